@@ -1,0 +1,84 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// OAuth 2 for machines: an authorization server, a resource server, and the tools around them.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve, until SIGTERM or SIGINT
+    #[command(after_help = "Examples:
+  countersign serve --demo
+  countersign serve --listen 0.0.0.0:8080 --issuer https://auth.example
+  COUNTERSIGN_DATABASE_URL=postgres://… countersign serve --config /etc/countersign.toml")]
+    Serve(Serve),
+    /// Check or show the configuration that `serve` would use
+    Config(ConfigArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Create an API, a client and a user to try everything with
+    #[arg(long)]
+    pub(crate) demo: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// Flags that stand above the environment, which stands above the file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SettingsArgs {
+    /// Read the configuration from a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Accept connections here [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// The origin by which clients know this server [default: http:// and the listen address]
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// Keep the database, the sealing key and the lock here [default: ./countersign-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Use this database [default: SQLite in the data directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) verb: ConfigVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Say whether the configuration is good; name the first key that is not
+    Check {
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Print every key with its value and where it comes from
+    Show {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+}

@@ -1,0 +1,64 @@
+//! `countersign config check` and `countersign config show`
+
+use countersign_server::config::{Config, KEYS};
+use serde_json::json;
+use toml::{Table, Value};
+
+use crate::args::{ConfigArgs, ConfigVerb, Format, SettingsArgs};
+use crate::output::{Failure, Output};
+use crate::settings::{self, Settings, find, variable};
+
+/// Checks or shows the configuration that `serve` would use.
+pub(crate) fn run(args: &ConfigArgs, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
+    let read = |settings: &SettingsArgs| settings::read(settings, environment).map_err(Failure::new);
+    match &args.verb {
+        ConfigVerb::Check { settings } => {
+            read(settings)?;
+            output.line("The configuration is good.");
+        }
+        ConfigVerb::Show { settings, output: format } => show(&read(settings)?, *format, output)?,
+    }
+    Ok(())
+}
+
+fn show(settings: &Settings, format: Format, output: &mut Output) -> Result<(), Failure> {
+    let table = Table::try_from(&settings.config).map_err(Failure::new)?;
+    let rows = KEYS.map(|(key, _)| {
+        let origin = settings.origins.get(key).map_or("default", String::as_str);
+        (key, describe(key, &table, &settings.config), origin)
+    });
+    match format {
+        Format::Json => {
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|(key, value, origin)| {
+                    json!({ "key": key, "value": value, "origin": origin, "variable": variable(key) })
+                })
+                .collect();
+            output.line(&json!(rows).to_string());
+        }
+        Format::Table => {
+            let width = |column: fn(&(&str, String, &str)) -> usize| rows.iter().map(column).max().unwrap_or_default();
+            let (keys, values) = (width(|row| row.0.len()), width(|row| row.1.len()));
+            for (key, value, origin) in &rows {
+                output.line(format!("{key:keys$}  {value:values$}  {origin}").trim_end());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A value as it is shown: the database URL may hold a password, so only its scheme is.
+fn describe(key: &str, table: &Table, config: &Config) -> String {
+    match (key, find(table, key)) {
+        ("database.url", Some(Value::String(url))) => {
+            format!("{}://********", url.split(':').next().unwrap_or_default())
+        }
+        ("database.url", None) => "(SQLite in data_dir)".to_owned(),
+        ("issuer", None) => format!("(http://{})", config.listen),
+        ("playground.enabled", None) => "(true with --demo)".to_owned(),
+        (_, None) => "(none)".to_owned(),
+        (_, Some(Value::String(text))) => text.clone(),
+        (_, Some(other)) => other.to_string(),
+    }
+}

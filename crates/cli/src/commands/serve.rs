@@ -1,0 +1,84 @@
+//! `countersign serve`
+
+use countersign_server::clock::{Clock, Entropy};
+use countersign_server::config::Config;
+use countersign_server::start::{Started, start};
+use countersign_server::{Demo, Front, background, serve};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::args::Serve;
+use crate::output::{Failure, Output};
+use crate::{logging, settings};
+
+/// Starts, serves until SIGTERM or SIGINT, and drains.
+pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
+    let config = settings::read(&args.settings, environment).map_err(Failure::new)?.config;
+    let runtime = Runtime::new().map_err(Failure::new)?;
+    let no_color = environment.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
+    runtime.block_on(run_until_stopped(&config, args.demo, no_color, output))
+}
+
+async fn run_until_stopped(
+    config: &Config,
+    want_demo: bool,
+    no_color: bool,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await;
+    let listener = listener.map_err(|error| Failure::new(format!("listen: {listen}: {error}")))?;
+    let address = listener.local_addr().map_err(Failure::new)?;
+    let issuer = config.issuer_for(address).map_err(Failure::new)?;
+    let starting = start(config, issuer, want_demo, Clock::system(), Entropy::System);
+    let Started { state, demo, directory } = starting.await.map_err(Failure::new)?;
+    // Only now: a start that fails writes one line and nothing else.
+    logging::install(&config.log, no_color);
+    if config.insecure_http && !state.issuer.is_https() {
+        tracing::warn!(issuer = %state.issuer, "insecure_http: tokens and secrets cross the network in clear text");
+    }
+    let mut tasks = background::start(&state);
+    let front = Front::new(state.clone(), &config.proxy.trusted, config.http.max_in_flight);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let http = config.http.clone();
+    let serving =
+        tokio::spawn(async move { serve::serve(listener, front, &http, async { drop(stopped.await) }).await });
+    print_banner(output, &state.issuer.to_string(), demo.as_ref());
+    state.set_ready();
+    tracing::info!(issuer = %state.issuer, %address, "serving");
+    wait_for_signal().await.map_err(Failure::new)?;
+    tracing::info!("stopping");
+    drop(stop);
+    serving.await.map_err(Failure::new)?;
+    tasks.shutdown().await;
+    state.store.close().await;
+    drop(directory);
+    Ok(())
+}
+
+fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
+    if let Some(Demo { file, renewed }) = demo {
+        if *renewed {
+            output.line("demo.json was gone: the client secret and the password are new, the old ones are ended.");
+        }
+        output.line(&format!("Sign-in:  {} / {}", file.username, file.password));
+        output.line("A token, by client credentials:");
+        output.line("");
+        let (id, secret, endpoint) = (&file.client_id, &file.client_secret, &file.token_endpoint);
+        output.line(&format!("curl -u {id}:{secret} -d grant_type=client_credentials {endpoint}"));
+        output.line("");
+    }
+    output.line(&format!("Ready: {issuer}"));
+}
+
+async fn wait_for_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `countersign`: the one binary. Only this file reads the process's arguments and environment.
+
+mod args;
+mod commands;
+mod logging;
+mod output;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::args::{Args, Command};
+use crate::output::{Failure, Output};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[expect(clippy::disallowed_methods, reason = "only main reads the environment")]
+fn main() -> ExitCode {
+    countersign_store::install_drivers();
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .collect();
+    let mut output = Output::process();
+    let outcome = match Args::try_parse() {
+        Ok(args) => run(args, &environment, &mut output),
+        Err(error) => return usage(&error),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.fail(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
+    match args.command {
+        Command::Serve(serve) => commands::serve::run(&serve, environment, output),
+        Command::Config(config) => commands::config::run(&config, environment, output),
+    }
+}
+
+/// Help goes to stdout and is no failure; anything else is a usage error on stderr.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing is left to tell when the terminal itself is gone.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}

@@ -1,0 +1,152 @@
+//! The configuration from its four sources: flags, environment, file, defaults.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use countersign_server::config::{Config, ConfigError, KEYS, Kind};
+use toml::{Table, Value};
+
+use crate::args::SettingsArgs;
+
+const PREFIX: &str = "COUNTERSIGN_";
+/// Variables that the SDK and the other commands read; they are none of the server's, and no mistake.
+const NOT_OURS: [&str; 7] = [
+    "COUNTERSIGN_CLIENT_ID",
+    "COUNTERSIGN_CLIENT_ID_FILE",
+    "COUNTERSIGN_CLIENT_SECRET",
+    "COUNTERSIGN_CLIENT_SECRET_FILE",
+    "COUNTERSIGN_SCOPE",
+    "COUNTERSIGN_AUDIENCE",
+    "COUNTERSIGN_ISSUER_FILE",
+];
+
+/// A configuration, and where each key that is set comes from.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    pub(crate) origins: BTreeMap<String, String>,
+}
+
+/// Reads and checks the configuration; the first key that is wrong is named.
+pub(crate) fn read(args: &SettingsArgs, environment: &[(String, String)]) -> Result<Settings, ConfigError> {
+    let mut merged = Merged::default();
+    if let Some(path) = &args.config {
+        merged.add_file(path)?;
+    }
+    merged.add_environment(environment)?;
+    merged.add_flags(args);
+    let text = merged.table.to_string();
+    let config: Config = toml::from_str(&text).map_err(|error| merged.blame(error.message()))?;
+    config.validate()?;
+    Ok(Settings { config, origins: merged.origins })
+}
+
+#[derive(Default)]
+struct Merged {
+    table: Table,
+    origins: BTreeMap<String, String>,
+}
+
+impl Merged {
+    fn set(&mut self, key: &str, value: Value, origin: &str) {
+        match key.split_once('.') {
+            None => {
+                self.table.insert(key.to_owned(), value);
+            }
+            Some((section, inner)) => {
+                let section = self.table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+                if let Value::Table(section) = section {
+                    section.insert(inner.to_owned(), value);
+                }
+            }
+        }
+        self.origins.insert(key.to_owned(), origin.to_owned());
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::new(&shown, error))?;
+        // Judged alone first, so that a mistake is blamed on its line of the file.
+        let unread = |error: toml::de::Error| ConfigError::new(&shown, error.to_string().trim_end());
+        toml::from_str::<Config>(&text).map_err(unread)?;
+        for (key, value) in text.parse::<Table>().map_err(unread)? {
+            match value {
+                Value::Table(section) => {
+                    section.into_iter().for_each(|(inner, value)| self.set(&format!("{key}.{inner}"), value, &shown));
+                }
+                other => self.set(&key, other, &shown),
+            }
+        }
+        Ok(())
+    }
+
+    fn add_environment(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
+        for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+            if NOT_OURS.contains(&name.as_str()) {
+                continue;
+            }
+            if name == "COUNTERSIGN_DATABASE_URL_FILE" {
+                let text = std::fs::read_to_string(value).map_err(|error| ConfigError::new(name, error))?;
+                self.set("database.url", Value::String(text.trim_end().to_owned()), name);
+                continue;
+            }
+            let key = KEYS.iter().find(|(key, _)| variable(key) == *name);
+            let (key, kind) = key.ok_or_else(|| ConfigError::new(name, "no such setting"))?;
+            let value = parse(*kind, value).map_err(|reason| ConfigError::new(name, reason))?;
+            self.set(key, value, name);
+        }
+        Ok(())
+    }
+
+    fn add_flags(&mut self, args: &SettingsArgs) {
+        let flags = [
+            ("listen", "--listen", args.listen.map(|address| address.to_string())),
+            ("issuer", "--issuer", args.issuer.clone()),
+            ("data_dir", "--data-dir", args.data_dir.as_ref().map(|path| path.display().to_string())),
+            ("database.url", "--database-url", args.database_url.clone()),
+        ];
+        for (key, flag, value) in flags {
+            if let Some(value) = value {
+                self.set(key, Value::String(value), flag);
+            }
+        }
+    }
+
+    /// Finds whose value a message is about: the file was judged alone, so it is a variable or a flag.
+    fn blame(&self, message: &str) -> ConfigError {
+        for key in self.origins.keys() {
+            let mut alone = Self::default();
+            let value = find(&self.table, key).cloned().unwrap_or(Value::Boolean(false));
+            alone.set(key, value, "");
+            if toml::from_str::<Config>(&alone.table.to_string()).is_err() {
+                return ConfigError::new(&format!("{key} ({})", self.origins[key]), message);
+            }
+        }
+        ConfigError::new("configuration", message)
+    }
+}
+
+/// The value of `section.key` in a table.
+pub(crate) fn find<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
+    match key.split_once('.') {
+        None => table.get(key),
+        Some((section, inner)) => table.get(section)?.as_table()?.get(inner),
+    }
+}
+
+/// The environment variable of a key.
+pub(crate) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+fn parse(kind: Kind, text: &str) -> Result<Value, String> {
+    match kind {
+        Kind::Text => Ok(Value::String(text.to_owned())),
+        Kind::Number => text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is not a whole number")),
+        Kind::Switch => text.parse().map(Value::Boolean).map_err(|_| format!("`{text}` is neither true nor false")),
+        Kind::List => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
+        }
+    }
+}

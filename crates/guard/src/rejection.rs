@@ -1,0 +1,101 @@
+//! Why a request does not pass, and the challenge that says so (RFC 6750 §3, RFC 9728 §5.1).
+
+use axum::response::{IntoResponse, Response};
+use countersign_protocol::access_token::TokenFault;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+/// Seconds after which a caller may try again while the registry is stale.
+const RETRY_AFTER_S: i64 = 5;
+
+/// Why a request does not pass. `Display` is the exact reason, for the log.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Rejection {
+    /// Two parsers might read the path differently.
+    #[error("the path is ambiguous")]
+    AmbiguousPath,
+    /// There is more than one `Authorization` header.
+    #[error("there is more than one Authorization header")]
+    SeveralAuthorizations,
+    /// There is no bearer token in the header; one in the query is none.
+    #[error("there is no bearer token")]
+    NoToken,
+    /// The token is refused.
+    #[error("invalid token: {0}")]
+    InvalidToken(TokenFault),
+    /// The token is good, but none of its scopes opens this request.
+    #[error("no scope of the token opens this request")]
+    InsufficientScope {
+        /// The narrowest scope that would.
+        needed: Option<String>,
+    },
+    /// What is known here is too old to decide on.
+    #[error("the registry is stale")]
+    Stale,
+}
+
+impl Rejection {
+    /// The answer; `realm` and `resource_metadata` go into the challenge.
+    pub(crate) fn into_response(self, realm: &str, resource_metadata: Option<&str>) -> Response {
+        let (status, error, description) = self.describe();
+        let mut challenge = format!("Bearer realm=\"{realm}\"");
+        if let Some(error) = error {
+            challenge.push_str(&format!(", error=\"{error}\", error_description=\"{description}\""));
+        }
+        if let Self::InsufficientScope { needed: Some(scope) } = &self {
+            challenge.push_str(&format!(", scope=\"{scope}\""));
+        }
+        if let Some(address) = resource_metadata {
+            challenge.push_str(&format!(", resource_metadata=\"{address}\""));
+        }
+        let body = match error {
+            Some(error) => json!({ "error": error, "error_description": description }),
+            None => json!({ "error_description": description }),
+        };
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self == Self::Stale {
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        } else if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    fn describe(&self) -> (StatusCode, Option<&'static str>, &'static str) {
+        match self {
+            Self::AmbiguousPath => {
+                (StatusCode::BAD_REQUEST, Some("invalid_request"), "the path is ambiguous; send it in its plain form")
+            }
+            Self::SeveralAuthorizations => {
+                (StatusCode::BAD_REQUEST, Some("invalid_request"), "send one Authorization header")
+            }
+            Self::NoToken => (StatusCode::UNAUTHORIZED, None, "send an access token: Authorization: Bearer TOKEN"),
+            Self::InvalidToken(_) => (
+                StatusCode::UNAUTHORIZED,
+                Some("invalid_token"),
+                "the access token is malformed, expired, revoked, or not for this API",
+            ),
+            Self::InsufficientScope { .. } => {
+                (StatusCode::FORBIDDEN, Some("insufficient_scope"), "no scope of the access token opens this request")
+            }
+            Self::Stale => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Some("temporarily_unavailable"),
+                "tokens cannot be checked at the moment",
+            ),
+        }
+    }
+}
+
+impl From<TokenFault> for Rejection {
+    fn from(fault: TokenFault) -> Self {
+        match fault {
+            TokenFault::Stale => Self::Stale,
+            other => Self::InvalidToken(other),
+        }
+    }
+}

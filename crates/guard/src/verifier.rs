@@ -1,0 +1,32 @@
+//! What an API checks tokens with: whose they must be, for whom, and by which clock.
+
+use std::sync::Arc;
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::access_token::{self, Claims, Expected, KeySource, TokenFault};
+use countersign_protocol::api::Audience;
+
+/// Checks access tokens of one issuer.
+#[derive(Clone)]
+pub struct Verifier {
+    issuer: String,
+    keys: Arc<dyn KeySource>,
+    clock: Arc<dyn Fn() -> UnixTime + Send + Sync>,
+}
+
+impl Verifier {
+    /// A verifier for tokens of `issuer`, signed by a key of `keys`, at the time that `clock` tells.
+    pub fn new(
+        issuer: impl Into<String>,
+        keys: Arc<dyn KeySource>,
+        clock: impl Fn() -> UnixTime + Send + Sync + 'static,
+    ) -> Self {
+        Self { issuer: issuer.into(), keys, clock: Arc::new(clock) }
+    }
+
+    /// The claims of a token for this audience, or why it is refused.
+    pub fn verify(&self, token: &str, audience: &Audience) -> Result<Claims, TokenFault> {
+        let expected = Expected { issuer: &self.issuer, audience: Some(audience.as_str()) };
+        access_token::check(token, self.keys.as_ref(), expected, (self.clock)())
+    }
+}

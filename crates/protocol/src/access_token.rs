@@ -1,0 +1,240 @@
+//! Access tokens: JWTs by RFC 9068, with the guide's `auth_time` and `unique_name` and our `rev`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::UnixTime;
+use crate::api::Api;
+use crate::client::Client;
+use crate::grant::{Grant, Subject};
+use crate::issuer::Issuer;
+use crate::jose::jwk::KeyId;
+use crate::jose::jws::{JwsError, UnverifiedJwt};
+use crate::jose::key::VerifyingKey;
+use crate::revocation::{Ended, Revision};
+use crate::scope::Scope;
+
+/// The `typ` of an access token (RFC 9068 §2.1).
+pub const MEDIA_TYPE: &str = "at+jwt";
+/// How far ahead `iat` and `nbf` may lie, in seconds: the clocks of one network differ that much. `exp` has no leeway.
+pub const MAX_CLOCK_LEAD_S: i64 = 10;
+
+/// The claims of an access token, verified unless a name says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    /// `aud`, of which ours have one.
+    pub audiences: Vec<String>,
+    /// `client_id`.
+    pub client_id: String,
+    /// `iat`.
+    pub issued_at: UnixTime,
+    /// `exp`.
+    pub expires_at: UnixTime,
+    /// `jti`.
+    pub token_id: String,
+    /// `scope`; none if the claim is missing.
+    pub scope: Scope,
+    /// `auth_time`, the guide's.
+    pub auth_time: Option<UnixTime>,
+    /// `unique_name`, the guide's.
+    pub unique_name: Option<String>,
+    /// `rev`, ours.
+    pub revision: Option<Revision>,
+    /// The `kid` of the header.
+    pub key_id: Option<KeyId>,
+}
+
+/// The claims on the wire, in their order. All dates are integers.
+#[derive(Serialize)]
+struct Payload<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    client_id: &'a str,
+    iat: UnixTime,
+    exp: UnixTime,
+    jti: &'a str,
+    scope: String,
+    auth_time: UnixTime,
+    unique_name: &'a str,
+    rev: String,
+}
+
+/// The payload of a new access token for what was granted; `exp - iat` is the Api's lifetime exactly.
+pub fn payload(issuer: &Issuer, api: &Api, client: &Client, grant: &Grant, token_id: &str, now: UnixTime) -> Vec<u8> {
+    let (sub, unique_name, user_epoch) = match &grant.subject {
+        Subject::Client(id) => (id.as_str(), id.as_str(), 0),
+        Subject::User { id, login, epoch } => (id.as_str(), login.as_str(), *epoch),
+    };
+    let revision = Revision { client_epoch: client.epoch, user_epoch, family: grant.family.clone() };
+    let payload = Payload {
+        iss: issuer.as_str(),
+        sub,
+        aud: api.audience.as_str(),
+        client_id: client.id.as_str(),
+        iat: now,
+        exp: now + api.access_token_lifetime_s,
+        jti: token_id,
+        scope: grant.scope.to_string(),
+        auth_time: grant.auth_time,
+        unique_name,
+        rev: revision.to_string(),
+    };
+    // Texts and integers always serialise.
+    serde_json::to_vec(&payload).unwrap_or_default()
+}
+
+/// Where keys come from, and who knows whether a token has been ended since.
+///
+/// Implemented by the server over its key ring and registry, and by the guard over a fixed set of keys.
+pub trait KeySource: Send + Sync {
+    /// Err if what is known is too old to decide on.
+    fn check_current(&self) -> Result<(), TokenFault>;
+    /// The key of this id.
+    fn find_key(&self, key_id: &KeyId) -> Option<Arc<VerifyingKey>>;
+    /// Err if the token, which verifies, has been ended.
+    fn check_alive(&self, claims: &Claims) -> Result<(), Ended>;
+}
+
+/// What a token must say to be accepted here.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// Its `iss`.
+    pub issuer: &'a str,
+    /// One of its `aud`; `None` where the caller judges the audience.
+    pub audience: Option<&'a str>,
+}
+
+/// Why a token is not accepted. For the log: callers are told "invalid" and nothing more.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TokenFault {
+    /// It is no JWS, or its signature does not verify.
+    #[error("{0}")]
+    Jws(#[from] JwsError),
+    /// Its `typ` is not `at+jwt`: an id token or worse (RFC 9068 §4).
+    #[error("`typ` is not at+jwt")]
+    MediaType,
+    /// It names no key, or one that we do not know.
+    #[error("the key is unknown")]
+    UnknownKey,
+    /// A claim is missing or of the wrong type.
+    #[error("claim `{0}` is missing or of the wrong type")]
+    Claim(&'static str),
+    /// It comes from another issuer.
+    #[error("the issuer is another")]
+    Issuer,
+    /// It is for another audience.
+    #[error("the audience is another")]
+    Audience,
+    /// It has expired.
+    #[error("the token has expired")]
+    Expired,
+    /// `iat` or `nbf` lies ahead.
+    #[error("`iat` or `nbf` lies more than {MAX_CLOCK_LEAD_S} s ahead")]
+    NotYetValid,
+    /// It was ended.
+    #[error("{0}")]
+    Ended(#[from] Ended),
+    /// What is known here is too old to decide on.
+    #[error("the registry is stale")]
+    Stale,
+}
+
+/// The one way to check an access token (RFC 9068 §4): signature, type, issuer, audience, time, and that it lives.
+pub fn check(text: &str, keys: &dyn KeySource, expected: Expected<'_>, now: UnixTime) -> Result<Claims, TokenFault> {
+    keys.check_current()?;
+    let jwt = UnverifiedJwt::parse(text)?;
+    if jwt.media_type().as_deref() != Some(MEDIA_TYPE) {
+        return Err(TokenFault::MediaType);
+    }
+    let key_id = jwt.key_id().ok_or(TokenFault::UnknownKey)?;
+    let key = keys.find_key(&key_id).ok_or(TokenFault::UnknownKey)?;
+    let members = jwt.verify(&key)?;
+    let claims = read_claims(&members, key_id)?;
+    if claims.issuer != expected.issuer {
+        return Err(TokenFault::Issuer);
+    }
+    if expected.audience.is_some_and(|wanted| !claims.audiences.iter().any(|audience| audience == wanted)) {
+        return Err(TokenFault::Audience);
+    }
+    check_time(&claims, read_date(&members, "nbf")?, now)?;
+    keys.check_alive(&claims)?;
+    Ok(claims)
+}
+
+fn check_time(claims: &Claims, not_before: Option<UnixTime>, now: UnixTime) -> Result<(), TokenFault> {
+    if now >= claims.expires_at {
+        return Err(TokenFault::Expired);
+    }
+    let ahead = |date: UnixTime| date.saturating_sub(now) > MAX_CLOCK_LEAD_S;
+    if ahead(claims.issued_at) || not_before.is_some_and(ahead) {
+        return Err(TokenFault::NotYetValid);
+    }
+    Ok(())
+}
+
+/// Reads every claim with its type; one of the wrong type is a refusal, never skipped (CVE-2026-25537).
+fn read_claims(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, TokenFault> {
+    let needed = |name| read_text(members, name)?.ok_or(TokenFault::Claim(name));
+    let date = |name| read_date(members, name)?.ok_or(TokenFault::Claim(name));
+    let scope = match read_text(members, "scope")? {
+        Some(text) => Scope::parse(&text).map_err(|_| TokenFault::Claim("scope"))?,
+        None => Scope::default(),
+    };
+    let revision = match read_text(members, "rev")? {
+        Some(text) => Some(Revision::parse(&text).ok_or(TokenFault::Claim("rev"))?),
+        None => None,
+    };
+    Ok(Claims {
+        issuer: needed("iss")?,
+        subject: needed("sub")?,
+        audiences: read_audiences(members)?,
+        client_id: needed("client_id")?,
+        issued_at: date("iat")?,
+        expires_at: date("exp")?,
+        token_id: needed("jti")?,
+        scope,
+        auth_time: read_date(members, "auth_time")?,
+        unique_name: read_text(members, "unique_name")?,
+        revision,
+        key_id: Some(key_id),
+    })
+}
+
+fn read_text(members: &Map<String, Value>, name: &'static str) -> Result<Option<String>, TokenFault> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(TokenFault::Claim(name)),
+    }
+}
+
+/// A date is a number, of which we take the whole seconds (RFC 7519 §2 allows fractions).
+fn read_date(members: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, TokenFault> {
+    let Some(value) = members.get(name) else {
+        return Ok(None);
+    };
+    let whole = value.as_i64().or_else(|| value.as_f64().and_then(whole_seconds));
+    whole.map(Some).ok_or(TokenFault::Claim(name))
+}
+
+fn whole_seconds(date: f64) -> Option<UnixTime> {
+    format!("{:.0}", date.floor()).parse().ok()
+}
+
+fn read_audiences(members: &Map<String, Value>) -> Result<Vec<String>, TokenFault> {
+    let fault = TokenFault::Claim("aud");
+    match members.get("aud") {
+        Some(Value::String(one)) => Ok(vec![one.clone()]),
+        Some(Value::Array(several)) => {
+            several.iter().map(|item| item.as_str().map(str::to_owned).ok_or(fault)).collect()
+        }
+        _ => Err(fault),
+    }
+}

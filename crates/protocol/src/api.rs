@@ -1,0 +1,181 @@
+//! An Api: a protected resource with its scopes and the rules for its tokens (RFC 8707, RFC 9728).
+
+use std::fmt;
+
+use url::Url;
+
+use crate::grant::GrantType;
+use crate::jose::algorithm::Algorithm;
+use crate::path_rule::PathRule;
+use crate::scope::{Scope, ScopeToken};
+
+/// The first path segments of this server, which no Api may be named after.
+pub const RESERVED_IDS: [&str; 19] = [
+    "account",
+    "admin",
+    "api",
+    "assets",
+    "authz",
+    "console",
+    "healthz",
+    "livez",
+    "login",
+    "logout",
+    "m2m",
+    "metrics",
+    "oauth2",
+    "protocols",
+    "readyz",
+    "resource",
+    "settings",
+    "static",
+    "well-known",
+];
+
+/// The lifetime of an access token where none is named, in seconds.
+pub const DEFAULT_ACCESS_TOKEN_LIFETIME_S: i64 = 3600;
+
+/// An Api's id: `[a-z0-9][a-z0-9-]{0,62}`, none of [`RESERVED_IDS`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApiId(String);
+
+impl ApiId {
+    /// Parses an id; `None` if it is outside the grammar or reserved.
+    pub fn parse(text: &str) -> Option<Self> {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = (1..=63).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(inner);
+        (fits && !RESERVED_IDS.contains(&text)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ApiId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An Api's audience: an absolute URI without fragment (RFC 8707 §2), kept exactly as written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Audience(String);
+
+impl Audience {
+    /// Parses an absolute URI; `None` if it is relative or has a fragment.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        let clean = text.bytes().all(|byte| byte.is_ascii_graphic());
+        (clean && url.fragment().is_none()).then(|| Self(text.to_owned()))
+    }
+
+    /// The URI as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One scope of an Api: its name, what it is for, and the requests it opens.
+#[derive(Clone, Debug)]
+pub struct ScopeDefinition {
+    /// The name that a token carries.
+    pub token: ScopeToken,
+    /// What it allows, for people.
+    pub description: String,
+    /// The requests it opens; none means none.
+    pub rules: Vec<PathRule>,
+    /// Whether it is granted when a request names no scope.
+    pub is_default: bool,
+}
+
+/// How long refresh tokens of an Api live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshPolicy {
+    /// Unused for longer than this, a refresh token ends, in seconds.
+    pub idle_s: i64,
+    /// A family ends this long after its first token, however often it is used, in seconds.
+    pub absolute_s: i64,
+}
+
+impl Default for RefreshPolicy {
+    /// Idle 7 days, absolute 30 days.
+    fn default() -> Self {
+        Self { idle_s: 7 * 86_400, absolute_s: 30 * 86_400 }
+    }
+}
+
+/// A protected resource.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Its id, the `{api}` of tenant-style paths.
+    pub id: ApiId,
+    /// The `aud` of its tokens.
+    pub audience: Audience,
+    /// Its name, for people.
+    pub name: String,
+    /// The scopes it defines.
+    pub scopes: Vec<ScopeDefinition>,
+    /// The grants by which its tokens may be asked.
+    pub grants: Vec<GrantType>,
+    /// How long its access tokens live, in seconds.
+    pub access_token_lifetime_s: i64,
+    /// How its access tokens are signed.
+    pub algorithm: Algorithm,
+    /// How long its refresh tokens live.
+    pub refresh: RefreshPolicy,
+}
+
+impl Api {
+    /// The definition of one scope.
+    pub fn find_scope(&self, token: &ScopeToken) -> Option<&ScopeDefinition> {
+        self.scopes.iter().find(|scope| scope.token == *token)
+    }
+
+    /// All scopes it defines.
+    pub fn all_scopes(&self) -> Scope {
+        self.scopes.iter().map(|scope| scope.token.clone()).collect()
+    }
+
+    /// The scopes granted when a request names none.
+    pub fn default_scopes(&self) -> Scope {
+        self.scopes.iter().filter(|scope| scope.is_default).map(|scope| scope.token.clone()).collect()
+    }
+
+    /// True if its tokens may be asked by this grant.
+    pub fn allows(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_id_fits_a_path_segment_and_is_none_of_ours() {
+        for good in ["a", "oauthclient", "0-api", &"a".repeat(63)] {
+            assert!(ApiId::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "-a", "A", "a_b", "a b", "a/b", "oauth2", "resource", &"a".repeat(64)] {
+            assert!(ApiId::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_audience_is_an_absolute_uri_without_fragment() {
+        for good in ["https://billing.example", "urn:example:billing", "http://127.0.0.1:8080/resource"] {
+            assert!(Audience::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "billing", "/billing", "https://billing.example/#x", "https://b.example/ x"] {
+            assert!(Audience::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A client: a service that asks for tokens (RFC 6749 §2), its credentials and what it may ask.
+
+use std::fmt;
+
+use crate::UnixTime;
+use crate::api::ApiId;
+use crate::grant::GrantType;
+use crate::scope::Scope;
+use crate::secret::SecretHash;
+use crate::user::USER_ID_PREFIX;
+
+/// The longest client id, in bytes.
+pub const MAX_CLIENT_ID_BYTES: usize = 100;
+
+/// A client's id: printable ASCII without space and `:` (so that it is itself in a Basic header), not beginning `usr_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// Parses an id; `None` if it is outside the grammar.
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+        let fits = (1..=MAX_CLIENT_ID_BYTES).contains(&text.len());
+        let ours = text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(USER_ID_PREFIX));
+        (fits && !ours && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a client is registered to authenticate (RFC 7591 §2 `token_endpoint_auth_method`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuthMethod {
+    /// HTTP Basic (RFC 6749 §2.3.1).
+    ClientSecretBasic,
+    /// Parameters in the body (RFC 6749 §2.3.1).
+    ClientSecretPost,
+}
+
+impl ClientAuthMethod {
+    /// Every method that works here.
+    pub const ALL: [Self; 2] = [Self::ClientSecretBasic, Self::ClientSecretPost];
+
+    /// The registered name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+
+    /// The method of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+}
+
+/// Whether a client or user may do anything at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It may.
+    Active,
+    /// It may not, and its tokens are dead.
+    Disabled,
+}
+
+impl Status {
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// The status of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// One of the secrets that a client may present.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Its id, which logs and administrators use.
+    pub id: String,
+    /// What it is for, for people.
+    pub label: String,
+    /// The hash of the secret.
+    pub secret_hash: SecretHash,
+    /// It is accepted from this moment on.
+    pub not_before: UnixTime,
+    /// It is refused from this moment on, if it ends.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// What a client may do with an Api.
+#[derive(Clone, Debug, Default)]
+pub struct Entitlement {
+    /// The scopes it may ask for.
+    pub scopes: Scope,
+    /// The grants by which it may ask.
+    pub grants: Vec<GrantType>,
+}
+
+/// A registered client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its id.
+    pub id: ClientId,
+    /// Its name, for people.
+    pub name: String,
+    /// How it may authenticate.
+    pub auth_methods: Vec<ClientAuthMethod>,
+    /// The secrets it may present.
+    pub credentials: Vec<Credential>,
+    /// The Apis whose tokens it may ask for.
+    pub may_ask: Vec<(ApiId, Entitlement)>,
+    /// The Apis whose tokens it may introspect, whoever they were issued to.
+    pub may_introspect: Vec<ApiId>,
+    /// Whether it may do anything.
+    pub status: Status,
+    /// Tokens issued under a lower epoch are dead.
+    pub epoch: i64,
+}
+
+impl Client {
+    /// What it may ask of an Api.
+    pub fn find_entitlement(&self, api: &ApiId) -> Option<&Entitlement> {
+        self.may_ask.iter().find(|(id, _)| id == api).map(|(_, entitlement)| entitlement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_fits_a_basic_header_and_is_no_user_id() {
+        for good in ["demo-service", "svc@example.com", "a", "us", "usr-1"] {
+            assert!(ClientId::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "a b", "a:b", "usr_1", "USR_1", "é", "a\n", &"a".repeat(101)] {
+            assert!(ClientId::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

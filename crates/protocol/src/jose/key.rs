@@ -1,0 +1,146 @@
+//! Keys, parsed once: a private key that signs and a public key that verifies.
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+};
+use zeroize::Zeroizing;
+
+use crate::jose::algorithm::Algorithm;
+use crate::jose::jwk::{Jwk, KeyId, KeyMaterial};
+
+/// A key could not be made, read or used. Which step failed is the crypto library's secret.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the key is malformed, too weak, or of another algorithm")]
+pub struct KeyError;
+
+/// The shortest RSA modulus, in bytes: 2048 bits.
+const RSA_MIN_BYTES: usize = 256;
+
+/// A private key that signs.
+pub struct SigningKey {
+    pair: Pair,
+    random: SystemRandom,
+    jwk: Jwk,
+}
+
+enum Pair {
+    Es256(EcdsaKeyPair),
+    Rs256(Box<RsaKeyPair>),
+    EdDsa(Ed25519KeyPair),
+}
+
+impl SigningKey {
+    /// Makes a new private key; the result is PKCS #8 (RFC 5208), for [`SigningKey::from_pkcs8`] and to be sealed.
+    pub fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let random = SystemRandom::new();
+        let document = match algorithm {
+            Algorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+                .map(|document| document.as_ref().to_vec()),
+            Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(&random).map(|document| document.as_ref().to_vec()),
+            Algorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048)
+                .and_then(|pair| AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map(|der| der.as_ref().to_vec())),
+        };
+        document.map(Zeroizing::new).map_err(|_| KeyError)
+    }
+
+    /// Reads a PKCS #8 private key of the algorithm; RSA below 2048 bits is refused.
+    pub fn from_pkcs8(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, KeyError> {
+        let (pair, material) = match algorithm {
+            Algorithm::Es256 => {
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| KeyError)?;
+                let material = KeyMaterial::from_p256_point(pair.public_key().as_ref()).ok_or(KeyError)?;
+                (Pair::Es256(pair), material)
+            }
+            Algorithm::Rs256 => {
+                let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(|_| KeyError)?;
+                if pair.public_modulus_len() < RSA_MIN_BYTES {
+                    return Err(KeyError);
+                }
+                let public = pair.public_key();
+                let n = public.modulus().big_endian_without_leading_zero().to_vec();
+                let e = public.exponent().big_endian_without_leading_zero().to_vec();
+                (Pair::Rs256(Box::new(pair)), KeyMaterial::Rsa { n, e })
+            }
+            Algorithm::EdDsa => {
+                let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| KeyError)?;
+                let material = KeyMaterial::from_ed25519(pair.public_key().as_ref()).ok_or(KeyError)?;
+                (Pair::EdDsa(pair), material)
+            }
+        };
+        Ok(Self { pair, random: SystemRandom::new(), jwk: Jwk::new(algorithm, material) })
+    }
+
+    /// The public half, with its thumbprint as key id.
+    pub fn jwk(&self) -> &Jwk {
+        &self.jwk
+    }
+
+    /// Signs; ECDSA signatures are the fixed-length `R || S` (RFC 7518 §3.4).
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        match &self.pair {
+            Pair::Es256(pair) => {
+                pair.sign(&self.random, message).map(|signature| signature.as_ref().to_vec()).map_err(|_| KeyError)
+            }
+            Pair::EdDsa(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &self.random, message, &mut signature).map_err(|_| KeyError)?;
+                Ok(signature)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({}, ********)", self.jwk.key_id())
+    }
+}
+
+/// A public key that verifies.
+#[derive(Debug)]
+pub struct VerifyingKey {
+    algorithm: Algorithm,
+    key_id: KeyId,
+    key: ParsedPublicKey,
+}
+
+impl VerifyingKey {
+    /// Parses the public key of a JWK; RSA below 2048 bits is refused.
+    pub fn from_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
+        let key = match jwk.material() {
+            KeyMaterial::P256 { x, y } => {
+                let point = [&[4u8][..], x, y].concat();
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).parse().map_err(|_| KeyError)?
+            }
+            KeyMaterial::Ed25519 { x } => UnparsedPublicKey::new(&ED25519, x).parse().map_err(|_| KeyError)?,
+            KeyMaterial::Rsa { n, e } => {
+                if n.len() < RSA_MIN_BYTES {
+                    return Err(KeyError);
+                }
+                let components = PublicKeyComponents { n, e };
+                components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).map_err(|_| KeyError)?
+            }
+        };
+        Ok(Self { algorithm: jwk.algorithm(), key_id: jwk.key_id().clone(), key })
+    }
+
+    /// The one algorithm that this key verifies.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Its key id.
+    pub fn key_id(&self) -> &KeyId {
+        &self.key_id
+    }
+
+    /// True if `signature` over `message` is this key's.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verify_sig(message, signature).is_ok()
+    }
+}

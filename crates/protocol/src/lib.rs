@@ -1,0 +1,26 @@
+//! The words and rules of the OAuth 2 RFCs, as pure functions and plain values.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness: `now` and random bytes are handed in.
+//! Every way a request can be refused is a variant of [`refusal::Refusal`].
+
+pub mod access_token;
+pub mod api;
+pub mod client;
+pub mod client_authentication;
+pub mod form;
+pub mod grant;
+pub mod introspection;
+pub mod issuer;
+pub mod jose;
+pub mod metadata;
+pub mod path_rule;
+pub mod refresh_token;
+pub mod refusal;
+pub mod revocation;
+pub mod scope;
+pub mod secret;
+pub mod token_request;
+pub mod user;
+
+/// Seconds since 1970-01-01T00:00:00Z, without leap seconds (RFC 7519 §2, NumericDate as an integer).
+pub type UnixTime = i64;

@@ -1,0 +1,66 @@
+//! The metadata documents (RFC 8414 §2, RFC 9728 §2): what works is listed, nothing else.
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::client::ClientAuthMethod;
+use crate::grant::GrantType;
+use crate::issuer::Issuer;
+
+/// The well-known path under which a protected resource is described (RFC 9728 §3).
+pub const PROTECTED_RESOURCE_PATH: &str = "/.well-known/oauth-protected-resource";
+
+/// The document of the authorization server itself.
+pub fn authorization_server<'a>(issuer: &Issuer, apis: impl IntoIterator<Item = &'a Api>) -> Value {
+    let mut grants: Vec<GrantType> = apis.into_iter().flat_map(|api| api.grants.iter().copied()).collect();
+    grants.sort_unstable();
+    grants.dedup();
+    document(issuer, ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"], &grants)
+}
+
+/// The document of one Api for the guide's clients: the same issuer, the tenant paths, the Api's own scopes.
+pub fn tenant(issuer: &Issuer, api: &Api) -> Value {
+    let path = |name: &str| format!("/OAuth2/{name}/{}", api.id);
+    let paths = [path("Token"), path("Introspect"), path("Revoke"), path("Keys")];
+    let mut document = document(issuer, paths.each_ref().map(String::as_str), &api.grants);
+    document["scopes_supported"] = scope_names(api);
+    document
+}
+
+/// The document of a protected resource.
+pub fn protected_resource(issuer: &Issuer, api: &Api) -> Value {
+    json!({
+        "resource": api.audience.as_str(),
+        "resource_name": api.name,
+        "authorization_servers": [issuer.as_str()],
+        "jwks_uri": issuer.join("/oauth2/jwks"),
+        "scopes_supported": scope_names(api),
+        "bearer_methods_supported": ["header"],
+    })
+}
+
+/// Where an Api's protected resource document is, if its audience lies under the issuer (RFC 9728 §3.1).
+pub fn protected_resource_address(issuer: &Issuer, api: &Api) -> Option<String> {
+    let path = api.audience.as_str().strip_prefix(issuer.as_str())?;
+    (path.is_empty() || path.starts_with('/')).then(|| issuer.join(&format!("{PROTECTED_RESOURCE_PATH}{path}")))
+}
+
+fn document(issuer: &Issuer, [token, introspect, revoke, keys]: [&str; 4], grants: &[GrantType]) -> Value {
+    let methods = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str);
+    json!({
+        "issuer": issuer.as_str(),
+        "token_endpoint": issuer.join(token),
+        "introspection_endpoint": issuer.join(introspect),
+        "revocation_endpoint": issuer.join(revoke),
+        "jwks_uri": issuer.join(keys),
+        "response_types_supported": [],
+        "grant_types_supported": grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
+        "token_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+    })
+}
+
+fn scope_names(api: &Api) -> Value {
+    api.scopes.iter().map(|scope| scope.token.as_str()).collect()
+}

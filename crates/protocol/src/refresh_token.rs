@@ -1,0 +1,80 @@
+//! Refresh tokens: families that rotate at every use (RFC 6749 §6, RFC 9700 §4.14.2).
+
+use std::fmt;
+
+use crate::UnixTime;
+use crate::api::{ApiId, RefreshPolicy};
+use crate::client::ClientId;
+use crate::jose::base64url;
+use crate::scope::Scope;
+use crate::user::UserId;
+
+/// The id of a family of refresh tokens: all that came from one password grant. It is no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FamilyId(String);
+
+impl FamilyId {
+    /// A new id from 16 random bytes.
+    pub fn from_random(random: &[u8; 16]) -> Self {
+        Self(base64url(random))
+    }
+
+    /// A stored or presented id.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FamilyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What all refresh tokens of a family share.
+#[derive(Clone, Debug)]
+pub struct RefreshFamily {
+    /// Its id.
+    pub id: FamilyId,
+    /// The client it is bound to.
+    pub client_id: ClientId,
+    /// The user it speaks for.
+    pub user_id: UserId,
+    /// The Api it is bound to.
+    pub api_id: ApiId,
+    /// The scopes granted first; no refresh has more.
+    pub scope: Scope,
+    /// When the user proved who they are.
+    pub auth_time: UnixTime,
+    /// The client's epoch at that time.
+    pub client_epoch: i64,
+    /// The user's epoch at that time.
+    pub user_epoch: i64,
+    /// The family ends here, however often it is used.
+    pub expires_at: UnixTime,
+    /// It was revoked, or one of its tokens was used twice.
+    pub ended: bool,
+}
+
+/// One stored refresh token.
+#[derive(Clone, Debug)]
+pub struct StoredRefreshToken {
+    /// Its family.
+    pub family: RefreshFamily,
+    /// When it was issued.
+    pub issued_at: UnixTime,
+    /// Unused until here, it ends.
+    pub expires_at: UnixTime,
+    /// It was used.
+    pub spent: bool,
+}
+
+/// When a refresh token issued now ends if it is not used: after the idle time, never after its family.
+pub fn idle_expiry(policy: RefreshPolicy, family_expires_at: UnixTime, now: UnixTime) -> UnixTime {
+    (now + policy.idle_s).min(family_expires_at)
+}

@@ -1,0 +1,191 @@
+//! Every way in which a request can be refused, by name.
+//!
+//! `Display` is the exact reason, for the log; what the caller may know is the server's one table.
+
+use crate::scope::ScopeToken;
+
+/// Why an OAuth request is refused.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    // The request's form (RFC 6749 §3.2).
+    /// The method is not POST.
+    #[error("the method is not POST")]
+    Method,
+    /// There is a query string, where tokens and secrets would reach logs.
+    #[error("there are parameters in the URL")]
+    ParametersInUrl,
+    /// The body is not `application/x-www-form-urlencoded` in UTF-8.
+    #[error("the body is not a form in UTF-8")]
+    NotAForm,
+    /// The body has a `Content-Encoding`.
+    #[error("the body has a Content-Encoding")]
+    ContentEncoding,
+    /// The body is larger than is read.
+    #[error("the body is too large")]
+    BodyTooLarge,
+    /// The body did not arrive whole, or not in time.
+    #[error("the body did not arrive")]
+    BodyIncomplete,
+    /// A `%` is not followed by two hexadecimal digits.
+    #[error("a `%` is not followed by two hexadecimal digits")]
+    BrokenEscape,
+    /// A decoded name or value is not UTF-8.
+    #[error("a parameter is not UTF-8")]
+    InvalidUtf8,
+    /// A decoded name or value has a NUL.
+    #[error("a parameter has a NUL")]
+    Nul,
+    /// There are more parameters than are read.
+    #[error("there are too many parameters")]
+    TooManyParameters,
+    /// A parameter is there twice.
+    #[error("parameter `{0}` is there twice")]
+    RepeatedParameter(String),
+    /// A parameter that is needed is missing or empty.
+    #[error("parameter `{0}` is missing")]
+    MissingParameter(&'static str),
+    /// There is more than one `Authorization` header.
+    #[error("there is more than one Authorization header")]
+    SeveralAuthorizations,
+    /// There is an `Authorization` header and also a `client_secret` (RFC 6749 §2.3: one method a request).
+    #[error("the client authenticates in two ways at once")]
+    TwoAuthentications,
+    /// `client_id` in the body is not the one in the header.
+    #[error("client_id in the body is not the one in the Authorization header")]
+    ClientIdMismatch,
+
+    // Client authentication (RFC 6749 §2.3).
+    /// Nothing was presented.
+    #[error("the client did not authenticate")]
+    NotAuthenticated,
+    /// The `Authorization` scheme is not Basic.
+    #[error("the Authorization scheme is not Basic")]
+    UnknownScheme,
+    /// The Basic credentials cannot be decoded.
+    #[error("the Basic credentials are malformed")]
+    MalformedBasic,
+    /// There is no such client.
+    #[error("no such client")]
+    UnknownClient,
+    /// The method is not one the client is registered for.
+    #[error("the client is not registered for {0}")]
+    AuthMethodNotRegistered(&'static str),
+    /// The secret begins like one of ours, but its checksum is wrong: a typo or a cut.
+    #[error("the checksum of the secret is wrong: it was mistyped or cut")]
+    MistypedSecret,
+    /// The secret is none of the client's.
+    #[error("the secret is none of the client's")]
+    WrongSecret,
+    /// The secret is right but has expired.
+    #[error("credential {0} has expired")]
+    ExpiredSecret(String),
+    /// The secret is right but not valid yet.
+    #[error("credential {0} is not valid yet")]
+    SecretNotYetValid(String),
+    /// The client is disabled.
+    #[error("the client is disabled")]
+    ClientDisabled,
+
+    // The grant, the Api and the scope.
+    /// The grant type is none we know.
+    #[error("the grant type is unknown")]
+    UnknownGrantType,
+    /// The path names no Api.
+    #[error("the path names no Api")]
+    UnknownApiPath,
+    /// `resource` is no Api's audience.
+    #[error("resource is no Api's audience")]
+    UnknownResource,
+    /// Several different `resource` values, or one unlike the path's Api.
+    #[error("several Apis are named")]
+    SeveralResources,
+    /// No Api is named and the client may ask for several.
+    #[error("no Api is named and the client may ask for several")]
+    AmbiguousApi,
+    /// The client has no entitlement to the Api, or to any.
+    #[error("the client has no entitlement to the Api")]
+    NoEntitlement,
+    /// The Api does not allow the grant.
+    #[error("the Api does not allow the grant")]
+    GrantNotAllowedByApi,
+    /// The client may not use the grant with the Api.
+    #[error("the client may not use the grant with the Api")]
+    GrantNotAllowedToClient,
+    /// A scope name is outside the grammar.
+    #[error("scope `{0}` is malformed")]
+    MalformedScope(String),
+    /// More scopes are asked for than are read.
+    #[error("too many scopes")]
+    TooManyScopes,
+    /// The Api defines no such scope.
+    #[error("scope `{0}` is unknown")]
+    UnknownScope(ScopeToken),
+    /// The client is not entitled to the scope.
+    #[error("the client is not entitled to scope `{0}`")]
+    ScopeNotEntitled(ScopeToken),
+    /// A refresh asks for more than was granted first.
+    #[error("scope `{0}` was not granted at first")]
+    ScopeWidened(ScopeToken),
+    /// No scope is asked for, and none is granted by default.
+    #[error("no scope is asked for and none is granted by default")]
+    NoDefaultScope,
+
+    // The grant's own proof.
+    /// There is no such user.
+    #[error("no such user")]
+    UnknownUser,
+    /// The password is wrong.
+    #[error("the password is wrong")]
+    WrongPassword,
+    /// The user is disabled.
+    #[error("the user is disabled")]
+    UserDisabled,
+    /// The user has a second factor, which this grant cannot ask for.
+    #[error("the user has a second factor, which the password grant cannot ask for")]
+    SecondFactor,
+    /// The refresh token is unknown.
+    #[error("the refresh token is unknown")]
+    UnknownRefreshToken,
+    /// The refresh token is another client's.
+    #[error("the refresh token is another client's")]
+    ForeignRefreshToken,
+    /// The refresh token is for another Api than the one named.
+    #[error("the refresh token is for another Api")]
+    RefreshTokenOfOtherApi,
+    /// The refresh token was used before: its family ends (RFC 9700 §4.14.2).
+    #[error("the refresh token was used before; family {0} ends")]
+    RefreshTokenReused(String),
+    /// The refresh token has expired.
+    #[error("the refresh token has expired")]
+    ExpiredRefreshToken,
+    /// The refresh token's family has ended, or its client or user has changed since.
+    #[error("the refresh token was revoked")]
+    RevokedRefreshToken,
+
+    // Revocation (RFC 7009 §2.1).
+    /// The token was issued to another client.
+    #[error("the token was issued to another client")]
+    ForeignToken,
+
+    // Not now.
+    /// Too many failures; try again after so many seconds.
+    #[error("too many failed attempts: {what}")]
+    TooManyAttempts {
+        /// Whose failures were counted.
+        what: &'static str,
+        /// Seconds until the window ends.
+        retry_after_s: i64,
+    },
+    /// More work is waiting than is taken on.
+    #[error("overloaded: {0}")]
+    Overloaded(&'static str),
+    /// The registry was last read too long ago to be trusted.
+    #[error("the registry is stale")]
+    StaleRegistry,
+    /// The database does not answer.
+    #[error("the database does not answer")]
+    DatabaseUnavailable,
+    /// Our fault; the text is for the log only.
+    #[error("internal: {0}")]
+    Internal(String),
+}

@@ -1,0 +1,143 @@
+//! Scope tokens and sets of them (RFC 6749 §3.3).
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::refusal::Refusal;
+
+/// The most scope tokens in one request: no client needs more, and each is looked up.
+pub const MAX_SCOPE_TOKENS: usize = 100;
+/// The longest scope token, in bytes.
+pub const MAX_SCOPE_TOKEN_BYTES: usize = 200;
+
+/// One scope name: printable ASCII without space, `"` and `\` (RFC 6749 §3.3 `scope-token`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeToken(String);
+
+impl ScopeToken {
+    /// Parses one name; `None` if it is empty, too long, or has a character outside the grammar.
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        let fits = !text.is_empty() && text.len() <= MAX_SCOPE_TOKEN_BYTES;
+        (fits && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ScopeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A set of scope names; printed sorted and separated by one space.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope(BTreeSet<ScopeToken>);
+
+impl Scope {
+    /// Parses a `scope` parameter: names separated by single spaces, an order without meaning.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let mut tokens = BTreeSet::new();
+        for (index, name) in text.split(' ').enumerate() {
+            if index == MAX_SCOPE_TOKENS {
+                return Err(Refusal::TooManyScopes);
+            }
+            let token = ScopeToken::parse(name).ok_or_else(|| Refusal::MalformedScope(name.to_owned()))?;
+            tokens.insert(token);
+        }
+        Ok(Self(tokens))
+    }
+
+    /// True if every name of `self` is in `other`.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// The names that both hold.
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).cloned().collect())
+    }
+
+    /// The first name of `self` that `other` lacks.
+    pub fn first_missing_in<'a>(&'a self, other: &'a Self) -> Option<&'a ScopeToken> {
+        self.0.difference(&other.0).next()
+    }
+
+    /// True if it holds the name.
+    pub fn contains(&self, token: &ScopeToken) -> bool {
+        self.0.contains(token)
+    }
+
+    /// True if it holds no name.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &ScopeToken> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<ScopeToken> for Scope {
+    fn from_iter<I: IntoIterator<Item = ScopeToken>>(tokens: I) -> Self {
+        Self(tokens.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, token) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(token.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scope() -> impl Strategy<Value = Scope> {
+        proptest::collection::btree_set("[a-e]", 0..5)
+            .prop_map(|names| names.iter().filter_map(|name| ScopeToken::parse(name)).collect())
+    }
+
+    #[test]
+    fn the_grammar_of_rfc_6749_decides_what_a_scope_is() {
+        for good in ["all", "reports:read", "a b", "b a a", "!#[]~"] {
+            assert!(Scope::parse(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", " ", "a  b", " a", "a ", "a\tb", "a\"b", "a\\b", "é", "a\u{7f}"] {
+            assert!(matches!(Scope::parse(bad), Err(Refusal::MalformedScope(_))), "{bad:?}");
+        }
+        assert_eq!(Scope::parse("b a a").expect("parses").to_string(), "a b");
+        assert!(Scope::parse(&vec!["a"; MAX_SCOPE_TOKENS].join(" ")).is_ok());
+        assert!(Scope::parse(&vec!["a"; MAX_SCOPE_TOKENS + 1].join(" ")).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_scope_survives_printing(scope in scope()) {
+            prop_assume!(!scope.is_empty());
+            prop_assert_eq!(Scope::parse(&scope.to_string()), Ok(scope));
+        }
+
+        #[test]
+        fn an_intersection_is_within_both_and_is_all_that_is_within_both(a in scope(), b in scope(), c in scope()) {
+            let both = a.intersection(&b);
+            prop_assert!(both.is_subset(&a) && both.is_subset(&b));
+            prop_assert_eq!(c.is_subset(&both), c.is_subset(&a) && c.is_subset(&b));
+            prop_assert_eq!(a.is_subset(&b), a.first_missing_in(&b).is_none());
+        }
+    }
+}

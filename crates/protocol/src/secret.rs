@@ -1,0 +1,157 @@
+//! Secrets: values that must never be printed, and the tokens of ours that scanners can recognise.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// What every client secret of ours begins with.
+pub const CLIENT_SECRET_PREFIX: &str = "cs_secret_";
+/// What every refresh token of ours begins with.
+pub const REFRESH_TOKEN_PREFIX: &str = "cs_refresh_";
+/// The fewest characters of a client secret that was made elsewhere and imported.
+pub const IMPORTED_SECRET_MIN_CHARS: usize = 32;
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 256 bits need 43 digits of base 62.
+const BODY_DIGITS: usize = 43;
+/// A CRC32 needs 6 digits of base 62.
+const CHECKSUM_DIGITS: usize = 6;
+
+/// A secret in memory: redacted in `Debug`, without `Display`, wiped on drop.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a secret into keeping.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Zeroizing::new(value.into()))
+    }
+
+    /// A new secret of ours: `prefix`, 43 base62 digits of `random`, 6 of the CRC32 over both.
+    pub fn from_random(prefix: &str, random: &[u8; 32]) -> Self {
+        let mut text = String::with_capacity(prefix.len() + BODY_DIGITS + CHECKSUM_DIGITS);
+        text.push_str(prefix);
+        push_base62(&mut text, random, BODY_DIGITS);
+        let checksum = crc32fast::hash(text.as_bytes()).to_be_bytes();
+        push_base62(&mut text, &checksum, CHECKSUM_DIGITS);
+        Self::new(text)
+    }
+
+    /// The secret itself, for the one place that sends, hashes or compares it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Its SHA-256, which is what is stored.
+    pub fn hash(&self) -> SecretHash {
+        SecretHash::of(&self.0)
+    }
+
+    /// True if the text has the prefix, length, alphabet and checksum of a secret of ours.
+    pub fn is_well_formed(prefix: &str, text: &str) -> bool {
+        let Some(rest) = text.strip_prefix(prefix) else {
+            return false;
+        };
+        if rest.len() != BODY_DIGITS + CHECKSUM_DIGITS || !rest.bytes().all(|b| BASE62.contains(&b)) {
+            return false;
+        }
+        let (covered, checksum) = text.split_at(text.len() - CHECKSUM_DIGITS);
+        let mut expected = String::new();
+        push_base62(&mut expected, &crc32fast::hash(covered.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS);
+        checksum == expected
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(********)")
+    }
+}
+
+/// The SHA-256 of a secret of 256 random bits, which needs no stretching.
+#[derive(Clone, Copy)]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    /// Hashes a presented secret.
+    pub fn of(secret: &str) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
+        Self(bytes)
+    }
+
+    /// A stored hash; `None` unless it is 32 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Compares in constant time.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(********)")
+    }
+}
+
+/// Appends big-endian `bytes` as exactly `digits` base62 digits.
+fn push_base62(text: &mut String, bytes: &[u8], digits: usize) {
+    let mut number = Zeroizing::new(bytes.to_vec());
+    let mut reversed = Zeroizing::new(Vec::with_capacity(digits));
+    for _ in 0..digits {
+        let mut remainder = 0u32;
+        for byte in number.iter_mut() {
+            let value = remainder << 8 | u32::from(*byte);
+            *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
+            remainder = value % 62;
+        }
+        reversed.push(BASE62[remainder as usize]);
+    }
+    text.extend(reversed.iter().rev().map(|digit| char::from(*digit)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_of_ours_is_recognised_and_any_typo_in_it_is_caught() {
+        let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &[0xA7; 32]);
+        let text = secret.expose();
+        assert_eq!(text.len(), "cs_secret_".len() + 49);
+        assert!(Secret::is_well_formed(CLIENT_SECRET_PREFIX, text));
+        assert!(!Secret::is_well_formed(REFRESH_TOKEN_PREFIX, text));
+        for at in "cs_secret_".len()..text.len() {
+            let mut typo = text.to_owned().into_bytes();
+            typo[at] = if typo[at] == b'x' { b'y' } else { b'x' };
+            let typo = String::from_utf8(typo).expect("ascii");
+            assert!(!Secret::is_well_formed(CLIENT_SECRET_PREFIX, &typo), "{typo}");
+        }
+    }
+
+    #[test]
+    fn the_extremes_of_256_bits_fit_in_43_digits() {
+        let mut low = String::new();
+        push_base62(&mut low, &[0; 32], BODY_DIGITS);
+        assert_eq!(low, "0".repeat(43));
+        let mut high = String::new();
+        push_base62(&mut high, &[0xFF; 32], BODY_DIGITS);
+        assert_eq!(high, "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1");
+    }
+
+    #[test]
+    fn debug_shows_neither_a_secret_nor_its_hash() {
+        let secret = Secret::new("open sesame");
+        assert_eq!(format!("{secret:?} {:?}", secret.hash()), "Secret(********) SecretHash(********)");
+    }
+}

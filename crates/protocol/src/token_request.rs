@@ -1,0 +1,37 @@
+//! The token request's own parameters (RFC 6749 §4.3.2, §4.4.2, §6; RFC 8707 §2).
+
+use crate::form::Form;
+use crate::refusal::Refusal;
+use crate::secret::Secret;
+
+/// What a token request asks for, before anything is known of who asks.
+#[derive(Debug)]
+pub struct TokenRequest {
+    /// The `grant_type` as it was sent.
+    pub grant_type: String,
+    /// The `scope` as it was sent.
+    pub scope: Option<String>,
+    /// Every `resource`.
+    pub resources: Vec<String>,
+    /// The `username` of a password grant.
+    pub username: Option<String>,
+    /// The `password` of a password grant.
+    pub password: Option<Secret>,
+    /// The `refresh_token` of a refresh.
+    pub refresh_token: Option<Secret>,
+}
+
+impl TokenRequest {
+    /// Takes the parameters from a form; without `grant_type` it is no token request.
+    pub fn parse(form: &Form) -> Result<Self, Refusal> {
+        let text = |name: &str| form.find(name).map(str::to_owned);
+        Ok(Self {
+            grant_type: text("grant_type").ok_or(Refusal::MissingParameter("grant_type"))?,
+            scope: text("scope"),
+            resources: form.find_all("resource").map(str::to_owned).collect(),
+            username: text("username"),
+            password: form.find("password").map(Secret::new),
+            refresh_token: form.find("refresh_token").map(Secret::new),
+        })
+    }
+}

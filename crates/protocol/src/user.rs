@@ -1,0 +1,112 @@
+//! A user: a person who owns resources and signs in.
+
+use std::fmt;
+
+use crate::client::Status;
+
+/// What every user id begins with; no client id does.
+pub const USER_ID_PREFIX: &str = "usr_";
+/// The longest login name, in bytes.
+pub const MAX_LOGIN_BYTES: usize = 100;
+
+/// A user's id: `usr_` and a UUID, the `sub` of their tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UserId(String);
+
+impl UserId {
+    /// A stored or presented id; `None` if it does not begin `usr_`.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.starts_with(USER_ID_PREFIX).then(|| Self(text.to_owned()))
+    }
+
+    /// A new id from 16 random bytes, a version 4 UUID (RFC 9562 §5.4).
+    pub fn from_random(mut random: [u8; 16]) -> Self {
+        random[6] = random[6] & 0x0F | 0x40;
+        random[8] = random[8] & 0x3F | 0x80;
+        let mut id = USER_ID_PREFIX.to_owned();
+        for (index, byte) in random.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                id.push('-');
+            }
+            id.push_str(&format!("{byte:02x}"));
+        }
+        Self(id)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A login name as its owner writes it: printable, without space at either end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login(String);
+
+impl Login {
+    /// Parses a login name; `None` if it is empty, too long, padded or has a control character.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=MAX_LOGIN_BYTES).contains(&text.len());
+        (fits && text.trim() == text && !text.chars().any(char::is_control)).then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The one spelling under which a client id or login name is unique and its failures are counted.
+pub fn name_key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// What a user may do beside owning resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Changes settings and the registry.
+    Administrator,
+}
+
+impl Role {
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+        }
+    }
+
+    /// The role of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        (word == Self::Administrator.as_str()).then_some(Self::Administrator)
+    }
+}
+
+/// A user as the registry knows them; the password hash stays in the store.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Their id.
+    pub id: UserId,
+    /// The name they sign in with.
+    pub login: Login,
+    /// What else they may do.
+    pub roles: Vec<Role>,
+    /// Whether they may do anything.
+    pub status: Status,
+    /// Whether signing in takes more than a password.
+    pub has_second_factor: bool,
+    /// Tokens issued under a lower epoch are dead.
+    pub epoch: i64,
+}

@@ -1,0 +1,39 @@
+//! What runs beside the requests: each task an idempotent `run_once`, in a file of its own.
+
+pub mod clean_up;
+pub mod follow_changes;
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::limits::{CLEAN_UP_INTERVAL, FOLLOW_INTERVAL};
+use crate::state::State;
+
+/// Starts every task; they end when the set is dropped.
+pub fn start(state: &State) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (following, cleaning) = (state.clone(), state.clone());
+    tasks.spawn(repeat(FOLLOW_INTERVAL, move || {
+        let state = following.clone();
+        async move { follow_changes::run_once(&state).await }
+    }));
+    tasks.spawn(repeat(CLEAN_UP_INTERVAL, move || {
+        let state = cleaning.clone();
+        async move { clean_up::run_once(&state).await }
+    }));
+    tasks
+}
+
+/// Runs a task each `period`; a task that panics is logged and runs again.
+async fn repeat<F: Future<Output = ()> + Send + 'static>(period: Duration, task: impl Fn() -> F) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = tokio::spawn(task()).await {
+            tracing::error!(%error, "a background task failed");
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Configuration: typed sections, each with its default; nonsense is refused by the name of its key.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use countersign_protocol::issuer::Issuer;
+use countersign_store::DatabaseUrl;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// What a key takes, so that an environment variable can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Switch,
+    /// Texts, in the environment separated by commas.
+    List,
+}
+
+/// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
+pub const KEYS: [(&str, Kind); 14] = [
+    ("listen", Kind::Text),
+    ("issuer", Kind::Text),
+    ("insecure_http", Kind::Switch),
+    ("data_dir", Kind::Text),
+    ("sealing_key_file", Kind::Text),
+    ("database.url", Kind::Text),
+    ("registry.max_age_s", Kind::Number),
+    ("http.max_connections", Kind::Number),
+    ("http.max_in_flight", Kind::Number),
+    ("http.shutdown_s", Kind::Number),
+    ("proxy.trusted", Kind::List),
+    ("log.format", Kind::Text),
+    ("log.level", Kind::Text),
+    ("playground.enabled", Kind::Switch),
+];
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to accept connections.
+    pub listen: SocketAddr,
+    /// The origin by which clients know this server; by default `http://` and the listen address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Whether an issuer that is not loopback may be `http`: for containers and test networks.
+    pub insecure_http: bool,
+    /// Where the database, the sealing key and the lock are kept.
+    pub data_dir: PathBuf,
+    /// The sealing key's file, if it is kept elsewhere than in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealing_key_file: Option<PathBuf>,
+    /// The database.
+    pub database: Database,
+    /// The registry.
+    pub registry: Registry,
+    /// Connections and requests.
+    pub http: Http,
+    /// Proxies in front of this server.
+    pub proxy: Proxy,
+    /// The log.
+    pub log: Log,
+    /// The demonstration resources.
+    pub playground: Playground,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            issuer: None,
+            insecure_http: false,
+            data_dir: PathBuf::from("./countersign-data"),
+            sealing_key_file: None,
+            database: Database::default(),
+            registry: Registry::default(),
+            http: Http::default(),
+            proxy: Proxy::default(),
+            log: Log::default(),
+            playground: Playground::default(),
+        }
+    }
+}
+
+/// The database.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgres://…`; by default SQLite in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// The registry.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registry {
+    /// When the last good read is older than this, in seconds, requests are answered 503.
+    pub max_age_s: i64,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { max_age_s: 10 }
+    }
+}
+
+/// Connections and requests.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Connections held at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// Requests answered at once; more are refused with 503.
+    pub max_in_flight: usize,
+    /// Seconds that requests under way are given to end at shutdown.
+    pub shutdown_s: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { max_connections: 10_000, max_in_flight: 1024, shutdown_s: 10 }
+    }
+}
+
+/// Proxies in front of this server.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Proxy {
+    /// The networks whose `X-Forwarded-For` and `X-Request-Id` are believed, such as `10.0.0.0/8`.
+    pub trusted: Vec<IpNet>,
+}
+
+/// The log, written to stderr.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` for people, `json` for machines.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: LogLevel,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: LogLevel::Info }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The demonstration resources.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Playground {
+    /// Whether they are served; by default only under `--demo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+/// A key whose value is refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{key}: {reason}")]
+pub struct ConfigError {
+    /// The key.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl ConfigError {
+    /// A refusal of one key.
+    pub fn new(key: &str, reason: impl ToString) -> Self {
+        Self { key: key.to_owned(), reason: reason.to_string() }
+    }
+}
+
+impl Config {
+    /// Checks what can be checked without starting; the first wrong key is named.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let in_range = |key, value: i64, range: std::ops::RangeInclusive<i64>| {
+            let reason = format!("must be from {} to {}", range.start(), range.end());
+            if range.contains(&value) { Ok(()) } else { Err(ConfigError::new(key, reason)) }
+        };
+        let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        in_range("registry.max_age_s", self.registry.max_age_s, 1..=3600)?;
+        in_range("http.max_connections", count(self.http.max_connections), 1..=1_000_000)?;
+        in_range("http.max_in_flight", count(self.http.max_in_flight), 1..=1_000_000)?;
+        in_range("http.shutdown_s", i64::try_from(self.http.shutdown_s).unwrap_or(i64::MAX), 0..=3600)?;
+        if self.data_dir.as_os_str().is_empty() {
+            return Err(ConfigError::new("data_dir", "must not be empty"));
+        }
+        self.database()?;
+        self.issuer_for(self.listen).map(|_| ())
+    }
+
+    /// The database: the configured one, or SQLite in the data directory.
+    pub fn database(&self) -> Result<DatabaseUrl, ConfigError> {
+        let parsed = match &self.database.url {
+            Some(url) => DatabaseUrl::parse(url),
+            None => DatabaseUrl::sqlite_in(&self.data_dir),
+        };
+        parsed.map_err(|error| ConfigError::new("database.url", error.to_string().replace("database.url: ", "")))
+    }
+
+    /// The issuer of a server that listens at this address (design §2): `https`, loopback, or insecure by choice.
+    pub fn issuer_for(&self, listen: SocketAddr) -> Result<Issuer, ConfigError> {
+        let given = self.issuer.clone().unwrap_or_else(|| format!("http://{listen}"));
+        let refuse = |reason: String| ConfigError::new("issuer", reason);
+        let issuer = Issuer::parse(&given).map_err(|error| refuse(format!("`{given}`: {error}")))?;
+        if issuer.is_https() || self.insecure_http || is_loopback(&issuer) {
+            return Ok(issuer);
+        }
+        let unset =
+            if self.issuer.is_none() { "; set issuer to the address by which clients reach this server" } else { "" };
+        Err(refuse(format!("`{given}` is neither https nor loopback (insecure_http = true allows it){unset}")))
+    }
+}
+
+/// True if every address of the issuer's host is loopback; a name that does not resolve is not.
+pub fn is_loopback(issuer: &Issuer) -> bool {
+    let Ok(addresses) = issuer.authority().to_socket_addrs() else {
+        return false;
+    };
+    let mut addresses = addresses.peekable();
+    addresses.peek().is_some() && addresses.all(|address| address.ip().to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issuer(given: Option<&str>, listen: &str, insecure_http: bool) -> Result<String, ConfigError> {
+        let config = Config { issuer: given.map(str::to_owned), insecure_http, ..Config::default() };
+        config.issuer_for(listen.parse().expect("an address")).map(|issuer| issuer.to_string())
+    }
+
+    #[test]
+    fn an_issuer_is_https_or_loopback_or_insecure_by_choice() {
+        assert_eq!(issuer(None, "127.0.0.1:9", false), Ok("http://127.0.0.1:9".to_owned()));
+        assert_eq!(issuer(Some("https://auth.example"), "0.0.0.0:9", false), Ok("https://auth.example".to_owned()));
+        assert_eq!(issuer(Some("http://auth.invalid"), "0.0.0.0:9", true), Ok("http://auth.invalid".to_owned()));
+        assert!(issuer(Some("http://[::1]:9"), "127.0.0.1:9", false).is_ok());
+        assert!(issuer(None, "0.0.0.0:9", false).is_err());
+        assert!(issuer(Some("http://auth.invalid"), "127.0.0.1:9", false).is_err());
+        assert!(issuer(Some("https://auth.example/x"), "127.0.0.1:9", false).is_err());
+    }
+
+    #[test]
+    fn every_key_is_listed_once_and_unknown_ones_are_refused() {
+        let full = Config {
+            issuer: Some(String::new()),
+            sealing_key_file: Some(PathBuf::new()),
+            database: Database { url: Some(String::new()) },
+            playground: Playground { enabled: Some(true) },
+            ..Config::default()
+        };
+        let mut found = Vec::new();
+        for (key, value) in toml::Table::try_from(&full).expect("serialises") {
+            match value {
+                toml::Value::Table(section) => found.extend(section.keys().map(|inner| format!("{key}.{inner}"))),
+                _ => found.push(key),
+            }
+        }
+        found.sort_unstable();
+        let mut listed = KEYS.map(|(key, _)| key.to_owned()).to_vec();
+        listed.sort_unstable();
+        assert_eq!(found, listed);
+        assert!(toml::from_str::<Config>("listen = 1").is_err());
+        assert!(toml::from_str::<Config>("[database]\nuri = \"x\"").is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_the_name_of_its_key() {
+        let wrong = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.validate().map_err(|error| error.key)
+        };
+        assert_eq!(wrong(|_| {}), Ok(()));
+        assert_eq!(wrong(|config| config.registry.max_age_s = 0), Err("registry.max_age_s".to_owned()));
+        assert_eq!(wrong(|config| config.http.max_in_flight = 0), Err("http.max_in_flight".to_owned()));
+        assert_eq!(wrong(|config| config.database.url = Some("mysql://x".to_owned())), Err("database.url".to_owned()));
+        assert_eq!(wrong(|config| config.data_dir = PathBuf::new()), Err("data_dir".to_owned()));
+    }
+}

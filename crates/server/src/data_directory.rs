@@ -1,0 +1,87 @@
+//! The data directory: ours alone while we run, and where the sealing key lives.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::sealing::SealingKey;
+
+/// Why the data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It cannot be made, read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file or directory.
+        path: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another process has it.
+    #[error("{0}: another countersign serves from this data directory")]
+    Locked(String),
+    /// A sealing key file holds something else.
+    #[error("{0}: not a sealing key")]
+    NotASealingKey(String),
+}
+
+/// A data directory that this process has locked, until it ends.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    /// The lock is the system's (`flock`), so that it ends with the process, however that ends.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Makes the directory (0700) if it is missing, and locks it.
+    pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| failed(path, error))?;
+        let lock_path = path.join("lock");
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).append(true).mode(0o600).open(&lock_path);
+        let lock = lock.map_err(|error| failed(&lock_path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DirectoryError::Locked(path.display().to_string())),
+            Err(TryLockError::Error(error)) => Err(failed(&lock_path, error)),
+        }
+    }
+
+    /// A file in the directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// Reads a sealing key; `None` if there is no such file.
+pub fn read_sealing_key(path: &Path) -> Result<Option<SealingKey>, DirectoryError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, error)),
+    };
+    let key = SealingKey::parse(&text);
+    key.map(Some).ok_or_else(|| DirectoryError::NotASealingKey(path.display().to_string()))
+}
+
+/// Writes a private file (0600), complete or not at all, and durably.
+pub fn write_private(path: &Path, text: &str) -> Result<(), DirectoryError> {
+    let temporary = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|error| failed(path, error))
+}
+
+fn failed(path: &Path, error: io::Error) -> DirectoryError {
+    DirectoryError::Io { path: path.display().to_string(), error }
+}

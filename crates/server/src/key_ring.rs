@@ -1,0 +1,131 @@
+//! The signing keys: opened and parsed once, one active for each algorithm in use.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use countersign_protocol::access_token::MEDIA_TYPE;
+use countersign_protocol::api::Api;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::jose::jwk::{KeyId, jwk_set};
+use countersign_protocol::jose::jws::{encode_header, sign};
+use countersign_protocol::jose::key::{KeyError, SigningKey, VerifyingKey};
+use countersign_store::{KeyState, Store, StoreError, StoredKey};
+
+use crate::clock::{Clock, Entropy};
+use crate::sealing::{SealError, SealingKey};
+
+const SEAL_LABEL: &str = "signing key";
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingError {
+    /// A sealed key does not open.
+    #[error("signing key {0}: {1}")]
+    Sealed(String, SealError),
+    /// A key that opened cannot be parsed.
+    #[error("signing key {0}: {1}")]
+    Key(String, KeyError),
+    /// A new key could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One key, ready for use.
+#[derive(Debug)]
+struct RingKey {
+    state: KeyState,
+    signing: SigningKey,
+    verifying: Arc<VerifyingKey>,
+    encoded_header: String,
+}
+
+/// Every key that signs or verifies.
+#[derive(Debug, Default)]
+pub struct KeyRing {
+    keys: HashMap<KeyId, Arc<RingKey>>,
+    active: HashMap<Algorithm, Arc<RingKey>>,
+    published: String,
+}
+
+impl KeyRing {
+    /// Opens and parses the stored keys; those that `previous` holds are not parsed again.
+    pub fn build(stored: &[StoredKey], sealing: &SealingKey, previous: Option<&Self>) -> Result<Self, KeyRingError> {
+        let mut ring = Self::default();
+        let mut jwks = Vec::new();
+        for key in stored {
+            let id = KeyId::new(key.id.as_str());
+            let known = previous.and_then(|ring| ring.keys.get(&id)).filter(|known| known.state == key.state).cloned();
+            let ready = known.map_or_else(|| open(key, sealing).map(Arc::new), Ok)?;
+            if key.state == KeyState::Active {
+                ring.active.insert(key.algorithm, ready.clone());
+            }
+            jwks.push(ready.signing.jwk().clone());
+            ring.keys.insert(id, ready);
+        }
+        ring.published = jwk_set(&jwks).to_string();
+        Ok(ring)
+    }
+
+    /// The key set document (RFC 7517 §5).
+    pub fn published(&self) -> &str {
+        &self.published
+    }
+
+    /// The key of this id, to verify with.
+    pub fn find_key(&self, id: &KeyId) -> Option<Arc<VerifyingKey>> {
+        self.keys.get(id).map(|key| key.verifying.clone())
+    }
+
+    /// An access token with this payload, signed by the active key of the algorithm; `None` while there is none.
+    pub fn sign(&self, algorithm: Algorithm, payload: &[u8]) -> Option<Result<String, KeyError>> {
+        let key = self.active.get(&algorithm)?;
+        Some(sign(&key.signing, &key.encoded_header, payload))
+    }
+
+    /// The algorithms that these Apis sign with, the default one always, and that have no active key yet.
+    pub fn missing<'a>(&self, apis: impl Iterator<Item = &'a Api>) -> Vec<Algorithm> {
+        let needed: BTreeSet<&str> =
+            apis.map(|api| api.algorithm).chain([Algorithm::Es256]).map(Algorithm::as_str).collect();
+        let missing =
+            |algorithm: &Algorithm| needed.contains(algorithm.as_str()) && !self.active.contains_key(algorithm);
+        Algorithm::ALL.into_iter().filter(missing).collect()
+    }
+}
+
+/// Makes and stores an active key; if another node was faster, theirs stands.
+pub async fn make_key(
+    store: &Store,
+    sealing: &SealingKey,
+    algorithm: Algorithm,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<(), KeyRingError> {
+    let made = tokio::task::spawn_blocking(move || {
+        let pkcs8 = SigningKey::generate(algorithm)?;
+        let id = SigningKey::from_pkcs8(algorithm, &pkcs8)?.jwk().key_id().to_string();
+        Ok((id, pkcs8))
+    });
+    let lost = |_| KeyRingError::Key(algorithm.to_string(), KeyError);
+    let (id, pkcs8) = made.await.map_err(lost)?.map_err(|error| KeyRingError::Key(algorithm.to_string(), error))?;
+    let sealed = sealing.seal(SEAL_LABEL, &id, &pkcs8, entropy.bytes());
+    let sealed_pkcs8 = sealed.map_err(|error| KeyRingError::Sealed(id.clone(), error))?;
+    let key = StoredKey { id, algorithm, state: KeyState::Active, sealed_pkcs8 };
+    let mut change = store.begin_change().await?;
+    match change.insert_key(&key, clock.now()).await {
+        Ok(()) => Ok(change.commit().await?),
+        Err(StoreError::Taken(_)) => Ok(()),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn open(key: &StoredKey, sealing: &SealingKey) -> Result<RingKey, KeyRingError> {
+    let pkcs8 = sealing.open(SEAL_LABEL, &key.id, &key.sealed_pkcs8);
+    let pkcs8 = pkcs8.map_err(|error| KeyRingError::Sealed(key.id.clone(), error))?;
+    let parse = || {
+        let signing = SigningKey::from_pkcs8(key.algorithm, &pkcs8)?;
+        let verifying = Arc::new(VerifyingKey::from_jwk(signing.jwk())?);
+        let encoded_header = encode_header(&signing, MEDIA_TYPE);
+        Ok(RingKey { state: key.state, signing, verifying, encoded_header })
+    };
+    parse().map_err(|error| KeyRingError::Key(key.id.clone(), error))
+}

@@ -1,0 +1,27 @@
+//! The authorization server and the resource server behind it, over HTTP.
+//!
+//! Start reading at [`router`]: every route on one screen. [`start`] builds the state, [`serve`] answers connections.
+
+pub mod background;
+pub mod clock;
+pub mod config;
+mod data_directory;
+mod demo;
+mod front;
+mod guessing;
+mod key_ring;
+pub mod limits;
+mod oauth;
+mod ops;
+mod passwords;
+mod registry;
+mod resource;
+mod router;
+mod sealing;
+pub mod serve;
+pub mod start;
+pub mod state;
+
+pub use demo::{Demo, DemoFile};
+pub use front::Front;
+pub use passwords::hash_for_tests;

@@ -1,0 +1,37 @@
+//! For OAuth clients: the token, introspection and revocation endpoints, keys and metadata.
+
+pub(crate) mod authenticate;
+pub(crate) mod form_body;
+pub(crate) mod introspect;
+pub(crate) mod issue;
+pub(crate) mod metadata;
+pub(crate) mod refusal;
+pub(crate) mod revoke;
+pub(crate) mod token;
+
+use axum::extract::{FromRequestParts, Path};
+use countersign_protocol::client::ClientId;
+use http::request::Parts;
+
+use crate::front::Caller;
+use crate::state::State;
+
+/// One request to an OAuth endpoint: who sent it, which tenant path it came by, and what has been found out so far.
+pub(crate) struct Exchange {
+    /// Who sent it.
+    pub(crate) caller: Caller,
+    /// The `{api}` of a tenant path.
+    pub(crate) tenant: Option<String>,
+    /// The client, once found.
+    pub(crate) client_id: Option<ClientId>,
+}
+
+impl FromRequestParts<State> for Exchange {
+    type Rejection = axum::response::Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Self::Rejection> {
+        let tenant = Path::<String>::from_request_parts(parts, state).await.ok().map(|Path(api)| api);
+        let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(refusal::internal)?;
+        Ok(Self { caller, tenant, client_id: None })
+    }
+}

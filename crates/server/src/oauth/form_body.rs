@@ -1,0 +1,49 @@
+//! The body of an OAuth request: a form, whole, in time, within bounds.
+
+use axum::body::Body;
+use countersign_protocol::form::Form;
+use countersign_protocol::refusal::Refusal;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
+
+use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
+
+/// Reads and parses the body; parameters in the URL are refused, for they reach logs.
+pub(crate) async fn read_form(request: Request<Body>) -> Result<Form, Refusal> {
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return Err(Refusal::ParametersInUrl);
+    }
+    check_headers(request.headers())?;
+    let reading = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    let body = timeout(BODY_TIMEOUT, reading).await.map_err(|_| Refusal::BodyIncomplete)?;
+    let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => Refusal::BodyTooLarge,
+        None => Refusal::BodyIncomplete,
+    })?;
+    Form::parse(&zeroize::Zeroizing::new(Vec::from(body.to_bytes())))
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(Refusal::ContentEncoding);
+    }
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let only = types.next().filter(|_| types.next().is_none());
+    let text = only.and_then(|value| value.to_str().ok()).ok_or(Refusal::NotAForm)?;
+    if is_form_in_utf8(text) { Ok(()) } else { Err(Refusal::NotAForm) }
+}
+
+/// True for `application/x-www-form-urlencoded`, with no charset or with utf-8 (RFC 6749 appendix B).
+fn is_form_in_utf8(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_form = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    is_form
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}

@@ -1,0 +1,157 @@
+//! Issue: claims, a signature, and for users a refresh token.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::access_token;
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::grant::{Grant, Subject};
+use countersign_protocol::jose::base64url;
+use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, StoredRefreshToken, idle_expiry};
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret, SecretHash};
+use countersign_store::{NewRefreshToken, Spend};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::limits::WRITE_TIMEOUT;
+use crate::oauth::revoke::end_family;
+use crate::registry::Registry;
+use crate::state::State;
+
+/// A token set, and what the log says of it.
+pub(crate) struct Issued {
+    access_token: String,
+    expires_in: i64,
+    refresh_token: Option<Secret>,
+    /// The scopes granted.
+    pub(crate) scope: String,
+    /// The Api.
+    pub(crate) api_id: String,
+    /// The `jti`.
+    pub(crate) token_id: String,
+}
+
+/// The success body (RFC 6749 §5.1).
+#[derive(Serialize)]
+struct TokenResponse<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: i64,
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+}
+
+impl Issued {
+    /// The success body.
+    pub(crate) fn to_json(&self) -> String {
+        let response = TokenResponse {
+            access_token: &self.access_token,
+            token_type: "Bearer",
+            expires_in: self.expires_in,
+            scope: &self.scope,
+            refresh_token: self.refresh_token.as_ref().map(Secret::expose),
+        };
+        // Texts and integers always serialise.
+        serde_json::to_string(&response).unwrap_or_default()
+    }
+}
+
+/// What is to be issued: all that was decided.
+pub(crate) struct Order<'a> {
+    /// Whose keys sign.
+    pub(crate) registry: &'a Registry,
+    /// To whom.
+    pub(crate) client: &'a Client,
+    /// For which Api.
+    pub(crate) api: &'a Api,
+    /// What was granted.
+    pub(crate) grant: Grant,
+    /// When.
+    pub(crate) now: UnixTime,
+}
+
+/// Issues an access token alone.
+pub(crate) fn issue(state: &State, order: &Order<'_>) -> Result<Issued, Refusal> {
+    let Order { registry, client, api, grant, now } = order;
+    let token_id = base64url(&state.entropy.bytes::<16>());
+    let payload = access_token::payload(&state.issuer, api, client, grant, &token_id, *now);
+    let signed = registry.keys().sign(api.algorithm, &payload);
+    let signed = signed.ok_or_else(|| Refusal::Internal(format!("there is no active {} key", api.algorithm)))?;
+    Ok(Issued {
+        access_token: signed.map_err(|error| Refusal::Internal(error.to_string()))?,
+        expires_in: api.access_token_lifetime_s,
+        refresh_token: None,
+        scope: grant.scope.to_string(),
+        api_id: api.id.to_string(),
+        token_id,
+    })
+}
+
+/// Issues an access token and the first refresh token of a new family.
+pub(crate) async fn issue_with_family(state: &State, mut order: Order<'_>) -> Result<Issued, Refusal> {
+    let Order { client, api, now, .. } = order;
+    let Subject::User { id, epoch, .. } = &order.grant.subject else {
+        return issue(state, &order);
+    };
+    let family = RefreshFamily {
+        id: FamilyId::from_random(&state.entropy.bytes()),
+        client_id: client.id.clone(),
+        user_id: id.clone(),
+        api_id: api.id.clone(),
+        scope: order.grant.scope.clone(),
+        auth_time: order.grant.auth_time,
+        client_epoch: client.epoch,
+        user_epoch: *epoch,
+        expires_at: now + api.refresh.absolute_s,
+        ended: false,
+    };
+    order.grant.family = Some(family.id.clone());
+    let (secret, stored) = new_refresh_token(state, api, family.expires_at, now);
+    let issued = issue(state, &order)?;
+    let store = state.store.clone();
+    write(state, async move { store.insert_family(&family, &stored).await }).await?;
+    Ok(Issued { refresh_token: Some(secret), ..issued })
+}
+
+/// Issues an access token and the next refresh token of a family, spending the presented one as the last act.
+pub(crate) async fn issue_with_successor(
+    state: &State,
+    order: &Order<'_>,
+    presented: SecretHash,
+    found: StoredRefreshToken,
+) -> Result<Issued, Refusal> {
+    let family = found.family;
+    let (secret, successor) = new_refresh_token(state, order.api, family.expires_at, order.now);
+    let issued = issue(state, order)?;
+    let (store, id) = (state.store.clone(), family.id.clone());
+    let spend = write(state, async move { store.spend_refresh_token(&presented, &id, &successor).await }).await?;
+    match spend {
+        Spend::Spent => Ok(Issued { refresh_token: Some(secret), ..issued }),
+        Spend::TooLate => {
+            end_family(state, &family.id, order.api).await?;
+            Err(Refusal::RefreshTokenReused(family.id.to_string()))
+        }
+    }
+}
+
+fn new_refresh_token(state: &State, api: &Api, family_ends: UnixTime, now: UnixTime) -> (Secret, NewRefreshToken) {
+    let secret = Secret::from_random(REFRESH_TOKEN_PREFIX, &state.entropy.bytes());
+    let expires_at = idle_expiry(api.refresh, family_ends, now);
+    let stored = NewRefreshToken { hash: secret.hash(), issued_at: now, expires_at };
+    (secret, stored)
+}
+
+/// Writes in a task of its own, which goes on to its end when the caller hangs up.
+pub(crate) async fn write<T: Send + 'static>(
+    state: &State,
+    writing: impl Future<Output = Result<T, countersign_store::StoreError>> + Send + 'static,
+) -> Result<T, Refusal> {
+    let written = timeout(WRITE_TIMEOUT, tokio::spawn(writing)).await;
+    let Ok(joined) = written else {
+        state.registry.mark_lost();
+        return Err(Refusal::DatabaseUnavailable);
+    };
+    let result = joined.map_err(|error| Refusal::Internal(error.to_string()))?;
+    result.map_err(|error| state.store_failed(&error))
+}

@@ -1,0 +1,71 @@
+//! The key set and the metadata documents (RFC 7517, RFC 8414, RFC 9728).
+
+use axum::extract::{self, Path};
+use axum::response::Response;
+use countersign_protocol::metadata;
+use http::header::{CACHE_CONTROL, PRAGMA};
+use http::{HeaderValue, StatusCode};
+
+use crate::oauth::refusal::{json_response, not_found};
+use crate::state::State;
+
+/// Key sets and documents may be kept this long by anyone: a new key is published longer before it signs.
+const CACHEABLE: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// `GET /oauth2/jwks`.
+pub(crate) async fn key_set(extract::State(state): extract::State<State>) -> Response {
+    cacheable(state.registry.current().keys().published().to_owned())
+}
+
+/// `GET /OAuth2/Keys/{api}`: the same keys, for they are the issuer's.
+pub(crate) async fn tenant_key_set(extract::State(state): extract::State<State>, Path(id): Path<String>) -> Response {
+    let registry = state.registry.current().clone();
+    match registry.find_api(&id) {
+        Some(_) => cacheable(registry.keys().published().to_owned()),
+        None => not_found().await,
+    }
+}
+
+/// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
+pub(crate) async fn authorization_server(extract::State(state): extract::State<State>) -> Response {
+    let registry = state.registry.current().clone();
+    cacheable(metadata::authorization_server(&state.issuer, registry.apis()).to_string())
+}
+
+/// `GET /{api}/.well-known/openid-configuration`.
+pub(crate) async fn tenant(extract::State(state): extract::State<State>, Path(id): Path<String>) -> Response {
+    let registry = state.registry.current().clone();
+    match registry.find_api(&id) {
+        Some(api) => cacheable(metadata::tenant(&state.issuer, api).to_string()),
+        None => not_found().await,
+    }
+}
+
+/// `GET /.well-known/oauth-protected-resource`: the Api whose audience is the issuer itself.
+pub(crate) async fn root_resource(extract::State(state): extract::State<State>) -> Response {
+    describe_resource(&state, state.issuer.as_str()).await
+}
+
+/// `GET /.well-known/oauth-protected-resource/PATH`: the Api whose audience is the issuer and this path.
+pub(crate) async fn protected_resource(
+    extract::State(state): extract::State<State>,
+    Path(path): Path<String>,
+) -> Response {
+    let audience = state.issuer.join(&format!("/{path}"));
+    describe_resource(&state, &audience).await
+}
+
+async fn describe_resource(state: &State, audience: &str) -> Response {
+    let registry = state.registry.current().clone();
+    match registry.find_api_by_audience(audience) {
+        Some(api) => cacheable(metadata::protected_resource(&state.issuer, api).to_string()),
+        None => not_found().await,
+    }
+}
+
+fn cacheable(body: String) -> Response {
+    let mut response = json_response(StatusCode::OK, body);
+    response.headers_mut().insert(CACHE_CONTROL, CACHEABLE);
+    response.headers_mut().remove(PRAGMA);
+    response
+}

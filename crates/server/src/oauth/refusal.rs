@@ -1,0 +1,197 @@
+//! The one table from [`Refusal`] to what the caller sees; the exact reason goes to the log.
+
+use std::borrow::Cow;
+
+use axum::extract;
+use axum::response::{IntoResponse, Response};
+use countersign_protocol::refusal::Refusal;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::front::{Caller, overloaded};
+use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
+use crate::oauth::Exchange;
+
+const INVALID_REQUEST: &str = "invalid_request";
+const TEMPORARILY_UNAVAILABLE: &str = "temporarily_unavailable";
+const BASIC_CHALLENGE: &str = "Basic realm=\"countersign\", charset=\"UTF-8\"";
+/// The most bytes of a description: a name that the caller sent is not sent back at length.
+const MAX_DESCRIPTION_BYTES: usize = 300;
+
+/// What the caller sees of a refusal.
+struct Wire {
+    status: StatusCode,
+    error: &'static str,
+    description: Cow<'static, str>,
+}
+
+fn wire(status: StatusCode, error: &'static str, description: impl Into<Cow<'static, str>>) -> Wire {
+    Wire { status, error, description: description.into() }
+}
+
+fn bad(error: &'static str, description: impl Into<Cow<'static, str>>) -> Wire {
+    wire(StatusCode::BAD_REQUEST, error, description)
+}
+
+/// The table (design §3).
+fn describe(refusal: &Refusal) -> Wire {
+    use Refusal as R;
+    match refusal {
+        R::Method => wire(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "use POST"),
+        R::ParametersInUrl => bad(INVALID_REQUEST, "send the parameters in the body, not in the URL"),
+        R::NotAForm => bad(INVALID_REQUEST, "send the body as application/x-www-form-urlencoded in UTF-8"),
+        R::ContentEncoding => {
+            wire(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "send the body without Content-Encoding")
+        }
+        R::BodyTooLarge => {
+            let text = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+            wire(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, text)
+        }
+        R::BodyIncomplete => wire(StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST, "the body did not arrive in time"),
+        R::BrokenEscape => bad(INVALID_REQUEST, "a % in the body is not followed by two hexadecimal digits"),
+        R::InvalidUtf8 => bad(INVALID_REQUEST, "a parameter is not UTF-8"),
+        R::Nul => bad(INVALID_REQUEST, "a parameter has a NUL character"),
+        R::TooManyParameters => bad(INVALID_REQUEST, "there are too many parameters"),
+        R::RepeatedParameter(name) => bad(INVALID_REQUEST, format!("parameter {name} is there twice")),
+        R::MissingParameter(name) => bad(INVALID_REQUEST, format!("parameter {name} is missing")),
+        R::SeveralAuthorizations => bad(INVALID_REQUEST, "send one Authorization header"),
+        R::TwoAuthentications => {
+            bad(INVALID_REQUEST, "authenticate by the Authorization header or by client_secret, not both")
+        }
+        R::ClientIdMismatch => bad(INVALID_REQUEST, "client_id is not the one in the Authorization header"),
+        R::NotAuthenticated
+        | R::UnknownScheme
+        | R::MalformedBasic
+        | R::UnknownClient
+        | R::AuthMethodNotRegistered(_)
+        | R::MistypedSecret
+        | R::WrongSecret
+        | R::ExpiredSecret(_)
+        | R::SecretNotYetValid(_)
+        | R::ClientDisabled => wire(StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed"),
+        R::UnknownGrantType => bad("unsupported_grant_type", "the grant type is not supported"),
+        R::UnknownApiPath => wire(StatusCode::NOT_FOUND, INVALID_REQUEST, "the path names no API"),
+        R::UnknownResource => bad("invalid_target", "resource is not the audience of an API"),
+        R::SeveralResources => bad("invalid_target", "name one API"),
+        R::AmbiguousApi => bad("invalid_target", "the client may ask for several APIs: name one by resource"),
+        R::NoEntitlement => bad("unauthorized_client", "the client is not entitled to the API"),
+        R::GrantNotAllowedByApi => bad("unauthorized_client", "the API does not allow this grant"),
+        R::GrantNotAllowedToClient => bad("unauthorized_client", "the client may not use this grant"),
+        R::MalformedScope(name) => bad("invalid_scope", format!("scope {name} is malformed")),
+        R::TooManyScopes => bad("invalid_scope", "there are too many scopes"),
+        R::UnknownScope(name) => bad("invalid_scope", format!("scope {name} is unknown")),
+        R::ScopeNotEntitled(name) => bad("invalid_scope", format!("the client is not entitled to scope {name}")),
+        R::ScopeWidened(name) => bad("invalid_scope", format!("scope {name} was not granted at first")),
+        R::NoDefaultScope => bad("invalid_scope", "name a scope: none is granted by default"),
+        R::UnknownUser | R::WrongPassword | R::UserDisabled | R::SecondFactor => {
+            bad("invalid_grant", "the user name or password is wrong, or the user may not use this grant")
+        }
+        R::UnknownRefreshToken
+        | R::ForeignRefreshToken
+        | R::RefreshTokenOfOtherApi
+        | R::RefreshTokenReused(_)
+        | R::ExpiredRefreshToken
+        | R::RevokedRefreshToken => bad("invalid_grant", "the refresh token is invalid, expired or revoked"),
+        R::ForeignToken => bad("unauthorized_client", "the token was issued to another client"),
+        R::TooManyAttempts { .. } => {
+            wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, "too many failed attempts; try again later")
+        }
+        R::Overloaded(_) | R::StaleRegistry | R::DatabaseUnavailable => {
+            wire(StatusCode::SERVICE_UNAVAILABLE, TEMPORARILY_UNAVAILABLE, "try again shortly")
+        }
+        R::Internal(_) => wire(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the server failed; it is logged"),
+    }
+}
+
+/// The answer of an OAuth endpoint: a JSON body, or the refusal, which is logged with its exact reason.
+pub(crate) fn respond(exchange: &Exchange, endpoint: &'static str, answer: Result<String, Refusal>) -> Response {
+    match answer {
+        Ok(body) => json_response(StatusCode::OK, body),
+        Err(refusal) => {
+            let client_id = exchange.client_id.as_ref().map(|id| id.as_str());
+            log(&exchange.caller, endpoint, client_id, &refusal);
+            to_response(&refusal)
+        }
+    }
+}
+
+/// Any other method at an endpoint that takes POST only.
+pub(crate) async fn method_not_allowed(extract::Extension(caller): extract::Extension<Caller>) -> Response {
+    log(&caller, "oauth", None, &Refusal::Method);
+    let mut response = to_response(&Refusal::Method);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+/// No such address.
+pub(crate) async fn not_found() -> Response {
+    let body = json!({ "error": INVALID_REQUEST, "error_description": "there is nothing at this address" });
+    json_response(StatusCode::NOT_FOUND, body.to_string())
+}
+
+/// A resource that exists, asked by a method that it does not take.
+pub(crate) async fn wrong_method() -> Response {
+    let body = json!({ "error": INVALID_REQUEST, "error_description": "this resource does not take this method" });
+    json_response(StatusCode::METHOD_NOT_ALLOWED, body.to_string())
+}
+
+/// Too many requests are under way.
+pub(crate) fn shed(caller: &Caller) -> Response {
+    let refusal = overloaded();
+    log(caller, "front", None, &refusal);
+    to_response(&refusal)
+}
+
+/// Our fault, already logged.
+pub(crate) fn internal() -> Response {
+    to_response(&Refusal::Internal(String::new()))
+}
+
+/// A JSON answer that nobody may store (RFC 6749 §5.1).
+pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn to_response(refusal: &Refusal) -> Response {
+    let Wire { status, error, description } = describe(refusal);
+    let body = json!({ "error": error, "error_description": clean(&description) });
+    let mut response = json_response(status, body.to_string());
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(BASIC_CHALLENGE));
+    }
+    if let Some(after_s) = retry_after_s(refusal) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after_s));
+    }
+    response
+}
+
+fn retry_after_s(refusal: &Refusal) -> Option<i64> {
+    match refusal {
+        Refusal::TooManyAttempts { retry_after_s, .. } => Some(*retry_after_s),
+        Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => Some(RETRY_AFTER_S),
+        _ => None,
+    }
+}
+
+/// Only the characters that `error_description` may have (RFC 6749 §5.2), and not too many.
+fn clean(description: &str) -> String {
+    let allowed = |character: char| matches!(character, ' ' | '!' | '#'..='[' | ']'..='~');
+    description.chars().map(|c| if allowed(c) { c } else { '?' }).take(MAX_DESCRIPTION_BYTES).collect()
+}
+
+fn log(caller: &Caller, endpoint: &'static str, client_id: Option<&str>, refusal: &Refusal) {
+    let (request_id, address) = (caller.request_id(), caller.address);
+    let error = describe(refusal).error;
+    match refusal {
+        Refusal::Internal(_) => {
+            tracing::error!(request_id, %address, endpoint, client_id, error, reason = %refusal, "request failed")
+        }
+        _ => tracing::info!(request_id, %address, endpoint, client_id, error, reason = %refusal, "request refused"),
+    }
+}

@@ -1,0 +1,106 @@
+//! Revocation (RFC 7009): a token ends before its time, everywhere within a second, durably before the answer.
+
+use axum::body::Body;
+use axum::extract;
+use axum::response::Response;
+use countersign_protocol::access_token::{Expected, TokenFault, check};
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::revocation::Revoked;
+use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
+use http::Request;
+
+use crate::limits::DEAD_MARGIN_S;
+use crate::oauth::authenticate::authenticate;
+use crate::oauth::form_body::read_form;
+use crate::oauth::issue::write;
+use crate::oauth::{Exchange, refusal};
+use crate::registry::Registry;
+use crate::state::State;
+
+/// `POST /oauth2/revoke` and `POST /OAuth2/Revoke/{api}`.
+pub(crate) async fn revoke(
+    extract::State(state): extract::State<State>,
+    mut exchange: Exchange,
+    request: Request<Body>,
+) -> Response {
+    let answer = answer(&state, &mut exchange, request).await;
+    refusal::respond(&exchange, "revoke", answer.map(|()| "{}".to_owned()))
+}
+
+async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<(), Refusal> {
+    let headers = request.headers().clone();
+    let form = read_form(request).await?;
+    state.registry.check_fresh()?;
+    let registry = state.registry.current().clone();
+    let client = authenticate(state, &registry, exchange, &headers, &form)?.client;
+    exchange.tenant.as_deref().map(|id| registry.find_tenant(id)).transpose()?;
+    let token = form.find("token").ok_or(Refusal::MissingParameter("token"))?;
+    state.registry.check_database()?;
+    let ended = if token.starts_with(REFRESH_TOKEN_PREFIX) {
+        revoke_refresh_token(state, &registry, &client, token).await?
+    } else {
+        revoke_access_token(state, &client, token).await?
+    };
+    if let Some(revoked) = ended {
+        let (kind, id) = revoked.parts();
+        let (request_id, client_id) = (exchange.caller.request_id(), client.id.as_str());
+        tracing::info!(request_id, client_id, kind, id, "revoked");
+    }
+    Ok(())
+}
+
+/// Ends an access token of the client's own. What is no live token of ours needs no ending (RFC 7009 §2.2).
+async fn revoke_access_token(state: &State, client: &Client, token: &str) -> Result<Option<Revoked>, Refusal> {
+    let expected = Expected { issuer: state.issuer.as_str(), audience: None };
+    let claims = match check(token, state.registry.as_ref(), expected, state.now()) {
+        Ok(claims) => claims,
+        Err(TokenFault::Stale) => return Err(Refusal::StaleRegistry),
+        Err(_) => return Ok(None),
+    };
+    if claims.client_id != client.id.as_str() {
+        return Err(Refusal::ForeignToken);
+    }
+    let revoked = Revoked::Token(claims.token_id);
+    let (store, durable, until) = (state.store.clone(), revoked.clone(), claims.expires_at);
+    write(state, async move { store.revoke(&durable, until).await }).await?;
+    state.registry.insert_revoked(revoked.clone(), until);
+    Ok(Some(revoked))
+}
+
+/// Ends the family of a refresh token of the client's own, and the family's access tokens (RFC 7009 §2.1).
+async fn revoke_refresh_token(
+    state: &State,
+    registry: &Registry,
+    client: &Client,
+    token: &str,
+) -> Result<Option<Revoked>, Refusal> {
+    if !Secret::is_well_formed(REFRESH_TOKEN_PREFIX, token) {
+        return Ok(None);
+    }
+    let found = state.store.find_refresh_token(&Secret::new(token).hash()).await;
+    let Some(found) = found.map_err(|error| state.store_failed(&error))? else {
+        return Ok(None);
+    };
+    let family = found.family;
+    if family.client_id != client.id {
+        return Err(Refusal::ForeignToken);
+    }
+    let Some(api) = registry.find_api(family.api_id.as_str()).filter(|_| !family.ended) else {
+        return Ok(None);
+    };
+    end_family(state, &family.id, api).await?;
+    Ok(Some(Revoked::Family(family.id)))
+}
+
+/// Ends a family, durably and on this node at once; remembered until its last access token is dead.
+pub(crate) async fn end_family(state: &State, family: &FamilyId, api: &Api) -> Result<(), Refusal> {
+    let now = state.now();
+    let until = now + api.access_token_lifetime_s + DEAD_MARGIN_S;
+    let (store, id) = (state.store.clone(), family.clone());
+    write(state, async move { store.end_family(&id, now, until).await }).await?;
+    state.registry.insert_revoked(Revoked::Family(family.clone()), until);
+    Ok(())
+}

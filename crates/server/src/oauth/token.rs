@@ -1,0 +1,202 @@
+//! The token endpoint (RFC 6749 §3.2): parse, authenticate, decide, issue, answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract;
+use axum::response::Response;
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::grant::{
+    Grant, GrantType, Subject, check_allowed, client_credentials, decide_scope, password, refresh_token,
+};
+use countersign_protocol::refresh_token::StoredRefreshToken;
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
+use countersign_protocol::token_request::TokenRequest;
+use http::Request;
+
+use crate::front::Caller;
+use crate::oauth::authenticate::{Authenticated, authenticate};
+use crate::oauth::form_body::read_form;
+use crate::oauth::issue::{Issued, Order, issue, issue_with_family, issue_with_successor};
+use crate::oauth::revoke::end_family;
+use crate::oauth::{Exchange, refusal};
+use crate::passwords;
+use crate::registry::Registry;
+use crate::state::State;
+
+/// `POST /oauth2/token` and `POST /OAuth2/Token/{api}`.
+pub(crate) async fn token(
+    extract::State(state): extract::State<State>,
+    mut exchange: Exchange,
+    request: Request<Body>,
+) -> Response {
+    let answer = answer(&state, &mut exchange, request).await;
+    refusal::respond(&exchange, "token", answer.map(|issued| issued.to_json()))
+}
+
+/// What is asked, and by whom: everything that a grant decides on.
+struct Asked<'a> {
+    registry: &'a Registry,
+    caller: &'a Caller,
+    client: &'a Client,
+    named: Option<Arc<Api>>,
+    request: &'a TokenRequest,
+}
+
+async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<Issued, Refusal> {
+    let headers = request.headers().clone();
+    let form = read_form(request).await?;
+    let request = TokenRequest::parse(&form)?;
+    state.registry.check_fresh()?;
+    let registry = state.registry.current().clone();
+    let authenticated = authenticate(state, &registry, exchange, &headers, &form)?;
+    let grant_type = GrantType::parse(&request.grant_type)?;
+    let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
+    let (caller, client) = (&exchange.caller, authenticated.client.as_ref());
+    let asked = Asked { registry: &registry, caller, client, named, request: &request };
+    let issued = match grant_type {
+        GrantType::ClientCredentials => by_client_credentials(state, &asked),
+        GrantType::Password => by_password(state, &asked).await,
+        GrantType::RefreshToken => by_refresh_token(state, &asked).await,
+    }?;
+    record(caller, &authenticated, grant_type, &issued);
+    Ok(issued)
+}
+
+/// The Api that the path or `resource` names; both may, if they agree.
+fn find_named_api(
+    registry: &Registry,
+    tenant: Option<&str>,
+    request: &TokenRequest,
+) -> Result<Option<Arc<Api>>, Refusal> {
+    let tenant = tenant.map(|id| registry.find_tenant(id)).transpose()?;
+    let resource = registry.find_named(&request.resources)?;
+    match (tenant, resource) {
+        (Some(tenant), Some(resource)) if tenant.id != resource.id => Err(Refusal::SeveralResources),
+        (tenant, resource) => Ok(tenant.or(resource).cloned()),
+    }
+}
+
+impl Asked<'_> {
+    /// The Api that is named, or the only one that the client may ask by this grant.
+    fn find_api(&self, grant_type: GrantType) -> Result<Arc<Api>, Refusal> {
+        match &self.named {
+            Some(api) => Ok(api.clone()),
+            None => self.registry.find_only_api(self.client, grant_type).cloned(),
+        }
+    }
+
+    fn scope(&self) -> Option<&str> {
+        self.request.scope.as_deref()
+    }
+}
+
+fn by_client_credentials(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal> {
+    let Asked { registry, client, .. } = *asked;
+    let api = asked.find_api(GrantType::ClientCredentials)?;
+    let entitlement = check_allowed(client, &api, GrantType::ClientCredentials)?;
+    let now = state.now();
+    let grant = client_credentials::decide(client, &api, entitlement, asked.scope(), now)?;
+    issue(state, &Order { registry, client, api: &api, grant, now })
+}
+
+async fn by_password(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal> {
+    let Asked { registry, client, .. } = *asked;
+    let api = asked.find_api(GrantType::Password)?;
+    let entitlement = check_allowed(client, &api, GrantType::Password)?;
+    let (username, password) = password::parameters(asked.request)?;
+    let scope = decide_scope(&api, entitlement, asked.scope())?;
+    let subject = check_password(state, asked, username, password).await?;
+    let now = state.now();
+    let grant = Grant { scope, subject, auth_time: now, family: None };
+    let order = Order { registry, client, api: &api, grant, now };
+    if check_allowed(client, &api, GrantType::RefreshToken).is_ok() {
+        issue_with_family(state, order).await
+    } else {
+        issue(state, &order)
+    }
+}
+
+/// Checks a password on the pool. Known and unknown users take the same path, count the same and cost the same.
+async fn check_password(
+    state: &State,
+    asked: &Asked<'_>,
+    username: &str,
+    password: &Secret,
+) -> Result<Subject, Refusal> {
+    state.registry.check_database()?;
+    let (address, login, password) = (asked.caller.address, username.to_owned(), password.clone());
+    let (guessing, now) = (state.guessing.clone(), state.now());
+    let stored = state.store.find_password(username).await.map_err(|error| state.store_failed(&error))?;
+    let user = stored.as_ref().and_then(|stored| asked.registry.find_user(stored.user_id.as_str()));
+    let user = user.map(Arc::as_ref);
+    let stored_hash = stored.as_ref().map(|stored| stored.password_hash.clone());
+    // Counted inside the slot: guesses that wait side by side are judged one after the other.
+    let check = move || {
+        let attempt = guessing.begin_password(&login, address, now)?;
+        Ok((attempt, passwords::verify(&password, stored_hash.as_deref())))
+    };
+    let (attempt, holds) = state.passwords.run(check).await??;
+    let subject = password::decide(user, holds)?;
+    state.guessing.succeed(attempt, now);
+    Ok(subject)
+}
+
+async fn by_refresh_token(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal> {
+    let Asked { registry, client, .. } = *asked;
+    if let Some(api) = &asked.named {
+        check_allowed(client, api, GrantType::RefreshToken)?;
+    }
+    let presented = refresh_token::parameters(asked.request)?;
+    let found = find_refresh_token(state, asked, presented).await?;
+    let api = registry.find_api(found.family.api_id.as_str()).ok_or(Refusal::NoEntitlement)?;
+    let user = registry.find_user(found.family.user_id.as_str()).map(Arc::as_ref);
+    let now = state.now();
+    match refresh_token::decide(&found, client, user, api, asked.scope(), now) {
+        Ok(grant) => {
+            let order = Order { registry, client, api, grant, now };
+            issue_with_successor(state, &order, presented.hash(), found).await
+        }
+        Err(refusal @ Refusal::RefreshTokenReused(_)) => {
+            // It may have been stolen: its family ends, durably, before the answer (RFC 9700 §4.14.2).
+            end_family(state, &found.family.id, api).await?;
+            Err(refusal)
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The presented token, if it is one of ours, this client's, and for the Api that is named.
+async fn find_refresh_token(
+    state: &State,
+    asked: &Asked<'_>,
+    presented: &Secret,
+) -> Result<StoredRefreshToken, Refusal> {
+    state.registry.check_database()?;
+    if !Secret::is_well_formed(REFRESH_TOKEN_PREFIX, presented.expose()) {
+        return Err(Refusal::UnknownRefreshToken);
+    }
+    let found = state.store.find_refresh_token(&presented.hash()).await.map_err(|error| state.store_failed(&error))?;
+    let found = found.ok_or(Refusal::UnknownRefreshToken)?;
+    refresh_token::check_owner(&found, asked.client)?;
+    match &asked.named {
+        Some(api) if api.id != found.family.api_id => Err(Refusal::RefreshTokenOfOtherApi),
+        _ => Ok(found),
+    }
+}
+
+/// The event line of an issued token: it is never a row.
+fn record(caller: &Caller, authenticated: &Authenticated, grant_type: GrantType, issued: &Issued) {
+    tracing::info!(
+        request_id = caller.request_id(),
+        client_id = authenticated.client.id.as_str(),
+        credential_id = authenticated.credential_id,
+        grant_type = grant_type.as_str(),
+        api = issued.api_id,
+        scope = issued.scope,
+        token_id = issued.token_id,
+        "token issued"
+    );
+}

@@ -1,0 +1,122 @@
+//! People's passwords: Argon2id on a small pool, so that guessing cannot take the server down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::secret::Secret;
+use tokio::sync::Semaphore;
+
+use crate::limits::{MAX_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_SLOTS};
+
+/// 19 MiB, two passes, one lane: the first choice of OWASP's password storage sheet.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// What an unknown user's password is checked against, so that it costs what a known one's does. Nobody knows of what.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IG5vYm9keSBubw$KREvIrYFVJxYBmOaWeRVGLE8W4hZ2d6RYbqYZJNcgBU";
+
+/// A bounded pool that hashes passwords.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    slots: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Passwords {
+    /// A pool of [`PASSWORD_SLOTS`].
+    pub fn new() -> Self {
+        Self { slots: Arc::new(Semaphore::new(PASSWORD_SLOTS)), waiting: Arc::default() }
+    }
+
+    /// Runs `work` with the pool's next free slot; refuses at once when too many wait.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+        let waiting = Waiting::enter(&self.waiting)?;
+        let slot = self.slots.clone().acquire_owned().await;
+        let slot = slot.map_err(|_| Refusal::Overloaded("the password pool is closed"))?;
+        drop(waiting);
+        // The slot goes with the work: a caller who hangs up frees nothing before the hash is done.
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(slot);
+            result
+        });
+        done.await.map_err(|_| Refusal::Internal("hashing a password failed".to_owned()))
+    }
+}
+
+/// A place in the queue, given back on drop.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn enter(waiting: &Arc<AtomicUsize>) -> Result<Self, Refusal> {
+        let before = waiting.fetch_add(1, Ordering::AcqRel);
+        let place = Self(waiting.clone());
+        if before >= PASSWORD_QUEUE {
+            return Err(Refusal::Overloaded("too many passwords wait to be checked"));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The PHC string of a password.
+pub fn hash(password: &Secret, salt: &[u8; 16]) -> Result<String, Refusal> {
+    let failed = |_| Refusal::Internal("hashing a password failed".to_owned());
+    Ok(argon2()?.hash_password_with_salt(password.expose().as_bytes(), salt).map_err(failed)?.to_string())
+}
+
+/// True if the password is that of the stored PHC string; without one it costs the same and is false.
+pub fn verify(password: &Secret, stored: Option<&str>) -> bool {
+    let bytes = password.expose().as_bytes();
+    let bytes = bytes.get(..MAX_PASSWORD_BYTES + 1).unwrap_or(bytes);
+    let holds = |phc: &str| {
+        PasswordHash::new(phc)
+            .is_ok_and(|hash| argon2().is_ok_and(|argon2| argon2.verify_password(bytes, &hash).is_ok()))
+    };
+    let matches = holds(stored.unwrap_or(NOBODY));
+    matches && stored.is_some() && bytes.len() <= MAX_PASSWORD_BYTES
+}
+
+/// A PHC string for a test's user.
+pub fn hash_for_tests(password: &str) -> String {
+    hash(&Secret::new(password), &[7; 16]).unwrap_or_default()
+}
+
+fn argon2() -> Result<Argon2<'static>, Refusal> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None);
+    let params = params.map_err(|_| Refusal::Internal("the password parameters are out of range".to_owned()))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_its_own_and_no_others() {
+        let stored = hash(&Secret::new("correct horse"), &[1; 16]).expect("hashes");
+        assert!(verify(&Secret::new("correct horse"), Some(&stored)));
+        assert!(!verify(&Secret::new("correct horsf"), Some(&stored)));
+        assert!(!verify(&Secret::new("correct horse"), None));
+        assert!(!verify(&Secret::new("correct horse"), Some("damaged")));
+    }
+
+    #[test]
+    fn nobody_costs_what_a_user_does() {
+        let parameters = |phc: &str| phc.rsplitn(3, '$').last().map(str::to_owned);
+        let stored = hash(&Secret::new("x"), &[1; 16]).expect("hashes");
+        assert_eq!(parameters(NOBODY), parameters(&stored));
+        assert!(PasswordHash::new(NOBODY).is_ok());
+    }
+}

@@ -1,0 +1,223 @@
+//! The registry: everything a token request needs to know, held whole in memory (docs/adr/0001).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arc_swap::{ArcSwap, Guard};
+use countersign_protocol::UnixTime;
+use countersign_protocol::access_token::{Claims, KeySource, TokenFault};
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::grant::GrantType;
+use countersign_protocol::jose::jwk::KeyId;
+use countersign_protocol::jose::key::VerifyingKey;
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::revocation::{Ended, Revoked, check_alive};
+use countersign_protocol::user::User;
+use countersign_store::{RegistryRows, Store};
+
+use crate::clock::Clock;
+use crate::key_ring::{KeyRing, KeyRingError};
+use crate::sealing::SealingKey;
+
+/// Apis, clients, users and keys as of one change; never changed, only replaced.
+#[derive(Debug, Default)]
+pub struct Registry {
+    registry_change: i64,
+    apis: HashMap<String, Arc<Api>>,
+    api_ids_by_audience: HashMap<String, String>,
+    clients: HashMap<String, Arc<Client>>,
+    users: HashMap<String, Arc<User>>,
+    keys: KeyRing,
+}
+
+impl Registry {
+    fn build(rows: RegistryRows, sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
+        let audience = |api: &Api| (api.audience.to_string(), api.id.to_string());
+        Ok(Self {
+            registry_change: rows.counters.registry_change,
+            api_ids_by_audience: rows.apis.iter().map(audience).collect(),
+            apis: rows.apis.into_iter().map(|api| (api.id.to_string(), Arc::new(api))).collect(),
+            clients: rows.clients.into_iter().map(|client| (client.id.to_string(), Arc::new(client))).collect(),
+            users: rows.users.into_iter().map(|user| (user.id.to_string(), Arc::new(user))).collect(),
+            keys: KeyRing::build(&rows.keys, sealing, Some(&previous.keys))?,
+        })
+    }
+
+    /// The Api of an id.
+    pub fn find_api(&self, id: &str) -> Option<&Arc<Api>> {
+        self.apis.get(id)
+    }
+
+    /// The Api of an audience.
+    pub fn find_api_by_audience(&self, audience: &str) -> Option<&Arc<Api>> {
+        self.apis.get(self.api_ids_by_audience.get(audience)?)
+    }
+
+    /// Every Api.
+    pub fn apis(&self) -> impl Iterator<Item = &Api> {
+        self.apis.values().map(Arc::as_ref)
+    }
+
+    /// The client of an id.
+    pub fn find_client(&self, id: &str) -> Option<&Arc<Client>> {
+        self.clients.get(id)
+    }
+
+    /// The user of an id.
+    pub fn find_user(&self, id: &str) -> Option<&Arc<User>> {
+        self.users.get(id)
+    }
+
+    /// The signing keys.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// The Api of a tenant path.
+    pub fn find_tenant(&self, id: &str) -> Result<&Arc<Api>, Refusal> {
+        self.find_api(id).ok_or(Refusal::UnknownApiPath)
+    }
+
+    /// The Api that `resource` names (RFC 8707 §2); the same one may be named twice.
+    pub fn find_named(&self, resources: &[String]) -> Result<Option<&Arc<Api>>, Refusal> {
+        let Some((first, others)) = resources.split_first() else {
+            return Ok(None);
+        };
+        if others.iter().any(|other| other != first) {
+            return Err(Refusal::SeveralResources);
+        }
+        self.find_api_by_audience(first).map(Some).ok_or(Refusal::UnknownResource)
+    }
+
+    /// The one Api that the client may ask by this grant, when none is named.
+    pub fn find_only_api(&self, client: &Client, grant: GrantType) -> Result<&Arc<Api>, Refusal> {
+        if client.may_ask.is_empty() {
+            return Err(Refusal::NoEntitlement);
+        }
+        let mut possible = client.may_ask.iter().filter(|(_, entitlement)| entitlement.grants.contains(&grant));
+        match (possible.next(), possible.next()) {
+            (None, _) => Err(Refusal::GrantNotAllowedToClient),
+            (Some((id, _)), None) => self.find_api(id.as_str()).ok_or(Refusal::NoEntitlement),
+            (Some(_), Some(_)) => Err(Refusal::AmbiguousApi),
+        }
+    }
+}
+
+/// The current registry, the live revocations, and how fresh both are.
+#[derive(Debug)]
+pub struct LiveRegistry {
+    current: ArcSwap<Registry>,
+    revoked: RwLock<HashMap<Revoked, UnixTime>>,
+    seen_change: AtomicI64,
+    last_read_ms: AtomicI64,
+    database_lost: AtomicBool,
+    max_age_ms: i64,
+    clock: Clock,
+    /// One reader at a time: two would race to replace each other's newer registry.
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl LiveRegistry {
+    /// An empty registry, stale until it is first read.
+    pub fn new(max_age_s: i64, clock: Clock) -> Self {
+        Self {
+            current: ArcSwap::default(),
+            revoked: RwLock::default(),
+            seen_change: AtomicI64::new(0),
+            last_read_ms: AtomicI64::new(i64::MIN / 2),
+            database_lost: AtomicBool::new(true),
+            max_age_ms: max_age_s * 1000,
+            clock,
+            reading: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The registry as it is now; a request takes it once, so that all of it is decided on one state.
+    pub fn current(&self) -> Guard<Arc<Registry>> {
+        self.current.load()
+    }
+
+    /// Err when the last good read is too old: stale is closed, not open.
+    pub fn check_fresh(&self) -> Result<(), Refusal> {
+        let age_ms = self.clock.monotonic_ms() - self.last_read_ms.load(Ordering::Acquire);
+        if age_ms > self.max_age_ms { Err(Refusal::StaleRegistry) } else { Ok(()) }
+    }
+
+    /// Err while the database is known to be lost, so that what needs it is refused at once.
+    pub fn check_database(&self) -> Result<(), Refusal> {
+        if self.database_lost.load(Ordering::Acquire) { Err(Refusal::DatabaseUnavailable) } else { Ok(()) }
+    }
+
+    /// Reads the change counter and loads what is newer. Returns true if the registry was replaced.
+    pub async fn follow(&self, store: &Store, sealing: &SealingKey) -> Result<bool, KeyRingError> {
+        let _reading = self.reading.lock().await;
+        let read_at_ms = self.clock.monotonic_ms();
+        let result = self.load_newer(store, sealing).await;
+        match &result {
+            Ok(_) => self.last_read_ms.store(read_at_ms, Ordering::Release),
+            Err(_) => self.mark_lost(),
+        }
+        if result.is_ok() {
+            self.database_lost.store(false, Ordering::Release);
+        }
+        result
+    }
+
+    /// Notes that the database does not answer.
+    pub fn mark_lost(&self) {
+        self.database_lost.store(true, Ordering::Release);
+    }
+
+    async fn load_newer(&self, store: &Store, sealing: &SealingKey) -> Result<bool, KeyRingError> {
+        let counters = store.read_counters().await?;
+        let seen = self.seen_change.load(Ordering::Acquire);
+        if counters.change == seen {
+            return Ok(false);
+        }
+        for revocation in store.load_revocations(seen).await? {
+            self.insert_revoked(revocation.revoked, revocation.expires_at);
+        }
+        let replaced = counters.registry_change > self.current().registry_change;
+        if replaced {
+            let rows = store.load_registry().await?;
+            let registry = Registry::build(rows, sealing, &self.current())?;
+            self.current.store(Arc::new(registry));
+        }
+        self.seen_change.store(counters.change, Ordering::Release);
+        Ok(replaced)
+    }
+
+    /// Makes a revocation, already durable, known on this node.
+    pub fn insert_revoked(&self, revoked: Revoked, expires_at: UnixTime) {
+        self.revoked.write().unwrap_or_else(PoisonError::into_inner).insert(revoked, expires_at);
+    }
+
+    /// Forgets the revocations whose tokens are dead by themselves.
+    pub fn drop_expired(&self, before: UnixTime) {
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        revoked.retain(|_, expires_at| *expires_at >= before);
+    }
+
+    fn is_revoked(&self, revoked: &Revoked) -> bool {
+        self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains_key(revoked)
+    }
+}
+
+impl KeySource for LiveRegistry {
+    fn check_current(&self) -> Result<(), TokenFault> {
+        self.check_fresh().map_err(|_| TokenFault::Stale)
+    }
+
+    fn find_key(&self, key_id: &KeyId) -> Option<Arc<VerifyingKey>> {
+        self.current().keys.find_key(key_id)
+    }
+
+    fn check_alive(&self, claims: &Claims) -> Result<(), Ended> {
+        let registry = self.current();
+        let client = registry.find_client(&claims.client_id).map(Arc::as_ref);
+        let user = registry.find_user(&claims.subject).map(Arc::as_ref);
+        check_alive(claims, client, user, |revoked| self.is_revoked(revoked))
+    }
+}

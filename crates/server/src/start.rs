@@ -1,0 +1,113 @@
+//! Starting: directory, sealing key, database, registry, demo. Whatever fails is one line.
+
+use std::path::Path;
+
+use countersign_protocol::issuer::Issuer;
+use countersign_protocol::jose::base64url;
+use countersign_store::{Store, StoreError};
+
+use crate::clock::{Clock, Entropy};
+use crate::config::{Config, ConfigError};
+use crate::data_directory::{DataDirectory, DirectoryError, read_sealing_key, write_private};
+use crate::demo::{self, Demo, DemoError};
+use crate::key_ring::KeyRingError;
+use crate::registry::LiveRegistry;
+use crate::sealing::SealingKey;
+use crate::state::State;
+
+/// The setting by which a database knows its sealing key.
+const SEALING_KEY_CHECK: &str = "sealing_key_check";
+
+/// Why a start failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A key of the configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A signing key cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// There is no sealing key for a database that has one.
+    #[error(
+        "{0}: the sealing key of this database is missing; copy it here, or name it by COUNTERSIGN_SEALING_KEY_FILE"
+    )]
+    SealingKeyMissing(String),
+    /// The sealing key is another database's, or another node's was first.
+    #[error("{0}: this is not the sealing key of this database; copy the right one here")]
+    SealingKeyWrong(String),
+    /// `--demo` cannot be had.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+}
+
+/// A server that is ready to accept connections. It holds its data directory until it is dropped.
+#[derive(Debug)]
+pub struct Started {
+    /// What requests reach.
+    pub state: State,
+    /// What `--demo` made or found.
+    pub demo: Option<Demo>,
+    /// The data directory, ours while this lives.
+    pub directory: DataDirectory,
+}
+
+/// Opens everything, makes what a first start makes, and loads the registry.
+pub async fn start(
+    config: &Config,
+    issuer: Issuer,
+    want_demo: bool,
+    clock: Clock,
+    entropy: Entropy,
+) -> Result<Started, StartError> {
+    let directory = DataDirectory::open(&config.data_dir)?;
+    let store = Store::open(&config.database()?).await?;
+    let sealing = settle_sealing_key(config, &directory, &store, &entropy).await?;
+    let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
+    let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
+    state.playground = config.playground.enabled.unwrap_or(want_demo);
+    demo::check_allowed(&state, want_demo).await?;
+    state.registry.follow(&state.store, &state.sealing).await?;
+    let demo = if want_demo { Some(demo::provide(&state, &directory).await?) } else { None };
+    state.make_missing_keys().await?;
+    Ok(Started { state, demo, directory })
+}
+
+/// The sealing key: the file's, or a new one if the database is new too. The database remembers which it is.
+async fn settle_sealing_key(
+    config: &Config,
+    directory: &DataDirectory,
+    store: &Store,
+    entropy: &Entropy,
+) -> Result<SealingKey, StartError> {
+    let path = config.sealing_key_file.clone().unwrap_or_else(|| directory.file("sealing.key"));
+    let shown = path.display().to_string();
+    let known = store.find_setting(SEALING_KEY_CHECK).await?;
+    let (key, is_new) = match read_sealing_key(&path)? {
+        Some(key) => (key, false),
+        None if known.is_some() || config.sealing_key_file.is_some() => {
+            return Err(StartError::SealingKeyMissing(shown));
+        }
+        None => (make_sealing_key(&path, entropy)?, true),
+    };
+    let check = base64url(key.derive(SEALING_KEY_CHECK).as_slice());
+    if store.claim_setting(SEALING_KEY_CHECK, &check).await? == check {
+        return Ok(key);
+    }
+    if is_new {
+        // Another node was first on this database: what we made is nobody's key.
+        std::fs::remove_file(&path).map_err(|error| DirectoryError::Io { path: shown.clone(), error })?;
+    }
+    Err(StartError::SealingKeyWrong(shown))
+}
+
+fn make_sealing_key(path: &Path, entropy: &Entropy) -> Result<SealingKey, StartError> {
+    let key = SealingKey::from_random(entropy.bytes());
+    write_private(path, &key.to_text())?;
+    Ok(key)
+}

@@ -1,0 +1,110 @@
+//! What every request can reach.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::issuer::Issuer;
+use countersign_protocol::refusal::Refusal;
+use countersign_store::{Store, StoreError};
+
+use crate::clock::{Clock, Entropy};
+use crate::guessing::Guessing;
+use crate::key_ring::{KeyRingError, make_key};
+use crate::passwords::Passwords;
+use crate::registry::LiveRegistry;
+use crate::sealing::SealingKey;
+
+/// The parts of a running server. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Who we are.
+    pub issuer: Issuer,
+    /// The registry and the revocations.
+    pub registry: Arc<LiveRegistry>,
+    /// The database.
+    pub store: Store,
+    /// What secrets are sealed with.
+    pub(crate) sealing: SealingKey,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    pub(crate) passwords: Passwords,
+    pub(crate) guessing: Arc<Guessing>,
+    pub(crate) playground: bool,
+    ready: Arc<AtomicBool>,
+}
+
+impl State {
+    /// A state whose registry is still empty.
+    pub(crate) fn new(
+        issuer: Issuer,
+        store: Store,
+        sealing: SealingKey,
+        registry: LiveRegistry,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Self {
+        Self {
+            issuer,
+            registry: Arc::new(registry),
+            store,
+            sealing,
+            clock,
+            entropy,
+            passwords: Passwords::new(),
+            guessing: Arc::new(Guessing::new()),
+            playground: false,
+            ready: Arc::default(),
+        }
+    }
+
+    /// Seconds since 1970.
+    pub fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// Brings the registry up to the database, and makes the keys that it then lacks.
+    pub async fn follow(&self) -> Result<(), KeyRingError> {
+        if self.registry.follow(&self.store, &self.sealing).await? {
+            self.make_missing_keys().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a key for each algorithm in use that has none.
+    pub(crate) async fn make_missing_keys(&self) -> Result<(), KeyRingError> {
+        let missing = {
+            let registry = self.registry.current();
+            registry.keys().missing(registry.apis())
+        };
+        for algorithm in missing {
+            make_key(&self.store, &self.sealing, algorithm, &self.clock, &self.entropy).await?;
+            self.registry.follow(&self.store, &self.sealing).await?;
+        }
+        Ok(())
+    }
+
+    /// The refusal for a failure of the store; it also notes that the database is lost.
+    pub(crate) fn store_failed(&self, error: &StoreError) -> Refusal {
+        match error {
+            StoreError::Unavailable(reason) => {
+                tracing::error!(reason, "the database does not answer");
+                self.registry.mark_lost();
+                Refusal::DatabaseUnavailable
+            }
+            other => Refusal::Internal(other.to_string()),
+        }
+    }
+
+    /// Everything that was promised before `/readyz` answers 200 is done.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// True once [`State::set_ready`] was called.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,97 @@
+//! The change counter: how every node learns of every change within a second.
+
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::user::User;
+use sqlx::{Any, Row, Transaction};
+
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::keys::StoredKey;
+use crate::statement::statements;
+
+statements! {
+    RAISE_BOTH =
+        "UPDATE change_counter SET change = change + 1, registry_change = change + 1 WHERE id = 1 RETURNING change";
+    RAISE_CHANGE = "UPDATE change_counter SET change = change + 1 WHERE id = 1 RETURNING change";
+    READ_COUNTERS = "SELECT change, registry_change FROM change_counter WHERE id = 1";
+}
+
+/// How far the database has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// The last change of any kind.
+    pub change: i64,
+    /// The last change of what the registry holds.
+    pub registry_change: i64,
+}
+
+/// Everything that the registry is built from, as of one moment.
+#[derive(Debug)]
+pub struct RegistryRows {
+    /// The change counters of that moment.
+    pub counters: Counters,
+    /// Every Api.
+    pub apis: Vec<Api>,
+    /// Every client.
+    pub clients: Vec<Client>,
+    /// Every user.
+    pub users: Vec<User>,
+    /// Every signing key that is not retired.
+    pub keys: Vec<StoredKey>,
+}
+
+/// A transaction that changes what the registry holds. Dropped without [`Change::commit`], it changes nothing.
+#[derive(Debug)]
+pub struct Change {
+    pub(crate) transaction: Transaction<'static, Any>,
+    pub(crate) number: i64,
+}
+
+impl Change {
+    /// The number of this change: the epoch of whatever it creates or raises.
+    pub fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// Makes the change durable.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+impl Store {
+    /// Begins a change; the row lock that it takes orders all changes.
+    pub async fn begin_change(&self) -> Result<Change, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let row = sqlx::query(RAISE_BOTH).fetch_one(&mut *transaction).await?;
+        Ok(Change { number: row.try_get(0)?, transaction })
+    }
+
+    /// How far the database has come.
+    pub async fn read_counters(&self) -> Result<Counters, StoreError> {
+        let row = sqlx::query(READ_COUNTERS).fetch_one(self.reader()).await?;
+        Ok(Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? })
+    }
+
+    /// Reads everything that the registry holds, as of one moment.
+    pub async fn load_registry(&self) -> Result<RegistryRows, StoreError> {
+        let mut snapshot = self.begin_snapshot().await?;
+        let row = sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot).await?;
+        let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
+        let rows = RegistryRows {
+            counters,
+            apis: crate::apis::load(&mut snapshot).await?,
+            clients: crate::clients::load(&mut snapshot).await?,
+            users: crate::users::load(&mut snapshot).await?,
+            keys: crate::keys::load(&mut snapshot).await?,
+        };
+        snapshot.commit().await?;
+        Ok(rows)
+    }
+}
+
+/// Counts a revocation; returns the number of the change.
+pub(crate) async fn raise_change(transaction: &mut Transaction<'static, Any>) -> Result<i64, StoreError> {
+    Ok(sqlx::query(RAISE_CHANGE).fetch_one(&mut **transaction).await?.try_get(0)?)
+}

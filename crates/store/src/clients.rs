@@ -1,0 +1,218 @@
+//! Clients, their credentials and entitlements.
+
+use std::collections::HashMap;
+
+use countersign_protocol::api::ApiId;
+use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, Entitlement, Status};
+use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::secret::SecretHash;
+use countersign_protocol::user::name_key;
+use sqlx::{AnyConnection, Row};
+
+use crate::apis::read_grants;
+use crate::changes::Change;
+use crate::error::StoreError;
+use crate::statement::{list, statements, words};
+
+statements! {
+    TAKE_NAME = "INSERT INTO names (name_key) VALUES ($1)";
+    FREE_NAME = "DELETE FROM names WHERE name_key = $1";
+    INSERT_CLIENT = "INSERT INTO clients (id, name, owner, auth_methods, status, epoch) VALUES ($1, $2, $3, $4, $5, $6)";
+    DELETE_CLIENT = "DELETE FROM clients WHERE id = $1";
+    SET_STATUS = "UPDATE clients SET status = $1 WHERE id = $2";
+    RAISE_EPOCH = "UPDATE clients SET epoch = $1 WHERE id = $2";
+    INSERT_CREDENTIAL = "INSERT INTO credentials (id, client_id, label, secret_hash, not_before, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)";
+    DELETE_CREDENTIALS = "DELETE FROM credentials WHERE client_id = $1";
+    DELETE_ENTITLEMENT = "DELETE FROM entitlements WHERE client_id = $1 AND api_id = $2 AND kind = $3";
+    INSERT_ENTITLEMENT = "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants) VALUES ($1, $2, $3, $4, $5)";
+    LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch FROM clients ORDER BY id";
+    LOAD_CREDENTIALS = "SELECT id, client_id, label, secret_hash, not_before, expires_at FROM credentials ORDER BY id";
+    LOAD_ENTITLEMENTS = "SELECT client_id, api_id, kind, scopes, grants FROM entitlements ORDER BY client_id, api_id";
+}
+
+const ASK: &str = "ask";
+const INTROSPECT: &str = "introspect";
+
+/// A client to be registered.
+#[derive(Clone, Debug)]
+pub struct NewClient {
+    /// Its id.
+    pub id: ClientId,
+    /// Its name, for people.
+    pub name: String,
+    /// Whom to ask about it.
+    pub owner: String,
+    /// How it may authenticate.
+    pub auth_methods: Vec<ClientAuthMethod>,
+}
+
+impl Change {
+    /// Registers a client, whose id no client and no user may have; its epoch is this change.
+    pub async fn insert_client(&mut self, client: &NewClient) -> Result<(), StoreError> {
+        self.take_name(client.id.as_str()).await?;
+        sqlx::query(INSERT_CLIENT)
+            .bind(client.id.as_str())
+            .bind(client.name.as_str())
+            .bind(client.owner.as_str())
+            .bind(list(client.auth_methods.iter().map(|method| method.as_str())))
+            .bind(Status::Active.as_str())
+            .bind(self.number)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes a client with its credentials and entitlements; its tokens are dead.
+    pub async fn delete_client(&mut self, client: &ClientId) -> Result<(), StoreError> {
+        for (statement, key) in [(DELETE_CLIENT, client.to_string()), (FREE_NAME, name_key(client.as_str()))] {
+            sqlx::query(statement).bind(key).execute(&mut *self.transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Enables or disables a client.
+    pub async fn set_client_status(&mut self, client: &ClientId, status: Status) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(client.as_str());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Ends every token that the client has been issued so far.
+    pub async fn raise_client_epoch(&mut self, client: &ClientId) -> Result<(), StoreError> {
+        let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(client.as_str());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Adds a credential to a client.
+    pub async fn insert_credential(&mut self, client: &ClientId, credential: &Credential) -> Result<(), StoreError> {
+        sqlx::query(INSERT_CREDENTIAL)
+            .bind(credential.id.as_str())
+            .bind(client.as_str())
+            .bind(credential.label.as_str())
+            .bind(credential.secret_hash.as_bytes().to_vec())
+            .bind(credential.not_before)
+            .bind(credential.expires_at)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Removes every credential of a client.
+    pub async fn delete_credentials(&mut self, client: &ClientId) -> Result<(), StoreError> {
+        sqlx::query(DELETE_CREDENTIALS).bind(client.as_str()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Lets a client ask for tokens of an Api, in place of what it could ask before.
+    pub async fn allow_ask(&mut self, client: &ClientId, api: &ApiId, what: &Entitlement) -> Result<(), StoreError> {
+        let scopes = what.scopes.to_string();
+        let grants = list(what.grants.iter().map(|grant| grant.as_str()));
+        self.put_entitlement(client, api, ASK, (scopes, grants)).await
+    }
+
+    /// Lets a client introspect every token of an Api.
+    pub async fn allow_introspect(&mut self, client: &ClientId, api: &ApiId) -> Result<(), StoreError> {
+        self.put_entitlement(client, api, INTROSPECT, (String::new(), String::new())).await
+    }
+
+    async fn put_entitlement(
+        &mut self,
+        client: &ClientId,
+        api: &ApiId,
+        kind: &'static str,
+        (scopes, grants): (String, String),
+    ) -> Result<(), StoreError> {
+        let delete = sqlx::query(DELETE_ENTITLEMENT).bind(client.as_str()).bind(api.as_str()).bind(kind);
+        delete.execute(&mut *self.transaction).await?;
+        sqlx::query(INSERT_ENTITLEMENT)
+            .bind(client.as_str())
+            .bind(api.as_str())
+            .bind(kind)
+            .bind(scopes)
+            .bind(grants)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a client id or login name out of the one namespace of both.
+    pub(crate) async fn take_name(&mut self, name: &str) -> Result<(), StoreError> {
+        match sqlx::query(TAKE_NAME).bind(name_key(name)).execute(&mut *self.transaction).await.map_err(Into::into) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Taken(_)) => Err(StoreError::Taken(name.to_owned())),
+            Err(other) => Err(other),
+        }
+    }
+}
+
+/// Reads every client.
+pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<Client>, StoreError> {
+    let mut credentials = load_credentials(connection).await?;
+    let mut entitlements = load_entitlements(connection).await?;
+    let mut clients = Vec::new();
+    for row in sqlx::query(LOAD_CLIENTS).fetch_all(&mut *connection).await? {
+        let (id, auth_methods, status): (String, String, String) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
+        let (name, epoch) = (row.try_get(1)?, row.try_get(4)?);
+        let (may_ask, may_introspect) = entitlements.remove(&id).unwrap_or_default();
+        let read = || {
+            Some(Client {
+                id: ClientId::parse(&id)?,
+                name,
+                auth_methods: words(&auth_methods).map(ClientAuthMethod::parse).collect::<Option<_>>()?,
+                credentials: credentials.remove(&id).unwrap_or_default(),
+                may_ask,
+                may_introspect,
+                status: Status::parse(&status)?,
+                epoch,
+            })
+        };
+        clients.push(read().ok_or(StoreError::Broken { table: "clients", row: id.clone() })?);
+    }
+    Ok(clients)
+}
+
+async fn load_credentials(connection: &mut AnyConnection) -> Result<HashMap<String, Vec<Credential>>, StoreError> {
+    let mut credentials: HashMap<String, Vec<Credential>> = HashMap::new();
+    for row in sqlx::query(LOAD_CREDENTIALS).fetch_all(&mut *connection).await? {
+        let id: String = row.try_get(0)?;
+        let hash: Vec<u8> = row.try_get(3)?;
+        let Some(secret_hash) = SecretHash::from_bytes(&hash) else {
+            return Err(StoreError::Broken { table: "credentials", row: id });
+        };
+        credentials.entry(row.try_get(1)?).or_default().push(Credential {
+            id,
+            label: row.try_get(2)?,
+            secret_hash,
+            not_before: row.try_get(4)?,
+            expires_at: row.try_get(5)?,
+        });
+    }
+    Ok(credentials)
+}
+
+type Entitlements = (Vec<(ApiId, Entitlement)>, Vec<ApiId>);
+
+async fn load_entitlements(connection: &mut AnyConnection) -> Result<HashMap<String, Entitlements>, StoreError> {
+    let mut entitlements: HashMap<String, Entitlements> = HashMap::new();
+    for row in sqlx::query(LOAD_ENTITLEMENTS).fetch_all(&mut *connection).await? {
+        let (client, api, kind): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (scopes, grants): (String, String) = (row.try_get(3)?, row.try_get(4)?);
+        let of_client = entitlements.entry(client.clone()).or_default();
+        let mut read = || {
+            let api = ApiId::parse(&api)?;
+            match kind.as_str() {
+                ASK => {
+                    let scopes = words(&scopes).map(ScopeToken::parse).collect::<Option<Scope>>()?;
+                    of_client.0.push((api, Entitlement { scopes, grants: read_grants(&grants)? }));
+                }
+                INTROSPECT => of_client.1.push(api),
+                _ => return None,
+            }
+            Some(())
+        };
+        read().ok_or_else(|| StoreError::Broken { table: "entitlements", row: format!("{client} {api}") })?;
+    }
+    Ok(entitlements)
+}

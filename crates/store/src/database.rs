@@ -1,0 +1,184 @@
+//! The one place that knows which engine it is: opening, migrating, and how transactions begin.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, SqlSafeStr, Transaction};
+use url::Url;
+
+use crate::error::StoreError;
+
+/// The first connection must stand within this time, so that a start fails within ten seconds.
+const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A statement waits at most this long for a connection: callers are told 503 rather than kept.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections that only read, on SQLite: two, since reads there are few and short.
+const SQLITE_READERS: u32 = 2;
+/// Connections a node holds to PostgreSQL: what refresh and revocation keep busy.
+const POSTGRES_CONNECTIONS: u32 = 8;
+
+const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[(1, "start", include_str!("../migrations/sqlite/0001_start.sql"))];
+const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "start", include_str!("../migrations/postgres/0001_start.sql"))];
+
+/// Makes both engines known to sqlx; called once by `main` and by the testkit.
+pub fn install_drivers() {
+    install_default_drivers();
+}
+
+/// Where the database is. Its password is never printed.
+#[derive(Clone)]
+pub struct DatabaseUrl {
+    url: Url,
+    engine: Engine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl DatabaseUrl {
+    /// The SQLite file `countersign.db` in a data directory.
+    pub fn sqlite_in(directory: &Path) -> Result<Self, StoreError> {
+        let path = std::path::absolute(directory.join("countersign.db")).map_err(|error| bad_url(&error))?;
+        let file = Url::from_file_path(path).map_err(|()| bad_url(&"the data directory is no absolute path"))?;
+        Self::parse(&format!("sqlite://{}?mode=rwc", file.path()))
+    }
+
+    /// Parses `postgres://…` or `sqlite://…`.
+    pub fn parse(text: &str) -> Result<Self, StoreError> {
+        let url = Url::parse(text).map_err(|error| bad_url(&error))?;
+        let engine = match url.scheme() {
+            "sqlite" => Engine::Sqlite,
+            "postgres" | "postgresql" => Engine::Postgres,
+            other => return Err(bad_url(&format!("`{other}` is neither postgres nor sqlite"))),
+        };
+        Ok(Self { url, engine })
+    }
+
+    /// True if several nodes may share the database.
+    pub fn is_shared(&self) -> bool {
+        self.engine == Engine::Postgres
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({:?}, ********)", self.engine)
+    }
+}
+
+fn bad_url(error: &dyn fmt::Display) -> StoreError {
+    StoreError::Url(error.to_string())
+}
+
+/// The open database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    engine: Engine,
+    reader: AnyPool,
+    writer: AnyPool,
+}
+
+impl Store {
+    /// Opens and migrates the database. The first connection is unpooled, so that the cause of a failure is known.
+    pub async fn open(database: &DatabaseUrl) -> Result<Self, StoreError> {
+        let options = AnyConnectOptions::from_str(database.url.as_str())?.disable_statement_logging();
+        migrate(database.engine, &options).await?;
+        let pool = |connections| {
+            let engine = database.engine;
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .after_connect(move |connection, _| Box::pin(prepare_connection(engine, connection)))
+                .connect_lazy_with(options.clone())
+        };
+        let (reader, writer) = match database.engine {
+            Engine::Sqlite => (pool(SQLITE_READERS), pool(1)),
+            Engine::Postgres => {
+                let shared = pool(POSTGRES_CONNECTIONS);
+                (shared.clone(), shared)
+            }
+        };
+        Ok(Self { engine: database.engine, reader, writer })
+    }
+
+    /// Closes every connection; SQLite folds its log into the database.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// The connections for single reads.
+    pub(crate) fn reader(&self) -> &AnyPool {
+        &self.reader
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let statement = match self.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        };
+        Ok(self.writer.begin_with(statement).await?)
+    }
+
+    /// Begins a transaction whose reads all see one moment.
+    pub(crate) async fn begin_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let statement = match self.engine {
+            Engine::Sqlite => "BEGIN",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        Ok(self.reader.begin_with(statement).await?)
+    }
+}
+
+/// Runs the migrations that are missing; sqlx checks the sums of those that ran and, on PostgreSQL, locks out others.
+async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), StoreError> {
+    let late = |_| StoreError::Unavailable(format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()));
+    let connecting = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, options.connect());
+    let mut connection: AnyConnection =
+        connecting.await.map_err(late)?.map_err(|error| StoreError::Unavailable(describe(&error)))?;
+    prepare_connection(engine, &mut connection).await?;
+    let migrations = match engine {
+        Engine::Sqlite => SQLITE_MIGRATIONS,
+        Engine::Postgres => POSTGRES_MIGRATIONS,
+    };
+    let migrations = migrations.iter().map(|(version, name, sql)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect()).run(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+/// `synchronous=FULL`: in WAL mode NORMAL may lose an acknowledged commit at a power cut.
+async fn prepare_connection(engine: Engine, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let statements: &[&str] = match engine {
+        Engine::Sqlite => &[
+            "PRAGMA busy_timeout = 2000",
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            "PRAGMA foreign_keys = ON",
+        ],
+        Engine::Postgres => &["SET statement_timeout = 5000", "SET idle_in_transaction_session_timeout = 10000"],
+    };
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The innermost cause: the outer ones only repeat that connecting failed.
+fn describe(error: &sqlx::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,69 @@
+//! What can go wrong with a database, in words for an operator.
+
+use sqlx::error::ErrorKind;
+use sqlx::migrate::MigrateError;
+
+/// Why the store could not do what was asked; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database URL is neither of SQLite nor of PostgreSQL, or is malformed.
+    #[error("database.url: {0}")]
+    Url(String),
+    /// The database cannot be reached, or does not answer in time.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// A newer version of Countersign has changed this database.
+    #[error("the database was made by a newer version of Countersign (migration {0}); use that version")]
+    Newer(i64),
+    /// The database was migrated by other migrations than ours.
+    #[error("the database does not fit this version: {0}")]
+    Migration(String),
+    /// The id, name or audience is taken.
+    #[error("already taken: {0}")]
+    Taken(String),
+    /// A row holds what no version of Countersign writes.
+    #[error("table {table} has a row that cannot be read: {row}")]
+    Broken {
+        /// The table.
+        table: &'static str,
+        /// Which row.
+        row: String,
+    },
+    /// Anything else that the database says.
+    #[error("the database refuses: {0}")]
+    Refused(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(inner) if inner.kind() == ErrorKind::UniqueViolation => {
+                Self::Taken(inner.message().to_owned())
+            }
+            sqlx::Error::Database(inner) => match inner.code().as_deref() {
+                Some(code) if is_unavailable(code) => Self::Unavailable(inner.message().to_owned()),
+                _ => Self::Refused(inner.message().to_owned()),
+            },
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => Self::Newer(version),
+            MigrateError::Execute(inner) | MigrateError::ExecuteMigration(inner, _) => inner.into(),
+            other => Self::Migration(other.to_string()),
+        }
+    }
+}
+
+/// SQLite: busy, locked, I/O error, full; PostgreSQL: connection exceptions, shutting down, starting, out of resources.
+fn is_unavailable(code: &str) -> bool {
+    let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xFF, 5 | 6 | 10 | 13));
+    sqlite || ["08", "53", "57P"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+}

@@ -1,0 +1,40 @@
+//! What Countersign must remember: SQLite by default, PostgreSQL for many nodes, behind one [`Store`].
+//!
+//! Every change to what the registry holds happens inside a [`Change`], which raises the change counter in the same
+//! transaction. What is acknowledged is durable.
+
+mod apis;
+mod changes;
+mod clients;
+mod database;
+mod error;
+mod keys;
+mod refresh_tokens;
+mod revocations;
+mod settings;
+mod statement;
+mod users;
+
+pub use changes::{Change, Counters, RegistryRows};
+pub use clients::NewClient;
+pub use database::{DatabaseUrl, Store, install_drivers};
+pub use error::StoreError;
+pub use keys::{KeyState, StoredKey};
+pub use refresh_tokens::{NewRefreshToken, Spend};
+pub use revocations::StoredRevocation;
+pub use users::{NewUser, StoredPassword};
+
+/// Every statement of this crate, so that a test can prepare each of them on both engines.
+pub fn statements() -> Vec<&'static str> {
+    [
+        apis::STATEMENTS,
+        changes::STATEMENTS,
+        clients::STATEMENTS,
+        keys::STATEMENTS,
+        refresh_tokens::STATEMENTS,
+        revocations::STATEMENTS,
+        settings::STATEMENTS,
+        users::STATEMENTS,
+    ]
+    .concat()
+}

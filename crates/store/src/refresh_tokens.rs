@@ -1,0 +1,150 @@
+//! Refresh tokens: found by their hash, spent once, ended by family.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::api::ApiId;
+use countersign_protocol::client::ClientId;
+use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, StoredRefreshToken};
+use countersign_protocol::revocation::Revoked;
+use countersign_protocol::scope::Scope;
+use countersign_protocol::secret::SecretHash;
+use countersign_protocol::user::UserId;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::revocations::insert_revocation;
+use crate::statement::statements;
+
+statements! {
+    INSERT_FAMILY = "INSERT INTO refresh_families (id, client_id, user_id, api_id, scope, auth_time, client_epoch, \
+         user_epoch, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    INSERT_TOKEN = "INSERT INTO refresh_tokens (token_hash, family_id, issued_at, expires_at) VALUES ($1, $2, $3, $4)";
+    FIND_TOKEN = "SELECT f.id, f.client_id, f.user_id, f.api_id, f.scope, f.auth_time, f.client_epoch, f.user_epoch, \
+         f.expires_at, f.ended_at, t.issued_at, t.expires_at, t.spent_at \
+         FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id WHERE t.token_hash = $1";
+    SPEND_TOKEN = "UPDATE refresh_tokens SET spent_at = $1 WHERE token_hash = $2 AND spent_at IS NULL \
+         AND EXISTS (SELECT 1 FROM refresh_families f WHERE f.id = refresh_tokens.family_id AND f.ended_at IS NULL)";
+    END_FAMILY = "UPDATE refresh_families SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL";
+    DELETE_DEAD = "DELETE FROM refresh_families WHERE expires_at < $1";
+}
+
+/// A refresh token to be stored.
+#[derive(Clone, Debug)]
+pub struct NewRefreshToken {
+    /// Its hash.
+    pub hash: SecretHash,
+    /// When it was issued.
+    pub issued_at: UnixTime,
+    /// Unused until here, it ends.
+    pub expires_at: UnixTime,
+}
+
+/// What came of spending a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// It was spent now, and its successor stored.
+    Spent,
+    /// It was spent before, or its family has ended; nothing was changed.
+    TooLate,
+}
+
+impl Store {
+    /// Stores a family and its first token.
+    pub async fn insert_family(&self, family: &RefreshFamily, first: &NewRefreshToken) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        sqlx::query(INSERT_FAMILY)
+            .bind(family.id.as_str())
+            .bind(family.client_id.as_str())
+            .bind(family.user_id.as_str())
+            .bind(family.api_id.as_str())
+            .bind(family.scope.to_string())
+            .bind(family.auth_time)
+            .bind(family.client_epoch)
+            .bind(family.user_epoch)
+            .bind(family.expires_at)
+            .execute(&mut *transaction)
+            .await?;
+        insert_token(&mut transaction, &family.id, first).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The token of this hash, with its family, whatever their state.
+    pub async fn find_refresh_token(&self, hash: &SecretHash) -> Result<Option<StoredRefreshToken>, StoreError> {
+        let query = sqlx::query(FIND_TOKEN).bind(hash.as_bytes().to_vec());
+        match query.fetch_optional(self.reader()).await? {
+            Some(row) => Ok(Some(read_token(&row)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Spends a token and stores its successor, both or neither; of any number of callers one wins.
+    pub async fn spend_refresh_token(
+        &self,
+        hash: &SecretHash,
+        family: &FamilyId,
+        successor: &NewRefreshToken,
+    ) -> Result<Spend, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let spend = sqlx::query(SPEND_TOKEN).bind(successor.issued_at).bind(hash.as_bytes().to_vec());
+        if spend.execute(&mut *transaction).await?.rows_affected() == 0 {
+            return Ok(Spend::TooLate);
+        }
+        insert_token(&mut transaction, family, successor).await?;
+        transaction.commit().await?;
+        Ok(Spend::Spent)
+    }
+
+    /// Ends a family and revokes its access tokens, the last of which is dead by `until`.
+    pub async fn end_family(&self, family: &FamilyId, now: UnixTime, until: UnixTime) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let end = sqlx::query(END_FAMILY).bind(now).bind(family.as_str());
+        if end.execute(&mut *transaction).await?.rows_affected() > 0 {
+            insert_revocation(&mut transaction, &Revoked::Family(family.clone()), until).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Forgets the families that ended before `before`, with their tokens; returns how many.
+    pub async fn delete_dead_families(&self, before: UnixTime) -> Result<u64, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let deleted = sqlx::query(DELETE_DEAD).bind(before).execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+}
+
+async fn insert_token(
+    transaction: &mut Transaction<'static, Any>,
+    family: &FamilyId,
+    token: &NewRefreshToken,
+) -> Result<(), StoreError> {
+    sqlx::query(INSERT_TOKEN)
+        .bind(token.hash.as_bytes().to_vec())
+        .bind(family.as_str())
+        .bind(token.issued_at)
+        .bind(token.expires_at)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn read_token(row: &AnyRow) -> Result<StoredRefreshToken, StoreError> {
+    let text = |index: usize| row.try_get::<String, _>(index);
+    let (id, client_id, user_id, api_id, scope) = (text(0)?, text(1)?, text(2)?, text(3)?, text(4)?);
+    let broken = || StoreError::Broken { table: "refresh_families", row: id.clone() };
+    let family = RefreshFamily {
+        id: FamilyId::new(id.as_str()),
+        client_id: ClientId::parse(&client_id).ok_or_else(broken)?,
+        user_id: UserId::parse(&user_id).ok_or_else(broken)?,
+        api_id: ApiId::parse(&api_id).ok_or_else(broken)?,
+        scope: Scope::parse(&scope).map_err(|_| broken())?,
+        auth_time: row.try_get(5)?,
+        client_epoch: row.try_get(6)?,
+        user_epoch: row.try_get(7)?,
+        expires_at: row.try_get(8)?,
+        ended: row.try_get::<Option<i64>, _>(9)?.is_some(),
+    };
+    let spent = row.try_get::<Option<i64>, _>(12)?.is_some();
+    Ok(StoredRefreshToken { family, issued_at: row.try_get(10)?, expires_at: row.try_get(11)?, spent })
+}

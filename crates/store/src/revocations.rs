@@ -1,0 +1,69 @@
+//! Revocations that live as long as the tokens they kill.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::revocation::Revoked;
+use sqlx::{Any, Row, Transaction};
+
+use crate::changes::raise_change;
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::statement::statements;
+
+statements! {
+    INSERT_REVOCATION = "INSERT INTO revocations (kind, id, expires_at, change) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (kind, id) DO NOTHING";
+    LOAD_AFTER = "SELECT kind, id, expires_at FROM revocations WHERE change > $1";
+    DELETE_EXPIRED = "DELETE FROM revocations WHERE expires_at < $1";
+}
+
+/// A revocation as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredRevocation {
+    /// What it ends.
+    pub revoked: Revoked,
+    /// From here on, all that it ends is dead by itself.
+    pub expires_at: UnixTime,
+}
+
+impl Store {
+    /// Revokes durably; to revoke the same again changes nothing.
+    pub async fn revoke(&self, revoked: &Revoked, expires_at: UnixTime) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        insert_revocation(&mut transaction, revoked, expires_at).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The revocations made after a change.
+    pub async fn load_revocations(&self, after: i64) -> Result<Vec<StoredRevocation>, StoreError> {
+        let rows = sqlx::query(LOAD_AFTER).bind(after).fetch_all(self.reader()).await?;
+        let mut revocations = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (kind, id): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let revoked = Revoked::from_parts(&kind, id.clone());
+            let revoked = revoked.ok_or(StoreError::Broken { table: "revocations", row: id })?;
+            revocations.push(StoredRevocation { revoked, expires_at: row.try_get(2)? });
+        }
+        Ok(revocations)
+    }
+
+    /// Forgets the revocations that ended before `before`; returns how many.
+    pub async fn delete_expired_revocations(&self, before: UnixTime) -> Result<u64, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let deleted = sqlx::query(DELETE_EXPIRED).bind(before).execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+}
+
+/// Stores a revocation and counts it, in the caller's transaction.
+pub(crate) async fn insert_revocation(
+    transaction: &mut Transaction<'static, Any>,
+    revoked: &Revoked,
+    expires_at: UnixTime,
+) -> Result<(), StoreError> {
+    let change = raise_change(transaction).await?;
+    let (kind, id) = revoked.parts();
+    let insert = sqlx::query(INSERT_REVOCATION).bind(kind).bind(id.to_owned()).bind(expires_at).bind(change);
+    insert.execute(&mut **transaction).await?;
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Facts about the database itself, such as which sealing key it belongs to.
+
+use sqlx::Row;
+
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::statement::statements;
+
+statements! {
+    FIND_SETTING = "SELECT value FROM settings WHERE name = $1";
+    CLAIM_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+}
+
+impl Store {
+    /// The value of a setting.
+    pub async fn find_setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query(FIND_SETTING).bind(name.to_owned()).fetch_optional(self.reader()).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Sets a setting that nobody has set; returns the value that stands, which may be another node's.
+    pub async fn claim_setting(&self, name: &str, value: &str) -> Result<String, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let claim = sqlx::query(CLAIM_SETTING).bind(name.to_owned()).bind(value.to_owned());
+        claim.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        let standing = self.find_setting(name).await?;
+        standing.ok_or(StoreError::Broken { table: "settings", row: name.to_owned() })
+    }
+}

@@ -1,0 +1,127 @@
+//! Users, their password hashes and second factors.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::client::Status;
+use countersign_protocol::user::{Login, Role, User, UserId, name_key};
+use sqlx::{AnyConnection, Row};
+
+use crate::changes::Change;
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::statement::{list, statements, words};
+
+statements! {
+    INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    SET_PASSWORD = "UPDATE users SET password_hash = $1, epoch = $2 WHERE id = $3";
+    SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
+    INSERT_SECOND_FACTOR =
+        "INSERT INTO second_factors (id, user_id, kind, sealed_seed, created_at) VALUES ($1, $2, $3, $4, $5)";
+    FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
+    LOAD_USERS = "SELECT id, login, roles, status, epoch, \
+         (SELECT CAST(COUNT(*) AS BIGINT) FROM second_factors WHERE second_factors.user_id = users.id) \
+         FROM users ORDER BY id";
+}
+
+/// A user to be added.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Their id.
+    pub id: UserId,
+    /// The name they sign in with.
+    pub login: Login,
+    /// The PHC string of their password.
+    pub password_hash: String,
+    /// What else they may do.
+    pub roles: Vec<Role>,
+}
+
+/// What a presented password is checked against.
+#[derive(Clone, Debug)]
+pub struct StoredPassword {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Its PHC string.
+    pub password_hash: String,
+}
+
+impl Change {
+    /// Adds a user, whose login name no client and no user may have; their epoch is this change.
+    pub async fn insert_user(&mut self, user: &NewUser) -> Result<(), StoreError> {
+        self.take_name(user.login.as_str()).await?;
+        sqlx::query(INSERT_USER)
+            .bind(user.id.as_str())
+            .bind(user.login.as_str())
+            .bind(name_key(user.login.as_str()))
+            .bind(user.password_hash.as_str())
+            .bind(list(user.roles.iter().map(|role| role.as_str())))
+            .bind(Status::Active.as_str())
+            .bind(self.number)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives a user another password, which ends their tokens.
+    pub async fn set_password(&mut self, user: &UserId, password_hash: &str) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_PASSWORD).bind(password_hash).bind(self.number).bind(user.as_str());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Enables or disables a user.
+    pub async fn set_user_status(&mut self, user: &UserId, status: Status) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(user.as_str());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Adds a second factor, its seed already sealed.
+    pub async fn insert_second_factor(
+        &mut self,
+        id: &str,
+        user: &UserId,
+        kind: &str,
+        sealed_seed: Vec<u8>,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let insert = sqlx::query(INSERT_SECOND_FACTOR).bind(id).bind(user.as_str()).bind(kind);
+        insert.bind(sealed_seed).bind(now).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The password hash of whoever signs in under this name, in any case.
+    pub async fn find_password(&self, login: &str) -> Result<Option<StoredPassword>, StoreError> {
+        let row = sqlx::query(FIND_PASSWORD).bind(name_key(login)).fetch_optional(self.reader()).await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let (id, password_hash): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let user_id = UserId::parse(&id).ok_or(StoreError::Broken { table: "users", row: id })?;
+        Ok(Some(StoredPassword { user_id, password_hash }))
+    }
+}
+
+/// Reads every user.
+pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<User>, StoreError> {
+    let mut users = Vec::new();
+    for row in sqlx::query(LOAD_USERS).fetch_all(&mut *connection).await? {
+        let (id, login, roles): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (status, epoch): (String, i64) = (row.try_get(3)?, row.try_get(4)?);
+        let has_second_factor = row.try_get::<i64, _>(5)? > 0;
+        let read = || {
+            Some(User {
+                id: UserId::parse(&id)?,
+                login: Login::parse(&login)?,
+                roles: words(&roles).map(Role::parse).collect::<Option<_>>()?,
+                status: Status::parse(&status)?,
+                has_second_factor,
+                epoch,
+            })
+        };
+        users.push(read().ok_or(StoreError::Broken { table: "users", row: id.clone() })?);
+    }
+    Ok(users)
+}

@@ -1,0 +1,150 @@
+//! Who calls the server in a story, and what they get.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Somebody who sends requests, by default with Basic credentials.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    http: Client,
+    address: SocketAddr,
+    client_id: String,
+    client_secret: String,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+impl Actor {
+    pub(crate) fn new(address: SocketAddr, client_id: &str, client_secret: &str) -> Self {
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { http, address, client_id: client_id.to_owned(), client_secret: client_secret.to_owned() }
+    }
+
+    /// A request to be altered before it is sent, without credentials.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.http.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// Sends a request.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        Answer { status, headers, body: response.text().await.unwrap() }
+    }
+
+    /// Posts a form with Basic credentials.
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self.request("POST", path).basic_auth(&self.client_id, Some(&self.client_secret));
+        self.send(request.form(form)).await
+    }
+
+    /// Posts a form with the credentials in it.
+    pub async fn post_with_secret_in_body(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let credentials = [("client_id", self.client_id.as_str()), ("client_secret", self.client_secret.as_str())];
+        self.send(self.request("POST", path).form(&[&credentials, form].concat())).await
+    }
+
+    /// Posts raw bytes as a form, with Basic credentials.
+    pub async fn post_raw(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        let request = self.request("POST", path).basic_auth(&self.client_id, Some(&self.client_secret));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(body.into())).await
+    }
+
+    /// Asks the token endpoint.
+    pub async fn token(&self, form: &[(&str, &str)]) -> Answer {
+        self.post("/oauth2/token", form).await
+    }
+
+    /// A token set by client credentials with these scopes; the story goes no further without.
+    pub async fn client_credentials(&self, scope: &str) -> Answer {
+        let answer = self.token(&[("grant_type", "client_credentials"), ("scope", scope)]).await;
+        assert_eq!(answer.status, 200, "{answer}");
+        answer
+    }
+
+    /// Asks for a token set with a user's password.
+    pub async fn password(&self, username: &str, password: &str) -> Answer {
+        self.token(&[("grant_type", "password"), ("username", username), ("password", password)]).await
+    }
+
+    /// Asks for a new token set by a refresh token.
+    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+        self.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await
+    }
+
+    /// Introspects.
+    pub async fn introspect(&self, token: &str) -> Answer {
+        self.post("/oauth2/introspect", &[("token", token)]).await
+    }
+
+    /// Revokes.
+    pub async fn revoke(&self, token: &str) -> Answer {
+        self.post("/oauth2/revoke", &[("token", token)]).await
+    }
+
+    /// Fetches an address without a token.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path)).await
+    }
+
+    /// Calls a resource with a bearer token.
+    pub async fn call(&self, method: &str, path: &str, token: &str) -> Answer {
+        self.send(self.request(method, path).bearer_auth(token)).await
+    }
+
+    /// Writes bytes to a connection of its own and reads until it is closed.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // A server that closes early resets; what it said before is what counts.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self}"))
+    }
+
+    /// A text member of the body; empty if it is missing.
+    pub fn text(&self, member: &str) -> String {
+        self.json()[member].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A header; empty if it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// The status and the `error` of the body: what a table of refusals lists.
+    pub fn refusal(&self) -> (u16, String) {
+        (self.status, self.text("error"))
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.body)
+    }
+}

@@ -1,0 +1,48 @@
+//! A fresh database for each test: SQLite in a directory of its own, or PostgreSQL where the environment names one.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use countersign_store::install_drivers;
+use tempfile::TempDir;
+
+/// The variable by which `cargo xtask test` names its PostgreSQL: a URL without a database.
+const POSTGRES: &str = "COUNTERSIGN_TEST_POSTGRES";
+
+/// A database that nobody else uses, and a directory that ends with the test.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// The directory, for a server's data.
+    pub directory: TempDir,
+    /// The URL, if it is PostgreSQL; otherwise SQLite in the directory is meant.
+    pub url: Option<String>,
+}
+
+/// True if this run of the tests is the one on PostgreSQL.
+pub fn engine_is_postgres() -> bool {
+    postgres().is_some()
+}
+
+impl TestDatabase {
+    /// Makes one on the engine of this run.
+    pub fn fresh() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        install_drivers();
+        let directory = TempDir::new().unwrap();
+        let url = postgres().map(|server| {
+            let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let (base, query) = server.split_once('?').unwrap_or((&server, ""));
+            let create = format!("CREATE DATABASE {name}");
+            let made =
+                Command::new("psql").args([&format!("{base}postgres?{query}"), "-qc", &create]).status().unwrap();
+            assert!(made.success(), "{create}");
+            format!("{base}{name}?{query}")
+        });
+        Self { directory, url }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how `cargo xtask test` says which engine this run is for")]
+fn postgres() -> Option<String> {
+    std::env::var(POSTGRES).ok()
+}

@@ -1,0 +1,13 @@
+//! For tests: a real server on a fixed clock, the actors who call it, and fresh databases.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up has failed")]
+
+mod actor;
+mod database;
+mod registry;
+mod server;
+
+pub use actor::{Actor, Answer};
+pub use database::{TestDatabase, engine_is_postgres};
+pub use registry::{NewTestApi, NewTestClient};
+pub use server::{Options, START, TestServer};

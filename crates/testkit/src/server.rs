@@ -1,0 +1,174 @@
+//! A server on loopback whose clock stands still until the test moves it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use countersign_protocol::issuer::Issuer;
+use countersign_server::background::{clean_up, follow_changes};
+use countersign_server::clock::{Clock, Entropy};
+use countersign_server::config::Config;
+use countersign_server::start::{StartError, Started, start};
+use countersign_server::state::State;
+use countersign_server::{DemoFile, Front, serve};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::actor::Actor;
+use crate::database::TestDatabase;
+
+/// When every story begins: 2030-01-01T00:00:00Z.
+pub const START: i64 = 1_893_456_000;
+
+/// How a test server differs from the usual one.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
+    /// Requests answered at once.
+    pub max_in_flight: usize,
+    /// Whether it is started with `--demo`.
+    pub demo: bool,
+    /// The first value of the seeded randomness: two nodes on one database need different ones.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { trusted_proxies: Vec::new(), max_in_flight: 1024, demo: true, seed: 0 }
+    }
+}
+
+/// A running server with the demo in it.
+#[derive(Debug)]
+pub struct TestServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its inside, for what a story cannot do through the front door.
+    pub state: State,
+    /// What `--demo` made.
+    pub demo: Option<DemoFile>,
+    database: Option<TestDatabase>,
+    own_directory: Option<TempDir>,
+    clock: Arc<AtomicI64>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<()>,
+    started: Option<Started>,
+}
+
+impl TestServer {
+    /// A server with a fresh database.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// A server with a fresh database and other options.
+    pub async fn start_with(options: Options) -> Self {
+        let database = TestDatabase::fresh();
+        let clock = Arc::new(AtomicI64::new(START));
+        Self::open(database, None, clock, &options).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn open(
+        database: TestDatabase,
+        own_directory: Option<TempDir>,
+        clock: Arc<AtomicI64>,
+        options: &Options,
+    ) -> Result<Self, StartError> {
+        let mut config = Config::default();
+        let directory = own_directory.as_ref().unwrap_or(&database.directory);
+        config.data_dir = directory.path().to_owned();
+        config.database.url = database.url.clone();
+        config.proxy.trusted = options.trusted_proxies.iter().map(|net| net.parse().unwrap()).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // One issuer for every node of a story, whatever its port.
+        let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
+        let entropy = Entropy::Seeded(Arc::new(AtomicU64::new(options.seed)));
+        let mut started = start(&config, issuer, options.demo, Clock::Fixed(clock.clone()), entropy).await?;
+        let state = started.state.clone();
+        let front = Front::new(state.clone(), &config.proxy.trusted, options.max_in_flight);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            serve::serve(listener, front, &config.http, async { drop(stopped.await) }).await;
+        });
+        state.set_ready();
+        let demo = started.demo.take().map(|demo| demo.file);
+        let (database, stop, started) = (Some(database), Some(stop), Some(started));
+        Ok(Self { address, state, demo, database, own_directory, clock, stop, serving, started })
+    }
+
+    /// A second node on the same PostgreSQL database, with a directory and randomness of its own.
+    pub async fn second_node(&self) -> Self {
+        let first = self.database.as_ref().unwrap();
+        let directory = TempDir::new().unwrap();
+        for file in ["sealing.key", "demo.json"] {
+            std::fs::copy(first.directory.path().join(file), directory.path().join(file)).unwrap();
+        }
+        let database = TestDatabase { directory: TempDir::new().unwrap(), url: first.url.clone() };
+        let options = Options { seed: 1 << 32, ..Options::default() };
+        let opened = Self::open(database, Some(directory), self.clock.clone(), &options).await;
+        opened.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Stops, and starts again on the same data. Randomness goes on elsewhere, as it does in life.
+    pub async fn restart(mut self) -> Self {
+        let (database, clock) = (self.database.take().unwrap(), self.clock.clone());
+        self.stop().await;
+        let options = Options { seed: 1 << 40, ..Options::default() };
+        Self::open(database, None, clock, &options).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Stops as SIGTERM does.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        (&mut self.serving).await.unwrap();
+        self.state.store.close().await;
+        drop(self.started.take());
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &std::path::Path {
+        self.own_directory.as_ref().unwrap_or_else(|| &self.database.as_ref().unwrap().directory).path()
+    }
+
+    /// Moves the clock, and lets the background tasks run once.
+    pub async fn advance(&self, seconds: i64) {
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
+        self.follow().await;
+        clean_up::run_once(&self.state).await;
+    }
+
+    /// Moves the clock alone, as when the background tasks are stuck.
+    pub fn advance_clock_alone(&self, seconds: i64) {
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Reads the changes of others, as happens each 250 ms.
+    pub async fn follow(&self) {
+        follow_changes::run_once(&self.state).await;
+    }
+
+    /// The demo's file.
+    pub fn demo(&self) -> &DemoFile {
+        self.demo.as_ref().unwrap()
+    }
+
+    /// The demo's client, authenticating by Basic.
+    pub fn demo_service(&self) -> Actor {
+        let demo = self.demo();
+        self.actor(&demo.client_id, &demo.client_secret)
+    }
+
+    /// A client of this name and secret.
+    pub fn actor(&self, client_id: &str, client_secret: &str) -> Actor {
+        Actor::new(self.address, client_id, client_secret)
+    }
+
+    /// Whoever has no credentials at all.
+    pub fn stranger(&self) -> Actor {
+        self.actor("", "")
+    }
+}

@@ -1,0 +1,33 @@
+//! Every chore: `cargo xtask tidy | test | ci | bench`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
+
+mod ci;
+mod interop;
+mod postgres;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+/// What a chore returns: nothing, or why it failed.
+type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.first().map(String::as_str) {
+        Some("tidy") => tidy::run(),
+        Some("test") => test::run(),
+        Some("ci") => ci::run(),
+        Some("bench") => run::cargo(&["run", "--release", "--package", "countersign-bench"]),
+        _ => Err("usage: cargo xtask tidy | test | ci | bench".to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("xtask: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

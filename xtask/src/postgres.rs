@@ -1,0 +1,97 @@
+//! A PostgreSQL of our own for the tests: a directory, a Unix socket, nothing kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{apt_install, output};
+
+/// A running server, stopped and forgotten on drop.
+pub(crate) struct Postgres {
+    directory: PathBuf,
+    binaries: PathBuf,
+    user: Option<&'static str>,
+}
+
+impl Postgres {
+    /// Starts one, installing it where it is missing and may be installed.
+    pub(crate) fn start() -> Result<Self, String> {
+        let binaries = match find_binaries() {
+            Some(found) => found,
+            None => {
+                apt_install(&["postgresql"])?;
+                find_binaries().ok_or("the package postgresql brought no initdb")?
+            }
+        };
+        // initdb refuses root.
+        let is_root = output(Command::new("id").arg("-u"))?.trim() == "0";
+        let user = is_root.then_some("postgres");
+        let directory =
+            PathBuf::from(output(Command::new("mktemp").args(["-d", "/tmp/countersign-pg.XXXXXX"]))?.trim());
+        let postgres = Self { directory, binaries, user };
+        if let Some(user) = user {
+            output(Command::new("chown").arg(user).arg(&postgres.directory))?;
+        }
+        postgres.initialise()?;
+        Ok(postgres)
+    }
+
+    /// The URL, for a database name to be added.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres:///?host={}&user=postgres", self.directory.display())
+    }
+
+    fn initialise(&self) -> Result<(), String> {
+        let data = self.directory.join("data").display().to_string();
+        let socket = self.directory.display();
+        let options = format!(
+            "-c listen_addresses='' -c unix_socket_directories={socket} -c fsync=off -c synchronous_commit=off \
+             -c full_page_writes=off -c max_connections=500"
+        );
+        let initdb = ["-D", &data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N"];
+        output(self.command("initdb").args(initdb))?;
+        // Its output goes to a file: a server that holds our pipe would keep us waiting for its end.
+        let log = self.directory.join("log").display().to_string();
+        let start = ["-D", &data, "-w", "-l", &log, "-o", &options, "start"];
+        self.command("pg_ctl")
+            .args(start)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let program = self.binaries.join(program);
+        let mut command = match self.user {
+            None => Command::new(program),
+            Some(user) => {
+                let mut command = Command::new("runuser");
+                command.args(["-u", user, "--"]).arg(program);
+                command
+            }
+        };
+        command.current_dir(&self.directory);
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let data = self.directory.join("data").display().to_string();
+        let stopped = output(self.command("pg_ctl").args(["-D", &data, "-m", "immediate", "-w", "stop"]));
+        if let Err(reason) = stopped {
+            eprintln!("{reason}");
+        }
+        // What cannot be removed lies in /tmp.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn find_binaries() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut found: Vec<PathBuf> = versions.flatten().map(|version| version.path().join("bin")).collect();
+    found.retain(|path| Path::new(path).join("initdb").exists());
+    found.sort();
+    found.pop()
+}

@@ -1,0 +1,46 @@
+//! The shape of the house: which crate may use which, which may name what, and how large a room may be.
+
+mod dependencies;
+mod names;
+mod sizes;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::Outcome;
+use crate::run::root;
+
+/// Checks all, and lists every fault.
+pub(crate) fn run() -> Outcome {
+    let mut faults = Vec::new();
+    faults.extend(dependencies::check());
+    for file in rust_files(&root()) {
+        let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        let shown = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
+        faults.extend(names::check(&shown, &text));
+        faults.extend(sizes::check(&shown, &text));
+    }
+    if faults.is_empty() {
+        println!("tidy: the house is in order");
+        return Ok(());
+    }
+    Err(format!("tidy:\n  {}", faults.join("\n  ")))
+}
+
+/// Every Rust file of the checkout.
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut waiting = vec![directory.join("crates"), directory.join("xtask")];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,69 @@
+//! Directions between crates, and which crate may name which library.
+
+use std::fs;
+use std::process::Command;
+
+use toml::Table;
+
+use crate::run::{output, root};
+
+/// Which of our crates each crate may use: always forward, never back.
+const DIRECTIONS: [(&str, &[&str]); 7] = [
+    ("protocol", &[]),
+    ("store", &["protocol"]),
+    ("guard", &["protocol"]),
+    ("server", &["protocol", "store", "guard"]),
+    ("cli", &["protocol", "store", "server", "guard"]),
+    ("testkit", &["protocol", "store", "server", "guard"]),
+    ("bench", &["protocol", "store", "server", "testkit"]),
+];
+
+/// Libraries that only some crates may name, also in their tests.
+const WALLS: [(&[&str], &[&str]); 4] = [
+    (&["sqlx"], &["store"]),
+    (&["axum", "tower"], &["server", "guard", "bench"]),
+    (&["reqwest"], &["testkit", "bench"]),
+    (&["hyper", "hyper-util"], &["server", "bench"]),
+];
+
+/// Every fault in the manifests, and in what they pull in.
+pub(super) fn check() -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, allowed) in DIRECTIONS {
+        match manifest(name) {
+            Ok(manifest) => faults.extend(check_crate(name, allowed, &manifest)),
+            Err(reason) => faults.push(reason),
+        }
+    }
+    let ring = output(Command::new("cargo").args(["tree", "--workspace", "-i", "ring"]).current_dir(root()));
+    if ring.is_ok_and(|tree| tree.contains("ring v")) {
+        faults.push("ring is pulled in: aws-lc-rs is the one crypto provider".to_owned());
+    }
+    faults
+}
+
+fn check_crate(name: &str, allowed: &[&str], manifest: &Table) -> Vec<String> {
+    let mut faults = Vec::new();
+    for library in names(manifest, "dependencies") {
+        if let Some(ours) = library.strip_prefix("countersign-").filter(|ours| !allowed.contains(ours)) {
+            faults.push(format!("crates/{name} uses countersign-{ours}, which lies behind it"));
+        }
+    }
+    for library in names(manifest, "dependencies").chain(names(manifest, "dev-dependencies")) {
+        let wall = WALLS.iter().find(|(libraries, _)| libraries.contains(&library));
+        if wall.is_some_and(|(_, crates)| !crates.contains(&name)) {
+            faults.push(format!("crates/{name} names {library}, which stands behind a wall"));
+        }
+    }
+    faults
+}
+
+fn names<'m>(manifest: &'m Table, section: &str) -> impl Iterator<Item = &'m str> {
+    manifest.get(section).and_then(toml::Value::as_table).into_iter().flat_map(Table::keys).map(String::as_str)
+}
+
+fn manifest(name: &str) -> Result<Table, String> {
+    let path = root().join("crates").join(name).join("Cargo.toml");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    text.parse().map_err(|error| format!("{}: {error}", path.display()))
+}

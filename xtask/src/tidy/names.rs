@@ -1,0 +1,76 @@
+//! Words that say nothing, and so are in no name (design: "Words").
+
+const FORBIDDEN: [&str; 11] =
+    ["manager", "helper", "util", "utils", "common", "misc", "base", "data", "info", "service", "processor"];
+
+/// Names that may stand, each with its reason.
+const ALLOWED: [&str; 5] = [
+    "Service",       // an associated type of tower's Layer
+    "DataDirectory", // the field's word for it, and the flag's
+    "data_directory",
+    "demo_service", // the demo's client is named so by contract
+    "a_service_gets_a_token_and_the_token_opens_the_api",
+];
+
+/// The names that a file defines with a forbidden word in them.
+pub(super) fn check(file: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let Some(name) = defined_name(line).filter(|name| !ALLOWED.contains(name)) else {
+            continue;
+        };
+        if let Some(word) = words(name).iter().find(|word| FORBIDDEN.contains(&word.as_str())) {
+            faults.push(format!("{file}:{}: `{name}` has the word `{word}`, which says nothing", index + 1));
+        }
+    }
+    faults
+}
+
+/// The name behind `struct`, `enum`, `trait`, `fn`, `mod`, `type`, `const` or `static`.
+fn defined_name(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    let keyword =
+        |word: &&str| matches!(*word, "struct" | "enum" | "trait" | "fn" | "mod" | "type" | "const" | "static");
+    let qualifier = |word: &&str| word.starts_with("pub") || matches!(*word, "async" | "unsafe" | "const");
+    let mut word = words.find(|word| !qualifier(word) || keyword(word))?;
+    if word == "const" && line.contains("const fn") {
+        word = words.next()?;
+    }
+    if !keyword(&word) {
+        return None;
+    }
+    let rest = words.next()?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
+/// The words of a name in snake_case or CamelCase, in lower case.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for character in name.chars() {
+        let begins =
+            character == '_' || (character.is_uppercase() && words.last().is_some_and(|word| !word.is_empty()));
+        if begins {
+            words.push(String::new());
+        }
+        if character != '_'
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(character.to_lowercase());
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_an_empty_word_is_found() {
+        assert_eq!(check("f", "pub(crate) struct TokenManager;").len(), 1);
+        assert_eq!(check("f", "async fn base_url() {}").len(), 1);
+        assert_eq!(check("f", "const fn util() {}").len(), 1);
+        assert!(check("f", "pub struct Metadata { data: u8 }\nfn database() {}\nlet info = 1;").is_empty());
+    }
+}

@@ -1,0 +1,15 @@
+//! How large a room may be: 400 lines without its tests are two ideas.
+
+const MAX_LINES: usize = 400;
+
+/// Files that may be larger, each with its reason.
+const ALLOWED: [&str; 0] = [];
+
+/// A fault if the file is too large.
+pub(super) fn check(file: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
+    if lines <= MAX_LINES || ALLOWED.contains(&file) {
+        return Vec::new();
+    }
+    vec![format!("{file}: {lines} lines without its tests; more than {MAX_LINES} are two ideas")]
+}
