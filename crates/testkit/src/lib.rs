@@ -7,7 +7,7 @@ mod database;
 mod registry;
 mod server;
 
-pub use actor::{Actor, Answer};
+pub use actor::{Actor, Answer, basic};
 pub use database::{TestDatabase, engine_is_postgres};
-pub use registry::{NewTestApi, NewTestClient};
+pub use registry::{MayAsk, NewTestApi, NewTestClient};
 pub use server::{Options, START, TestServer};

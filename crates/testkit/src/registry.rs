@@ -26,6 +26,9 @@ pub struct NewTestApi<'a> {
     pub algorithm: Algorithm,
 }
 
+/// What a client of a story may ask: of which Api, which scopes, by which grants.
+pub type MayAsk<'a> = (&'a str, &'a str, &'a [GrantType]);
+
 /// A client of a story.
 #[derive(Clone, Debug)]
 pub struct NewTestClient<'a> {
@@ -33,8 +36,8 @@ pub struct NewTestClient<'a> {
     pub id: &'a str,
     /// Its secret.
     pub secret: &'a str,
-    /// What it may ask: Api, scopes, grants.
-    pub may_ask: &'a [(&'a str, &'a str, &'a [GrantType])],
+    /// What it may ask.
+    pub may_ask: &'a [MayAsk<'a>],
     /// What it may introspect.
     pub may_introspect: &'a [&'a str],
 }

@@ -1,0 +1,125 @@
+//! Several Apis: which one a request means, and what each client may ask of which.
+
+use countersign_protocol::client::{ClientId, Status};
+use countersign_protocol::grant::GrantType::{ClientCredentials, Password};
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, TestServer};
+
+const SECRET: &str = "a secret that was made elsewhere, long";
+
+/// Two Apis, and clients entitled to one, to both, to none, or by the other grant only.
+async fn server() -> TestServer {
+    let server = TestServer::start().await;
+    for (id, grants) in [("billing", &[ClientCredentials][..]), ("stock", &[ClientCredentials, Password][..])] {
+        let scopes = &["read", "write"];
+        server.add_api(NewTestApi { id, scopes, grants, algorithm: Algorithm::Es256 }).await;
+    }
+    let client = |id, may_ask| NewTestClient { id, secret: SECRET, may_ask, may_introspect: &[] };
+    server.add_client(client("one", &[("billing", "read", &[ClientCredentials])])).await;
+    let both: &[MayAsk<'_>] = &[("billing", "read", &[ClientCredentials]), ("stock", "write", &[ClientCredentials])];
+    server.add_client(client("both", both)).await;
+    server.add_client(client("none", &[])).await;
+    server.add_client(client("other-grant", &[("stock", "read", &[Password])])).await;
+    let mixed: &[MayAsk<'_>] = &[("stock", "read", &[Password]), ("billing", "read", &[ClientCredentials])];
+    server.add_client(client("mixed", mixed)).await;
+    server
+}
+
+#[tokio::test]
+async fn the_api_is_the_one_named_or_the_only_one_possible() {
+    let server = server().await;
+    let ask = async |id: &str, more: &[(&str, &str)]| {
+        let form = [&[("grant_type", "client_credentials")], more].concat();
+        server.actor(id, SECRET).token(&form).await
+    };
+    let billing = ("resource", "https://billing.example");
+    let stock = ("resource", "https://stock.example");
+    assert_eq!(ask("one", &[]).await.text("scope"), "read");
+    assert_eq!(ask("mixed", &[]).await.text("scope"), "read", "the other Api is not possible by this grant");
+    assert_eq!(ask("both", &[billing]).await.text("scope"), "read");
+    let rows = [
+        ("both", vec![], "invalid_target"),
+        ("both", vec![stock], "invalid_scope"), // its default is not what the client may ask
+        ("both", vec![billing, ("scope", "write")], "invalid_scope"),
+        ("one", vec![stock], "unauthorized_client"),
+        ("none", vec![], "unauthorized_client"),
+        ("none", vec![billing], "unauthorized_client"),
+        ("other-grant", vec![], "unauthorized_client"),
+        ("other-grant", vec![stock], "unauthorized_client"),
+    ];
+    for (id, more, error) in rows {
+        assert_eq!(ask(id, &more).await.refusal(), (400, error.to_owned()), "{id} {more:?}");
+    }
+    let path = async |id: &str, path, more: &[(&str, &str)]| {
+        let form = [&[("grant_type", "client_credentials")], more].concat();
+        server.actor(id, SECRET).post(path, &form).await
+    };
+    assert_eq!(path("both", "/OAuth2/Token/billing", &[]).await.status, 200);
+    assert_eq!(path("both", "/OAuth2/Token/billing", &[billing]).await.status, 200);
+    let disagree = path("both", "/OAuth2/Token/billing", &[stock]).await;
+    assert_eq!(disagree.refusal(), (400, "invalid_target".to_owned()));
+}
+
+#[tokio::test]
+async fn the_password_grant_is_off_unless_api_and_client_both_allow_it() {
+    let server = server().await;
+    server.add_user("ada", "correct horse").await;
+    let by_password = async |id: &str, api: &str| {
+        let form = [("grant_type", "password"), ("username", "ada"), ("password", "correct horse")];
+        server.actor(id, SECRET).post(&format!("/OAuth2/Token/{api}"), &form).await
+    };
+    assert_eq!(by_password("one", "billing").await.refusal(), (400, "unauthorized_client".to_owned()));
+    assert_eq!(by_password("both", "stock").await.refusal(), (400, "unauthorized_client".to_owned()));
+    let granted = by_password("other-grant", "stock").await;
+    assert_eq!(granted.status, 200, "{granted}");
+    assert_eq!(granted.text("refresh_token"), "", "the Api allows no refresh");
+}
+
+#[tokio::test]
+async fn a_disabled_client_gets_nothing_and_its_tokens_are_dead() {
+    let server = TestServer::start().await;
+    let service = server.demo_service();
+    let token = service.client_credentials("all").await.text("access_token");
+    let id = ClientId::parse("demo-service").expect("an id");
+    server.change(async |change| change.set_client_status(&id, Status::Disabled).await.expect("changes")).await;
+    assert_eq!(
+        service.token(&[("grant_type", "client_credentials")]).await.refusal(),
+        (401, "invalid_client".to_owned())
+    );
+    assert_eq!(service.call("GET", "/resource/whoami", &token).await.status, 401);
+    server.change(async |change| change.set_client_status(&id, Status::Active).await.expect("changes")).await;
+    assert_eq!(service.call("GET", "/resource/whoami", &token).await.status, 200, "disabling is not revoking");
+}
+
+#[tokio::test]
+async fn a_name_used_again_revives_no_token() {
+    let server = server().await;
+    let first = server.actor("one", SECRET).client_credentials("read").await.text("access_token");
+    let id = ClientId::parse("one").expect("an id");
+    server.change(async |change| change.delete_client(&id).await.expect("changes")).await;
+    assert_eq!(server.actor("one", SECRET).token(&[]).await.status, 400);
+    let may_ask: &[MayAsk<'_>] = &[("billing", "read", &[ClientCredentials])];
+    server.add_client(NewTestClient { id: "one", secret: SECRET, may_ask, may_introspect: &["billing"] }).await;
+    let again = server.actor("one", SECRET);
+    assert_eq!(again.introspect(&first).await.body, r#"{"active":false}"#);
+    let second = again.client_credentials("read").await.text("access_token");
+    assert_eq!(again.introspect(&second).await.json()["active"], true);
+}
+
+#[tokio::test]
+async fn client_ids_and_login_names_share_one_namespace_without_regard_to_case() {
+    let server = server().await;
+    server.add_user("ada", "correct horse").await;
+    let taken = async |name: &str| {
+        let mut change = server.state.store.begin_change().await.expect("begins");
+        let client = countersign_store::NewClient {
+            id: ClientId::parse(name).expect("an id"),
+            name: String::new(),
+            owner: String::new(),
+            auth_methods: Vec::new(),
+        };
+        change.insert_client(&client).await.is_err()
+    };
+    assert!(taken("ADA").await && taken("One").await && taken("DEMO").await);
+    assert!(!taken("somebody").await);
+}

@@ -1,0 +1,85 @@
+//! Many nodes, a lost database, and a registry that is too old.
+
+use countersign_protocol::client::{ClientId, Status};
+use countersign_testkit::{TestServer, engine_is_postgres};
+
+#[tokio::test]
+async fn what_one_node_revokes_or_changes_the_other_refuses_after_one_read() {
+    if !engine_is_postgres() {
+        return; // SQLite has one process a data directory
+    }
+    let first = TestServer::start().await;
+    let second = first.second_node().await;
+    let (here, there) = (first.demo_service(), second.demo_service());
+    assert_eq!(here.get("/oauth2/jwks").await.body, there.get("/oauth2/jwks").await.body);
+    let token = here.client_credentials("all").await.text("access_token");
+    assert_eq!(there.call("GET", "/resource/whoami", &token).await.status, 200);
+    here.revoke(&token).await;
+    second.follow().await;
+    assert_eq!(there.call("GET", "/resource/whoami", &token).await.status, 401);
+    let id = ClientId::parse("demo-service").unwrap();
+    first.change(async |change| change.set_client_status(&id, Status::Disabled).await.unwrap()).await;
+    second.follow().await;
+    assert_eq!(there.token(&[("grant_type", "client_credentials")]).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_refresh_token_spent_at_one_node_is_spent_at_the_other() {
+    if !engine_is_postgres() {
+        return; // SQLite has one process a data directory
+    }
+    let first = TestServer::start().await;
+    let second = first.second_node().await;
+    let (here, there, demo) = (first.demo_service(), second.demo_service(), first.demo());
+    let token = here.password(&demo.username, &demo.password).await.text("refresh_token");
+    let (one, other) = tokio::join!(here.refresh(&token), there.refresh(&token));
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 400], "{one} {other}");
+}
+
+#[tokio::test]
+async fn a_registry_that_was_not_read_for_ten_seconds_decides_nothing() {
+    let server = TestServer::start().await;
+    let service = server.demo_service();
+    let token = service.client_credentials("all").await.text("access_token");
+    server.advance_clock_alone(10);
+    assert_eq!(service.get("/readyz").await.status, 200);
+    server.advance_clock_alone(1);
+    let stale = [
+        service.token(&[("grant_type", "client_credentials")]).await,
+        service.introspect(&token).await,
+        service.revoke(&token).await,
+        service.call("GET", "/resource/whoami", &token).await,
+    ];
+    for answer in &stale {
+        assert_eq!(answer.refusal(), (503, "temporarily_unavailable".to_owned()), "{answer}");
+        assert_eq!(answer.header("retry-after"), "5");
+    }
+    assert_eq!(service.get("/readyz").await.status, 503);
+    assert_eq!(service.get("/livez").await.status, 200);
+    server.follow().await;
+    assert_eq!(service.get("/readyz").await.status, 200);
+    assert_eq!(service.introspect(&token).await.json()["active"], true);
+}
+
+#[tokio::test]
+async fn without_its_database_a_node_issues_what_needs_none_and_refuses_every_change_at_once() {
+    let server = TestServer::start().await;
+    let (service, demo) = (server.demo_service(), server.demo());
+    let set = service.password(&demo.username, &demo.password).await;
+    server.state.store.close().await;
+    let changes = [
+        service.refresh(&set.text("refresh_token")).await,
+        service.revoke(&set.text("access_token")).await,
+        service.password(&demo.username, &demo.password).await,
+    ];
+    for answer in &changes {
+        assert_eq!(answer.refusal(), (503, "temporarily_unavailable".to_owned()), "{answer}");
+        assert!(!answer.header("retry-after").is_empty());
+    }
+    assert_eq!(service.client_credentials("all").await.status, 200);
+    assert_eq!(service.introspect(&set.text("access_token")).await.json()["active"], true);
+    server.advance(11).await;
+    assert_eq!(service.token(&[("grant_type", "client_credentials")]).await.status, 503);
+}

@@ -1,0 +1,191 @@
+//! Refresh tokens: used once, never more than at first, and whoever uses one twice ends the family.
+
+use countersign_protocol::api::ApiId;
+use countersign_protocol::client::{ClientId, Entitlement, Status};
+use countersign_protocol::grant::GrantType::{self, Password, RefreshToken};
+use countersign_protocol::scope::Scope;
+use countersign_testkit::{Actor, Answer, NewTestClient, TestServer};
+use tokio::task::JoinSet;
+
+const DAY_S: i64 = 86_400;
+
+async fn story() -> (TestServer, Actor) {
+    let server = TestServer::start().await;
+    server.add_user("ada", "correct horse").await;
+    let service = server.demo_service();
+    (server, service)
+}
+
+async fn sign_in(service: &Actor, scope: &str) -> Answer {
+    let form = [("grant_type", "password"), ("username", "ada"), ("password", "correct horse"), ("scope", scope)];
+    let answer = service.token(&form).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    answer
+}
+
+fn refused(answer: &Answer) {
+    assert_eq!(answer.refusal(), (400, "invalid_grant".to_owned()), "{answer}");
+}
+
+#[tokio::test]
+async fn a_refresh_gives_a_new_token_set_and_keeps_who_and_when() {
+    let (server, service) = story().await;
+    let first = sign_in(&service, "all reports:read").await;
+    server.advance(1000).await;
+    let second = service.refresh(&first.text("refresh_token")).await;
+    assert_eq!((second.status, second.text("scope")), (200, "all reports:read".to_owned()), "{second}");
+    assert_ne!(second.text("refresh_token"), first.text("refresh_token"));
+    let (before, after) = (
+        service.introspect(&first.text("access_token")).await.json(),
+        service.introspect(&second.text("access_token")).await.json(),
+    );
+    for same in ["sub", "username", "auth_time", "client_id", "aud"] {
+        assert_eq!(before[same], after[same], "{same}");
+    }
+    assert_eq!(after["iat"].as_i64(), before["iat"].as_i64().map(|at| at + 1000));
+}
+
+#[tokio::test]
+async fn reuse_ends_the_family_and_its_access_tokens() {
+    let (_server, service) = story().await;
+    let first = sign_in(&service, "all").await;
+    let second = service.refresh(&first.text("refresh_token")).await;
+    let other_family = sign_in(&service, "all").await;
+    refused(&service.refresh(&first.text("refresh_token")).await);
+    refused(&service.refresh(&second.text("refresh_token")).await);
+    for set in [&first, &second] {
+        assert_eq!(service.introspect(&set.text("access_token")).await.body, r#"{"active":false}"#);
+        assert_eq!(service.call("GET", "/resource/whoami", &set.text("access_token")).await.status, 401);
+    }
+    assert_eq!(service.refresh(&other_family.text("refresh_token")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_narrower_scope_is_granted_a_wider_one_refused_and_nothing_is_spent_by_the_refusal() {
+    let (_server, service) = story().await;
+    let first = sign_in(&service, "reports:read reports:write").await;
+    let token = first.text("refresh_token");
+    let ask = async |token: &str, scope| {
+        service.token(&[("grant_type", "refresh_token"), ("refresh_token", token), ("scope", scope)]).await
+    };
+    for wider in ["all", "reports:read all", "nothing", "a\"b"] {
+        assert_eq!(ask(&token, wider).await.refusal(), (400, "invalid_scope".to_owned()), "{wider}");
+    }
+    let narrower = ask(&token, "reports:read").await;
+    assert_eq!(narrower.text("scope"), "reports:read", "{narrower}");
+    let whole_again = service.refresh(&narrower.text("refresh_token")).await;
+    assert_eq!(whole_again.text("scope"), "reports:read reports:write", "the family keeps what was granted first");
+}
+
+#[tokio::test]
+async fn an_unused_token_ends_after_seven_days_and_a_family_after_thirty() {
+    let (server, service) = story().await;
+    let idle = sign_in(&service, "all").await.text("refresh_token");
+    server.advance(7 * DAY_S).await;
+    refused(&service.refresh(&idle).await);
+    let mut token = sign_in(&service, "all").await.text("refresh_token");
+    for _ in 0..5 {
+        server.advance(6 * DAY_S - 1).await;
+        let next = service.refresh(&token).await;
+        assert_eq!(next.status, 200, "{next}");
+        token = next.text("refresh_token");
+    }
+    let said = service.introspect(&token).await.json();
+    assert_eq!(said["active"], true);
+    server.advance(5).await;
+    refused(&service.refresh(&token).await);
+    assert_eq!(service.introspect(&token).await.body, r#"{"active":false}"#);
+}
+
+#[tokio::test]
+async fn another_clients_refresh_token_is_as_good_as_unknown_and_stays_untouched() {
+    let (server, service) = story().await;
+    let everything: &[GrantType] = &GrantType::ALL;
+    let may_ask = &[("oauthclient", "all", everything)];
+    server.add_client(NewTestClient { id: "thief", secret: "thief", may_ask, may_introspect: &["oauthclient"] }).await;
+    let thief = server.actor("thief", "thief");
+    let set = sign_in(&service, "all").await;
+    let token = set.text("refresh_token");
+    refused(&thief.refresh(&token).await);
+    refused(&thief.refresh("cs_refresh_unknown").await);
+    let wider = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("scope", "nothing")];
+    refused(&thief.token(&wider).await);
+    assert_eq!(thief.introspect(&token).await.body, r#"{"active":false}"#);
+    assert_eq!(thief.revoke(&token).await.refusal(), (400, "unauthorized_client".to_owned()));
+    let second = service.refresh(&token).await;
+    assert_eq!(second.status, 200, "{second}");
+    refused(&thief.refresh(&token).await);
+    assert_eq!(service.refresh(&second.text("refresh_token")).await.status, 200, "a thief's reuse is no weapon");
+}
+
+#[tokio::test]
+async fn everything_is_decided_anew() {
+    let (server, service) = story().await;
+    let (api, client) = (ApiId::parse("oauthclient").unwrap(), ClientId::parse("demo-service").unwrap());
+    let first = sign_in(&service, "all reports:read").await;
+    let entitle = async |scopes: &str, grants: &[GrantType]| {
+        let what = Entitlement { scopes: Scope::parse(scopes).unwrap(), grants: grants.to_vec() };
+        server.change(async |change| change.allow_ask(&client, &api, &what).await.unwrap()).await;
+    };
+    entitle("reports:read", &GrantType::ALL).await;
+    let second = service.refresh(&first.text("refresh_token")).await;
+    assert_eq!(second.text("scope"), "reports:read", "what the client may still ask: {second}");
+    for grants in [&[Password][..], &[RefreshToken][..]] {
+        entitle("reports:read", grants).await;
+        let answer = service.refresh(&second.text("refresh_token")).await;
+        assert_eq!(answer.refusal(), (400, "unauthorized_client".to_owned()));
+    }
+    entitle("reports:write", &GrantType::ALL).await;
+    assert_eq!(service.refresh(&second.text("refresh_token")).await.refusal(), (400, "invalid_scope".to_owned()));
+    entitle("all", &GrantType::ALL).await;
+    let third = sign_in(&service, "all").await;
+    let ada = server.state.store.find_password("ada").await.unwrap().unwrap().user_id;
+    server.change(async |change| change.set_user_status(&ada, Status::Disabled).await.unwrap()).await;
+    refused(&service.refresh(&third.text("refresh_token")).await);
+    server.change(async |change| change.set_user_status(&ada, Status::Active).await.unwrap()).await;
+    assert_eq!(service.refresh(&third.text("refresh_token")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_bound_to_its_api() {
+    let (_server, service) = story().await;
+    let token = sign_in(&service, "all").await.text("refresh_token");
+    let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
+    let there = service.post("/OAuth2/Token/oauthclient", &form).await;
+    assert_eq!(there.status, 200, "{there}");
+    let unknown = [form[0], ("refresh_token", "x"), ("resource", "https://nobody.example")];
+    assert_eq!(service.token(&unknown).await.refusal(), (400, "invalid_target".to_owned()));
+}
+
+#[tokio::test]
+async fn of_a_hundred_refreshes_at_once_one_wins() {
+    let (_server, service) = story().await;
+    let token = sign_in(&service, "all").await.text("refresh_token");
+    let mut racers = JoinSet::new();
+    for _ in 0..100 {
+        let (service, token) = (service.clone(), token.clone());
+        racers.spawn(async move { service.refresh(&token).await });
+    }
+    let answers = racers.join_all().await;
+    let winners: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 200).collect();
+    assert_eq!(winners.len(), 1);
+    answers.iter().filter(|answer| answer.status != 200).for_each(refused);
+    refused(&service.refresh(&winners[0].text("refresh_token")).await);
+}
+
+#[tokio::test]
+async fn a_family_and_its_end_are_remembered_across_a_restart() {
+    let (server, service) = story().await;
+    let first = sign_in(&service, "all").await;
+    let second = service.refresh(&first.text("refresh_token")).await;
+    let (ended, kept) = (sign_in(&service, "all").await, second.text("refresh_token"));
+    assert_eq!(service.revoke(&ended.text("refresh_token")).await.status, 200);
+    let server = server.restart().await;
+    let service = server.demo_service();
+    assert_eq!(service.introspect(&ended.text("access_token")).await.body, r#"{"active":false}"#);
+    refused(&service.refresh(&ended.text("refresh_token")).await);
+    let third = service.refresh(&kept).await;
+    assert_eq!(third.status, 200, "{third}");
+    refused(&service.refresh(&first.text("refresh_token")).await);
+    refused(&service.refresh(&third.text("refresh_token")).await);
+}
