@@ -35,8 +35,7 @@ pub(crate) fn read(args: &SettingsArgs, environment: &[(String, String)]) -> Res
     }
     merged.add_environment(environment)?;
     merged.add_flags(args);
-    let text = merged.table.to_string();
-    let config: Config = toml::from_str(&text).map_err(|error| merged.blame(error.message()))?;
+    let config = merged.table.clone().try_into::<Config>().map_err(|error| merged.blame(&error))?;
     config.validate()?;
     Ok(Settings { config, origins: merged.origins })
 }
@@ -66,10 +65,7 @@ impl Merged {
     fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::new(&shown, error))?;
-        // Judged alone first, so that a mistake is blamed on its line of the file.
-        let unread = |error: toml::de::Error| ConfigError::new(&shown, error.to_string().trim_end());
-        toml::from_str::<Config>(&text).map_err(unread)?;
-        for (key, value) in text.parse::<Table>().map_err(unread)? {
+        for (key, value) in text.parse::<Table>().map_err(|error| syntax_error(&shown, &text, &error))? {
             match value {
                 Value::Table(section) => {
                     section.into_iter().for_each(|(inner, value)| self.set(&format!("{key}.{inner}"), value, &shown));
@@ -112,18 +108,24 @@ impl Merged {
         }
     }
 
-    /// Finds whose value a message is about: the file was judged alone, so it is a variable or a flag.
-    fn blame(&self, message: &str) -> ConfigError {
-        for key in self.origins.keys() {
+    /// Names the key that is wrong and where it comes from, by judging each alone.
+    fn blame(&self, error: &toml::de::Error) -> ConfigError {
+        for (key, origin) in &self.origins {
             let mut alone = Self::default();
-            let value = find(&self.table, key).cloned().unwrap_or(Value::Boolean(false));
-            alone.set(key, value, "");
-            if toml::from_str::<Config>(&alone.table.to_string()).is_err() {
-                return ConfigError::new(&format!("{key} ({})", self.origins[key]), message);
+            alone.set(key, find(&self.table, key).cloned().unwrap_or(Value::Boolean(false)), origin);
+            if let Err(error) = alone.table.try_into::<Config>() {
+                return ConfigError::new(&format!("{key} ({origin})"), error.message());
             }
         }
-        ConfigError::new("configuration", message)
+        ConfigError::new("configuration", error.message())
     }
+}
+
+/// A file that is no TOML, by its line.
+fn syntax_error(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.lines().count().max(1);
+    ConfigError::new(&format!("{file}, line {line}"), error.message())
 }
 
 /// The value of `section.key` in a table.

@@ -153,7 +153,7 @@ async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), Stor
     let migrations = migrations.iter().map(|(version, name, sql)| {
         Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.collect()).run(&mut connection).await?;
+    Migrator::with_migrations(migrations.collect()).run_direct(None, &mut connection, false).await?;
     Ok(connection.close().await?)
 }
 
@@ -181,4 +181,61 @@ fn describe(error: &sqlx::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Executor};
+
+    use super::*;
+
+    fn fresh() -> (countersign_testkit::TestDatabase, DatabaseUrl) {
+        let database = countersign_testkit::TestDatabase::fresh();
+        let url = match &database.url {
+            Some(url) => DatabaseUrl::parse(url),
+            None => DatabaseUrl::sqlite_in(database.directory.path()),
+        };
+        (database, url.expect("a URL"))
+    }
+
+    #[tokio::test]
+    async fn every_statement_can_be_prepared_on_this_engine() {
+        let (_database, url) = fresh();
+        let store = Store::open(&url).await.expect("opens");
+        for statement in crate::statements() {
+            let prepared = store.reader().prepare(sqlx::SqlSafeStr::into_sql_str(statement)).await;
+            assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_version_or_of_other_migrations_is_left_alone() {
+        let (_database, url) = fresh();
+        let store = Store::open(&url).await.expect("opens");
+        let change = async |statement: &str| {
+            let statement = AssertSqlSafe(statement.to_owned());
+            sqlx::query(statement).execute(&store.writer).await.expect("changes");
+        };
+        change(
+            "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) \
+             SELECT 9999, 'later', installed_on, success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+        )
+        .await;
+        assert!(matches!(Store::open(&url).await, Err(StoreError::Newer(9999))));
+        change("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
+        assert!(Store::open(&url).await.is_ok());
+        let flip = match url.engine {
+            Engine::Sqlite => "UPDATE _sqlx_migrations SET checksum = x'00'",
+            Engine::Postgres => "UPDATE _sqlx_migrations SET checksum = decode('00', 'hex')",
+        };
+        change(flip).await;
+        assert!(matches!(Store::open(&url).await, Err(StoreError::Migration(_))));
+    }
+
+    #[test]
+    fn a_url_never_shows_its_password() {
+        let url = DatabaseUrl::parse("postgres://user:hunter2@db.example/x").expect("parses");
+        assert!(!format!("{url:?}").contains("hunter2"));
+        assert!(DatabaseUrl::parse("mysql://x").is_err() && DatabaseUrl::parse("nonsense").is_err());
+    }
 }

@@ -9,8 +9,8 @@ pub enum StoreError {
     /// The database URL is neither of SQLite nor of PostgreSQL, or is malformed.
     #[error("database.url: {0}")]
     Url(String),
-    /// The database cannot be reached, or does not answer in time.
-    #[error("the database does not answer: {0}")]
+    /// The database cannot be reached, does not answer in time, or has no room.
+    #[error("the database is unavailable: {0}")]
     Unavailable(String),
     /// A newer version of Countersign has changed this database.
     #[error("the database was made by a newer version of Countersign (migration {0}); use that version")]

@@ -1,0 +1,27 @@
+//! What every engine must do, whichever this run is on.
+
+mod changes;
+mod refresh_tokens;
+mod registry;
+mod revocations;
+
+use countersign_store::{DatabaseUrl, Store};
+use countersign_testkit::TestDatabase;
+
+/// A fresh database, kept as long as the test needs it.
+struct Fresh {
+    store: Store,
+    url: DatabaseUrl,
+    _database: TestDatabase,
+}
+
+async fn fresh() -> Fresh {
+    let database = TestDatabase::fresh();
+    let url = match &database.url {
+        Some(url) => DatabaseUrl::parse(url),
+        None => DatabaseUrl::sqlite_in(database.directory.path()),
+    };
+    let url = url.expect("a URL");
+    let store = Store::open(&url).await.expect("opens");
+    Fresh { store, url, _database: database }
+}

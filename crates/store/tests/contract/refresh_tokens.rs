@@ -1,0 +1,91 @@
+//! A refresh token is spent once, on every engine.
+
+use countersign_protocol::api::ApiId;
+use countersign_protocol::client::ClientId;
+use countersign_protocol::refresh_token::{FamilyId, RefreshFamily};
+use countersign_protocol::scope::Scope;
+use countersign_protocol::secret::SecretHash;
+use countersign_protocol::user::UserId;
+use countersign_store::{NewRefreshToken, Spend, Store};
+use tokio::task::JoinSet;
+
+use crate::fresh;
+
+fn family(id: &str, expires_at: i64) -> RefreshFamily {
+    RefreshFamily {
+        id: FamilyId::new(id),
+        client_id: ClientId::parse("job").unwrap(),
+        user_id: UserId::from_random([1; 16]),
+        api_id: ApiId::parse("billing").unwrap(),
+        scope: Scope::parse("a b").unwrap(),
+        auth_time: 10,
+        client_epoch: 3,
+        user_epoch: 4,
+        expires_at,
+        ended: false,
+    }
+}
+
+fn token(text: &str) -> NewRefreshToken {
+    NewRefreshToken { hash: SecretHash::of(text), issued_at: 20, expires_at: 30 }
+}
+
+async fn spend(store: &Store, from: &str, to: &str) -> Spend {
+    store.spend_refresh_token(&SecretHash::of(from), &FamilyId::new("f"), &token(to)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_token_is_found_with_its_family_and_spent_once() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    store.insert_family(&family("f", 100), &token("a")).await.unwrap();
+    let found = store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap();
+    assert_eq!(format!("{:?}", found.family), format!("{:?}", family("f", 100)));
+    assert_eq!((found.issued_at, found.expires_at, found.spent), (20, 30, false));
+    assert!(store.find_refresh_token(&SecretHash::of("b")).await.unwrap().is_none());
+    assert_eq!(spend(store, "unknown", "x").await, Spend::TooLate);
+    assert_eq!(spend(store, "a", "b").await, Spend::Spent);
+    assert_eq!(spend(store, "a", "c").await, Spend::TooLate);
+    assert!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap().spent);
+    assert!(!store.find_refresh_token(&SecretHash::of("b")).await.unwrap().unwrap().spent);
+    assert!(store.find_refresh_token(&SecretHash::of("c")).await.unwrap().is_none(), "both or neither");
+}
+
+#[tokio::test]
+async fn an_ended_family_spends_nothing_and_is_ended_once() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    store.insert_family(&family("f", 100), &token("a")).await.unwrap();
+    for until in [50, 60] {
+        store.end_family(&FamilyId::new("f"), 40, until).await.unwrap();
+    }
+    assert_eq!(spend(store, "a", "b").await, Spend::TooLate);
+    assert!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap().family.ended);
+    let revocations = store.load_revocations(0).await.unwrap();
+    assert_eq!((revocations.len(), revocations[0].expires_at), (1, 50));
+}
+
+#[tokio::test]
+async fn of_many_who_spend_at_once_one_wins() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    store.insert_family(&family("f", 100), &token("a")).await.unwrap();
+    let mut racers = JoinSet::new();
+    for index in 0..30 {
+        let store = store.clone();
+        racers.spawn(async move { spend(&store, "a", &format!("b{index}")).await });
+    }
+    let wins = racers.join_all().await.into_iter().filter(|spend| *spend == Spend::Spent).count();
+    assert_eq!(wins, 1);
+}
+
+#[tokio::test]
+async fn dead_families_are_forgotten_with_their_tokens() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    store.insert_family(&family("f", 100), &token("a")).await.unwrap();
+    store.insert_family(&family("g", 200), &token("b")).await.unwrap();
+    assert_eq!(store.delete_dead_families(150).await.unwrap(), 1);
+    assert!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().is_none());
+    assert!(store.find_refresh_token(&SecretHash::of("b")).await.unwrap().is_some());
+}

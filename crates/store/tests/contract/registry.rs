@@ -1,0 +1,161 @@
+//! What is written is read back.
+
+use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entitlement, Status};
+use countersign_protocol::grant::GrantType;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::path_rule::PathRule;
+use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::secret::SecretHash;
+use countersign_protocol::user::{Login, Role, UserId};
+use countersign_store::{KeyState, NewClient, NewUser, Store, StoreError, StoredKey};
+
+use crate::fresh;
+
+fn api(id: &str) -> Api {
+    let rules = ["GET /a(/.*)?", "POST,PUT /b|/c"].map(|rule| PathRule::parse(rule).unwrap()).to_vec();
+    let scope = |name: &str, is_default| ScopeDefinition {
+        token: ScopeToken::parse(name).unwrap(),
+        description: "Lies über alles".to_owned(),
+        rules: rules.clone(),
+        is_default,
+    };
+    Api {
+        id: ApiId::parse(id).unwrap(),
+        audience: Audience::parse(&format!("https://{id}.example")).unwrap(),
+        name: "Ein Name".to_owned(),
+        scopes: vec![scope("a", true), scope("b", false)],
+        grants: GrantType::ALL.to_vec(),
+        access_token_lifetime_s: 600,
+        algorithm: Algorithm::EdDsa,
+        refresh: RefreshPolicy { idle_s: 1, absolute_s: 2 },
+    }
+}
+
+fn new_client(id: &str) -> NewClient {
+    NewClient {
+        id: ClientId::parse(id).unwrap(),
+        name: "Job".to_owned(),
+        owner: "ops@example.com".to_owned(),
+        auth_methods: vec![ClientAuthMethod::ClientSecretPost],
+    }
+}
+
+fn new_user(login: &str) -> NewUser {
+    NewUser {
+        id: UserId::from_random([login.len().try_into().unwrap(); 16]),
+        login: Login::parse(login).unwrap(),
+        password_hash: "hash".to_owned(),
+        roles: vec![Role::Administrator],
+    }
+}
+
+fn credential(id: &str, expires_at: Option<i64>) -> Credential {
+    let secret_hash = SecretHash::of(id);
+    Credential { id: id.to_owned(), label: "new".to_owned(), secret_hash, not_before: 7, expires_at }
+}
+
+async fn fill(store: &Store) -> i64 {
+    let mut change = store.begin_change().await.unwrap();
+    let job = new_client("job");
+    change.insert_api(&api("billing")).await.unwrap();
+    change.insert_client(&job).await.unwrap();
+    for credential in [credential("c1", None), credential("c2", Some(9))] {
+        change.insert_credential(&job.id, &credential).await.unwrap();
+    }
+    let what = Entitlement { scopes: Scope::parse("a b").unwrap(), grants: vec![GrantType::Password] };
+    let billing = ApiId::parse("billing").unwrap();
+    change.allow_ask(&job.id, &billing, &Entitlement::default()).await.unwrap();
+    change.allow_ask(&job.id, &billing, &what).await.unwrap();
+    change.allow_introspect(&job.id, &billing).await.unwrap();
+    change.insert_user(&new_user("Ada")).await.unwrap();
+    let key = StoredKey {
+        id: "k1".to_owned(),
+        algorithm: Algorithm::Es256,
+        state: KeyState::Active,
+        sealed_pkcs8: vec![0, 1, 255],
+    };
+    change.insert_key(&key, 5).await.unwrap();
+    let number = change.number();
+    change.commit().await.unwrap();
+    number
+}
+
+#[tokio::test]
+async fn everything_is_read_back_as_it_was_written() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    let number = fill(store).await;
+    let rows = store.load_registry().await.unwrap();
+    assert_eq!(rows.counters.registry_change, number);
+    assert_eq!(format!("{:?}", rows.apis), format!("{:?}", [api("billing")]));
+    let client = &rows.clients[0];
+    assert_eq!((client.id.as_str(), client.epoch, client.status), ("job", number, Status::Active));
+    assert_eq!(client.auth_methods, [ClientAuthMethod::ClientSecretPost]);
+    assert_eq!(
+        format!("{:?}", client.credentials),
+        format!("{:?}", [credential("c1", None), credential("c2", Some(9))])
+    );
+    assert!(client.credentials[0].secret_hash.matches(&SecretHash::of("c1")));
+    assert_eq!(client.may_ask.len(), 1);
+    assert_eq!(client.may_ask[0].1.scopes.to_string(), "a b");
+    assert_eq!(client.may_introspect, [ApiId::parse("billing").unwrap()]);
+    let user = &rows.users[0];
+    assert_eq!((user.login.as_str(), user.epoch, user.has_second_factor), ("Ada", number, false));
+    assert_eq!(user.roles, [Role::Administrator]);
+    assert_eq!((rows.keys[0].id.as_str(), rows.keys[0].sealed_pkcs8.as_slice()), ("k1", &[0, 1, 255][..]));
+    let password = store.find_password("aDA").await.unwrap().unwrap();
+    assert_eq!((password.user_id, password.password_hash.as_str()), (user.id.clone(), "hash"));
+    assert!(store.find_password("nobody").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_must_be_unique_is_refused_the_second_time_and_nothing_of_that_change_stays() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    fill(store).await;
+    let before = store.read_counters().await.unwrap();
+    let taken = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::Taken(_))), "{result:?}");
+    taken(store.begin_change().await.unwrap().insert_client(&new_client("JOB")).await);
+    taken(store.begin_change().await.unwrap().insert_client(&new_client("ada")).await);
+    taken(store.begin_change().await.unwrap().insert_user(&new_user("Job")).await);
+    taken(store.begin_change().await.unwrap().insert_api(&api("billing")).await);
+    let same_audience = Api { id: ApiId::parse("other").unwrap(), ..api("billing") };
+    taken(store.begin_change().await.unwrap().insert_api(&same_audience).await);
+    let second_active =
+        StoredKey { id: "k2".to_owned(), algorithm: Algorithm::Es256, state: KeyState::Active, sealed_pkcs8: vec![1] };
+    taken(store.begin_change().await.unwrap().insert_key(&second_active, 5).await);
+    assert_eq!(store.read_counters().await.unwrap(), before);
+    let rows = store.load_registry().await.unwrap();
+    assert_eq!((rows.clients.len(), rows.users.len(), rows.apis.len(), rows.keys.len()), (1, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_changes() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    let first = fill(store).await;
+    let (job, ada) = (ClientId::parse("job").unwrap(), store.find_password("ada").await.unwrap().unwrap().user_id);
+    let mut change = store.begin_change().await.unwrap();
+    change.raise_client_epoch(&job).await.unwrap();
+    change.set_client_status(&job, Status::Disabled).await.unwrap();
+    change.set_password(&ada, "another").await.unwrap();
+    change.insert_second_factor("f1", &ada, "totp", vec![1], 0).await.unwrap();
+    change.delete_credentials(&job).await.unwrap();
+    change.set_audience(&ApiId::parse("billing").unwrap(), &Audience::parse("urn:x").unwrap()).await.unwrap();
+    let second = change.number();
+    change.commit().await.unwrap();
+    assert!(second > first);
+    let rows = store.load_registry().await.unwrap();
+    assert_eq!((rows.clients[0].epoch, rows.clients[0].status), (second, Status::Disabled));
+    assert!(rows.clients[0].credentials.is_empty());
+    assert_eq!((rows.users[0].epoch, rows.users[0].has_second_factor), (second, true));
+    assert_eq!(rows.apis[0].audience.as_str(), "urn:x");
+    let mut change = store.begin_change().await.unwrap();
+    change.delete_client(&job).await.unwrap();
+    change.insert_client(&new_client("Job")).await.unwrap();
+    change.commit().await.unwrap();
+    let rows = store.load_registry().await.unwrap();
+    assert_eq!(rows.clients.len(), 1);
+    assert!(rows.clients[0].epoch > second && rows.clients[0].may_ask.is_empty());
+}
