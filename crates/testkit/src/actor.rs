@@ -36,7 +36,8 @@ pub fn basic(id: &str, secret: &str) -> String {
 }
 
 impl Actor {
-    pub(crate) fn new(address: SocketAddr, client_id: &str, client_secret: &str) -> Self {
+    /// Somebody who calls the server at this address under this name.
+    pub fn new(address: SocketAddr, client_id: &str, client_secret: &str) -> Self {
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { http, address, client_id: client_id.to_owned(), client_secret: client_secret.to_owned() }
     }
@@ -60,6 +61,14 @@ impl Actor {
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         let request = self.request("POST", path).basic_auth(&self.client_id, Some(&self.client_secret));
         self.send(request.form(form)).await
+    }
+
+    /// Posts a form with Basic credentials; `None` if the server is gone before it has answered.
+    pub async fn try_post(&self, path: &str, form: &[(&str, &str)]) -> Option<Answer> {
+        let request = self.request("POST", path).basic_auth(&self.client_id, Some(&self.client_secret));
+        let response = request.form(form).send().await.ok()?;
+        let status = response.status().as_u16();
+        Some(Answer { status, headers: Vec::new(), body: response.text().await.ok()? })
     }
 
     /// Posts a form with the credentials in it.

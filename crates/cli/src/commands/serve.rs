@@ -6,7 +6,7 @@ use countersign_server::start::{Started, start};
 use countersign_server::{Demo, Front, background, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::args::Serve;
@@ -27,6 +27,8 @@ async fn run_until_stopped(
     no_color: bool,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    // Before anything is promised: a signal that comes early ends the start in good order.
+    let stop_signal = StopSignal::listen().map_err(Failure::new)?;
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await;
     let listener = listener.map_err(|error| Failure::new(format!("listen: {listen}: {error}")))?;
@@ -48,7 +50,7 @@ async fn run_until_stopped(
     print_banner(output, &state.issuer.to_string(), demo.as_ref());
     state.set_ready();
     tracing::info!(issuer = %state.issuer, %address, "serving");
-    wait_for_signal().await.map_err(Failure::new)?;
+    stop_signal.wait().await;
     tracing::info!("stopping");
     drop(stop);
     serving.await.map_err(Failure::new)?;
@@ -73,12 +75,21 @@ fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
     output.line(&format!("Ready: {issuer}"));
 }
 
-async fn wait_for_signal() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, caught from now on.
+struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

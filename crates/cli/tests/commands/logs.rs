@@ -1,0 +1,64 @@
+//! The log says why, under which id, and never a secret.
+
+use countersign_testkit::TestDatabase;
+use serde_json::Value;
+
+use crate::process::{Serving, demo_json};
+
+#[tokio::test]
+async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is() {
+    let database = TestDatabase::fresh();
+    let environment = [("COUNTERSIGN_LOG_FORMAT", "json"), ("COUNTERSIGN_LOG_LEVEL", "trace")];
+    let serving = Serving::start(&database, &["--demo"], &environment);
+    serving.ready().await;
+    let demo = demo_json(&database);
+    let (secret, password) = (demo["client_secret"].as_str().unwrap(), demo["password"].as_str().unwrap());
+    let service = serving.demo_service(&demo);
+    let set = service.password("demo", password).await;
+    let second = service.refresh(&set.text("refresh_token")).await;
+    let own = service.client_credentials("all").await;
+    service.introspect(&own.text("access_token")).await;
+    let mut expected = Vec::new();
+    let mut refused = |answer: &countersign_testkit::Answer, reason: &'static str| {
+        expected.push((answer.header("x-request-id").to_owned(), reason));
+    };
+    refused(&service.password("demo", "a wrong password").await, "the password is wrong");
+    refused(&service.password("nobody", password).await, "no such user");
+    refused(&serving.actor(secret, secret).token(&[("grant_type", "x")]).await, "no such client");
+    let typo = format!("{}?", &secret[..secret.len() - 1]);
+    refused(&serving.actor("demo-service", &typo).token(&[("grant_type", "x")]).await, "mistyped or cut");
+    refused(&service.refresh(&set.text("refresh_token")).await, "was used before");
+    refused(&service.refresh(&second.text("refresh_token")).await, "was revoked");
+    refused(&service.call("GET", "/resource/whoami", &set.text("access_token")).await, "the family was revoked");
+    service.revoke(&own.text("access_token")).await;
+    refused(&service.call("GET", "/resource/whoami", &own.text("access_token")).await, "the token was revoked");
+    let log = serving.stop();
+
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    for line in &lines {
+        for member in ["timestamp", "level", "message", "target"] {
+            assert!(line[member].is_string(), "{member} in {line}");
+        }
+    }
+    for (request_id, reason) in expected {
+        let found = lines.iter().filter(|line| line["request_id"] == request_id.as_str());
+        let reasons: Vec<&str> = found.filter_map(|line| line["reason"].as_str()).collect();
+        assert!(reasons.iter().any(|found| found.contains(reason)), "{reason}: {reasons:?}");
+    }
+    let issued: Vec<&Value> = lines.iter().filter(|line| line["message"] == "token issued").collect();
+    assert_eq!(issued.len(), 3);
+    assert!(issued.iter().all(|line| line["client_id"] == "demo-service" && line["token_id"].is_string()));
+    let secrets = [
+        secret.to_owned(),
+        typo,
+        password.to_owned(),
+        "a wrong password".to_owned(),
+        set.text("refresh_token"),
+        second.text("refresh_token"),
+        own.text("access_token"),
+        set.text("access_token"),
+    ];
+    for secret in secrets {
+        assert!(!log.contains(&secret) && !log.contains(&secret[secret.len() - 12..]), "a secret is in the log");
+    }
+}

@@ -1,0 +1,158 @@
+//! Running the real binary and ending it by its own id.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use countersign_testkit::{Actor, TestDatabase};
+use serde_json::Value;
+
+/// A serving process.
+pub(crate) struct Serving {
+    child: Child,
+    /// Every line of stdout up to and with `Ready:`.
+    pub(crate) banner: Vec<String>,
+    /// The issuer that `Ready:` named.
+    pub(crate) issuer: String,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// The command with an environment of its own.
+pub(crate) fn countersign(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command to its end, which must come within ten seconds.
+pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut child = countersign(arguments).envs(environment.iter().copied()).spawn().unwrap();
+    for _ in 0..1000 {
+        if child.try_wait().unwrap().is_some() {
+            return child.wait_with_output().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    panic!("{arguments:?} did not end: {:?}", child.wait_with_output());
+}
+
+/// The one line that a failed start writes, and nothing else.
+pub(crate) fn failed_line(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr.trim_end().to_owned()
+}
+
+/// Arguments of `serve` for a database: its directory, and its URL if it is PostgreSQL.
+pub(crate) fn serve_arguments(database: &TestDatabase) -> Vec<String> {
+    let directory = database.directory.path().join("data").display().to_string();
+    let mut arguments = vec!["serve".to_owned(), "--data-dir".to_owned(), directory];
+    if let Some(url) = &database.url {
+        arguments.extend(["--database-url".to_owned(), url.clone()]);
+    }
+    arguments
+}
+
+impl Serving {
+    /// Serves the demo on a free port.
+    pub(crate) fn demo(database: &TestDatabase) -> Self {
+        Self::start(database, &["--demo"], &[])
+    }
+
+    /// Serves with more arguments and variables; a free port unless they name one.
+    pub(crate) fn start(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut arguments = serve_arguments(database);
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        if !more.contains(&"--listen") {
+            arguments.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut child = countersign(&arguments).envs(environment.iter().copied()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut banner = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            banner.push(line.unwrap());
+            if let Some(issuer) = banner.last().and_then(|line| line.strip_prefix("Ready: ")) {
+                let issuer = issuer.to_owned();
+                return Self { child, banner, issuer, stderr: Some(stderr) };
+            }
+        }
+        panic!("no Ready line: {banner:?} {}", stderr.join().unwrap());
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.issuer.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// Waits until `/readyz` answers 200.
+    pub(crate) async fn ready(&self) {
+        let stranger = Actor::new(self.address(), "", "");
+        for _ in 0..500 {
+            if stranger.get("/readyz").await.status == 200 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never ready");
+    }
+
+    /// A client by its id and secret.
+    pub(crate) fn actor(&self, id: &str, secret: &str) -> Actor {
+        Actor::new(self.address(), id, secret)
+    }
+
+    /// The demo's client.
+    pub(crate) fn demo_service(&self, demo: &Value) -> Actor {
+        self.actor(demo["client_id"].as_str().unwrap(), demo["client_secret"].as_str().unwrap())
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end; returns how it ended and everything on stderr.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        (status, self.stderr.take().unwrap().join().unwrap())
+    }
+
+    /// Stops as an operator does; returns everything on stderr.
+    pub(crate) fn stop(self) -> String {
+        self.signal("TERM");
+        let (status, stderr) = self.wait();
+        assert!(status.success(), "{status} {stderr}");
+        stderr
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // A test that failed leaves nothing running; one that stopped it has nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `demo.json` in the data directory of a database.
+pub(crate) fn demo_json(database: &TestDatabase) -> Value {
+    serde_json::from_str(&read(&database.directory.path().join("data/demo.json"))).unwrap()
+}
+
+/// A file's text.
+pub(crate) fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}

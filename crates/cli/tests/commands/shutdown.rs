@@ -1,0 +1,49 @@
+//! SIGTERM and SIGINT let what is under way end.
+
+use std::time::Duration;
+
+use countersign_testkit::TestDatabase;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::process::{Serving, demo_json};
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_and_a_new_connection_is_not_taken() {
+    for signal in ["TERM", "INT"] {
+        let database = TestDatabase::fresh();
+        let serving = Serving::demo(&database);
+        serving.ready().await;
+        let demo = demo_json(&database);
+        let body = format!(
+            "grant_type=client_credentials&client_id=demo-service&client_secret={}",
+            demo["client_secret"].as_str().unwrap()
+        );
+        let head = format!(
+            "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut under_way = TcpStream::connect(serving.address()).await.unwrap();
+        under_way.write_all(head.as_bytes()).await.unwrap();
+        under_way.write_all(&body.as_bytes()[..10]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        serving.signal(signal);
+        let address = serving.address();
+        let mut refused = false;
+        for _ in 0..200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            refused = TcpStream::connect(address).await.is_err();
+            if refused {
+                break;
+            }
+        }
+        assert!(refused, "{signal}: still accepting");
+        under_way.write_all(&body.as_bytes()[10..]).await.unwrap();
+        let mut answer = String::new();
+        under_way.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{signal}: {answer}");
+        let (status, log) = serving.wait();
+        assert!(status.success(), "{signal}: {status} {log}");
+    }
+}

@@ -1,0 +1,101 @@
+//! A start that fails writes one line that says why, and damages nothing.
+
+use countersign_testkit::{TestDatabase, engine_is_postgres};
+
+use crate::process::{Serving, failed_line, run, serve_arguments};
+
+/// Starts on a free port with more arguments, and expects the one line of a failure.
+fn fail(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> String {
+    let arguments = serve_arguments(database);
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend_from_slice(more);
+    let listen = ("COUNTERSIGN_LISTEN", "127.0.0.1:0");
+    failed_line(&run(&arguments, &[&[listen], environment].concat()))
+}
+
+#[tokio::test]
+async fn one_data_directory_has_one_process() {
+    let database = TestDatabase::fresh();
+    let serving = Serving::demo(&database);
+    let line = fail(&database, &["--demo"], &[]);
+    assert!(line.contains("another countersign serves from this data directory"), "{line}");
+    serving.ready().await;
+    serving.signal("KILL");
+    serving.wait();
+    Serving::demo(&database).stop(); // the lock ended with its holder
+}
+
+#[tokio::test]
+async fn without_its_sealing_key_a_database_stays_shut() {
+    let database = TestDatabase::fresh();
+    Serving::demo(&database).stop();
+    let key = database.directory.path().join("data/sealing.key");
+    let elsewhere = database.directory.path().join("kept-elsewhere");
+    std::fs::rename(&key, &elsewhere).unwrap();
+    let line = fail(&database, &[], &[]);
+    assert!(line.contains("sealing key of this database is missing"), "{line}");
+    assert!(!key.exists(), "nothing is made in its place");
+    let named = elsewhere.display().to_string();
+    Serving::start(&database, &["--demo"], &[("COUNTERSIGN_SEALING_KEY_FILE", &named)]).stop();
+    std::fs::write(&key, "not a key").unwrap();
+    assert!(fail(&database, &[], &[]).contains("not a sealing key"));
+    std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
+    assert!(fail(&database, &[], &[]).contains("this is not the sealing key of this database"));
+    let missing = [("COUNTERSIGN_SEALING_KEY_FILE", "/nowhere/key")];
+    assert!(fail(&database, &[], &missing).contains("/nowhere/key: the sealing key of this database is missing"));
+    std::fs::rename(&elsewhere, &key).unwrap();
+    Serving::demo(&database).stop();
+}
+
+#[tokio::test]
+async fn of_two_nodes_with_different_keys_the_second_is_told() {
+    if !engine_is_postgres() {
+        return; // SQLite has one process a data directory
+    }
+    let first = TestDatabase::fresh();
+    Serving::demo(&first).stop();
+    let second = TestDatabase { directory: TestDatabase::fresh().directory, url: first.url.clone() };
+    let line = fail(&second, &["--demo"], &[]);
+    assert!(line.contains("sealing key"), "{line}");
+    assert!(!second.directory.path().join("data/sealing.key").exists());
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_or_written_is_named() {
+    let database = TestDatabase::fresh();
+    let serving = Serving::demo(&database);
+    let taken = serving.address().to_string();
+    let other = TestDatabase::fresh();
+    let line = fail(&other, &["--listen", &taken], &[]);
+    assert!(line.contains("listen") && line.contains(&taken) && line.contains("in use"), "{line}");
+    let elsewhere = |more: [&str; 2]| failed_line(&run(&["serve", more[0], more[1]], &[]));
+    assert!(elsewhere(["--data-dir", "/etc/passwd/x"]).contains("/etc/passwd/x: Not a directory"));
+    let directory = other.directory.path().display().to_string();
+    let with_database = |url| {
+        failed_line(&run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &directory, "--database-url", url], &[]))
+    };
+    let unreachable = with_database("postgres://127.0.0.1:1/x");
+    assert!(unreachable.contains("database") && unreachable.contains("refused"), "{unreachable}");
+    assert!(!unreachable.contains("127.0.0.1:1/x"), "a URL may hold a password");
+    let named = with_database("mysql://x");
+    assert!(named.contains("database.url"), "{named}");
+    let issuer = fail(&other, &["--issuer", "http://auth.invalid"], &[]);
+    assert!(issuer.contains("issuer") && issuer.contains("insecure_http"), "{issuer}");
+    serving.stop();
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_left_as_it_is() {
+    if engine_is_postgres() {
+        return;
+    }
+    let database = TestDatabase::fresh();
+    let directory = database.directory.path().join("data");
+    std::fs::create_dir(&directory).unwrap();
+    let file = directory.join("countersign.db");
+    let content = "this is somebody's diary, ".repeat(100);
+    std::fs::write(&file, &content).unwrap();
+    let line = fail(&database, &[], &[]);
+    assert!(line.contains("not a database"), "{line}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
+}
