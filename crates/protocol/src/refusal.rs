@@ -39,7 +39,7 @@ pub enum Refusal {
     #[error("there are too many parameters")]
     TooManyParameters,
     /// A parameter is there twice.
-    #[error("parameter `{0}` is there twice")]
+    #[error("parameter {0:?} is there twice")]
     RepeatedParameter(String),
     /// A parameter that is needed is missing or empty.
     #[error("parameter `{0}` is missing")]
@@ -112,7 +112,7 @@ pub enum Refusal {
     #[error("the client may not use the grant with the Api")]
     GrantNotAllowedToClient,
     /// A scope name is outside the grammar.
-    #[error("scope `{0}` is malformed")]
+    #[error("scope {0:?} is malformed")]
     MalformedScope(String),
     /// More scopes are asked for than are read.
     #[error("too many scopes")]

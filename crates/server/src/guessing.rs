@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::refusal::Refusal;
+use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::name_key;
 
 /// Most windows of failures are this long, in seconds.
@@ -39,6 +40,16 @@ impl Source {
     }
 }
 
+/// The hash of a user's name in its one spelling: a name may be as long as a body, and a table must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct NameHash([u8; 32]);
+
+impl NameHash {
+    fn of(login: &str) -> Self {
+        Self(*SecretHash::of(&name_key(login)).as_bytes())
+    }
+}
+
 /// Counters of failures by key, in windows that begin with the first failure.
 #[derive(Debug)]
 struct Failures<K> {
@@ -47,7 +58,7 @@ struct Failures<K> {
     counts: HashMap<K, (UnixTime, u32)>,
 }
 
-impl<K: Eq + Hash + Clone> Failures<K> {
+impl<K: Eq + Hash + Copy> Failures<K> {
     fn new(window_s: i64, max: u32) -> Self {
         Self { window_s, max, counts: HashMap::new() }
     }
@@ -93,11 +104,11 @@ impl<K: Eq + Hash + Clone> Failures<K> {
 
 #[derive(Debug)]
 struct Tables {
-    user_and_address: Failures<(String, Source)>,
-    user: Failures<String>,
+    user_and_address: Failures<(NameHash, Source)>,
+    user: Failures<NameHash>,
     passwords: Failures<Source>,
     clients: Failures<Source>,
-    known: HashMap<(String, Source), UnixTime>,
+    known: HashMap<(NameHash, Source), UnixTime>,
 }
 
 /// All counters of a node.
@@ -107,7 +118,7 @@ pub struct Guessing(Mutex<Tables>);
 /// One password check under way: counted as failed until it succeeds, so that guesses side by side gain nothing.
 #[derive(Debug)]
 pub struct PasswordAttempt {
-    user: String,
+    user: NameHash,
     source: Source,
 }
 
@@ -136,8 +147,8 @@ impl Guessing {
 
     /// Begins a password check. Known and unknown users count the same, under one spelling of the name.
     pub fn begin_password(&self, login: &str, address: IpAddr, now: UnixTime) -> Result<PasswordAttempt, Refusal> {
-        let attempt = PasswordAttempt { user: name_key(login), source: Source::of(address) };
-        let pair = (attempt.user.clone(), attempt.source);
+        let attempt = PasswordAttempt { user: NameHash::of(login), source: Source::of(address) };
+        let pair = (attempt.user, attempt.source);
         let mut tables = self.tables();
         refuse(tables.user_and_address.blocked_for_s(&pair, now), "this user from this address")?;
         refuse(tables.passwords.blocked_for_s(&attempt.source, now), "passwords from this address")?;
@@ -146,7 +157,7 @@ impl Guessing {
             refuse(tables.user.blocked_for_s(&attempt.user, now), "this user from everywhere")?;
         }
         tables.user_and_address.add(pair, now);
-        tables.user.add(attempt.user.clone(), now);
+        tables.user.add(attempt.user, now);
         tables.passwords.add(attempt.source, now);
         Ok(attempt)
     }

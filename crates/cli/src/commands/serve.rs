@@ -1,5 +1,7 @@
 //! `countersign serve`
 
+use std::time::Duration;
+
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
 use countersign_server::start::{Started, start};
@@ -8,10 +10,14 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::args::Serve;
 use crate::output::{Failure, Output};
 use crate::{logging, settings};
+
+/// Connections to the database are given this long to close in good order.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Starts, serves until SIGTERM or SIGINT, and drains.
 pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
@@ -55,7 +61,8 @@ async fn run_until_stopped(
     drop(stop);
     serving.await.map_err(Failure::new)?;
     tasks.shutdown().await;
-    state.store.close().await;
+    // A database that is gone must not keep us: what was acknowledged is durable already.
+    let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;
     drop(directory);
     Ok(())
 }

@@ -27,6 +27,10 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
     refused(&serving.actor(secret, secret).token(&[("grant_type", "x")]).await, "no such client");
     let typo = format!("{}?", &secret[..secret.len() - 1]);
     refused(&serving.actor("demo-service", &typo).token(&[("grant_type", "x")]).await, "mistyped or cut");
+    let misplaced = [("grant_type", "client_credentials"), ("scope", secret)];
+    refused(&service.token(&misplaced).await, "scope");
+    let forged = [("grant_type", "client_credentials"), ("scope", "a\n{\"level\":\"FORGED\"}")];
+    refused(&service.token(&forged).await, "malformed");
     refused(&service.refresh(&set.text("refresh_token")).await, "was used before");
     refused(&service.refresh(&second.text("refresh_token")).await, "was revoked");
     refused(&service.call("GET", "/resource/whoami", &set.text("access_token")).await, "the family was revoked");

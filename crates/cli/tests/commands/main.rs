@@ -1,9 +1,12 @@
 //! The binary as its users meet it: what it prints, what it leaves on disk, how it ends.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod config;
 mod crash;
 mod demo;
 mod logs;
+mod nodes;
 mod process;
 mod shutdown;
 mod start;

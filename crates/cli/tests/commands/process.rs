@@ -17,6 +17,7 @@ pub(crate) struct Serving {
     pub(crate) banner: Vec<String>,
     /// The issuer that `Ready:` named.
     pub(crate) issuer: String,
+    address: Option<SocketAddr>,
     stderr: Option<JoinHandle<String>>,
 }
 
@@ -85,14 +86,23 @@ impl Serving {
             banner.push(line.unwrap());
             if let Some(issuer) = banner.last().and_then(|line| line.strip_prefix("Ready: ")) {
                 let issuer = issuer.to_owned();
-                return Self { child, banner, issuer, stderr: Some(stderr) };
+                return Self { child, banner, issuer, address: None, stderr: Some(stderr) };
             }
         }
         panic!("no Ready line: {banner:?} {}", stderr.join().unwrap());
     }
 
+    /// Says where it listens, when that is not its issuer.
+    pub(crate) fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
+        if let Some(address) = self.address {
+            return address;
+        }
         self.issuer.strip_prefix("http://").unwrap().parse().unwrap()
     }
 

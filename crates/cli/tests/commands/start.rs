@@ -14,7 +14,7 @@ fn fail(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) ->
 }
 
 #[tokio::test]
-async fn one_data_directory_has_one_process() {
+async fn a_directory_has_one_process() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     let line = fail(&database, &["--demo"], &[]);

@@ -3,20 +3,21 @@
 use axum::body::Body;
 use countersign_protocol::form::Form;
 use countersign_protocol::refusal::Refusal;
+use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Request};
+use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
 
 /// Reads and parses the body; parameters in the URL are refused, for they reach logs.
-pub(crate) async fn read_form(request: Request<Body>) -> Result<Form, Refusal> {
-    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+pub(crate) async fn read_form(head: &Parts, body: Body) -> Result<Form, Refusal> {
+    if head.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(Refusal::ParametersInUrl);
     }
-    check_headers(request.headers())?;
-    let reading = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    check_headers(&head.headers)?;
+    let reading = Limited::new(body, MAX_BODY_BYTES).collect();
     let body = timeout(BODY_TIMEOUT, reading).await.map_err(|_| Refusal::BodyIncomplete)?;
     let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
         Some(_) => Refusal::BodyTooLarge,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::extract;
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::refusal::Refusal;
+use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
@@ -187,11 +188,122 @@ fn clean(description: &str) -> String {
 
 fn log(caller: &Caller, endpoint: &'static str, client_id: Option<&str>, refusal: &Refusal) {
     let (request_id, address) = (caller.request_id(), caller.address);
-    let error = describe(refusal).error;
+    let (error, reason) = (describe(refusal).error, without_secrets(&refusal.to_string()));
     match refusal {
         Refusal::Internal(_) => {
-            tracing::error!(request_id, %address, endpoint, client_id, error, reason = %refusal, "request failed")
+            tracing::error!(request_id, %address, endpoint, client_id, error, reason, "request failed");
         }
-        _ => tracing::info!(request_id, %address, endpoint, client_id, error, reason = %refusal, "request refused"),
+        _ => tracing::info!(request_id, %address, endpoint, client_id, error, reason, "request refused"),
+    }
+}
+
+/// A reason may name what the caller sent, and the caller may have sent a secret where a name belongs.
+fn without_secrets(reason: &str) -> String {
+    let is_secret = |word: &str| [CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX, "eyJ"].iter().any(|p| word.contains(p));
+    let words = reason.split(' ').map(|word| if is_secret(word) { "********" } else { word });
+    let text: String = words.collect::<Vec<_>>().join(" ");
+    text.chars().take(MAX_DESCRIPTION_BYTES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::scope::ScopeToken;
+
+    use super::*;
+
+    /// Every variant; the match in `describe` has no wildcard, so a new one cannot be forgotten there.
+    fn every_refusal() -> Vec<(Refusal, u16, &'static str)> {
+        use Refusal as R;
+        let token = || ScopeToken::parse("x").expect("a scope");
+        let text = || "x".to_owned();
+        vec![
+            (R::Method, 405, "invalid_request"),
+            (R::ParametersInUrl, 400, "invalid_request"),
+            (R::NotAForm, 400, "invalid_request"),
+            (R::ContentEncoding, 415, "invalid_request"),
+            (R::BodyTooLarge, 413, "invalid_request"),
+            (R::BodyIncomplete, 408, "invalid_request"),
+            (R::BrokenEscape, 400, "invalid_request"),
+            (R::InvalidUtf8, 400, "invalid_request"),
+            (R::Nul, 400, "invalid_request"),
+            (R::TooManyParameters, 400, "invalid_request"),
+            (R::RepeatedParameter(text()), 400, "invalid_request"),
+            (R::MissingParameter("x"), 400, "invalid_request"),
+            (R::SeveralAuthorizations, 400, "invalid_request"),
+            (R::TwoAuthentications, 400, "invalid_request"),
+            (R::ClientIdMismatch, 400, "invalid_request"),
+            (R::NotAuthenticated, 401, "invalid_client"),
+            (R::UnknownScheme, 401, "invalid_client"),
+            (R::MalformedBasic, 401, "invalid_client"),
+            (R::UnknownClient, 401, "invalid_client"),
+            (R::AuthMethodNotRegistered("x"), 401, "invalid_client"),
+            (R::MistypedSecret, 401, "invalid_client"),
+            (R::WrongSecret, 401, "invalid_client"),
+            (R::ExpiredSecret(text()), 401, "invalid_client"),
+            (R::SecretNotYetValid(text()), 401, "invalid_client"),
+            (R::ClientDisabled, 401, "invalid_client"),
+            (R::UnknownGrantType, 400, "unsupported_grant_type"),
+            (R::UnknownApiPath, 404, "invalid_request"),
+            (R::UnknownResource, 400, "invalid_target"),
+            (R::SeveralResources, 400, "invalid_target"),
+            (R::AmbiguousApi, 400, "invalid_target"),
+            (R::NoEntitlement, 400, "unauthorized_client"),
+            (R::GrantNotAllowedByApi, 400, "unauthorized_client"),
+            (R::GrantNotAllowedToClient, 400, "unauthorized_client"),
+            (R::MalformedScope(text()), 400, "invalid_scope"),
+            (R::TooManyScopes, 400, "invalid_scope"),
+            (R::UnknownScope(token()), 400, "invalid_scope"),
+            (R::ScopeNotEntitled(token()), 400, "invalid_scope"),
+            (R::ScopeWidened(token()), 400, "invalid_scope"),
+            (R::NoDefaultScope, 400, "invalid_scope"),
+            (R::UnknownUser, 400, "invalid_grant"),
+            (R::WrongPassword, 400, "invalid_grant"),
+            (R::UserDisabled, 400, "invalid_grant"),
+            (R::SecondFactor, 400, "invalid_grant"),
+            (R::UnknownRefreshToken, 400, "invalid_grant"),
+            (R::ForeignRefreshToken, 400, "invalid_grant"),
+            (R::RefreshTokenOfOtherApi, 400, "invalid_grant"),
+            (R::RefreshTokenReused(text()), 400, "invalid_grant"),
+            (R::ExpiredRefreshToken, 400, "invalid_grant"),
+            (R::RevokedRefreshToken, 400, "invalid_grant"),
+            (R::ForeignToken, 400, "unauthorized_client"),
+            (R::TooManyAttempts { what: "x", retry_after_s: 7 }, 429, "temporarily_unavailable"),
+            (R::Overloaded("x"), 503, "temporarily_unavailable"),
+            (R::StaleRegistry, 503, "temporarily_unavailable"),
+            (R::DatabaseUnavailable, 503, "temporarily_unavailable"),
+            (R::Internal(text()), 500, "server_error"),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_has_its_row_of_the_table() {
+        for (refusal, status, error) in every_refusal() {
+            let response = to_response(&refusal);
+            assert_eq!((response.status().as_u16(), describe(&refusal).error), (status, error), "{refusal:?}");
+            let has = |name| response.headers().contains_key(name);
+            assert_eq!(has(WWW_AUTHENTICATE), status == 401, "{refusal:?}");
+            assert_eq!(has(RETRY_AFTER), matches!(status, 429 | 503), "{refusal:?}");
+            assert!(has(CACHE_CONTROL) && has(PRAGMA), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn what_must_look_alike_looks_alike() {
+        for status in [401, 500] {
+            let rows = every_refusal().into_iter().filter(|row| row.1 == status);
+            let mut texts: Vec<String> = rows.map(|row| describe(&row.0).description.into_owned()).collect();
+            texts.dedup();
+            assert_eq!(texts.len(), 1, "{texts:?}");
+        }
+        let grants = every_refusal().into_iter().filter(|row| row.2 == "invalid_grant");
+        let mut texts: Vec<String> = grants.map(|row| describe(&row.0).description.into_owned()).collect();
+        texts.dedup();
+        assert_eq!(texts.len(), 2, "one for users, one for refresh tokens: {texts:?}");
+    }
+
+    #[test]
+    fn a_description_has_only_the_characters_that_rfc_6749_allows() {
+        assert_eq!(clean("a\"b\\c\u{e9}\n"), "a?b?c??");
+        assert_eq!(clean(&"x".repeat(1000)).len(), MAX_DESCRIPTION_BYTES);
     }
 }

@@ -31,11 +31,11 @@ pub(crate) async fn revoke(
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<(), Refusal> {
-    let headers = request.headers().clone();
-    let form = read_form(request).await?;
+    let (head, body) = request.into_parts();
+    let form = read_form(&head, body).await?;
     state.registry.check_fresh()?;
     let registry = state.registry.current().clone();
-    let client = authenticate(state, &registry, exchange, &headers, &form)?.client;
+    let client = authenticate(state, &registry, exchange, &head.headers, &form)?.client;
     exchange.tenant.as_deref().map(|id| registry.find_tenant(id)).transpose()?;
     let token = form.find("token").ok_or(Refusal::MissingParameter("token"))?;
     state.registry.check_database()?;

@@ -46,12 +46,12 @@ struct Asked<'a> {
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<Issued, Refusal> {
-    let headers = request.headers().clone();
-    let form = read_form(request).await?;
+    let (head, body) = request.into_parts();
+    let form = read_form(&head, body).await?;
     let request = TokenRequest::parse(&form)?;
     state.registry.check_fresh()?;
     let registry = state.registry.current().clone();
-    let authenticated = authenticate(state, &registry, exchange, &headers, &form)?;
+    let authenticated = authenticate(state, &registry, exchange, &head.headers, &form)?;
     let grant_type = GrantType::parse(&request.grant_type)?;
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
     let (caller, client) = (&exchange.caller, authenticated.client.as_ref());

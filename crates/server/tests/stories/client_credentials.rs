@@ -1,5 +1,7 @@
 //! A service asks for itself.
 
+use countersign_protocol::client::{ClientId, Credential};
+use countersign_protocol::secret::Secret;
 use countersign_testkit::{START, TestServer};
 
 #[tokio::test]
@@ -37,4 +39,31 @@ async fn the_guides_path_answers_in_any_case_and_with_the_secret_in_the_body() {
     }
     let elsewhere = service.post("/OAuth2/Token/OAuthClient", &[("grant_type", "client_credentials")]).await;
     assert_eq!(elsewhere.refusal(), (404, "invalid_request".to_owned()));
+}
+
+#[tokio::test]
+async fn several_secrets_hold_at_once_each_from_its_first_second_to_the_one_before_its_end() {
+    let server = TestServer::start().await;
+    let id = ClientId::parse("demo-service").unwrap();
+    let secret = "made elsewhere: 100% + é, and long enough";
+    let credential = Credential {
+        id: "second".to_owned(),
+        label: "rotation".to_owned(),
+        secret_hash: Secret::new(secret).hash(),
+        not_before: START + 10,
+        expires_at: Some(START + 20),
+    };
+    server.change(async |change| change.insert_credential(&id, &credential).await.unwrap()).await;
+    // Both halves are form-encoded before base64 (RFC 6749 §2.3.1).
+    let service = server.actor("demo-service", "made+elsewhere%3A+100%25+%2B+%C3%A9%2C+and+long+enough");
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(service.token(&[("grant_type", "client_credentials")]).await.status);
+        assert_eq!(server.demo_service().token(&[("grant_type", "client_credentials")]).await.status, 200);
+        server.advance([10, 9, 1, 1][statuses.len() - 1]).await;
+    }
+    assert_eq!(statuses, [401, 200, 200, 401], "before, its first second, its last, its end");
+    let in_body = server.actor("demo-service", secret);
+    let form = [("grant_type", "client_credentials")];
+    assert_eq!(in_body.post_with_secret_in_body("/oauth2/token", &form).await.status, 401);
 }

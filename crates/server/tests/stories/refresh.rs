@@ -5,6 +5,9 @@ use countersign_protocol::client::{ClientId, Entitlement, Status};
 use countersign_protocol::grant::GrantType::{self, Password, RefreshToken};
 use countersign_protocol::scope::Scope;
 use countersign_testkit::{Actor, Answer, NewTestClient, TestServer};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use tokio::task::JoinSet;
 
 const DAY_S: i64 = 86_400;
@@ -188,4 +191,68 @@ async fn a_family_and_its_end_are_remembered_across_a_restart() {
     assert_eq!(third.status, 200, "{third}");
     refused(&service.refresh(&first.text("refresh_token")).await);
     refused(&service.refresh(&third.text("refresh_token")).await);
+}
+
+/// What may happen to a family: one of its tokens is used or revoked, or time passes.
+#[derive(Clone, Debug)]
+enum Event {
+    Refresh(usize),
+    Revoke(usize),
+    Wait(i64),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        6 => (0..4usize).prop_map(Event::Refresh),
+        1 => (0..4usize).prop_map(Event::Revoke),
+        2 => (1..5i64).prop_map(|days| Event::Wait(days * DAY_S)),
+    ];
+    proptest::collection::vec(event, 1..14)
+}
+
+/// The simplest description of a family: only its newest token is good, while it is fresh and nothing has ended it.
+struct Model {
+    tokens: Vec<String>,
+    newest_at: i64,
+    began_at: i64,
+    ended: bool,
+}
+
+#[tokio::test]
+async fn a_family_behaves_like_its_simplest_description_whatever_happens_to_it() {
+    let (server, service) = story().await;
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..40 {
+        let events = events().new_tree(&mut runner).unwrap().current();
+        let mut now = 0;
+        let first = sign_in(&service, "all").await.text("refresh_token");
+        let mut model = Model { tokens: vec![first], newest_at: 0, began_at: 0, ended: false };
+        for event in &events {
+            match event {
+                Event::Wait(seconds) => {
+                    now += seconds;
+                    server.advance(*seconds).await;
+                }
+                Event::Revoke(back) => {
+                    let token = &model.tokens[model.tokens.len().saturating_sub(1 + back)];
+                    assert_eq!(service.revoke(token).await.status, 200);
+                    model.ended = true;
+                }
+                Event::Refresh(back) => {
+                    let index = model.tokens.len().saturating_sub(1 + back);
+                    let is_newest = index + 1 == model.tokens.len();
+                    let fresh = now < model.newest_at + 7 * DAY_S && now < model.began_at + 30 * DAY_S;
+                    let answer = service.refresh(&model.tokens[index]).await;
+                    if is_newest && fresh && !model.ended {
+                        assert_eq!(answer.status, 200, "{events:?}: {answer}");
+                        model.tokens.push(answer.text("refresh_token"));
+                        model.newest_at = now;
+                    } else {
+                        refused(&answer);
+                        model.ended |= !is_newest;
+                    }
+                }
+            }
+        }
+    }
 }

@@ -3,6 +3,9 @@
 use countersign_testkit::{Actor, Answer, TestServer, basic};
 
 const PATHS: [&str; 2] = ["/oauth2/token", "/OAuth2/Token/oauthclient"];
+/// Headers or parameters, as they are sent.
+type Pairs<'a> = Vec<(&'a str, &'a str)>;
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Sends one request as it is described, and nothing else.
@@ -31,7 +34,7 @@ async fn a_body_that_is_no_plain_form_is_an_invalid_request() {
     let auth = ("authorization", good.as_str());
     let form = ("content-type", FORM);
     let grant = "grant_type=client_credentials";
-    let rows: [(&str, Vec<(&str, &str)>, String, u16); 22] = [
+    let rows: [(&str, Pairs<'_>, String, u16); 22] = [
         ("no grant_type", vec![auth, form], "scope=all".into(), 400),
         ("an empty grant_type", vec![auth, form], "grant_type=".into(), 400),
         ("an empty body", vec![auth, form], String::new(), 400),
@@ -164,7 +167,7 @@ async fn what_is_asked_of_an_api_is_refused_by_its_own_name() {
     let service = server.demo_service();
     let audience = server.demo().audience.clone();
     let grant = ("grant_type", "client_credentials");
-    let rows: [(&str, Vec<(&str, &str)>, &str); 12] = [
+    let rows: [(&str, Pairs<'_>, &str); 12] = [
         ("an unknown grant", vec![("grant_type", "implicit")], "unsupported_grant_type"),
         ("a grant in another case", vec![("grant_type", "Client_Credentials")], "unsupported_grant_type"),
         ("an unknown scope", vec![grant, ("scope", "nothing")], "invalid_scope"),

@@ -1,0 +1,89 @@
+//! Two real nodes on one PostgreSQL, and a database that goes away.
+
+use std::process::Command;
+use std::time::Duration;
+
+use countersign_testkit::{Answer, TestDatabase};
+
+use crate::process::{Serving, demo_json};
+
+/// Asks again each 20 ms until the answer is as wanted, for so long at most.
+async fn within(limit_ms: u64, ask: impl AsyncFn() -> Answer, wanted: impl Fn(&Answer) -> bool) -> Answer {
+    let mut answer = ask().await;
+    for _ in 0..limit_ms / 20 {
+        if wanted(&answer) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        answer = ask().await;
+    }
+    assert!(wanted(&answer), "{answer}");
+    answer
+}
+
+/// A second node: another directory with the first one's sealing key, the same issuer.
+fn second_node(first: &TestDatabase, issuer: &str) -> (Serving, TestDatabase) {
+    let second = TestDatabase { directory: TestDatabase::fresh().directory, url: first.url.clone() };
+    let key = first.directory.path().join("data/sealing.key").display().to_string();
+    let environment = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str()), ("COUNTERSIGN_ISSUER", issuer)];
+    // Its own `Ready:` names the shared issuer, so it is told where to listen.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let serving = Serving::start(&second, &["--listen", &address.to_string()], &environment).at(address);
+    (serving, second)
+}
+
+#[tokio::test]
+async fn a_token_revoked_at_one_node_is_dead_at_the_other_within_a_second() {
+    let database = TestDatabase::fresh();
+    if database.url.is_none() {
+        return; // SQLite has one process a data directory
+    }
+    let first = Serving::demo(&database);
+    first.ready().await;
+    let demo = demo_json(&database);
+    let (second, _directory) = second_node(&database, &first.issuer);
+    second.ready().await;
+    let (here, there) = (first.demo_service(&demo), second.demo_service(&demo));
+    for _ in 0..10 {
+        let token = here.client_credentials("all").await.text("access_token");
+        assert_eq!(there.introspect(&token).await.json()["active"], true);
+        assert_eq!(here.revoke(&token).await.status, 200);
+        within(1000, async || there.introspect(&token).await, |answer| answer.body == r#"{"active":false}"#).await;
+    }
+    first.stop();
+    second.stop();
+}
+
+#[tokio::test]
+async fn a_database_that_goes_away_is_answered_503_and_comes_back_by_itself() {
+    let database = TestDatabase::fresh();
+    let Some(url) = database.url.clone() else {
+        return; // SQLite is a file of this machine
+    };
+    let serving = Serving::start(&database, &["--demo"], &[("COUNTERSIGN_REGISTRY_MAX_AGE_S", "2")]);
+    serving.ready().await;
+    let demo = demo_json(&database);
+    let service = serving.demo_service(&demo);
+    let set = service.password("demo", demo["password"].as_str().unwrap()).await;
+    let (base, query) = url.split_once('?').unwrap();
+    let name = base.rsplit_once('/').unwrap().1.to_owned();
+    let admin = |statement: &str| {
+        let run =
+            Command::new("psql").args([&format!("postgres:///postgres?{query}"), "-qtc", statement]).output().unwrap();
+        assert!(run.status.success(), "{run:?}");
+    };
+    let unavailable = |answer: &Answer| answer.status == 503 && answer.text("error") == "temporarily_unavailable";
+    admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+    admin(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
+    within(3000, async || service.revoke(&set.text("access_token")).await, unavailable).await;
+    assert!(unavailable(&service.refresh(&set.text("refresh_token")).await));
+    within(4000, async || service.token(&[("grant_type", "client_credentials")]).await, unavailable).await;
+    assert_eq!(service.get("/readyz").await.status, 503);
+    assert_eq!(service.get("/livez").await.status, 200);
+    admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    within(5000, async || service.get("/readyz").await, |answer| answer.status == 200).await;
+    assert_eq!(service.refresh(&set.text("refresh_token")).await.status, 200, "nothing was spent meanwhile");
+    serving.stop();
+}
