@@ -84,12 +84,16 @@ impl Serving {
         let mut banner = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             banner.push(line.unwrap());
-            if let Some(issuer) = banner.last().and_then(|line| line.strip_prefix("Ready: ")) {
-                let issuer = issuer.to_owned();
-                return Self { child, banner, issuer, address: None, stderr: Some(stderr) };
+            if banner.last().is_some_and(|line: &String| line.starts_with("Ready: ")) {
+                break;
             }
         }
-        panic!("no Ready line: {banner:?} {}", stderr.join().unwrap());
+        let issuer = banner.last().and_then(|line| line.strip_prefix("Ready: ")).map(str::to_owned);
+        let serving = Self { child, banner, issuer: issuer.unwrap_or_default(), address: None, stderr: Some(stderr) };
+        if serving.issuer.is_empty() {
+            panic!("no Ready line: {:?} {:?}", serving.banner.clone(), serving.wait());
+        }
+        serving
     }
 
     /// Says where it listens, when that is not its issuer.
