@@ -2,7 +2,9 @@
 //!
 //! Start reading at [`router`]: every route on one screen. [`start`] builds the state, [`serve`] answers connections.
 
+mod answer;
 pub mod background;
+mod caller;
 pub mod clock;
 pub mod config;
 mod data_directory;

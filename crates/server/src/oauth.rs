@@ -13,7 +13,7 @@ use axum::extract::{FromRequestParts, Path};
 use countersign_protocol::client::ClientId;
 use http::request::Parts;
 
-use crate::front::Caller;
+use crate::caller::Caller;
 use crate::state::State;
 
 /// One request to an OAuth endpoint: who sent it, which tenant path it came by, and what has been found out so far.

@@ -11,7 +11,7 @@ use countersign_guard::{Guard, Guarded, Verifier};
 use countersign_protocol::metadata::PROTECTED_RESOURCE_PATH;
 use tower::Layer;
 
-use crate::oauth::refusal;
+use crate::answer;
 use crate::state::State;
 
 /// The path under which they stand; the issuer and it are the audience of their Api.
@@ -23,8 +23,8 @@ pub(crate) fn guarded(state: &State) -> Guarded<Router> {
         .route("/resource/whoami", get(whoami::whoami))
         .route("/resource/reports", get(reports::list).post(reports::create))
         .with_state(reports::Reports::new(state))
-        .fallback(refusal::not_found)
-        .method_not_allowed_fallback(refusal::wrong_method);
+        .fallback(answer::not_found)
+        .method_not_allowed_fallback(answer::wrong_method);
     let clock = state.clock.clone();
     let verifier = Verifier::new(state.issuer.as_str(), state.registry.clone(), move || clock.now());
     let (registry, audience) = (state.registry.clone(), state.issuer.join(PATH));

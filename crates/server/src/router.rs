@@ -5,7 +5,7 @@ use axum::routing::{get, post};
 
 use crate::oauth::{introspect, metadata, refusal, revoke, token};
 use crate::state::State;
-use crate::{ops, resource};
+use crate::{answer, ops, resource};
 
 /// Every route. The first two segments of `/OAuth2/Token/{api}` and its like arrive in lower case (`front.rs`).
 pub fn router(state: &State) -> Router {
@@ -29,7 +29,7 @@ pub fn router(state: &State) -> Router {
         .route("/livez", get(ops::live))
         .route("/readyz", get(ops::ready))
         .route("/healthz", get(ops::ready))
-        .fallback(refusal::not_found)
+        .fallback(answer::not_found)
         .with_state(state.clone());
     if !state.playground {
         return router;

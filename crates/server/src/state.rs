@@ -7,10 +7,12 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::refusal::Refusal;
 use countersign_store::{Store, StoreError};
+use tokio::time::timeout;
 
 use crate::clock::{Clock, Entropy};
 use crate::guessing::Guessing;
 use crate::key_ring::{KeyRingError, make_key};
+use crate::limits::WRITE_TIMEOUT;
 use crate::passwords::Passwords;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
@@ -84,6 +86,19 @@ impl State {
             self.registry.follow(&self.store, &self.sealing).await?;
         }
         Ok(())
+    }
+
+    /// Writes in a task of its own, which goes on to its end when the caller hangs up.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        writing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let Ok(joined) = timeout(WRITE_TIMEOUT, tokio::spawn(writing)).await else {
+            self.registry.mark_lost();
+            return Err(Refusal::DatabaseUnavailable);
+        };
+        let result = joined.map_err(|error| Refusal::Internal(error.to_string()))?;
+        result.map_err(|error| self.store_failed(&error))
     }
 
     /// The refusal for a failure of the store; it also notes that the database is lost.

@@ -11,9 +11,7 @@ use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret, SecretHash};
 use countersign_store::{NewRefreshToken, Spend};
 use serde::Serialize;
-use tokio::time::timeout;
 
-use crate::limits::WRITE_TIMEOUT;
 use crate::oauth::revoke::end_family;
 use crate::registry::Registry;
 use crate::state::State;
@@ -110,7 +108,7 @@ pub(crate) async fn issue_with_family(state: &State, mut order: Order<'_>) -> Re
     let (secret, stored) = new_refresh_token(state, api, family.expires_at, now);
     let issued = issue(state, &order)?;
     let store = state.store.clone();
-    write(state, async move { store.insert_family(&family, &stored).await }).await?;
+    state.write(async move { store.insert_family(&family, &stored).await }).await?;
     Ok(Issued { refresh_token: Some(secret), ..issued })
 }
 
@@ -125,7 +123,7 @@ pub(crate) async fn issue_with_successor(
     let (secret, successor) = new_refresh_token(state, order.api, family.expires_at, order.now);
     let issued = issue(state, order)?;
     let (store, id) = (state.store.clone(), family.id.clone());
-    let spend = write(state, async move { store.spend_refresh_token(&presented, &id, &successor).await }).await?;
+    let spend = state.write(async move { store.spend_refresh_token(&presented, &id, &successor).await }).await?;
     match spend {
         Spend::Spent => Ok(Issued { refresh_token: Some(secret), ..issued }),
         Spend::TooLate => {
@@ -140,18 +138,4 @@ fn new_refresh_token(state: &State, api: &Api, family_ends: UnixTime, now: UnixT
     let expires_at = idle_expiry(api.refresh, family_ends, now);
     let stored = NewRefreshToken { hash: secret.hash(), issued_at: now, expires_at };
     (secret, stored)
-}
-
-/// Writes in a task of its own, which goes on to its end when the caller hangs up.
-pub(crate) async fn write<T: Send + 'static>(
-    state: &State,
-    writing: impl Future<Output = Result<T, countersign_store::StoreError>> + Send + 'static,
-) -> Result<T, Refusal> {
-    let written = timeout(WRITE_TIMEOUT, tokio::spawn(writing)).await;
-    let Ok(joined) = written else {
-        state.registry.mark_lost();
-        return Err(Refusal::DatabaseUnavailable);
-    };
-    let result = joined.map_err(|error| Refusal::Internal(error.to_string()))?;
-    result.map_err(|error| state.store_failed(&error))
 }

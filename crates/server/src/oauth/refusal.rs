@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 
 use axum::extract;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::front::{Caller, overloaded};
+use crate::answer::json_response;
+use crate::caller::Caller;
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::Exchange;
 
@@ -125,38 +126,15 @@ pub(crate) async fn method_not_allowed(extract::Extension(caller): extract::Exte
     response
 }
 
-/// No such address.
-pub(crate) async fn not_found() -> Response {
-    let body = json!({ "error": INVALID_REQUEST, "error_description": "there is nothing at this address" });
-    json_response(StatusCode::NOT_FOUND, body.to_string())
-}
-
-/// A resource that exists, asked by a method that it does not take.
-pub(crate) async fn wrong_method() -> Response {
-    let body = json!({ "error": INVALID_REQUEST, "error_description": "this resource does not take this method" });
-    json_response(StatusCode::METHOD_NOT_ALLOWED, body.to_string())
-}
-
-/// Too many requests are under way.
-pub(crate) fn shed(caller: &Caller) -> Response {
-    let refusal = overloaded();
-    log(caller, "front", None, &refusal);
-    to_response(&refusal)
+/// A refusal before the request has reached any endpoint.
+pub(crate) fn shed(caller: &Caller, refusal: &Refusal) -> Response {
+    log(caller, "front", None, refusal);
+    to_response(refusal)
 }
 
 /// Our fault, already logged.
 pub(crate) fn internal() -> Response {
     to_response(&Refusal::Internal(String::new()))
-}
-
-/// A JSON answer that nobody may store (RFC 6749 §5.1).
-pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    response
 }
 
 fn to_response(refusal: &Refusal) -> Response {
@@ -208,6 +186,7 @@ fn without_secrets(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use countersign_protocol::scope::ScopeToken;
+    use http::header::{CACHE_CONTROL, PRAGMA};
 
     use super::*;
 

@@ -15,7 +15,6 @@ use http::Request;
 use crate::limits::DEAD_MARGIN_S;
 use crate::oauth::authenticate::authenticate;
 use crate::oauth::form_body::read_form;
-use crate::oauth::issue::write;
 use crate::oauth::{Exchange, refusal};
 use crate::registry::Registry;
 use crate::state::State;
@@ -65,7 +64,7 @@ async fn revoke_access_token(state: &State, client: &Client, token: &str) -> Res
     }
     let revoked = Revoked::Token(claims.token_id);
     let (store, durable, until) = (state.store.clone(), revoked.clone(), claims.expires_at);
-    write(state, async move { store.revoke(&durable, until).await }).await?;
+    state.write(async move { store.revoke(&durable, until).await }).await?;
     state.registry.insert_revoked(revoked.clone(), until);
     Ok(Some(revoked))
 }
@@ -100,7 +99,7 @@ pub(crate) async fn end_family(state: &State, family: &FamilyId, api: &Api) -> R
     let now = state.now();
     let until = now + api.access_token_lifetime_s + DEAD_MARGIN_S;
     let (store, id) = (state.store.clone(), family.clone());
-    write(state, async move { store.end_family(&id, now, until).await }).await?;
+    state.write(async move { store.end_family(&id, now, until).await }).await?;
     state.registry.insert_revoked(Revoked::Family(family.clone()), until);
     Ok(())
 }

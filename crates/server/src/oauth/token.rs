@@ -16,7 +16,7 @@ use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
 use countersign_protocol::token_request::TokenRequest;
 use http::Request;
 
-use crate::front::Caller;
+use crate::caller::Caller;
 use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::form_body::read_form;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family, issue_with_successor};

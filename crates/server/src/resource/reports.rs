@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::answer::json_response;
 use crate::clock::Clock;
 use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES, MAX_REPORTS};
-use crate::oauth::refusal::json_response;
 use crate::state::State;
 
 /// The longest title, in characters.

@@ -5,7 +5,7 @@ use countersign_guard::VerifiedToken;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::oauth::refusal::json_response;
+use crate::answer::json_response;
 
 /// The verified claims of the caller's own token.
 pub(crate) async fn whoami(VerifiedToken(claims): VerifiedToken) -> Response {

@@ -1,0 +1,85 @@
+//! Who sent a request, and the id under which the log knows it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use countersign_protocol::jose::base64url;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use crate::clock::Entropy;
+
+/// The header of the request id, in and out.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// The longest request id that is believed from a proxy, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The address of the person or service, behind any trusted proxy.
+    pub(crate) address: IpAddr,
+    /// The value of `X-Request-Id`.
+    pub(crate) request_id: HeaderValue,
+}
+
+impl Caller {
+    /// The request id as text.
+    pub(crate) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}
+
+/// The proxies whose `X-Forwarded-For` and `X-Request-Id` are believed; anybody else may write what they like there.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustedProxies(Arc<[IpNet]>);
+
+impl TrustedProxies {
+    /// These networks.
+    pub(crate) fn new(networks: &[IpNet]) -> Self {
+        Self(networks.into())
+    }
+
+    /// Who is behind a request that `peer` sent.
+    pub(crate) fn identify(&self, headers: &HeaderMap, peer: IpAddr, entropy: &Entropy) -> Caller {
+        let address = peer.to_canonical();
+        if !self.trusts(address) {
+            return Caller { address, request_id: new_request_id(entropy) };
+        }
+        let inbound = headers.get(REQUEST_ID).filter(|id| is_plausible(id)).cloned();
+        Caller {
+            address: self.find_origin(address, headers),
+            request_id: inbound.unwrap_or_else(|| new_request_id(entropy)),
+        }
+    }
+
+    /// The last address in the chain that is no trusted proxy: anything before it is hearsay.
+    fn find_origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let values = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let chain: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        let mut origin = peer;
+        for hop in chain.iter().rev() {
+            let Ok(address) = hop.trim().parse::<IpAddr>() else {
+                break;
+            };
+            origin = address.to_canonical();
+            if !self.trusts(origin) {
+                break;
+            }
+        }
+        origin
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+fn is_plausible(id: &HeaderValue) -> bool {
+    (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+fn new_request_id(entropy: &Entropy) -> HeaderValue {
+    HeaderValue::from_str(&base64url(&entropy.bytes::<12>())).unwrap_or(HeaderValue::from_static("none"))
+}
