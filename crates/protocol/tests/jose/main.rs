@@ -6,3 +6,4 @@ mod keys;
 mod rfc_vectors;
 mod round_trip;
 mod strictness;
+mod weak_keys;
