@@ -1,4 +1,4 @@
-//! Every chore: `cargo xtask tidy | test | ci | bench`.
+//! Every chore: `cargo xtask tidy | test | interop | ci | bench`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
 
@@ -19,9 +19,10 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
         Some("test") => test::run(),
+        Some("interop") => interop::prepare().and_then(|()| interop::run()),
         Some("ci") => ci::run(),
         Some("bench") => run::cargo(&["run", "--release", "--package", "countersign-bench"]),
-        _ => Err("usage: cargo xtask tidy | test | ci | bench".to_owned()),
+        _ => Err("usage: cargo xtask tidy | test | interop | ci | bench".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

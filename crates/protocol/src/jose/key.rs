@@ -1,5 +1,7 @@
 //! Keys, parsed once: a private key that signs and a public key that verifies.
 
+use std::ops::RangeInclusive;
+
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
@@ -17,8 +19,10 @@ use crate::jose::jwk::{Jwk, KeyId, KeyMaterial};
 #[error("the key is malformed, too weak, or of another algorithm")]
 pub struct KeyError;
 
-/// The shortest RSA modulus, in bytes: 2048 bits.
-const RSA_MIN_BYTES: usize = 256;
+/// The sizes of an RSA modulus, in bits: shorter ones are broken, longer ones cost a verifier too much.
+const RSA_MODULUS_BITS: RangeInclusive<usize> = 2048..=8192;
+/// The sizes of an RSA exponent, in bits: 1 lets anybody sign, and a long one costs a verifier too much.
+const RSA_EXPONENT_BITS: RangeInclusive<usize> = 2..=33;
 
 /// A private key that signs.
 pub struct SigningKey {
@@ -57,12 +61,10 @@ impl SigningKey {
             }
             Algorithm::Rs256 => {
                 let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(|_| KeyError)?;
-                if pair.public_modulus_len() < RSA_MIN_BYTES {
-                    return Err(KeyError);
-                }
                 let public = pair.public_key();
                 let n = public.modulus().big_endian_without_leading_zero().to_vec();
                 let e = public.exponent().big_endian_without_leading_zero().to_vec();
+                check_rsa(&n, &e)?;
                 (Pair::Rs256(Box::new(pair)), KeyMaterial::Rsa { n, e })
             }
             Algorithm::EdDsa => {
@@ -110,7 +112,7 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Parses the public key of a JWK; RSA below 2048 bits is refused.
+    /// Parses the public key of a JWK; RSA below 2048 bits is refused, and so is all that could verify nothing.
     pub fn from_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         let key = match jwk.material() {
             KeyMaterial::P256 { x, y } => {
@@ -119,9 +121,7 @@ impl VerifyingKey {
             }
             KeyMaterial::Ed25519 { x } => UnparsedPublicKey::new(&ED25519, x).parse().map_err(|_| KeyError)?,
             KeyMaterial::Rsa { n, e } => {
-                if n.len() < RSA_MIN_BYTES {
-                    return Err(KeyError);
-                }
+                check_rsa(n, e)?;
                 let components = PublicKeyComponents { n, e };
                 components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).map_err(|_| KeyError)?
             }
@@ -143,4 +143,20 @@ impl VerifyingKey {
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.verify_sig(message, signature).is_ok()
     }
+}
+
+/// The crypto library takes any two numbers for a key, and refuses every signature later.
+fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
+    let fits = RSA_MODULUS_BITS.contains(&bits(n)) && RSA_EXPONENT_BITS.contains(&bits(e));
+    if fits && is_odd(n) && is_odd(e) { Ok(()) } else { Err(KeyError) }
+}
+
+/// The length of a big-endian number.
+fn bits(number: &[u8]) -> usize {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros).map_or(0, |first| (number.len() - zeros) * 8 - first.leading_zeros() as usize)
+}
+
+fn is_odd(number: &[u8]) -> bool {
+    number.last().is_some_and(|last| last % 2 == 1)
 }

@@ -1,0 +1,232 @@
+//! The one check of access tokens, claim by claim.
+
+use std::sync::Arc;
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::access_token::{Claims, Expected, KeySource, TokenFault, check};
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::jose::jwk::KeyId;
+use countersign_protocol::jose::jws::{JwsError, encode_header};
+use countersign_protocol::jose::key::VerifyingKey;
+use countersign_protocol::revocation::Ended;
+use serde_json::{Value, json};
+
+use crate::keys::{key, new_key, public, sign};
+
+const NOW: UnixTime = 1_750_000_000;
+const ALGORITHM: Algorithm = Algorithm::Es256;
+
+/// One key, and what is known beside it.
+struct Known {
+    key: Arc<VerifyingKey>,
+    is_stale: bool,
+    ended: Option<Ended>,
+}
+
+impl Known {
+    fn new() -> Self {
+        Self { key: Arc::new(public(key(ALGORITHM))), is_stale: false, ended: None }
+    }
+}
+
+impl KeySource for Known {
+    fn check_current(&self) -> Result<(), TokenFault> {
+        if self.is_stale { Err(TokenFault::Stale) } else { Ok(()) }
+    }
+
+    fn find_key(&self, key_id: &KeyId) -> Option<Arc<VerifyingKey>> {
+        (key_id == self.key.key_id()).then(|| self.key.clone())
+    }
+
+    fn check_alive(&self, _: &Claims) -> Result<(), Ended> {
+        self.ended.map_or(Ok(()), Err)
+    }
+}
+
+fn good() -> Value {
+    json!({
+        "iss": "https://issuer",
+        "sub": "job",
+        "aud": "https://api",
+        "client_id": "job",
+        "iat": NOW,
+        "exp": NOW + 3600,
+        "jti": "j1",
+        "scope": "read write",
+        "auth_time": NOW,
+        "unique_name": "job",
+        "rev": "7.0",
+    })
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = good();
+    claims[name] = value;
+    claims
+}
+
+fn without(name: &str) -> Value {
+    let mut claims = good();
+    claims.as_object_mut().expect("an object").remove(name);
+    claims
+}
+
+/// Signed as the server signs.
+fn token(claims: &Value) -> String {
+    let header = format!(r#"{{"typ":"at+jwt","alg":"ES256","kid":"{}"}}"#, key(ALGORITHM).jwk().key_id());
+    sign(key(ALGORITHM), &header, &claims.to_string())
+}
+
+fn judge_text(text: &str, known: &Known) -> Result<Claims, TokenFault> {
+    let expected = Expected { issuer: "https://issuer", audience: Some("https://api") };
+    check(text, known, expected, NOW)
+}
+
+fn judge(claims: &Value) -> Result<Claims, TokenFault> {
+    judge_text(&token(claims), &Known::new())
+}
+
+#[test]
+fn a_good_token_is_read_whole() {
+    let claims = judge(&good()).expect("accepted");
+    assert_eq!((claims.issuer.as_str(), claims.subject.as_str()), ("https://issuer", "job"));
+    assert_eq!((claims.client_id.as_str(), claims.token_id.as_str()), ("job", "j1"));
+    assert_eq!(claims.audiences, ["https://api"]);
+    assert_eq!((claims.issued_at, claims.expires_at, claims.auth_time), (NOW, NOW + 3600, Some(NOW)));
+    assert_eq!((claims.scope.to_string().as_str(), claims.unique_name.as_deref()), ("read write", Some("job")));
+    assert_eq!(claims.revision.map(|revision| revision.to_string()).as_deref(), Some("7.0"));
+    assert_eq!(claims.key_id.as_ref(), Some(key(ALGORITHM).jwk().key_id()));
+}
+
+#[test]
+fn a_claim_that_is_missing_or_of_another_type_is_named() {
+    for name in ["iss", "sub", "aud", "client_id", "iat", "exp", "jti"] {
+        assert_eq!(judge(&without(name)).err(), Some(TokenFault::Claim(name)), "without {name}");
+    }
+    for name in ["scope", "auth_time", "unique_name", "rev"] {
+        assert!(judge(&without(name)).is_ok(), "without {name}");
+    }
+    for name in ["iss", "sub", "aud", "client_id", "jti", "scope", "unique_name", "rev"] {
+        for wrong in [json!(null), json!(1), json!(true), json!({}), json!([1])] {
+            assert_eq!(judge(&with(name, wrong.clone())).err(), Some(TokenFault::Claim(name)), "{name} {wrong}");
+        }
+    }
+    for name in ["iat", "exp", "nbf", "auth_time"] {
+        let text = NOW.to_string();
+        for wrong in [json!(null), json!(text), json!(""), json!(true), json!([NOW]), json!({}), json!(1e300)] {
+            assert_eq!(judge(&with(name, wrong.clone())).err(), Some(TokenFault::Claim(name)), "{name} {wrong}");
+        }
+    }
+    for wrong in ["1", "-1.0", "1.x", ""] {
+        assert_eq!(judge(&with("rev", json!(wrong))).err(), Some(TokenFault::Claim("rev")), "{wrong}");
+    }
+}
+
+#[test]
+fn expiry_has_no_leeway_and_the_clock_may_lead_by_ten_seconds() {
+    let rows = [
+        ("exp", NOW + 1, None),
+        ("exp", NOW, Some(TokenFault::Expired)),
+        ("exp", NOW - 1, Some(TokenFault::Expired)),
+        ("exp", 0, Some(TokenFault::Expired)),
+        ("exp", i64::MIN, Some(TokenFault::Expired)),
+        ("iat", 0, None),
+        ("iat", i64::MIN, None),
+        ("iat", NOW + 10, None),
+        ("iat", NOW + 11, Some(TokenFault::NotYetValid)),
+        ("iat", i64::MAX, Some(TokenFault::NotYetValid)),
+        ("nbf", NOW - 1, None),
+        ("nbf", NOW + 10, None),
+        ("nbf", NOW + 11, Some(TokenFault::NotYetValid)),
+        ("nbf", i64::MAX, Some(TokenFault::NotYetValid)),
+    ];
+    for (name, date, fault) in rows {
+        assert_eq!(judge(&with(name, json!(date))).err(), fault, "{name} {date}");
+    }
+}
+
+#[test]
+fn of_a_date_with_a_fraction_the_whole_seconds_count() {
+    let rows = [
+        ("exp", 1_750_000_001.0, None),
+        ("exp", 1_750_000_000.5, Some(TokenFault::Expired)),
+        ("iat", 1_750_000_010.5, None),
+        ("iat", 1_750_000_011.0, Some(TokenFault::NotYetValid)),
+        ("exp", -0.5, Some(TokenFault::Expired)),
+    ];
+    for (name, date, fault) in rows {
+        assert_eq!(judge(&with(name, json!(date))).err(), fault, "{name} {date}");
+    }
+}
+
+#[test]
+fn issuer_and_audience_must_match_to_the_letter() {
+    for issuer in ["https://issuer/", "https://ISSUER", "http://issuer", "https://issuer.evil", "", " https://issuer"] {
+        assert_eq!(judge(&with("iss", json!(issuer))).err(), Some(TokenFault::Issuer), "{issuer}");
+    }
+    for audience in [json!("https://api/"), json!("https://API"), json!(""), json!([]), json!(["https://other"])] {
+        assert_eq!(judge(&with("aud", audience.clone())).err(), Some(TokenFault::Audience), "{audience}");
+    }
+    let several = judge(&with("aud", json!(["https://other", "https://api"]))).expect("accepted");
+    assert_eq!(several.audiences, ["https://other", "https://api"]);
+    assert_eq!(judge(&with("aud", json!(["https://api", 1]))).err(), Some(TokenFault::Claim("aud")));
+
+    let anyone = Expected { issuer: "https://issuer", audience: None };
+    let elsewhere = token(&with("aud", json!("https://other")));
+    assert!(check(&elsewhere, &Known::new(), anyone, NOW).is_ok());
+}
+
+#[test]
+fn only_the_media_type_of_an_access_token_is_one() {
+    let kid = key(ALGORITHM).jwk().key_id();
+    let judge_typ = |typ: &str| {
+        let header = format!(r#"{{"typ":"{typ}","alg":"ES256","kid":"{kid}"}}"#);
+        judge_text(&sign(key(ALGORITHM), &header, &good().to_string()), &Known::new())
+    };
+    for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
+        assert!(judge_typ(typ).is_ok(), "{typ}");
+    }
+    for typ in ["JWT", "", "at", "at+jwt ", "at+jwt;v=1", "id+jwt", "application/application/at+jwt", "x/at+jwt"] {
+        assert_eq!(judge_typ(typ).err(), Some(TokenFault::MediaType), "{typ}");
+    }
+    let untyped = format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#);
+    let untyped = sign(key(ALGORITHM), &untyped, &good().to_string());
+    assert_eq!(judge_text(&untyped, &Known::new()).err(), Some(TokenFault::MediaType));
+}
+
+#[test]
+fn the_key_must_be_known_by_its_id_and_have_signed() {
+    let stranger = new_key(ALGORITHM);
+    let unknown = sign(&stranger, r#"{"typ":"at+jwt","alg":"ES256","kid":"x"}"#, &good().to_string());
+    assert_eq!(judge_text(&unknown, &Known::new()).err(), Some(TokenFault::UnknownKey));
+    let unnamed = sign(key(ALGORITHM), r#"{"typ":"at+jwt","alg":"ES256"}"#, &good().to_string());
+    assert_eq!(judge_text(&unnamed, &Known::new()).err(), Some(TokenFault::UnknownKey));
+
+    let kid = key(ALGORITHM).jwk().key_id();
+    let forged = format!(r#"{{"typ":"at+jwt","alg":"ES256","kid":"{kid}"}}"#);
+    let forged = sign(&stranger, &forged, &good().to_string());
+    assert_eq!(judge_text(&forged, &Known::new()).err(), Some(TokenFault::Jws(JwsError::Signature)));
+    let none = format!(r#"{{"typ":"at+jwt","alg":"none","kid":"{kid}"}}"#);
+    let none = sign(key(ALGORITHM), &none, &good().to_string());
+    assert_eq!(judge_text(&none, &Known::new()).err(), Some(TokenFault::Jws(JwsError::Algorithm)));
+    assert_eq!(judge_text("", &Known::new()).err(), Some(TokenFault::Jws(JwsError::Shape)));
+}
+
+#[test]
+fn what_was_ended_is_dead_and_what_is_stale_decides_nothing() {
+    let text = token(&good());
+    let ended = Known { ended: Some(Ended::ClientEpoch), ..Known::new() };
+    assert_eq!(judge_text(&text, &ended).err(), Some(TokenFault::Ended(Ended::ClientEpoch)));
+    let stale = Known { is_stale: true, ..Known::new() };
+    assert_eq!(judge_text(&text, &stale).err(), Some(TokenFault::Stale));
+    assert_eq!(judge_text("nonsense", &stale).err(), Some(TokenFault::Stale));
+}
+
+#[test]
+fn the_header_that_the_server_writes_is_the_one_accepted() {
+    let header = encode_header(key(ALGORITHM), "at+jwt");
+    let payload = good().to_string();
+    let text = countersign_protocol::jose::jws::sign(key(ALGORITHM), &header, payload.as_bytes()).unwrap();
+    assert!(judge_text(&text, &Known::new()).is_ok());
+    assert_eq!(text, format!("{}.{}", token(&good()).rsplit_once('.').unwrap().0, text.rsplit_once('.').unwrap().1));
+}

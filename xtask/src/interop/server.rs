@@ -1,0 +1,134 @@
+//! The real binary with everything that a trial needs, in a directory of its own, on a port of its own.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{sleep, spawn};
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::run::output;
+
+/// A first start makes keys and two password hashes, in a debug build, perhaps beside a compiler.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// Readiness, and the end, are asked for this often …
+const PAUSE: Duration = Duration::from_millis(50);
+/// … and no longer than 15 s, which is more than `http.shutdown_s`.
+const PAUSES: u32 = 300;
+/// What is shown of the log when a story fails.
+const LOG_LINES: usize = 40;
+
+/// A running server; on drop it is killed, and its directory removed.
+pub(super) struct Server {
+    child: Child,
+    directory: PathBuf,
+    lines: Receiver<String>,
+}
+
+impl Server {
+    /// Starts one, and waits until it is ready.
+    pub(super) fn start() -> Result<Self, String> {
+        let directory = output(Command::new("mktemp").args(["-d", "/tmp/countersign-interop.XXXXXX"]))?;
+        let directory = PathBuf::from(directory.trim());
+        let log = File::create(directory.join("log")).map_err(|error| error.to_string())?;
+        let mut child = Command::new(binary()?)
+            .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(directory.join("data"))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let lines = child.stdout.take().map(read_lines).ok_or("the server has no stdout")?;
+        let server = Self { child, directory, lines };
+        server.wait_until_ready().map_err(|reason| format!("{reason}\n{}", server.log()))?;
+        Ok(server)
+    }
+
+    /// `demo.json`.
+    pub(super) fn demo_file(&self) -> PathBuf {
+        self.directory.join("data/demo.json")
+    }
+
+    /// The last lines of its log.
+    pub(super) fn log(&self) -> String {
+        let text = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+
+    /// Stops it by SIGTERM; Err unless it drains and exits with 0.
+    pub(super) fn stop(mut self) -> Outcome {
+        output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
+        let ended = self.wait_for_end()?;
+        if ended.success() { Ok(()) } else { Err(format!("the server ended with {ended}\n{}", self.log())) }
+    }
+
+    fn wait_until_ready(&self) -> Outcome {
+        let address = loop {
+            let line = self.lines.recv_timeout(START_LIMIT).map_err(|_| "the server printed no `Ready: URL`")?;
+            if let Some(address) = line.strip_prefix("Ready: http://") {
+                break address.to_owned();
+            }
+        };
+        for _ in 0..PAUSES {
+            if is_ready(&address) && self.demo_file().exists() {
+                return Ok(());
+            }
+            sleep(PAUSE);
+        }
+        Err(format!("http://{address}/readyz did not answer 200"))
+    }
+
+    fn wait_for_end(&mut self) -> Result<ExitStatus, String> {
+        for _ in 0..PAUSES {
+            if let Some(ended) = self.child.try_wait().map_err(|error| error.to_string())? {
+                return Ok(ended);
+            }
+            sleep(PAUSE);
+        }
+        Err(format!("the server did not end after SIGTERM\n{}", self.log()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already, or it must now; what cannot be removed lies in /tmp.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The binary that cargo built beside this one.
+fn binary() -> Result<PathBuf, String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    Ok(this.with_file_name("countersign"))
+}
+
+/// Its lines, as they come: a start that hangs is found out by time, not waited for.
+fn read_lines(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+fn is_ready(address: &str) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(START_LIMIT))?;
+        write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
