@@ -2,6 +2,24 @@
 //!
 //! [`Guard`] is a tower layer around an axum router. It judges the path in one normal form and hands the same form on,
 //! so that guard and router never read a path differently. Handlers take the verified token as [`VerifiedToken`].
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use axum::{Router, routing::get};
+//! use countersign_guard::{FixedKeys, Guard, VerifiedToken, Verifier};
+//! use countersign_protocol::api::Api;
+//! use countersign_protocol::jose::jwk::Jwk;
+//! use tower::Layer;
+//!
+//! fn guarded(api: Arc<Api>, keys: &[Jwk], clock: fn() -> i64) -> countersign_guard::Guarded<Router> {
+//!     let keys = Arc::new(FixedKeys::new(keys).expect("keys of 2048 bits and up"));
+//!     let verifier = Verifier::new("https://auth.example", keys, clock);
+//!     let invoices = Router::new()
+//!         .route("/invoices", get(async |VerifiedToken(claims): VerifiedToken| claims.subject.clone()));
+//!     Guard::new(verifier, move || Some(api.clone())).layer(invoices)
+//! }
+//! ```
 
 mod key_source;
 mod layer;

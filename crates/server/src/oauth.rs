@@ -9,7 +9,7 @@ pub(crate) mod refusal;
 pub(crate) mod revoke;
 pub(crate) mod token;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, RawPathParams};
 use countersign_protocol::client::ClientId;
 use http::request::Parts;
 
@@ -30,7 +30,11 @@ impl FromRequestParts<State> for Exchange {
     type Rejection = axum::response::Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Self::Rejection> {
-        let tenant = Path::<String>::from_request_parts(parts, state).await.ok().map(|Path(api)| api);
+        // A segment that cannot be decoded is an unknown Api, never the standard path.
+        let tenant = match RawPathParams::from_request_parts(parts, state).await {
+            Ok(segments) => segments.iter().next().map(|(_, api)| api.to_owned()),
+            Err(_) => Some(String::new()),
+        };
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(refusal::internal)?;
         Ok(Self { caller, tenant, client_id: None })
     }

@@ -196,8 +196,9 @@ async fn what_is_asked_of_an_api_is_refused_by_its_own_name() {
     assert_eq!(named.text("error_description"), "scope nothing is unknown");
     let unprintable = service.token(&[grant, ("scope", "a\"b\u{e9}")]).await;
     assert_eq!(unprintable.text("error_description"), "scope a?b? is malformed");
-    let unknown = service.post("/OAuth2/Token/nothing", &[grant]).await;
-    check(&unknown, 404, "invalid_request", "an unknown tenant");
+    for path in ["/OAuth2/Token/nothing", "/OAuth2/Token/%ff", "/OAuth2/Token/%20", "/OAuth2/Token/oauthclient%00"] {
+        check(&service.post(path, &[grant]).await, 404, "invalid_request", path);
+    }
     let unknown_to_a_stranger = server.stranger().post("/OAuth2/Token/nothing", &[grant]).await;
     check(&unknown_to_a_stranger, 401, "invalid_client", "the tenant is looked at after the client");
 }
