@@ -1,6 +1,6 @@
 //! The authorization server and the resource server behind it, over HTTP.
 //!
-//! Start reading at [`router`]: every route on one screen. [`start`] builds the state, [`serve`] answers connections.
+//! Start reading at `router.rs`: every route on one screen. [`start`] builds the state, [`serve`] answers connections.
 
 mod answer;
 pub mod background;
