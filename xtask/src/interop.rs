@@ -20,7 +20,7 @@ pub(crate) fn prepare() -> Outcome {
 
 /// Runs them all.
 pub(crate) fn run() -> Outcome {
-    cargo(&["build", "--package", "countersign-cli"])?;
+    cargo(&["build", "--workspace"])?;
     STORIES.iter().try_for_each(|story| tell(story))
 }
 

@@ -6,9 +6,6 @@ use crate::postgres::Postgres;
 use crate::run::{cargo, is_ci, status};
 use crate::{Outcome, interop};
 
-/// The crates whose tests touch a database.
-const ON_BOTH_ENGINES: [&str; 3] = ["countersign-store", "countersign-server", "countersign-cli"];
-
 /// Runs all; what cannot run here is said in one line, and in CI is a failure.
 pub(crate) fn run() -> Outcome {
     cargo(&["test", "--workspace"])?;
@@ -22,12 +19,10 @@ pub(crate) fn run() -> Outcome {
     }
 }
 
+/// The whole workspace again: a part of it would be built with other features, which takes longer than to run it.
 fn on_postgres(postgres: &Postgres) -> Outcome {
     let mut command = Command::new("cargo");
-    command.args(["test", "--tests"]).env("COUNTERSIGN_TEST_POSTGRES", postgres.url());
-    for package in ON_BOTH_ENGINES {
-        command.args(["--package", package]);
-    }
+    command.args(["test", "--workspace", "--tests"]).env("COUNTERSIGN_TEST_POSTGRES", postgres.url());
     status(&mut command)
 }
 

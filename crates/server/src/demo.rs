@@ -55,7 +55,7 @@ pub enum DemoError {
 }
 
 /// `demo.json`: all that is needed to try both flows. It is private (0600).
-#[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the file")]
 pub struct DemoFile {
     pub issuer: String,
@@ -64,14 +64,24 @@ pub struct DemoFile {
     pub audience: String,
     pub scopes: Vec<String>,
     pub client_id: String,
-    pub client_secret: String,
+    #[serde(with = "exposed")]
+    pub client_secret: Secret,
     pub username: String,
-    pub password: String,
+    #[serde(with = "exposed")]
+    pub password: Secret,
 }
 
-impl std::fmt::Debug for DemoFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DemoFile({}, ********)", self.issuer)
+/// The one file that holds secrets in the clear, because its reader needs them.
+mod exposed {
+    use countersign_protocol::secret::Secret;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
     }
 }
 
@@ -106,7 +116,7 @@ pub(crate) async fn provide(state: &State, directory: &DataDirectory) -> Result<
             let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
             let password = new_password(state);
             write_secrets(state, is_made, &secret, &password).await?;
-            let file = describe(&state.issuer, secret.expose().to_owned(), password.expose().to_owned());
+            let file = describe(&state.issuer, secret, password);
             Demo { file, renewed: is_made }
         }
     };
@@ -117,7 +127,7 @@ pub(crate) async fn provide(state: &State, directory: &DataDirectory) -> Result<
         change.commit().await?;
     }
     write_private(&path, &(serde_json::to_string_pretty(&demo.file).unwrap_or_default() + "\n"))?;
-    state.registry.follow(&state.store, &state.sealing).await?;
+    state.follow().await?;
     Ok(demo)
 }
 
@@ -191,7 +201,7 @@ fn api(audience: Audience) -> Api {
     }
 }
 
-fn describe(issuer: &Issuer, client_secret: String, password: String) -> DemoFile {
+fn describe(issuer: &Issuer, client_secret: Secret, password: Secret) -> DemoFile {
     let api = api(audience(issuer));
     DemoFile {
         issuer: issuer.to_string(),

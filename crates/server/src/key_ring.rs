@@ -1,6 +1,6 @@
 //! The signing keys: opened and parsed once, one active for each algorithm in use.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use countersign_protocol::access_token::MEDIA_TYPE;
@@ -83,12 +83,10 @@ impl KeyRing {
     }
 
     /// The algorithms that these Apis sign with, the default one always, and that have no active key yet.
-    pub fn missing<'a>(&self, apis: impl Iterator<Item = &'a Api>) -> Vec<Algorithm> {
-        let needed: BTreeSet<&str> =
-            apis.map(|api| api.algorithm).chain([Algorithm::Es256]).map(Algorithm::as_str).collect();
-        let missing =
-            |algorithm: &Algorithm| needed.contains(algorithm.as_str()) && !self.active.contains_key(algorithm);
-        Algorithm::ALL.into_iter().filter(missing).collect()
+    pub fn missing(&self, apis: &[Api]) -> Vec<Algorithm> {
+        let in_use = |algorithm| algorithm == Algorithm::Es256 || apis.iter().any(|api| api.algorithm == algorithm);
+        let is_missing = |algorithm: &Algorithm| in_use(*algorithm) && !self.active.contains_key(algorithm);
+        Algorithm::ALL.into_iter().filter(is_missing).collect()
     }
 }
 

@@ -15,7 +15,7 @@ mod key_ring;
 pub mod limits;
 mod oauth;
 mod ops;
-mod passwords;
+pub mod passwords;
 mod registry;
 mod resource;
 mod router;
@@ -26,4 +26,3 @@ pub mod state;
 
 pub use demo::{Demo, DemoFile};
 pub use front::Front;
-pub use passwords::hash_for_tests;

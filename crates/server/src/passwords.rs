@@ -23,19 +23,19 @@ const NOBODY: &str =
 
 /// A bounded pool that hashes passwords.
 #[derive(Clone, Debug)]
-pub struct Passwords {
+pub(crate) struct Passwords {
     slots: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Passwords {
     /// A pool of [`PASSWORD_SLOTS`].
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { slots: Arc::new(Semaphore::new(PASSWORD_SLOTS)), waiting: Arc::default() }
     }
 
     /// Runs `work` with the pool's next free slot; refuses at once when too many wait.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
         let waiting = Waiting::enter(&self.waiting)?;
         let slot = self.slots.clone().acquire_owned().await;
         let slot = slot.map_err(|_| Refusal::Overloaded("the password pool is closed"))?;
@@ -77,7 +77,7 @@ pub fn hash(password: &Secret, salt: &[u8; 16]) -> Result<String, Refusal> {
 }
 
 /// True if the password is that of the stored PHC string; without one it costs the same and is false.
-pub fn verify(password: &Secret, stored: Option<&str>) -> bool {
+pub(crate) fn verify(password: &Secret, stored: Option<&str>) -> bool {
     let bytes = password.expose().as_bytes();
     let bytes = bytes.get(..MAX_PASSWORD_BYTES + 1).unwrap_or(bytes);
     let holds = |phc: &str| {
@@ -86,11 +86,6 @@ pub fn verify(password: &Secret, stored: Option<&str>) -> bool {
     };
     let matches = holds(stored.unwrap_or(NOBODY));
     matches && stored.is_some() && bytes.len() <= MAX_PASSWORD_BYTES
-}
-
-/// A PHC string for a test's user.
-pub fn hash_for_tests(password: &str) -> String {
-    hash(&Secret::new(password), &[7; 16]).unwrap_or_default()
 }
 
 fn argon2() -> Result<Argon2<'static>, Refusal> {

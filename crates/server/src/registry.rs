@@ -10,6 +10,7 @@ use countersign_protocol::access_token::{Claims, KeySource, TokenFault};
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
 use countersign_protocol::grant::GrantType;
+use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::KeyId;
 use countersign_protocol::jose::key::VerifyingKey;
 use countersign_protocol::refusal::Refusal;
@@ -30,18 +31,21 @@ pub struct Registry {
     clients: HashMap<String, Arc<Client>>,
     users: HashMap<String, Arc<User>>,
     keys: KeyRing,
+    missing_keys: Vec<Algorithm>,
 }
 
 impl Registry {
     fn build(rows: RegistryRows, sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
         let audience = |api: &Api| (api.audience.to_string(), api.id.to_string());
+        let keys = KeyRing::build(&rows.keys, sealing, Some(&previous.keys))?;
         Ok(Self {
+            missing_keys: keys.missing(&rows.apis),
+            keys,
             registry_change: rows.counters.registry_change,
             api_ids_by_audience: rows.apis.iter().map(audience).collect(),
             apis: rows.apis.into_iter().map(|api| (api.id.to_string(), Arc::new(api))).collect(),
             clients: rows.clients.into_iter().map(|client| (client.id.to_string(), Arc::new(client))).collect(),
             users: rows.users.into_iter().map(|user| (user.id.to_string(), Arc::new(user))).collect(),
-            keys: KeyRing::build(&rows.keys, sealing, Some(&previous.keys))?,
         })
     }
 
@@ -73,6 +77,11 @@ impl Registry {
     /// The signing keys.
     pub fn keys(&self) -> &KeyRing {
         &self.keys
+    }
+
+    /// The algorithms in use that have no active key yet.
+    pub fn missing_keys(&self) -> &[Algorithm] {
+        &self.missing_keys
     }
 
     /// The Api of a tenant path.
@@ -150,18 +159,15 @@ impl LiveRegistry {
         if self.database_lost.load(Ordering::Acquire) { Err(Refusal::DatabaseUnavailable) } else { Ok(()) }
     }
 
-    /// Reads the change counter and loads what is newer. Returns true if the registry was replaced.
-    pub async fn follow(&self, store: &Store, sealing: &SealingKey) -> Result<bool, KeyRingError> {
+    /// Reads the change counter and loads what is newer.
+    pub async fn follow(&self, store: &Store, sealing: &SealingKey) -> Result<(), KeyRingError> {
         let _reading = self.reading.lock().await;
         let read_at_ms = self.clock.monotonic_ms();
         let result = self.load_newer(store, sealing).await;
-        match &result {
-            Ok(_) => self.last_read_ms.store(read_at_ms, Ordering::Release),
-            Err(_) => self.mark_lost(),
-        }
         if result.is_ok() {
-            self.database_lost.store(false, Ordering::Release);
+            self.last_read_ms.store(read_at_ms, Ordering::Release);
         }
+        self.database_lost.store(result.is_err(), Ordering::Release);
         result
     }
 
@@ -170,23 +176,22 @@ impl LiveRegistry {
         self.database_lost.store(true, Ordering::Release);
     }
 
-    async fn load_newer(&self, store: &Store, sealing: &SealingKey) -> Result<bool, KeyRingError> {
+    async fn load_newer(&self, store: &Store, sealing: &SealingKey) -> Result<(), KeyRingError> {
         let counters = store.read_counters().await?;
         let seen = self.seen_change.load(Ordering::Acquire);
         if counters.change == seen {
-            return Ok(false);
+            return Ok(());
         }
         for revocation in store.load_revocations(seen).await? {
             self.insert_revoked(revocation.revoked, revocation.expires_at);
         }
-        let replaced = counters.registry_change > self.current().registry_change;
-        if replaced {
+        if counters.registry_change > self.current().registry_change {
             let rows = store.load_registry().await?;
             let registry = Registry::build(rows, sealing, &self.current())?;
             self.current.store(Arc::new(registry));
         }
         self.seen_change.store(counters.change, Ordering::Release);
-        Ok(replaced)
+        Ok(())
     }
 
     /// Makes a revocation, already durable, known on this node.

@@ -72,7 +72,7 @@ pub async fn start(
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
     state.playground = config.playground.enabled.unwrap_or(want_demo);
     demo::check_allowed(&state, want_demo).await?;
-    state.registry.follow(&state.store, &state.sealing).await?;
+    state.follow().await?;
     let demo = if want_demo { Some(demo::provide(&state, &directory).await?) } else { None };
     state.make_missing_keys().await?;
     Ok(Started { state, demo, directory })

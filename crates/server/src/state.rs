@@ -67,23 +67,17 @@ impl State {
         self.clock.now()
     }
 
-    /// Brings the registry up to the database, and makes the keys that it then lacks.
+    /// Brings the registry up to the database.
     pub async fn follow(&self) -> Result<(), KeyRingError> {
-        if self.registry.follow(&self.store, &self.sealing).await? {
-            self.make_missing_keys().await?;
-        }
-        Ok(())
+        self.registry.follow(&self.store, &self.sealing).await
     }
 
     /// Makes a key for each algorithm in use that has none.
-    pub(crate) async fn make_missing_keys(&self) -> Result<(), KeyRingError> {
-        let missing = {
-            let registry = self.registry.current();
-            registry.keys().missing(registry.apis())
-        };
+    pub async fn make_missing_keys(&self) -> Result<(), KeyRingError> {
+        let missing = self.registry.current().missing_keys().to_vec();
         for algorithm in missing {
             make_key(&self.store, &self.sealing, algorithm, &self.clock, &self.entropy).await?;
-            self.registry.follow(&self.store, &self.sealing).await?;
+            self.follow().await?;
         }
         Ok(())
     }

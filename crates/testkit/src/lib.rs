@@ -9,5 +9,5 @@ mod server;
 
 pub use actor::{Actor, Answer, basic};
 pub use database::{TestDatabase, engine_is_postgres};
-pub use registry::{MayAsk, NewTestApi, NewTestClient};
+pub use registry::{MayAsk, NewTestApi, NewTestClient, hash_password};
 pub use server::{Options, START, TestServer};

@@ -8,7 +8,7 @@ use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, UserId};
-use countersign_server::hash_for_tests;
+use countersign_server::passwords;
 use countersign_store::{Change, NewClient, NewUser};
 
 use crate::server::TestServer;
@@ -95,11 +95,16 @@ impl TestServer {
     /// Adds a user.
     pub async fn add_user(&self, login: &str, password: &str) -> UserId {
         let id = UserId::from_random(self.state.entropy.bytes());
-        let (login, password_hash) = (Login::parse(login).unwrap(), hash_for_tests(password));
+        let (login, password_hash) = (Login::parse(login).unwrap(), hash_password(password));
         let user = NewUser { id: id.clone(), login, password_hash, roles: Vec::new() };
         self.change(async |change| change.insert_user(&user).await.unwrap()).await;
         id
     }
+}
+
+/// The PHC string of a password.
+pub fn hash_password(password: &str) -> String {
+    passwords::hash(&Secret::new(password), &[7; 16]).unwrap()
 }
 
 fn credential(id: &str, secret: &str) -> Credential {

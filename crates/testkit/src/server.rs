@@ -159,7 +159,7 @@ impl TestServer {
     /// The demo's client, authenticating by Basic.
     pub fn demo_service(&self) -> Actor {
         let demo = self.demo();
-        self.actor(&demo.client_id, &demo.client_secret)
+        self.actor(&demo.client_id, demo.client_secret.expose())
     }
 
     /// A client of this name and secret.

@@ -72,10 +72,10 @@ fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
         if *renewed {
             output.line("demo.json was gone: the client secret and the password are new, the old ones are ended.");
         }
-        output.line(&format!("Sign-in:  {} / {}", file.username, file.password));
+        output.line(&format!("Sign-in:  {} / {}", file.username, file.password.expose()));
         output.line("A token, by client credentials:");
         output.line("");
-        let (id, secret, endpoint) = (&file.client_id, &file.client_secret, &file.token_endpoint);
+        let (id, secret, endpoint) = (&file.client_id, file.client_secret.expose(), &file.token_endpoint);
         output.line(&format!("curl -u {id}:{secret} -d grant_type=client_credentials {endpoint}"));
         output.line("");
     }

@@ -5,21 +5,25 @@ use tokio::time::timeout;
 use crate::limits::FOLLOW_TIMEOUT;
 use crate::state::State;
 
-/// Brings the registry up to the database. A failure is logged; once it lasts too long the registry is stale.
+/// Brings the registry up to the database, and makes the keys that it then lacks.
+///
+/// A failure is logged once; when it lasts longer than the registry may be old, requests are refused.
 pub async fn run_once(state: &State) {
     let was_lost = state.registry.check_database().is_err();
-    let failure = match timeout(FOLLOW_TIMEOUT, state.follow()).await {
-        Ok(Ok(())) => {
-            if was_lost {
-                tracing::info!("the database answers again");
-            }
-            return;
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it does not answer in time".to_owned(),
-    };
+    match timeout(FOLLOW_TIMEOUT, state.follow()).await {
+        Ok(Ok(())) if was_lost => tracing::info!("the registry is read again"),
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => note_loss(state, was_lost, &error.to_string()),
+        Err(_) => note_loss(state, was_lost, "the database does not answer in time"),
+    }
+    if let Err(error) = state.make_missing_keys().await {
+        tracing::error!(%error, "a signing key could not be made");
+    }
+}
+
+fn note_loss(state: &State, was_lost: bool, reason: &str) {
     state.registry.mark_lost();
     if !was_lost {
-        tracing::error!(reason = failure, "the registry cannot be read");
+        tracing::error!(reason, "the registry cannot be read");
     }
 }

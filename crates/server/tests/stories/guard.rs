@@ -77,7 +77,7 @@ async fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
         format!("{header}.{payload}.{signature}="),
         format!("{good}.x"),
         signed.to_owned(),
-        server.demo().client_secret.clone(),
+        server.demo().client_secret.expose().to_owned(),
     ];
     for token in &tokens {
         answers.push(service.call("GET", "/resource/whoami", token).await);

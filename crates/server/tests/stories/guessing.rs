@@ -14,7 +14,8 @@ async fn server() -> TestServer {
 async fn guess(service: &Actor, server: &TestServer, from: &str, user: &str, password: &str) -> Answer {
     let demo = server.demo();
     let form = [("grant_type", "password"), ("username", user), ("password", password)];
-    let request = service.request("POST", "/oauth2/token").basic_auth(&demo.client_id, Some(&demo.client_secret));
+    let request =
+        service.request("POST", "/oauth2/token").basic_auth(&demo.client_id, Some(demo.client_secret.expose()));
     service.send(request.header("x-forwarded-for", from).form(&form)).await
 }
 
@@ -51,7 +52,7 @@ async fn unknown_users_count_like_known_ones_and_guesses_side_by_side_gain_nothi
             guesses.spawn(async move {
                 let form = [("grant_type", "password"), ("username", &user), ("password", "wrong")];
                 let request = service.request("POST", "/oauth2/token");
-                let request = request.basic_auth(&demo.client_id, Some(&demo.client_secret));
+                let request = request.basic_auth(&demo.client_id, Some(demo.client_secret.expose()));
                 service.send(request.header("x-forwarded-for", "198.51.100.9").form(&form)).await
             });
         }
@@ -72,7 +73,7 @@ async fn a_thousand_failed_clients_close_an_address_and_never_a_client() {
     for _ in 0..1000 {
         assert_eq!(fail("203.0.113.5", "wrong").await.status, 401);
     }
-    let secret = server.demo().client_secret.clone();
+    let secret = server.demo().client_secret.expose().to_owned();
     assert!(
         blocked(&fail("203.0.113.5", &secret).await),
         "even the right secret, or it would be told from a wrong one"

@@ -31,7 +31,7 @@ async fn a_refresh_token_spent_at_one_node_is_spent_at_the_other() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
     let (here, there, demo) = (first.demo_service(), second.demo_service(), first.demo());
-    let token = here.password(&demo.username, &demo.password).await.text("refresh_token");
+    let token = here.password(&demo.username, demo.password.expose()).await.text("refresh_token");
     let (one, other) = tokio::join!(here.refresh(&token), there.refresh(&token));
     let mut statuses = [one.status, other.status];
     statuses.sort_unstable();
@@ -67,12 +67,12 @@ async fn a_registry_that_was_not_read_for_ten_seconds_decides_nothing() {
 async fn without_its_database_a_node_issues_what_needs_none_and_refuses_every_change_at_once() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
-    let set = service.password(&demo.username, &demo.password).await;
+    let set = service.password(&demo.username, demo.password.expose()).await;
     server.state.store.close().await;
     let changes = [
         service.refresh(&set.text("refresh_token")).await,
         service.revoke(&set.text("access_token")).await,
-        service.password(&demo.username, &demo.password).await,
+        service.password(&demo.username, demo.password.expose()).await,
     ];
     for answer in &changes {
         assert_eq!(answer.refusal(), (503, "temporarily_unavailable".to_owned()), "{answer}");

@@ -1,15 +1,14 @@
 //! A service asks with a user's name and password.
 
 use countersign_protocol::client::Status;
-use countersign_server::hash_for_tests;
-use countersign_testkit::{START, TestServer};
+use countersign_testkit::{START, TestServer, hash_password};
 
 #[tokio::test]
 async fn a_token_by_password_speaks_for_the_user() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
     let user = server.add_user("Ada@example.com", "correct horse").await;
-    assert_eq!(service.password(&demo.username, &demo.password).await.status, 200);
+    assert_eq!(service.password(&demo.username, demo.password.expose()).await.status, 200);
 
     let answer = service.password("ada@EXAMPLE.com", "correct horse").await;
     assert_eq!(answer.status, 200, "{answer}");
@@ -61,7 +60,7 @@ async fn changing_a_password_ends_the_users_tokens_but_not_the_clients() {
     let ada = server.add_user("ada", "correct horse").await;
     let theirs = service.password("ada", "correct horse").await;
     let own = service.client_credentials("all").await;
-    let hash = hash_for_tests("another horse");
+    let hash = hash_password("another horse");
     server.change(async |change| change.set_password(&ada, &hash).await.unwrap()).await;
     assert_eq!(service.call("GET", "/resource/whoami", &theirs.text("access_token")).await.status, 401);
     assert_eq!(service.refresh(&theirs.text("refresh_token")).await.refusal(), (400, "invalid_grant".to_owned()));

@@ -30,7 +30,7 @@ fn check(answer: &Answer, status: u16, error: &str, what: &str) {
 async fn a_body_that_is_no_plain_form_is_an_invalid_request() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
-    let good = basic(&demo.client_id, &demo.client_secret);
+    let good = basic(&demo.client_id, demo.client_secret.expose());
     let auth = ("authorization", good.as_str());
     let form = ("content-type", FORM);
     let grant = "grant_type=client_credentials";
@@ -83,7 +83,7 @@ fn many_parameters() -> String {
 async fn a_form_may_say_its_charset_and_carry_what_nobody_knows() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
-    let auth = basic(&demo.client_id, &demo.client_secret);
+    let auth = basic(&demo.client_id, demo.client_secret.expose());
     for content_type in
         [FORM, "Application/X-WWW-Form-Urlencoded; Charset=\"UTF-8\"", "application/x-www-form-urlencoded;q=1"]
     {
@@ -113,7 +113,7 @@ async fn every_other_method_is_answered_405_with_allow() {
 async fn a_client_that_does_not_prove_who_it_is_gets_one_and_the_same_answer() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
-    let (id, secret) = (demo.client_id.as_str(), demo.client_secret.as_str());
+    let (id, secret) = (demo.client_id.as_str(), demo.client_secret.expose());
     let typo = format!("{}-", &secret[..secret.len() - 1]);
     let authorizations = [
         ("an unknown client", basic("nobody", secret)),
@@ -157,7 +157,7 @@ async fn basic_with_the_same_client_id_in_the_body_is_one_authentication_and_any
     assert_eq!(with("client_id", "demo-service").await.status, 200);
     check(&with("client_id", "another").await, 400, "invalid_request", "another id");
     check(&with("client_secret", "x").await, 400, "invalid_request", "a secret in the body too");
-    let secret = &server.demo().client_secret;
+    let secret = server.demo().client_secret.expose();
     check(&with("client_secret", secret).await, 400, "invalid_request", "even the right one");
 }
 
