@@ -1,6 +1,7 @@
 //! An Api: a protected resource with its scopes and the rules for its tokens (RFC 8707, RFC 9728).
 
 use std::fmt;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -37,14 +38,14 @@ pub const DEFAULT_ACCESS_TOKEN_LIFETIME_S: i64 = 3600;
 
 /// An Api's id: `[a-z0-9][a-z0-9-]{0,62}`, none of [`RESERVED_IDS`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ApiId(String);
+pub struct ApiId(Arc<str>);
 
 impl ApiId {
     /// Parses an id; `None` if it is outside the grammar or reserved.
     pub fn parse(text: &str) -> Option<Self> {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let fits = (1..=63).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(inner);
-        (fits && !RESERVED_IDS.contains(&text)).then(|| Self(text.to_owned()))
+        (fits && !RESERVED_IDS.contains(&text)).then(|| Self(text.into()))
     }
 
     /// The id as text.
@@ -142,11 +143,6 @@ impl Api {
     /// All scopes it defines.
     pub fn all_scopes(&self) -> Scope {
         self.scopes.iter().map(|scope| scope.token.clone()).collect()
-    }
-
-    /// The scopes granted when a request names none.
-    pub fn default_scopes(&self) -> Scope {
-        self.scopes.iter().filter(|scope| scope.is_default).map(|scope| scope.token.clone()).collect()
     }
 
     /// True if its tokens may be asked by this grant.

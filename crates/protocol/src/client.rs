@@ -1,6 +1,7 @@
 //! A client: a service that asks for tokens (RFC 6749 §2), its credentials and what it may ask.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::UnixTime;
 use crate::api::ApiId;
@@ -14,7 +15,7 @@ pub const MAX_CLIENT_ID_BYTES: usize = 100;
 
 /// A client's id: printable ASCII without space and `:` (so that it is itself in a Basic header), not beginning `usr_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(String);
+pub struct ClientId(Arc<str>);
 
 impl ClientId {
     /// Parses an id; `None` if it is outside the grammar.
@@ -22,7 +23,7 @@ impl ClientId {
         let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b':';
         let fits = (1..=MAX_CLIENT_ID_BYTES).contains(&text.len());
         let ours = text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(USER_ID_PREFIX));
-        (fits && !ours && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
+        (fits && !ours && text.bytes().all(allowed)).then(|| Self(text.into()))
     }
 
     /// The id as text.

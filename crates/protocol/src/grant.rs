@@ -7,7 +7,7 @@ pub mod refresh_token;
 use std::fmt;
 
 use crate::UnixTime;
-use crate::api::Api;
+use crate::api::{Api, ScopeDefinition};
 use crate::client::{Client, ClientId, Entitlement};
 use crate::refresh_token::FamilyId;
 use crate::refusal::Refusal;
@@ -94,7 +94,8 @@ pub fn check_allowed<'c>(client: &'c Client, api: &Api, grant: GrantType) -> Res
 /// The scopes to grant: those asked for, all of them or none; or the Api's defaults that the client is entitled to.
 pub fn decide_scope(api: &Api, entitlement: &Entitlement, asked: Option<&str>) -> Result<Scope, Refusal> {
     let Some(asked) = asked else {
-        let granted = api.default_scopes().intersection(&entitlement.scopes);
+        let granted = |scope: &&ScopeDefinition| scope.is_default && entitlement.scopes.contains(&scope.token);
+        let granted: Scope = api.scopes.iter().filter(granted).map(|scope| scope.token.clone()).collect();
         return if granted.is_empty() { Err(Refusal::NoDefaultScope) } else { Ok(granted) };
     };
     let asked = Scope::parse(asked)?;

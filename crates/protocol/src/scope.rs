@@ -1,7 +1,7 @@
 //! Scope tokens and sets of them (RFC 6749 §3.3).
 
-use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::refusal::Refusal;
 
@@ -12,14 +12,14 @@ pub const MAX_SCOPE_TOKEN_BYTES: usize = 200;
 
 /// One scope name: printable ASCII without space, `"` and `\` (RFC 6749 §3.3 `scope-token`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ScopeToken(String);
+pub struct ScopeToken(Arc<str>);
 
 impl ScopeToken {
     /// Parses one name; `None` if it is empty, too long, or has a character outside the grammar.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
         let fits = !text.is_empty() && text.len() <= MAX_SCOPE_TOKEN_BYTES;
-        (fits && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
+        (fits && text.bytes().all(allowed)).then(|| Self(text.into()))
     }
 
     /// The name as text.
@@ -34,42 +34,42 @@ impl fmt::Display for ScopeToken {
     }
 }
 
-/// A set of scope names; printed sorted and separated by one space.
+/// A set of scope names, sorted and each once; printed separated by one space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope(BTreeSet<ScopeToken>);
+pub struct Scope(Vec<ScopeToken>);
 
 impl Scope {
     /// Parses a `scope` parameter: names separated by single spaces, an order without meaning.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        let mut tokens = BTreeSet::new();
+        let mut tokens = Vec::new();
         for (index, name) in text.split(' ').enumerate() {
             if index == MAX_SCOPE_TOKENS {
                 return Err(Refusal::TooManyScopes);
             }
             let token = ScopeToken::parse(name).ok_or_else(|| Refusal::MalformedScope(name.to_owned()))?;
-            tokens.insert(token);
+            tokens.push(token);
         }
-        Ok(Self(tokens))
+        Ok(tokens.into_iter().collect())
     }
 
     /// True if every name of `self` is in `other`.
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
+        self.first_missing_in(other).is_none()
     }
 
     /// The names that both hold.
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(self.0.intersection(&other.0).cloned().collect())
+        Self(self.0.iter().filter(|token| other.contains(token)).cloned().collect())
     }
 
     /// The first name of `self` that `other` lacks.
-    pub fn first_missing_in<'a>(&'a self, other: &'a Self) -> Option<&'a ScopeToken> {
-        self.0.difference(&other.0).next()
+    pub fn first_missing_in(&self, other: &Self) -> Option<&ScopeToken> {
+        self.0.iter().find(|token| !other.contains(token))
     }
 
     /// True if it holds the name.
     pub fn contains(&self, token: &ScopeToken) -> bool {
-        self.0.contains(token)
+        self.0.binary_search(token).is_ok()
     }
 
     /// True if it holds no name.
@@ -85,7 +85,10 @@ impl Scope {
 
 impl FromIterator<ScopeToken> for Scope {
     fn from_iter<I: IntoIterator<Item = ScopeToken>>(tokens: I) -> Self {
-        Self(tokens.into_iter().collect())
+        let mut tokens: Vec<ScopeToken> = tokens.into_iter().collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        Self(tokens)
     }
 }
 

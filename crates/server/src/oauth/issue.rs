@@ -2,7 +2,7 @@
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::access_token;
-use countersign_protocol::api::Api;
+use countersign_protocol::api::{Api, ApiId};
 use countersign_protocol::client::Client;
 use countersign_protocol::grant::{Grant, Subject};
 use countersign_protocol::jose::base64url;
@@ -24,7 +24,7 @@ pub(crate) struct Issued {
     /// The scopes granted.
     pub(crate) scope: String,
     /// The Api.
-    pub(crate) api_id: String,
+    pub(crate) api_id: ApiId,
     /// The `jti`.
     pub(crate) token_id: String,
 }
@@ -81,7 +81,7 @@ pub(crate) fn issue(state: &State, order: &Order<'_>) -> Result<Issued, Refusal>
         expires_in: api.access_token_lifetime_s,
         refresh_token: None,
         scope: grant.scope.to_string(),
-        api_id: api.id.to_string(),
+        api_id: api.id.clone(),
         token_id,
     })
 }

@@ -194,7 +194,7 @@ fn record(caller: &Caller, authenticated: &Authenticated, grant_type: GrantType,
         client_id = authenticated.client.id.as_str(),
         credential_id = authenticated.credential_id,
         grant_type = grant_type.as_str(),
-        api = issued.api_id,
+        api = issued.api_id.as_str(),
         scope = issued.scope,
         token_id = issued.token_id,
         "token issued"
