@@ -1,4 +1,4 @@
-//! Every chore: `cargo xtask tidy | test | interop | ci | bench`.
+//! Every chore: `cargo xtask tidy | test | interop | ci | bench [--quick]`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
 
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(),
         Some("interop") => interop::prepare().and_then(|()| interop::run()),
         Some("ci") => ci::run(),
-        Some("bench") => run::cargo(&["run", "--release", "--package", "countersign-bench"]),
+        Some("bench") => bench(&arguments[1..]),
         _ => Err("usage: cargo xtask tidy | test | interop | ci | bench".to_owned()),
     };
     match outcome {
@@ -31,4 +31,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Measures, and writes `bench/results.md`; what the arguments mean is the bench's affair.
+fn bench(arguments: &[String]) -> Outcome {
+    let mut all = vec!["run", "--release", "--package", "countersign-bench", "--"];
+    all.extend(arguments.iter().map(String::as_str));
+    run::cargo(&all)
 }

@@ -1,0 +1,63 @@
+//! `cargo xtask bench`: measures the figures that the design promises (§8), ours against a bare endpoint in one run.
+//!
+//! The server has core 0, the generator core 1. Cost is the server's CPU time (user and system) per request.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench tells what it measured")]
+
+mod bare;
+mod connection;
+mod cores;
+mod load;
+mod plan;
+mod process;
+mod request;
+mod rows;
+mod seed;
+mod spread;
+mod sqlite;
+mod table;
+mod watch;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::plan::Plan;
+
+/// As in `countersign` itself: a bare endpoint with another allocator would be another comparison.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What can fail here fails the whole run, with one line.
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["bare", address, algorithm, payload] => bare::run(address, algorithm, Path::new(payload)),
+        ["commits", file, length_ms] => sqlite::run(Path::new(file), length_ms),
+        _ => measure(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &[&str]) -> Outcome<()> {
+    let plan = Plan::parse(arguments)?;
+    plan.build_binary()?;
+    // Before the runtime, so that all its threads inherit it.
+    cores::pin(cores::GENERATOR)?;
+    countersign_store::install_drivers();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let table = runtime.block_on(rows::measure(&plan))?;
+    println!("\n{}", table.to_text());
+    if plan.is_whole() {
+        table.write(&plan::root().join("bench/results.md"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! How much is measured: the whole run takes about six minutes, a quick one under one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Outcome;
+
+/// What can be named on the command line, to measure that alone.
+pub(crate) const SECTIONS: [&str; 6] = ["tokens", "introspection", "clients", "starts", "memory", "commits"];
+
+/// What one run does.
+pub(crate) struct Plan {
+    quick: bool,
+    sections: Vec<String>,
+    /// Rounds of each measurement; the median counts.
+    pub(crate) rounds: usize,
+    /// How long one round of requests is.
+    pub(crate) round: Duration,
+    /// How long the load before the first round is, which is not counted.
+    pub(crate) warm_up: Duration,
+    /// How long one round of commits is.
+    pub(crate) commits_round: Duration,
+    /// Tokens issued before the memory is read.
+    pub(crate) tokens_before_memory: u64,
+}
+
+impl Plan {
+    /// Reads `[--quick] [SECTION…]`.
+    pub(crate) fn parse(arguments: &[&str]) -> Outcome<Self> {
+        let (flags, sections): (Vec<&str>, Vec<&str>) =
+            arguments.iter().partition(|argument| argument.starts_with("--"));
+        if flags.iter().any(|flag| *flag != "--quick") || sections.iter().any(|name| !SECTIONS.contains(name)) {
+            return Err(format!("usage: cargo xtask bench [--quick] [{}]…", SECTIONS.join("|")).into());
+        }
+        let sections = sections.iter().map(|&name| name.to_owned()).collect();
+        let ms = Duration::from_millis;
+        Ok(if flags.is_empty() {
+            Self {
+                quick: false,
+                sections,
+                rounds: 5,
+                round: ms(3000),
+                warm_up: ms(500),
+                commits_round: ms(2000),
+                tokens_before_memory: 1_000_000,
+            }
+        } else {
+            Self {
+                quick: true,
+                sections,
+                rounds: 3,
+                round: ms(800),
+                warm_up: ms(200),
+                commits_round: ms(500),
+                tokens_before_memory: 50_000,
+            }
+        })
+    }
+
+    /// True if a section is to be measured.
+    pub(crate) fn has(&self, section: &str) -> bool {
+        self.sections.is_empty() || self.sections.iter().any(|name| name == section)
+    }
+
+    /// True if everything is measured at full length: only then is it worth keeping.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.quick && self.sections.is_empty()
+    }
+
+    /// Builds what is measured, exactly as it is built for use.
+    pub(crate) fn build_binary(&self) -> Outcome<()> {
+        let mut build = Command::new("cargo");
+        build.args(["build", "--release", "--package", "countersign-cli"]).current_dir(root());
+        if build.status()?.success() { Ok(()) } else { Err("countersign could not be built".into()) }
+    }
+}
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The binary that is measured, which lies beside this one.
+pub(crate) fn binary() -> Outcome<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("countersign");
+    if path.exists() { Ok(path) } else { Err(format!("{}: not built; use --release", path.display()).into()) }
+}

@@ -1,0 +1,44 @@
+//! Requests as bytes, made before anything is measured.
+
+use std::sync::Arc;
+
+use crate::seed;
+
+/// Requests that are sent one after the other, over and over.
+pub(crate) type Requests = Arc<[Vec<u8>]>;
+
+/// The scope that every token is asked with.
+const SCOPE: &str = "reports%3Aread";
+
+/// A token by client credentials, for each of these clients.
+pub(crate) fn tokens(clients: impl Iterator<Item = usize>) -> Requests {
+    let body = format!("grant_type=client_credentials&scope={SCOPE}");
+    clients.map(|client| post("/oauth2/token", client, &body)).collect()
+}
+
+/// A token by a refresh token.
+pub(crate) fn refresh(client: usize, refresh_token: &str) -> Vec<u8> {
+    post("/oauth2/token", client, &format!("grant_type=refresh_token&refresh_token={refresh_token}"))
+}
+
+/// The introspection of a token.
+pub(crate) fn introspection(client: usize, token: &str) -> Vec<u8> {
+    post("/oauth2/introspect", client, &format!("token={token}"))
+}
+
+/// The revocation of a token.
+pub(crate) fn revocation(client: usize, token: &str) -> Vec<u8> {
+    post("/oauth2/revoke", client, &format!("token={token}"))
+}
+
+/// The question whether a server is ready.
+pub(crate) const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+
+fn post(path: &str, client: usize, body: &str) -> Vec<u8> {
+    let (basic, length) = (seed::basic(client), body.len());
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\nauthorization: Basic {basic}\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}

@@ -1,0 +1,151 @@
+//! The figures, a file for each group of them.
+
+mod clients;
+mod commits;
+mod introspection;
+mod memory;
+mod starts;
+mod tokens;
+
+use std::path::{Path, PathBuf};
+
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::jose::from_base64url;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::connection::Connection;
+use crate::load::Round;
+use crate::plan::{self, Plan};
+use crate::process::Server;
+use crate::request::{self, Requests};
+use crate::spread::Spread;
+use crate::table::{Row, Table};
+use crate::{Outcome, seed};
+
+/// What every figure needs.
+struct Bench<'p> {
+    plan: &'p Plan,
+    scratch: TempDir,
+    table: Table,
+    others_busy: Vec<f64>,
+}
+
+/// Measures all that the plan names.
+pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
+    // Beside the binary, not in /tmp, which may be memory: commits are to reach a disk.
+    let scratch = TempDir::with_prefix_in("bench-", plan::binary()?.parent().unwrap_or(Path::new(".")))?;
+    let mut bench = Bench { plan, scratch, table: Table::default(), others_busy: Vec::new() };
+    if plan.has("tokens") {
+        tokens::measure(&mut bench).await?;
+    }
+    if plan.has("introspection") {
+        introspection::measure(&mut bench).await?;
+    }
+    if plan.has("clients") {
+        clients::measure(&mut bench).await?;
+    }
+    if plan.has("starts") {
+        starts::measure(&mut bench).await?;
+    }
+    if plan.has("memory") {
+        memory::measure(&mut bench).await?;
+    }
+    if plan.has("commits") {
+        commits::measure(&mut bench).await?;
+    }
+    bench.add_notes();
+    Ok(bench.table)
+}
+
+impl Bench<'_> {
+    /// A path for a directory or file of one figure.
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// A new data directory with a registry in it.
+    async fn seeded(&self, name: &str, algorithms: &[Algorithm], clients: usize) -> Outcome<PathBuf> {
+        let directory = self.path(name);
+        std::fs::create_dir(&directory)?;
+        seed::registry(&directory, algorithms, clients).await?;
+        Ok(directory)
+    }
+
+    /// The bare endpoints, signing a payload as long as that of this token.
+    async fn bare_for(&self, algorithm: Algorithm, token: &str) -> Outcome<Server> {
+        let payload = token.split('.').nth(1).and_then(from_base64url).ok_or("no token")?;
+        let file = self.path(algorithm.as_str());
+        std::fs::write(&file, payload)?;
+        let mut server = Server::bare(algorithm, &file)?;
+        server.wait_until_ready().await?;
+        Ok(server)
+    }
+
+    /// Rows of the latencies, the rates and the failures of two sides, and the cost's difference at most `max_us`.
+    fn add_comparison(&mut self, name: &str, bare: &[Round], ours: &[Round], max_us: f64) {
+        self.others_busy.extend(bare.iter().chain(ours).map(|round| round.others_busy));
+        let spread = |rounds: &[Round], read: fn(&Round) -> f64| Spread::of(rounds.iter().map(read));
+        let row = |figure: &str, digits: usize, read: fn(&Round) -> f64| Row {
+            figure: format!("{name}: {figure}"),
+            bare: format!("{:.digits$}", spread(bare, read)),
+            ours: format!("{:.digits$}", spread(ours, read)),
+            ..Row::default()
+        };
+        let above = Spread::of(ours.iter().zip(bare).map(|(ours, bare)| ours.cost_us - bare.cost_us));
+        let slower = Spread::of(ours.iter().zip(bare).map(|(ours, bare)| ours.p99_ms / bare.p99_ms));
+        let failed: u64 = ours.iter().map(|round| round.failed).sum();
+        let answered: u64 = ours.iter().map(|round| round.answered).sum();
+        self.table.add([
+            Row {
+                compared: format!("{above:+.1} µs"),
+                target: Some((format!("at most +{max_us:.0} µs"), above.median <= max_us)),
+                ..row("cost, µs", 1, |round| round.cost_us)
+            },
+            Row {
+                compared: format!("{slower:.2} ×"),
+                target: Some(("under 2 ×".to_owned(), slower.median < 2.0)),
+                ..row("p99, ms", 2, |round| round.p99_ms)
+            },
+            row("p50, ms", 2, |round| round.p50_ms),
+            row("requests/s", 0, |round| round.per_s),
+            Row {
+                figure: format!("{name}: failed requests"),
+                ours: format!("{failed} of {answered}"),
+                target: Some(("none".to_owned(), failed == 0)),
+                ..Row::default()
+            },
+        ]);
+    }
+
+    fn add_notes(&mut self) {
+        let Plan { rounds, round, .. } = self.plan;
+        self.table.note(format!(
+            "Medians of {rounds} rounds of {} s (least..most). Cost is the server's CPU time per request; what is \
+             compared is compared round by round.",
+            round.as_secs_f64()
+        ));
+        if !self.others_busy.is_empty() {
+            let percent = Spread::of(self.others_busy.iter().map(|share| share * 100.0));
+            self.table.note(format!("Other processes and the kernel took {percent:.0} % of the two cores."));
+        }
+    }
+}
+
+/// A fresh token of a client.
+async fn fetch_token(server: &Server, client: usize) -> Outcome<String> {
+    let requests = request::tokens(std::iter::once(client));
+    let mut connection = Connection::open(server.address).await?;
+    let answer = connection.exchange(&requests[0]).await?;
+    text_member(answer.body, "access_token").ok_or_else(|| format!("no token: {}", answer.status).into())
+}
+
+/// A text in a JSON body.
+fn text_member(body: &[u8], name: &str) -> Option<String> {
+    Some(serde_json::from_slice::<Value>(body).ok()?.get(name)?.as_str()?.to_owned())
+}
+
+/// One request for everyone.
+fn only(request: Vec<u8>) -> Requests {
+    [request].into()
+}
