@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::run::{apt_install, output};
 
@@ -53,12 +53,12 @@ impl Postgres {
         // Its output goes to a file: a server that holds our pipe would keep us waiting for its end.
         let log = self.directory.join("log").display().to_string();
         let start = ["-D", &data, "-w", "-l", &log, "-o", &options, "start"];
-        self.command("pg_ctl")
-            .args(start)
-            .stdout(std::process::Stdio::null())
-            .status()
-            .map_err(|error| error.to_string())?;
-        Ok(())
+        let started = self.command("pg_ctl").args(start).stdout(Stdio::null()).status();
+        match started {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("pg_ctl start: {status}; its log is {log}")),
+            Err(error) => Err(format!("pg_ctl start: {error}")),
+        }
     }
 
     fn command(&self, program: &str) -> Command {

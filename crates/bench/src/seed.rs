@@ -40,7 +40,7 @@ pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usiz
     let user_id = UserId::from_random(random(0));
     let login = Login::parse("resource-owner").ok_or("no login name")?;
     // Nobody signs in here: a hash that no password has.
-    let user = NewUser { id: user_id.clone(), login, password_hash: "none".to_owned(), roles: Vec::new() };
+    let user = NewUser { id: user_id.clone(), login, password_hash: Secret::new("none"), roles: Vec::new() };
     let mut change = store.begin_change().await?;
     let user_epoch = change.number();
     change.insert_user(&user).await?;
@@ -61,7 +61,12 @@ pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usiz
             expires_at: now + RefreshPolicy::default().absolute_s,
             ended: false,
         };
-        let first = NewRefreshToken { hash: secret.hash(), issued_at: now, expires_at: family.expires_at };
+        let first = NewRefreshToken {
+            hash: secret.hash(),
+            issued_at: now,
+            expires_at: family.expires_at,
+            access_token_expires_at: now + 3600,
+        };
         store.insert_family(&family, &first).await?;
         tokens.push(secret.expose().to_owned());
     }

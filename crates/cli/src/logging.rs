@@ -4,7 +4,10 @@ use std::io::IsTerminal;
 
 use countersign_server::config::{Log, LogFormat, LogLevel};
 use tracing::Level;
-use tracing_subscriber::fmt;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 /// Installs the process's log subscriber. Colour only on a terminal, and never with `NO_COLOR`.
 pub(crate) fn install(log: &Log, no_color: bool) {
@@ -16,9 +19,14 @@ pub(crate) fn install(log: &Log, no_color: bool) {
         LogLevel::Trace => Level::TRACE,
     };
     let colour = std::io::stderr().is_terminal() && !no_color;
-    let builder = fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(colour);
+    // Of the libraries only what an operator must act on: sqlx tells of each idle connection.
+    let ours = Targets::new().with_default(level.min(Level::WARN)).with_target("countersign", level);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colour);
     match log.format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+        LogFormat::Text => registry().with(lines.with_filter(ours)).init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            registry().with(lines.with_filter(ours)).init();
+        }
     }
 }

@@ -19,14 +19,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[expect(clippy::disallowed_methods, reason = "only main reads the environment")]
 fn main() -> ExitCode {
-    countersign_store::install_drivers();
+    countersign_server::install_drivers();
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect();
     let mut output = Output::process();
     let outcome = match Args::try_parse() {
         Ok(args) => run(args, &environment, &mut output),
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &mut output),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,12 +44,22 @@ fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Res
     }
 }
 
-/// Help goes to stdout and is no failure; anything else is a usage error on stderr.
-fn usage(error: &clap::Error) -> ExitCode {
-    // Nothing is left to tell when the terminal itself is gone.
-    let _ = error.print();
+/// Help goes to stdout and is no failure; anything else is a usage error, in one line on stderr.
+fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output.line(error.to_string().trim_end());
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            output.fail(&Failure::new("what is to be done? see `countersign --help`"));
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            output.fail(&Failure::new(format!("{line}; see --help")));
+            ExitCode::from(2)
+        }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Output {
 pub(crate) enum Failure {
     /// It could not be done.
     Failed(String),
+    /// A signal ended it before it was done.
+    Interrupted,
 }
 
 impl Failure {
@@ -25,6 +27,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Failed(_) => ExitCode::FAILURE,
+            Self::Interrupted => ExitCode::from(130),
         }
     }
 }
@@ -40,9 +43,10 @@ impl Output {
         let _ = writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush());
     }
 
-    /// Prints the one line of a failure.
+    /// Prints the one line of a failure; who interrupted it knows.
     pub(crate) fn fail(&mut self, failure: &Failure) {
-        let Failure::Failed(reason) = failure;
-        let _ = writeln!(self.stderr, "countersign: {}", reason.replace('\n', " "));
+        if let Failure::Failed(reason) = failure {
+            let _ = writeln!(self.stderr, "countersign: {}", reason.replace('\n', " "));
+        }
     }
 }

@@ -67,7 +67,7 @@ impl Merged {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::new(&shown, error))?;
         for (key, value) in text.parse::<Table>().map_err(|error| syntax_error(&shown, &text, &error))? {
             match value {
-                Value::Table(section) => {
+                Value::Table(section) if !section.is_empty() => {
                     section.into_iter().for_each(|(inner, value)| self.set(&format!("{key}.{inner}"), value, &shown));
                 }
                 other => self.set(&key, other, &shown),
@@ -114,7 +114,10 @@ impl Merged {
             let mut alone = Self::default();
             alone.set(key, find(&self.table, key).cloned().unwrap_or(Value::Boolean(false)), origin);
             if let Err(error) = alone.table.try_into::<Config>() {
-                return ConfigError::new(&format!("{key} ({origin})"), error.message());
+                // A database URL may hold a password, and the message would repeat it.
+                let secret = key.starts_with("database");
+                let reason = if secret { "not a URL in a text, under database.url" } else { error.message() };
+                return ConfigError::new(&format!("{key} ({origin})"), reason);
             }
         }
         ConfigError::new("configuration", error.message())

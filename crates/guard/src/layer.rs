@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::Response;
-use countersign_protocol::access_token::Claims;
+use countersign_protocol::access_token::{Claims, TokenFault};
 use countersign_protocol::api::{Api, ScopeDefinition};
 use countersign_protocol::path_rule::{NormalPath, normalise};
 use countersign_protocol::scope::Scope;
@@ -49,7 +49,7 @@ impl Guard {
     fn judge(&self, api: Option<&Api>, request: &Request<Body>) -> Result<(NormalPath, Claims), Rejection> {
         let path = normalise(request.uri().path()).map_err(|_| Rejection::AmbiguousPath)?;
         let token = find_bearer(request.headers())?;
-        let api = api.ok_or(Rejection::Stale)?;
+        let api = api.ok_or(Rejection::InvalidToken(TokenFault::Audience))?;
         let claims = self.verifier.verify(token, &api.audience)?;
         check_scope(api, &claims.scope, request.method().as_str(), &path)?;
         Ok((path, claims))

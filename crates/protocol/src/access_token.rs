@@ -36,6 +36,8 @@ pub struct Claims {
     pub issued_at: UnixTime,
     /// `exp`.
     pub expires_at: UnixTime,
+    /// `nbf`, which ours do not have.
+    pub not_before: Option<UnixTime>,
     /// `jti`.
     pub token_id: String,
     /// `scope`; none if the claim is missing.
@@ -148,6 +150,23 @@ pub enum TokenFault {
 
 /// The one way to check an access token (RFC 9068 §4): signature, type, issuer, audience, time, and that it lives.
 pub fn check(text: &str, keys: &dyn KeySource, expected: Expected<'_>, now: UnixTime) -> Result<Claims, TokenFault> {
+    let claims = check_issued(text, keys, expected, now)?;
+    let ahead = |date: UnixTime| date.saturating_sub(now) > MAX_CLOCK_LEAD_S;
+    if ahead(claims.issued_at) || claims.not_before.is_some_and(ahead) {
+        return Err(TokenFault::NotYetValid);
+    }
+    keys.check_alive(&claims)?;
+    Ok(claims)
+}
+
+/// The part of [`check`] that does not pass: a token that fails only the rest may be accepted again later, when its
+/// client or user is enabled again or a clock has caught up. What ends tokens for good asks no more than this.
+pub fn check_issued(
+    text: &str,
+    keys: &dyn KeySource,
+    expected: Expected<'_>,
+    now: UnixTime,
+) -> Result<Claims, TokenFault> {
     keys.check_current()?;
     let jwt = UnverifiedJwt::parse(text)?;
     if jwt.media_type().as_deref() != Some(MEDIA_TYPE) {
@@ -163,20 +182,7 @@ pub fn check(text: &str, keys: &dyn KeySource, expected: Expected<'_>, now: Unix
     if expected.audience.is_some_and(|wanted| !claims.audiences.iter().any(|audience| audience == wanted)) {
         return Err(TokenFault::Audience);
     }
-    check_time(&claims, read_date(&members, "nbf")?, now)?;
-    keys.check_alive(&claims)?;
-    Ok(claims)
-}
-
-fn check_time(claims: &Claims, not_before: Option<UnixTime>, now: UnixTime) -> Result<(), TokenFault> {
-    if now >= claims.expires_at {
-        return Err(TokenFault::Expired);
-    }
-    let ahead = |date: UnixTime| date.saturating_sub(now) > MAX_CLOCK_LEAD_S;
-    if ahead(claims.issued_at) || not_before.is_some_and(ahead) {
-        return Err(TokenFault::NotYetValid);
-    }
-    Ok(())
+    if now >= claims.expires_at { Err(TokenFault::Expired) } else { Ok(claims) }
 }
 
 /// Reads every claim with its type; one of the wrong type is a refusal, never skipped (CVE-2026-25537).
@@ -198,6 +204,7 @@ fn read_claims(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, To
         client_id: needed("client_id")?,
         issued_at: date("iat")?,
         expires_at: date("exp")?,
+        not_before: read_date(members, "nbf")?,
         token_id: needed("jti")?,
         scope,
         auth_time: read_date(members, "auth_time")?,

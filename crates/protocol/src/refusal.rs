@@ -8,6 +8,9 @@ use crate::scope::ScopeToken;
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
     // The request's form (RFC 6749 §3.2).
+    /// There is no `Host` header, or more than one (RFC 9112 §3.2).
+    #[error("there is no Host header, or more than one")]
+    Host,
     /// The method is not POST.
     #[error("the method is not POST")]
     Method,
@@ -23,9 +26,12 @@ pub enum Refusal {
     /// The body is larger than is read.
     #[error("the body is too large")]
     BodyTooLarge,
-    /// The body did not arrive whole, or not in time.
-    #[error("the body did not arrive")]
-    BodyIncomplete,
+    /// The body broke off, or is not framed as its headers say.
+    #[error("the body broke off")]
+    BrokenBody,
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time")]
+    LateBody,
     /// A `%` is not followed by two hexadecimal digits.
     #[error("a `%` is not followed by two hexadecimal digits")]
     BrokenEscape,

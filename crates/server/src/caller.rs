@@ -1,6 +1,6 @@
 //! Who sent a request, and the id under which the log knows it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use countersign_protocol::jose::base64url;
@@ -60,7 +60,7 @@ impl TrustedProxies {
         let chain: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
         let mut origin = peer;
         for hop in chain.iter().rev() {
-            let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            let Some(address) = parse_hop(hop.trim()) else {
                 break;
             };
             origin = address.to_canonical();
@@ -74,6 +74,11 @@ impl TrustedProxies {
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
+}
+
+/// An address; some proxies write a port behind it.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    hop.parse().ok().or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 
 fn is_plausible(id: &HeaderValue) -> bool {

@@ -1,12 +1,14 @@
 //! Configuration: typed sections, each with its default; nonsense is refused by the name of its key.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use countersign_protocol::issuer::Issuer;
 use countersign_store::DatabaseUrl;
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a key takes, so that an environment variable can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +90,18 @@ impl Default for Config {
 }
 
 /// The database.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// `postgres://…`; by default SQLite in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Database(********)")
+    }
 }
 
 /// The registry.
@@ -133,7 +141,18 @@ impl Default for Http {
 #[serde(deny_unknown_fields, default)]
 pub struct Proxy {
     /// The networks whose `X-Forwarded-For` and `X-Request-Id` are believed, such as `10.0.0.0/8`.
+    #[serde(deserialize_with = "networks")]
     pub trusted: Vec<IpNet>,
+}
+
+/// Reads networks; an address alone is a network of one.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: &String| {
+        let alone = || text.parse::<IpAddr>().map(IpNet::from);
+        let refused = |_| D::Error::custom(format!("`{text}` is neither an address nor a network such as 10.0.0.0/8"));
+        text.parse::<IpNet>().or_else(|_| alone()).map_err(refused)
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(network).collect()
 }
 
 /// The log, written to stderr.

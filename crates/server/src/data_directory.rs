@@ -51,6 +51,13 @@ impl DataDirectory {
         }
     }
 
+    /// Makes an empty private file (0600) if there is none: SQLite gives its own files the mode of the database.
+    pub fn prepare_private(&self, name: &str) -> Result<(), DirectoryError> {
+        let path = self.file(name);
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600).open(&path).map(drop).map_err(|error| failed(&path, error))
+    }
+
     /// A file in the directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -72,8 +79,12 @@ pub fn read_sealing_key(path: &Path) -> Result<Option<SealingKey>, DirectoryErro
 pub fn write_private(path: &Path, text: &str) -> Result<(), DirectoryError> {
     let temporary = path.with_extension("new");
     let write = || -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
+        // One left over by a kill may have another mode.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;

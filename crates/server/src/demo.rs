@@ -1,6 +1,7 @@
 //! `--demo`: an Api, a client and a user to try everything with, made once and found again at each start.
 
 use std::io;
+use std::path::Path;
 
 use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
 use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entitlement};
@@ -90,8 +91,8 @@ mod exposed {
 pub struct Demo {
     /// The content of `demo.json`.
     pub file: DemoFile,
-    /// `demo.json` was gone, so the secret and the password are new.
-    pub renewed: bool,
+    /// Why the secret and the password are new, though the demo was made before.
+    pub renewed: Option<&'static str>,
 }
 
 /// Err if `--demo` is wanted on a database that was first started without it.
@@ -103,64 +104,109 @@ pub(crate) async fn check_allowed(state: &State, want_demo: bool) -> Result<(), 
 /// Makes the demo or finds it, and brings `demo.json` and the audience to today's issuer.
 pub(crate) async fn provide(state: &State, directory: &DataDirectory) -> Result<Demo, DemoError> {
     let path = directory.file("demo.json");
-    let known = match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str::<DemoFile>(&text).ok(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(DirectoryError::Io { path: path.display().to_string(), error }.into()),
-    };
-    let is_made = state.registry.current().find_api(API).is_some();
-    let audience = audience(&state.issuer);
-    let demo = match known.filter(|_| is_made) {
-        Some(file) => Demo { file: describe(&state.issuer, file.client_secret, file.password), renewed: false },
-        None => {
-            let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
-            let password = new_password(state);
-            write_secrets(state, is_made, &secret, &password).await?;
-            let file = describe(&state.issuer, secret, password);
-            Demo { file, renewed: is_made }
-        }
-    };
-    let moved = state.registry.current().find_api(API).is_some_and(|api| api.audience != audience);
-    if moved {
-        let mut change = state.store.begin_change().await?;
-        change.set_audience(&api_id(), &audience).await?;
-        change.commit().await?;
+    if state.registry.current().find_api(API).is_none()
+        && let Some(file) = make_all(state).await?
+    {
+        write_file(&path, &file)?;
+        return Ok(Demo { file, renewed: None });
     }
-    write_private(&path, &(serde_json::to_string_pretty(&demo.file).unwrap_or_default() + "\n"))?;
-    state.follow().await?;
+    let demo = match read_file(state, &path).await? {
+        Ok(known) => Demo { file: describe(&state.issuer, known.client_secret, known.password), renewed: None },
+        Err(why) => Demo { file: renew(state).await?, renewed: Some(why) },
+    };
+    follow_issuer(state).await?;
+    write_file(&path, &demo.file)?;
     Ok(demo)
 }
 
-/// Makes everything with this secret and password, or gives them to what was made before.
-async fn write_secrets(state: &State, is_made: bool, secret: &Secret, password: &Secret) -> Result<(), DemoError> {
-    let password_hash = passwords::hash(password, &state.entropy.bytes())?;
-    let credential = Credential {
+/// Makes everything; `None` if another node on the same database was faster.
+async fn make_all(state: &State) -> Result<Option<DemoFile>, DemoError> {
+    let (secret, password) = new_secrets(state);
+    let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
+    let id = UserId::from_random(state.entropy.bytes());
+    let mut change = state.store.begin_change().await?;
+    match make(&mut change, &audience(&state.issuer), id, password_hash).await {
+        Err(DemoError::Store(StoreError::Taken(_))) => {
+            drop(change);
+            state.follow().await?;
+            return Ok(None);
+        }
+        made => made?,
+    }
+    change.insert_credential(&client_id(), &new_credential(state, &secret)).await?;
+    change.commit().await?;
+    state.follow().await?;
+    Ok(Some(describe(&state.issuer, secret, password)))
+}
+
+/// What `demo.json` says, or why it cannot be used: gone, damaged, or of secrets that are not the demo's any more.
+async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'static str>, DemoError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("was gone")),
+        Err(error) => return Err(DirectoryError::Io { path: path.display().to_string(), error }.into()),
+    };
+    let Ok(file) = serde_json::from_str::<DemoFile>(&text) else {
+        return Ok(Err("was damaged"));
+    };
+    let hash = file.client_secret.hash();
+    let client = state.registry.current().find_client(CLIENT).cloned();
+    let secret_holds = client.is_some_and(|client| client.credentials.iter().any(|one| one.secret_hash.matches(&hash)));
+    let stored = state.store.find_password(USER).await?.map(|stored| stored.password_hash);
+    if secret_holds && passwords::verify(&file.password, stored.as_ref()) {
+        Ok(Ok(file))
+    } else {
+        Ok(Err("had a secret or password that is not the demo's"))
+    }
+}
+
+/// Gives the demo's client one more secret, and its user a new password, which ends the old one.
+async fn renew(state: &State) -> Result<DemoFile, DemoError> {
+    let (secret, password) = new_secrets(state);
+    let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
+    state.registry.current().find_client(CLIENT).ok_or(DemoError::Gone("the client"))?;
+    let user = state.store.find_password(USER).await?.ok_or(DemoError::Gone("the user"))?.user_id;
+    let mut change = state.store.begin_change().await?;
+    change.insert_credential(&client_id(), &new_credential(state, &secret)).await?;
+    change.set_password(&user, &password_hash).await?;
+    change.commit().await?;
+    state.follow().await?;
+    Ok(describe(&state.issuer, secret, password))
+}
+
+/// The audience lies under the issuer, and moves with it.
+async fn follow_issuer(state: &State) -> Result<(), DemoError> {
+    let audience = audience(&state.issuer);
+    if state.registry.current().find_api(API).is_some_and(|api| api.audience == audience) {
+        return Ok(());
+    }
+    let mut change = state.store.begin_change().await?;
+    change.set_audience(&api_id(), &audience).await?;
+    change.commit().await?;
+    Ok(state.follow().await?)
+}
+
+fn write_file(path: &Path, file: &DemoFile) -> Result<(), DemoError> {
+    // Texts always serialise.
+    let text = serde_json::to_string_pretty(file).unwrap_or_default() + "\n";
+    Ok(write_private(path, &text)?)
+}
+
+fn new_secrets(state: &State) -> (Secret, Secret) {
+    (Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes()), new_password(state))
+}
+
+fn new_credential(state: &State, secret: &Secret) -> Credential {
+    Credential {
         id: format!("cred_{}", base64url(&state.entropy.bytes::<12>())),
         label: "demo".to_owned(),
         secret_hash: secret.hash(),
         not_before: state.now(),
         expires_at: None,
-    };
-    let mut change = state.store.begin_change().await?;
-    if is_made {
-        let user = find_user(state).await?;
-        state.registry.current().find_client(CLIENT).ok_or(DemoError::Gone("the client"))?;
-        change.delete_credentials(&client_id()).await?;
-        change.set_password(&user, &password_hash).await?;
-    } else {
-        let id = UserId::from_random(state.entropy.bytes());
-        make(&mut change, &audience(&state.issuer), id, password_hash).await?;
     }
-    change.insert_credential(&client_id(), &credential).await?;
-    Ok(change.commit().await?)
 }
 
-async fn find_user(state: &State) -> Result<UserId, DemoError> {
-    let found = state.store.find_password(USER).await?;
-    found.map(|stored| stored.user_id).ok_or(DemoError::Gone("the user"))
-}
-
-async fn make(change: &mut Change, audience: &Audience, id: UserId, password_hash: String) -> Result<(), DemoError> {
+async fn make(change: &mut Change, audience: &Audience, id: UserId, password_hash: Secret) -> Result<(), DemoError> {
     let api = api(audience.clone());
     change.insert_api(&api).await?;
     let client = NewClient {

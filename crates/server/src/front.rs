@@ -2,17 +2,16 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
 use futures_util::FutureExt;
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Request, Uri, Version};
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::caller::{REQUEST_ID, TrustedProxies};
@@ -26,23 +25,21 @@ pub struct Front {
     router: Router,
     state: State,
     proxies: TrustedProxies,
-    in_flight: Arc<Semaphore>,
 }
 
 impl Front {
-    /// A front for a state, with room for so many requests at once.
-    pub fn new(state: State, trusted_proxies: &[IpNet], max_in_flight: usize) -> Self {
-        let (proxies, in_flight) = (TrustedProxies::new(trusted_proxies), Arc::new(Semaphore::new(max_in_flight)));
-        Self { router: router(&state), state, proxies, in_flight }
+    /// A front for a state, behind these proxies.
+    pub fn new(state: State, trusted_proxies: &[IpNet]) -> Self {
+        Self { router: router(&state), state, proxies: TrustedProxies::new(trusted_proxies) }
     }
 
     /// Answers one request of `peer`, whatever it is: no error and no panic leaves here.
     pub async fn answer(&self, mut request: Request<Body>, peer: SocketAddr) -> Response {
         let caller = self.proxies.identify(request.headers(), peer.ip(), &self.state.entropy);
         let request_id = caller.request_id.clone();
-        let Ok(_room) = self.in_flight.try_acquire() else {
-            return with_id(refusal::shed(&caller, &Refusal::Overloaded("too many requests at once")), request_id);
-        };
+        if !names_one_host(&request) {
+            return with_id(refusal::shed(&caller, &Refusal::Host), request_id);
+        }
         lower_tenant_path(&mut request);
         request.headers_mut().insert(REQUEST_ID, request_id.clone());
         request.extensions_mut().insert(caller);
@@ -57,6 +54,12 @@ impl Front {
         };
         with_id(response, request_id)
     }
+}
+
+/// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2): two servers might otherwise take a request for different ones.
+fn names_one_host(request: &Request<Body>) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
 }
 
 fn with_id(mut response: Response, request_id: HeaderValue) -> Response {

@@ -24,5 +24,6 @@ pub mod serve;
 pub mod start;
 pub mod state;
 
+pub use countersign_store::install_drivers;
 pub use demo::{Demo, DemoFile};
 pub use front::Front;

@@ -8,6 +8,8 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request's head must arrive within this time, and an idle connection is closed after it.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A peer that takes none of its answer for this long is given up: it must not hold a connection for free.
+pub const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most bytes of a request's head that are buffered.
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Seconds after which a caller may try again when we are overloaded or cannot decide.

@@ -12,6 +12,7 @@ pub(crate) mod token;
 use axum::extract::{FromRequestParts, RawPathParams};
 use countersign_protocol::client::ClientId;
 use http::request::Parts;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::caller::Caller;
 use crate::state::State;
@@ -24,6 +25,8 @@ pub(crate) struct Exchange {
     pub(crate) tenant: Option<String>,
     /// The client, once found.
     pub(crate) client_id: Option<ClientId>,
+    /// The place among those that are worked on, once the request has arrived whole: a slow sender holds none.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
 impl FromRequestParts<State> for Exchange {
@@ -36,6 +39,6 @@ impl FromRequestParts<State> for Exchange {
             Err(_) => Some(String::new()),
         };
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(refusal::internal)?;
-        Ok(Self { caller, tenant, client_id: None })
+        Ok(Self { caller, tenant, client_id: None, place: None })
     }
 }

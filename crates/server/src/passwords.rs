@@ -71,20 +71,21 @@ impl Drop for Waiting {
 }
 
 /// The PHC string of a password.
-pub fn hash(password: &Secret, salt: &[u8; 16]) -> Result<String, Refusal> {
+pub fn hash(password: &Secret, salt: &[u8; 16]) -> Result<Secret, Refusal> {
     let failed = |_| Refusal::Internal("hashing a password failed".to_owned());
-    Ok(argon2()?.hash_password_with_salt(password.expose().as_bytes(), salt).map_err(failed)?.to_string())
+    let phc = argon2()?.hash_password_with_salt(password.expose().as_bytes(), salt).map_err(failed)?;
+    Ok(Secret::new(phc.to_string()))
 }
 
 /// True if the password is that of the stored PHC string; without one it costs the same and is false.
-pub(crate) fn verify(password: &Secret, stored: Option<&str>) -> bool {
+pub(crate) fn verify(password: &Secret, stored: Option<&Secret>) -> bool {
     let bytes = password.expose().as_bytes();
     let bytes = bytes.get(..MAX_PASSWORD_BYTES + 1).unwrap_or(bytes);
     let holds = |phc: &str| {
         PasswordHash::new(phc)
             .is_ok_and(|hash| argon2().is_ok_and(|argon2| argon2.verify_password(bytes, &hash).is_ok()))
     };
-    let matches = holds(stored.unwrap_or(NOBODY));
+    let matches = holds(stored.map_or(NOBODY, Secret::expose));
     matches && stored.is_some() && bytes.len() <= MAX_PASSWORD_BYTES
 }
 
@@ -104,14 +105,14 @@ mod tests {
         assert!(verify(&Secret::new("correct horse"), Some(&stored)));
         assert!(!verify(&Secret::new("correct horsf"), Some(&stored)));
         assert!(!verify(&Secret::new("correct horse"), None));
-        assert!(!verify(&Secret::new("correct horse"), Some("damaged")));
+        assert!(!verify(&Secret::new("correct horse"), Some(&Secret::new("damaged"))));
     }
 
     #[test]
     fn nobody_costs_what_a_user_does() {
         let parameters = |phc: &str| phc.rsplitn(3, '$').last().map(str::to_owned);
         let stored = hash(&Secret::new("x"), &[1; 16]).expect("hashes");
-        assert_eq!(parameters(NOBODY), parameters(&stored));
+        assert_eq!(parameters(NOBODY), parameters(stored.expose()));
         assert!(PasswordHash::new(NOBODY).is_ok());
     }
 }

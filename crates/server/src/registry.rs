@@ -185,7 +185,7 @@ impl LiveRegistry {
         for revocation in store.load_revocations(seen).await? {
             self.insert_revoked(revocation.revoked, revocation.expires_at);
         }
-        if counters.registry_change > self.current().registry_change {
+        if counters.registry_change != self.current().registry_change {
             let rows = store.load_registry().await?;
             let registry = Registry::build(rows, sealing, &self.current())?;
             self.current.store(Arc::new(registry));

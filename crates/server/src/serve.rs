@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,11 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 use crate::config::Http;
 use crate::front::Front;
-use crate::limits::{HEADER_TIMEOUT, MAX_HEADER_BYTES};
+use crate::limits::{HEADER_TIMEOUT, MAX_HEADER_BYTES, WRITE_PROGRESS_TIMEOUT};
 
 /// After a failed accept, such as too many open files, the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -64,6 +66,13 @@ async fn accept(
     }
 }
 
+/// A stream that ends when its peer takes nothing for [`WRITE_PROGRESS_TIMEOUT`]: who does not read holds no place.
+fn with_write_timeout(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_PROGRESS_TIMEOUT));
+    Box::pin(stream)
+}
+
 /// Answers one connection to its end. Without a timer hyper has no header time-out.
 async fn answer_connection(stream: TcpStream, peer: SocketAddr, front: Front, watcher: Watcher) {
     // Without it small answers wait for an acknowledgement; a failure costs time only.
@@ -76,7 +85,7 @@ async fn answer_connection(stream: TcpStream, peer: SocketAddr, front: Front, wa
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(with_write_timeout(stream)), service);
     // A connection that breaks off is its peer's affair.
     let _ = watcher.watch(connection).await;
 }

@@ -1,10 +1,12 @@
 //! Starting: directory, sealing key, database, registry, demo. Whatever fails is one line.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::jose::base64url;
-use countersign_store::{Store, StoreError};
+use countersign_store::{SQLITE_FILE, Store, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
@@ -38,6 +40,9 @@ pub enum StartError {
         "{0}: the sealing key of this database is missing; copy it here, or name it by COUNTERSIGN_SEALING_KEY_FILE"
     )]
     SealingKeyMissing(String),
+    /// The configuration names a sealing key file that is not there, for a database that has none yet.
+    #[error("{0}: there is no such file; the first start makes a sealing key only in the data directory")]
+    SealingKeyFileMissing(String),
     /// The sealing key is another database's, or another node's was first.
     #[error("{0}: this is not the sealing key of this database; copy the right one here")]
     SealingKeyWrong(String),
@@ -66,10 +71,15 @@ pub async fn start(
     entropy: Entropy,
 ) -> Result<Started, StartError> {
     let directory = DataDirectory::open(&config.data_dir)?;
-    let store = Store::open(&config.database()?).await?;
+    let database = config.database()?;
+    if config.database.url.is_none() {
+        directory.prepare_private(SQLITE_FILE)?;
+    }
+    let store = Store::open(&database).await?;
     let sealing = settle_sealing_key(config, &directory, &store, &entropy).await?;
     let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
+    state.in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
     state.playground = config.playground.enabled.unwrap_or(want_demo);
     demo::check_allowed(&state, want_demo).await?;
     state.follow().await?;
@@ -90,9 +100,8 @@ async fn settle_sealing_key(
     let known = store.find_setting(SEALING_KEY_CHECK).await?;
     let (key, is_new) = match read_sealing_key(&path)? {
         Some(key) => (key, false),
-        None if known.is_some() || config.sealing_key_file.is_some() => {
-            return Err(StartError::SealingKeyMissing(shown));
-        }
+        None if known.is_some() => return Err(StartError::SealingKeyMissing(shown)),
+        None if config.sealing_key_file.is_some() => return Err(StartError::SealingKeyFileMissing(shown)),
         None => (make_sealing_key(&path, entropy)?, true),
     };
     let check = base64url(key.derive(SEALING_KEY_CHECK).as_slice());

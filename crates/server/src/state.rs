@@ -7,6 +7,7 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::refusal::Refusal;
 use countersign_store::{Store, StoreError};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::clock::{Clock, Entropy};
@@ -35,6 +36,8 @@ pub struct State {
     pub(crate) passwords: Passwords,
     pub(crate) guessing: Arc<Guessing>,
     pub(crate) playground: bool,
+    /// Requests that may be worked on at once; more are refused.
+    pub(crate) in_flight: Arc<Semaphore>,
     ready: Arc<AtomicBool>,
 }
 
@@ -58,6 +61,7 @@ impl State {
             passwords: Passwords::new(),
             guessing: Arc::new(Guessing::new()),
             playground: false,
+            in_flight: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             ready: Arc::default(),
         }
     }

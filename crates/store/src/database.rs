@@ -30,6 +30,9 @@ pub fn install_drivers() {
     install_default_drivers();
 }
 
+/// The SQLite database in a data directory.
+pub const SQLITE_FILE: &str = "countersign.db";
+
 /// Where the database is. Its password is never printed.
 #[derive(Clone)]
 pub struct DatabaseUrl {
@@ -44,9 +47,9 @@ enum Engine {
 }
 
 impl DatabaseUrl {
-    /// The SQLite file `countersign.db` in a data directory.
+    /// The file [`SQLITE_FILE`] in a data directory.
     pub fn sqlite_in(directory: &Path) -> Result<Self, StoreError> {
-        let path = std::path::absolute(directory.join("countersign.db")).map_err(|error| bad_url(&error))?;
+        let path = std::path::absolute(directory.join(SQLITE_FILE)).map_err(|error| bad_url(&error))?;
         let file = Url::from_file_path(path).map_err(|()| bad_url(&"the data directory is no absolute path"))?;
         Self::parse(&format!("sqlite://{}?mode=rwc", file.path()))
     }
@@ -55,7 +58,8 @@ impl DatabaseUrl {
     pub fn parse(text: &str) -> Result<Self, StoreError> {
         let url = Url::parse(text).map_err(|error| bad_url(&error))?;
         let engine = match url.scheme() {
-            "sqlite" => Engine::Sqlite,
+            "sqlite" if url.path().starts_with('/') => Engine::Sqlite,
+            "sqlite" => return Err(bad_url(&"name a file by its absolute path, as in sqlite:///var/lib/x.db")),
             "postgres" | "postgresql" => Engine::Postgres,
             other => return Err(bad_url(&format!("`{other}` is neither postgres nor sqlite"))),
         };
@@ -126,7 +130,15 @@ impl Store {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::Postgres => "BEGIN",
         };
-        Ok(self.writer.begin_with(statement).await?)
+        match self.writer.begin_with(statement).await {
+            // SQLite ends a transaction by itself when the disk is full, and sqlx still counts it: that connection
+            // would refuse for ever, so it is given up for a new one.
+            Err(sqlx::Error::InvalidSavePointStatement | sqlx::Error::BeginFailed) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with(statement).await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     /// Begins a transaction whose reads all see one moment.
@@ -146,6 +158,11 @@ async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), Stor
     let mut connection: AnyConnection =
         connecting.await.map_err(late)?.map_err(|error| StoreError::Unavailable(describe(&error)))?;
     prepare_connection(engine, &mut connection).await?;
+    if engine == Engine::Postgres {
+        // A migration may take long; waiting for another node's may not.
+        sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
+        sqlx::query("SET lock_timeout = 5000").execute(&mut connection).await?;
+    }
     let migrations = match engine {
         Engine::Sqlite => SQLITE_MIGRATIONS,
         Engine::Postgres => POSTGRES_MIGRATIONS,
@@ -230,6 +247,26 @@ mod tests {
         };
         change(flip).await;
         assert!(matches!(Store::open(&url).await, Err(StoreError::Migration(_))));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_to_be_full_and_forgotten_once_there_is_room() {
+        let (_database, url) = fresh();
+        if url.engine == Engine::Postgres {
+            return; // its disk is not ours to fill
+        }
+        let store = Store::open(&url).await.expect("opens");
+        let fill = async || {
+            let mut change = store.begin_change().await?;
+            for name in 0..1000 {
+                change.take_name(&format!("{name:0100}")).await?;
+            }
+            change.commit().await
+        };
+        sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.expect("no more pages");
+        assert!(matches!(fill().await, Err(StoreError::Unavailable(reason)) if reason.contains("full")));
+        let again = fill().await;
+        assert!(again.is_ok(), "{again:?}");
     }
 
     #[test]

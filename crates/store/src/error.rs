@@ -34,6 +34,9 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// Classes and codes of PostgreSQL that may pass by themselves.
+const POSTGRES_PASSING: [&str; 10] = ["08", "28", "53", "57P", "58", "25006", "57014", "40001", "40P01", "55P03"];
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
@@ -62,8 +65,12 @@ impl From<MigrateError> for StoreError {
     }
 }
 
-/// SQLite: busy, locked, I/O error, full; PostgreSQL: connection exceptions, shutting down, starting, out of resources.
+/// What may pass by itself.
+///
+/// SQLite: busy, locked, out of memory, read-only, I/O error, full, cannot open. PostgreSQL: connection exceptions,
+/// refused sign-in, out of resources, shutting down or starting, system errors, read-only, cancelled, not serialisable,
+/// deadlock, lock not available.
 fn is_unavailable(code: &str) -> bool {
-    let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xFF, 5 | 6 | 10 | 13));
-    sqlite || ["08", "53", "57P"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+    let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xFF, 5..=8 | 10 | 13 | 14));
+    sqlite || POSTGRES_PASSING.iter().any(|class| code.len() == 5 && code.starts_with(class))
 }

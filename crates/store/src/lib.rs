@@ -17,7 +17,7 @@ mod users;
 
 pub use changes::{Change, Counters, RegistryRows};
 pub use clients::NewClient;
-pub use database::{DatabaseUrl, Store, install_drivers};
+pub use database::{DatabaseUrl, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
 pub use keys::{KeyState, StoredKey};
 pub use refresh_tokens::{NewRefreshToken, Spend};

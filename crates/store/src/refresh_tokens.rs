@@ -19,13 +19,16 @@ use crate::statement::statements;
 statements! {
     INSERT_FAMILY = "INSERT INTO refresh_families (id, client_id, user_id, api_id, scope, auth_time, client_epoch, \
          user_epoch, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    INSERT_TOKEN = "INSERT INTO refresh_tokens (token_hash, family_id, issued_at, expires_at) VALUES ($1, $2, $3, $4)";
+    INSERT_TOKEN = "INSERT INTO refresh_tokens (token_hash, family_id, issued_at, expires_at, access_token_expires_at) \
+         VALUES ($1, $2, $3, $4, $5)";
     FIND_TOKEN = "SELECT f.id, f.client_id, f.user_id, f.api_id, f.scope, f.auth_time, f.client_epoch, f.user_epoch, \
          f.expires_at, f.ended_at, t.issued_at, t.expires_at, t.spent_at \
          FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id WHERE t.token_hash = $1";
     SPEND_TOKEN = "UPDATE refresh_tokens SET spent_at = $1 WHERE token_hash = $2 AND spent_at IS NULL \
          AND EXISTS (SELECT 1 FROM refresh_families f WHERE f.id = refresh_tokens.family_id AND f.ended_at IS NULL)";
     END_FAMILY = "UPDATE refresh_families SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL";
+    LAST_ACCESS_TOKEN =
+        "SELECT CAST(MAX(access_token_expires_at) AS BIGINT) FROM refresh_tokens WHERE family_id = $1";
     DELETE_DEAD = "DELETE FROM refresh_families WHERE expires_at < $1";
 }
 
@@ -38,6 +41,8 @@ pub struct NewRefreshToken {
     pub issued_at: UnixTime,
     /// Unused until here, it ends.
     pub expires_at: UnixTime,
+    /// When the access token issued with it ends.
+    pub access_token_expires_at: UnixTime,
 }
 
 /// What came of spending a refresh token.
@@ -95,14 +100,18 @@ impl Store {
         Ok(Spend::Spent)
     }
 
-    /// Ends a family and revokes its access tokens, the last of which is dead by `until`.
-    pub async fn end_family(&self, family: &FamilyId, now: UnixTime, until: UnixTime) -> Result<(), StoreError> {
+    /// Ends a family and revokes its access tokens; returns until when the last of them would have lived.
+    pub async fn end_family(&self, family: &FamilyId, now: UnixTime) -> Result<UnixTime, StoreError> {
         let mut transaction = self.begin_write().await?;
         let end = sqlx::query(END_FAMILY).bind(now).bind(family.as_str());
-        if end.execute(&mut *transaction).await?.rows_affected() > 0 {
+        let ended = end.execute(&mut *transaction).await?.rows_affected() > 0;
+        let last = sqlx::query(LAST_ACCESS_TOKEN).bind(family.as_str()).fetch_one(&mut *transaction).await?;
+        let until = last.try_get::<Option<i64>, _>(0)?.unwrap_or(now);
+        if ended {
             insert_revocation(&mut transaction, &Revoked::Family(family.clone()), until).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        Ok(until)
     }
 
     /// Forgets the families that ended before `before`, with their tokens; returns how many.
@@ -124,6 +133,7 @@ async fn insert_token(
         .bind(family.as_str())
         .bind(token.issued_at)
         .bind(token.expires_at)
+        .bind(token.access_token_expires_at)
         .execute(&mut **transaction)
         .await?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::client::Status;
+use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, Role, User, UserId, name_key};
 use sqlx::{AnyConnection, Row};
 
@@ -31,7 +32,7 @@ pub struct NewUser {
     /// The name they sign in with.
     pub login: Login,
     /// The PHC string of their password.
-    pub password_hash: String,
+    pub password_hash: Secret,
     /// What else they may do.
     pub roles: Vec<Role>,
 }
@@ -42,7 +43,7 @@ pub struct StoredPassword {
     /// Whose it is.
     pub user_id: UserId,
     /// Its PHC string.
-    pub password_hash: String,
+    pub password_hash: Secret,
 }
 
 impl Change {
@@ -53,7 +54,7 @@ impl Change {
             .bind(user.id.as_str())
             .bind(user.login.as_str())
             .bind(name_key(user.login.as_str()))
-            .bind(user.password_hash.as_str())
+            .bind(user.password_hash.expose())
             .bind(list(user.roles.iter().map(|role| role.as_str())))
             .bind(Status::Active.as_str())
             .bind(self.number)
@@ -63,8 +64,8 @@ impl Change {
     }
 
     /// Gives a user another password, which ends their tokens.
-    pub async fn set_password(&mut self, user: &UserId, password_hash: &str) -> Result<(), StoreError> {
-        let update = sqlx::query(SET_PASSWORD).bind(password_hash).bind(self.number).bind(user.as_str());
+    pub async fn set_password(&mut self, user: &UserId, password_hash: &Secret) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_PASSWORD).bind(password_hash.expose()).bind(self.number).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }
@@ -100,7 +101,7 @@ impl Store {
         };
         let (id, password_hash): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let user_id = UserId::parse(&id).ok_or(StoreError::Broken { table: "users", row: id })?;
-        Ok(Some(StoredPassword { user_id, password_hash }))
+        Ok(Some(StoredPassword { user_id, password_hash: Secret::new(password_hash) }))
     }
 }
 

@@ -103,7 +103,7 @@ impl TestServer {
 }
 
 /// The PHC string of a password.
-pub fn hash_password(password: &str) -> String {
+pub fn hash_password(password: &str) -> Secret {
     passwords::hash(&Secret::new(password), &[7; 16]).unwrap()
 }
 

@@ -81,6 +81,7 @@ impl TestServer {
         let directory = own_directory.as_ref().unwrap_or(&database.directory);
         config.data_dir = directory.path().to_owned();
         config.database.url = database.url.clone();
+        config.http.max_in_flight = options.max_in_flight;
         config.proxy.trusted = options.trusted_proxies.iter().map(|net| net.parse().unwrap()).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -89,7 +90,7 @@ impl TestServer {
         let entropy = Entropy::Seeded(Arc::new(AtomicU64::new(options.seed)));
         let mut started = start(&config, issuer, options.demo, Clock::Fixed(clock.clone()), entropy).await?;
         let state = started.state.clone();
-        let front = Front::new(state.clone(), &config.proxy.trusted, options.max_in_flight);
+        let front = Front::new(state.clone(), &config.proxy.trusted);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             serve::serve(listener, front, &config.http, async { drop(stopped.await) }).await;

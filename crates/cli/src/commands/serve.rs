@@ -34,21 +34,24 @@ async fn run_until_stopped(
     output: &mut Output,
 ) -> Result<(), Failure> {
     // Before anything is promised: a signal that comes early ends the start in good order.
-    let stop_signal = StopSignal::listen().map_err(Failure::new)?;
+    let mut stop_signal = StopSignal::listen().map_err(Failure::new)?;
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await;
     let listener = listener.map_err(|error| Failure::new(format!("listen: {listen}: {error}")))?;
     let address = listener.local_addr().map_err(Failure::new)?;
     let issuer = config.issuer_for(address).map_err(Failure::new)?;
     let starting = start(config, issuer, want_demo, Clock::system(), Entropy::System);
-    let Started { state, demo, directory } = starting.await.map_err(Failure::new)?;
+    let Started { state, demo, directory } = tokio::select! {
+        started = starting => started.map_err(Failure::new)?,
+        () = stop_signal.wait() => return Err(Failure::Interrupted),
+    };
     // Only now: a start that fails writes one line and nothing else.
     logging::install(&config.log, no_color);
     if config.insecure_http && !state.issuer.is_https() {
         tracing::warn!(issuer = %state.issuer, "insecure_http: tokens and secrets cross the network in clear text");
     }
     let mut tasks = background::start(&state);
-    let front = Front::new(state.clone(), &config.proxy.trusted, config.http.max_in_flight);
+    let front = Front::new(state.clone(), &config.proxy.trusted);
     let (stop, stopped) = oneshot::channel::<()>();
     let http = config.http.clone();
     let serving =
@@ -69,8 +72,10 @@ async fn run_until_stopped(
 
 fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
     if let Some(Demo { file, renewed }) = demo {
-        if *renewed {
-            output.line("demo.json was gone: the client secret and the password are new, the old ones are ended.");
+        if let Some(why) = renewed {
+            output.line(&format!(
+                "demo.json {why}: here are a new client secret and a new password; the old password is ended."
+            ));
         }
         output.line(&format!("Sign-in:  {} / {}", file.username, file.password.expose()));
         output.line("A token, by client credentials:");
@@ -93,7 +98,7 @@ impl StopSignal {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn wait(mut self) {
+    async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

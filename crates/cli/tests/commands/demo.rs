@@ -39,6 +39,9 @@ async fn the_banner_has_all_that_a_newcomer_needs_and_its_curl_line_works_when_p
         (mode(&database, ""), mode(&database, "demo.json"), mode(&database, "sealing.key")),
         (0o700, 0o600, 0o600)
     );
+    if database.url.is_none() {
+        assert_eq!((mode(&database, "countersign.db"), mode(&database, "countersign.db-wal")), (0o600, 0o600));
+    }
     serving.stop();
 }
 
@@ -66,7 +69,7 @@ async fn a_later_start_prints_the_same_and_follows_another_port() {
 }
 
 #[tokio::test]
-async fn a_lost_demo_json_is_made_anew_and_the_old_secret_and_password_are_ended() {
+async fn a_demo_json_that_is_lost_or_wrong_is_made_anew_and_the_old_password_is_ended() {
     let database = TestDatabase::fresh();
     Serving::demo(&database).stop();
     let old = demo_json(&database);
@@ -79,8 +82,39 @@ async fn a_lost_demo_json_is_made_anew_and_the_old_secret_and_password_are_ended
     let password = |demo: &serde_json::Value| demo["password"].as_str().unwrap().to_owned();
     assert_eq!(service.password("demo", &password(&new)).await.status, 200);
     assert_eq!(service.password("demo", &password(&old)).await.status, 400);
-    assert_eq!(serving.demo_service(&old).token(&[("grant_type", "client_credentials")]).await.status, 401);
+    assert_ne!(new["client_secret"], old["client_secret"]);
     serving.stop();
+    for (content, why) in [("{", "was damaged"), (&old.to_string(), "not the demo's")] {
+        std::fs::write(database.directory.path().join("data/demo.json"), content).unwrap();
+        let serving = Serving::demo(&database);
+        assert!(serving.banner[0].contains(why), "{:?}", serving.banner);
+        serving.ready().await;
+        let demo = demo_json(&database);
+        assert_eq!(serving.demo_service(&demo).password("demo", &password(&demo)).await.status, 200);
+        serving.stop();
+    }
+}
+
+#[tokio::test]
+async fn two_nodes_that_start_the_demo_at_once_both_serve_it() {
+    let first = TestDatabase::fresh();
+    if first.url.is_none() {
+        return; // SQLite has one process a data directory
+    }
+    let key = first.directory.path().join("sealing.key").display().to_string();
+    std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
+    let second = TestDatabase { directory: TestDatabase::fresh().directory, url: first.url.clone() };
+    let start = |database: TestDatabase, key: String| {
+        std::thread::spawn(move || {
+            let key = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str())];
+            Serving::start(&database, &["--demo"], &key).stop();
+            database
+        })
+    };
+    let nodes = [start(first, key.clone()), start(second, key)];
+    // Both directories are kept until both have ended: one holds the key.
+    let ended: Vec<_> = nodes.into_iter().map(std::thread::JoinHandle::join).collect();
+    assert!(ended.iter().all(Result::is_ok));
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ async fn without_its_sealing_key_a_database_stays_shut() {
     assert!(fail(&database, &[], &[]).contains("this is not the sealing key of this database"));
     let missing = [("COUNTERSIGN_SEALING_KEY_FILE", "/nowhere/key")];
     assert!(fail(&database, &[], &missing).contains("/nowhere/key: the sealing key of this database is missing"));
+    let new = fail(&TestDatabase::fresh(), &[], &missing);
+    assert!(new.contains("/nowhere/key: there is no such file"), "{new}");
     std::fs::rename(&elsewhere, &key).unwrap();
     Serving::demo(&database).stop();
 }

@@ -1,27 +1,45 @@
 //! The body of an OAuth request: a form, whole, in time, within bounds.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use countersign_protocol::form::Form;
 use countersign_protocol::refusal::Refusal;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
+use crate::oauth::Exchange;
+use crate::state::State;
 
-/// Reads and parses the body; parameters in the URL are refused, for they reach logs.
-pub(crate) async fn read_form(head: &Parts, body: Body) -> Result<Form, Refusal> {
+/// Reads and parses the body, then takes a place among the requests that are worked on.
+pub(crate) async fn receive(
+    state: &State,
+    exchange: &mut Exchange,
+    request: Request<Body>,
+) -> Result<(HeaderMap, Form), Refusal> {
+    let (head, body) = request.into_parts();
+    let form = read_form(&head, body).await?;
+    let place = state.in_flight.clone().try_acquire_owned();
+    exchange.place = Some(place.map_err(|_| Refusal::Overloaded("too many requests at once"))?);
+    Ok((head.headers, form))
+}
+
+/// Parameters in the URL are refused, for they reach logs.
+async fn read_form(head: &Parts, body: Body) -> Result<Form, Refusal> {
     if head.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(Refusal::ParametersInUrl);
     }
     check_headers(&head.headers)?;
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(Refusal::BodyTooLarge);
+    }
     let reading = Limited::new(body, MAX_BODY_BYTES).collect();
-    let body = timeout(BODY_TIMEOUT, reading).await.map_err(|_| Refusal::BodyIncomplete)?;
+    let body = timeout(BODY_TIMEOUT, reading).await.map_err(|_| Refusal::LateBody)?;
     let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
         Some(_) => Refusal::BodyTooLarge,
-        None => Refusal::BodyIncomplete,
+        None => Refusal::BrokenBody,
     })?;
     Form::parse(&zeroize::Zeroizing::new(Vec::from(body.to_bytes())))
 }

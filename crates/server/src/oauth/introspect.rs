@@ -14,7 +14,7 @@ use http::Request;
 use serde_json::Value;
 
 use crate::oauth::authenticate::authenticate;
-use crate::oauth::form_body::read_form;
+use crate::oauth::form_body::receive;
 use crate::oauth::{Exchange, refusal};
 use crate::registry::Registry;
 use crate::state::State;
@@ -30,11 +30,10 @@ pub(crate) async fn introspect(
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<Value, Refusal> {
-    let (head, body) = request.into_parts();
-    let form = read_form(&head, body).await?;
+    let (headers, form) = receive(state, exchange, request).await?;
     state.registry.check_fresh()?;
     let registry = state.registry.current().clone();
-    let client = authenticate(state, &registry, exchange, &head.headers, &form)?.client;
+    let client = authenticate(state, &registry, exchange, &headers, &form)?.client;
     let tenant = exchange.tenant.as_deref().map(|id| registry.find_tenant(id)).transpose()?;
     let tenant = tenant.map(|api| &api.id);
     let token = form.find("token").ok_or(Refusal::MissingParameter("token"))?;

@@ -127,7 +127,7 @@ pub(crate) async fn issue_with_successor(
     match spend {
         Spend::Spent => Ok(Issued { refresh_token: Some(secret), ..issued }),
         Spend::TooLate => {
-            end_family(state, &family.id, order.api).await?;
+            end_family(state, &family.id).await?;
             Err(Refusal::RefreshTokenReused(family.id.to_string()))
         }
     }
@@ -136,6 +136,7 @@ pub(crate) async fn issue_with_successor(
 fn new_refresh_token(state: &State, api: &Api, family_ends: UnixTime, now: UnixTime) -> (Secret, NewRefreshToken) {
     let secret = Secret::from_random(REFRESH_TOKEN_PREFIX, &state.entropy.bytes());
     let expires_at = idle_expiry(api.refresh, family_ends, now);
-    let stored = NewRefreshToken { hash: secret.hash(), issued_at: now, expires_at };
+    let access_token_expires_at = now + api.access_token_lifetime_s;
+    let stored = NewRefreshToken { hash: secret.hash(), issued_at: now, expires_at, access_token_expires_at };
     (secret, stored)
 }

@@ -40,6 +40,7 @@ fn bad(error: &'static str, description: impl Into<Cow<'static, str>>) -> Wire {
 fn describe(refusal: &Refusal) -> Wire {
     use Refusal as R;
     match refusal {
+        R::Host => bad(INVALID_REQUEST, "send one Host header"),
         R::Method => wire(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "use POST"),
         R::ParametersInUrl => bad(INVALID_REQUEST, "send the parameters in the body, not in the URL"),
         R::NotAForm => bad(INVALID_REQUEST, "send the body as application/x-www-form-urlencoded in UTF-8"),
@@ -50,7 +51,8 @@ fn describe(refusal: &Refusal) -> Wire {
             let text = format!("the body is larger than {MAX_BODY_BYTES} bytes");
             wire(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, text)
         }
-        R::BodyIncomplete => wire(StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST, "the body did not arrive in time"),
+        R::BrokenBody => bad(INVALID_REQUEST, "the body broke off"),
+        R::LateBody => bad(INVALID_REQUEST, "the body did not arrive in time"),
         R::BrokenEscape => bad(INVALID_REQUEST, "a % in the body is not followed by two hexadecimal digits"),
         R::InvalidUtf8 => bad(INVALID_REQUEST, "a parameter is not UTF-8"),
         R::Nul => bad(INVALID_REQUEST, "a parameter has a NUL character"),
@@ -201,7 +203,9 @@ mod tests {
             (R::NotAForm, 400, "invalid_request"),
             (R::ContentEncoding, 415, "invalid_request"),
             (R::BodyTooLarge, 413, "invalid_request"),
-            (R::BodyIncomplete, 408, "invalid_request"),
+            (R::BrokenBody, 400, "invalid_request"),
+            (R::LateBody, 400, "invalid_request"),
+            (R::Host, 400, "invalid_request"),
             (R::BrokenEscape, 400, "invalid_request"),
             (R::InvalidUtf8, 400, "invalid_request"),
             (R::Nul, 400, "invalid_request"),

@@ -3,8 +3,7 @@
 use axum::body::Body;
 use axum::extract;
 use axum::response::Response;
-use countersign_protocol::access_token::{Expected, TokenFault, check};
-use countersign_protocol::api::Api;
+use countersign_protocol::access_token::{Expected, TokenFault, check_issued};
 use countersign_protocol::client::Client;
 use countersign_protocol::refresh_token::FamilyId;
 use countersign_protocol::refusal::Refusal;
@@ -12,11 +11,9 @@ use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
 use http::Request;
 
-use crate::limits::DEAD_MARGIN_S;
 use crate::oauth::authenticate::authenticate;
-use crate::oauth::form_body::read_form;
+use crate::oauth::form_body::receive;
 use crate::oauth::{Exchange, refusal};
-use crate::registry::Registry;
 use crate::state::State;
 
 /// `POST /oauth2/revoke` and `POST /OAuth2/Revoke/{api}`.
@@ -30,16 +27,15 @@ pub(crate) async fn revoke(
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<(), Refusal> {
-    let (head, body) = request.into_parts();
-    let form = read_form(&head, body).await?;
+    let (headers, form) = receive(state, exchange, request).await?;
     state.registry.check_fresh()?;
     let registry = state.registry.current().clone();
-    let client = authenticate(state, &registry, exchange, &head.headers, &form)?.client;
+    let client = authenticate(state, &registry, exchange, &headers, &form)?.client;
     exchange.tenant.as_deref().map(|id| registry.find_tenant(id)).transpose()?;
     let token = form.find("token").ok_or(Refusal::MissingParameter("token"))?;
     state.registry.check_database()?;
     let ended = if token.starts_with(REFRESH_TOKEN_PREFIX) {
-        revoke_refresh_token(state, &registry, &client, token).await?
+        revoke_refresh_token(state, &client, token).await?
     } else {
         revoke_access_token(state, &client, token).await?
     };
@@ -51,10 +47,11 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     Ok(())
 }
 
-/// Ends an access token of the client's own. What is no live token of ours needs no ending (RFC 7009 §2.2).
+/// Ends an access token of the client's own. What is no token of ours, or has expired, needs no ending (RFC 7009 §2.2);
+/// one that is dead only for now, such as a disabled user's, does.
 async fn revoke_access_token(state: &State, client: &Client, token: &str) -> Result<Option<Revoked>, Refusal> {
     let expected = Expected { issuer: state.issuer.as_str(), audience: None };
-    let claims = match check(token, state.registry.as_ref(), expected, state.now()) {
+    let claims = match check_issued(token, state.registry.as_ref(), expected, state.now()) {
         Ok(claims) => claims,
         Err(TokenFault::Stale) => return Err(Refusal::StaleRegistry),
         Err(_) => return Ok(None),
@@ -70,12 +67,7 @@ async fn revoke_access_token(state: &State, client: &Client, token: &str) -> Res
 }
 
 /// Ends the family of a refresh token of the client's own, and the family's access tokens (RFC 7009 §2.1).
-async fn revoke_refresh_token(
-    state: &State,
-    registry: &Registry,
-    client: &Client,
-    token: &str,
-) -> Result<Option<Revoked>, Refusal> {
+async fn revoke_refresh_token(state: &State, client: &Client, token: &str) -> Result<Option<Revoked>, Refusal> {
     if !Secret::is_well_formed(REFRESH_TOKEN_PREFIX, token) {
         return Ok(None);
     }
@@ -87,19 +79,17 @@ async fn revoke_refresh_token(
     if family.client_id != client.id {
         return Err(Refusal::ForeignToken);
     }
-    let Some(api) = registry.find_api(family.api_id.as_str()).filter(|_| !family.ended) else {
+    if family.ended {
         return Ok(None);
-    };
-    end_family(state, &family.id, api).await?;
+    }
+    end_family(state, &family.id).await?;
     Ok(Some(Revoked::Family(family.id)))
 }
 
 /// Ends a family, durably and on this node at once; remembered until its last access token is dead.
-pub(crate) async fn end_family(state: &State, family: &FamilyId, api: &Api) -> Result<(), Refusal> {
-    let now = state.now();
-    let until = now + api.access_token_lifetime_s + DEAD_MARGIN_S;
-    let (store, id) = (state.store.clone(), family.clone());
-    state.write(async move { store.end_family(&id, now, until).await }).await?;
+pub(crate) async fn end_family(state: &State, family: &FamilyId) -> Result<(), Refusal> {
+    let (store, id, now) = (state.store.clone(), family.clone(), state.now());
+    let until = state.write(async move { store.end_family(&id, now).await }).await?;
     state.registry.insert_revoked(Revoked::Family(family.clone()), until);
     Ok(())
 }

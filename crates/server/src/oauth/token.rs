@@ -18,7 +18,7 @@ use http::Request;
 
 use crate::caller::Caller;
 use crate::oauth::authenticate::{Authenticated, authenticate};
-use crate::oauth::form_body::read_form;
+use crate::oauth::form_body::receive;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family, issue_with_successor};
 use crate::oauth::revoke::end_family;
 use crate::oauth::{Exchange, refusal};
@@ -46,12 +46,11 @@ struct Asked<'a> {
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<Issued, Refusal> {
-    let (head, body) = request.into_parts();
-    let form = read_form(&head, body).await?;
+    let (headers, form) = receive(state, exchange, request).await?;
     let request = TokenRequest::parse(&form)?;
     state.registry.check_fresh()?;
     let registry = state.registry.current().clone();
-    let authenticated = authenticate(state, &registry, exchange, &head.headers, &form)?;
+    let authenticated = authenticate(state, &registry, exchange, &headers, &form)?;
     let grant_type = GrantType::parse(&request.grant_type)?;
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
     let (caller, client) = (&exchange.caller, authenticated.client.as_ref());
@@ -136,7 +135,7 @@ async fn check_password(
     // Counted inside the slot: guesses that wait side by side are judged one after the other.
     let check = move || {
         let attempt = guessing.begin_password(&login, address, now)?;
-        Ok((attempt, passwords::verify(&password, stored_hash.as_deref())))
+        Ok((attempt, passwords::verify(&password, stored_hash.as_ref())))
     };
     let (attempt, holds) = state.passwords.run(check).await??;
     let subject = password::decide(user, holds)?;
@@ -161,7 +160,7 @@ async fn by_refresh_token(state: &State, asked: &Asked<'_>) -> Result<Issued, Re
         }
         Err(refusal @ Refusal::RefreshTokenReused(_)) => {
             // It may have been stolen: its family ends, durably, before the answer (RFC 9700 §4.14.2).
-            end_family(state, &found.family.id, api).await?;
+            end_family(state, &found.family.id).await?;
             Err(refusal)
         }
         Err(refusal) => Err(refusal),

@@ -1,6 +1,6 @@
 //! A token ends before its time.
 
-use countersign_protocol::client::ClientId;
+use countersign_protocol::client::{ClientId, Status};
 use countersign_protocol::grant::GrantType;
 use countersign_testkit::{NewTestClient, TestServer};
 
@@ -53,6 +53,19 @@ async fn what_needs_no_ending_is_answered_200_and_what_is_anothers_is_left_alone
     assert_eq!(service.introspect(&token).await.json()["active"], true);
     server.advance(7200).await;
     assert_eq!(service.revoke(&token).await.status, 200, "expired");
+}
+
+#[tokio::test]
+async fn a_token_that_is_dead_only_for_now_is_revoked_for_good() {
+    let server = TestServer::start().await;
+    let service = server.demo_service();
+    let ada = server.add_user("ada", "correct horse").await;
+    let token = service.password("ada", "correct horse").await.text("access_token");
+    let set = async |status| server.change(async |change| change.set_user_status(&ada, status).await.unwrap()).await;
+    set(Status::Disabled).await;
+    assert_eq!(service.revoke(&token).await.status, 200);
+    set(Status::Active).await;
+    assert_eq!(service.introspect(&token).await.body, INACTIVE);
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! The connection itself: ids, bounds, and what is no HTTP.
 
+use std::time::Duration;
+
 use countersign_testkit::{Options, TestServer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 #[tokio::test]
 async fn every_answer_has_a_request_id_and_an_inbound_one_counts_only_from_a_trusted_proxy() {
@@ -21,45 +26,54 @@ async fn every_answer_has_a_request_id_and_an_inbound_one_counts_only_from_a_tru
 }
 
 #[tokio::test]
-async fn too_many_requests_at_once_are_shed_with_503() {
+async fn too_many_requests_at_once_are_shed_with_503_and_the_operators_are_still_heard() {
     let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
-    let service = server.demo_service();
-    // A body that never comes keeps the only place.
-    let head = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    let head = format!("{head}content-length: 10\r\n\r\n");
-    let slow = {
-        let service = service.clone();
-        tokio::spawn(async move { service.raw(head.as_bytes()).await })
-    };
-    let mut shed = service.get("/livez").await;
-    for _ in 0..200 {
-        if shed.status == 503 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        shed = service.get("/livez").await;
+    let (service, demo) = (server.demo_service(), server.demo());
+    let mut slow = JoinSet::new();
+    for _ in 0..8 {
+        let (service, password) = (service.clone(), demo.password.expose().to_owned());
+        slow.spawn(async move { service.password("demo", &password).await });
     }
-    assert_eq!(shed.refusal(), (503, "temporarily_unavailable".to_owned()), "{shed}");
-    assert_eq!(shed.header("retry-after"), "5");
-    slow.abort();
+    let answers = slow.join_all().await;
+    let shed: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
+    assert!(!shed.is_empty() && shed.len() < answers.len());
+    for answer in shed {
+        assert_eq!(answer.refusal(), (503, "temporarily_unavailable".to_owned()), "{answer}");
+        assert_eq!(answer.header("retry-after"), "5");
+    }
+    assert_eq!(service.get("/readyz").await.status, 200);
+}
+
+fn half_a_request() -> String {
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    format!("{head}content-length: 10\r\n\r\ngrant")
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_is_given_up() {
+async fn a_body_that_does_not_arrive_is_given_up_and_holds_no_place_meanwhile() {
+    let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
+    let (service, stranger) = (server.demo_service(), server.stranger());
+    let waiting = tokio::spawn(async move { stranger.raw(half_a_request().as_bytes()).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    service.client_credentials("all").await;
+    let late =
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the server waits for ever").unwrap();
+    assert!(late.starts_with("HTTP/1.1 400") && late.contains("did not arrive in time"), "{late}");
+}
+
+#[tokio::test]
+async fn who_does_not_read_the_answer_holds_no_connection() {
     let server = TestServer::start().await;
-    let head = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    let cut = format!("{head}content-length: 10\r\n\r\ngrant");
-    let mut late = String::new();
-    if tokio::time::timeout(std::time::Duration::from_secs(30), async {
-        late = server.stranger().raw(cut.as_bytes()).await
-    })
-    .await
-    .is_err()
-    {
-        panic!("the server waits for ever");
-    }
-    assert!(late.starts_with("HTTP/1.1 408"), "{late}");
-    assert!(late.contains("invalid_request"), "{late}");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let ask = "GET /oauth2/jwks HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    let hang = async {
+        loop {
+            // It never reads, so that in the end the server can neither write nor take more.
+            stream.write_all(ask.as_bytes()).await?;
+        }
+    };
+    let ended: Result<Result<(), std::io::Error>, _> = tokio::time::timeout(Duration::from_secs(40), hang).await;
+    assert!(ended.expect("the server holds the connection for ever").is_err());
 }
 
 #[tokio::test]
@@ -71,6 +85,16 @@ async fn what_is_no_http_and_what_is_too_large_is_refused() {
     assert!(stranger.raw(b"nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400"));
     let large = stranger.raw(head(&format!("x: {}\r\n", "x".repeat(64 * 1024))).as_bytes()).await;
     assert!(large.is_empty() || large.starts_with("HTTP/1.1 431"), "{large}");
+    for hosts in ["", "host: x\r\nhost: x\r\n"] {
+        let answer = stranger.raw(format!("GET /livez HTTP/1.1\r\n{hosts}connection: close\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    let announced = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+                     content-length: 1000000000\r\nconnection: close\r\n\r\n";
+    assert!(stranger.raw(announced.as_bytes()).await.starts_with("HTTP/1.1 413"), "before it is sent");
+    let broken = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+                  transfer-encoding: chunked\r\nconnection: close\r\n\r\nzz\r\n";
+    assert!(stranger.raw(broken.as_bytes()).await.starts_with("HTTP/1.1 400"));
     let smuggled = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello";
     assert!(stranger.raw(smuggled.as_bytes()).await.starts_with("HTTP/1.1 400"));
 }

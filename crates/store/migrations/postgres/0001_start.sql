@@ -118,6 +118,7 @@ CREATE TABLE refresh_tokens (
     family_id TEXT NOT NULL REFERENCES refresh_families (id) ON DELETE CASCADE,
     issued_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
+    access_token_expires_at BIGINT NOT NULL,
     spent_at BIGINT
 );
 CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family_id);

@@ -27,7 +27,7 @@ fn family(id: &str, expires_at: i64) -> RefreshFamily {
 }
 
 fn token(text: &str) -> NewRefreshToken {
-    NewRefreshToken { hash: SecretHash::of(text), issued_at: 20, expires_at: 30 }
+    NewRefreshToken { hash: SecretHash::of(text), issued_at: 20, expires_at: 30, access_token_expires_at: 50 }
 }
 
 async fn spend(store: &Store, from: &str, to: &str) -> Spend {
@@ -56,8 +56,8 @@ async fn an_ended_family_spends_nothing_and_is_ended_once() {
     let fresh = fresh().await;
     let store = &fresh.store;
     store.insert_family(&family("f", 100), &token("a")).await.unwrap();
-    for until in [50, 60] {
-        store.end_family(&FamilyId::new("f"), 40, until).await.unwrap();
+    for now in [40, 41] {
+        assert_eq!(store.end_family(&FamilyId::new("f"), now).await.unwrap(), 50, "the last access token's end");
     }
     assert_eq!(spend(store, "a", "b").await, Spend::TooLate);
     assert!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap().family.ended);

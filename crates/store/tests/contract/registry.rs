@@ -6,7 +6,7 @@ use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::{Scope, ScopeToken};
-use countersign_protocol::secret::SecretHash;
+use countersign_protocol::secret::{Secret, SecretHash};
 use countersign_protocol::user::{Login, Role, UserId};
 use countersign_store::{KeyState, NewClient, NewUser, Store, StoreError, StoredKey};
 
@@ -45,7 +45,7 @@ fn new_user(login: &str) -> NewUser {
     NewUser {
         id: UserId::from_random([login.len().try_into().unwrap(); 16]),
         login: Login::parse(login).unwrap(),
-        password_hash: "hash".to_owned(),
+        password_hash: Secret::new("hash"),
         roles: vec![Role::Administrator],
     }
 }
@@ -105,7 +105,7 @@ async fn everything_is_read_back_as_it_was_written() {
     assert_eq!(user.roles, [Role::Administrator]);
     assert_eq!((rows.keys[0].id.as_str(), rows.keys[0].sealed_pkcs8.as_slice()), ("k1", &[0, 1, 255][..]));
     let password = store.find_password("aDA").await.unwrap().unwrap();
-    assert_eq!((password.user_id, password.password_hash.as_str()), (user.id.clone(), "hash"));
+    assert_eq!((password.user_id, password.password_hash.expose()), (user.id.clone(), "hash"));
     assert!(store.find_password("nobody").await.unwrap().is_none());
 }
 
@@ -139,7 +139,7 @@ async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_cha
     let mut change = store.begin_change().await.unwrap();
     change.raise_client_epoch(&job).await.unwrap();
     change.set_client_status(&job, Status::Disabled).await.unwrap();
-    change.set_password(&ada, "another").await.unwrap();
+    change.set_password(&ada, &Secret::new("another")).await.unwrap();
     change.insert_second_factor("f1", &ada, "totp", vec![1], 0).await.unwrap();
     change.delete_credentials(&job).await.unwrap();
     change.set_audience(&ApiId::parse("billing").unwrap(), &Audience::parse("urn:x").unwrap()).await.unwrap();
