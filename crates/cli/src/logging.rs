@@ -9,8 +9,12 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
+use crate::log_buffer::{LogBuffer, LogFlusher};
+
 /// Installs the process's log subscriber. Colour only on a terminal, and never with `NO_COLOR`.
-pub(crate) fn install(log: &Log, no_color: bool) {
+///
+/// What it returns is kept until the end: dropping it writes the last lines.
+pub(crate) fn install(log: &Log, no_color: bool) -> LogFlusher {
     let level = match log.level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,
@@ -21,7 +25,8 @@ pub(crate) fn install(log: &Log, no_color: bool) {
     let colour = std::io::stderr().is_terminal() && !no_color;
     // Of the libraries only what an operator must act on: sqlx tells of each idle connection.
     let ours = Targets::new().with_default(level.min(Level::WARN)).with_target("countersign", level);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colour);
+    let (buffer, flusher) = LogBuffer::start();
+    let lines = fmt::layer().with_writer(move || buffer.clone()).with_ansi(colour);
     match log.format {
         LogFormat::Text => registry().with(lines.with_filter(ours)).init(),
         LogFormat::Json => {
@@ -29,4 +34,5 @@ pub(crate) fn install(log: &Log, no_color: bool) {
             registry().with(lines.with_filter(ours)).init();
         }
     }
+    flusher
 }

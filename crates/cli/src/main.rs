@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod log_buffer;
 mod logging;
 mod output;
 mod settings;

@@ -46,7 +46,7 @@ async fn run_until_stopped(
         () = stop_signal.wait() => return Err(Failure::Interrupted),
     };
     // Only now: a start that fails writes one line and nothing else.
-    logging::install(&config.log, no_color);
+    let _log = logging::install(&config.log, no_color);
     if config.insecure_http && !state.issuer.is_https() {
         tracing::warn!(issuer = %state.issuer, "insecure_http: tokens and secrets cross the network in clear text");
     }
