@@ -1,6 +1,10 @@
 //! The load: 64 keep-alive connections that send pre-built requests, each as soon as the last is answered.
+//!
+//! The generator never sleeps. Were it to, the server would pay for waking its core, an interrupt of several µs with
+//! almost every answer, and the slower server would pay more often, since it lets the generator sleep more often.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -15,8 +19,10 @@ use crate::{Outcome, cores, watch};
 pub(crate) const CONNECTIONS: usize = 64;
 /// Above this share of its core the generator is what is measured, and the round is void.
 const MAX_GENERATOR_BUSY: f64 = 0.9;
-/// How often a void round is tried again.
-const ATTEMPTS: usize = 3;
+/// What the count of handled requests becomes at the end of a round.
+const ALL_HANDLED: u64 = u64::MAX;
+/// How long one side goes on before it is the other's turn: what else the machine does then falls on both.
+const TURN: Duration = Duration::from_millis(250);
 
 /// A server, and what is asked of it.
 #[derive(Clone, Copy)]
@@ -44,78 +50,111 @@ pub(crate) struct Round {
     pub(crate) p99_ms: f64,
     /// The share of both cores that neither the server nor the generator took.
     pub(crate) others_busy: f64,
-    generator_busy: f64,
+    /// The share of its core that the generator had work for.
+    pub(crate) generator_busy: f64,
 }
 
-/// Rounds of two sides, in turns, so that both see the same machine.
+/// Rounds of two sides, in turns of a fraction of a second, so that both see the same machine.
 pub(crate) async fn compare(plan: &Plan, first: Side<'_>, second: Side<'_>) -> Outcome<(Vec<Round>, Vec<Round>)> {
-    run(first, plan.warm_up).await?;
-    run(second, plan.warm_up).await?;
+    take_turn(first, plan.warm_up).await?;
+    take_turn(second, plan.warm_up).await?;
     let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
-    for number in 0..plan.rounds {
-        if number % 2 == 0 {
-            of_first.push(run_valid(first, plan.round).await?);
-            of_second.push(run_valid(second, plan.round).await?);
-        } else {
-            of_second.push(run_valid(second, plan.round).await?);
-            of_first.push(run_valid(first, plan.round).await?);
+    for _ in 0..plan.rounds {
+        let (mut sum_of_first, mut sum_of_second) = (Sum::default(), Sum::default());
+        let began = watch::now();
+        while began.elapsed() < 2 * plan.round {
+            sum_of_first.add(take_turn(first, TURN).await?);
+            sum_of_second.add(take_turn(second, TURN).await?);
         }
+        of_first.push(sum_of_first.close()?);
+        of_second.push(sum_of_second.close()?);
     }
     Ok((of_first, of_second))
 }
 
-async fn run_valid(side: Side<'_>, length: Duration) -> Outcome<Round> {
-    for _ in 0..ATTEMPTS {
-        let round = run(side, length).await?;
-        if round.generator_busy <= MAX_GENERATOR_BUSY {
-            return Ok(round);
-        }
-    }
-    Err("the generator's core is over 90 % busy in every round: nothing can be said of the server".into())
+/// One round of one side.
+pub(crate) async fn run(side: Side<'_>, length: Duration) -> Outcome<Round> {
+    take_turn(side, length).await?.close()
 }
 
-/// One round.
-pub(crate) async fn run(side: Side<'_>, length: Duration) -> Outcome<Round> {
+/// What was counted while one side had its turns.
+#[derive(Default)]
+struct Sum {
+    took_ns: Vec<u32>,
+    failed: u64,
+    wall: Duration,
+    /// CPU time of the server, of the generator, of anyone on both cores.
+    cpu: [Duration; 3],
+    generator_idle: Duration,
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.took_ns.extend(other.took_ns);
+        self.failed += other.failed;
+        self.wall += other.wall;
+        self.generator_idle += other.generator_idle;
+        for (sum, cpu) in self.cpu.iter_mut().zip(other.cpu) {
+            *sum += cpu;
+        }
+    }
+
+    /// The round's figures; an error if it is void.
+    fn close(mut self) -> Outcome<Round> {
+        let wall_s = self.wall.as_secs_f64();
+        let generator_busy = 1.0 - self.generator_idle.as_secs_f64() / wall_s;
+        if generator_busy > MAX_GENERATOR_BUSY {
+            let percent = generator_busy * 100.0;
+            return Err(format!("void: the generator's core is {percent:.0} % busy, which hides the server").into());
+        }
+        self.took_ns.sort_unstable();
+        let answered = u64::try_from(self.took_ns.len())?;
+        let percentile_ms = |percent: usize| {
+            self.took_ns.get(self.took_ns.len() * percent / 100).map_or(f64::NAN, |ns| f64::from(*ns) / 1e6)
+        };
+        let [server, generator, both] = self.cpu;
+        Ok(Round {
+            answered,
+            failed: self.failed,
+            cost_us: server.as_secs_f64() * 1e6 / count(answered + self.failed),
+            per_s: count(answered) / wall_s,
+            p50_ms: percentile_ms(50),
+            p99_ms: percentile_ms(99),
+            generator_busy,
+            others_busy: both.saturating_sub(server + generator).as_secs_f64() / (2.0 * wall_s),
+        })
+    }
+}
+
+async fn take_turn(side: Side<'_>, length: Duration) -> Outcome<Sum> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(Connection::open(side.server.address).await?);
     }
-    let read = || {
-        Ok::<_, Box<dyn std::error::Error>>([
-            cores::cpu_time(side.server.id())?,
-            cores::cpu_time(std::process::id())?,
-            cores::busy_time()?,
-        ])
+    let cpu = || -> Outcome<[Duration; 3]> {
+        Ok([cores::cpu_time(side.server.id())?, cores::cpu_time(std::process::id())?, cores::busy_time()?])
     };
-    let (before, began) = (read()?, watch::now());
+    let (cpu_before, began) = (cpu()?, watch::now());
+    let handled = Arc::new(AtomicU64::new(0));
+    let idling = tokio::spawn(idle(handled.clone()));
     let mut senders = JoinSet::new();
     for (index, connection) in connections.into_iter().enumerate() {
-        let requests = side.requests.clone();
+        let (requests, handled) = (side.requests.clone(), handled.clone());
         let from = index * requests.len() / CONNECTIONS;
-        senders.spawn(send(connection, requests, from, began + length));
+        senders.spawn(async move { send(connection, &requests[..], from, began + length, &handled).await });
     }
-    let (mut took_ns, mut failed) = (Vec::new(), 0);
+    let mut sum = Sum::default();
     while let Some(sent) = senders.join_next().await {
         let sent = sent?;
-        took_ns.extend(sent.took_ns);
-        failed += sent.failed;
+        sum.took_ns.extend(sent.took_ns);
+        sum.failed += sent.failed;
     }
-    let (wall, after) = (began.elapsed(), read()?);
-    let [server, generator, both] = std::array::from_fn(|index| after[index].saturating_sub(before[index]));
-    took_ns.sort_unstable();
-    let answered = u64::try_from(took_ns.len())?;
-    let percentile_ms =
-        |hundredths: usize| took_ns.get(took_ns.len() * hundredths / 100).map_or(f64::NAN, |ns| f64::from(*ns) / 1e6);
-    Ok(Round {
-        answered,
-        failed,
-        cost_us: server.as_secs_f64() * 1e6 / count(answered + failed),
-        per_s: count(answered) / wall.as_secs_f64(),
-        p50_ms: percentile_ms(50),
-        p99_ms: percentile_ms(99),
-        others_busy: both.saturating_sub(server + generator).as_secs_f64() / (2.0 * wall.as_secs_f64()),
-        generator_busy: generator.as_secs_f64() / wall.as_secs_f64(),
-    })
+    sum.wall = began.elapsed();
+    let cpu_after = cpu()?;
+    sum.cpu = std::array::from_fn(|index| cpu_after[index].saturating_sub(cpu_before[index]));
+    handled.store(ALL_HANDLED, Ordering::Relaxed);
+    sum.generator_idle = idling.await?;
+    Ok(sum)
 }
 
 #[derive(Default)]
@@ -124,12 +163,20 @@ struct Sent {
     failed: u64,
 }
 
-async fn send(mut connection: Connection, requests: Arc<[Vec<u8>]>, from: usize, until: Instant) -> Sent {
+/// Sends until the time is up, and counts what it handles.
+async fn send(
+    mut connection: Connection,
+    requests: &[Vec<u8>],
+    from: usize,
+    until: Instant,
+    handled: &AtomicU64,
+) -> Sent {
     let mut sent = Sent::default();
     let mut began = watch::now();
     for request in requests.iter().cycle().skip(from) {
         let answer = connection.exchange(request).await.map(|answer| answer.status);
         let ended = watch::now();
+        handled.fetch_add(1, Ordering::Relaxed);
         match answer {
             Ok(200) => sent.took_ns.push(u32::try_from((ended - began).as_nanos()).unwrap_or(u32::MAX)),
             Ok(_) => sent.failed += 1,
@@ -144,6 +191,22 @@ async fn send(mut connection: Connection, requests: Arc<[Vec<u8>]>, from: usize,
         began = ended;
     }
     sent
+}
+
+/// Keeps the generator awake; returns how long it was so for nothing, which is when it would have slept.
+async fn idle(handled: Arc<AtomicU64>) -> Duration {
+    let (mut idle, mut seen, mut at) = (Duration::ZERO, 0, watch::now());
+    loop {
+        tokio::task::yield_now().await;
+        let (count, now) = (handled.load(Ordering::Relaxed), watch::now());
+        if count == ALL_HANDLED {
+            return idle;
+        }
+        if count == seen {
+            idle += now - at;
+        }
+        (seen, at) = (count, now);
+    }
 }
 
 /// A count as a number to divide by; none here comes near 2^32.

@@ -29,13 +29,15 @@ struct Bench<'p> {
     scratch: TempDir,
     table: Table,
     others_busy: Vec<f64>,
+    generator_busy: Vec<f64>,
 }
 
 /// Measures all that the plan names.
 pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
     // Beside the binary, not in /tmp, which may be memory: commits are to reach a disk.
     let scratch = TempDir::with_prefix_in("bench-", plan::binary()?.parent().unwrap_or(Path::new(".")))?;
-    let mut bench = Bench { plan, scratch, table: Table::default(), others_busy: Vec::new() };
+    let mut bench =
+        Bench { plan, scratch, table: Table::default(), others_busy: Vec::new(), generator_busy: Vec::new() };
     if plan.has("tokens") {
         tokens::measure(&mut bench).await?;
     }
@@ -84,7 +86,8 @@ impl Bench<'_> {
 
     /// Rows of the latencies, the rates and the failures of two sides, and the cost's difference at most `max_us`.
     fn add_comparison(&mut self, name: &str, bare: &[Round], ours: &[Round], max_us: f64) {
-        self.others_busy.extend(bare.iter().chain(ours).map(|round| round.others_busy));
+        self.watch(bare);
+        self.watch(ours);
         let spread = |rounds: &[Round], read: fn(&Round) -> f64| Spread::of(rounds.iter().map(read));
         let row = |figure: &str, digits: usize, read: fn(&Round) -> f64| Row {
             figure: format!("{name}: {figure}"),
@@ -118,16 +121,25 @@ impl Bench<'_> {
         ]);
     }
 
+    /// Keeps what else the cores did, for the notes.
+    fn watch(&mut self, rounds: &[Round]) {
+        self.others_busy.extend(rounds.iter().map(|round| round.others_busy * 100.0));
+        self.generator_busy.extend(rounds.iter().map(|round| round.generator_busy * 100.0));
+    }
+
     fn add_notes(&mut self) {
         let Plan { rounds, round, .. } = self.plan;
         self.table.note(format!(
-            "Medians of {rounds} rounds of {} s (least..most). Cost is the server's CPU time per request; what is \
+            "Medians of {rounds} rounds of {} s a side (least..most). Cost is the server's CPU time per request; what is \
              compared is compared round by round.",
             round.as_secs_f64()
         ));
         if !self.others_busy.is_empty() {
-            let percent = Spread::of(self.others_busy.iter().map(|share| share * 100.0));
-            self.table.note(format!("Other processes and the kernel took {percent:.0} % of the two cores."));
+            let (generator, others) = (Spread::of(self.generator_busy.iter().copied()), &self.others_busy);
+            let others = Spread::of(others.iter().copied());
+            self.table
+                .note(format!("The generator had work for {generator:.0} % of its core; over 90 % voids a round."));
+            self.table.note(format!("Other processes and the kernel took {others:.0} % of the two cores."));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use countersign_protocol::jose::algorithm::Algorithm;
 
-use crate::load::{Side, compare};
+use crate::load::{Round, Side, compare};
 use crate::process::Server;
 use crate::rows::Bench;
 use crate::spread::Spread;
@@ -25,8 +25,10 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     let one_side = Side { server: &one, requests: &by_one };
     let many_side = Side { server: &many, requests: &by_many };
     let (of_one, of_many) = compare(bench.plan, one_side, many_side).await?;
-    let cost = |rounds: &[crate::load::Round]| Spread::of(rounds.iter().map(|round| round.cost_us));
-    let percent = |(many, one): (&crate::load::Round, &crate::load::Round)| (many.cost_us / one.cost_us - 1.0) * 100.0;
+    bench.watch(&of_one);
+    bench.watch(&of_many);
+    let cost = |rounds: &[Round]| Spread::of(rounds.iter().map(|round| round.cost_us));
+    let percent = |(many, one): (&Round, &Round)| (many.cost_us / one.cost_us - 1.0) * 100.0;
     let above = Spread::of(of_many.iter().zip(&of_one).map(percent));
     bench.table.add([Row {
         figure: format!("{algorithm} with 10,000 clients, against one: cost, µs"),
