@@ -1,5 +1,6 @@
 //! A client: a service that asks for tokens (RFC 6749 §2), its credentials and what it may ask.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +29,12 @@ impl ClientId {
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ClientId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -67,6 +67,12 @@ impl Scope {
         self.0.iter().find(|token| !other.contains(token))
     }
 
+    /// The same set with the names of `others` where they are equal: texts that many hold are then in memory once.
+    pub fn sharing<'a>(&self, others: impl Iterator<Item = &'a ScopeToken> + Clone) -> Self {
+        let shared = |token: &ScopeToken| others.clone().find(|other| *other == token).unwrap_or(token).clone();
+        Self(self.0.iter().map(shared).collect())
+    }
+
     /// True if it holds the name.
     pub fn contains(&self, token: &ScopeToken) -> bool {
         self.0.binary_search(token).is_ok()

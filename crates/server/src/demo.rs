@@ -150,8 +150,10 @@ async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'stat
         return Ok(Err("was damaged"));
     };
     let hash = file.client_secret.hash();
-    let client = state.registry.current().find_client(CLIENT).cloned();
-    let secret_holds = client.is_some_and(|client| client.credentials.iter().any(|one| one.secret_hash.matches(&hash)));
+    let registry = state.registry.current().clone();
+    let secret_holds = registry
+        .find_client(CLIENT)
+        .is_some_and(|client| client.credentials.iter().any(|one| one.secret_hash.matches(&hash)));
     let stored = state.store.find_password(USER).await?.map(|stored| stored.password_hash);
     if secret_holds && passwords::verify(&file.password, stored.as_ref()) {
         Ok(Ok(file))

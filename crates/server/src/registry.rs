@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arc_swap::{ArcSwap, Guard};
 use countersign_protocol::UnixTime;
 use countersign_protocol::access_token::{Claims, KeySource, TokenFault};
-use countersign_protocol::api::Api;
-use countersign_protocol::client::Client;
+use countersign_protocol::api::{Api, ApiId};
+use countersign_protocol::client::{Client, ClientId};
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::KeyId;
@@ -28,7 +28,7 @@ pub struct Registry {
     registry_change: i64,
     apis: HashMap<String, Arc<Api>>,
     api_ids_by_audience: HashMap<String, String>,
-    clients: HashMap<String, Arc<Client>>,
+    clients: HashMap<ClientId, Client>,
     users: HashMap<String, Arc<User>>,
     keys: KeyRing,
     missing_keys: Vec<Algorithm>,
@@ -38,13 +38,15 @@ impl Registry {
     fn build(rows: RegistryRows, sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
         let audience = |api: &Api| (api.audience.to_string(), api.id.to_string());
         let keys = KeyRing::build(&rows.keys, sealing, Some(&previous.keys))?;
+        let clients = rows.clients.into_iter().map(|client| share(client, &rows.apis));
+        let clients = clients.map(|client| (client.id.clone(), client)).collect();
         Ok(Self {
             missing_keys: keys.missing(&rows.apis),
             keys,
             registry_change: rows.counters.registry_change,
             api_ids_by_audience: rows.apis.iter().map(audience).collect(),
             apis: rows.apis.into_iter().map(|api| (api.id.to_string(), Arc::new(api))).collect(),
-            clients: rows.clients.into_iter().map(|client| (client.id.to_string(), Arc::new(client))).collect(),
+            clients,
             users: rows.users.into_iter().map(|user| (user.id.to_string(), Arc::new(user))).collect(),
         })
     }
@@ -65,7 +67,7 @@ impl Registry {
     }
 
     /// The client of an id.
-    pub fn find_client(&self, id: &str) -> Option<&Arc<Client>> {
+    pub fn find_client(&self, id: &str) -> Option<&Client> {
         self.clients.get(id)
     }
 
@@ -112,6 +114,19 @@ impl Registry {
             (Some(_), Some(_)) => Err(Refusal::AmbiguousApi),
         }
     }
+}
+
+/// The same client, with the texts that its entitlements share with the Apis in memory once: ten thousand clients fit
+/// the processor's caches better, and a token is decided with fewer of its misses.
+fn share(mut client: Client, apis: &[Api]) -> Client {
+    let find = |id: &ApiId| apis.iter().find(|api| api.id == *id);
+    for (id, entitlement) in &mut client.may_ask {
+        if let Some(api) = find(id) {
+            *id = api.id.clone();
+            entitlement.scopes = entitlement.scopes.sharing(api.scopes.iter().map(|scope| &scope.token));
+        }
+    }
+    client
 }
 
 /// The current registry, the live revocations, and how fresh both are.
@@ -221,7 +236,7 @@ impl KeySource for LiveRegistry {
 
     fn check_alive(&self, claims: &Claims) -> Result<(), Ended> {
         let registry = self.current();
-        let client = registry.find_client(&claims.client_id).map(Arc::as_ref);
+        let client = registry.find_client(&claims.client_id);
         let user = registry.find_user(&claims.subject).map(Arc::as_ref);
         check_alive(claims, client, user, |revoked| self.is_revoked(revoked))
     }

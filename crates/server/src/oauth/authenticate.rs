@@ -1,8 +1,6 @@
 //! Authenticate: the client from the registry, and what it presented (RFC 6749 §2.3).
 
-use std::sync::Arc;
-
-use countersign_protocol::client::Client;
+use countersign_protocol::client::{Client, Credential};
 use countersign_protocol::client_authentication::{check, parse};
 use countersign_protocol::form::Form;
 use countersign_protocol::refusal::Refusal;
@@ -14,32 +12,29 @@ use crate::registry::Registry;
 use crate::state::State;
 
 /// A client that has proved who it is.
-pub(crate) struct Authenticated {
+pub(crate) struct Authenticated<'r> {
     /// Who it is.
-    pub(crate) client: Arc<Client>,
-    /// The id of the credential that it proved it with.
-    pub(crate) credential_id: String,
+    pub(crate) client: &'r Client,
+    /// What it proved it with.
+    pub(crate) credential: &'r Credential,
 }
 
 /// Finds the client and judges what it presented; failures count against the caller's address.
-pub(crate) fn authenticate(
+pub(crate) fn authenticate<'r>(
     state: &State,
-    registry: &Registry,
+    registry: &'r Registry,
     exchange: &mut Exchange,
     headers: &HeaderMap,
     form: &Form,
-) -> Result<Authenticated, Refusal> {
+) -> Result<Authenticated<'r>, Refusal> {
     let authorizations: Vec<&[u8]> = headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
     let (address, now) = (exchange.caller.address, state.now());
     let presented = parse(&authorizations, form)?;
     state.guessing.check_client(address, now)?;
     let client = registry.find_client(&presented.client_id);
     exchange.client_id = client.map(|client| client.id.clone());
-    match check(&presented, client.map(Arc::as_ref), now) {
-        Ok(credential) => {
-            let client = client.cloned().ok_or(Refusal::UnknownClient)?;
-            Ok(Authenticated { client, credential_id: credential.id.clone() })
-        }
+    match check(&presented, client, now) {
+        Ok(credential) => Ok(Authenticated { client: client.ok_or(Refusal::UnknownClient)?, credential }),
         Err(refusal) => {
             state.guessing.count_client_failure(address, now);
             Err(refusal)

@@ -38,9 +38,9 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let tenant = tenant.map(|api| &api.id);
     let token = form.find("token").ok_or(Refusal::MissingParameter("token"))?;
     let found = if token.starts_with(REFRESH_TOKEN_PREFIX) {
-        describe_refresh_token(state, &registry, &client, tenant, token).await?
+        describe_refresh_token(state, &registry, client, tenant, token).await?
     } else {
-        describe_access_token(state, &registry, &client, tenant, token)?
+        describe_access_token(state, &registry, client, tenant, token)?
     };
     tracing::debug!(request_id = exchange.caller.request_id(), active = found.is_some(), "token introspected");
     Ok(found.unwrap_or_else(introspection::inactive))

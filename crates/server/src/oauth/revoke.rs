@@ -35,9 +35,9 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let token = form.find("token").ok_or(Refusal::MissingParameter("token"))?;
     state.registry.check_database()?;
     let ended = if token.starts_with(REFRESH_TOKEN_PREFIX) {
-        revoke_refresh_token(state, &client, token).await?
+        revoke_refresh_token(state, client, token).await?
     } else {
-        revoke_access_token(state, &client, token).await?
+        revoke_access_token(state, client, token).await?
     };
     if let Some(revoked) = ended {
         let (kind, id) = revoked.parts();

@@ -53,7 +53,7 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let authenticated = authenticate(state, &registry, exchange, &headers, &form)?;
     let grant_type = GrantType::parse(&request.grant_type)?;
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
-    let (caller, client) = (&exchange.caller, authenticated.client.as_ref());
+    let (caller, client) = (&exchange.caller, authenticated.client);
     let asked = Asked { registry: &registry, caller, client, named, request: &request };
     let issued = match grant_type {
         GrantType::ClientCredentials => by_client_credentials(state, &asked),
@@ -187,11 +187,11 @@ async fn find_refresh_token(
 }
 
 /// The event line of an issued token: it is never a row.
-fn record(caller: &Caller, authenticated: &Authenticated, grant_type: GrantType, issued: &Issued) {
+fn record(caller: &Caller, authenticated: &Authenticated<'_>, grant_type: GrantType, issued: &Issued) {
     tracing::info!(
         request_id = caller.request_id(),
         client_id = authenticated.client.id.as_str(),
-        credential_id = authenticated.credential_id,
+        credential_id = authenticated.credential.id.as_str(),
         grant_type = grant_type.as_str(),
         api = issued.api_id.as_str(),
         scope = issued.scope,
