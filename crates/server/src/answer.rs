@@ -21,8 +21,8 @@ pub(crate) async fn not_found() -> Response {
     json_response(StatusCode::NOT_FOUND, body.to_string())
 }
 
-/// A resource that exists, asked by a method that it does not take.
+/// An address that exists, asked by a method that it does not take.
 pub(crate) async fn wrong_method() -> Response {
-    let body = json!({ "error": "invalid_request", "error_description": "this resource does not take this method" });
+    let body = json!({ "error": "invalid_request", "error_description": "this address does not take this method" });
     json_response(StatusCode::METHOD_NOT_ALLOWED, body.to_string())
 }

@@ -30,6 +30,7 @@ pub fn router(state: &State) -> Router {
         .route("/readyz", get(ops::ready))
         .route("/healthz", get(ops::ready))
         .fallback(answer::not_found)
+        .method_not_allowed_fallback(answer::wrong_method)
         .with_state(state.clone());
     if !state.playground {
         return router;

@@ -62,7 +62,10 @@ async fn run_until_stopped(
     stop_signal.wait().await;
     tracing::info!("stopping");
     drop(stop);
-    serving.await.map_err(Failure::new)?;
+    tokio::select! {
+        drained = serving => drained.map_err(Failure::new)?,
+        () = stop_signal.wait() => tracing::warn!("told twice to stop: requests under way are cut off"),
+    }
     tasks.shutdown().await;
     // A database that is gone must not keep us: what was acknowledged is durable already.
     let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;

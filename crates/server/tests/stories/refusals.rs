@@ -105,6 +105,11 @@ async fn every_other_method_is_answered_405_with_allow() {
             assert_eq!(answer.header("allow"), "POST");
         }
     }
+    for path in ["/oauth2/jwks", "/livez", "/.well-known/oauth-authorization-server"] {
+        let answer = service.send(service.request("DELETE", path)).await;
+        check(&answer, 405, "invalid_request", path);
+        assert_eq!(answer.header("allow"), "GET,HEAD");
+    }
     let nowhere = service.get("/nowhere").await;
     assert_eq!(nowhere.refusal(), (404, "invalid_request".to_owned()));
 }
