@@ -9,6 +9,8 @@ pub(crate) mod refusal;
 pub(crate) mod revoke;
 pub(crate) mod token;
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use countersign_protocol::client::ClientId;
 use http::request::Parts;
@@ -29,10 +31,10 @@ pub(crate) struct Exchange {
     pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
-impl FromRequestParts<State> for Exchange {
+impl FromRequestParts<Arc<State>> for Exchange {
     type Rejection = axum::response::Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Self::Rejection> {
         // A segment that cannot be decoded is an unknown Api, never the standard path.
         let tenant = match RawPathParams::from_request_parts(parts, state).await {
             Ok(segments) => segments.iter().next().map(|(_, api)| api.to_owned()),

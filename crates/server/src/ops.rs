@@ -1,5 +1,7 @@
 //! For operators: is it alive, and may it be sent requests?
 
+use std::sync::Arc;
+
 use axum::extract;
 use http::StatusCode;
 
@@ -11,7 +13,7 @@ pub(crate) async fn live() -> &'static str {
 }
 
 /// `/readyz` and `/healthz`: 200 once everything is in place and while the registry is fresh, else 503 with the reason.
-pub(crate) async fn ready(extract::State(state): extract::State<State>) -> (StatusCode, String) {
+pub(crate) async fn ready(extract::State(state): extract::State<Arc<State>>) -> (StatusCode, String) {
     if !state.is_ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned());
     }

@@ -1,5 +1,7 @@
 //! Which function answers: every route on one screen, grouped by caller.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::{get, post};
 
@@ -31,7 +33,7 @@ pub fn router(state: &State) -> Router {
         .route("/healthz", get(ops::ready))
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::wrong_method)
-        .with_state(state.clone());
+        .with_state(Arc::new(state.clone()));
     if !state.playground {
         return router;
     }

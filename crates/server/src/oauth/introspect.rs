@@ -1,5 +1,7 @@
 //! Introspection (RFC 7662): what a token says and whether it lives, to those who may know.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract;
 use axum::response::Response;
@@ -21,7 +23,7 @@ use crate::state::State;
 
 /// `POST /oauth2/introspect` and `POST /OAuth2/Introspect/{api}`.
 pub(crate) async fn introspect(
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<Arc<State>>,
     mut exchange: Exchange,
     request: Request<Body>,
 ) -> Response {

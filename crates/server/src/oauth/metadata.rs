@@ -1,5 +1,7 @@
 //! The key set and the metadata documents (RFC 7517, RFC 8414, RFC 9728).
 
+use std::sync::Arc;
+
 use axum::extract::{self, Path};
 use axum::response::Response;
 use countersign_protocol::metadata;
@@ -13,12 +15,15 @@ use crate::state::State;
 const CACHEABLE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// `GET /oauth2/jwks`.
-pub(crate) async fn key_set(extract::State(state): extract::State<State>) -> Response {
+pub(crate) async fn key_set(extract::State(state): extract::State<Arc<State>>) -> Response {
     cacheable(state.registry.current().keys().published().to_owned())
 }
 
 /// `GET /OAuth2/Keys/{api}`: the same keys, for they are the issuer's.
-pub(crate) async fn tenant_key_set(extract::State(state): extract::State<State>, Path(id): Path<String>) -> Response {
+pub(crate) async fn tenant_key_set(
+    extract::State(state): extract::State<Arc<State>>,
+    Path(id): Path<String>,
+) -> Response {
     let registry = state.registry.current().clone();
     match registry.find_api(&id) {
         Some(_) => cacheable(registry.keys().published().to_owned()),
@@ -27,13 +32,13 @@ pub(crate) async fn tenant_key_set(extract::State(state): extract::State<State>,
 }
 
 /// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
-pub(crate) async fn authorization_server(extract::State(state): extract::State<State>) -> Response {
+pub(crate) async fn authorization_server(extract::State(state): extract::State<Arc<State>>) -> Response {
     let registry = state.registry.current().clone();
     cacheable(metadata::authorization_server(&state.issuer, registry.apis()).to_string())
 }
 
 /// `GET /{api}/.well-known/openid-configuration`.
-pub(crate) async fn tenant(extract::State(state): extract::State<State>, Path(id): Path<String>) -> Response {
+pub(crate) async fn tenant(extract::State(state): extract::State<Arc<State>>, Path(id): Path<String>) -> Response {
     let registry = state.registry.current().clone();
     match registry.find_api(&id) {
         Some(api) => cacheable(metadata::tenant(&state.issuer, api).to_string()),
@@ -42,13 +47,13 @@ pub(crate) async fn tenant(extract::State(state): extract::State<State>, Path(id
 }
 
 /// `GET /.well-known/oauth-protected-resource`: the Api whose audience is the issuer itself.
-pub(crate) async fn root_resource(extract::State(state): extract::State<State>) -> Response {
+pub(crate) async fn root_resource(extract::State(state): extract::State<Arc<State>>) -> Response {
     describe_resource(&state, state.issuer.as_str()).await
 }
 
 /// `GET /.well-known/oauth-protected-resource/PATH`: the Api whose audience is the issuer and this path.
 pub(crate) async fn protected_resource(
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<Arc<State>>,
     Path(path): Path<String>,
 ) -> Response {
     let audience = state.issuer.join(&format!("/{path}"));

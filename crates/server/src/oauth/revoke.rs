@@ -1,5 +1,7 @@
 //! Revocation (RFC 7009): a token ends before its time, everywhere within a second, durably before the answer.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract;
 use axum::response::Response;
@@ -18,7 +20,7 @@ use crate::state::State;
 
 /// `POST /oauth2/revoke` and `POST /OAuth2/Revoke/{api}`.
 pub(crate) async fn revoke(
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<Arc<State>>,
     mut exchange: Exchange,
     request: Request<Body>,
 ) -> Response {

@@ -28,7 +28,7 @@ use crate::state::State;
 
 /// `POST /oauth2/token` and `POST /OAuth2/Token/{api}`.
 pub(crate) async fn token(
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<Arc<State>>,
     mut exchange: Exchange,
     request: Request<Body>,
 ) -> Response {
