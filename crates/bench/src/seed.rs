@@ -89,7 +89,7 @@ async fn insert_client(change: &mut Change, index: usize, algorithm: Algorithm) 
         id: id.clone(),
         name: format!("Service {index}"),
         owner: "bench".to_owned(),
-        auth_methods: ClientAuthMethod::ALL.to_vec(),
+        auth_methods: ClientAuthMethod::ALL.into_iter().collect(),
     };
     let credential = Credential {
         id: format!("cred_{index:05}"),
@@ -98,7 +98,7 @@ async fn insert_client(change: &mut Change, index: usize, algorithm: Algorithm) 
         not_before: 0,
         expires_at: None,
     };
-    let may_ask = Entitlement { scopes: scope(&SCOPES.join(" "))?, grants: GrantType::ALL.to_vec() };
+    let may_ask = Entitlement { scopes: scope(&SCOPES.join(" "))?, grants: GrantType::ALL.into_iter().collect() };
     change.insert_client(&client).await?;
     change.insert_credential(&id, &credential).await?;
     change.allow_ask(&id, &api_id, &may_ask).await?;
@@ -121,7 +121,7 @@ fn api(algorithm: Algorithm) -> Outcome<Api> {
         id: ApiId::parse(&id).ok_or("no Api id")?,
         name: id,
         scopes,
-        grants: GrantType::ALL.to_vec(),
+        grants: GrantType::ALL.into_iter().collect(),
         access_token_lifetime_s: 3600,
         algorithm,
         refresh: RefreshPolicy::default(),

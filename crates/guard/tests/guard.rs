@@ -31,7 +31,7 @@ fn api() -> Api {
         audience: Audience::parse("https://billing.example").expect("an audience"),
         name: "Billing".to_owned(),
         scopes: vec![scope("invoices:read", "GET /invoices(/.*)?"), scope("nothing", "GET /nowhere")],
-        grants: Vec::new(),
+        grants: countersign_protocol::grant::GrantTypes::default(),
         access_token_lifetime_s: 3600,
         algorithm: Algorithm::EdDsa,
         refresh: RefreshPolicy::default(),

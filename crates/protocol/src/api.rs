@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::grant::GrantType;
+use crate::grant::{GrantType, GrantTypes};
 use crate::jose::algorithm::Algorithm;
 use crate::path_rule::PathRule;
 use crate::scope::{Scope, ScopeToken};
@@ -125,7 +125,7 @@ pub struct Api {
     /// The scopes it defines.
     pub scopes: Vec<ScopeDefinition>,
     /// The grants by which its tokens may be asked.
-    pub grants: Vec<GrantType>,
+    pub grants: GrantTypes,
     /// How long its access tokens live, in seconds.
     pub access_token_lifetime_s: i64,
     /// How its access tokens are signed.
@@ -147,7 +147,7 @@ impl Api {
 
     /// True if its tokens may be asked by this grant.
     pub fn allows(&self, grant: GrantType) -> bool {
-        self.grants.contains(&grant)
+        self.grants.contains(grant)
     }
 }
 

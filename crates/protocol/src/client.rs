@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::UnixTime;
 use crate::api::ApiId;
-use crate::grant::GrantType;
+use crate::grant::GrantTypes;
 use crate::scope::Scope;
 use crate::secret::SecretHash;
 use crate::user::USER_ID_PREFIX;
@@ -72,6 +72,28 @@ impl ClientAuthMethod {
     }
 }
 
+/// A set of authentication methods, in one byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientAuthMethods(u8);
+
+impl ClientAuthMethods {
+    /// True if it holds the method.
+    pub fn contains(self, method: ClientAuthMethod) -> bool {
+        self.0 & 1 << method as u8 != 0
+    }
+
+    /// The methods, in the order of [`ClientAuthMethod::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = ClientAuthMethod> {
+        ClientAuthMethod::ALL.into_iter().filter(move |method| self.contains(*method))
+    }
+}
+
+impl FromIterator<ClientAuthMethod> for ClientAuthMethods {
+    fn from_iter<I: IntoIterator<Item = ClientAuthMethod>>(methods: I) -> Self {
+        Self(methods.into_iter().fold(0, |set, method| set | 1 << method as u8))
+    }
+}
+
 /// Whether a client or user may do anything at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -117,7 +139,7 @@ pub struct Entitlement {
     /// The scopes it may ask for.
     pub scopes: Scope,
     /// The grants by which it may ask.
-    pub grants: Vec<GrantType>,
+    pub grants: GrantTypes,
 }
 
 /// A registered client.
@@ -128,7 +150,7 @@ pub struct Client {
     /// Its name, for people.
     pub name: String,
     /// How it may authenticate.
-    pub auth_methods: Vec<ClientAuthMethod>,
+    pub auth_methods: ClientAuthMethods,
     /// The secrets it may present.
     pub credentials: Vec<Credential>,
     /// The Apis whose tokens it may ask for.

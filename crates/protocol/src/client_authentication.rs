@@ -10,6 +10,9 @@ use crate::form::{Form, decode};
 use crate::refusal::Refusal;
 use crate::secret::{CLIENT_SECRET_PREFIX, Secret, SecretHash};
 
+/// What is compared where there is no credential: the hash of no known secret.
+const NOBODY: SecretHash = SecretHash::from_array([0; 32]);
+
 /// What was presented: a claim, not yet judged.
 #[derive(Debug)]
 pub struct ClientAuthentication {
@@ -76,7 +79,7 @@ pub fn check<'c>(
     let found = find_credential(registered.map_or(&[], |client| &client.credentials), &hash);
     let client = registered.ok_or(Refusal::UnknownClient)?;
     let credential = found.ok_or_else(|| describe_wrong(presented.secret.expose()))?;
-    if !client.auth_methods.contains(&presented.method) {
+    if !client.auth_methods.contains(presented.method) {
         return Err(Refusal::AuthMethodNotRegistered(presented.method.as_str()));
     }
     if now < credential.not_before {
@@ -93,7 +96,6 @@ pub fn check<'c>(
 
 /// Compares with every credential, and with a constant one when there is none.
 fn find_credential<'c>(credentials: &'c [Credential], hash: &SecretHash) -> Option<&'c Credential> {
-    let nobody = SecretHash::of("");
     let mut found = None;
     for credential in credentials {
         if credential.secret_hash.matches(hash) {
@@ -101,7 +103,7 @@ fn find_credential<'c>(credentials: &'c [Credential], hash: &SecretHash) -> Opti
         }
     }
     if credentials.is_empty() {
-        std::hint::black_box(nobody.matches(hash));
+        std::hint::black_box(NOBODY.matches(hash));
     }
     found
 }
@@ -136,7 +138,7 @@ mod tests {
         Client {
             id: ClientId::parse("job").expect("an id"),
             name: "Job".to_owned(),
-            auth_methods: ClientAuthMethod::ALL.to_vec(),
+            auth_methods: ClientAuthMethod::ALL.into_iter().collect(),
             credentials: vec![Credential {
                 id: "c1".to_owned(),
                 label: String::new(),
@@ -204,7 +206,7 @@ mod tests {
         assert_eq!(judge(Some(&client), "cs_secret_abc"), Some(Refusal::MistypedSecret));
         client.status = Status::Disabled;
         assert_eq!(judge(Some(&client), SECRET), Some(Refusal::ClientDisabled));
-        client.auth_methods = vec![ClientAuthMethod::ClientSecretBasic];
+        client.auth_methods = [ClientAuthMethod::ClientSecretBasic].into_iter().collect();
         assert_eq!(judge(Some(&client), SECRET), Some(Refusal::AuthMethodNotRegistered("client_secret_post")));
         client.credentials.clear();
         assert_eq!(judge(Some(&client), ""), Some(Refusal::WrongSecret));

@@ -44,6 +44,28 @@ impl GrantType {
     }
 }
 
+/// A set of grant types, in one byte: many clients are looked at, and a list of each would lie elsewhere in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrantTypes(u8);
+
+impl GrantTypes {
+    /// True if it holds the grant type.
+    pub fn contains(self, grant: GrantType) -> bool {
+        self.0 & 1 << grant as u8 != 0
+    }
+
+    /// The grant types, in the order of [`GrantType::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = GrantType> {
+        GrantType::ALL.into_iter().filter(move |grant| self.contains(*grant))
+    }
+}
+
+impl FromIterator<GrantType> for GrantTypes {
+    fn from_iter<I: IntoIterator<Item = GrantType>>(grants: I) -> Self {
+        Self(grants.into_iter().fold(0, |set, grant| set | 1 << grant as u8))
+    }
+}
+
 impl fmt::Display for GrantType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -85,7 +107,7 @@ pub fn check_allowed<'c>(client: &'c Client, api: &Api, grant: GrantType) -> Res
     if !api.allows(grant) {
         return Err(Refusal::GrantNotAllowedByApi);
     }
-    if !entitlement.grants.contains(&grant) {
+    if !entitlement.grants.contains(grant) {
         return Err(Refusal::GrantNotAllowedToClient);
     }
     Ok(entitlement)

@@ -12,7 +12,7 @@ pub const PROTECTED_RESOURCE_PATH: &str = "/.well-known/oauth-protected-resource
 
 /// The document of the authorization server itself.
 pub fn authorization_server<'a>(issuer: &Issuer, apis: impl IntoIterator<Item = &'a Api>) -> Value {
-    let mut grants: Vec<GrantType> = apis.into_iter().flat_map(|api| api.grants.iter().copied()).collect();
+    let mut grants: Vec<GrantType> = apis.into_iter().flat_map(|api| api.grants.iter()).collect();
     grants.sort_unstable();
     grants.dedup();
     document(issuer, ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"], &grants)
@@ -22,7 +22,7 @@ pub fn authorization_server<'a>(issuer: &Issuer, apis: impl IntoIterator<Item = 
 pub fn tenant(issuer: &Issuer, api: &Api) -> Value {
     let path = |name: &str| format!("/OAuth2/{name}/{}", api.id);
     let paths = [path("Token"), path("Introspect"), path("Revoke"), path("Keys")];
-    let mut document = document(issuer, paths.each_ref().map(String::as_str), &api.grants);
+    let mut document = document(issuer, paths.each_ref().map(String::as_str), &api.grants.iter().collect::<Vec<_>>());
     document["scopes_supported"] = scope_names(api);
     document
 }

@@ -82,6 +82,11 @@ impl SecretHash {
         Self(bytes)
     }
 
+    /// A hash of these bytes.
+    pub const fn from_array(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// A stored hash; `None` unless it is 32 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)

@@ -1,5 +1,6 @@
 //! Where time and randomness come from: the system's, or a test's.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -7,6 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use countersign_protocol::UnixTime;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Tells the time.
 #[derive(Clone, Debug)]
@@ -45,6 +47,34 @@ impl Clock {
     }
 }
 
+/// Random bytes drawn ahead: a token needs a few dozen, and each draw costs the same for a thousand.
+struct Block {
+    bytes: Zeroizing<[u8; BLOCK_BYTES]>,
+    used: usize,
+}
+
+/// Bytes drawn at once by a thread.
+const BLOCK_BYTES: usize = 1024;
+
+thread_local! {
+    static BLOCK: RefCell<Block> =
+        RefCell::new(Block { bytes: Zeroizing::new([0; BLOCK_BYTES]), used: BLOCK_BYTES });
+}
+
+impl Block {
+    /// Moves bytes out; what is given away is wiped here, so that nothing is given twice.
+    fn take(&mut self, wanted: &mut [u8]) {
+        if wanted.len() > BLOCK_BYTES - self.used {
+            rand::fill(self.bytes.as_mut_slice()).expect("the operating system gives random bytes");
+            self.used = 0;
+        }
+        let given = &mut self.bytes[self.used..self.used + wanted.len()];
+        wanted.copy_from_slice(given);
+        given.zeroize();
+        self.used += wanted.len();
+    }
+}
+
 /// Gives random bytes.
 #[derive(Clone, Debug)]
 pub enum Entropy {
@@ -57,9 +87,10 @@ pub enum Entropy {
 impl Entropy {
     /// `N` random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        const { assert!(N <= BLOCK_BYTES, "more than a block holds") };
         let mut bytes = [0; N];
         match self {
-            Self::System => rand::fill(&mut bytes).expect("the operating system gives random bytes"),
+            Self::System => BLOCK.with_borrow_mut(|block| block.take(&mut bytes)),
             Self::Seeded(counter) => {
                 for chunk in bytes.chunks_mut(32) {
                     let block = digest(&SHA256, &counter.fetch_add(1, Ordering::Relaxed).to_be_bytes());
@@ -68,5 +99,21 @@ impl Entropy {
             }
         }
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_random_bytes_are_given_twice() {
+        let mut given = HashSet::new();
+        for _ in 0..1000 {
+            assert!(given.insert(Entropy::System.bytes::<12>().to_vec()));
+            assert!(given.insert(Entropy::System.bytes::<32>().to_vec()));
+        }
     }
 }

@@ -215,10 +215,10 @@ async fn make(change: &mut Change, audience: &Audience, id: UserId, password_has
         id: client_id(),
         name: "Demo service".to_owned(),
         owner: "demo".to_owned(),
-        auth_methods: ClientAuthMethod::ALL.to_vec(),
+        auth_methods: ClientAuthMethod::ALL.into_iter().collect(),
     };
     change.insert_client(&client).await?;
-    let everything = Entitlement { scopes: api.all_scopes(), grants: GrantType::ALL.to_vec() };
+    let everything = Entitlement { scopes: api.all_scopes(), grants: GrantType::ALL.into_iter().collect() };
     change.allow_ask(&client.id, &api.id, &everything).await?;
     change.allow_introspect(&client.id, &api.id).await?;
     let login = Login::parse(USER).ok_or(DemoError::Gone("the user"))?;
@@ -242,7 +242,7 @@ fn api(audience: Audience) -> Api {
             scope("reports:read", "Read reports", "GET /resource/reports(/.*)?", false),
             scope("reports:write", "Write reports", "POST /resource/reports(/.*)?", false),
         ],
-        grants: GrantType::ALL.to_vec(),
+        grants: GrantType::ALL.into_iter().collect(),
         access_token_lifetime_s: LIFETIME_S,
         algorithm: Algorithm::Rs256,
         refresh: RefreshPolicy::default(),

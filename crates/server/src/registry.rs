@@ -107,7 +107,7 @@ impl Registry {
         if client.may_ask.is_empty() {
             return Err(Refusal::NoEntitlement);
         }
-        let mut possible = client.may_ask.iter().filter(|(_, entitlement)| entitlement.grants.contains(&grant));
+        let mut possible = client.may_ask.iter().filter(|(_, entitlement)| entitlement.grants.contains(grant));
         match (possible.next(), possible.next()) {
             (None, _) => Err(Refusal::GrantNotAllowedToClient),
             (Some((id, _)), None) => self.find_api(id.as_str()).ok_or(Refusal::NoEntitlement),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant::{GrantType, GrantTypes};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::ScopeToken;
@@ -106,6 +106,6 @@ fn read_api(row: &AnyRow, id: &str, scopes: Vec<ScopeDefinition>) -> Result<Opti
 }
 
 /// The grant types of a list column; `None` if one is unknown.
-pub(crate) fn read_grants(grants: &str) -> Option<Vec<GrantType>> {
+pub(crate) fn read_grants(grants: &str) -> Option<GrantTypes> {
     words(grants).map(|word| GrantType::parse(word).ok()).collect()
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use countersign_protocol::api::ApiId;
-use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, Entitlement, Status};
+use countersign_protocol::client::{
+    Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Entitlement, Status,
+};
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::name_key;
@@ -44,7 +46,7 @@ pub struct NewClient {
     /// Whom to ask about it.
     pub owner: String,
     /// How it may authenticate.
-    pub auth_methods: Vec<ClientAuthMethod>,
+    pub auth_methods: ClientAuthMethods,
 }
 
 impl Change {

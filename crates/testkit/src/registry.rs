@@ -64,7 +64,7 @@ impl TestServer {
             audience: Audience::parse(&format!("https://{}.example", new.id)).unwrap(),
             name: new.id.to_owned(),
             scopes: new.scopes.iter().enumerate().map(scope).collect(),
-            grants: new.grants.to_vec(),
+            grants: new.grants.iter().copied().collect(),
             access_token_lifetime_s: 3600,
             algorithm: new.algorithm,
             refresh: RefreshPolicy::default(),
@@ -76,13 +76,14 @@ impl TestServer {
     pub async fn add_client(&self, new: NewTestClient<'_>) {
         let id = ClientId::parse(new.id).unwrap();
         let (name, owner) = (new.id.to_owned(), "story".to_owned());
-        let client = NewClient { id: id.clone(), name, owner, auth_methods: ClientAuthMethod::ALL.to_vec() };
+        let client =
+            NewClient { id: id.clone(), name, owner, auth_methods: ClientAuthMethod::ALL.into_iter().collect() };
         self.change(async |change| {
             change.insert_client(&client).await.unwrap();
             change.insert_credential(&id, &credential(new.id, new.secret)).await.unwrap();
             for (api, scopes, grants) in new.may_ask {
                 let scopes = if scopes.is_empty() { Scope::default() } else { Scope::parse(scopes).unwrap() };
-                let what = Entitlement { scopes, grants: grants.to_vec() };
+                let what = Entitlement { scopes, grants: grants.iter().copied().collect() };
                 change.allow_ask(&id, &ApiId::parse(api).unwrap(), &what).await.unwrap();
             }
             for api in new.may_introspect {

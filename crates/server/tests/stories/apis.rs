@@ -1,6 +1,6 @@
 //! Several Apis: which one a request means, and what each client may ask of which.
 
-use countersign_protocol::client::{ClientId, Status};
+use countersign_protocol::client::{ClientAuthMethods, ClientId, Status};
 use countersign_protocol::grant::GrantType::{ClientCredentials, Password};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, TestServer};
@@ -116,7 +116,7 @@ async fn client_ids_and_login_names_share_one_namespace_without_regard_to_case()
             id: ClientId::parse(name).expect("an id"),
             name: String::new(),
             owner: String::new(),
-            auth_methods: Vec::new(),
+            auth_methods: ClientAuthMethods::default(),
         };
         change.insert_client(&client).await.is_err()
     };

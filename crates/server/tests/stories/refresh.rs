@@ -127,7 +127,7 @@ async fn everything_is_decided_anew() {
     let (api, client) = (ApiId::parse("oauthclient").unwrap(), ClientId::parse("demo-service").unwrap());
     let first = sign_in(&service, "all reports:read").await;
     let entitle = async |scopes: &str, grants: &[GrantType]| {
-        let what = Entitlement { scopes: Scope::parse(scopes).unwrap(), grants: grants.to_vec() };
+        let what = Entitlement { scopes: Scope::parse(scopes).unwrap(), grants: grants.iter().copied().collect() };
         server.change(async |change| change.allow_ask(&client, &api, &what).await.unwrap()).await;
     };
     entitle("reports:read", &GrantType::ALL).await;
