@@ -76,9 +76,10 @@ impl TrustedProxies {
     }
 }
 
-/// An address; some proxies write a port behind it.
+/// An address; some proxies write brackets around it, or a port behind it.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
-    hop.parse().ok().or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    bare.parse().ok().or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 
 fn is_plausible(id: &HeaderValue) -> bool {

@@ -66,12 +66,12 @@ impl DataDirectory {
 
 /// Reads a sealing key; `None` if there is no such file.
 pub fn read_sealing_key(path: &Path) -> Result<Option<SealingKey>, DirectoryError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text),
+    let bytes = match fs::read(path) {
+        Ok(bytes) => Zeroizing::new(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(path, error)),
     };
-    let key = SealingKey::parse(&text);
+    let key = std::str::from_utf8(&bytes).ok().and_then(SealingKey::parse);
     key.map(Some).ok_or_else(|| DirectoryError::NotASealingKey(path.display().to_string()))
 }
 

@@ -141,12 +141,12 @@ async fn make_all(state: &State) -> Result<Option<DemoFile>, DemoError> {
 
 /// What `demo.json` says, or why it cannot be used: gone, damaged, or of secrets that are not the demo's any more.
 async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'static str>, DemoError> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("was gone")),
         Err(error) => return Err(DirectoryError::Io { path: path.display().to_string(), error }.into()),
     };
-    let Ok(file) = serde_json::from_str::<DemoFile>(&text) else {
+    let Ok(file) = serde_json::from_slice::<DemoFile>(&text) else {
         return Ok(Err("was damaged"));
     };
     let hash = file.client_secret.hash();

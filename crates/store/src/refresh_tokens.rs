@@ -101,12 +101,19 @@ impl Store {
     }
 
     /// Ends a family and revokes its access tokens; returns until when the last of them would have lived.
-    pub async fn end_family(&self, family: &FamilyId, now: UnixTime) -> Result<UnixTime, StoreError> {
+    ///
+    /// `at_least` is the end of a token issued now: a refresh under way on PostgreSQL may store one that is not seen here.
+    pub async fn end_family(
+        &self,
+        family: &FamilyId,
+        now: UnixTime,
+        at_least: UnixTime,
+    ) -> Result<UnixTime, StoreError> {
         let mut transaction = self.begin_write().await?;
         let end = sqlx::query(END_FAMILY).bind(now).bind(family.as_str());
         let ended = end.execute(&mut *transaction).await?.rows_affected() > 0;
         let last = sqlx::query(LAST_ACCESS_TOKEN).bind(family.as_str()).fetch_one(&mut *transaction).await?;
-        let until = last.try_get::<Option<i64>, _>(0)?.unwrap_or(now);
+        let until = last.try_get::<Option<i64>, _>(0)?.unwrap_or(now).max(at_least);
         if ended {
             insert_revocation(&mut transaction, &Revoked::Family(family.clone()), until).await?;
         }

@@ -1,12 +1,13 @@
 //! SIGTERM and SIGINT let what is under way end.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-use countersign_testkit::TestDatabase;
+use countersign_testkit::{Actor, TestDatabase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::process::{Serving, demo_json};
+use crate::process::{Serving, countersign, demo_json, serve_arguments};
 
 #[tokio::test]
 async fn a_request_under_way_is_answered_and_a_new_connection_is_not_taken() {
@@ -46,4 +47,31 @@ async fn a_request_under_way_is_answered_and_a_new_connection_is_not_taken() {
         let (status, log) = serving.wait();
         assert!(status.success(), "{signal}: {status} {log}");
     }
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_neither_requests_nor_the_end() {
+    let database = TestDatabase::fresh();
+    let mut arguments = serve_arguments(&database);
+    arguments.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut child = countersign(&arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = lines.find_map(|line| line.unwrap().strip_prefix("Ready: http://").map(str::to_owned)).unwrap();
+    let stranger = Actor::new(ready.parse().unwrap(), "nobody", "x");
+    // A pipe holds 64 KiB, which some three hundred refusals fill.
+    for _ in 0..1000 {
+        assert_eq!(stranger.token(&[("grant_type", "client_credentials")]).await.status / 100, 4);
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    for _ in 0..500 {
+        if child.try_wait().unwrap().is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("SIGTERM did not end it");
 }

@@ -37,8 +37,10 @@ async fn without_its_sealing_key_a_database_stays_shut() {
     assert!(!key.exists(), "nothing is made in its place");
     let named = elsewhere.display().to_string();
     Serving::start(&database, &["--demo"], &[("COUNTERSIGN_SEALING_KEY_FILE", &named)]).stop();
-    std::fs::write(&key, "not a key").unwrap();
-    assert!(fail(&database, &[], &[]).contains("not a sealing key"));
+    for other in [&b"not a key"[..], &[0xFF; 32]] {
+        std::fs::write(&key, other).unwrap();
+        assert!(fail(&database, &[], &[]).contains("not a sealing key"));
+    }
     std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
     assert!(fail(&database, &[], &[]).contains("this is not the sealing key of this database"));
     let missing = [("COUNTERSIGN_SEALING_KEY_FILE", "/nowhere/key")];

@@ -127,7 +127,7 @@ pub(crate) async fn issue_with_successor(
     match spend {
         Spend::Spent => Ok(Issued { refresh_token: Some(secret), ..issued }),
         Spend::TooLate => {
-            end_family(state, &family.id).await?;
+            end_family(state, &family).await?;
             Err(Refusal::RefreshTokenReused(family.id.to_string()))
         }
     }

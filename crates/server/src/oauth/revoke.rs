@@ -7,7 +7,7 @@ use axum::extract;
 use axum::response::Response;
 use countersign_protocol::access_token::{Expected, TokenFault, check_issued};
 use countersign_protocol::client::Client;
-use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::refresh_token::RefreshFamily;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
@@ -84,14 +84,16 @@ async fn revoke_refresh_token(state: &State, client: &Client, token: &str) -> Re
     if family.ended {
         return Ok(None);
     }
-    end_family(state, &family.id).await?;
+    end_family(state, &family).await?;
     Ok(Some(Revoked::Family(family.id)))
 }
 
 /// Ends a family, durably and on this node at once; remembered until its last access token is dead.
-pub(crate) async fn end_family(state: &State, family: &FamilyId) -> Result<(), Refusal> {
-    let (store, id, now) = (state.store.clone(), family.clone(), state.now());
-    let until = state.write(async move { store.end_family(&id, now).await }).await?;
-    state.registry.insert_revoked(Revoked::Family(family.clone()), until);
+pub(crate) async fn end_family(state: &State, family: &RefreshFamily) -> Result<(), Refusal> {
+    let (store, id, now) = (state.store.clone(), family.id.clone(), state.now());
+    let registry = state.registry.current().clone();
+    let lifetime_s = registry.find_api(family.api_id.as_str()).map_or(0, |api| api.access_token_lifetime_s);
+    let until = state.write(async move { store.end_family(&id, now, now + lifetime_s).await }).await?;
+    state.registry.insert_revoked(Revoked::Family(family.id.clone()), until);
     Ok(())
 }

@@ -160,7 +160,7 @@ async fn by_refresh_token(state: &State, asked: &Asked<'_>) -> Result<Issued, Re
         }
         Err(refusal @ Refusal::RefreshTokenReused(_)) => {
             // It may have been stolen: its family ends, durably, before the answer (RFC 9700 §4.14.2).
-            end_family(state, &found.family.id).await?;
+            end_family(state, &found.family).await?;
             Err(refusal)
         }
         Err(refusal) => Err(refusal),

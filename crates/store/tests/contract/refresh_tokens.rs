@@ -57,8 +57,11 @@ async fn an_ended_family_spends_nothing_and_is_ended_once() {
     let store = &fresh.store;
     store.insert_family(&family("f", 100), &token("a")).await.unwrap();
     for now in [40, 41] {
-        assert_eq!(store.end_family(&FamilyId::new("f"), now).await.unwrap(), 50, "the last access token's end");
+        let until = store.end_family(&FamilyId::new("f"), now, now + 5).await.unwrap();
+        assert_eq!(until, 50, "the last access token's end");
     }
+    let under_way = store.end_family(&FamilyId::new("f"), 42, 90).await.unwrap();
+    assert_eq!(under_way, 90, "a token of a refresh under way ends later");
     assert_eq!(spend(store, "a", "b").await, Spend::TooLate);
     assert!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap().family.ended);
     let revocations = store.load_revocations(0).await.unwrap();
