@@ -89,3 +89,34 @@ fn is_plausible(id: &HeaderValue) -> bool {
 fn new_request_id(entropy: &Entropy) -> HeaderValue {
     HeaderValue::from_str(&base64url(&entropy.bytes::<12>())).unwrap_or(HeaderValue::from_static("none"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(peer: &str, forwarded_for: &str) -> String {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, HeaderValue::from_str(forwarded_for).expect("a header"));
+        let peer = peer.parse().expect("an address");
+        TrustedProxies::new(&networks).identify(&headers, peer, &Entropy::System).address.to_string()
+    }
+
+    #[test]
+    fn the_origin_is_the_last_address_that_is_no_trusted_proxy_however_it_is_written() {
+        for (peer, forwarded_for, expected) in [
+            ("192.0.2.9", "198.51.100.1", "192.0.2.9"),
+            ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "203.0.113.7, 198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "203.0.113.7, 198.51.100.1, 10.9.9.9", "198.51.100.1"),
+            ("10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
+            ("fd00::1", "[2001:db8::2]:4711", "2001:db8::2"),
+            ("fd00::1", "[2001:db8::2]", "2001:db8::2"),
+            ("::ffff:10.0.0.1", "2001:db8::2", "2001:db8::2"),
+            ("10.0.0.1", "198.51.100.1, nonsense", "10.0.0.1"),
+            ("10.0.0.1", "", "10.0.0.1"),
+        ] {
+            assert_eq!(origin(peer, forwarded_for), expected, "{peer} {forwarded_for}");
+        }
+    }
+}

@@ -74,3 +74,18 @@ fn is_unavailable(code: &str) -> bool {
     let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xFF, 5..=8 | 10 | 13 | 14));
     sqlite || POSTGRES_PASSING.iter().any(|class| code.len() == 5 && code.starts_with(class))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_by_itself_is_told_from_what_will_not() {
+        for passing in ["5", "13", "778", "08006", "57P01", "57014", "40001", "53300"] {
+            assert!(is_unavailable(passing), "{passing}");
+        }
+        for lasting in ["1", "1555", "19", "2067", "23505", "42601", "57000", ""] {
+            assert!(!is_unavailable(lasting), "{lasting}");
+        }
+    }
+}
