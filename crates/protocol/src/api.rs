@@ -33,9 +33,6 @@ pub const RESERVED_IDS: [&str; 19] = [
     "well-known",
 ];
 
-/// The lifetime of an access token where none is named, in seconds.
-pub const DEFAULT_ACCESS_TOKEN_LIFETIME_S: i64 = 3600;
-
 /// An Api's id: `[a-z0-9][a-z0-9-]{0,62}`, none of [`RESERVED_IDS`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiId(Arc<str>);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::client::ClientAuthMethod;
-use crate::grant::GrantType;
+use crate::grant::GrantTypes;
 use crate::issuer::Issuer;
 
 /// The well-known path under which a protected resource is described (RFC 9728 §3).
@@ -12,17 +12,15 @@ pub const PROTECTED_RESOURCE_PATH: &str = "/.well-known/oauth-protected-resource
 
 /// The document of the authorization server itself.
 pub fn authorization_server<'a>(issuer: &Issuer, apis: impl IntoIterator<Item = &'a Api>) -> Value {
-    let mut grants: Vec<GrantType> = apis.into_iter().flat_map(|api| api.grants.iter()).collect();
-    grants.sort_unstable();
-    grants.dedup();
-    document(issuer, ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"], &grants)
+    let grants = apis.into_iter().flat_map(|api| api.grants.iter()).collect();
+    document(issuer, ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"], grants)
 }
 
 /// The document of one Api for the guide's clients: the same issuer, the tenant paths, the Api's own scopes.
 pub fn tenant(issuer: &Issuer, api: &Api) -> Value {
     let path = |name: &str| format!("/OAuth2/{name}/{}", api.id);
     let paths = [path("Token"), path("Introspect"), path("Revoke"), path("Keys")];
-    let mut document = document(issuer, paths.each_ref().map(String::as_str), &api.grants.iter().collect::<Vec<_>>());
+    let mut document = document(issuer, paths.each_ref().map(String::as_str), api.grants);
     document["scopes_supported"] = scope_names(api);
     document
 }
@@ -39,13 +37,7 @@ pub fn protected_resource(issuer: &Issuer, api: &Api) -> Value {
     })
 }
 
-/// Where an Api's protected resource document is, if its audience lies under the issuer (RFC 9728 §3.1).
-pub fn protected_resource_address(issuer: &Issuer, api: &Api) -> Option<String> {
-    let path = api.audience.as_str().strip_prefix(issuer.as_str())?;
-    (path.is_empty() || path.starts_with('/')).then(|| issuer.join(&format!("{PROTECTED_RESOURCE_PATH}{path}")))
-}
-
-fn document(issuer: &Issuer, [token, introspect, revoke, keys]: [&str; 4], grants: &[GrantType]) -> Value {
+fn document(issuer: &Issuer, [token, introspect, revoke, keys]: [&str; 4], grants: GrantTypes) -> Value {
     let methods = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str);
     json!({
         "issuer": issuer.as_str(),

@@ -10,8 +10,6 @@ use zeroize::Zeroizing;
 pub const CLIENT_SECRET_PREFIX: &str = "cs_secret_";
 /// What every refresh token of ours begins with.
 pub const REFRESH_TOKEN_PREFIX: &str = "cs_refresh_";
-/// The fewest characters of a client secret that was made elsewhere and imported.
-pub const IMPORTED_SECRET_MIN_CHARS: usize = 32;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 256 bits need 43 digits of base 62.

@@ -49,12 +49,12 @@ pub struct KeyRing {
 
 impl KeyRing {
     /// Opens and parses the stored keys; those that `previous` holds are not parsed again.
-    pub fn build(stored: &[StoredKey], sealing: &SealingKey, previous: Option<&Self>) -> Result<Self, KeyRingError> {
+    pub fn build(stored: &[StoredKey], sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
         let mut ring = Self::default();
         let mut jwks = Vec::new();
         for key in stored {
             let id = KeyId::new(key.id.as_str());
-            let known = previous.and_then(|ring| ring.keys.get(&id)).filter(|known| known.state == key.state).cloned();
+            let known = previous.keys.get(&id).filter(|known| known.state == key.state).cloned();
             let ready = known.map_or_else(|| open(key, sealing).map(Arc::new), Ok)?;
             if key.state == KeyState::Active {
                 ring.active.insert(key.algorithm, ready.clone());

@@ -37,7 +37,7 @@ pub struct Registry {
 impl Registry {
     fn build(rows: RegistryRows, sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
         let audience = |api: &Api| (api.audience.to_string(), api.id.to_string());
-        let keys = KeyRing::build(&rows.keys, sealing, Some(&previous.keys))?;
+        let keys = KeyRing::build(&rows.keys, sealing, &previous.keys)?;
         let clients = rows.clients.into_iter().map(|client| share(client, &rows.apis));
         let clients = clients.map(|client| (client.id.clone(), client)).collect();
         Ok(Self {

@@ -65,11 +65,6 @@ impl DatabaseUrl {
         };
         Ok(Self { url, engine })
     }
-
-    /// True if several nodes may share the database.
-    pub fn is_shared(&self) -> bool {
-        self.engine == Engine::Postgres
-    }
 }
 
 impl fmt::Debug for DatabaseUrl {
