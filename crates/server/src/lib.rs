@@ -15,6 +15,7 @@ mod key_ring;
 pub mod limits;
 mod oauth;
 mod ops;
+mod pages;
 pub mod passwords;
 mod registry;
 mod resource;
@@ -23,6 +24,7 @@ mod sealing;
 pub mod serve;
 pub mod start;
 pub mod state;
+mod static_files;
 
 pub use countersign_store::install_drivers;
 pub use demo::{Demo, DemoFile};
