@@ -1,0 +1,72 @@
+//! What a person sees where there is no page, or none for them.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract;
+use axum::response::Response;
+use http::header::ACCEPT;
+use http::{HeaderMap, StatusCode};
+
+use crate::answer;
+use crate::caller::REQUEST_ID;
+use crate::pages::layout::{Frame, respond};
+use crate::state::State;
+
+/// A page that says what is missing, and where to go on.
+#[derive(Template)]
+#[template(path = "error.html")]
+pub(crate) struct ErrorPage {
+    /// The frame; its title is the heading.
+    pub(crate) frame: Frame,
+    /// The status of the answer.
+    pub(crate) status: u16,
+    /// What is missing, in a sentence.
+    pub(crate) words: String,
+    /// What the log knows this answer as.
+    pub(crate) request_id: Option<String>,
+    /// Where to go on: address and words.
+    pub(crate) links: Vec<(&'static str, &'static str)>,
+}
+
+impl ErrorPage {
+    /// The page as an answer.
+    pub(crate) fn respond(&self) -> Response {
+        respond(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self)
+    }
+}
+
+/// No such address: a page for a browser, JSON for everybody else.
+pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, headers: HeaderMap) -> Response {
+    if !state.playground || !wants_page(&headers) {
+        return answer::not_found().await;
+    }
+    let page = ErrorPage {
+        frame: Frame::of_text("There is nothing at this address", "", None),
+        status: 404,
+        words: "The address may be mistyped, or the page may have moved.".to_owned(),
+        request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+        links: vec![("/", "Go to the home page")],
+    };
+    page.respond()
+}
+
+/// True if the request names `text/html` among what it accepts, as browsers do when a person goes somewhere.
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/html"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_who_accepts_a_page_gets_one() {
+        let accepts = |value| wants_page(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))]));
+        assert!(accepts("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"));
+        assert!(!accepts("*/*") && !accepts("application/json"));
+        assert!(!wants_page(&HeaderMap::new()));
+    }
+}
