@@ -1,6 +1,5 @@
-//! Users, their password hashes and second factors.
+//! Users and their password hashes.
 
-use countersign_protocol::UnixTime;
 use countersign_protocol::client::Status;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, Role, User, UserId, name_key};
@@ -16,8 +15,6 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     SET_PASSWORD = "UPDATE users SET password_hash = $1, epoch = $2 WHERE id = $3";
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
-    INSERT_SECOND_FACTOR =
-        "INSERT INTO second_factors (id, user_id, kind, sealed_seed, created_at) VALUES ($1, $2, $3, $4, $5)";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
     LOAD_USERS = "SELECT id, login, roles, status, epoch, \
          (SELECT CAST(COUNT(*) AS BIGINT) FROM second_factors WHERE second_factors.user_id = users.id) \
@@ -74,20 +71,6 @@ impl Change {
     pub async fn set_user_status(&mut self, user: &UserId, status: Status) -> Result<(), StoreError> {
         let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
-        Ok(())
-    }
-
-    /// Adds a second factor, its seed already sealed.
-    pub async fn insert_second_factor(
-        &mut self,
-        id: &str,
-        user: &UserId,
-        kind: &str,
-        sealed_seed: Vec<u8>,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        let insert = sqlx::query(INSERT_SECOND_FACTOR).bind(id).bind(user.as_str()).bind(kind);
-        insert.bind(sealed_seed).bind(now).execute(&mut *self.transaction).await?;
         Ok(())
     }
 }
