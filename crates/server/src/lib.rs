@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod background;
+mod body;
 mod caller;
 pub mod clock;
 pub mod config;
@@ -15,6 +16,7 @@ mod key_ring;
 pub mod limits;
 mod oauth;
 mod ops;
+mod pages;
 pub mod passwords;
 mod registry;
 mod resource;
@@ -25,5 +27,5 @@ pub mod start;
 pub mod state;
 
 pub use countersign_store::install_drivers;
-pub use demo::{Demo, DemoFile};
+pub use demo::provide::{Demo, DemoFile};
 pub use front::Front;

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::extract::Extension;
+use axum::middleware::from_fn;
+use axum::routing::{any, get, post, put};
 use axum::Router;
-use axum::routing::{get, post};
 
+use crate::demo::transport::Inner;
+use crate::demo::{
+    account, auth, call_resource, claims, envelope, openapi, preview, second_factor, settings, token_calls, token_set,
+};
 use crate::oauth::{introspect, metadata, refusal, revoke, token};
 use crate::state::State;
 use crate::{answer, ops, resource};
@@ -31,13 +37,44 @@ pub fn router(state: &State) -> Router {
         .route("/livez", get(ops::live))
         .route("/readyz", get(ops::ready))
         .route("/healthz", get(ops::ready))
-        .fallback(answer::not_found)
-        .method_not_allowed_fallback(answer::wrong_method)
         .with_state(Arc::new(state.clone()));
-    if !state.playground {
-        return router;
-    }
+    let router = if state.playground { with_playground(router, state) } else { router };
+    router.fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method)
+}
+
+/// The playground: resources to call, the guide's demo API, and pages for people.
+fn with_playground(router: Router, state: &State) -> Router {
     // the demonstration resources, behind the guard
     let guarded = resource::guarded(state);
-    router.route_service("/resource", guarded.clone()).route_service("/resource/{*path}", guarded)
+    let router = router.route_service("/resource", guarded.clone()).route_service("/resource/{*path}", guarded);
+    // the guide's demo API, which calls all of the above
+    let inner = Extension(Inner(router.clone()));
+    let api = Router::new()
+        .route("/api/getUISettings", get(settings::ui_settings))
+        .route("/api/auth/beginAuth", post(auth::begin))
+        .route("/api/auth/advanceAuth", post(auth::advance))
+        .route("/api/auth/out", post(auth::out))
+        .route("/api/getSettings", get(settings::get))
+        .route("/api/updateSettings", put(settings::update))
+        .route("/api/tokenRequestPreview", post(preview::preview))
+        .route("/api/tokenSet", post(token_set::token_set))
+        .route("/api/claims", get(claims::decode).post(claims::judge))
+        .route("/api/introspect", post(token_calls::introspect))
+        .route("/api/refreshToken", post(token_calls::refresh))
+        .route("/api/revokeToken", post(token_calls::revoke))
+        .route("/api/callResource", post(call_resource::call_resource))
+        .route("/api/account/changePassword", post(account::change_password))
+        .route("/api/account/beginSecondFactor", post(second_factor::begin))
+        .route("/api/account/confirmSecondFactor", post(second_factor::confirm))
+        .route("/api/account/removeSecondFactor", post(second_factor::remove))
+        .route("/api/account/sessions", get(account::sessions))
+        .route("/api/account/endSession", post(account::end_session))
+        .route("/api/openapi.json", get(openapi::document))
+        .route("/api", any(envelope::not_found))
+        .route("/api/{*call}", any(envelope::not_found))
+        .method_not_allowed_fallback(envelope::wrong_method)
+        .layer(inner)
+        .layer(from_fn(envelope::log))
+        .with_state(Arc::new(state.clone()));
+    router.merge(api)
 }

@@ -84,6 +84,13 @@ pub struct SessionToken {
 pub type Ended = Vec<(Revoked, UnixTime)>;
 
 impl Store {
+    /// Stores a session for which no sign-in is needed.
+    pub async fn insert_session(&self, session: &NewSession) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        insert_session(&mut transaction, session).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// The session of this key, whatever its state.
     pub async fn find_session(&self, key_hash: &SecretHash) -> Result<Option<StoredSession>, StoreError> {
         let query = sqlx::query(FIND_SESSION).bind(key_hash.as_bytes().to_vec());

@@ -14,6 +14,8 @@ statements! {
     INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     SET_PASSWORD = "UPDATE users SET password_hash = $1, epoch = $2 WHERE id = $3";
+    DELETE_SIGN_INS = "DELETE FROM sign_ins WHERE user_id = $1";
+    DELETE_SESSIONS = "DELETE FROM sessions WHERE user_id = $1";
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
     LOAD_USERS = "SELECT id, login, roles, status, epoch, \
@@ -60,10 +62,13 @@ impl Change {
         Ok(())
     }
 
-    /// Gives a user another password, which ends their tokens.
+    /// Gives a user another password, which ends their tokens, their sessions and sign-ins under way.
     pub async fn set_password(&mut self, user: &UserId, password_hash: &Secret) -> Result<(), StoreError> {
         let update = sqlx::query(SET_PASSWORD).bind(password_hash.expose()).bind(self.number).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
+        for statement in [DELETE_SIGN_INS, DELETE_SESSIONS] {
+            sqlx::query(statement).bind(user.as_str()).execute(&mut *self.transaction).await?;
+        }
         Ok(())
     }
 
