@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::Extension;
 use axum::middleware::from_fn;
 use axum::routing::{any, get, post, put};
-use axum::Router;
 
 use crate::demo::transport::Inner;
 use crate::demo::{

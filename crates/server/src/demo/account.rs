@@ -6,7 +6,6 @@ use axum::extract;
 use countersign_protocol::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success};
@@ -19,9 +18,9 @@ use crate::state::State;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct NewPassword {
-    password: Zeroizing<String>,
+    password: Secret,
     #[serde(alias = "new_password")]
-    new_password: Zeroizing<String>,
+    new_password: Secret,
 }
 
 #[derive(Deserialize)]
@@ -31,11 +30,10 @@ pub(crate) struct EndSession {
 }
 
 /// Err unless this is the password of who is signed in; guesses count as anywhere.
-pub(crate) async fn check_own_password(state: &State, signed_in: &SignedIn, password: &str) -> Result<(), Fault> {
+pub(crate) async fn check_own_password(state: &State, signed_in: &SignedIn, password: &Secret) -> Result<(), Fault> {
     let (login, now) = (signed_in.session.user.login.as_str(), state.now());
     let address = signed_in.caller.address;
-    let Checked { holds, attempt, .. } =
-        passwords::check(state, login, &Secret::new(password), address, now).await?;
+    let Checked { holds, attempt, .. } = passwords::check(state, login, password, address, now).await?;
     if !holds {
         return Err(Fault::wrong_answer("the password is wrong", "not their password"));
     }
@@ -52,7 +50,7 @@ pub(crate) async fn change_password(
     check_new(&asked)?;
     check_own_password(&state, &signed_in, &asked.password).await?;
     let user_id = signed_in.session.user.id.clone();
-    let (new, salt) = (Secret::new(asked.new_password.as_str()), state.entropy.bytes());
+    let (new, salt) = (asked.new_password.clone(), state.entropy.bytes());
     let hash = state.passwords.run(move || passwords::hash(&new, &salt)).await??;
     let sessions = state.store.list_sessions(&user_id).await.map_err(|error| state.store_failed(&error))?;
     for one in sessions {
@@ -75,12 +73,12 @@ pub(crate) async fn change_password(
 }
 
 fn check_new(asked: &NewPassword) -> Result<(), Fault> {
-    let length = asked.new_password.chars().count();
+    let length = asked.new_password.expose().chars().count();
     if !(MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
         let message = format!("newPassword: {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters");
         return Err(Fault::bad_request(message));
     }
-    if asked.new_password == asked.password {
+    if asked.new_password.expose() == asked.password.expose() {
         return Err(Fault::bad_request("newPassword: is the old one"));
     }
     Ok(())

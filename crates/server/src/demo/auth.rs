@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract;
 use countersign_protocol::client::Status;
 use countersign_protocol::jose::base64url;
-use countersign_protocol::secret::{Secret, SecretHash};
+use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, User};
 use countersign_store::{SignIn, SpentCode};
 use serde::Deserialize;
@@ -41,14 +41,14 @@ pub(crate) struct Beginning {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub(crate) struct Step {
-    session_id: String,
+    session_id: Secret,
     #[serde(default)]
     tenant_id: Option<String>,
     #[serde(default)]
     mechanism_id: Option<String>,
     action: Action,
     #[serde(default)]
-    answer: Option<String>,
+    answer: Option<Secret>,
 }
 
 #[derive(Deserialize)]
@@ -106,12 +106,13 @@ pub(crate) async fn advance(
     if step.mechanism_id.as_deref() != Some(expected) {
         return Err(Fault::bad_request(format!("MechanismId: {expected} is asked now")));
     }
-    let answer = step.answer.filter(|answer| !answer.is_empty()).ok_or(Fault::bad_request("Answer: missing"))?;
-    let attempt = Attempt { state: &state, begun: &begun, sign_in, answer: Secret::new(answer) };
+    let answer =
+        step.answer.filter(|answer| !answer.expose().is_empty()).ok_or(Fault::bad_request("Answer: missing"))?;
+    let attempt = Attempt { state: &state, begun: &begun, sign_in, answer };
     if attempt.sign_in.password_passed {
         attempt.check_code().await
     } else {
-        attempt.check_password(&step.session_id).await
+        attempt.check_password(step.session_id.expose()).await
     }
 }
 
@@ -128,7 +129,7 @@ pub(crate) async fn out(
 
 /// The sign-in that is named, if this browser began it and it has not ended.
 async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<SignIn, Fault> {
-    let found = state.store.find_sign_in(&SecretHash::of(&step.session_id)).await;
+    let found = state.store.find_sign_in(&step.session_id.hash()).await;
     let found = found.map_err(|error| state.store_failed(&error))?;
     let ours = found.filter(|found| found.session_hash.matches(&key.hash()) && state.now() < found.expires_at);
     let sign_in = ours.ok_or(Fault::bad_request("SessionId: unknown or ended; start over with beginAuth"))?;

@@ -9,12 +9,12 @@ use countersign_protocol::access_token::{Expected, check};
 use countersign_protocol::api::Api;
 use countersign_protocol::path_rule::normalise;
 use countersign_protocol::scope::Scope;
+use countersign_protocol::secret::Secret;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Uri};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
 
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success, Timing};
@@ -24,15 +24,14 @@ use crate::resource;
 use crate::state::State;
 
 /// The methods that may be tried, more than the resources take.
-const METHODS: [Method; 6] =
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// What is posted: the one body that a demonstration resource takes.
 const BODY: &str = r#"{"title":"Written from the playground"}"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Call {
-    token: Zeroizing<String>,
+    token: Secret,
     method: String,
     path: String,
 }
@@ -45,7 +44,7 @@ pub(crate) async fn call_resource(
     JsonBody(call): JsonBody<Call>,
 ) -> Answer {
     let (request, shown) = build(&state, &call)?;
-    let decision = decide(&state, call.token.trim(), &request);
+    let decision = decide(&state, call.token.expose().trim(), &request);
     let began_us = state.clock.monotonic_us();
     let response = read(OwnServer::new(&inner, &caller).call(request).await).await;
     let response = response.map_err(|error| Fault::internal(error.to_string()))?;
@@ -71,10 +70,13 @@ fn build(state: &State, call: &Call) -> Result<(Request<Body>, Value), Fault> {
     let method = method.ok_or(Fault::bad_request("method: one of GET HEAD POST PUT PATCH DELETE"))?;
     let rest = call.path.strip_prefix(resource::PATH);
     if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) {
-        return Err(Fault::bad_request(format!("path: must begin with {}, where the demonstration resources are", resource::PATH)));
+        return Err(Fault::bad_request(format!(
+            "path: must begin with {}, where the demonstration resources are",
+            resource::PATH
+        )));
     }
     let path: PathAndQuery = call.path.parse().map_err(|_| Fault::bad_request("path: cannot be sent as it is"))?;
-    let token = HeaderValue::from_str(&format!("Bearer {}", call.token.trim()));
+    let token = HeaderValue::from_str(&format!("Bearer {}", call.token.expose().trim()));
     let mut token = token.map_err(|_| Fault::bad_request("token: cannot be sent in a header"))?;
     token.set_sensitive(true);
     let has_body = method == Method::POST;

@@ -6,10 +6,10 @@ use axum::extract;
 use countersign_protocol::access_token::{Examination, Expected, TokenFault, examine};
 use countersign_protocol::form::Form;
 use countersign_protocol::jose::jws::UnverifiedJwt;
+use countersign_protocol::secret::Secret;
 use http::Uri;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
 
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success};
@@ -30,7 +30,7 @@ pub(crate) async fn decode(_: SignedIn, uri: Uri) -> Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Token {
-    token: Zeroizing<String>,
+    token: Secret,
 }
 
 /// `POST claims`: the claims, and a verdict with its reason for each check.
@@ -39,7 +39,7 @@ pub(crate) async fn judge(
     _: SignedIn,
     JsonBody(Token { token }): JsonBody<Token>,
 ) -> Answer {
-    let token = token.trim();
+    let token = token.expose().trim();
     let claims = unverified_claims(token)?;
     let audience = find_audience(&state, &claims);
     let expected = Expected { issuer: state.issuer.as_str(), audience: Some(audience.as_deref().unwrap_or_default()) };

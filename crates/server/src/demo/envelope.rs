@@ -15,6 +15,7 @@ use crate::answer::json_response;
 use crate::caller::Caller;
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::refusal::without_secrets;
+use crate::sealing::SealError;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -157,10 +158,18 @@ impl From<Refusal> for Fault {
             }
             Refusal::BrokenBody | Refusal::LateBody => Self::bad_request("the body did not arrive whole and in time"),
             Refusal::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
-            Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => unavailable(RETRY_AFTER_S),
+            Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => {
+                unavailable(RETRY_AFTER_S)
+            }
             other => Self::internal(other.to_string()),
         };
         fault.with_reason(reason)
+    }
+}
+
+impl From<SealError> for Fault {
+    fn from(error: SealError) -> Self {
+        Self::internal(error.to_string())
     }
 }
 

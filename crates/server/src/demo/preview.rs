@@ -8,7 +8,6 @@ use countersign_client::{Client, Endpoints, PreparedRequest};
 use countersign_protocol::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
 
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success};
@@ -28,7 +27,7 @@ pub(crate) struct Ask {
     #[serde(default, alias = "user_name")]
     user_name: Option<String>,
     #[serde(default)]
-    password: Option<Zeroizing<String>>,
+    password: Option<Secret>,
     /// Separated by spaces; by default that of the settings.
     #[serde(default)]
     scope: Option<String>,
@@ -90,9 +89,9 @@ pub(crate) fn prepare(
         (Grant::Password, user_name, password) => {
             let user_name = user_name.as_deref().filter(|name| !name.is_empty());
             let user_name = user_name.ok_or(Fault::bad_request("userName: Required"))?;
-            let password = password.as_deref().filter(|password| !password.is_empty());
+            let password = password.as_ref().filter(|password| !password.expose().is_empty());
             let password = password.ok_or(Fault::bad_request("password: Required"))?;
-            client.prepare_password(user_name, &Secret::new(password.as_str()), scope)
+            client.prepare_password(user_name, password, scope)
         }
     };
     Ok((client, prepared))

@@ -14,15 +14,18 @@ use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope::ScopeToken;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_protocol::user::{Login, Role, UserId};
-use countersign_store::{Change, NewClient, NewUser, StoreError};
+use countersign_store::{Change, NewClient, NewUser, PlaygroundSettings, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::data_directory::{DataDirectory, DirectoryError, write_private};
+use crate::demo::settings;
 use crate::key_ring::KeyRingError;
 use crate::passwords;
+use crate::sealing::SealError;
 use crate::state::State;
 
 const API: &str = "oauthclient";
+const DEFAULT_SCOPE: &str = "all";
 const CLIENT: &str = "demo-service";
 const USER: &str = "demo";
 /// The guide's lifetime, in seconds.
@@ -31,6 +34,8 @@ const LIFETIME_S: i64 = 7200;
 const PASSWORD_CHARS: usize = 20;
 /// The setting that says whether the database was first started with `--demo`.
 const IS_DEMO: &str = "is_demo";
+/// The setting that says which password the demo made: another is its user's own choice.
+const MADE_PASSWORD: &str = "demo_password";
 
 /// Why `--demo` cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,9 @@ pub enum DemoError {
     /// The registry cannot be read again.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
+    /// A secret cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The password cannot be hashed.
     #[error(transparent)]
     Password(#[from] Refusal),
@@ -93,6 +101,8 @@ pub struct Demo {
     pub file: DemoFile,
     /// Why the secret and the password are new, though the demo was made before.
     pub renewed: Option<&'static str>,
+    /// True if the user has changed the password, which is then nowhere in the clear.
+    pub has_own_password: bool,
 }
 
 /// Err if `--demo` is wanted on a database that was first started without it.
@@ -104,25 +114,32 @@ pub(crate) async fn check_allowed(state: &State, want_demo: bool) -> Result<(), 
 /// Makes the demo or finds it, and brings `demo.json` and the audience to today's issuer.
 pub(crate) async fn provide(state: &State, directory: &DataDirectory) -> Result<Demo, DemoError> {
     let path = directory.file("demo.json");
+    let demo = match find_or_make(state, &path).await? {
+        Ok(file) => Demo { has_own_password: file.password.expose().is_empty(), file, renewed: None },
+        Err(why) => Demo { file: renew(state).await?, renewed: Some(why), has_own_password: false },
+    };
+    follow_issuer(state).await?;
+    fill_settings(state, &demo.file).await?;
+    write_file(&path, &demo.file)?;
+    Ok(demo)
+}
+
+/// The demo as it is made now or was made before; or why what is known of it cannot be used.
+async fn find_or_make(state: &State, path: &Path) -> Result<Result<DemoFile, &'static str>, DemoError> {
     if state.registry.current().find_api(API).is_none()
         && let Some(file) = make_all(state).await?
     {
-        write_file(&path, &file)?;
-        return Ok(Demo { file, renewed: None });
+        return Ok(Ok(file));
     }
-    let demo = match read_file(state, &path).await? {
-        Ok(known) => Demo { file: describe(&state.issuer, known.client_secret, known.password), renewed: None },
-        Err(why) => Demo { file: renew(state).await?, renewed: Some(why) },
-    };
-    follow_issuer(state).await?;
-    write_file(&path, &demo.file)?;
-    Ok(demo)
+    let known = read_file(state, path).await?;
+    Ok(known.map(|known| describe(&state.issuer, known.client_secret, known.password)))
 }
 
 /// Makes everything; `None` if another node on the same database was faster.
 async fn make_all(state: &State) -> Result<Option<DemoFile>, DemoError> {
     let (secret, password) = new_secrets(state);
     let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
+    let made = mark(&password_hash);
     let id = UserId::from_random(state.entropy.bytes());
     let mut change = state.store.begin_change().await?;
     match make(&mut change, &audience(&state.issuer), id, password_hash).await {
@@ -134,6 +151,7 @@ async fn make_all(state: &State) -> Result<Option<DemoFile>, DemoError> {
         made => made?,
     }
     change.insert_credential(&client_id(), &new_credential(state, &secret)).await?;
+    change.set_setting(MADE_PASSWORD, &made).await?;
     change.commit().await?;
     state.follow().await?;
     Ok(Some(describe(&state.issuer, secret, password)))
@@ -155,14 +173,35 @@ async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'stat
         .find_client(CLIENT)
         .is_some_and(|client| client.credentials.iter().any(|one| one.secret_hash.matches(&hash)));
     let stored = state.store.find_password(USER).await?.map(|stored| stored.password_hash);
-    if secret_holds && passwords::verify(&file.password, stored.as_ref()) {
-        Ok(Ok(file))
-    } else {
-        Ok(Err("had a secret or password that is not the demo's"))
+    let made = state.store.find_setting(MADE_PASSWORD).await?;
+    let is_own = made.is_some_and(|made| stored.as_ref().is_some_and(|stored| mark(stored) != made));
+    match (secret_holds, is_own) {
+        (true, true) => Ok(Ok(DemoFile { password: Secret::new(""), ..file })),
+        (true, false) if passwords::verify(&file.password, stored.as_ref()) => Ok(Ok(file)),
+        _ => Ok(Err("had a secret or password that is not the demo's")),
     }
 }
 
-/// Gives the demo's client one more secret, and its user a new password, which ends the old one.
+/// By what a stored password is known again.
+fn mark(password_hash: &Secret) -> String {
+    base64url(password_hash.hash().as_bytes())
+}
+
+/// Lets the playground ask with the demo's client, unless an administrator has chosen another.
+async fn fill_settings(state: &State, file: &DemoFile) -> Result<(), DemoError> {
+    let standing = state.store.find_playground_settings().await?;
+    if standing.version > 0 {
+        return Ok(());
+    }
+    let sealed_client_secret = Some(settings::seal(state, &file.client_secret)?);
+    let (api_id, client_id, scope) = (file.api.clone(), file.client_id.clone(), DEFAULT_SCOPE.to_owned());
+    let new = PlaygroundSettings { version: 0, api_id, client_id, sealed_client_secret, scope };
+    // Another node on the same database may be faster, with the same client.
+    state.store.save_playground_settings(&new, false).await?;
+    Ok(())
+}
+
+/// Gives the demo's client one more secret, and its user a new password, which ends the old one and any second factor.
 async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     let (secret, password) = new_secrets(state);
     let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
@@ -171,6 +210,8 @@ async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     let mut change = state.store.begin_change().await?;
     change.insert_credential(&client_id(), &new_credential(state, &secret)).await?;
     change.set_password(&user, &password_hash).await?;
+    change.delete_second_factors(&user).await?;
+    change.set_setting(MADE_PASSWORD, &mark(&password_hash)).await?;
     change.commit().await?;
     state.follow().await?;
     Ok(describe(&state.issuer, secret, password))
@@ -238,7 +279,7 @@ fn api(audience: Audience) -> Api {
         audience,
         name: "Demonstration resources".to_owned(),
         scopes: vec![
-            scope("all", "Everything", "* .*", true),
+            scope(DEFAULT_SCOPE, "Everything", "* .*", true),
             scope("reports:read", "Read reports", "GET /resource/reports(/.*)?", false),
             scope("reports:write", "Write reports", "POST /resource/reports(/.*)?", false),
         ],

@@ -34,29 +34,28 @@ pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSe
 
 /// The step of a code, if it is one of now and neither it nor a later one was used.
 pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secret) -> Result<Option<i64>, Fault> {
-    let seed = state.sealing.open(SEED, &factor.id, &factor.sealed_seed);
-    let seed = seed.map_err(|error| Fault::internal(error.to_string()))?;
+    let seed = state.sealing.open(SEED, &factor.id, &factor.sealed_seed)?;
     Ok(totp::find_step(&seed, code.expose(), state.now()).filter(|step| *step > factor.last_step))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Begin {
-    password: Zeroizing<String>,
+    password: Secret,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirm {
     enrolment: String,
-    code: String,
+    code: Secret,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Remove {
-    password: Zeroizing<String>,
-    code: String,
+    password: Secret,
+    code: Secret,
 }
 
 /// `POST account/beginSecondFactor`: a new seed, as a text and as a QR code. It counts once a code of it is shown.
@@ -73,8 +72,7 @@ pub(crate) async fn begin(
         return Err(already_enrolled());
     }
     let seed = Zeroizing::new(state.entropy.bytes::<SEED_BYTES>());
-    let sealed = state.sealing.seal(ENROLMENT, &signed_in.session.id, seed.as_slice(), state.entropy.bytes());
-    let sealed = sealed.map_err(|error| Fault::internal(error.to_string()))?;
+    let sealed = state.sealing.seal(ENROLMENT, &signed_in.session.id, seed.as_slice(), state.entropy.bytes())?;
     let enrolment = Enrolment::new(seed.as_slice(), state.issuer.as_str(), user.login.as_str());
     let enrolment = enrolment.ok_or_else(|| Fault::internal("the seed makes no enrolment"))?;
     let uri = enrolment.uri().ok_or_else(|| Fault::internal("the enrolment has no address"))?;
@@ -92,11 +90,10 @@ pub(crate) async fn confirm(
     let session = &signed_in.session;
     let opened = from_base64url(&asked.enrolment).and_then(|it| state.sealing.open(ENROLMENT, &session.id, &it).ok());
     let seed = opened.ok_or(Fault::bad_request("enrolment: not one of this session; begin again"))?;
-    let step = totp::find_step(&seed, &asked.code, state.now());
+    let step = totp::find_step(&seed, asked.code.expose(), state.now());
     let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of the new seed"))?;
     let id = format!("fac_{}", base64url(&state.entropy.bytes::<12>()));
-    let sealed_seed = state.sealing.seal(SEED, &id, &seed, state.entropy.bytes());
-    let sealed_seed = sealed_seed.map_err(|error| Fault::internal(error.to_string()))?;
+    let sealed_seed = state.sealing.seal(SEED, &id, &seed, state.entropy.bytes())?;
     let user_id = session.user.id.clone();
     let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
     let store = state.store.clone();
@@ -127,7 +124,7 @@ pub(crate) async fn remove(
     let (user, address) = (&signed_in.session.user, signed_in.caller.address);
     let attempt = state.guessing.begin_password(user.login.as_str(), address, state.now())?;
     let factor = find(&state, &user.id).await?.ok_or(Fault::bad_request("code: no second factor is enrolled"))?;
-    let step = find_step(&state, &factor, &Secret::new(asked.code))?;
+    let step = find_step(&state, &factor, &asked.code)?;
     step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of now"))?;
     let (store, user_id) = (state.store.clone(), user.id.clone());
     let removed = state.write(async move {

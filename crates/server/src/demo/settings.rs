@@ -9,12 +9,12 @@ use countersign_store::{PlaygroundSettings, Saved};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::demo::access::{Administrator, Anybody};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::pages::session::{self, SessionKey, Standing};
+use crate::sealing::SealError;
 use crate::state::State;
 
 /// What the client secret is sealed under, and for which row.
@@ -47,8 +47,7 @@ impl Settings {
     pub(crate) async fn load(state: &State) -> Result<Self, Fault> {
         let stored = state.store.find_playground_settings().await.map_err(|error| state.store_failed(&error))?;
         let open = |sealed: Vec<u8>| state.sealing.open(SEALED_AS.0, SEALED_AS.1, &sealed);
-        let opened = stored.sealed_client_secret.map(open).transpose();
-        let opened = opened.map_err(|error| Fault::internal(error.to_string()))?;
+        let opened = stored.sealed_client_secret.map(open).transpose()?;
         let secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
         let PlaygroundSettings { version, api_id, client_id, scope, .. } = stored;
         Ok(Self { version, api_id, client_id, client_secret: secret, scope })
@@ -66,9 +65,8 @@ impl Settings {
 }
 
 /// Seals a client secret for the settings.
-pub(crate) fn seal(state: &State, secret: &Secret) -> Result<Vec<u8>, Fault> {
-    let sealed = state.sealing.seal(SEALED_AS.0, SEALED_AS.1, secret.expose().as_bytes(), state.entropy.bytes());
-    sealed.map_err(|error| Fault::internal(error.to_string()))
+pub(crate) fn seal(state: &State, secret: &Secret) -> Result<Vec<u8>, SealError> {
+    state.sealing.seal(SEALED_AS.0, SEALED_AS.1, secret.expose().as_bytes(), state.entropy.bytes())
 }
 
 /// `GET getUISettings`: what a page may know before sign-in. Begins an anonymous session where there is none.
@@ -115,7 +113,7 @@ pub(crate) struct NewSettings {
     oauth_app_id: String,
     oauth_service_user_name: String,
     #[serde(default)]
-    oauth_service_user_password: Option<Zeroizing<String>>,
+    oauth_service_user_password: Option<Secret>,
     #[serde(default)]
     oauth_scopes_supported: String,
 }
@@ -159,7 +157,7 @@ fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<Option<Secret
         Scope::parse(&scope).map_err(|refusal| Fault::bad_request(format!("oauthScopesSupported: {refusal}")))?;
     }
     // What a read showed in the secret's place is no secret: sent back, it changes nothing.
-    let sent = new.oauth_service_user_password.as_ref().filter(|sent| !(is_set && sent.as_str() == SET));
+    let sent = new.oauth_service_user_password.as_ref().filter(|sent| !(is_set && sent.expose() == SET));
     match sent {
         Some(sent) => check_password(sent).map(Some),
         None if is_set => Ok(None),
@@ -177,13 +175,13 @@ fn check_text(key: &str, value: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_password(password: &str) -> Result<Secret, Fault> {
+fn check_password(password: &Secret) -> Result<Secret, Fault> {
     let (fewest, most) = PASSWORD_CHARS;
     let refuse = |what: &str| Err(Fault::bad_request(format!("oauthServiceUserPassword: Password {what}")));
-    match password.chars().count() {
+    match password.expose().chars().count() {
         length if length < fewest => refuse(&format!("must be at least {fewest} characters long")),
         length if length > most => refuse(&format!("should not be longer than {most} characters")),
-        _ if password.chars().any(char::is_control) => refuse("should not have control characters"),
-        _ => Ok(Secret::new(password)),
+        _ if password.expose().chars().any(char::is_control) => refuse("should not have control characters"),
+        _ => Ok(password.clone()),
     }
 }

@@ -7,7 +7,6 @@ use axum::extract::Extension;
 use countersign_client::{Client, Endpoints};
 use countersign_protocol::secret::Secret;
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use crate::caller::Caller;
 use crate::demo::access::SignedIn;
@@ -21,14 +20,14 @@ use crate::state::State;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Token {
-    token: Zeroizing<String>,
+    token: Secret,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Refresh {
     #[serde(alias = "refresh_token")]
-    refresh_token: Zeroizing<String>,
+    refresh_token: Secret,
 }
 
 /// `POST introspect`: the introspection endpoint's answer (RFC 7662).
@@ -82,7 +81,7 @@ async fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Cl
     Ok(Client::new(endpoints, settings.client_id, secret, OwnServer::new(inner, caller)))
 }
 
-fn needed(field: &str, value: &str) -> Result<Secret, Fault> {
-    let value = value.trim();
+fn needed(field: &str, value: &Secret) -> Result<Secret, Fault> {
+    let value = value.expose().trim();
     if value.is_empty() { Err(Fault::bad_request(format!("{field}: Required"))) } else { Ok(Secret::new(value)) }
 }

@@ -1,8 +1,8 @@
 //! Requests that our own page did not make are refused, whatever cookies the browser sent along.
 
 use countersign_protocol::secret::SecretHash;
-use http::header::{HeaderName, ORIGIN};
 use http::HeaderMap;
+use http::header::{HeaderName, ORIGIN};
 
 use crate::demo::envelope::Fault;
 use crate::pages::session::{SessionKey, XSRF_COOKIE, find_cookie};

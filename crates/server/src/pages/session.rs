@@ -17,9 +17,7 @@ use http::header::{COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
-use crate::limits::{
-    ANONYMOUS_SESSION_S, MAX_USER_AGENT_CHARS, SESSION_IDLE_S, SESSION_LIFETIME_S, SESSION_TOUCH_S,
-};
+use crate::limits::{ANONYMOUS_SESSION_S, MAX_USER_AGENT_CHARS, SESSION_IDLE_S, SESSION_LIFETIME_S, SESSION_TOUCH_S};
 use crate::pages::error;
 use crate::sealing::SealingKey;
 use crate::state::State;
@@ -151,7 +149,12 @@ async fn find_live(state: &State, key: SessionKey) -> Result<Option<Session>, Re
 }
 
 /// A new session of a user, not stored yet, and what the browser shall hold.
-pub(crate) fn new_session(state: &State, user: &User, address: IpAddr, headers: &HeaderMap) -> (NewSession, SessionKey) {
+pub(crate) fn new_session(
+    state: &State,
+    user: &User,
+    address: IpAddr,
+    headers: &HeaderMap,
+) -> (NewSession, SessionKey) {
     let key = SessionKey::new_signed_in(state);
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let now = state.now();
@@ -189,10 +192,7 @@ pub(crate) fn cookies(state: &State, key: &SessionKey) -> [HeaderValue; 2] {
         let text = format!("{name}={value}; Path=/; Max-Age={max_age_s}; SameSite=Lax{more}{secure}");
         HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
     };
-    [
-        cookie(session_cookie(state), key.0.expose(), "; HttpOnly"),
-        cookie(XSRF_COOKIE, key.pair(state).expose(), ""),
-    ]
+    [cookie(session_cookie(state), key.0.expose(), "; HttpOnly"), cookie(XSRF_COOKIE, key.pair(state).expose(), "")]
 }
 
 /// On https no neighbour can set a cookie of this name (RFC 6265bis, `__Host-`).
