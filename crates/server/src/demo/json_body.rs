@@ -62,7 +62,7 @@ fn describe(path: &str, text: &str) -> String {
     if let Some((field, rest)) = named("unknown field `") {
         return format!("{field}: unknown field{rest}");
     }
-    if path == "." { format!("the body: {text}") } else { format!("{path}: {text}") }
+    if matches!(path, "." | "?") { format!("the body: {text}") } else { format!("{path}: {text}") }
 }
 
 #[cfg(test)]
