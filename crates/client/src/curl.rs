@@ -5,7 +5,7 @@ use url::form_urlencoded::byte_serialize;
 use crate::exchange::{Field, Place, PreparedRequest, Value};
 
 /// Percent-encodes every byte of the client's secret: in `sh`, with what POSIX has.
-const ENCODED_SECRET: &str = r#"$(printf %s "$CLIENT_SECRET" | od -An -v -tx1 | tr -d '\n' | tr ' ' %)"#;
+const ENCODED_SECRET: &str = r#"$(printf %s "$CLIENT_SECRET" | od -An -v -tx1 | tr -d ' \n' | sed 's/../%&/g')"#;
 
 impl PreparedRequest {
     /// One line for `sh`. The secrets are the variables `CLIENT_SECRET`, `PASSWORD`, `TOKEN` and `REFRESH_TOKEN`.

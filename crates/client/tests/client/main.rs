@@ -2,5 +2,7 @@
 
 mod calls;
 mod curl;
+mod proxy;
 mod server;
+mod tls;
 mod transport;
