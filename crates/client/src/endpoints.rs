@@ -46,15 +46,34 @@ pub enum EndpointFault {
 impl Endpoints {
     /// The tenant-style addresses of an app: `{tenant}/OAuth2/Token/{app}`, `…/Introspect/{app}`, `…/Revoke/{app}`.
     pub fn tenant(tenant_url: &str, app_id: &str) -> Result<Self, ClientError> {
-        let tenant = check_tenant(tenant_url).map_err(|fault| ClientError::Endpoint { name: "tenant", fault })?;
+        Self::of_tenant(tenant_url, app_id, Reach::Network)
+    }
+
+    /// The same of a server in this process, whose [`crate::Transport`] crosses no network: `http` gives nothing away.
+    pub fn tenant_in_process(tenant_url: &str, app_id: &str) -> Result<Self, ClientError> {
+        Self::of_tenant(tenant_url, app_id, Reach::Process)
+    }
+
+    fn of_tenant(tenant_url: &str, app_id: &str, reach: Reach) -> Result<Self, ClientError> {
+        let tenant =
+            check_tenant(tenant_url, reach).map_err(|fault| ClientError::Endpoint { name: "tenant", fault })?;
         check_app_id(app_id).map_err(|fault| ClientError::Endpoint { name: "app id", fault })?;
-        let under = |word| under_tenant(&tenant, word, app_id);
+        let under = |word| under_tenant(&tenant, word, app_id, reach);
         Ok(Self { token: under("Token")?, introspect: under("Introspect")?, revoke: under("Revoke")? })
     }
 
     /// Exactly these addresses.
     pub fn explicit(token: &str, introspect: &str, revoke: &str) -> Result<Self, ClientError> {
-        let parse = |name, text| Endpoint::parse(text).map_err(|fault| ClientError::Endpoint { name, fault });
+        Self::of_addresses([token, introspect, revoke], Reach::Network)
+    }
+
+    /// The same of a server in this process, whose [`crate::Transport`] crosses no network: `http` gives nothing away.
+    pub fn explicit_in_process(token: &str, introspect: &str, revoke: &str) -> Result<Self, ClientError> {
+        Self::of_addresses([token, introspect, revoke], Reach::Process)
+    }
+
+    fn of_addresses([token, introspect, revoke]: [&str; 3], reach: Reach) -> Result<Self, ClientError> {
+        let parse = |name, text| Endpoint::parse(text, reach).map_err(|fault| ClientError::Endpoint { name, fault });
         Ok(Self {
             token: parse("token endpoint", token)?,
             introspect: parse("introspection endpoint", introspect)?,
@@ -91,20 +110,30 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn parse(text: &str) -> Result<Self, EndpointFault> {
+    fn parse(text: &str, reach: Reach) -> Result<Self, EndpointFault> {
         let url = Url::parse(text).map_err(|_| EndpointFault::NotAUrl)?;
-        check_url(&url)?;
+        check_url(&url, reach)?;
         let uri = url.as_str().parse().map_err(|_| EndpointFault::NotAUrl)?;
         Ok(Self { url, uri })
     }
 }
 
+/// How far a secret travels to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Over a network, where others may listen.
+    Network,
+    /// Nowhere.
+    Process,
+}
+
 /// The rules for every address that gets a secret.
-pub(crate) fn check_url(url: &Url) -> Result<(), EndpointFault> {
+pub(crate) fn check_url(url: &Url, reach: Reach) -> Result<(), EndpointFault> {
     if !url.has_host() {
         return Err(EndpointFault::NotAUrl);
     }
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
+    let may_be_http = reach == Reach::Process || is_loopback(url);
+    if url.scheme() != "https" && !(url.scheme() == "http" && may_be_http) {
         return Err(EndpointFault::NotHttps);
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -126,8 +155,8 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn check_tenant(tenant_url: &str) -> Result<Url, EndpointFault> {
-    let tenant = Endpoint::parse(tenant_url)?.url;
+fn check_tenant(tenant_url: &str, reach: Reach) -> Result<Url, EndpointFault> {
+    let tenant = Endpoint::parse(tenant_url, reach)?.url;
     if tenant.query().is_some() { Err(EndpointFault::Query) } else { Ok(tenant) }
 }
 
@@ -137,12 +166,12 @@ fn check_app_id(app_id: &str) -> Result<(), EndpointFault> {
     if is_name { Ok(()) } else { Err(EndpointFault::AppId) }
 }
 
-fn under_tenant(tenant: &Url, word: &str, app_id: &str) -> Result<Endpoint, ClientError> {
+fn under_tenant(tenant: &Url, word: &str, app_id: &str, reach: Reach) -> Result<Endpoint, ClientError> {
     let mut url = tenant.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(["OAuth2", word, app_id]);
     }
-    Endpoint::parse(url.as_str()).map_err(|fault| ClientError::Endpoint { name: "tenant", fault })
+    Endpoint::parse(url.as_str(), reach).map_err(|fault| ClientError::Endpoint { name: "tenant", fault })
 }
 
 #[cfg(test)]
@@ -194,6 +223,12 @@ mod tests {
         ] {
             assert_eq!(fault(of(bad)), EndpointFault::NotHttps, "{bad}");
         }
+        let within = Endpoints::tenant_in_process;
+        assert!(within("http://auth.example", "app").is_ok());
+        assert_eq!(fault(within("ftp://auth.example", "app")), EndpointFault::NotHttps);
+        let within = |token| Endpoints::explicit_in_process(token, token, token);
+        assert!(within("http://auth.example/t").is_ok());
+        assert_eq!(fault(within("http://me:x@auth.example/t")), EndpointFault::UserInfo);
     }
 
     #[test]

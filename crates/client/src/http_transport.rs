@@ -11,7 +11,7 @@ use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
 use zeroize::Zeroizing;
 
-use crate::endpoints::check_url;
+use crate::endpoints::{Reach, check_url};
 use crate::transport::{Transport, TransportError};
 
 /// A server that is there accepts within this.
@@ -101,7 +101,7 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn send(&self, request: Request<Zeroizing<Vec<u8>>>) -> Result<Response<Vec<u8>>, TransportError> {
         let request = reqwest::Request::try_from(request.map(Bytes::from_owner)).map_err(|e| self.describe(&e))?;
-        check_url(request.url()).map_err(TransportError::Address)?;
+        check_url(request.url(), Reach::Network).map_err(TransportError::Address)?;
         let client = if request.url().scheme() == "https" { self.secure()? } else { &self.plain };
         let answer = client.execute(request).await.map_err(|error| self.describe(&error))?;
         if answer.status().is_redirection() {

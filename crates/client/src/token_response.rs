@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use crate::answer::{clean, malformed, read_object};
 use crate::error::ClientError;
 
+/// The longest token type that is shown: those that are registered have at most six characters.
+const MAX_TYPE: usize = 16;
+
 /// A token set. `Debug` shows no token.
 #[derive(Clone, Debug)]
 pub struct TokenResponse {
@@ -29,7 +32,7 @@ impl TokenResponse {
         let access_token = take_token(&mut members, "access_token")?.ok_or_else(|| missing("access_token"))?;
         let token_type = take_text(&mut members, "token_type")?.ok_or_else(|| missing("token_type"))?;
         if !token_type.eq_ignore_ascii_case("bearer") {
-            return Err(malformed(format!("`token_type` is `{}`, not Bearer", clean(&token_type))));
+            return Err(malformed(format!("`token_type` is {}, not Bearer", describe_type(&token_type))));
         }
         Ok(Self {
             access_token,
@@ -39,6 +42,11 @@ impl TokenResponse {
             refresh_token: take_token(&mut members, "refresh_token")?,
         })
     }
+}
+
+/// A type in a few characters; a longer one may be a token in the wrong place, and is not shown.
+fn describe_type(token_type: &str) -> String {
+    if token_type.len() <= MAX_TYPE { format!("`{}`", clean(token_type)) } else { "something longer".to_owned() }
 }
 
 /// A token: visible characters only, or it could split the header that it is sent in (RFC 6749 appendix A.12).
@@ -106,6 +114,7 @@ mod tests {
             (r#"{"access_token":"","token_type":"Bearer"}"#, "`access_token` is empty, or not visible ASCII"),
             (r#"{"access_token":"a\nb","token_type":"Bearer"}"#, "`access_token` is empty, or not visible ASCII"),
             (r#"{"access_token":"a","token_type":"DPoP\n"}"#, "`token_type` is `DPoP `, not Bearer"),
+            (r#"{"access_token":"Bearer","token_type":"eyJhbGciOiJSUzI1NiJ9"}"#, "`token_type` is something longer"),
             (r#"{"access_token":"a","token_type":"Bearer","expires_in":"60"}"#, "`expires_in` is not a whole number"),
             (r#"{"access_token":"a","token_type":"Bearer","expires_in":-1}"#, "`expires_in` is not a whole number"),
             (r#"{"access_token":"a","token_type":"Bearer","expires_in":1.5}"#, "`expires_in` is not a whole number"),

@@ -17,7 +17,7 @@ const ECHO: &str = r#"curl() { for word in "$@"; do printf '%s\0' "$word"; done;
 const HOSTILE: [&str; 12] = [
     "ann",
     "o'brien",
-    "'; touch /tmp/owned; '",
+    "'; exit 7; '",
     "$(id)`id`${HOME}",
     "a&b=c;d|e>f",
     "back\\slash\\'",

@@ -77,7 +77,7 @@ pub(crate) fn prepare(
         Fault::bad_request(format!("Settings: an administrator must first set {}", missing.join(", ")))
     })?;
     let api = ask.api.as_deref().unwrap_or(&settings.api_id);
-    let endpoints = Endpoints::tenant(state.issuer.as_str(), api);
+    let endpoints = Endpoints::tenant_in_process(state.issuer.as_str(), api);
     let endpoints = endpoints.map_err(|error| Fault::bad_request(format!("api: {error}")))?;
     let client = Client::new(endpoints, settings.client_id.as_str(), secret, transport);
     let scope = Some(ask.scope.as_deref().unwrap_or(&settings.scope).trim()).filter(|scope| !scope.is_empty());

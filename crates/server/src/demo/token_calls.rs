@@ -75,8 +75,11 @@ async fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Cl
     let missing = settings.missing().join(", ");
     let secret = settings.client_secret.ok_or_else(|| Fault::bad_request(format!("Settings: first set {missing}")))?;
     let address = |path| state.issuer.join(path);
-    let endpoints =
-        Endpoints::explicit(&address("/oauth2/token"), &address("/oauth2/introspect"), &address("/oauth2/revoke"));
+    let endpoints = Endpoints::explicit_in_process(
+        &address("/oauth2/token"),
+        &address("/oauth2/introspect"),
+        &address("/oauth2/revoke"),
+    );
     let endpoints = endpoints.map_err(|error| Fault::internal(error.to_string()))?;
     Ok(Client::new(endpoints, settings.client_id, secret, OwnServer::new(inner, caller)))
 }
