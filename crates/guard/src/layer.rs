@@ -76,8 +76,7 @@ fn find_bearer(headers: &HeaderMap) -> Result<&str, Rejection> {
 
 /// Passes if a rule of a granted scope opens the request; otherwise names the narrowest scope that would.
 fn check_scope(api: &Api, granted: &Scope, method: &str, path: &NormalPath) -> Result<(), Rejection> {
-    let opens = |scope: &&ScopeDefinition| scope.rules.iter().any(|rule| rule.allows(method, path));
-    let opening: Vec<&ScopeDefinition> = api.scopes.iter().filter(opens).collect();
+    let opening: Vec<&ScopeDefinition> = api.find_opening(method, path).map(|(scope, _)| scope).collect();
     if opening.iter().any(|scope| granted.contains(&scope.token)) {
         return Ok(());
     }

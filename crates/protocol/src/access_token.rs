@@ -151,10 +151,7 @@ pub enum TokenFault {
 /// The one way to check an access token (RFC 9068 §4): signature, type, issuer, audience, time, and that it lives.
 pub fn check(text: &str, keys: &dyn KeySource, expected: Expected<'_>, now: UnixTime) -> Result<Claims, TokenFault> {
     let claims = check_issued(text, keys, expected, now)?;
-    let ahead = |date: UnixTime| date.saturating_sub(now) > MAX_CLOCK_LEAD_S;
-    if ahead(claims.issued_at) || claims.not_before.is_some_and(ahead) {
-        return Err(TokenFault::NotYetValid);
-    }
+    check_begun(&claims, now)?;
     keys.check_alive(&claims)?;
     Ok(claims)
 }
@@ -168,21 +165,80 @@ pub fn check_issued(
     now: UnixTime,
 ) -> Result<Claims, TokenFault> {
     keys.check_current()?;
+    let claims = verify(UnverifiedJwt::parse(text)?, keys)?;
+    check_issuer(&claims, expected)?;
+    check_audience(&claims, expected)?;
+    check_expiry(&claims, now)?;
+    Ok(claims)
+}
+
+/// What [`check`] finds, check by check, for people: each is judged whatever the others say.
+#[derive(Debug)]
+pub struct Examination {
+    /// Its `typ`, its key, and the signature.
+    pub signature: Result<(), TokenFault>,
+    /// Its `iss`.
+    pub issuer: Result<(), TokenFault>,
+    /// Its `aud`.
+    pub audience: Result<(), TokenFault>,
+    /// `exp`, `iat` and `nbf`.
+    pub time: Result<(), TokenFault>,
+    /// That nobody has ended it.
+    pub revocation: Result<(), TokenFault>,
+}
+
+/// Examines a token by the checks of [`check`], which accepts it if and only if all of them hold.
+pub fn examine(
+    text: &str,
+    keys: &dyn KeySource,
+    expected: Expected<'_>,
+    now: UnixTime,
+) -> Result<Examination, TokenFault> {
+    keys.check_current()?;
     let jwt = UnverifiedJwt::parse(text)?;
+    let key_id = jwt.key_id().unwrap_or_else(|| KeyId::new(""));
+    // Unverified: said of a token that may be forged, beside the verdict on its signature.
+    let claims = read_claims(jwt.claims(), key_id);
+    let judge = |check: &dyn Fn(&Claims) -> Result<(), TokenFault>| match &claims {
+        Ok(claims) => check(claims),
+        Err(fault) => Err(*fault),
+    };
+    Ok(Examination {
+        issuer: judge(&|claims| check_issuer(claims, expected)),
+        audience: judge(&|claims| check_audience(claims, expected)),
+        time: judge(&|claims| check_expiry(claims, now).and_then(|()| check_begun(claims, now))),
+        revocation: judge(&|claims| Ok(keys.check_alive(claims)?)),
+        signature: verify(jwt, keys).map(|_| ()),
+    })
+}
+
+/// The claims, once a key of ours is found to have signed them as an access token.
+fn verify(jwt: UnverifiedJwt<'_>, keys: &dyn KeySource) -> Result<Claims, TokenFault> {
     if jwt.media_type().as_deref() != Some(MEDIA_TYPE) {
         return Err(TokenFault::MediaType);
     }
     let key_id = jwt.key_id().ok_or(TokenFault::UnknownKey)?;
     let key = keys.find_key(&key_id).ok_or(TokenFault::UnknownKey)?;
-    let members = jwt.verify(&key)?;
-    let claims = read_claims(&members, key_id)?;
-    if claims.issuer != expected.issuer {
-        return Err(TokenFault::Issuer);
-    }
-    if expected.audience.is_some_and(|wanted| !claims.audiences.iter().any(|audience| audience == wanted)) {
-        return Err(TokenFault::Audience);
-    }
-    if now >= claims.expires_at { Err(TokenFault::Expired) } else { Ok(claims) }
+    read_claims(&jwt.verify(&key)?, key_id)
+}
+
+fn check_issuer(claims: &Claims, expected: Expected<'_>) -> Result<(), TokenFault> {
+    if claims.issuer == expected.issuer { Ok(()) } else { Err(TokenFault::Issuer) }
+}
+
+fn check_audience(claims: &Claims, expected: Expected<'_>) -> Result<(), TokenFault> {
+    let is_other = |wanted| !claims.audiences.iter().any(|audience| audience == wanted);
+    if expected.audience.is_some_and(is_other) { Err(TokenFault::Audience) } else { Ok(()) }
+}
+
+fn check_expiry(claims: &Claims, now: UnixTime) -> Result<(), TokenFault> {
+    if now >= claims.expires_at { Err(TokenFault::Expired) } else { Ok(()) }
+}
+
+fn check_begun(claims: &Claims, now: UnixTime) -> Result<(), TokenFault> {
+    let ahead = |date: UnixTime| date.saturating_sub(now) > MAX_CLOCK_LEAD_S;
+    let is_ahead = ahead(claims.issued_at) || claims.not_before.is_some_and(ahead);
+    if is_ahead { Err(TokenFault::NotYetValid) } else { Ok(()) }
 }
 
 /// Reads every claim with its type; one of the wrong type is a refusal, never skipped (CVE-2026-25537).

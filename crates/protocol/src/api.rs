@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::grant::{GrantType, GrantTypes};
 use crate::jose::algorithm::Algorithm;
-use crate::path_rule::PathRule;
+use crate::path_rule::{NormalPath, PathRule};
 use crate::scope::{Scope, ScopeToken};
 
 /// The first path segments of this server, which no Api may be named after.
@@ -135,6 +135,16 @@ impl Api {
     /// The definition of one scope.
     pub fn find_scope(&self, token: &ScopeToken) -> Option<&ScopeDefinition> {
         self.scopes.iter().find(|scope| scope.token == *token)
+    }
+
+    /// The scopes that open this method on this path, each with the rule that does.
+    pub fn find_opening<'a>(
+        &'a self,
+        method: &'a str,
+        path: &'a NormalPath,
+    ) -> impl Iterator<Item = (&'a ScopeDefinition, &'a PathRule)> {
+        let opens = move |scope: &'a ScopeDefinition| scope.rules.iter().find(|rule| rule.allows(method, path));
+        self.scopes.iter().filter_map(move |scope| Some((scope, opens(scope)?)))
     }
 
     /// All scopes it defines.

@@ -40,6 +40,11 @@ impl Form {
         self.parameters.iter().find(given).map(|(_, value)| value.as_str())
     }
 
+    /// The name of every parameter, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Every value of a repeatable parameter, those without a value left out.
     pub fn find_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let given = move |(known, value): &&(String, Zeroizing<String>)| known == name && !value.is_empty();

@@ -20,6 +20,7 @@ pub mod revocation;
 pub mod scope;
 pub mod secret;
 pub mod token_request;
+pub mod totp;
 pub mod user;
 
 /// Seconds since 1970-01-01T00:00:00Z, without leap seconds (RFC 7519 §2, NumericDate as an integer).

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -59,6 +60,13 @@ impl Secret {
         let mut expected = String::new();
         push_base62(&mut expected, &crc32fast::hash(covered.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS);
         checksum == expected
+    }
+}
+
+/// Reads a text; there is no way to write one.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 

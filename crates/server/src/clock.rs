@@ -40,9 +40,14 @@ impl Clock {
 
     /// Milliseconds since some moment; never goes back, whatever happens to the wall clock.
     pub fn monotonic_ms(&self) -> i64 {
+        self.monotonic_us() / 1000
+    }
+
+    /// Microseconds since the same moment.
+    pub fn monotonic_us(&self) -> i64 {
         match self {
-            Self::System(started) => i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
-            Self::Fixed(now) => now.load(Ordering::Relaxed) * 1000,
+            Self::System(started) => i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX),
+            Self::Fixed(now) => now.load(Ordering::Relaxed) * 1_000_000,
         }
     }
 }

@@ -70,7 +70,7 @@ fn with_id(mut response: Response, request_id: HeaderValue) -> Response {
 /// Lower-cases the first two segments when they spell a tenant path, which the guide's clients write in any case.
 ///
 /// A layer in the router would run after routing, so this stands before it.
-fn lower_tenant_path(request: &mut Request<Body>) {
+pub(crate) fn lower_tenant_path(request: &mut Request<Body>) {
     let path = request.uri().path();
     let Some((first, rest)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
         return;

@@ -22,6 +22,8 @@ const MAX_PER_USER: u32 = 100;
 const MAX_PASSWORDS_PER_ADDRESS: u32 = 100;
 /// Failed client authentications from one address in [`WINDOW_S`]; never counted per client, which would be a weapon.
 const MAX_CLIENTS_PER_ADDRESS: u32 = 1000;
+/// Sign-ins begun from one address in [`WINDOW_S`]: each is a row until it ends.
+const MAX_SIGN_INS_PER_ADDRESS: u32 = 300;
 /// An address that succeeded for a user is remembered this long, in seconds.
 const KNOWN_ADDRESS_S: i64 = 30 * 86_400;
 /// The most entries of each table: a flood of names or addresses must not fill the memory.
@@ -108,7 +110,16 @@ struct Tables {
     user: Failures<NameHash>,
     passwords: Failures<Source>,
     clients: Failures<Source>,
+    sign_ins: Failures<Source>,
     known: HashMap<(NameHash, Source), UnixTime>,
+}
+
+impl Tables {
+    fn take_back(&mut self, attempt: &PasswordAttempt) {
+        self.user_and_address.take_back(&(attempt.user, attempt.source));
+        self.user.take_back(&attempt.user);
+        self.passwords.take_back(&attempt.source);
+    }
 }
 
 /// All counters of a node.
@@ -130,6 +141,7 @@ impl Guessing {
             user: Failures::new(USER_WINDOW_S, MAX_PER_USER),
             passwords: Failures::new(WINDOW_S, MAX_PASSWORDS_PER_ADDRESS),
             clients: Failures::new(WINDOW_S, MAX_CLIENTS_PER_ADDRESS),
+            sign_ins: Failures::new(WINDOW_S, MAX_SIGN_INS_PER_ADDRESS),
             known: HashMap::new(),
         }))
     }
@@ -162,13 +174,25 @@ impl Guessing {
         Ok(attempt)
     }
 
-    /// The password was right: it does not count, and the address is known for this user.
+    /// Begins a sign-in, which is not counted as a failure of anybody's.
+    pub fn begin_sign_in(&self, address: IpAddr, now: UnixTime) -> Result<(), Refusal> {
+        let source = Source::of(address);
+        let mut tables = self.tables();
+        refuse(tables.sign_ins.blocked_for_s(&source, now), "sign-ins from this address")?;
+        tables.sign_ins.add(source, now);
+        Ok(())
+    }
+
+    /// The password was right, but is not all that is asked: it does not count, and the address is not known for it.
+    pub fn pass(&self, attempt: PasswordAttempt) {
+        self.tables().take_back(&attempt);
+    }
+
+    /// All was right: it does not count, and the address is known for this user.
     pub fn succeed(&self, attempt: PasswordAttempt, now: UnixTime) {
         let mut tables = self.tables();
+        tables.take_back(&attempt);
         let pair = (attempt.user, attempt.source);
-        tables.user_and_address.take_back(&pair);
-        tables.user.take_back(&pair.0);
-        tables.passwords.take_back(&pair.1);
         if tables.known.len() >= MAX_ENTRIES {
             tables.known.retain(|_, at| *at + KNOWN_ADDRESS_S > now);
         }

@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod background;
+mod body;
 mod caller;
 pub mod clock;
 pub mod config;
@@ -27,5 +28,5 @@ pub mod state;
 mod static_files;
 
 pub use countersign_store::install_drivers;
-pub use demo::{Demo, DemoFile};
+pub use demo::provide::{Demo, DemoFile};
 pub use front::Front;

@@ -32,3 +32,21 @@ pub const PASSWORD_QUEUE: usize = 32;
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 /// Reports that the demonstration resource keeps; the oldest goes first.
 pub const MAX_REPORTS: usize = 100;
+/// An anonymous session lives this long, in seconds: time to sign in.
+pub const ANONYMOUS_SESSION_S: i64 = 600;
+/// A sign-in must be finished within this time, in seconds.
+pub const SIGN_IN_S: i64 = 600;
+/// A person's session ends after this time, used or not, in seconds: a working day.
+pub const SESSION_LIFETIME_S: i64 = 8 * 3600;
+/// A person's session ends when unused for this long, in seconds.
+pub const SESSION_IDLE_S: i64 = 1800;
+/// That a session was used is noted at most this often, in seconds: looking must not cost a write each time.
+pub const SESSION_TOUCH_S: i64 = 60;
+/// Characters kept of what a browser says it is.
+pub const MAX_USER_AGENT_CHARS: usize = 200;
+/// The fewest characters of a new password of a person (NIST SP 800-63B asks for 8 beside a second factor).
+pub const MIN_NEW_PASSWORD_CHARS: usize = 12;
+/// The most characters of a new password.
+pub const MAX_NEW_PASSWORD_CHARS: usize = 128;
+/// The largest answer that the demo reads from an endpoint of this server, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 256 * 1024;

@@ -1,4 +1,5 @@
-//! For people: the pages of the playground. A view struct stands beside its handler, its template in `templates/`.
+//! For people: the pages, and who is at the browser. A view struct stands beside its handler, its template in
+//! `templates/`.
 
 pub(crate) mod account;
 pub(crate) mod error;

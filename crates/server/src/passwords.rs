@@ -1,16 +1,21 @@
 //! People's passwords: Argon2id on a small pool, so that guessing cannot take the server down.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use countersign_protocol::UnixTime;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
+use countersign_protocol::user::UserId;
 use tokio::sync::Semaphore;
 
+use crate::guessing::PasswordAttempt;
 use crate::limits::{MAX_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_SLOTS};
+use crate::state::State;
 
 /// 19 MiB, two passes, one lane: the first choice of OWASP's password storage sheet.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -68,6 +73,36 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// What came of checking a password.
+pub(crate) struct Checked {
+    /// Whose name was given, if anybody's.
+    pub(crate) user_id: Option<UserId>,
+    /// True if the password is theirs.
+    pub(crate) holds: bool,
+    /// Counted as failed until it is said to have succeeded.
+    pub(crate) attempt: PasswordAttempt,
+}
+
+/// Checks a password on the pool. Known and unknown users take the same path, count the same and cost the same.
+pub(crate) async fn check(
+    state: &State,
+    login: &str,
+    password: &Secret,
+    address: IpAddr,
+    now: UnixTime,
+) -> Result<Checked, Refusal> {
+    state.registry.check_database()?;
+    let stored = state.store.find_password(login).await.map_err(|error| state.store_failed(&error))?;
+    let (login, password, guessing) = (login.to_owned(), password.clone(), state.guessing.clone());
+    // Counted inside the slot: guesses that wait side by side are judged one after the other.
+    let check = move || {
+        let attempt = guessing.begin_password(&login, address, now)?;
+        let holds = verify(&password, stored.as_ref().map(|stored| &stored.password_hash));
+        Ok(Checked { user_id: stored.map(|stored| stored.user_id), holds, attempt })
+    };
+    state.passwords.run(check).await?
 }
 
 /// The PHC string of a password.

@@ -15,7 +15,7 @@ use crate::answer;
 use crate::state::State;
 
 /// The path under which they stand; the issuer and it are the audience of their Api.
-const PATH: &str = "/resource";
+pub(crate) const PATH: &str = "/resource";
 
 /// The resources behind the guard of the Api whose audience they are.
 pub(crate) fn guarded(state: &State) -> Guarded<Router> {

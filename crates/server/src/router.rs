@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware;
-use axum::routing::{get, post};
+use axum::extract::Extension;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{any, get, post, put};
 
+use crate::demo::transport::Inner;
+use crate::demo::{
+    account, auth, call_resource, claims, envelope, openapi, preview, second_factor, settings, token_calls, token_set,
+};
 use crate::oauth::{introspect, metadata, refusal, revoke, token};
 use crate::state::State;
 use crate::{answer, ops, pages, resource, static_files};
 
 /// Every route. The first two segments of `/OAuth2/Token/{api}` and its like arrive in lower case (`front.rs`).
 pub fn router(state: &State) -> Router {
-    let shared = Arc::new(state.clone());
     let router = Router::new()
         // for OAuth clients, at the standard paths and at the guide's
         .route("/oauth2/token", post(token::token).fallback(refusal::method_not_allowed))
@@ -34,18 +38,49 @@ pub fn router(state: &State) -> Router {
         .route("/readyz", get(ops::ready))
         .route("/healthz", get(ops::ready))
         .fallback(pages::error::not_found)
-        .method_not_allowed_fallback(answer::wrong_method)
-        .with_state(shared.clone());
-    if !state.playground {
-        return router;
-    }
+        .with_state(Arc::new(state.clone()));
+    let router = if state.playground { with_playground(router, state) } else { router };
+    router.method_not_allowed_fallback(answer::wrong_method)
+}
+
+/// The playground: resources to call, the guide's demo API, and pages for people.
+fn with_playground(router: Router, state: &State) -> Router {
     // the demonstration resources, behind the guard
     let guarded = resource::guarded(state);
     let router = router.route_service("/resource", guarded.clone()).route_service("/resource/{*path}", guarded);
-    router.merge(for_people(shared))
+    // the guide's demo API, which calls all of the above
+    let inner = Extension(Inner(router.clone()));
+    let api = Router::new()
+        .route("/api/getUISettings", get(settings::ui_settings))
+        .route("/api/auth/beginAuth", post(auth::begin))
+        .route("/api/auth/advanceAuth", post(auth::advance))
+        .route("/api/auth/out", post(auth::out))
+        .route("/api/getSettings", get(settings::get))
+        .route("/api/updateSettings", put(settings::update))
+        .route("/api/tokenRequestPreview", post(preview::preview))
+        .route("/api/tokenSet", post(token_set::token_set))
+        .route("/api/claims", get(claims::decode).post(claims::judge))
+        .route("/api/introspect", post(token_calls::introspect))
+        .route("/api/refreshToken", post(token_calls::refresh))
+        .route("/api/revokeToken", post(token_calls::revoke))
+        .route("/api/callResource", post(call_resource::call_resource))
+        .route("/api/account/changePassword", post(account::change_password))
+        .route("/api/account/beginSecondFactor", post(second_factor::begin))
+        .route("/api/account/confirmSecondFactor", post(second_factor::confirm))
+        .route("/api/account/removeSecondFactor", post(second_factor::remove))
+        .route("/api/account/sessions", get(account::sessions))
+        .route("/api/account/endSession", post(account::end_session))
+        .route("/api/openapi.json", get(openapi::document))
+        .route("/api", any(envelope::not_found))
+        .route("/api/{*call}", any(envelope::not_found))
+        .method_not_allowed_fallback(envelope::wrong_method)
+        .layer(inner)
+        .layer(from_fn(envelope::log))
+        .with_state(Arc::new(state.clone()));
+    router.merge(api).merge(for_people(Arc::new(state.clone())))
 }
 
-/// For people: the pages of the playground, and what they are dressed in.
+/// The pages, and what they are dressed in.
 fn for_people(state: Arc<State>) -> Router {
     Router::new()
         .route("/", get(pages::home::home))
@@ -54,7 +89,7 @@ fn for_people(state: Arc<State>) -> Router {
         .route("/protocols", get(pages::protocols::protocols))
         .route("/m2m", get(pages::m2m::m2m))
         .route("/settings", get(pages::settings::settings))
-        .route_layer(middleware::from_fn_with_state(state.clone(), pages::layout::around))
+        .route_layer(from_fn_with_state(state.clone(), pages::layout::around))
         .route("/static/{hash}/{name}", get(static_files::static_file))
         .with_state(state)
 }

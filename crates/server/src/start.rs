@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{DataDirectory, DirectoryError, read_sealing_key, write_private};
-use crate::demo::{self, Demo, DemoError};
+use crate::demo::provide::{self, Demo, DemoError};
 use crate::key_ring::KeyRingError;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
@@ -81,9 +81,9 @@ pub async fn start(
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
     state.in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
     state.playground = config.playground.enabled.unwrap_or(want_demo);
-    demo::check_allowed(&state, want_demo).await?;
+    provide::check_allowed(&state, want_demo).await?;
     state.follow().await?;
-    let demo = if want_demo { Some(demo::provide(&state, &directory).await?) } else { None };
+    let demo = if want_demo { Some(provide::provide(&state, &directory).await?) } else { None };
     state.make_missing_keys().await?;
     Ok(Started { state, demo, directory })
 }

@@ -14,6 +14,7 @@ use crate::clock::{Clock, Entropy};
 use crate::guessing::Guessing;
 use crate::key_ring::{KeyRingError, make_key};
 use crate::limits::WRITE_TIMEOUT;
+use crate::pages::session::CookieKeys;
 use crate::passwords::Passwords;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
@@ -36,6 +37,7 @@ pub struct State {
     pub(crate) passwords: Passwords,
     pub(crate) guessing: Arc<Guessing>,
     pub(crate) playground: bool,
+    pub(crate) cookie_keys: CookieKeys,
     /// Requests that may be worked on at once; more are refused.
     pub(crate) in_flight: Arc<Semaphore>,
     ready: Arc<AtomicBool>,
@@ -55,6 +57,7 @@ impl State {
             issuer,
             registry: Arc::new(registry),
             store,
+            cookie_keys: CookieKeys::derive(&sealing),
             sealing,
             clock,
             entropy,

@@ -21,9 +21,14 @@ const SQLITE_READERS: u32 = 2;
 /// Connections a node holds to PostgreSQL: what refresh and revocation keep busy.
 const POSTGRES_CONNECTIONS: u32 = 8;
 
-const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[(1, "start", include_str!("../migrations/sqlite/0001_start.sql"))];
-const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "start", include_str!("../migrations/postgres/0001_start.sql"))];
+const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "start", include_str!("../migrations/sqlite/0001_start.sql")),
+    (2, "people", include_str!("../migrations/sqlite/0002_people.sql")),
+];
+const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
+    (2, "people", include_str!("../migrations/postgres/0002_people.sql")),
+];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.
 pub fn install_drivers() {

@@ -9,9 +9,13 @@ mod clients;
 mod database;
 mod error;
 mod keys;
+mod playground;
 mod refresh_tokens;
 mod revocations;
+mod second_factors;
+mod sessions;
 mod settings;
+mod sign_ins;
 mod statement;
 mod users;
 
@@ -20,8 +24,12 @@ pub use clients::NewClient;
 pub use database::{DatabaseUrl, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
 pub use keys::{KeyState, StoredKey};
+pub use playground::{PlaygroundSettings, Saved};
 pub use refresh_tokens::{NewRefreshToken, Spend};
 pub use revocations::StoredRevocation;
+pub use second_factors::{NewSecondFactor, StoredSecondFactor};
+pub use sessions::{Ended, MAX_SESSION_TOKENS, NewSession, SessionToken, StoredSession};
+pub use sign_ins::{SignIn, SpentCode};
 pub use users::{NewUser, StoredPassword};
 
 /// Every statement of this crate, so that a test can prepare each of them on both engines.
@@ -31,9 +39,13 @@ pub fn statements() -> Vec<&'static str> {
         changes::STATEMENTS,
         clients::STATEMENTS,
         keys::STATEMENTS,
+        playground::STATEMENTS,
         refresh_tokens::STATEMENTS,
         revocations::STATEMENTS,
+        second_factors::STATEMENTS,
+        sessions::STATEMENTS,
         settings::STATEMENTS,
+        sign_ins::STATEMENTS,
         users::STATEMENTS,
     ]
     .concat()

@@ -110,13 +110,7 @@ impl Store {
         at_least: UnixTime,
     ) -> Result<UnixTime, StoreError> {
         let mut transaction = self.begin_write().await?;
-        let end = sqlx::query(END_FAMILY).bind(now).bind(family.as_str());
-        let ended = end.execute(&mut *transaction).await?.rows_affected() > 0;
-        let last = sqlx::query(LAST_ACCESS_TOKEN).bind(family.as_str()).fetch_one(&mut *transaction).await?;
-        let until = last.try_get::<Option<i64>, _>(0)?.unwrap_or(now).max(at_least);
-        if ended {
-            insert_revocation(&mut transaction, &Revoked::Family(family.clone()), until).await?;
-        }
+        let until = end_family(&mut transaction, family, now, at_least).await?;
         transaction.commit().await?;
         Ok(until)
     }
@@ -128,6 +122,23 @@ impl Store {
         transaction.commit().await?;
         Ok(deleted)
     }
+}
+
+/// Ends a family and revokes its access tokens, in the caller's transaction.
+pub(crate) async fn end_family(
+    transaction: &mut Transaction<'static, Any>,
+    family: &FamilyId,
+    now: UnixTime,
+    at_least: UnixTime,
+) -> Result<UnixTime, StoreError> {
+    let end = sqlx::query(END_FAMILY).bind(now).bind(family.as_str().to_owned());
+    let ended = end.execute(&mut **transaction).await?.rows_affected() > 0;
+    let last = sqlx::query(LAST_ACCESS_TOKEN).bind(family.as_str().to_owned()).fetch_one(&mut **transaction).await?;
+    let until = last.try_get::<Option<i64>, _>(0)?.unwrap_or(now).max(at_least);
+    if ended {
+        insert_revocation(transaction, &Revoked::Family(family.clone()), until).await?;
+    }
+    Ok(until)
 }
 
 async fn insert_token(

@@ -2,13 +2,25 @@
 
 use sqlx::Row;
 
+use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::statements;
 
 statements! {
     FIND_SETTING = "SELECT value FROM settings WHERE name = $1";
+    SET_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     CLAIM_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+}
+
+impl Change {
+    /// Sets a setting, whatever it was.
+    pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        let set = sqlx::query(SET_SETTING).bind(name.to_owned()).bind(value.to_owned());
+        set.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
 }
 
 impl Store {

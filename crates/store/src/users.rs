@@ -1,6 +1,5 @@
-//! Users, their password hashes and second factors.
+//! Users and their password hashes.
 
-use countersign_protocol::UnixTime;
 use countersign_protocol::client::Status;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, Role, User, UserId, name_key};
@@ -15,9 +14,9 @@ statements! {
     INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     SET_PASSWORD = "UPDATE users SET password_hash = $1, epoch = $2 WHERE id = $3";
+    DELETE_SIGN_INS = "DELETE FROM sign_ins WHERE user_id = $1";
+    DELETE_SESSIONS = "DELETE FROM sessions WHERE user_id = $1";
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
-    INSERT_SECOND_FACTOR =
-        "INSERT INTO second_factors (id, user_id, kind, sealed_seed, created_at) VALUES ($1, $2, $3, $4, $5)";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
     LOAD_USERS = "SELECT id, login, roles, status, epoch, \
          (SELECT CAST(COUNT(*) AS BIGINT) FROM second_factors WHERE second_factors.user_id = users.id) \
@@ -63,10 +62,13 @@ impl Change {
         Ok(())
     }
 
-    /// Gives a user another password, which ends their tokens.
+    /// Gives a user another password, which ends their tokens, their sessions and sign-ins under way.
     pub async fn set_password(&mut self, user: &UserId, password_hash: &Secret) -> Result<(), StoreError> {
         let update = sqlx::query(SET_PASSWORD).bind(password_hash.expose()).bind(self.number).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
+        for statement in [DELETE_SIGN_INS, DELETE_SESSIONS] {
+            sqlx::query(statement).bind(user.as_str()).execute(&mut *self.transaction).await?;
+        }
         Ok(())
     }
 
@@ -74,20 +76,6 @@ impl Change {
     pub async fn set_user_status(&mut self, user: &UserId, status: Status) -> Result<(), StoreError> {
         let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
-        Ok(())
-    }
-
-    /// Adds a second factor, its seed already sealed.
-    pub async fn insert_second_factor(
-        &mut self,
-        id: &str,
-        user: &UserId,
-        kind: &str,
-        sealed_seed: Vec<u8>,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        let insert = sqlx::query(INSERT_SECOND_FACTOR).bind(id).bind(user.as_str()).bind(kind);
-        insert.bind(sealed_seed).bind(now).execute(&mut *self.transaction).await?;
         Ok(())
     }
 }

@@ -38,7 +38,8 @@ pub fn basic(id: &str, secret: &str) -> String {
 impl Actor {
     /// Somebody who calls the server at this address under this name.
     pub fn new(address: SocketAddr, client_id: &str, client_secret: &str) -> Self {
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        // It speaks no TLS: without roots it starts sooner, and where there are none.
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]).build().unwrap();
         Self { http, address, client_id: client_id.to_owned(), client_secret: client_secret.to_owned() }
     }
 

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
 mod actor;
+mod browser;
 mod database;
 mod registry;
 mod server;
 
 pub use actor::{Actor, Answer, basic};
+pub use browser::Browser;
 pub use database::{TestDatabase, engine_is_postgres};
 pub use registry::{MayAsk, NewTestApi, NewTestClient, hash_password};
 pub use server::{Options, START, TestServer};

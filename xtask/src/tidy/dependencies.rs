@@ -8,13 +8,14 @@ use toml::Table;
 use crate::run::{output, root};
 
 /// Which of our crates each crate may use: always forward, never back.
-const DIRECTIONS: [(&str, &[&str]); 7] = [
+const DIRECTIONS: [(&str, &[&str]); 8] = [
     ("protocol", &[]),
     ("store", &["protocol"]),
+    ("client", &["protocol"]),
     ("guard", &["protocol"]),
-    ("server", &["protocol", "store", "guard"]),
+    ("server", &["protocol", "store", "client", "guard"]),
     ("cli", &["protocol", "server", "guard"]),
-    ("testkit", &["protocol", "store", "server", "guard"]),
+    ("testkit", &["protocol", "store", "client", "server", "guard"]),
     ("bench", &["protocol", "store"]),
 ];
 
@@ -23,7 +24,7 @@ const WALLS: [(&[&str], &[&str]); 5] = [
     (&["sqlx"], &["store"]),
     (&["rusqlite"], &["bench"]),
     (&["axum", "tower"], &["server", "guard", "bench"]),
-    (&["reqwest"], &["testkit", "bench"]),
+    (&["reqwest"], &["client", "testkit", "bench"]),
     (&["hyper", "hyper-util"], &["server", "bench"]),
 ];
 

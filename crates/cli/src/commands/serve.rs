@@ -74,13 +74,15 @@ async fn run_until_stopped(
 }
 
 fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
-    if let Some(Demo { file, renewed }) = demo {
+    if let Some(Demo { file, renewed, has_own_password }) = demo {
         if let Some(why) = renewed {
             output.line(&format!(
                 "demo.json {why}: here are a new client secret and a new password; the old password is ended."
             ));
         }
-        output.line(&format!("Sign-in:  {} / {}", file.username, file.password.expose()));
+        let password = if *has_own_password { "the password that you chose" } else { file.password.expose() };
+        output.line(&format!("Page:     {issuer}"));
+        output.line(&format!("Sign-in:  {} / {password}", file.username));
         output.line("A token, by client credentials:");
         output.line("");
         let (id, secret, endpoint) = (&file.client_id, file.client_secret.expose(), &file.token_endpoint);

@@ -56,9 +56,6 @@ impl<'a> UnverifiedJwt<'a> {
         let decode = |part| from_base64url(part).ok_or(JwsError::Shape);
         let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
         let header = parse_object(&header).ok_or(JwsError::Header)?;
-        if header.contains_key("crit") {
-            return Err(JwsError::Critical);
-        }
         if !text_member(&header, "alg") || !optional_text(&header, "kid") || !optional_text(&header, "typ") {
             return Err(JwsError::Header);
         }
@@ -89,6 +86,9 @@ impl<'a> UnverifiedJwt<'a> {
 
     /// The claims, once `key` is found to have signed them. The key decides the algorithm.
     pub fn verify(self, key: &VerifyingKey) -> Result<Map<String, Value>, JwsError> {
+        if self.header.contains_key("crit") {
+            return Err(JwsError::Critical);
+        }
         let alg = self.header.get("alg").and_then(Value::as_str).unwrap_or_default();
         if !key.algorithm().is_named(alg) {
             return Err(JwsError::Algorithm);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::access_token::{Claims, Expected, KeySource, TokenFault, check};
+use countersign_protocol::access_token::{Claims, Examination, Expected, KeySource, TokenFault, check, examine};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::KeyId;
 use countersign_protocol::jose::jws::{JwsError, encode_header};
@@ -79,7 +79,17 @@ fn token(claims: &Value) -> String {
 
 fn judge_text(text: &str, known: &Known) -> Result<Claims, TokenFault> {
     let expected = Expected { issuer: "https://issuer", audience: Some("https://api") };
-    check(text, known, expected, NOW)
+    let checked = check(text, known, expected, NOW);
+    assert_eq!(all_hold(examine(text, known, expected, NOW)), checked.is_ok(), "an examination agrees with the check");
+    checked
+}
+
+fn all_hold(examined: Result<Examination, TokenFault>) -> bool {
+    let all = |examined: Examination| {
+        let Examination { signature, issuer, audience, time, revocation } = examined;
+        signature.and(issuer).and(audience).and(time).and(revocation).is_ok()
+    };
+    examined.is_ok_and(all)
 }
 
 fn judge(claims: &Value) -> Result<Claims, TokenFault> {
@@ -229,4 +239,24 @@ fn the_header_that_the_server_writes_is_the_one_accepted() {
     let text = countersign_protocol::jose::jws::sign(key(ALGORITHM), &header, payload.as_bytes()).unwrap();
     assert!(judge_text(&text, &Known::new()).is_ok());
     assert_eq!(text, format!("{}.{}", token(&good()).rsplit_once('.').unwrap().0, text.rsplit_once('.').unwrap().1));
+}
+
+#[test]
+fn an_examination_judges_each_check_whatever_the_others_say() {
+    let expected = Expected { issuer: "https://issuer", audience: Some("https://api") };
+    let examine = |text: &str, known: &Known| examine(text, known, expected, NOW).expect("a JWT");
+    let mut wrong = good();
+    wrong["iss"] = json!("https://other");
+    wrong["aud"] = json!("https://other");
+    wrong["exp"] = json!(NOW);
+    let (signed, known) = (token(&wrong), Known { ended: Some(Ended::ClientGone), ..Known::new() });
+    let found = examine(&signed, &known);
+    assert_eq!((found.signature, found.issuer), (Ok(()), Err(TokenFault::Issuer)));
+    assert_eq!((found.audience, found.time), (Err(TokenFault::Audience), Err(TokenFault::Expired)));
+    assert_eq!(found.revocation, Err(TokenFault::Ended(Ended::ClientGone)));
+    let genuine = token(&good());
+    let forged = format!("{}A{}", &genuine[..genuine.len() - 2], &genuine[genuine.len() - 1..]);
+    let found = examine(&forged, &Known::new());
+    assert_eq!(found.signature, Err(TokenFault::Jws(JwsError::Signature)));
+    assert!(found.issuer.and(found.audience).and(found.time).and(found.revocation).is_ok());
 }

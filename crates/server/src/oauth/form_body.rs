@@ -1,15 +1,13 @@
 //! The body of an OAuth request: a form, whole, in time, within bounds.
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use countersign_protocol::form::Form;
 use countersign_protocol::refusal::Refusal;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::timeout;
 
-use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
+use crate::body;
 use crate::oauth::Exchange;
 use crate::state::State;
 
@@ -32,16 +30,7 @@ async fn read_form(head: &Parts, body: Body) -> Result<Form, Refusal> {
         return Err(Refusal::ParametersInUrl);
     }
     check_headers(&head.headers)?;
-    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-        return Err(Refusal::BodyTooLarge);
-    }
-    let reading = Limited::new(body, MAX_BODY_BYTES).collect();
-    let body = timeout(BODY_TIMEOUT, reading).await.map_err(|_| Refusal::LateBody)?;
-    let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => Refusal::BodyTooLarge,
-        None => Refusal::BrokenBody,
-    })?;
-    Form::parse(&zeroize::Zeroizing::new(Vec::from(body.to_bytes())))
+    Form::parse(&body::read(body).await?)
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {

@@ -178,7 +178,7 @@ fn log(caller: &Caller, endpoint: &'static str, client_id: Option<&str>, refusal
 }
 
 /// A reason may name what the caller sent, and the caller may have sent a secret where a name belongs.
-fn without_secrets(reason: &str) -> String {
+pub(crate) fn without_secrets(reason: &str) -> String {
     let is_secret = |word: &str| [CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX, "eyJ"].iter().any(|p| word.contains(p));
     let words = reason.split(' ').map(|word| if is_secret(word) { "********" } else { word });
     let text: String = words.collect::<Vec<_>>().join(" ");

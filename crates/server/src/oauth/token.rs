@@ -22,7 +22,7 @@ use crate::oauth::form_body::receive;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family, issue_with_successor};
 use crate::oauth::revoke::end_family;
 use crate::oauth::{Exchange, refusal};
-use crate::passwords;
+use crate::passwords::{self, Checked};
 use crate::registry::Registry;
 use crate::state::State;
 
@@ -118,26 +118,17 @@ async fn by_password(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal
     }
 }
 
-/// Checks a password on the pool. Known and unknown users take the same path, count the same and cost the same.
+/// The user whose name and password these are.
 async fn check_password(
     state: &State,
     asked: &Asked<'_>,
     username: &str,
     password: &Secret,
 ) -> Result<Subject, Refusal> {
-    state.registry.check_database()?;
-    let (address, login, password) = (asked.caller.address, username.to_owned(), password.clone());
-    let (guessing, now) = (state.guessing.clone(), state.now());
-    let stored = state.store.find_password(username).await.map_err(|error| state.store_failed(&error))?;
-    let user = stored.as_ref().and_then(|stored| asked.registry.find_user(stored.user_id.as_str()));
-    let user = user.map(Arc::as_ref);
-    let stored_hash = stored.as_ref().map(|stored| stored.password_hash.clone());
-    // Counted inside the slot: guesses that wait side by side are judged one after the other.
-    let check = move || {
-        let attempt = guessing.begin_password(&login, address, now)?;
-        Ok((attempt, passwords::verify(&password, stored_hash.as_ref())))
-    };
-    let (attempt, holds) = state.passwords.run(check).await??;
+    let now = state.now();
+    let Checked { user_id, holds, attempt } =
+        passwords::check(state, username, password, asked.caller.address, now).await?;
+    let user = user_id.as_ref().and_then(|id| asked.registry.find_user(id.as_str())).map(Arc::as_ref);
     let subject = password::decide(user, holds)?;
     state.guessing.succeed(attempt, now);
     Ok(subject)

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use countersign_protocol::refusal::Refusal;
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 
 use crate::answer;
 use crate::caller::REQUEST_ID;
+use crate::demo::envelope::Fault;
 use crate::pages::layout::{Frame, respond};
 use crate::state::State;
 
@@ -34,6 +36,32 @@ impl ErrorPage {
     pub(crate) fn respond(&self) -> Response {
         respond(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self)
     }
+}
+
+/// The registry is stale, or the database is gone: who looks is unknown then, so the frame says nothing of them.
+pub(crate) fn unavailable(refusal: &Refusal) -> Response {
+    tracing::warn!(%refusal, "a page cannot be shown");
+    ErrorPage {
+        frame: Frame::of_text("Back in a moment", "", None),
+        status: 503,
+        words: "The server does not reach its database just now. Try again shortly; nothing was lost.".to_owned(),
+        request_id: None,
+        links: vec![("/", "Go to the home page")],
+    }
+    .respond()
+}
+
+/// What a page needs cannot be read.
+pub(crate) fn failed(fault: Fault) -> Response {
+    tracing::error!(?fault, "a page cannot be shown");
+    ErrorPage {
+        frame: Frame::of_text("This page cannot be shown", "", None),
+        status: fault.into_response().status().as_u16(),
+        words: "Something that it needs cannot be read. The log says what. Try again shortly.".to_owned(),
+        request_id: None,
+        links: vec![("/", "Go to the home page")],
+    }
+    .respond()
 }
 
 /// No such address: a page for a browser, JSON for everybody else.

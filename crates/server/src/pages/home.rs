@@ -7,6 +7,8 @@ use axum::extract;
 use axum::response::Response;
 use http::StatusCode;
 
+use crate::demo::settings::Settings;
+use crate::pages::error;
 use crate::pages::layout::{Frame, respond};
 use crate::pages::m2m::Chosen;
 use crate::pages::session::Visitor;
@@ -22,7 +24,10 @@ struct Home {
 
 /// `GET /`
 pub(crate) async fn home(extract::State(state): extract::State<Arc<State>>, visitor: Visitor) -> Response {
-    let chosen = Chosen::read(&state).await;
+    let chosen = match Settings::load(&state).await {
+        Ok(settings) => Chosen::from(settings),
+        Err(fault) => return error::failed(fault),
+    };
     let client_id = chosen.client_id.as_deref();
     let page = Home {
         frame: Frame::of_text("OAuth 2 for machines", "/", visitor.person),

@@ -40,7 +40,6 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// The frame around a page.
-#[derive(Clone, Debug)]
 pub(crate) struct Frame {
     /// The title of the document.
     pub(crate) title: &'static str,

@@ -10,6 +10,8 @@ use countersign_protocol::client::{Client, Entitlement};
 use countersign_protocol::grant::GrantType;
 use http::StatusCode;
 
+use crate::demo::settings::Settings;
+use crate::pages::error;
 use crate::pages::layout::{Frame, respond};
 use crate::pages::login::to_sign_in;
 use crate::pages::session::{Person, Visitor};
@@ -43,6 +45,18 @@ pub(crate) struct Chosen {
     pub(crate) has_secret: bool,
     /// The scopes.
     pub(crate) scopes: Vec<String>,
+}
+
+impl From<Settings> for Chosen {
+    fn from(settings: Settings) -> Self {
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        Self {
+            scopes: settings.scope.split_whitespace().map(str::to_owned).collect(),
+            api_id: given(settings.api_id),
+            client_id: given(settings.client_id),
+            has_secret: settings.client_secret.is_some(),
+        }
+    }
 }
 
 /// A scope to choose.
@@ -83,7 +97,10 @@ pub(crate) async fn m2m(extract::State(state): extract::State<Arc<State>>, visit
     let Some(person) = visitor.person else {
         return to_sign_in("/m2m");
     };
-    let chosen = Chosen::read(&state).await;
+    let chosen = match Settings::load(&state).await {
+        Ok(settings) => Chosen::from(settings),
+        Err(fault) => return error::failed(fault),
+    };
     respond(StatusCode::OK, &view(&state.registry.current(), &chosen, person))
 }
 
@@ -149,9 +166,6 @@ fn find_missing(registry: &Registry, chosen: &Chosen) -> Vec<&'static str> {
     }
     if !chosen.has_secret {
         missing.push("Password: the client's secret");
-    }
-    if chosen.scopes.is_empty() {
-        missing.push("Scopes: what to ask for");
     }
     missing
 }

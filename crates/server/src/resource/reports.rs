@@ -8,14 +8,13 @@ use axum::extract;
 use axum::response::Response;
 use countersign_guard::VerifiedToken;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::timeout;
 
 use crate::answer::json_response;
+use crate::body;
 use crate::clock::Clock;
-use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES, MAX_REPORTS};
+use crate::limits::MAX_REPORTS;
 use crate::state::State;
 
 /// The longest title, in characters.
@@ -84,9 +83,7 @@ pub(crate) async fn create(
 }
 
 async fn read_title(request: Request<Body>) -> Result<String, String> {
-    let reading = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
-    let body = timeout(BODY_TIMEOUT, reading).await.map_err(|_| "the body did not arrive in time")?;
-    let body = body.map_err(|_| "the body is too large or broke off")?.to_bytes();
+    let body = body::read(request.into_body()).await.map_err(|refusal| refusal.to_string())?;
     let report: NewReport = serde_json::from_slice(&body).map_err(|error| format!("send {{\"title\": …}}: {error}"))?;
     match report.title.chars().count() {
         1..=MAX_TITLE_CHARS => Ok(report.title),

@@ -1,6 +1,7 @@
 //! A service asks with a user's name and password.
 
 use countersign_protocol::client::Status;
+use countersign_store::NewSecondFactor;
 use countersign_testkit::{START, TestServer, hash_password};
 
 #[tokio::test]
@@ -29,7 +30,10 @@ async fn whatever_is_wrong_with_user_or_password_the_answer_is_the_same() {
     server
         .change(async |change| {
             change.set_user_status(&disabled, Status::Disabled).await.unwrap();
-            change.insert_second_factor("f1", &guarded, "totp", vec![1], START).await.unwrap();
+            let (id, sealed_seed) = ("f1".to_owned(), vec![1]);
+            let factor =
+                NewSecondFactor { id, user_id: guarded, kind: "totp", sealed_seed, created_at: START, last_step: 0 };
+            change.insert_second_factor(&factor).await.unwrap();
         })
         .await;
     server.add_user("ada", "correct horse").await;

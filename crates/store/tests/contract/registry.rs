@@ -8,7 +8,7 @@ use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::{Secret, SecretHash};
 use countersign_protocol::user::{Login, Role, UserId};
-use countersign_store::{KeyState, NewClient, NewUser, Store, StoreError, StoredKey};
+use countersign_store::{KeyState, NewClient, NewSecondFactor, NewUser, Store, StoreError, StoredKey};
 
 use crate::fresh;
 
@@ -141,7 +141,9 @@ async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_cha
     change.raise_client_epoch(&job).await.unwrap();
     change.set_client_status(&job, Status::Disabled).await.unwrap();
     change.set_password(&ada, &Secret::new("another")).await.unwrap();
-    change.insert_second_factor("f1", &ada, "totp", vec![1], 0).await.unwrap();
+    let (id, user_id, sealed_seed) = ("f1".to_owned(), ada.clone(), vec![1]);
+    let factor = NewSecondFactor { id, user_id, kind: "totp", sealed_seed, created_at: 0, last_step: 0 };
+    change.insert_second_factor(&factor).await.unwrap();
     change.delete_credentials(&job).await.unwrap();
     change.set_audience(&ApiId::parse("billing").unwrap(), &Audience::parse("urn:x").unwrap()).await.unwrap();
     let second = change.number();

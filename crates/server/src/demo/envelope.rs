@@ -1,0 +1,261 @@
+//! The one envelope of every answer under `/api`: success as in the guide, and every failure with a stable word.
+
+use std::borrow::Cow;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use countersign_client::ClientError;
+use countersign_protocol::refusal::Refusal;
+use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use crate::answer::json_response;
+use crate::caller::Caller;
+use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
+use crate::oauth::refusal::without_secrets;
+use crate::sealing::SealError;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// What a call returns.
+pub(crate) type Answer = Result<Success, Fault>;
+
+/// A call that did what was asked.
+#[derive(Debug)]
+pub(crate) struct Success {
+    result: Value,
+    cookies: Vec<HeaderValue>,
+    timing: Option<Timing>,
+}
+
+impl Success {
+    /// `{"Success": true, "Result": result, "ErrorMessage": null}`
+    pub(crate) fn new(result: impl Into<Value>) -> Self {
+        Self { result: result.into(), cookies: Vec::new(), timing: None }
+    }
+
+    /// Sets cookies beside the answer.
+    pub(crate) fn with_cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.cookies.extend(cookies);
+        self
+    }
+
+    /// Says how long an endpoint took, and with which status it answered.
+    pub(crate) fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = Some(timing);
+        self
+    }
+}
+
+/// How long an endpoint behind a call took, and its own status (W3C Server Timing).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// Which endpoint.
+    pub(crate) name: &'static str,
+    /// In microseconds.
+    pub(crate) took_us: i64,
+    /// The status it answered with; none if it did not.
+    pub(crate) status: Option<u16>,
+}
+
+impl Timing {
+    fn set(self, response: &mut Response) {
+        let (whole, part) = (self.took_us / 1000, self.took_us % 1000);
+        let status = self.status.map(|status| format!(";desc=\"{status}\"")).unwrap_or_default();
+        let text = format!("{};dur={whole}.{part:03}{status}", self.name);
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(SERVER_TIMING, value);
+        }
+    }
+}
+
+/// A call that did not.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    message: String,
+    /// The exact reason for the log, where the message says less or might repeat a secret.
+    reason: Option<String>,
+    retry_after_s: Option<i64>,
+    timing: Option<Timing>,
+}
+
+/// What the log says of a fault, carried by its answer to [`log`].
+#[derive(Clone, Debug)]
+struct Reason {
+    code: Cow<'static, str>,
+    text: String,
+}
+
+impl Fault {
+    /// A failure with a stable word and a sentence for a person.
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let (code, message) = (Cow::Borrowed(code), message.into());
+        Self { status, code, message, reason: None, retry_after_s: None, timing: None }
+    }
+
+    /// 400: a field of the request is wrong; the message begins with its name.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// 401: nobody is signed in.
+    pub(crate) fn sign_in_needed() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "sign_in_needed", "sign in first: there is no session, or it has ended")
+    }
+
+    /// 401: a wrong password or code, or an unknown user, alike.
+    pub(crate) fn wrong_answer(message: &'static str, reason: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "wrong_answer", message).with_reason(reason)
+    }
+
+    /// 403: the request did not come from our own page, or may not have.
+    pub(crate) fn xsrf(reason: &'static str) -> Self {
+        let message = "the request does not carry the XSRF pair of this session, or comes from elsewhere";
+        Self::new(StatusCode::FORBIDDEN, "xsrf", message).with_reason(reason)
+    }
+
+    /// 403: the person may not do this.
+    pub(crate) fn not_allowed(message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", message)
+    }
+
+    /// 500: our fault.
+    pub(crate) fn internal(reason: impl Into<String>) -> Self {
+        let message = "the server failed; its log says why, under the request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).with_reason(reason)
+    }
+
+    /// The same, with a more exact reason for the log.
+    pub(crate) fn with_reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// The same, and how long the endpoint behind it took.
+    pub(crate) fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = Some(timing);
+        self
+    }
+
+    fn retry_after(mut self, after_s: i64) -> Self {
+        self.retry_after_s = Some(after_s);
+        self
+    }
+}
+
+impl From<Refusal> for Fault {
+    /// What may befall a call before it reaches an OAuth endpoint.
+    fn from(refusal: Refusal) -> Self {
+        let reason = refusal.to_string();
+        let fault = match refusal {
+            Refusal::BodyTooLarge => {
+                let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+            }
+            Refusal::BrokenBody | Refusal::LateBody => Self::bad_request("the body did not arrive whole and in time"),
+            Refusal::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
+            Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => {
+                unavailable(RETRY_AFTER_S)
+            }
+            other => Self::internal(other.to_string()),
+        };
+        fault.with_reason(reason)
+    }
+}
+
+impl From<SealError> for Fault {
+    fn from(error: SealError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<ClientError> for Fault {
+    /// What an endpoint answered, in its own words; or that it did not answer.
+    fn from(error: ClientError) -> Self {
+        let reason = error.to_string();
+        let fault = match error {
+            ClientError::Refused { status: 429, retry_after_s, .. } => too_many_attempts(after(retry_after_s)),
+            ClientError::Refused { status: 503, retry_after_s, .. } => unavailable(after(retry_after_s)),
+            ClientError::Refused { error, description, .. } => {
+                let message = description.unwrap_or_else(|| error.clone());
+                let fault = Self::bad_request(message);
+                Self { code: Cow::Owned(error), ..fault }
+            }
+            _ => {
+                let message = "the authorization server could not be reached, or did not answer as one";
+                Self::new(StatusCode::BAD_GATEWAY, "unreachable", message)
+            }
+        };
+        fault.with_reason(reason)
+    }
+}
+
+fn after(retry_after_s: Option<u64>) -> i64 {
+    retry_after_s.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(RETRY_AFTER_S)
+}
+
+fn too_many_attempts(after_s: i64) -> Fault {
+    let message = format!("too many failed attempts; try again in {after_s} seconds");
+    Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message).retry_after(after_s)
+}
+
+fn unavailable(after_s: i64) -> Fault {
+    let message = "the server cannot decide at the moment; try again shortly";
+    Fault::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", message).retry_after(after_s)
+}
+
+impl IntoResponse for Success {
+    fn into_response(self) -> Response {
+        let body = json!({ "Success": true, "Result": self.result, "ErrorMessage": null });
+        let mut response = json_response(StatusCode::OK, body.to_string());
+        for cookie in self.cookies {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        if let Some(timing) = self.timing {
+            timing.set(&mut response);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let Self { status, code, message, reason, retry_after_s, timing } = self;
+        let body = json!({ "Success": false, "Result": null, "ErrorMessage": message, "ErrorCode": code });
+        let mut response = json_response(status, body.to_string());
+        if let Some(after_s) = retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after_s));
+        }
+        if let Some(timing) = timing {
+            timing.set(&mut response);
+        }
+        response.extensions_mut().insert(Reason { code, text: reason.unwrap_or(message) });
+        response
+    }
+}
+
+/// Logs every fault with its exact reason, under the id that the caller has.
+pub(crate) async fn log(request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>().cloned();
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if let (Some(caller), Some(Reason { code, text })) = (caller, response.extensions().get::<Reason>()) {
+        let (request_id, address, reason) = (caller.request_id(), caller.address, without_secrets(text));
+        tracing::info!(request_id, %address, call = path, error = %code, reason, "call refused");
+    }
+    response
+}
+
+/// No such call.
+pub(crate) async fn not_found() -> Fault {
+    Fault::new(StatusCode::NOT_FOUND, "not_found", "there is no such call; /api/openapi.json lists them")
+}
+
+/// A call that exists, asked by a method that it does not take.
+pub(crate) async fn wrong_method() -> Fault {
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this call does not take this method")
+}

@@ -1,0 +1,155 @@
+//! One-time codes of an authenticator app (RFC 6238): enrolled by a code, each code good once.
+
+use std::sync::Arc;
+
+use axum::extract;
+use countersign_protocol::jose::{base64url, from_base64url};
+use countersign_protocol::secret::Secret;
+use countersign_protocol::totp::{self, Enrolment, SEED_BYTES};
+use countersign_protocol::user::UserId;
+use countersign_store::{NewSecondFactor, StoreError, StoredSecondFactor};
+use qrcode::{Color, QrCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::demo::access::SignedIn;
+use crate::demo::account::check_own_password;
+use crate::demo::envelope::{Answer, Fault, Success};
+use crate::demo::json_body::JsonBody;
+use crate::state::State;
+
+const KIND: &str = "totp";
+/// What stored seeds are sealed under.
+const SEED: &str = "second factor";
+/// What a seed is sealed under while its owner has not shown a code of it.
+const ENROLMENT: &str = "enrolment";
+const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
+
+/// A user's second factor.
+pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSecondFactor>, Fault> {
+    let found = state.store.find_second_factor(user, KIND).await;
+    Ok(found.map_err(|error| state.store_failed(&error))?)
+}
+
+/// The step of a code, if it is one of now and neither it nor a later one was used.
+pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secret) -> Result<Option<i64>, Fault> {
+    let seed = state.sealing.open(SEED, &factor.id, &factor.sealed_seed)?;
+    Ok(totp::find_step(&seed, code.expose(), state.now()).filter(|step| *step > factor.last_step))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Begin {
+    password: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Confirm {
+    enrolment: String,
+    code: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Remove {
+    password: Secret,
+    code: Secret,
+}
+
+/// `POST account/beginSecondFactor`: a new seed, as a text and as a QR code. It counts once a code of it is shown.
+///
+/// Until then nothing is stored: the page keeps the seed, sealed for this session alone.
+pub(crate) async fn begin(
+    extract::State(state): extract::State<Arc<State>>,
+    signed_in: SignedIn,
+    JsonBody(asked): JsonBody<Begin>,
+) -> Answer {
+    check_own_password(&state, &signed_in, &asked.password).await?;
+    let user = &signed_in.session.user;
+    if find(&state, &user.id).await?.is_some() {
+        return Err(already_enrolled());
+    }
+    let seed = Zeroizing::new(state.entropy.bytes::<SEED_BYTES>());
+    let sealed = state.sealing.seal(ENROLMENT, &signed_in.session.id, seed.as_slice(), state.entropy.bytes())?;
+    let enrolment = Enrolment::new(seed.as_slice(), state.issuer.as_str(), user.login.as_str());
+    let enrolment = enrolment.ok_or_else(|| Fault::internal("the seed makes no enrolment"))?;
+    let uri = enrolment.uri().ok_or_else(|| Fault::internal("the enrolment has no address"))?;
+    let qr = draw(&uri)?;
+    let secret = enrolment.secret();
+    Ok(Success::new(json!({ "enrolment": base64url(&sealed), "secret": secret, "uri": uri, "qr": qr })))
+}
+
+/// `POST account/confirmSecondFactor`: a code of the new seed was shown; from now on signing in asks for one.
+pub(crate) async fn confirm(
+    extract::State(state): extract::State<Arc<State>>,
+    signed_in: SignedIn,
+    JsonBody(asked): JsonBody<Confirm>,
+) -> Answer {
+    let session = &signed_in.session;
+    let opened = from_base64url(&asked.enrolment).and_then(|it| state.sealing.open(ENROLMENT, &session.id, &it).ok());
+    let seed = opened.ok_or(Fault::bad_request("enrolment: not one of this session; begin again"))?;
+    let step = totp::find_step(&seed, asked.code.expose(), state.now());
+    let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of the new seed"))?;
+    let id = format!("fac_{}", base64url(&state.entropy.bytes::<12>()));
+    let sealed_seed = state.sealing.seal(SEED, &id, &seed, state.entropy.bytes())?;
+    let user_id = session.user.id.clone();
+    let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
+    let store = state.store.clone();
+    let added = state.write(async move {
+        let mut change = store.begin_change().await?;
+        match change.insert_second_factor(&new).await {
+            Err(StoreError::Taken(_)) => Ok(false),
+            inserted => {
+                inserted?;
+                change.commit().await.map(|()| true)
+            }
+        }
+    });
+    if !added.await? {
+        return Err(already_enrolled());
+    }
+    state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+    Ok(Success::new(Value::Null))
+}
+
+/// `POST account/removeSecondFactor`: takes the password and a code, so that a session alone cannot.
+pub(crate) async fn remove(
+    extract::State(state): extract::State<Arc<State>>,
+    signed_in: SignedIn,
+    JsonBody(asked): JsonBody<Remove>,
+) -> Answer {
+    check_own_password(&state, &signed_in, &asked.password).await?;
+    let (user, address) = (&signed_in.session.user, signed_in.caller.address);
+    let attempt = state.guessing.begin_password(user.login.as_str(), address, state.now())?;
+    let factor = find(&state, &user.id).await?.ok_or(Fault::bad_request("code: no second factor is enrolled"))?;
+    let step = find_step(&state, &factor, &asked.code)?;
+    step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of now"))?;
+    let (store, user_id) = (state.store.clone(), user.id.clone());
+    let removed = state.write(async move {
+        let mut change = store.begin_change().await?;
+        change.delete_second_factors(&user_id).await?;
+        change.commit().await
+    });
+    removed.await?;
+    state.guessing.succeed(attempt, state.now());
+    state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+    Ok(Success::new(Value::Null))
+}
+
+fn already_enrolled() -> Fault {
+    Fault::bad_request("enrolment: a one-time code is enrolled; remove it first")
+}
+
+/// A QR code as one SVG path of its dark modules, with the quiet zone that the standard asks for.
+fn draw(text: &str) -> Result<Value, Fault> {
+    const QUIET: usize = 4;
+    let code = QrCode::new(text).map_err(|error| Fault::internal(error.to_string()))?;
+    let width = code.width();
+    let colors = code.to_colors();
+    let dark = colors.iter().enumerate().filter(|(_, color)| **color == Color::Dark);
+    let module = |(at, _): (usize, &Color)| format!("M{} {}h1v1h-1z", at % width + QUIET, at / width + QUIET);
+    let path: String = dark.map(module).collect();
+    Ok(json!({ "size": width + 2 * QUIET, "path": path }))
+}

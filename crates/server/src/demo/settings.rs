@@ -1,0 +1,187 @@
+//! The playground's settings: which client asks which Api for which scopes. The tenant is this server.
+
+use std::sync::Arc;
+
+use axum::extract;
+use countersign_protocol::scope::Scope;
+use countersign_protocol::secret::Secret;
+use countersign_store::{PlaygroundSettings, Saved};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::demo::access::{Administrator, Anybody};
+use crate::demo::envelope::{Answer, Fault, Success};
+use crate::demo::json_body::JsonBody;
+use crate::pages::session::{self, SessionKey, Standing};
+use crate::sealing::SealError;
+use crate::state::State;
+
+/// What the client secret is sealed under, and for which row.
+const SEALED_AS: (&str, &str) = ("playground settings", "oauthServiceUserPassword");
+/// A write-only field is shown as one of these.
+const SET: &str = "set";
+const NOT_SET: &str = "not set";
+/// The longest Application ID or user name, in characters.
+const MAX_TEXT_CHARS: usize = 256;
+/// The fewest and the most characters of the password (the guide's messages).
+const PASSWORD_CHARS: (usize, usize) = (8, 64);
+
+/// The settings as the flows need them; empty where nothing is set.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// How often they were saved.
+    pub(crate) version: i64,
+    /// `oauthAppId`
+    pub(crate) api_id: String,
+    /// `oauthServiceUserName`
+    pub(crate) client_id: String,
+    /// `oauthServiceUserPassword`
+    pub(crate) client_secret: Option<Secret>,
+    /// `oauthScopesSupported`
+    pub(crate) scope: String,
+}
+
+impl Settings {
+    /// Reads and opens what is stored.
+    pub(crate) async fn load(state: &State) -> Result<Self, Fault> {
+        let stored = state.store.find_playground_settings().await.map_err(|error| state.store_failed(&error))?;
+        let open = |sealed: Vec<u8>| state.sealing.open(SEALED_AS.0, SEALED_AS.1, &sealed);
+        let opened = stored.sealed_client_secret.map(open).transpose()?;
+        let secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
+        let PlaygroundSettings { version, api_id, client_id, scope, .. } = stored;
+        Ok(Self { version, api_id, client_id, client_secret: secret, scope })
+    }
+
+    /// The keys of the guide that a flow needs and that are not set.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let needed = [
+            ("oauthAppId", self.api_id.is_empty()),
+            ("oauthServiceUserName", self.client_id.is_empty()),
+            ("oauthServiceUserPassword", self.client_secret.is_none()),
+        ];
+        needed.into_iter().filter(|(_, is_missing)| *is_missing).map(|(key, _)| key).collect()
+    }
+}
+
+/// Seals a client secret for the settings.
+pub(crate) fn seal(state: &State, secret: &Secret) -> Result<Vec<u8>, SealError> {
+    state.sealing.seal(SEALED_AS.0, SEALED_AS.1, secret.expose().as_bytes(), state.entropy.bytes())
+}
+
+/// `GET getUISettings`: what a page may know before sign-in. Begins an anonymous session where there is none.
+pub(crate) async fn ui_settings(
+    extract::State(state): extract::State<Arc<State>>,
+    Anybody { standing }: Anybody,
+) -> Answer {
+    let settings = Settings::load(&state).await?;
+    let result = json!({
+        "tenantUrl": state.issuer.as_str(),
+        "oauthAppId": settings.api_id,
+        "oauthScopesSupported": settings.scope,
+    });
+    let key = match &standing {
+        Standing::Unknown => SessionKey::new_anonymous(&state),
+        Standing::Anonymous(key) => key.clone(),
+        Standing::SignedIn(session) => session.key.clone(),
+    };
+    Ok(Success::new(result).with_cookies(session::cookies(&state, &key)))
+}
+
+/// `GET getSettings`: everything but the secret, which nobody reads again.
+pub(crate) async fn get(extract::State(state): extract::State<Arc<State>>, _: Administrator) -> Answer {
+    let settings = Settings::load(&state).await?;
+    let secret = if settings.client_secret.is_some() { SET } else { NOT_SET };
+    Ok(Success::new(json!({
+        "version": settings.version,
+        "tenantUrl": state.issuer.as_str(),
+        "oauthAppId": settings.api_id,
+        "oauthServiceUserName": settings.client_id,
+        "oauthServiceUserPassword": secret,
+        "oauthScopesSupported": settings.scope,
+    })))
+}
+
+/// `PUT updateSettings`: the whole of them but for the secret, which is kept where it is not sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct NewSettings {
+    #[serde(default)]
+    version: Option<i64>,
+    #[serde(default)]
+    tenant_url: Option<String>,
+    oauth_app_id: String,
+    oauth_service_user_name: String,
+    #[serde(default)]
+    oauth_service_user_password: Option<Secret>,
+    #[serde(default)]
+    oauth_scopes_supported: String,
+}
+
+/// Saves the settings, all or nothing, unless somebody saved others since the version that is named.
+pub(crate) async fn update(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Administrator,
+    JsonBody(new): JsonBody<NewSettings>,
+) -> Answer {
+    let standing = Settings::load(&state).await?;
+    let secret = check(&state, &new, standing.client_secret.is_some())?;
+    let settings = PlaygroundSettings {
+        version: new.version.unwrap_or_default(),
+        api_id: new.oauth_app_id.trim().to_owned(),
+        client_id: new.oauth_service_user_name.trim().to_owned(),
+        sealed_client_secret: secret.map(|secret| seal(&state, &secret)).transpose()?,
+        scope: new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let (store, anyway) = (state.store.clone(), new.version.is_none());
+    match state.write(async move { store.save_playground_settings(&settings, anyway).await }).await? {
+        Saved::As(_) => Ok(Success::new("Settings updated successfully")),
+        Saved::Conflict(version) => {
+            let message = format!("version: somebody saved version {version} meanwhile; read it and save again");
+            Err(Fault::new(StatusCode::CONFLICT, "conflict", message))
+        }
+    }
+}
+
+/// Checks every field, in the guide's words; returns the new secret, if there is one.
+fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<Option<Secret>, Fault> {
+    let tenant = new.tenant_url.as_deref().map(|url| url.strip_suffix('/').unwrap_or(url));
+    if tenant.is_some_and(|tenant| tenant != state.issuer.as_str()) {
+        return Err(Fault::bad_request(format!("tenantUrl: the tenant is this server, {}", state.issuer)));
+    }
+    for (key, value) in [("oauthAppId", &new.oauth_app_id), ("oauthServiceUserName", &new.oauth_service_user_name)] {
+        check_text(key, value)?;
+    }
+    let scope = new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !scope.is_empty() {
+        Scope::parse(&scope).map_err(|refusal| Fault::bad_request(format!("oauthScopesSupported: {refusal}")))?;
+    }
+    // What a read showed in the secret's place is no secret: sent back, it changes nothing.
+    let sent = new.oauth_service_user_password.as_ref().filter(|sent| !(is_set && sent.expose() == SET));
+    match sent {
+        Some(sent) => check_password(sent).map(Some),
+        None if is_set => Ok(None),
+        None => Err(Fault::bad_request("oauthServiceUserPassword: Required")),
+    }
+}
+
+fn check_text(key: &str, value: &str) -> Result<(), Fault> {
+    if value.trim().is_empty() {
+        return Err(Fault::bad_request(format!("{key}: Required")));
+    }
+    if value.chars().count() > MAX_TEXT_CHARS || value.chars().any(char::is_control) {
+        return Err(Fault::bad_request(format!("{key}: should be one line of at most {MAX_TEXT_CHARS} characters")));
+    }
+    Ok(())
+}
+
+fn check_password(password: &Secret) -> Result<Secret, Fault> {
+    let (fewest, most) = PASSWORD_CHARS;
+    let refuse = |what: &str| Err(Fault::bad_request(format!("oauthServiceUserPassword: Password {what}")));
+    match password.expose().chars().count() {
+        length if length < fewest => refuse(&format!("must be at least {fewest} characters long")),
+        length if length > most => refuse(&format!("should not be longer than {most} characters")),
+        _ if password.expose().chars().any(char::is_control) => refuse("should not have control characters"),
+        _ => Ok(password.clone()),
+    }
+}

@@ -1,0 +1,90 @@
+//! `POST introspect`, `refreshToken`, `revokeToken`: what a client does with a token, by the client of the settings.
+
+use std::sync::Arc;
+
+use axum::extract;
+use axum::extract::Extension;
+use countersign_client::{Client, Endpoints};
+use countersign_protocol::secret::Secret;
+use serde::Deserialize;
+
+use crate::caller::Caller;
+use crate::demo::access::SignedIn;
+use crate::demo::envelope::{Answer, Fault, Success};
+use crate::demo::json_body::JsonBody;
+use crate::demo::settings::Settings;
+use crate::demo::token_set::{answer, timed};
+use crate::demo::transport::{Inner, OwnServer};
+use crate::state::State;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Token {
+    token: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Refresh {
+    #[serde(alias = "refresh_token")]
+    refresh_token: Secret,
+}
+
+/// `POST introspect`: the introspection endpoint's answer (RFC 7662).
+pub(crate) async fn introspect(
+    extract::State(state): extract::State<Arc<State>>,
+    Extension(inner): Extension<Inner>,
+    SignedIn { caller, .. }: SignedIn,
+    JsonBody(Token { token }): JsonBody<Token>,
+) -> Answer {
+    let client = find_client(&state, &inner, &caller).await?;
+    let token = needed("token", &token)?;
+    let (found, timing) = timed(&state, "introspect", client.introspect(&token)).await?;
+    Ok(Success::new(found).with_timing(timing))
+}
+
+/// `POST refreshToken`: a new token set, which the session remembers too.
+pub(crate) async fn refresh(
+    extract::State(state): extract::State<Arc<State>>,
+    Extension(inner): Extension<Inner>,
+    SignedIn { session, caller, .. }: SignedIn,
+    JsonBody(Refresh { refresh_token }): JsonBody<Refresh>,
+) -> Answer {
+    let client = find_client(&state, &inner, &caller).await?;
+    let refresh_token = needed("refresh_token", &refresh_token)?;
+    let (response, timing) = timed(&state, "token", client.refresh_token(&refresh_token, None)).await?;
+    answer(&state, &session, &response, timing).await
+}
+
+/// `POST revokeToken`: `true` once the token is dead.
+pub(crate) async fn revoke(
+    extract::State(state): extract::State<Arc<State>>,
+    Extension(inner): Extension<Inner>,
+    SignedIn { caller, .. }: SignedIn,
+    JsonBody(Token { token }): JsonBody<Token>,
+) -> Answer {
+    let client = find_client(&state, &inner, &caller).await?;
+    let token = needed("token", &token)?;
+    let ((), timing) = timed(&state, "revoke", client.revoke_token(&token)).await?;
+    Ok(Success::new(true).with_timing(timing))
+}
+
+/// The client of the settings, at the standard paths: a token knows its Api.
+async fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Client<OwnServer>, Fault> {
+    let settings = Settings::load(state).await?;
+    let missing = settings.missing().join(", ");
+    let secret = settings.client_secret.ok_or_else(|| Fault::bad_request(format!("Settings: first set {missing}")))?;
+    let address = |path| state.issuer.join(path);
+    let endpoints = Endpoints::explicit_in_process(
+        &address("/oauth2/token"),
+        &address("/oauth2/introspect"),
+        &address("/oauth2/revoke"),
+    );
+    let endpoints = endpoints.map_err(|error| Fault::internal(error.to_string()))?;
+    Ok(Client::new(endpoints, settings.client_id, secret, OwnServer::new(inner, caller)))
+}
+
+fn needed(field: &str, value: &Secret) -> Result<Secret, Fault> {
+    let value = value.expose().trim();
+    if value.is_empty() { Err(Fault::bad_request(format!("{field}: Required"))) } else { Ok(Secret::new(value)) }
+}

@@ -1,0 +1,99 @@
+//! `POST tokenSet`: sends the request that was previewed; the session remembers the token, to revoke it at sign-out.
+
+use std::sync::Arc;
+
+use axum::extract;
+use axum::extract::Extension;
+use countersign_client::{ClientError, TokenResponse};
+use countersign_protocol::jose::jws::UnverifiedJwt;
+use countersign_protocol::revocation::{Revision, Revoked};
+use countersign_protocol::secret::Secret;
+use countersign_store::SessionToken;
+use serde_json::{Value, json};
+
+use crate::demo::access::SignedIn;
+use crate::demo::envelope::{Answer, Fault, Success, Timing};
+use crate::demo::json_body::JsonBody;
+use crate::demo::preview::{Ask, prepare};
+use crate::demo::settings::Settings;
+use crate::demo::transport::{Inner, OwnServer};
+use crate::pages::session::Session;
+use crate::state::State;
+
+/// `POST tokenSet`
+pub(crate) async fn token_set(
+    extract::State(state): extract::State<Arc<State>>,
+    Extension(inner): Extension<Inner>,
+    SignedIn { session, caller, .. }: SignedIn,
+    JsonBody(ask): JsonBody<Ask>,
+) -> Answer {
+    let settings = Settings::load(&state).await?;
+    let (client, prepared) = prepare(&state, &settings, &ask, OwnServer::new(&inner, &caller))?;
+    let (response, timing) = timed(&state, "token", client.request_token(prepared)).await?;
+    answer(&state, &session, &response, timing).await
+}
+
+/// The answer with a token set, once the session remembers it.
+pub(crate) async fn answer(state: &State, session: &Session, response: &TokenResponse, timing: Timing) -> Answer {
+    keep(state, session, response).await?;
+    Ok(Success::new(to_json(response)).with_timing(timing))
+}
+
+/// Waits for an endpoint, and says how long it took and with which status it answered.
+pub(crate) async fn timed<T>(
+    state: &State,
+    name: &'static str,
+    asking: impl Future<Output = Result<T, ClientError>>,
+) -> Result<(T, Timing), Fault> {
+    let began_us = state.clock.monotonic_us();
+    let asked = asking.await;
+    let status = match &asked {
+        Ok(_) => Some(200),
+        Err(error) => error.status(),
+    };
+    let timing = Timing { name, took_us: state.clock.monotonic_us() - began_us, status };
+    match asked {
+        Ok(answer) => Ok((answer, timing)),
+        Err(error) => Err(Fault::from(error).with_timing(timing)),
+    }
+}
+
+/// Remembers the token with its session. If that has ended meanwhile, the token ends too: it must not outlive sign-out.
+async fn keep(state: &State, session: &Session, response: &TokenResponse) -> Result<(), Fault> {
+    let token = describe(response).ok_or_else(|| Fault::internal("the token is none of ours"))?;
+    let (store, id, kept) = (state.store.clone(), session.id.clone(), token.clone());
+    if state.write(async move { store.keep_session_token(&id, &kept).await }).await? {
+        return Ok(());
+    }
+    let revoked = token.family.map_or(Revoked::Token(token.token_id), Revoked::Family);
+    let (store, durable, until) = (state.store.clone(), revoked.clone(), token.expires_at);
+    state.write(async move { store.revoke(&durable, until).await }).await?;
+    state.registry.insert_revoked(revoked, until);
+    Err(Fault::sign_in_needed())
+}
+
+/// What a session keeps of a token that this server has just issued.
+fn describe(response: &TokenResponse) -> Option<SessionToken> {
+    let jwt = UnverifiedJwt::parse(response.access_token.expose()).ok()?;
+    let text = |name| jwt.claims().get(name).and_then(Value::as_str);
+    Some(SessionToken {
+        token_id: text("jti")?.to_owned(),
+        family: Revision::parse(text("rev")?)?.family,
+        expires_at: jwt.claims().get("exp")?.as_i64()?,
+    })
+}
+
+/// The token endpoint's success body, as it came.
+fn to_json(response: &TokenResponse) -> Value {
+    let TokenResponse { access_token, token_type, expires_in, scope, refresh_token, .. } = response;
+    let mut set = json!({
+        "access_token": access_token.expose(),
+        "token_type": token_type,
+        "scope": scope,
+        "expires_in": expires_in,
+    });
+    if let Some(refresh_token) = refresh_token.as_ref().map(Secret::expose) {
+        set["refresh_token"] = refresh_token.into();
+    }
+    set
+}

@@ -1,0 +1,39 @@
+//! Requests that our own page did not make are refused, whatever cookies the browser sent along.
+
+use countersign_protocol::secret::SecretHash;
+use http::HeaderMap;
+use http::header::{HeaderName, ORIGIN};
+
+use crate::demo::envelope::Fault;
+use crate::pages::session::{SessionKey, XSRF_COOKIE, find_cookie};
+use crate::state::State;
+
+const XSRF_HEADER: HeaderName = HeaderName::from_static("x-xsrf-token");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Err if the browser says that another origin asks (`null` is another, as is a sibling of our site).
+pub(crate) fn check_origin(state: &State, headers: &HeaderMap) -> Result<(), Fault> {
+    let is_ours = |name: &HeaderName, ours: &str| headers.get_all(name).iter().all(|value| value == ours);
+    if !is_ours(&ORIGIN, state.issuer.as_str()) {
+        return Err(Fault::xsrf("the Origin is another"));
+    }
+    if !is_ours(&SEC_FETCH_SITE, "same-origin") {
+        return Err(Fault::xsrf("Sec-Fetch-Site is not same-origin"));
+    }
+    Ok(())
+}
+
+/// Err unless the cookie and the header of the pair are both there, once, and are this very session's.
+pub(crate) fn check_pair(state: &State, headers: &HeaderMap, key: &SessionKey) -> Result<(), Fault> {
+    let cookie = find_cookie(headers, XSRF_COOKIE).ok_or(Fault::xsrf("there is not one XSRF-TOKEN cookie"))?;
+    let mut values = headers.get_all(XSRF_HEADER).iter();
+    let header = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
+    let header = header.ok_or(Fault::xsrf("there is not one X-XSRF-TOKEN header"))?;
+    let expected = key.pair(state).hash();
+    let holds = |presented: &str| SecretHash::of(presented).matches(&expected);
+    if !holds(header) {
+        return Err(Fault::xsrf("the X-XSRF-TOKEN header is not this session's"));
+    }
+    // A neighbour may have set this cookie to the pair of a session of its own (CVE-2023-45141).
+    if holds(cookie) { Ok(()) } else { Err(Fault::xsrf("the XSRF-TOKEN cookie is not this session's")) }
+}

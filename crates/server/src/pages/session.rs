@@ -1,0 +1,239 @@
+//! Who is at the browser: an anonymous session, or a person's, each known by one cookie.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use axum::extract::FromRequestParts;
+use axum::response::Response;
+use countersign_protocol::UnixTime;
+use countersign_protocol::client::Status;
+use countersign_protocol::jose::{base64url, from_base64url};
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::secret::{Secret, SecretHash};
+use countersign_protocol::user::{Role, User};
+use countersign_store::NewSession;
+use http::header::{COOKIE, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+
+use crate::limits::{ANONYMOUS_SESSION_S, MAX_USER_AGENT_CHARS, SESSION_IDLE_S, SESSION_LIFETIME_S, SESSION_TOUCH_S};
+use crate::pages::error;
+use crate::sealing::SealingKey;
+use crate::state::State;
+
+/// The cookie that script may read, and must send back as a header.
+pub(crate) const XSRF_COOKIE: &str = "XSRF-TOKEN";
+const ANONYMOUS: &str = "a";
+const SIGNED_IN: &str = "s";
+
+/// The keys of cookies, derived from the sealing key, so that every node knows the others' cookies.
+#[derive(Clone, Debug)]
+pub(crate) struct CookieKeys {
+    anonymous: hmac::Key,
+    pair: hmac::Key,
+}
+
+impl CookieKeys {
+    pub(crate) fn derive(sealing: &SealingKey) -> Self {
+        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(label).as_slice());
+        Self { anonymous: key("anonymous session"), pair: key("xsrf") }
+    }
+}
+
+/// What a browser holds: the value of its session cookie. The XSRF pair belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionKey(Secret);
+
+impl SessionKey {
+    /// A new anonymous one: nothing is stored for it, so that nobody can fill the database with visits.
+    pub(crate) fn new_anonymous(state: &State) -> Self {
+        let expires_at = state.now() + ANONYMOUS_SESSION_S;
+        let said = format!("{ANONYMOUS}.{}.{expires_at}", base64url(&state.entropy.bytes::<16>()));
+        let tag = hmac::sign(&state.cookie_keys.anonymous, said.as_bytes());
+        Self(Secret::new(format!("{said}.{}", base64url(tag.as_ref()))))
+    }
+
+    fn new_signed_in(state: &State) -> Self {
+        Self(Secret::new(format!("{SIGNED_IN}.{}", base64url(&state.entropy.bytes::<32>()))))
+    }
+
+    /// The value of the XSRF pair (OWASP: signed double submit): an HMAC of the session, so that no other's will do.
+    pub(crate) fn pair(&self, state: &State) -> Secret {
+        Secret::new(base64url(hmac::sign(&state.cookie_keys.pair, self.0.expose().as_bytes()).as_ref()))
+    }
+
+    /// Its hash, which is what is stored.
+    pub(crate) fn hash(&self) -> SecretHash {
+        self.0.hash()
+    }
+
+    /// True if it is an anonymous one of ours that has not ended.
+    fn is_live_anonymous(&self, state: &State) -> bool {
+        let verified = || {
+            let (said, tag) = self.0.expose().rsplit_once('.')?;
+            let mut parts = said.split('.');
+            let (kind, _, expires_at) = (parts.next()?, parts.next()?, parts.next()?.parse::<UnixTime>().ok()?);
+            hmac::verify(&state.cookie_keys.anonymous, said.as_bytes(), &from_base64url(tag)?).ok()?;
+            Some(kind == ANONYMOUS && state.now() < expires_at)
+        };
+        verified().unwrap_or_default()
+    }
+}
+
+/// A person's session.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// The name by which its owner sees and ends it.
+    pub(crate) id: String,
+    /// What the browser holds.
+    pub(crate) key: SessionKey,
+    /// Whose it is.
+    pub(crate) user: Arc<User>,
+}
+
+/// Who is at the browser.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// Nobody whom we know.
+    Unknown,
+    /// Somebody who has not signed in.
+    Anonymous(SessionKey),
+    /// A person.
+    SignedIn(Session),
+}
+
+impl Standing {
+    /// What the browser holds, if it is anything live.
+    pub(crate) fn key(&self) -> Option<&SessionKey> {
+        match self {
+            Self::Unknown => None,
+            Self::Anonymous(key) => Some(key),
+            Self::SignedIn(session) => Some(&session.key),
+        }
+    }
+}
+
+/// Finds out who is at the browser that sent these headers.
+pub(crate) async fn identify(state: &State, headers: &HeaderMap) -> Result<Standing, Refusal> {
+    state.registry.check_fresh()?;
+    let Some(value) = find_cookie(headers, session_cookie(state)) else {
+        return Ok(Standing::Unknown);
+    };
+    let key = SessionKey(Secret::new(value));
+    if !value.starts_with(SIGNED_IN) {
+        return Ok(if key.is_live_anonymous(state) { Standing::Anonymous(key) } else { Standing::Unknown });
+    }
+    Ok(find_live(state, key).await?.map_or(Standing::Unknown, Standing::SignedIn))
+}
+
+/// The session of this key, if it lives: not too old, not idle too long, and its user active and of the same epoch.
+async fn find_live(state: &State, key: SessionKey) -> Result<Option<Session>, Refusal> {
+    let stored = state.store.find_session(&key.hash()).await.map_err(|error| state.store_failed(&error))?;
+    let Some(stored) = stored else {
+        return Ok(None);
+    };
+    let now = state.now();
+    let registry = state.registry.current().clone();
+    let user = registry.find_user(stored.user_id.as_str());
+    let user = user.filter(|user| user.status == Status::Active && user.epoch == stored.user_epoch);
+    let lives = now < stored.expires_at && now < stored.last_seen_at + SESSION_IDLE_S;
+    let Some(user) = user.filter(|_| lives) else {
+        return Ok(None);
+    };
+    if now >= stored.last_seen_at + SESSION_TOUCH_S {
+        let touched = state.store.touch_session(&stored.id, now, now - SESSION_TOUCH_S + 1).await;
+        touched.map_err(|error| state.store_failed(&error))?;
+    }
+    Ok(Some(Session { id: stored.id, key, user: user.clone() }))
+}
+
+/// A new session of a user, not stored yet, and what the browser shall hold.
+pub(crate) fn new_session(
+    state: &State,
+    user: &User,
+    address: IpAddr,
+    headers: &HeaderMap,
+) -> (NewSession, SessionKey) {
+    let key = SessionKey::new_signed_in(state);
+    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let now = state.now();
+    let session = NewSession {
+        id: format!("ses_{}", base64url(&state.entropy.bytes::<12>())),
+        key_hash: key.hash(),
+        user_id: user.id.clone(),
+        user_epoch: user.epoch,
+        created_at: now,
+        expires_at: now + SESSION_LIFETIME_S,
+        address: address.to_string(),
+        user_agent: user_agent.chars().take(MAX_USER_AGENT_CHARS).collect(),
+    };
+    (session, key)
+}
+
+/// Ends a session and revokes the tokens asked through it, durably and on this node at once.
+pub(crate) async fn end(state: &State, id: &str) -> Result<(), Refusal> {
+    let now = state.now();
+    let lifetime_s = state.registry.current().apis().map(|api| api.access_token_lifetime_s).max().unwrap_or_default();
+    let (store, id) = (state.store.clone(), id.to_owned());
+    let ended = state.write(async move { store.end_session(&id, now, now + lifetime_s).await }).await?;
+    for (revoked, until) in ended {
+        state.registry.insert_revoked(revoked, until);
+    }
+    Ok(())
+}
+
+/// The two `Set-Cookie` values of a session: what the browser holds, and its pair.
+pub(crate) fn cookies(state: &State, key: &SessionKey) -> [HeaderValue; 2] {
+    let is_anonymous = key.0.expose().starts_with(ANONYMOUS);
+    let max_age_s = if is_anonymous { ANONYMOUS_SESSION_S } else { SESSION_LIFETIME_S };
+    let secure = if state.issuer.is_https() { "; Secure" } else { "" };
+    let cookie = |name: &str, value: &str, more: &str| {
+        let text = format!("{name}={value}; Path=/; Max-Age={max_age_s}; SameSite=Lax{more}{secure}");
+        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+    };
+    [cookie(session_cookie(state), key.0.expose(), "; HttpOnly"), cookie(XSRF_COOKIE, key.pair(state).expose(), "")]
+}
+
+/// On https no neighbour can set a cookie of this name (RFC 6265bis, `__Host-`).
+fn session_cookie(state: &State) -> &'static str {
+    if state.issuer.is_https() { "__Host-cs_session" } else { "cs_session" }
+}
+
+/// The one cookie of this name; two of them may be a neighbour's doing, and are none.
+pub(crate) fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Who looks at a page.
+pub(crate) struct Visitor {
+    /// Who they are, if they have signed in.
+    pub(crate) person: Option<Person>,
+}
+
+/// A person who has signed in, as pages show them.
+pub(crate) struct Person {
+    /// The name they sign in with.
+    pub(crate) login: String,
+    /// Whether they may change settings.
+    pub(crate) is_administrator: bool,
+    /// Whether signing in takes more than a password.
+    pub(crate) has_second_factor: bool,
+}
+
+impl FromRequestParts<Arc<State>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Response> {
+        let standing = identify(state, &parts.headers).await.map_err(|refusal| error::unavailable(&refusal))?;
+        let person = |session: Session| Person {
+            login: session.user.login.to_string(),
+            is_administrator: session.user.roles.contains(&Role::Administrator),
+            has_second_factor: session.user.has_second_factor,
+        };
+        Ok(Self { person: if let Standing::SignedIn(session) = standing { Some(person(session)) } else { None } })
+    }
+}

@@ -1,0 +1,197 @@
+//! Sign-ins, sessions, second factors and the playground's settings, on every engine.
+
+use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::revocation::Revoked;
+use countersign_protocol::secret::{Secret, SecretHash};
+use countersign_protocol::user::{Login, UserId};
+use countersign_store::{
+    MAX_SESSION_TOKENS, NewSecondFactor, NewSession, NewUser, PlaygroundSettings, Saved, SessionToken, SignIn,
+    SpentCode, Store, StoreError,
+};
+use tokio::task::JoinSet;
+
+use crate::fresh;
+
+fn user() -> UserId {
+    UserId::from_random([1; 16])
+}
+
+fn factor(id: &str) -> NewSecondFactor {
+    NewSecondFactor {
+        id: id.to_owned(),
+        user_id: user(),
+        kind: "totp",
+        sealed_seed: vec![1, 2],
+        created_at: 5,
+        last_step: 7,
+    }
+}
+
+fn session(key: &str) -> NewSession {
+    NewSession {
+        id: format!("ses_{key}"),
+        key_hash: SecretHash::of(key),
+        user_id: user(),
+        user_epoch: 3,
+        created_at: 10,
+        expires_at: 100,
+        address: "192.0.2.1".to_owned(),
+        user_agent: "a browser".to_owned(),
+    }
+}
+
+fn sign_in(key: &str) -> SignIn {
+    SignIn {
+        key_hash: SecretHash::of(key),
+        session_hash: SecretHash::of("anonymous"),
+        login: "Ada".to_owned(),
+        user_id: Some(user()),
+        password_passed: false,
+        expires_at: 60,
+    }
+}
+
+fn token(number: i64, family: Option<&str>) -> SessionToken {
+    SessionToken { token_id: format!("t{number}"), family: family.map(FamilyId::new), expires_at: 50 }
+}
+
+async fn with_user() -> (crate::Fresh, Store) {
+    let fresh = fresh().await;
+    let mut change = fresh.store.begin_change().await.unwrap();
+    let login = Login::parse("ada").unwrap();
+    let new = NewUser { id: user(), login, password_hash: Secret::new("x"), roles: Vec::new() };
+    change.insert_user(&new).await.unwrap();
+    change.insert_second_factor(&factor("f1")).await.unwrap();
+    change.commit().await.unwrap();
+    let store = fresh.store.clone();
+    (fresh, store)
+}
+
+async fn begin(store: &Store, key: &str) -> SecretHash {
+    store.insert_sign_in(&sign_in(key)).await.unwrap();
+    SecretHash::of(key)
+}
+
+#[tokio::test]
+async fn a_sign_in_makes_one_session_however_many_try() {
+    let (_fresh, store) = with_user().await;
+    let key = begin(&store, "s").await;
+    let found = store.find_sign_in(&key).await.unwrap().unwrap();
+    assert_eq!((found.login.as_str(), found.user_id, found.password_passed), ("Ada", Some(user()), false));
+    assert!(found.session_hash.matches(&SecretHash::of("anonymous")));
+    store.pass_password(&key).await.unwrap();
+    assert!(store.find_sign_in(&key).await.unwrap().unwrap().password_passed);
+    let mut racing = JoinSet::new();
+    for index in 0..8 {
+        let store = store.clone();
+        racing.spawn(async move {
+            let new = session(&format!("k{index}"));
+            store.complete_sign_in(&SecretHash::of("s"), None, &new).await.unwrap()
+        });
+    }
+    let won = racing.join_all().await.into_iter().filter(|won| *won).count();
+    assert_eq!(won, 1);
+    assert_eq!(store.list_sessions(&user()).await.unwrap().len(), 1);
+    assert!(store.find_sign_in(&key).await.unwrap().is_none());
+    assert!(!store.end_sign_in(&key).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_code_is_spent_once_over_all_sign_ins_and_an_older_one_never() {
+    let (_fresh, store) = with_user().await;
+    let mut racing = JoinSet::new();
+    for index in 0..8 {
+        let store = store.clone();
+        let key = begin(&store, &format!("s{index}")).await;
+        racing.spawn(async move {
+            let code = SpentCode { factor_id: "f1".to_owned(), step: 8 };
+            store.complete_sign_in(&key, Some(&code), &session(&format!("k{index}"))).await.unwrap()
+        });
+    }
+    let won = racing.join_all().await.into_iter().filter(|won| *won).count();
+    assert_eq!(won, 1);
+    assert_eq!(store.find_second_factor(&user(), "totp").await.unwrap().unwrap().last_step, 8);
+    let key = begin(&store, "late").await;
+    let old = SpentCode { factor_id: "f1".to_owned(), step: 7 };
+    assert!(!store.complete_sign_in(&key, Some(&old), &session("late")).await.unwrap());
+    assert!(store.find_sign_in(&key).await.unwrap().is_some(), "both or neither");
+}
+
+#[tokio::test]
+async fn a_user_has_one_second_factor_of_a_kind() {
+    let (_fresh, store) = with_user().await;
+    let mut change = store.begin_change().await.unwrap();
+    assert!(matches!(change.insert_second_factor(&factor("f2")).await, Err(StoreError::Taken(_))));
+    drop(change);
+    assert!(store.load_registry().await.unwrap().users[0].has_second_factor);
+    let mut change = store.begin_change().await.unwrap();
+    change.delete_second_factors(&user()).await.unwrap();
+    change.commit().await.unwrap();
+    assert!(store.find_second_factor(&user(), "totp").await.unwrap().is_none());
+    assert!(!store.load_registry().await.unwrap().users[0].has_second_factor);
+}
+
+#[tokio::test]
+async fn ending_a_session_revokes_the_last_hundred_tokens_asked_through_it() {
+    let (_fresh, store) = with_user().await;
+    let key = begin(&store, "s").await;
+    assert!(store.complete_sign_in(&key, None, &session("k")).await.unwrap());
+    for number in 1..=MAX_SESSION_TOKENS + 1 {
+        assert!(store.keep_session_token("ses_k", &token(number, None)).await.unwrap());
+    }
+    assert!(store.keep_session_token("ses_k", &token(0, Some("fam"))).await.unwrap());
+    let before = store.read_counters().await.unwrap().change;
+    let ended = store.end_session("ses_k", 40, 45).await.unwrap();
+    assert_eq!(i64::try_from(ended.len()).unwrap(), MAX_SESSION_TOKENS);
+    assert_eq!(ended.first().unwrap().0, Revoked::Token("t3".to_owned()), "the oldest are forgotten");
+    assert_eq!(*ended.last().unwrap(), (Revoked::Family(FamilyId::new("fam")), 45));
+    let stored = store.load_revocations(before).await.unwrap();
+    assert_eq!(stored.len(), ended.len() - 1, "a family that is not stored here needs no row");
+    assert!(store.find_session(&SecretHash::of("k")).await.unwrap().is_none());
+    assert!(!store.keep_session_token("ses_k", &token(1, None)).await.unwrap());
+    assert!(store.end_session("ses_k", 41, 46).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn sessions_are_seen_and_die_of_age_or_idleness() {
+    let (_fresh, store) = with_user().await;
+    for key in ["old", "idle", "young"] {
+        let sign_in = begin(&store, key).await;
+        let expires_at = if key == "old" { 50 } else { 100 };
+        let new = NewSession { expires_at, ..session(key) };
+        assert!(store.complete_sign_in(&sign_in, None, &new).await.unwrap());
+    }
+    for key in ["ses_old", "ses_young"] {
+        store.touch_session(key, 55, 50).await.unwrap();
+        store.touch_session(key, 56, 50).await.unwrap();
+    }
+    let seen = store.list_sessions(&user()).await.unwrap();
+    assert_eq!(seen.iter().map(|one| one.last_seen_at).collect::<Vec<_>>(), [55, 55, 10], "noted once in a while");
+    assert_eq!((seen[0].address.as_str(), seen[0].user_agent.as_str()), ("192.0.2.1", "a browser"));
+    assert_eq!(store.delete_expired_sessions(60, 20).await.unwrap(), 2);
+    assert_eq!(store.list_sessions(&user()).await.unwrap()[0].id, "ses_young");
+    begin(&store, "unfinished").await;
+    assert_eq!(store.delete_expired_sign_ins(60).await.unwrap(), 0);
+    assert_eq!(store.delete_expired_sign_ins(61).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn settings_are_saved_whole_by_version_and_keep_a_secret_that_is_not_sent() {
+    let (_fresh, store) = with_user().await;
+    let settings = |version, client: &str, secret: Option<Vec<u8>>| PlaygroundSettings {
+        version,
+        api_id: "a".to_owned(),
+        client_id: client.to_owned(),
+        sealed_client_secret: secret,
+        scope: "x y".to_owned(),
+    };
+    assert_eq!(store.find_playground_settings().await.unwrap().version, 0);
+    let saved = store.save_playground_settings(&settings(0, "one", Some(vec![9])), false).await.unwrap();
+    assert_eq!(saved, Saved::As(1));
+    let stale = store.save_playground_settings(&settings(0, "two", None), false).await.unwrap();
+    assert_eq!(stale, Saved::Conflict(1));
+    assert_eq!(store.find_playground_settings().await.unwrap().client_id, "one");
+    assert_eq!(store.save_playground_settings(&settings(0, "two", None), true).await.unwrap(), Saved::As(2));
+    let found = store.find_playground_settings().await.unwrap();
+    assert_eq!((found.client_id.as_str(), found.sealed_client_secret), ("two", Some(vec![9])));
+}
