@@ -98,7 +98,7 @@ function steps() {
   return [
     ...(grant.value === "password" ? person : []),
     { id: "token-request", from: "Client", to: "Countersign", text: `POST ${path}` },
-    { id: "token-answer", from: "Countersign", to: "Client", text: "access_token" },
+    { id: "token-answer", from: "Countersign", to: "Client", text: "access token" },
     { id: "call-request", from: "Client", to: "API", text: "call with the token" },
     { id: "call-answer", from: "API", to: "Client", text: "answer" },
     { id: "life-request", from: "Client", to: "Countersign", text: "introspect, refresh or revoke" },

@@ -43,8 +43,13 @@ function changed() {
   flow.allowSubmit(false);
   clearPreview(byId("preview"));
   show(byId("flow-problem"));
-  if (held) byId("stale").hidden = false;
+  if (held) markStale();
   else diagram.reset(flow.steps());
+}
+
+function markStale() {
+  byId("stale").hidden = false;
+  byId("token-from").textContent = "from an earlier request";
 }
 
 async function build() {
@@ -77,8 +82,9 @@ async function submit() {
   try {
     const answer = await post("tokenSet", body);
     answered(answer.timing, "200", true);
-    byId("stale").hidden = of === changes;
+    byId("stale").hidden = true;
     await replace(answer.result, "from this request");
+    if (of !== changes) markStale();
     say(body.grantType === "password" ? "✓ The token set is here. The password is forgotten; type it again for another." : "✓ The token set is here.");
     focusOn(byId("token-title"));
   } catch (error) {

@@ -75,7 +75,7 @@ export function pair(name, value, meaning, { control, isLong = false } = {}) {
 function explanation(name, meaning, tag) {
   explained += 1;
   const words = el(tag, { class: "meaning", id: `meaning-${explained}`, hidden: true }, meaning);
-  const made = el("button", { type: "button", class: "explain", "aria-expanded": "false", "aria-controls": words.id }, "Explain", el("span", { class: "unseen" }, ` ${name}`));
+  const made = el("button", { type: "button", class: "explain", "aria-expanded": "false", "aria-controls": words.id, "aria-label": `Explain ${name}` }, "Explain");
   made.addEventListener("click", () => {
     words.hidden = !words.hidden;
     made.setAttribute("aria-expanded", String(!words.hidden));
