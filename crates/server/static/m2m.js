@@ -90,6 +90,7 @@ async function submit() {
   } catch (error) {
     if (error instanceof Problem) answered(error.timing, error.code, false);
     say("");
+    if (held) markStale();
     refuse(error, "No token was issued");
   } finally {
     if (body.grantType === "password") forgetOwner(of);
