@@ -25,6 +25,7 @@ mod sealing;
 pub mod serve;
 pub mod start;
 pub mod state;
+mod static_files;
 
 pub use countersign_store::install_drivers;
 pub use demo::provide::{Demo, DemoFile};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post, put};
 
 use crate::demo::transport::Inner;
@@ -13,7 +13,7 @@ use crate::demo::{
 };
 use crate::oauth::{introspect, metadata, refusal, revoke, token};
 use crate::state::State;
-use crate::{answer, ops, resource};
+use crate::{answer, ops, pages, resource, static_files};
 
 /// Every route. The first two segments of `/OAuth2/Token/{api}` and its like arrive in lower case (`front.rs`).
 pub fn router(state: &State) -> Router {
@@ -37,9 +37,10 @@ pub fn router(state: &State) -> Router {
         .route("/livez", get(ops::live))
         .route("/readyz", get(ops::ready))
         .route("/healthz", get(ops::ready))
+        .fallback(pages::error::not_found)
         .with_state(Arc::new(state.clone()));
     let router = if state.playground { with_playground(router, state) } else { router };
-    router.fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method)
+    router.method_not_allowed_fallback(answer::wrong_method)
 }
 
 /// The playground: resources to call, the guide's demo API, and pages for people.
@@ -77,5 +78,19 @@ fn with_playground(router: Router, state: &State) -> Router {
         .layer(inner)
         .layer(from_fn(envelope::log))
         .with_state(Arc::new(state.clone()));
-    router.merge(api)
+    router.merge(api).merge(for_people(Arc::new(state.clone())))
+}
+
+/// The pages, and what they are dressed in.
+fn for_people(state: Arc<State>) -> Router {
+    Router::new()
+        .route("/", get(pages::home::home))
+        .route("/login", get(pages::login::login))
+        .route("/account", get(pages::account::account))
+        .route("/protocols", get(pages::protocols::protocols))
+        .route("/m2m", get(pages::m2m::m2m))
+        .route("/settings", get(pages::settings::settings))
+        .route_layer(from_fn_with_state(state.clone(), pages::layout::around))
+        .route("/static/{hash}/{name}", get(static_files::static_file))
+        .with_state(state)
 }

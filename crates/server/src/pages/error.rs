@@ -1,10 +1,100 @@
-//! The page that says why there is no page.
+//! What a person sees where there is no page, or none for them.
 
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract;
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::refusal::Refusal;
-use http::StatusCode;
+use http::header::ACCEPT;
+use http::{HeaderMap, StatusCode};
 
-/// The registry is stale, or the database is gone.
+use crate::answer;
+use crate::caller::REQUEST_ID;
+use crate::demo::envelope::Fault;
+use crate::pages::layout::{Frame, respond};
+use crate::state::State;
+
+/// A page that says what is missing, and where to go on.
+#[derive(Template)]
+#[template(path = "error.html")]
+pub(crate) struct ErrorPage {
+    /// The frame; its title is the heading.
+    pub(crate) frame: Frame,
+    /// The status of the answer.
+    pub(crate) status: u16,
+    /// What is missing, in a sentence.
+    pub(crate) words: String,
+    /// What the log knows this answer as.
+    pub(crate) request_id: Option<String>,
+    /// Where to go on: address and words.
+    pub(crate) links: Vec<(&'static str, &'static str)>,
+}
+
+impl ErrorPage {
+    /// The page as an answer.
+    pub(crate) fn respond(&self) -> Response {
+        respond(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self)
+    }
+}
+
+/// The registry is stale, or the database is gone: who looks is unknown then, so the frame says nothing of them.
 pub(crate) fn unavailable(refusal: &Refusal) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")).into_response()
+    tracing::warn!(%refusal, "a page cannot be shown");
+    ErrorPage {
+        frame: Frame::of_text("Back in a moment", "", None),
+        status: 503,
+        words: "The server does not reach its database just now. Try again shortly; nothing was lost.".to_owned(),
+        request_id: None,
+        links: vec![("/", "Go to the home page")],
+    }
+    .respond()
+}
+
+/// What a page needs cannot be read.
+pub(crate) fn failed(fault: Fault) -> Response {
+    tracing::error!(?fault, "a page cannot be shown");
+    ErrorPage {
+        frame: Frame::of_text("This page cannot be shown", "", None),
+        status: fault.into_response().status().as_u16(),
+        words: "Something that it needs cannot be read. The log says what. Try again shortly.".to_owned(),
+        request_id: None,
+        links: vec![("/", "Go to the home page")],
+    }
+    .respond()
+}
+
+/// No such address: a page for a browser, JSON for everybody else.
+pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, headers: HeaderMap) -> Response {
+    if !state.playground || !wants_page(&headers) {
+        return answer::not_found().await;
+    }
+    let page = ErrorPage {
+        frame: Frame::of_text("There is nothing at this address", "", None),
+        status: 404,
+        words: "The address may be mistyped, or the page may have moved.".to_owned(),
+        request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+        links: vec![("/", "Go to the home page")],
+    };
+    page.respond()
+}
+
+/// True if the request names `text/html` among what it accepts, as browsers do when a person goes somewhere.
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/html"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_who_accepts_a_page_gets_one() {
+        let accepts = |value| wants_page(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))]));
+        assert!(accepts("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"));
+        assert!(!accepts("*/*") && !accepts("application/json"));
+        assert!(!wants_page(&HeaderMap::new()));
+    }
 }

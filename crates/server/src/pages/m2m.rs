@@ -1,0 +1,171 @@
+//! `/m2m`: a token from the first choice to its end. The page is drawn once; the rest is `static/m2m.js`.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract;
+use axum::response::Response;
+use countersign_protocol::api::{Api, ScopeDefinition};
+use countersign_protocol::client::{Client, Entitlement};
+use countersign_protocol::grant::GrantType;
+use http::StatusCode;
+
+use crate::demo::settings::Settings;
+use crate::pages::error;
+use crate::pages::layout::{Frame, respond};
+use crate::pages::login::to_sign_in;
+use crate::pages::session::{Person, Visitor};
+use crate::registry::Registry;
+use crate::state::State;
+
+/// The modules of the page, named early so that the browser need not find them one after the other.
+const MODULES: [&str; 12] = [
+    "api.js",
+    "diagram.js",
+    "dom.js",
+    "explain.js",
+    "flow.js",
+    "jwt.js",
+    "life.js",
+    "preview.js",
+    "problem.js",
+    "resource.js",
+    "result.js",
+    "time.js",
+];
+
+/// What Settings choose for the playground.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chosen {
+    /// The Api.
+    pub(crate) api_id: Option<String>,
+    /// The client.
+    pub(crate) client_id: Option<String>,
+    /// Whether the client's secret is stored.
+    pub(crate) has_secret: bool,
+    /// The scopes.
+    pub(crate) scopes: Vec<String>,
+}
+
+impl From<Settings> for Chosen {
+    fn from(settings: Settings) -> Self {
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        Self {
+            scopes: settings.scope.split_whitespace().map(str::to_owned).collect(),
+            api_id: given(settings.api_id),
+            client_id: given(settings.client_id),
+            has_secret: settings.client_secret.is_some(),
+        }
+    }
+}
+
+/// A scope to choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ScopeView {
+    name: String,
+    description: String,
+    is_chosen: bool,
+    is_entitled: bool,
+}
+
+/// An Api to choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ApiView {
+    id: String,
+    name: String,
+    audience: String,
+    scopes: Vec<ScopeView>,
+    is_chosen: bool,
+    allows_client_credentials: bool,
+    allows_password: bool,
+    allows_refresh: bool,
+}
+
+#[derive(Template)]
+#[template(path = "m2m.html")]
+struct M2m {
+    frame: Frame,
+    modules: [&'static str; 12],
+    missing: Vec<&'static str>,
+    apis: Vec<ApiView>,
+    login: String,
+    is_administrator: bool,
+}
+
+/// `GET /m2m`
+pub(crate) async fn m2m(extract::State(state): extract::State<Arc<State>>, visitor: Visitor) -> Response {
+    let Some(person) = visitor.person else {
+        return to_sign_in("/m2m");
+    };
+    let chosen = match Settings::load(&state).await {
+        Ok(settings) => Chosen::from(settings),
+        Err(fault) => return error::failed(fault),
+    };
+    respond(StatusCode::OK, &view(&state.registry.current(), &chosen, person))
+}
+
+/// The page for what is registered and what Settings choose.
+fn view(registry: &Registry, chosen: &Chosen, person: Person) -> M2m {
+    let client = chosen.client_id.as_deref().and_then(|id| registry.find_client(id));
+    let mut apis: Vec<ApiView> = registry.apis().map(|api| api_view(api, client, chosen)).collect();
+    apis.sort_by(|a, b| b.is_chosen.cmp(&a.is_chosen).then_with(|| a.id.cmp(&b.id)));
+    M2m {
+        modules: MODULES,
+        missing: find_missing(registry, chosen),
+        apis,
+        login: person.login.clone(),
+        is_administrator: person.is_administrator,
+        frame: Frame::new("Machine To Machine", "/m2m", Some(person)),
+    }
+}
+
+fn api_view(api: &Api, client: Option<&Client>, chosen: &Chosen) -> ApiView {
+    let entitlement = client.and_then(|client| client.find_entitlement(&api.id));
+    let allows = |grant| api.allows(grant) && entitlement.is_some_and(|entitled| entitled.grants.contains(grant));
+    let is_chosen = chosen.api_id.as_deref() == Some(api.id.as_str());
+    ApiView {
+        id: api.id.to_string(),
+        name: api.name.clone(),
+        audience: api.audience.to_string(),
+        scopes: api.scopes.iter().map(|scope| scope_view(scope, entitlement, is_chosen, chosen)).collect(),
+        is_chosen,
+        allows_client_credentials: allows(GrantType::ClientCredentials),
+        allows_password: allows(GrantType::Password),
+        allows_refresh: allows(GrantType::RefreshToken),
+    }
+}
+
+/// A scope; the Settings' are ticked, and at another Api than theirs its own defaults.
+fn scope_view(
+    scope: &ScopeDefinition,
+    entitlement: Option<&Entitlement>,
+    is_chosen_api: bool,
+    chosen: &Chosen,
+) -> ScopeView {
+    let name = scope.token.to_string();
+    ScopeView {
+        description: scope.description.clone(),
+        is_chosen: if is_chosen_api { chosen.scopes.contains(&name) } else { scope.is_default },
+        is_entitled: entitlement.is_some_and(|entitled| entitled.scopes.contains(&scope.token)),
+        name,
+    }
+}
+
+/// What Settings lack before a request can be built.
+fn find_missing(registry: &Registry, chosen: &Chosen) -> Vec<&'static str> {
+    let mut missing = Vec::new();
+    match chosen.api_id.as_deref() {
+        None => missing.push("Application ID: which Api the token is for"),
+        Some(id) if registry.find_api(id).is_none() => missing.push("Application ID: there is no Api of the stored id"),
+        Some(_) => {}
+    }
+    match chosen.client_id.as_deref() {
+        None => missing.push("Username: the client that asks"),
+        Some(id) if registry.find_client(id).is_none() => missing.push("Username: there is no client of the stored id"),
+        Some(_) => {}
+    }
+    if !chosen.has_secret {
+        missing.push("Password: the client's secret");
+    }
+    missing
+}

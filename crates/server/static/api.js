@@ -1,0 +1,113 @@
+// Calls to /api: the envelope, the XSRF pair, and every way in which a call can fail.
+
+/** How long an answer may take, in milliseconds. */
+const PATIENCE_MS = 20000;
+
+/**
+ * @typedef {object} Answer
+ * @property {any} result
+ * @property {{ status: string, ms: number } | null} timing the endpoint's own status and the server's milliseconds
+ * @property {string} requestId
+ */
+
+/** A call that failed, with all that can be said of it. */
+export class Problem extends Error {
+  /**
+   * @param {string} code the envelope's ErrorCode, or `network`
+   * @param {string} words the server's sentence
+   * @param {{ status?: number, requestId?: string, retryAfter?: string | null, timing?: Answer["timing"] }} [more]
+   */
+  constructor(code, words, more = {}) {
+    super(words);
+    this.code = code;
+    this.status = more.status ?? 0;
+    this.requestId = more.requestId ?? "";
+    this.retryAfter = more.retryAfter ?? null;
+    this.timing = more.timing ?? null;
+  }
+
+  /** The field that a `bad_request` names, or none. */
+  get field() {
+    const named = this.code === "bad_request" ? /^([A-Za-z_]+): /.exec(this.message) : null;
+    return named ? named[1] : "";
+  }
+
+  /** The sentence without the field's name. */
+  get words() {
+    return this.field ? this.message.slice(this.field.length + 2) : this.message;
+  }
+}
+
+/**
+ * Calls, and gives the result or throws a Problem. A pair that is refused is fetched anew, once: nothing was done then.
+ * @param {"GET" | "POST" | "PUT"} method
+ * @param {string} path behind `/api/`
+ * @param {object} [body]
+ * @returns {Promise<Answer>}
+ */
+export async function call(method, path, body) {
+  if (!pair()) await send("GET", "getUISettings");
+  try {
+    return await send(method, path, body);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== "xsrf") throw error;
+  }
+  await send("GET", "getUISettings");
+  return send(method, path, body);
+}
+
+/** @param {string} path @param {object} [body] */
+export const post = (path, body = {}) => call("POST", path, body);
+
+/** Read anew for every call: it changes with the session. */
+function pair() {
+  const found = document.cookie.split("; ").find((one) => one.startsWith("XSRF-TOKEN="));
+  return found ? decodeURIComponent(found.slice("XSRF-TOKEN=".length)) : "";
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {object} [body]
+ * @returns {Promise<Answer>}
+ */
+async function send(method, path, body) {
+  const response = await fetch(`/api/${path}`, {
+    method,
+    headers: { accept: "application/json", "x-xsrf-token": pair(), ...(body ? { "content-type": "application/json" } : {}) },
+    body: body ? JSON.stringify(body) : undefined,
+    credentials: "same-origin",
+    cache: "no-store",
+    redirect: "error",
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  }).catch((error) => {
+    const late = error instanceof DOMException && error.name === "TimeoutError";
+    throw new Problem("network", late ? "The server did not answer in time." : "The server cannot be reached.");
+  });
+  return open(response, await response.json().catch(() => null));
+}
+
+/**
+ * @param {Response} response
+ * @param {any} envelope
+ * @returns {Answer}
+ */
+function open(response, envelope) {
+  const requestId = response.headers.get("x-request-id") ?? "";
+  const timing = readTiming(response.headers.get("server-timing"));
+  if (envelope?.Success === true) return { result: envelope.Result, timing, requestId };
+  const words = envelope?.ErrorMessage ?? envelope?.error_description ?? `The server answered ${response.status} without words.`;
+  const retryAfter = response.headers.get("retry-after");
+  throw new Problem(envelope?.ErrorCode ?? "server_error", words, { status: response.status, requestId, retryAfter, timing });
+}
+
+/**
+ * `token;dur=1.234;desc="200"`
+ * @param {string | null} header
+ * @returns {Answer["timing"]}
+ */
+function readTiming(header) {
+  const duration = /;\s*dur=([\d.]+)/.exec(header ?? "");
+  const status = /;\s*desc="?(\d{3})/.exec(header ?? "");
+  return duration ? { ms: Number(duration[1]), status: status ? status[1] : "" } : null;
+}

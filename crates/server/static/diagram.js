@@ -1,0 +1,109 @@
+// The flow as a sequence diagram: who speaks with whom, and each step lit when it has happened.
+
+import { el, show, svg } from "./dom.js";
+
+/** @typedef {"Person" | "Client" | "Countersign" | "API"} Lane */
+/** @typedef {"waiting" | "going" | "done" | "failed"} Stage */
+/** @typedef {{ id: string, from: Lane, to: Lane, text: string, stage?: Stage, note?: string }} Step */
+
+const LANES = /** @type {Lane[]} */ (["Person", "Client", "Countersign", "API"]);
+const HEAD = 40;
+const ROW = 40;
+/** About how wide a letter is, in pixels. */
+const LETTER = 6.7;
+
+const STAGES = { waiting: "has not happened yet", going: "under way", done: "done", failed: "failed" };
+
+/**
+ * Draws into `picture`, and the same in words into `list`.
+ * @param {HTMLElement} picture
+ * @param {HTMLElement} list
+ */
+export function startDiagram(picture, list) {
+  /** @type {Step[]} */
+  let steps = [];
+  let width = 0;
+  const draw = () => {
+    if (width === 0 || steps.length === 0) return;
+    show(picture, drawing(steps, width));
+    show(list, ...steps.map(inWords));
+  };
+  new ResizeObserver(() => {
+    if (picture.clientWidth === width) return;
+    width = picture.clientWidth;
+    draw();
+  }).observe(picture);
+  return {
+    /** @param {Step[]} fresh */
+    reset(fresh) {
+      steps = fresh;
+      draw();
+    },
+    /**
+     * @param {string} id
+     * @param {Stage} stage
+     * @param {string} [note] status and milliseconds
+     * @param {string} [text] what is sent, where that is known only now
+     */
+    light(id, stage, note, text) {
+      const step = steps.find((one) => one.id === id);
+      if (!step) return;
+      step.stage = stage;
+      step.note = note ?? step.note;
+      step.text = text ?? step.text;
+      draw();
+    },
+  };
+}
+
+/** @param {Step} step */
+function inWords({ from, to, text, stage = "waiting", note }) {
+  return el("li", {}, `${from} to ${to}: ${text}. ${STAGES[stage]}${note ? `, ${note}` : ""}`);
+}
+
+/**
+ * @param {Step[]} steps
+ * @param {number} width
+ */
+function drawing(steps, width) {
+  const lanes = LANES.filter((lane) => steps.some((step) => step.from === lane || step.to === lane));
+  const edge = Math.min(96, Math.max(40, width / (2 * lanes.length)));
+  const x = (/** @type {Lane} */ lane) => edge + (lanes.indexOf(lane) * (width - 2 * edge)) / (lanes.length - 1);
+  const height = HEAD + steps.length * ROW + 8;
+  return svg(
+    "svg",
+    { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" },
+    ...lanes.map((lane) => svg("line", { class: "lane", x1: x(lane), x2: x(lane), y1: 28, y2: height })),
+    ...lanes.map((lane) => svg("text", { class: "lane-name", x: x(lane), y: 16, "text-anchor": "middle" }, lane)),
+    ...steps.map((step, index) => arrow(step, x(step.from), x(step.to), HEAD + index * ROW, width)),
+  );
+}
+
+/**
+ * @param {Step} step
+ * @param {number} from
+ * @param {number} to
+ * @param {number} top
+ * @param {number} width
+ */
+function arrow({ text, stage = "waiting", note }, from, to, top, width) {
+  const y = top + 26;
+  const tip = to > from ? -1 : 1;
+  const mark = stage === "done" && note ? "✓ " : stage === "failed" ? "✗ " : "";
+  const words = shorten(`${mark}${note ? `${note} · ` : ""}${text}`, Math.floor((width - 8) / LETTER));
+  const half = (words.length * LETTER) / 2 + 4;
+  const middle = Math.min(width - half, Math.max(half, (from + to) / 2));
+  return svg(
+    "g",
+    { class: `arrow ${stage}` },
+    svg("line", { class: "shaft", x1: from, x2: to + tip * 6, y1: y, y2: y }),
+    svg("path", { class: "tip", d: `M${to} ${y}l${tip * 9} -4.5v9z` }),
+    svg("text", { class: "arrow-words", x: middle, y: y - 8, "text-anchor": "middle" }, words),
+  );
+}
+
+/**
+ * @param {string} words
+ * @param {number} most
+ */
+const shorten = (words, most) => (words.length > most ? `${words.slice(0, most - 1)}…` : words);

@@ -1,0 +1,100 @@
+// What may be done with a token beside using it: ask whether it lives, renew it, end it.
+
+import { post } from "./api.js";
+import { button, byId, el, focusOn, once, show } from "./dom.js";
+import { showProblem } from "./problem.js";
+import { mark, showClaims } from "./result.js";
+
+/** @typedef {import("./api.js").Answer} Answer */
+
+/**
+ * @param {{
+ *   held: () => Record<string, any> | null,
+ *   replace: (set: Record<string, any>, from: string) => Promise<void>,
+ *   recheck: () => Promise<void>,
+ *   callAgain: () => Promise<void>,
+ *   diagram: ReturnType<import("./diagram.js").startDiagram>,
+ * }} page
+ */
+export function startLife({ held, replace, recheck, callAgain, diagram }) {
+  const place = byId("life-result");
+
+  /**
+   * One exchange with the server, shown in the picture too.
+   * @param {string} word the last part of the address
+   * @param {string} path behind `/api/`
+   * @param {object} body
+   * @param {string} failure what failed, as a heading
+   * @param {(answer: Answer) => Promise<void> | void} then
+   */
+  const exchange = async (word, path, body, failure, then) => {
+    byId("life-status").textContent = "Asking…";
+    diagram.light("life-answer", "waiting", "");
+    diagram.light("life-request", "going", "", `POST /oauth2/${word}`);
+    try {
+      const answer = await post(path, body);
+      const { timing } = answer;
+      diagram.light("life-request", "done");
+      diagram.light("life-answer", "done", timing ? `${timing.status} · ${timing.ms.toFixed(1)} ms` : "");
+      byId("life-status").textContent = "";
+      await then(answer);
+    } catch (error) {
+      diagram.light("life-request", "failed");
+      byId("life-status").textContent = "";
+      showProblem(place, error, failure);
+    }
+  };
+
+  const introspect = () => exchange("introspect", "introspect", { token: held()?.access_token }, "Not introspected", ({ result }) => showIntrospection(place, result));
+  const refresh = () =>
+    exchange("token", "refreshToken", { refresh_token: held()?.refresh_token }, "Not refreshed", async ({ result }) => {
+      await replace(result, "from a refresh");
+      byId("life-status").textContent = "✓ Refreshed: the token set above is new, and the old refresh token is spent.";
+      focusOn(byId("token-title"));
+    });
+  const revoke = () =>
+    exchange("revoke", "revokeToken", { token: held()?.access_token }, "Not revoked", async () => {
+      byId("token-from").textContent = "revoked";
+      await recheck();
+      showRevoked(place, callAgain);
+    });
+
+  button("introspect").addEventListener("click", () => once(place, introspect));
+  button("refresh").addEventListener("click", () => once(place, refresh));
+  button("revoke").addEventListener("click", () => once(place, revoke));
+  return {
+    clear() {
+      const canRefresh = Boolean(held()?.refresh_token);
+      button("refresh").hidden = !canRefresh;
+      byId("refresh-note").textContent = canRefresh ? "Refresh spends the refresh token and gives a new set." : "No Refresh: this token set has no refresh_token. With Client Creds it never has one (RFC 6749 §4.4.3); the client just asks again.";
+      byId("life-status").textContent = "";
+      show(place, el("p", { class: "empty" }, "Nothing asked yet."));
+    },
+  };
+}
+
+/**
+ * @param {Element} place
+ * @param {Record<string, any>} result
+ */
+function showIntrospection(place, result) {
+  const active = result.active === true;
+  const title = el("h3", { class: "answer-title" }, mark(active), el("span", {}, active ? "Active" : "Not active"));
+  const words = active ? "The server says that this token lives, and what it knows of it (RFC 7662)." : "The server says nothing more: the token is expired, revoked, unknown, or not for this client to see (RFC 7662 §2.2).";
+  const members = el("div", { id: "introspection" });
+  showClaims(members, result);
+  show(place, title, el("p", { class: "muted" }, words), members);
+  focusOn(title);
+}
+
+/**
+ * @param {Element} place
+ * @param {() => Promise<void>} callAgain
+ */
+function showRevoked(place, callAgain) {
+  const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Revoked"));
+  const again = el("button", { type: "button", class: "button", id: "call-again" }, "Call again");
+  again.addEventListener("click", () => once(again, callAgain));
+  show(place, title, el("p", {}, "The token is dead, though its time is not over. Every API behind this server knows within a second. Call again, and see it refused."), el("p", { class: "actions" }, again));
+  focusOn(title);
+}

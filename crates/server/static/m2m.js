@@ -1,0 +1,175 @@
+// A token from the first choice to its end. Tokens and the password live in this module and in what the page shows,
+// nowhere else; both are wiped when the page is left.
+
+import { post, Problem } from "./api.js";
+import { startDiagram } from "./diagram.js";
+import { announce, byId, focusOn, show } from "./dom.js";
+import { forgetPassword, markErrors, say, startFlow } from "./flow.js";
+import { showJwt } from "./jwt.js";
+import { startLife } from "./life.js";
+import { clearPreview, showPreview } from "./preview.js";
+import { problemBox, showProblem } from "./problem.js";
+import { startResource } from "./resource.js";
+import { showClaims, showTokenSet, showVerdicts, stopCountDown } from "./result.js";
+import { leave } from "./shell.js";
+
+/** What Submit would send: exactly what was previewed. @type {Record<string, string> | null} */
+let built = null;
+/** The token set that is shown. @type {Record<string, any> | null} */
+let held = null;
+/** Counts the changes of the inputs, so that a late answer to earlier ones is known as such. */
+let changes = 0;
+
+const diagram = startDiagram(byId("diagram"), byId("diagram-steps"));
+const flow = startFlow({ changed, build, submit });
+const resource = startResource({ token: () => held?.access_token, diagram });
+const life = startLife({ held: () => held, replace, recheck: check, callAgain: () => resource.call("GET", "/resource/whoami"), diagram });
+byId("another").addEventListener("click", () => leave(byId("another"), byId("another-problem"), wipe));
+addEventListener("pagehide", wipe);
+addEventListener("pageshow", flow.sync);
+diagram.reset(flow.steps());
+
+/** Whatever was built or shown is of earlier inputs now. */
+function changed() {
+  changes += 1;
+  if (built) say("Changed since it was built. Build it again.");
+  built = null;
+  flow.allowSubmit(false);
+  clearPreview(byId("preview"));
+  show(byId("flow-problem"));
+  if (held) byId("stale").hidden = false;
+  else diagram.reset(flow.steps());
+}
+
+async function build() {
+  const body = flow.read();
+  if (!body) return;
+  const of = changes;
+  show(byId("flow-problem"));
+  say("Building…");
+  try {
+    const { result } = await post("tokenRequestPreview", body);
+    if (of !== changes) return;
+    showPreview(byId("preview"), result);
+    built = body;
+    flow.allowSubmit(true);
+    say("✓ Built. Submit sends exactly this.");
+  } catch (error) {
+    if (of !== changes) return;
+    say("");
+    refuse(error, "The request was not built");
+  }
+}
+
+async function submit() {
+  const body = built;
+  if (!body) return;
+  const of = changes;
+  show(byId("flow-problem"));
+  say("Asking for a token…");
+  begin();
+  try {
+    const answer = await post("tokenSet", body);
+    answered(answer.timing, "200", true);
+    byId("stale").hidden = of === changes;
+    await replace(answer.result, "from this request");
+    say("✓ The token set is here.");
+    focusOn(byId("token-title"));
+  } catch (error) {
+    if (error instanceof Problem) answered(error.timing, error.code, false);
+    say("");
+    refuse(error, "No token was issued");
+  } finally {
+    if (body.grantType === "password") forgetOwner(of);
+  }
+}
+
+/** The password is used once: what was built with it is not to be sent again. @param {number} of */
+function forgetOwner(of) {
+  forgetPassword();
+  if (of !== changes) return;
+  built = null;
+  flow.allowSubmit(false);
+}
+
+function begin() {
+  diagram.reset(flow.steps());
+  diagram.light("person", "done");
+  diagram.light("token-request", "going");
+}
+
+/**
+ * @param {import("./api.js").Answer["timing"]} timing
+ * @param {string} words
+ * @param {boolean} holds
+ */
+function answered(timing, words, holds) {
+  diagram.light("token-request", timing ? "done" : "failed");
+  if (!timing) return;
+  const status = holds ? timing.status : `${timing.status} ${words}`;
+  diagram.light("token-answer", holds ? "done" : "failed", `${status} · ${timing.ms.toFixed(1)} ms`);
+}
+
+/**
+ * A failure beside its cause: words at the field, the explanation below the buttons.
+ * @param {unknown} error
+ * @param {string} what
+ */
+function refuse(error, what) {
+  const problem = showProblem(byId("flow-problem"), error, what);
+  markErrors(problem);
+}
+
+/**
+ * Shows a new token set in place of the old one.
+ * @param {Record<string, any>} set
+ * @param {string} from where it comes from, in words
+ */
+async function replace(set, from) {
+  held = set;
+  byId("token-from").textContent = from;
+  showTokenSet(byId("token-set"), set, expired);
+  showJwt(byId("jwt"), set.access_token);
+  byId("results").hidden = false;
+  resource.clear();
+  life.clear();
+  await check();
+}
+
+/** Asks for the claims and the verdicts of the token that is shown. */
+async function check() {
+  const token = held?.access_token;
+  if (!token) return;
+  try {
+    const { result } = await post("claims", { token });
+    if (token !== held?.access_token) return;
+    showClaims(byId("claims"), result.claims);
+    showVerdicts(byId("verdicts"), result.checks);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    show(byId("claims"), problemBox(error, "The claims cannot be read"));
+    show(byId("verdicts"), problemBox(error, "The token was not checked"));
+  }
+}
+
+function expired() {
+  announce("The token has expired.");
+  byId("token-from").textContent = "expired";
+  check();
+}
+
+/** Forgets tokens and password, here and in what the page shows. */
+function wipe() {
+  built = null;
+  held = null;
+  forgetPassword();
+  stopCountDown();
+  flow.allowSubmit(false);
+  clearPreview(byId("preview"));
+  for (const id of ["token-set", "verdicts", "claims", "jwt", "flow-problem"]) show(byId(id));
+  resource.clear();
+  life.clear();
+  byId("results").hidden = true;
+  say("");
+  diagram.reset(flow.steps());
+}

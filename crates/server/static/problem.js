@@ -1,0 +1,52 @@
+// A failure in words: what happened, what it means, what to change.
+
+import { Problem } from "./api.js";
+import { el, focusOn, show } from "./dom.js";
+import { explainCode } from "./explain.js";
+
+/**
+ * A box that explains a failure.
+ * @param {Problem} problem
+ * @param {string} what what failed, as a heading
+ * @returns {HTMLElement}
+ */
+export function problemBox(problem, what) {
+  const { means, change } = explainCode(problem.code);
+  return el(
+    "div",
+    { class: "note bad problem", role: "group", "aria-label": what, "data-code": problem.code },
+    el("p", { class: "problem-title" }, el("span", { "aria-hidden": "true", class: "glyph" }, "✗"), el("strong", {}, what), el("code", { class: "code-word" }, problem.code)),
+    el("p", { class: "said" }, problem.message),
+    el("dl", { class: "facts" }, el("dt", {}, "What it means"), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change, wait(problem.retryAfter))),
+    signIn(problem.code),
+    problem.requestId ? el("p", { class: "small muted" }, "Request id ", el("code", {}, problem.requestId), ": the log says more under it.") : null,
+  );
+}
+
+/**
+ * Shows a failure in its place and puts the focus on it; what is no Problem is a fault of this page and goes on.
+ * @param {Element} place
+ * @param {unknown} error
+ * @param {string} what
+ * @returns {Problem}
+ */
+export function showProblem(place, error, what) {
+  if (!(error instanceof Problem)) throw error;
+  const box = problemBox(error, what);
+  show(place, box);
+  focusOn(box);
+  return error;
+}
+
+/** @param {string | null} retryAfter */
+function wait(retryAfter) {
+  return retryAfter ? el("strong", {}, ` Try again in ${retryAfter} s.`) : null;
+}
+
+/** @param {string} code */
+function signIn(code) {
+  if (code !== "sign_in_needed") return null;
+  const known = ["/protocols", "/m2m", "/settings", "/account"].includes(location.pathname);
+  const next = known ? `?next=${location.pathname}` : "";
+  return el("p", {}, el("a", { class: "button", href: `/login${next}` }, "Sign in again"));
+}

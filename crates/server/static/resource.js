@@ -1,0 +1,139 @@
+// The token at work: a call to an API, and which scope's rule allowed or refused it.
+
+import { post } from "./api.js";
+import { button, byId, el, fieldError, focusOn, input, once, select, show } from "./dom.js";
+import { explainCode } from "./explain.js";
+import { codeBlock } from "./preview.js";
+import { showProblem } from "./problem.js";
+import { mark } from "./result.js";
+
+/**
+ * @typedef {object} Call
+ * @property {{ method: string, url: string, headers: Record<string, string>, body: string | null }} request
+ * @property {number} status
+ * @property {Record<string, string>} headers
+ * @property {string} body
+ * @property {{ allowed: boolean, scope: string | null, rule: string | null, reason: string }} decision
+ */
+
+/** The words that HTTP gives the statuses that occur here. @type {Record<number, string>} */
+const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Service Unavailable" };
+
+/**
+ * @param {{ token: () => string | undefined, diagram: ReturnType<import("./diagram.js").startDiagram> }} page
+ */
+export function startResource({ token, diagram }) {
+  const place = byId("resource-result");
+  const run = (/** @type {string} */ method, /** @type {string} */ path) => once(place, () => send(place, token(), method, path, diagram));
+  for (const ready of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-method]"))) {
+    ready.addEventListener("click", () => run(ready.dataset.method ?? "GET", ready.dataset.path ?? "/resource/whoami"));
+  }
+  const path = input("resource-path");
+  path.addEventListener("input", () => fieldError(path, ""));
+  byId("resource-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const wrong = path.value.startsWith("/resource") ? "" : "The path begins with /resource.";
+    fieldError(path, wrong);
+    if (wrong) path.focus();
+    else run(select("resource-method").value, path.value);
+  });
+  button("resource-call").disabled = false;
+  return {
+    call: run,
+    clear() {
+      byId("resource-status").textContent = "";
+      fieldError(path, "");
+      show(place, el("p", { class: "empty" }, "No call yet. Choose one above."));
+    },
+  };
+}
+
+/**
+ * @param {HTMLElement} place
+ * @param {string | undefined} token
+ * @param {string} method
+ * @param {string} path
+ * @param {ReturnType<import("./diagram.js").startDiagram>} diagram
+ */
+async function send(place, token, method, path, diagram) {
+  if (!token) return;
+  const status = byId("resource-status");
+  status.textContent = `Calling ${method} ${path}…`;
+  diagram.light("call-answer", "waiting", "");
+  diagram.light("call-request", "going", "", `${method} ${path}`);
+  try {
+    const { result, timing } = await post("callResource", { token, method, path });
+    const good = result.status < 400;
+    diagram.light("call-request", "done");
+    diagram.light("call-answer", good ? "done" : "failed", `${result.status} ${STATUS[result.status] ?? ""}${timing ? ` · ${timing.ms.toFixed(1)} ms` : ""}`);
+    status.textContent = "";
+    showCall(place, result);
+  } catch (error) {
+    diagram.light("call-request", "failed");
+    status.textContent = "";
+    const problem = showProblem(place, error, "The call was not made");
+    if (problem.field === "path") fieldError(input("resource-path"), problem.words);
+  }
+}
+
+/**
+ * @param {Element} place
+ * @param {Call} call
+ */
+function showCall(place, { request, status, headers, body, decision }) {
+  const title = el("h3", { class: "answer-title" }, mark(status < 400), el("span", { class: "status-word", id: "call-status" }, `${status} ${STATUS[status] ?? ""}`));
+  const sent = [`${request.method} ${new URL(request.url).pathname}${new URL(request.url).search} HTTP/1.1\n`, lines(request.headers), request.body ? `\n${request.body}` : ""];
+  const got = [`HTTP/1.1 ${status} ${STATUS[status] ?? ""}\n`, lines(headers), body ? `\n${pretty(body)}` : ""];
+  show(
+    place,
+    title,
+    ruled(decision, status),
+    refusal(status, headers, body),
+    el("h4", {}, "Request"),
+    codeBlock("call-request", sent, "the request", "Request"),
+    el("h4", {}, "Answer"),
+    codeBlock("call-answer", got, "the answer", "Answer"),
+  );
+  focusOn(title);
+}
+
+/**
+ * Which rule decided.
+ * @param {Call["decision"]} decision
+ * @param {number} status
+ */
+function ruled({ allowed, scope, rule, reason }, status) {
+  const after = allowed && status === 405 ? " The API itself has no such method." : allowed && status === 404 ? " The API itself has nothing there." : "";
+  return el(
+    "div",
+    { class: allowed ? "note good decision" : "note bad decision", id: "decision", "data-allowed": String(allowed) },
+    el("p", {}, mark(allowed), el("strong", {}, allowed ? "Allowed by the guard" : "Refused by the guard"), scope ? el("span", {}, " by the scope ", el("code", {}, scope)) : null, rule ? el("span", {}, ", rule ", el("code", { class: "wrapped" }, rule)) : null),
+    el("p", { class: "small" }, reason, after),
+  );
+}
+
+/**
+ * What a refusal means, where the answer names an OAuth code.
+ * @param {number} status
+ * @param {Record<string, string>} headers
+ * @param {string} body
+ */
+function refusal(status, headers, body) {
+  const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === "www-authenticate")?.[1] ?? "";
+  const code = /error="([a-z_]+)"/.exec(challenge)?.[1] ?? (status === 401 || status === 403 ? /"error":\s*"([a-z_]+)"/.exec(body)?.[1] : undefined);
+  if (!code) return null;
+  const { means, change } = explainCode(code);
+  return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change));
+}
+
+/** @param {Record<string, string>} headers */
+const lines = (headers) => Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`).join("");
+
+/** @param {string} body */
+function pretty(body) {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 2);
+  } catch {
+    return body;
+  }
+}

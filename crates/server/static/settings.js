@@ -1,0 +1,107 @@
+// The Settings' form: read once, written whole under its version; the secret goes in and never out.
+
+import { call, Problem } from "./api.js";
+import { button, byId, fieldError, input, once, show } from "./dom.js";
+import { showProblem } from "./problem.js";
+
+const NAMES = ["oauthAppId", "oauthServiceUserName", "oauthServiceUserPassword", "oauthScopesSupported"];
+const SECRET = "oauthServiceUserPassword";
+const form = byId("settings");
+const status = byId("settings-status");
+const reload = button("reload");
+
+/** @type {number | undefined} */
+let version;
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  once(button("save"), save);
+});
+reload.addEventListener("click", () => once(reload, load));
+for (const name of NAMES) {
+  input(name).addEventListener("input", () => {
+    fieldError(input(name), "");
+    status.textContent = "";
+  });
+}
+addEventListener("pagehide", () => (input(SECRET).value = ""));
+load();
+
+async function load() {
+  show(byId("settings-problem"));
+  status.textContent = "Loading the settings…";
+  try {
+    fill((await call("GET", "getSettings")).result);
+    status.textContent = "";
+  } catch (error) {
+    status.textContent = "";
+    showProblem(byId("settings-problem"), error, "The settings cannot be read");
+    reload.hidden = false;
+  }
+}
+
+/** @param {Record<string, any>} stored */
+function fill(stored) {
+  for (const name of NAMES) {
+    const field = input(name);
+    field.disabled = false;
+    field.value = name === SECRET ? "" : (stored[name] ?? "");
+    fieldError(field, "");
+  }
+  note(stored.version, stored[SECRET] === "set");
+  button("save").disabled = false;
+  reload.hidden = true;
+  form.removeAttribute("aria-busy");
+}
+
+/**
+ * @param {number | undefined} stored
+ * @param {boolean} hasSecret
+ */
+function note(stored, hasSecret) {
+  version = stored;
+  byId("version").textContent = stored === undefined ? "" : `Version ${stored}`;
+  input(SECRET).placeholder = hasSecret ? "set" : "not set";
+  input(SECRET).required = !hasSecret;
+  byId("secret-state").textContent = hasSecret ? "One is set; leave this empty to keep it." : "None is set yet.";
+}
+
+async function save() {
+  show(byId("settings-problem"));
+  status.textContent = "";
+  if (!check()) return;
+  try {
+    const { result } = await call("PUT", "updateSettings", written());
+    input(SECRET).value = "";
+    // Read again: the next save needs the new version, and the page shows what is stored, not what was typed.
+    fill((await call("GET", "getSettings")).result);
+    status.textContent = `✓ ${result}`;
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function written() {
+  const values = Object.fromEntries(NAMES.map((name) => [name, name === SECRET ? input(name).value : input(name).value.trim()]));
+  if (!values[SECRET]) delete values[SECRET];
+  return { version, tenantUrl: input("tenantUrl").value, ...values };
+}
+
+/** True if every required field has a value. */
+function check() {
+  const empty = NAMES.filter((name) => input(name).required && !input(name).value.trim());
+  for (const name of NAMES) fieldError(input(name), empty.includes(name) ? "Required" : "");
+  if (empty.length > 0) input(empty[0]).focus();
+  return empty.length === 0;
+}
+
+/** @param {unknown} error */
+function complain(error) {
+  if (error instanceof Problem && NAMES.includes(error.field)) {
+    fieldError(input(error.field), error.words);
+    input(error.field).focus();
+    return;
+  }
+  const problem = showProblem(byId("settings-problem"), error, "Nothing was saved");
+  reload.hidden = problem.code !== "conflict";
+}

@@ -1,0 +1,33 @@
+// What every page does: sign-out, and the copy buttons that the server drew.
+
+import { post } from "./api.js";
+import { byId, copy, once } from "./dom.js";
+import { showProblem } from "./problem.js";
+
+/**
+ * Ends the session and goes home; a failure is shown in `place`.
+ * @param {HTMLElement} control
+ * @param {Element} place
+ * @param {() => void} [before] called once the session has ended
+ */
+export function leave(control, place, before) {
+  return once(control, async () => {
+    try {
+      await post("auth/out");
+      before?.();
+      location.assign("/");
+    } catch (error) {
+      showProblem(place, error, "You are still signed in");
+    }
+  });
+}
+
+const signOut = document.getElementById("sign-out");
+signOut?.addEventListener("click", () => leave(signOut, byId("shell-problem")));
+
+for (const made of document.querySelectorAll("button[data-copy]")) {
+  made.addEventListener("click", () => {
+    const from = byId(made.getAttribute("data-copy") ?? "");
+    copy(/** @type {HTMLButtonElement} */ (made), from.textContent ?? "");
+  });
+}
