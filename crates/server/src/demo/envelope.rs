@@ -76,24 +76,24 @@ impl Timing {
 pub(crate) struct Fault {
     status: StatusCode,
     code: Cow<'static, str>,
-    message: String,
+    message: Box<str>,
     /// The exact reason for the log, where the message says less or might repeat a secret.
-    reason: Option<String>,
+    reason: Option<Box<str>>,
     retry_after_s: Option<i64>,
-    timing: Option<Timing>,
+    timing: Option<Box<Timing>>,
 }
 
 /// What the log says of a fault, carried by its answer to [`log`].
 #[derive(Clone, Debug)]
 struct Reason {
     code: Cow<'static, str>,
-    text: String,
+    text: Box<str>,
 }
 
 impl Fault {
     /// A failure with a stable word and a sentence for a person.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let (code, message) = (Cow::Borrowed(code), message.into());
+        let (code, message) = (Cow::Borrowed(code), message.into().into_boxed_str());
         Self { status, code, message, reason: None, retry_after_s: None, timing: None }
     }
 
@@ -131,13 +131,13 @@ impl Fault {
 
     /// The same, with a more exact reason for the log.
     pub(crate) fn with_reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
+        self.reason = Some(reason.into().into_boxed_str());
         self
     }
 
     /// The same, and how long the endpoint behind it took.
     pub(crate) fn with_timing(mut self, timing: Timing) -> Self {
-        self.timing = Some(timing);
+        self.timing = Some(Box::new(timing));
         self
     }
 
