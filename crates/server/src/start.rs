@@ -83,7 +83,7 @@ pub async fn start(
     state.playground = config.playground.enabled.unwrap_or(want_demo);
     provide::check_allowed(&state, want_demo).await?;
     state.follow().await?;
-    let demo = if want_demo { Some(Box::pin(provide::provide(&state, &directory)).await?) } else { None };
+    let demo = if want_demo { Some(provide::provide(&state, &directory).await?) } else { None };
     state.make_missing_keys().await?;
     Ok(Started { state, demo, directory })
 }

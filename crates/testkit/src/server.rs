@@ -88,8 +88,7 @@ impl TestServer {
         // One issuer for every node of a story, whatever its port.
         let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
         let entropy = Entropy::Seeded(Arc::new(AtomicU64::new(options.seed)));
-        let starting = start(&config, issuer, options.demo, Clock::Fixed(clock.clone()), entropy);
-        let mut started = Box::pin(starting).await?;
+        let mut started = start(&config, issuer, options.demo, Clock::Fixed(clock.clone()), entropy).await?;
         let state = started.state.clone();
         let front = Front::new(state.clone(), &config.proxy.trusted);
         let (stop, stopped) = oneshot::channel::<()>();
