@@ -76,7 +76,7 @@ fn with_playground(router: Router, state: &State) -> Router {
         .route("/api/{*call}", any(envelope::not_found))
         .method_not_allowed_fallback(envelope::wrong_method)
         .layer(inner)
-        .layer(from_fn(envelope::log))
+        .layer(from_fn(envelope::around))
         .with_state(Arc::new(state.clone()));
     router.merge(api).merge(for_people(Arc::new(state.clone())))
 }

@@ -57,7 +57,7 @@ pub(crate) async fn preview(
     signed_in: SignedIn,
     JsonBody(ask): JsonBody<Ask>,
 ) -> Answer {
-    let settings = Settings::load(&state).await?;
+    let settings = Settings::load(&state)?;
     let (_, prepared) = prepare(&state.issuer, &settings, &ask, OwnServer::new(&inner, &signed_in.caller))?;
     let mut request = json!(prepared.masked());
     request["curl"] = prepared.to_curl().into();
