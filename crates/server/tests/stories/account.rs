@@ -108,3 +108,17 @@ async fn a_person_sees_their_own_sessions_and_ends_them_and_nobody_elses() {
     assert_eq!(again.fault(), (400, "bad_request".to_owned()));
     assert_eq!(demo.get("account/sessions").await.result().as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_password_that_the_demos_user_chose_is_kept_at_the_next_start_and_written_nowhere() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    let change = json!({ "password": server.demo().password.expose(), "newPassword": "a longer password" });
+    assert_eq!(browser.post("account/changePassword", change).await.result(), Value::Null);
+    let secret = server.demo().client_secret.expose().to_owned();
+    let server = server.restart().await;
+    assert_eq!((server.demo().password.expose(), server.demo().client_secret.expose()), ("", secret.as_str()));
+    let written = std::fs::read_to_string(server.directory().join("demo.json")).unwrap();
+    assert!(!written.contains("a longer password"));
+    assert_eq!(server.browser().sign_in("demo", "a longer password").await.status, 200);
+}
