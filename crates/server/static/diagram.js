@@ -5,12 +5,13 @@ import { el, show, svg } from "./dom.js";
 /** @typedef {"Person" | "Client" | "Countersign" | "API"} Lane */
 /** @typedef {"waiting" | "going" | "done" | "failed"} Stage */
 /** @typedef {{ id: string, from: Lane, to: Lane, text: string, stage?: Stage, note?: string }} Step */
+/** @typedef {ReturnType<typeof startDiagram>} Diagram */
 
 const LANES = /** @type {Lane[]} */ (["Person", "Client", "Countersign", "API"]);
 const HEAD = 40;
 const ROW = 40;
-/** About how wide a letter is, in pixels. */
-const LETTER = 6.7;
+/** About how wide a letter is, in pixels; bold ones are the widest. */
+const LETTER = 7.2;
 
 const STAGES = { waiting: "has not happened yet", going: "under way", done: "done", failed: "failed" };
 
@@ -67,7 +68,7 @@ function inWords({ from, to, text, stage = "waiting", note }) {
  */
 function drawing(steps, width) {
   const lanes = LANES.filter((lane) => steps.some((step) => step.from === lane || step.to === lane));
-  const edge = Math.min(96, Math.max(40, width / (2 * lanes.length)));
+  const edge = Math.min(96, Math.max(28, width / (2 * lanes.length) - 12));
   const x = (/** @type {Lane} */ lane) => edge + (lanes.indexOf(lane) * (width - 2 * edge)) / (lanes.length - 1);
   const height = HEAD + steps.length * ROW + 8;
   return svg(
@@ -89,8 +90,7 @@ function drawing(steps, width) {
 function arrow({ text, stage = "waiting", note }, from, to, top, width) {
   const y = top + 26;
   const tip = to > from ? -1 : 1;
-  const mark = stage === "done" && note ? "✓ " : stage === "failed" ? "✗ " : "";
-  const words = shorten(`${mark}${note ? `${note} · ` : ""}${text}`, Math.floor((width - 8) / LETTER));
+  const words = shorten(caption(text, stage, note), Math.floor((width - 8) / LETTER));
   const half = (words.length * LETTER) / 2 + 4;
   const middle = Math.min(width - half, Math.max(half, (from + to) / 2));
   return svg(
@@ -100,6 +100,17 @@ function arrow({ text, stage = "waiting", note }, from, to, top, width) {
     svg("path", { class: "tip", d: `M${to} ${y}l${tip * 9} -4.5v9z` }),
     svg("text", { class: "arrow-words", x: middle, y: y - 8, "text-anchor": "middle" }, words),
   );
+}
+
+/**
+ * @param {string} text
+ * @param {Stage} stage
+ * @param {string} [note]
+ */
+function caption(text, stage, note) {
+  if (stage === "failed") return `✗ ${note || text}`;
+  if (!note) return text;
+  return text === "answer" ? `✓ ${note}` : `✓ ${note} · ${text}`;
 }
 
 /**

@@ -133,7 +133,7 @@ export async function once(control, work) {
  * @returns {HTMLButtonElement}
  */
 export function copyButton(what, text) {
-  const made = el("button", { type: "button", class: "copy" }, el("span", { "data-word": true }, "Copy"), el("span", { class: "unseen" }, ` ${what}`));
+  const made = el("button", { type: "button", class: "copy", "aria-label": `Copy ${what}` }, "Copy");
   made.addEventListener("click", () => copy(made, text()));
   return made;
 }
@@ -144,15 +144,16 @@ export function copyButton(what, text) {
  * @param {string} text
  */
 export async function copy(made, text) {
-  const word = made.querySelector("[data-word]") ?? made;
+  const label = (made.getAttribute("aria-label") ?? "Copy").replace(/^(Copy|Copied|Not copied)/, "");
+  const say = (/** @type {string} */ word) => {
+    made.textContent = word;
+    made.setAttribute("aria-label", `${word}${label}`);
+    made.classList.toggle("done", word === "Copied");
+  };
   const done = await write(text);
-  word.textContent = done ? "Copied" : "Not copied";
-  made.classList.toggle("done", done);
+  say(done ? "Copied" : "Not copied");
   announce(done ? "Copied" : "The browser does not allow copying here; select the text instead.");
-  setTimeout(() => {
-    word.textContent = "Copy";
-    made.classList.remove("done");
-  }, 2000);
+  setTimeout(() => say("Copy"), 2000);
 }
 
 /**

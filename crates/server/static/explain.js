@@ -161,15 +161,15 @@ export const explainRequest = (name) => REQUEST[name.toLowerCase()] ?? "";
 
 /** @type {Record<string, [string, string]>} */
 const CHECKS = {
-  signature: ["Signature", "made by a key of this issuer"],
-  issuer: ["Issuer", "this server issued it"],
-  audience: ["Audience", "it is for a known Api"],
-  time: ["Time", "it is valid now"],
-  revocation: ["Revocation", "nobody ended it"],
+  signature: ["Signature", "Made by a key of this issuer? Without this check anybody could write a token."],
+  issuer: ["Issuer", "Is iss this server? A key says who signed; iss says for which server it speaks."],
+  audience: ["Audience", "Is aud an Api of this server? A token for one API must open no other."],
+  time: ["Time", "Is it now between iat and exp? A stolen token is worth something only until then."],
+  revocation: ["Revocation", "Has the token, its family, its client or its user been ended before its time?"],
 };
 
 /**
- * A check's name for people, and what it asks.
+ * A check's name for people, and what it asks and why.
  * @param {string} check
  */
 export const explainCheck = (check) => CHECKS[check] ?? [check, ""];

@@ -66,7 +66,7 @@ function describeApi(isPassword) {
   if (!chosen) return "No Api is registered yet.";
   const allowed = isPassword ? chosen.dataset.password : chosen.dataset.clientCredentials;
   const warning = allowed === "true" ? "" : " The client may not use this flow here: expect unauthorized_client.";
-  return `Audience ${chosen.dataset.audience}.${warning}`;
+  return `Its tokens have the audience ${chosen.dataset.audience}.${warning}`;
 }
 
 function scopeSets() {
@@ -79,7 +79,7 @@ function read() {
   /** @type {Record<string, string>} */
   const body = { authFlow: "OAUTH", grantType: grant.value };
   if (api.value) body.api = api.value;
-  if (scopes.length > 0) body.scope = [...scopes].map((scope) => scope.value).join(" ");
+  body.scope = [...scopes].map((scope) => scope.value).join(" "); // empty: none is sent
   if (grant.value !== "password") return body;
   for (const name of ["password", "userName"]) {
     const field = input(name);
@@ -98,7 +98,7 @@ function steps() {
   return [
     ...(grant.value === "password" ? person : []),
     { id: "token-request", from: "Client", to: "Countersign", text: `POST ${path}` },
-    { id: "token-answer", from: "Countersign", to: "Client", text: "access_token" },
+    { id: "token-answer", from: "Countersign", to: "Client", text: "access token" },
     { id: "call-request", from: "Client", to: "API", text: "call with the token" },
     { id: "call-answer", from: "API", to: "Client", text: "answer" },
     { id: "life-request", from: "Client", to: "Countersign", text: "introspect, refresh or revoke" },

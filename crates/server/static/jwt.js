@@ -22,7 +22,7 @@ export function showJwt(place, token) {
     place,
     el("div", { class: "token-box jwt mono", tabindex: "0", role: "group", "aria-label": "The raw JWT" }, ...raw),
     el("ul", { class: "legend" }, ...PARTS.map(([name, words], index) => el("li", {}, el("span", { class: `swatch part-${name}`, "aria-hidden": "true" }, String(index + 1)), el("span", {}, el("strong", {}, name), el("span", { class: "muted" }, ` ${words}, ${parts[index].length} characters`))))),
-    el("h3", {}, "Its header, decoded"),
+    el("h3", {}, "The header, decoded"),
     el("dl", { class: "pairs" }, ...Object.entries(decode(parts[0])).map(([name, value]) => pair(name, [el("span", { class: "mono wrapped" }, String(value))], explainJose(name)))),
   );
 }

@@ -13,7 +13,7 @@ import { mark, showClaims } from "./result.js";
  *   replace: (set: Record<string, any>, from: string) => Promise<void>,
  *   recheck: () => Promise<void>,
  *   callAgain: () => Promise<void>,
- *   diagram: ReturnType<import("./diagram.js").startDiagram>,
+ *   diagram: import("./diagram.js").Diagram,
  * }} page
  */
 export function startLife({ held, replace, recheck, callAgain, diagram }) {

@@ -26,8 +26,14 @@ const resource = startResource({ token: () => held?.access_token, diagram });
 const life = startLife({ held: () => held, replace, recheck: check, callAgain: () => resource.call("GET", "/resource/whoami"), diagram });
 byId("another").addEventListener("click", () => leave(byId("another"), byId("another-problem"), wipe));
 addEventListener("pagehide", wipe);
-addEventListener("pageshow", flow.sync);
-diagram.reset(flow.steps());
+addEventListener("pageshow", begun);
+begun();
+
+/** The browser may have restored a choice of the form by itself. */
+function begun() {
+  flow.sync();
+  if (!held) diagram.reset(flow.steps());
+}
 
 /** Whatever was built or shown is of earlier inputs now. */
 function changed() {
@@ -37,8 +43,13 @@ function changed() {
   flow.allowSubmit(false);
   clearPreview(byId("preview"));
   show(byId("flow-problem"));
-  if (held) byId("stale").hidden = false;
+  if (held) markStale();
   else diagram.reset(flow.steps());
+}
+
+function markStale() {
+  byId("stale").hidden = false;
+  byId("token-from").textContent = "from an earlier request";
 }
 
 async function build() {
@@ -71,9 +82,10 @@ async function submit() {
   try {
     const answer = await post("tokenSet", body);
     answered(answer.timing, "200", true);
-    byId("stale").hidden = of === changes;
+    byId("stale").hidden = true;
     await replace(answer.result, "from this request");
-    say("✓ The token set is here.");
+    if (of !== changes) markStale();
+    say(body.grantType === "password" ? "✓ The token set is here. The password is forgotten; type it again for another." : "✓ The token set is here.");
     focusOn(byId("token-title"));
   } catch (error) {
     if (error instanceof Problem) answered(error.timing, error.code, false);

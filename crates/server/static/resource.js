@@ -20,7 +20,7 @@ import { mark } from "./result.js";
 const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Service Unavailable" };
 
 /**
- * @param {{ token: () => string | undefined, diagram: ReturnType<import("./diagram.js").startDiagram> }} page
+ * @param {{ token: () => string | undefined, diagram: import("./diagram.js").Diagram }} page
  */
 export function startResource({ token, diagram }) {
   const place = byId("resource-result");
@@ -53,7 +53,7 @@ export function startResource({ token, diagram }) {
  * @param {string | undefined} token
  * @param {string} method
  * @param {string} path
- * @param {ReturnType<import("./diagram.js").startDiagram>} diagram
+ * @param {import("./diagram.js").Diagram} diagram
  */
 async function send(place, token, method, path, diagram) {
   if (!token) return;

@@ -6,6 +6,9 @@ import { countDown, dateTime, now, timeOfDay } from "./time.js";
 
 const ORDER = ["access_token", "token_type", "expires_in", "scope", "refresh_token"];
 
+/** Numbers the explanations, which need ids of their own. */
+let explained = 0;
+
 /** Stops the countdown that is shown. */
 export let stopCountDown = () => {};
 
@@ -30,9 +33,13 @@ const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.lengt
  */
 function member(name, value, expired) {
   const text = String(value);
-  const long = name === "access_token" || name === "refresh_token";
-  const shown = long ? el("div", { class: "token-box mono", id: `member-${name}`, tabindex: "0", role: "group", "aria-label": `value of ${name}` }, text) : el("span", { class: "mono", id: `member-${name}` }, text);
-  return pair(name, [shown, name === "expires_in" && lifetime(Number(value), expired)], explainMember(name), copyButton(name, () => text));
+  const copy = copyButton(name, () => text);
+  if (name === "access_token" || name === "refresh_token") {
+    const box = el("div", { class: "token-box mono", id: `member-${name}`, tabindex: "0", role: "group", "aria-label": `value of ${name}` }, text);
+    return pair(name, [box], explainMember(name), { control: copy, isLong: true });
+  }
+  const shown = el("span", { class: "mono wrapped", id: `member-${name}` }, text);
+  return pair(name, [shown, name === "expires_in" && lifetime(Number(value), expired)], explainMember(name), { control: copy });
 }
 
 /**
@@ -43,7 +50,7 @@ function lifetime(seconds, expired) {
   const until = now() + seconds;
   const left = el("span", { class: "countdown", id: "countdown" });
   stopCountDown = countDown(left, until, expired);
-  return el("span", { class: "until" }, `until ${timeOfDay(until)}`, " · ", left);
+  return el("span", { class: "until" }, `until ${timeOfDay(until)} · `, left);
 }
 
 /**
@@ -51,11 +58,29 @@ function lifetime(seconds, expired) {
  * @param {string} name
  * @param {import("./dom.js").Child[]} value
  * @param {string} meaning
- * @param {HTMLElement | null} [control]
+ * @param {{ control?: HTMLElement, isLong?: boolean }} [more] a long value has a line of its own
  */
-export function pair(name, value, meaning, control = null) {
-  const summary = el("summary", {}, "Explain", el("span", { class: "unseen" }, ` ${name}`));
-  return el("div", { class: "row" }, el("dt", {}, el("code", {}, name)), el("dd", {}, ...value), el("dd", { class: "tools" }, el("details", { class: "explain" }, summary, el("p", {}, meaning)), control));
+export function pair(name, value, meaning, { control, isLong = false } = {}) {
+  const [button, words] = explanation(name, meaning, "dd");
+  return el("div", { class: isLong ? "row long" : "row" }, el("dt", {}, el("code", {}, name)), el("dd", { class: "value" }, ...value), el("dd", { class: "tools" }, button, control), words);
+}
+
+/**
+ * A button, and the words that it shows and hides.
+ * @param {string} name what is explained
+ * @param {string} meaning
+ * @param {"dd" | "p"} tag what the words are
+ * @returns {[HTMLButtonElement, HTMLElement]}
+ */
+function explanation(name, meaning, tag) {
+  explained += 1;
+  const words = el(tag, { class: "meaning", id: `meaning-${explained}`, hidden: true }, meaning);
+  const made = el("button", { type: "button", class: "explain", "aria-expanded": "false", "aria-controls": words.id, "aria-label": `Explain ${name}` }, "Explain");
+  made.addEventListener("click", () => {
+    words.hidden = !words.hidden;
+    made.setAttribute("aria-expanded", String(!words.hidden));
+  });
+  return [made, words];
 }
 
 /**
@@ -87,13 +112,15 @@ function claimValue(name, value) {
 export function showVerdicts(place, checks) {
   const failed = checks.filter((check) => !check.holds).length;
   const words = failed === 0 ? "Every check holds: an API may accept this token." : `${failed} of ${checks.length} checks ${failed === 1 ? "does" : "do"} not hold: an API must refuse this token.`;
-  show(place, el("p", { class: failed === 0 ? "verdict good" : "verdict bad", id: "verdict" }, mark(failed === 0), words), el("ul", { class: "checks" }, ...checks.map(verdict)));
+  show(place, el("p", { class: failed === 0 ? "verdict good" : "verdict bad", id: "verdict" }, mark(failed === 0), el("span", {}, words)), el("ul", { class: "checks" }, ...checks.map(verdict)));
 }
 
 /** @param {{ check: string, holds: boolean, reason: string }} check */
 function verdict({ check, holds, reason }) {
-  const [name, asks] = explainCheck(check);
-  return el("li", { "data-check": check, "data-holds": String(holds) }, mark(holds), el("div", {}, el("p", {}, el("strong", {}, name), " ", el("span", { class: holds ? "good-text" : "bad-text" }, holds ? "holds" : "does not hold"), el("span", { class: "muted" }, asks ? ` · ${asks}` : "")), el("p", { class: "muted small" }, reason)));
+  const [name, meaning] = explainCheck(check);
+  const [button, words] = explanation(name, meaning, "p");
+  const said = el("p", {}, el("strong", {}, name), " ", el("span", { class: holds ? "good-text" : "bad-text" }, holds ? "holds" : "does not hold"));
+  return el("li", { "data-check": check, "data-holds": String(holds) }, mark(holds), el("div", { class: "grow" }, said, el("p", { class: "muted small wrapped" }, reason), words), button);
 }
 
 /** @param {boolean} holds */

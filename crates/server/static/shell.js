@@ -1,6 +1,6 @@
 // What every page does: sign-out, and the copy buttons that the server drew.
 
-import { post } from "./api.js";
+import { post, Problem } from "./api.js";
 import { byId, copy, once } from "./dom.js";
 import { showProblem } from "./problem.js";
 
@@ -13,13 +13,18 @@ import { showProblem } from "./problem.js";
 export function leave(control, place, before) {
   return once(control, async () => {
     try {
-      await post("auth/out");
+      await post("auth/out").catch(unlessEnded);
       before?.();
       location.assign("/");
     } catch (error) {
       showProblem(place, error, "You are still signed in");
     }
   });
+}
+
+/** A session that has ended by itself leaves nothing to do. @param {unknown} error */
+function unlessEnded(error) {
+  if (!(error instanceof Problem) || error.code !== "sign_in_needed") throw error;
 }
 
 const signOut = document.getElementById("sign-out");

@@ -19,19 +19,14 @@ export const timeOfDay = (epoch) => clock.format(epoch * 1000);
 export const now = () => Math.floor(Date.now() / 1000);
 
 /**
- * A span in words, its two largest units.
+ * What is left of a span, as a clock that runs down.
  * @param {number} seconds
  */
-export function span(seconds) {
-  const parts = /** @type {[number, string][]} */ ([
-    [Math.floor(seconds / 86400), "d"],
-    [Math.floor(seconds / 3600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "min"],
-    [Math.floor(seconds) % 60, "s"],
-  ]);
-  const first = parts.findIndex(([count]) => count > 0);
-  if (first < 0) return "0 s";
-  return parts.slice(first, first + (seconds < 86400 ? 3 : 2)).map(([count, unit]) => `${count} ${unit}`).join(" ");
+export function remaining(seconds) {
+  const two = (/** @type {number} */ part) => String(part).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  if (hours > 0) return `${hours}:${two(minutes)}:${two(seconds % 60)}`;
+  return minutes > 0 ? `${minutes}:${two(seconds % 60)}` : `${seconds} s`;
 }
 
 /**
@@ -56,7 +51,7 @@ export function ago(epoch) {
 export function countDown(element, until, ended) {
   const tick = () => {
     const left = until - now();
-    element.textContent = left > 0 ? `${span(left)} left` : `expired ${timeOfDay(until)}`;
+    element.textContent = left > 0 ? `${remaining(left)} left` : `expired ${timeOfDay(until)}`;
     element.classList.toggle("expired", left <= 0);
     if (left > 0) return;
     clearInterval(timer);
