@@ -16,7 +16,7 @@ use countersign_protocol::jose::key::VerifyingKey;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::revocation::{Ended, Revoked, check_alive};
 use countersign_protocol::user::User;
-use countersign_store::{RegistryRows, Store};
+use countersign_store::{PlaygroundSettings, RegistryRows, Store};
 
 use crate::clock::Clock;
 use crate::key_ring::{KeyRing, KeyRingError};
@@ -32,6 +32,7 @@ pub struct Registry {
     users: HashMap<String, Arc<User>>,
     keys: KeyRing,
     missing_keys: Vec<Algorithm>,
+    playground: PlaygroundSettings,
 }
 
 impl Registry {
@@ -43,6 +44,7 @@ impl Registry {
         Ok(Self {
             missing_keys: keys.missing(&rows.apis),
             keys,
+            playground: rows.playground,
             registry_change: rows.counters.registry_change,
             api_ids_by_audience: rows.apis.iter().map(audience).collect(),
             apis: rows.apis.into_iter().map(|api| (api.id.to_string(), Arc::new(api))).collect(),
@@ -74,6 +76,11 @@ impl Registry {
     /// The user of an id.
     pub fn find_user(&self, id: &str) -> Option<&Arc<User>> {
         self.users.get(id)
+    }
+
+    /// The settings of the playground.
+    pub fn playground(&self) -> &PlaygroundSettings {
+        &self.playground
     }
 
     /// The signing keys.

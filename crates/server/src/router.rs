@@ -72,10 +72,11 @@ fn with_playground(router: Router, state: &State) -> Router {
         .route("/api/account/endSession", post(account::end_session))
         .route("/api/openapi.json", get(openapi::document))
         .route("/api", any(envelope::not_found))
+        .route("/api/", any(envelope::not_found))
         .route("/api/{*call}", any(envelope::not_found))
         .method_not_allowed_fallback(envelope::wrong_method)
         .layer(inner)
-        .layer(from_fn(envelope::log))
+        .layer(from_fn(envelope::around))
         .with_state(Arc::new(state.clone()));
     router.merge(api).merge(for_people(Arc::new(state.clone())))
 }

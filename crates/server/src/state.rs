@@ -37,7 +37,7 @@ pub struct State {
     pub(crate) passwords: Passwords,
     pub(crate) guessing: Arc<Guessing>,
     pub(crate) playground: bool,
-    pub(crate) cookie_keys: CookieKeys,
+    pub(crate) cookie_keys: Arc<CookieKeys>,
     /// Requests that may be worked on at once; more are refused.
     pub(crate) in_flight: Arc<Semaphore>,
     ready: Arc<AtomicBool>,
@@ -57,7 +57,7 @@ impl State {
             issuer,
             registry: Arc::new(registry),
             store,
-            cookie_keys: CookieKeys::derive(&sealing),
+            cookie_keys: Arc::new(CookieKeys::derive(&sealing)),
             sealing,
             clock,
             entropy,

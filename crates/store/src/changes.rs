@@ -8,6 +8,7 @@ use sqlx::{Any, Row, Transaction};
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::keys::StoredKey;
+use crate::playground::PlaygroundSettings;
 use crate::statement::statements;
 
 statements! {
@@ -37,6 +38,8 @@ pub struct RegistryRows {
     pub clients: Vec<Client>,
     /// Every user.
     pub users: Vec<User>,
+    /// The settings of the playground.
+    pub playground: PlaygroundSettings,
     /// Every signing key that is not retired.
     pub keys: Vec<StoredKey>,
 }
@@ -84,6 +87,7 @@ impl Store {
             apis: crate::apis::load(&mut snapshot).await?,
             clients: crate::clients::load(&mut snapshot).await?,
             users: crate::users::load(&mut snapshot).await?,
+            playground: crate::playground::load(&mut snapshot).await?,
             keys: crate::keys::load(&mut snapshot).await?,
         };
         snapshot.commit().await?;

@@ -21,11 +21,14 @@ const SQLITE_READERS: u32 = 2;
 /// Connections a node holds to PostgreSQL: what refresh and revocation keep busy.
 const POSTGRES_CONNECTIONS: u32 = 8;
 
-const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
+/// A migration: its version, its name, its statements.
+type NamedMigration = (i64, &'static str, &'static str);
+
+const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/sqlite/0001_start.sql")),
     (2, "people", include_str!("../migrations/sqlite/0002_people.sql")),
 ];
-const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
+const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
     (2, "people", include_str!("../migrations/postgres/0002_people.sql")),
 ];
@@ -49,6 +52,15 @@ pub struct DatabaseUrl {
 enum Engine {
     Sqlite,
     Postgres,
+}
+
+impl Engine {
+    fn migrations(self) -> &'static [NamedMigration] {
+        match self {
+            Self::Sqlite => SQLITE_MIGRATIONS,
+            Self::Postgres => POSTGRES_MIGRATIONS,
+        }
+    }
 }
 
 impl DatabaseUrl {
@@ -163,15 +175,15 @@ async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), Stor
         sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
         sqlx::query("SET lock_timeout = 5000").execute(&mut connection).await?;
     }
-    let migrations = match engine {
-        Engine::Sqlite => SQLITE_MIGRATIONS,
-        Engine::Postgres => POSTGRES_MIGRATIONS,
-    };
+    run_migrations(engine.migrations(), &mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+async fn run_migrations(migrations: &[NamedMigration], connection: &mut AnyConnection) -> Result<(), StoreError> {
     let migrations = migrations.iter().map(|(version, name, sql)| {
         Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.collect()).run_direct(None, &mut connection, false).await?;
-    Ok(connection.close().await?)
+    Ok(Migrator::with_migrations(migrations.collect()).run_direct(None, connection, false).await?)
 }
 
 /// `synchronous=FULL`: in WAL mode NORMAL may lose an acknowledged commit at a power cut.
@@ -247,6 +259,31 @@ mod tests {
         };
         change(flip).await;
         assert!(matches!(Store::open(&url).await, Err(StoreError::Migration(_))));
+    }
+
+    #[tokio::test]
+    async fn rows_of_the_first_version_survive_every_migration() {
+        let (_database, url) = fresh();
+        let options = AnyConnectOptions::from_str(url.url.as_str()).expect("a URL");
+        let mut connection: AnyConnection = options.connect().await.expect("connects");
+        run_migrations(&url.engine.migrations()[..1], &mut connection).await.expect("migrates");
+        let seed = if url.engine == Engine::Sqlite { "x'0102'" } else { "decode('0102', 'hex')" };
+        for statement in [
+            "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch) \
+             VALUES ('usr_1', 'Ada', 'ada', 'x', 'administrator', 'active', 3)",
+            &format!(
+                "INSERT INTO second_factors (id, user_id, kind, sealed_seed, created_at) \
+                 VALUES ('f', 'usr_1', 'totp', {seed}, 5)"
+            ),
+        ] {
+            sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.expect("inserts");
+        }
+        connection.close().await.expect("closes");
+        let store = Store::open(&url).await.expect("migrates the rest");
+        let rows = store.load_registry().await.expect("reads");
+        assert_eq!((rows.users.len(), rows.users[0].has_second_factor, rows.playground.version), (1, true, 0));
+        let factor = store.find_second_factor(&rows.users[0].id, "totp").await.expect("reads").expect("is there");
+        assert_eq!((factor.sealed_seed, factor.last_step), (vec![1, 2], 0));
     }
 
     #[tokio::test]

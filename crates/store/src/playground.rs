@@ -1,13 +1,13 @@
 //! The settings of the playground: one row, saved whole, by version.
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
-use crate::database::Store;
+use crate::changes::Change;
 use crate::error::StoreError;
 use crate::statement::statements;
 
 statements! {
-    FIND = "SELECT version, api_id, client_id, sealed_client_secret, scope FROM playground_settings WHERE id = 1";
+    LOAD = "SELECT version, api_id, client_id, sealed_client_secret, scope FROM playground_settings WHERE id = 1";
     SAVE = "UPDATE playground_settings SET version = version + 1, api_id = $1, client_id = $2, \
          sealed_client_secret = COALESCE($3, sealed_client_secret), scope = $4 WHERE id = 1 RETURNING version";
 }
@@ -30,44 +30,40 @@ pub struct PlaygroundSettings {
 /// What came of saving settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saved {
-    /// They are saved, under this version.
+    /// They are saved, under this version, once the change is committed.
     As(i64),
-    /// Somebody saved others since; this is the version that stands.
+    /// Somebody saved others since: this is the version that stands, and the change must be dropped.
     Conflict(i64),
 }
 
-impl Store {
-    /// The settings that stand.
-    pub async fn find_playground_settings(&self) -> Result<PlaygroundSettings, StoreError> {
-        let row = sqlx::query(FIND).fetch_one(self.reader()).await?;
-        Ok(PlaygroundSettings {
-            version: row.try_get(0)?,
-            api_id: row.try_get(1)?,
-            client_id: row.try_get(2)?,
-            sealed_client_secret: row.try_get(3)?,
-            scope: row.try_get(4)?,
-        })
-    }
-
-    /// Saves settings whole, if `settings.version` is the one that stands or `anyway`.
+impl Change {
+    /// Saves settings whole, if `settings.version` is the one that stands or `anyway`. To be committed if saved.
     pub async fn save_playground_settings(
-        &self,
+        &mut self,
         settings: &PlaygroundSettings,
         anyway: bool,
     ) -> Result<Saved, StoreError> {
-        let mut transaction = self.begin_write().await?;
         let row = sqlx::query(SAVE)
             .bind(settings.api_id.as_str())
             .bind(settings.client_id.as_str())
             .bind(settings.sealed_client_secret.clone())
             .bind(settings.scope.as_str())
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut *self.transaction)
             .await?;
         let version: i64 = row.try_get(0)?;
-        if version - 1 != settings.version && !anyway {
-            return Ok(Saved::Conflict(version - 1));
-        }
-        transaction.commit().await?;
-        Ok(Saved::As(version))
+        let is_expected = anyway || version - 1 == settings.version;
+        Ok(if is_expected { Saved::As(version) } else { Saved::Conflict(version - 1) })
     }
+}
+
+/// Reads the settings.
+pub(crate) async fn load(connection: &mut AnyConnection) -> Result<PlaygroundSettings, StoreError> {
+    let row = sqlx::query(LOAD).fetch_one(&mut *connection).await?;
+    Ok(PlaygroundSettings {
+        version: row.try_get(0)?,
+        api_id: row.try_get(1)?,
+        client_id: row.try_get(2)?,
+        sealed_client_secret: row.try_get(3)?,
+        scope: row.try_get(4)?,
+    })
 }

@@ -12,4 +12,5 @@ pub use actor::{Actor, Answer, basic};
 pub use browser::Browser;
 pub use database::{TestDatabase, engine_is_postgres};
 pub use registry::{MayAsk, NewTestApi, NewTestClient, hash_password};
+pub use reqwest::RequestBuilder;
 pub use server::{Options, START, TestServer};

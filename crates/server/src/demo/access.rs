@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use countersign_protocol::user::Role;
+use countersign_protocol::user::{Role, UserId};
 use http::HeaderMap;
 use http::request::Parts;
 
@@ -42,7 +42,10 @@ pub(crate) struct SignedIn {
 }
 
 /// A person who may change settings.
-pub(crate) struct Administrator;
+pub(crate) struct Administrator {
+    /// Who they are.
+    pub(crate) user_id: UserId,
+}
 
 impl FromRequestParts<Arc<State>> for Anybody {
     type Rejection = Fault;
@@ -83,7 +86,7 @@ impl FromRequestParts<Arc<State>> for Administrator {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
         let SignedIn { session, .. } = SignedIn::from_request_parts(parts, state).await?;
         if session.user.roles.contains(&Role::Administrator) {
-            Ok(Self)
+            Ok(Self { user_id: session.user.id.clone() })
         } else {
             Err(Fault::not_allowed("settings are for administrators: ask one for that role"))
         }

@@ -64,6 +64,7 @@ pub(crate) async fn change_password(
     });
     changed.await?;
     state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+    tracing::info!(request_id = signed_in.caller.request_id(), %user_id, "password changed");
     let registry = state.registry.current().clone();
     let user = registry.find_user(user_id.as_str()).ok_or_else(Fault::sign_in_needed)?;
     let (new, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);

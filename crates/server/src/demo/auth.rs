@@ -119,10 +119,11 @@ pub(crate) async fn advance(
 /// Signs out: the session ends, and with it the tokens asked through it.
 pub(crate) async fn out(
     extract::State(state): extract::State<Arc<State>>,
-    SignedIn { session, .. }: SignedIn,
+    SignedIn { session, caller, .. }: SignedIn,
     JsonBody(Nothing {}): JsonBody<Nothing>,
 ) -> Answer {
     session::end(&state, &session.id).await?;
+    tracing::info!(request_id = caller.request_id(), user_id = %session.user.id, session_id = session.id, "signed out");
     let anonymous = SessionKey::new_anonymous(&state);
     Ok(Success::new(Value::Null).with_cookies(session::cookies(&state, &anonymous)))
 }
@@ -188,7 +189,7 @@ impl Attempt<'_> {
     async fn complete(&self, user: &User, code: Option<SpentCode>) -> Answer {
         let Self { state, begun, sign_in, .. } = self;
         let (new, key) = session::new_session(state, user, begun.caller.address, &begun.headers);
-        let (store, sign_in) = (state.store.clone(), sign_in.key_hash);
+        let (store, sign_in, session_id) = (state.store.clone(), sign_in.key_hash, new.id.clone());
         let completed = state.write(async move { store.complete_sign_in(&sign_in, code.as_ref(), &new).await }).await?;
         if !completed {
             return Err(Fault::wrong_answer(WRONG_CODE, "the code was used before, or the sign-in has ended"));
@@ -196,6 +197,8 @@ impl Attempt<'_> {
         if let Standing::SignedIn(before) = &begun.standing {
             session::end(state, &before.id).await?;
         }
+        let (request_id, address) = (begun.caller.request_id(), begun.caller.address);
+        tracing::info!(request_id, %address, user_id = %user.id, session_id, "signed in");
         let login = user.login.as_str();
         let result =
             json!({ "Summary": "LoginSuccess", "User": login, "UserId": user.id.as_str(), "DisplayName": login });

@@ -1,12 +1,14 @@
 //! The one envelope of every answer under `/api`: success as in the guide, and every failure with a stable word.
 
 use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use countersign_client::ClientError;
 use countersign_protocol::refusal::Refusal;
+use futures_util::FutureExt;
 use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -76,24 +78,24 @@ impl Timing {
 pub(crate) struct Fault {
     status: StatusCode,
     code: Cow<'static, str>,
-    message: String,
+    message: Box<str>,
     /// The exact reason for the log, where the message says less or might repeat a secret.
-    reason: Option<String>,
+    reason: Option<Box<str>>,
     retry_after_s: Option<i64>,
-    timing: Option<Timing>,
+    timing: Option<Box<Timing>>,
 }
 
-/// What the log says of a fault, carried by its answer to [`log`].
+/// What the log says of a fault, carried by its answer to [`around`].
 #[derive(Clone, Debug)]
 struct Reason {
     code: Cow<'static, str>,
-    text: String,
+    text: Box<str>,
 }
 
 impl Fault {
     /// A failure with a stable word and a sentence for a person.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let (code, message) = (Cow::Borrowed(code), message.into());
+        let (code, message) = (Cow::Borrowed(code), message.into().into_boxed_str());
         Self { status, code, message, reason: None, retry_after_s: None, timing: None }
     }
 
@@ -131,13 +133,13 @@ impl Fault {
 
     /// The same, with a more exact reason for the log.
     pub(crate) fn with_reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
+        self.reason = Some(reason.into().into_boxed_str());
         self
     }
 
     /// The same, and how long the endpoint behind it took.
     pub(crate) fn with_timing(mut self, timing: Timing) -> Self {
-        self.timing = Some(timing);
+        self.timing = Some(Box::new(timing));
         self
     }
 
@@ -238,14 +240,19 @@ impl IntoResponse for Fault {
     }
 }
 
-/// Logs every fault with its exact reason, under the id that the caller has.
-pub(crate) async fn log(request: Request, next: Next) -> Response {
+/// Around every call: a panic is a fault too, and every fault is logged with its exact reason, under the caller's id.
+pub(crate) async fn around(request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().cloned();
-    let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
+    let call = request.uri().path().to_owned();
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response = answered.unwrap_or_else(|_| Fault::internal("a handler panicked").into_response());
     if let (Some(caller), Some(Reason { code, text })) = (caller, response.extensions().get::<Reason>()) {
         let (request_id, address, reason) = (caller.request_id(), caller.address, without_secrets(text));
-        tracing::info!(request_id, %address, call = path, error = %code, reason, "call refused");
+        if response.status().is_server_error() {
+            tracing::error!(request_id, %address, call, error = %code, reason, "call failed");
+        } else {
+            tracing::info!(request_id, %address, call, error = %code, reason, "call refused");
+        }
     }
     response
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract;
 use axum::extract::Extension;
 use countersign_client::{Client, Endpoints, PreparedRequest};
+use countersign_protocol::issuer::Issuer;
 use countersign_protocol::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -56,8 +57,8 @@ pub(crate) async fn preview(
     signed_in: SignedIn,
     JsonBody(ask): JsonBody<Ask>,
 ) -> Answer {
-    let settings = Settings::load(&state).await?;
-    let (_, prepared) = prepare(&state, &settings, &ask, OwnServer::new(&inner, &signed_in.caller))?;
+    let settings = Settings::load(&state)?;
+    let (_, prepared) = prepare(&state.issuer, &settings, &ask, OwnServer::new(&inner, &signed_in.caller))?;
     let mut request = json!(prepared.masked());
     request["curl"] = prepared.to_curl().into();
     let result = json!({ "apiEndPoint": prepared.url().as_str(), "payload": payload(&prepared), "request": request });
@@ -66,7 +67,7 @@ pub(crate) async fn preview(
 
 /// The client that asks, and the request that it sends: all that is shown of a token request is read from this value.
 pub(crate) fn prepare(
-    state: &State,
+    issuer: &Issuer,
     settings: &Settings,
     ask: &Ask,
     transport: OwnServer,
@@ -77,10 +78,12 @@ pub(crate) fn prepare(
         Fault::bad_request(format!("Settings: an administrator must first set {}", missing.join(", ")))
     })?;
     let api = ask.api.as_deref().unwrap_or(&settings.api_id);
-    let endpoints = Endpoints::tenant_in_process(state.issuer.as_str(), api);
+    let endpoints = Endpoints::tenant_in_process(issuer.as_str(), api);
     let endpoints = endpoints.map_err(|error| Fault::bad_request(format!("api: {error}")))?;
     let client = Client::new(endpoints, settings.client_id.as_str(), secret, transport);
-    let scope = Some(ask.scope.as_deref().unwrap_or(&settings.scope).trim()).filter(|scope| !scope.is_empty());
+    let words: Vec<&str> = ask.scope.as_deref().unwrap_or(&settings.scope).split_whitespace().collect();
+    let scope = Some(words.join(" ")).filter(|scope| !scope.is_empty());
+    let scope = scope.as_deref();
     let prepared = match (ask.grant_type, &ask.user_name, &ask.password) {
         (Grant::ClientCredentials, None, None) => client.prepare_client_credentials(scope),
         // A form that was switched from one flow to the other must not carry the one's secrets into the other.
@@ -113,4 +116,70 @@ fn payload(prepared: &PreparedRequest) -> Map<String, Value> {
     ];
     let find = |name| prepared.fields().find(|(known, _)| *known == name).map(|(_, shown)| json!(shown));
     NAMES.iter().filter_map(|(name, shown)| Some(((*shown).to_owned(), find(*name)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use axum::body::Body;
+    use http::{HeaderMap, HeaderValue, Request, StatusCode};
+
+    use super::*;
+    use crate::body;
+    use crate::caller::Caller;
+
+    type Sent = Arc<Mutex<Option<(String, HeaderMap, Vec<u8>)>>>;
+
+    /// A router that keeps what reaches it.
+    fn recording(sent: &Sent) -> Inner {
+        let sent = sent.clone();
+        Inner(Router::new().fallback(async move |request: Request<Body>| {
+            let (head, body) = request.into_parts();
+            let body = body::read(body).await.expect("a body").to_vec();
+            *sent.lock().expect("unpoisoned") = Some((head.uri.path().to_owned(), head.headers, body));
+            StatusCode::IM_A_TEAPOT
+        }))
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            version: 1,
+            api_id: "oauthclient".to_owned(),
+            client_id: "job & co".to_owned(),
+            client_secret: Some(Secret::new("s3cret+%:\u{e9}")),
+            scope: "all reports:read".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_previewed_is_what_is_sent_byte_for_byte() {
+        let issuer = Issuer::parse("http://127.0.0.1:8080").expect("an issuer");
+        let request_id = HeaderValue::from_static("r1");
+        let caller = Caller { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request_id };
+        for ask in [
+            json!({ "authFlow": "OAUTH", "grantType": "client_credentials" }),
+            json!({ "authFlow": "OAUTH", "grantType": "password", "userName": "o'neil &", "password": "p=&\u{e9} +" }),
+        ] {
+            let ask: Ask = serde_json::from_value(ask).expect("an ask");
+            let sent = Sent::default();
+            let own_server = OwnServer::new(&recording(&sent), &caller);
+            let (client, prepared) = prepare(&issuer, &settings(), &ask, own_server).expect("prepared");
+            assert!(client.request_token(prepared.clone()).await.is_err());
+            let (path, headers, body) = sent.lock().expect("unpoisoned").take().expect("a request");
+            let previewed = prepared.to_http();
+            assert_eq!(path, "/oauth2/token/oauthclient");
+            assert_eq!(body, previewed.body().as_slice());
+            for (name, value) in previewed.headers() {
+                assert_eq!(headers.get(name), Some(value), "{name}");
+            }
+            // And what is shown is that, but for the secrets.
+            let masked = prepared.masked();
+            let unmasked = masked.body.replace("password=********", "password=p%3D%26%C3%A9+%2B");
+            assert_eq!(unmasked.as_bytes(), body);
+            assert!(!json!(masked).to_string().contains("s3cret"));
+        }
+    }
 }

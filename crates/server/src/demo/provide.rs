@@ -14,7 +14,7 @@ use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope::ScopeToken;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_protocol::user::{Login, Role, UserId};
-use countersign_store::{Change, NewClient, NewUser, PlaygroundSettings, StoreError};
+use countersign_store::{Change, NewClient, NewUser, PlaygroundSettings, Saved, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::data_directory::{DataDirectory, DirectoryError, write_private};
@@ -189,16 +189,18 @@ fn mark(password_hash: &Secret) -> String {
 
 /// Lets the playground ask with the demo's client, unless an administrator has chosen another.
 async fn fill_settings(state: &State, file: &DemoFile) -> Result<(), DemoError> {
-    let standing = state.store.find_playground_settings().await?;
-    if standing.version > 0 {
+    if state.registry.current().playground().version > 0 {
         return Ok(());
     }
     let sealed_client_secret = Some(settings::seal(state, &file.client_secret)?);
     let (api_id, client_id, scope) = (file.api.clone(), file.client_id.clone(), DEFAULT_SCOPE.to_owned());
     let new = PlaygroundSettings { version: 0, api_id, client_id, sealed_client_secret, scope };
     // Another node on the same database may be faster, with the same client.
-    state.store.save_playground_settings(&new, false).await?;
-    Ok(())
+    let mut change = state.store.begin_change().await?;
+    if let Saved::As(_) = change.save_playground_settings(&new, false).await? {
+        change.commit().await?;
+    }
+    Ok(state.follow().await?)
 }
 
 /// Gives the demo's client one more secret, and its user a new password, which ends the old one and any second factor.

@@ -111,6 +111,7 @@ pub(crate) async fn confirm(
         return Err(already_enrolled());
     }
     state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+    tracing::info!(request_id = signed_in.caller.request_id(), user_id = %session.user.id, "second factor enrolled");
     Ok(Success::new(Value::Null))
 }
 
@@ -135,6 +136,7 @@ pub(crate) async fn remove(
     removed.await?;
     state.guessing.succeed(attempt, state.now());
     state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+    tracing::info!(request_id = signed_in.caller.request_id(), user_id = %user.id, "second factor removed");
     Ok(Success::new(Value::Null))
 }
 

@@ -43,14 +43,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads and opens what is stored.
-    pub(crate) async fn load(state: &State) -> Result<Self, Fault> {
-        let stored = state.store.find_playground_settings().await.map_err(|error| state.store_failed(&error))?;
+    /// Opens what the registry has.
+    pub(crate) fn load(state: &State) -> Result<Self, SealError> {
+        let PlaygroundSettings { version, api_id, client_id, sealed_client_secret, scope } =
+            state.registry.current().playground().clone();
         let open = |sealed: Vec<u8>| state.sealing.open(SEALED_AS.0, SEALED_AS.1, &sealed);
-        let opened = stored.sealed_client_secret.map(open).transpose()?;
-        let secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
-        let PlaygroundSettings { version, api_id, client_id, scope, .. } = stored;
-        Ok(Self { version, api_id, client_id, client_secret: secret, scope })
+        let opened = sealed_client_secret.map(open).transpose()?;
+        let client_secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
+        Ok(Self { version, api_id, client_id, client_secret, scope })
     }
 
     /// The keys of the guide that a flow needs and that are not set.
@@ -74,7 +74,7 @@ pub(crate) async fn ui_settings(
     extract::State(state): extract::State<Arc<State>>,
     Anybody { standing }: Anybody,
 ) -> Answer {
-    let settings = Settings::load(&state).await?;
+    let settings = Settings::load(&state)?;
     let result = json!({
         "tenantUrl": state.issuer.as_str(),
         "oauthAppId": settings.api_id,
@@ -90,7 +90,7 @@ pub(crate) async fn ui_settings(
 
 /// `GET getSettings`: everything but the secret, which nobody reads again.
 pub(crate) async fn get(extract::State(state): extract::State<Arc<State>>, _: Administrator) -> Answer {
-    let settings = Settings::load(&state).await?;
+    let settings = Settings::load(&state)?;
     let secret = if settings.client_secret.is_some() { SET } else { NOT_SET };
     Ok(Success::new(json!({
         "version": settings.version,
@@ -121,10 +121,10 @@ pub(crate) struct NewSettings {
 /// Saves the settings, all or nothing, unless somebody saved others since the version that is named.
 pub(crate) async fn update(
     extract::State(state): extract::State<Arc<State>>,
-    _: Administrator,
+    administrator: Administrator,
     JsonBody(new): JsonBody<NewSettings>,
 ) -> Answer {
-    let standing = Settings::load(&state).await?;
+    let standing = Settings::load(&state)?;
     let secret = check(&state, &new, standing.client_secret.is_some())?;
     let settings = PlaygroundSettings {
         version: new.version.unwrap_or_default(),
@@ -134,8 +134,20 @@ pub(crate) async fn update(
         scope: new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" "),
     };
     let (store, anyway) = (state.store.clone(), new.version.is_none());
-    match state.write(async move { store.save_playground_settings(&settings, anyway).await }).await? {
-        Saved::As(_) => Ok(Success::new("Settings updated successfully")),
+    let saving = async move {
+        let mut change = store.begin_change().await?;
+        let saved = change.save_playground_settings(&settings, anyway).await?;
+        if matches!(saved, Saved::As(_)) {
+            change.commit().await?;
+        }
+        Ok(saved)
+    };
+    match state.write(saving).await? {
+        Saved::As(version) => {
+            state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+            tracing::info!(version, user_id = %administrator.user_id, "settings saved");
+            Ok(Success::new("Settings updated successfully"))
+        }
         Saved::Conflict(version) => {
             let message = format!("version: somebody saved version {version} meanwhile; read it and save again");
             Err(Fault::new(StatusCode::CONFLICT, "conflict", message))

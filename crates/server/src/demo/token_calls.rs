@@ -71,7 +71,7 @@ pub(crate) async fn revoke(
 
 /// The client of the settings, at the standard paths: a token knows its Api.
 async fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Client<OwnServer>, Fault> {
-    let settings = Settings::load(state).await?;
+    let settings = Settings::load(state)?;
     let missing = settings.missing().join(", ");
     let secret = settings.client_secret.ok_or_else(|| Fault::bad_request(format!("Settings: first set {missing}")))?;
     let address = |path| state.issuer.join(path);

@@ -27,8 +27,8 @@ pub(crate) async fn token_set(
     SignedIn { session, caller, .. }: SignedIn,
     JsonBody(ask): JsonBody<Ask>,
 ) -> Answer {
-    let settings = Settings::load(&state).await?;
-    let (client, prepared) = prepare(&state, &settings, &ask, OwnServer::new(&inner, &caller))?;
+    let settings = Settings::load(&state)?;
+    let (client, prepared) = prepare(&state.issuer, &settings, &ask, OwnServer::new(&inner, &caller))?;
     let (response, timing) = timed(&state, "token", client.request_token(prepared)).await?;
     answer(&state, &session, &response, timing).await
 }

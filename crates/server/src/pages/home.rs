@@ -24,9 +24,9 @@ struct Home {
 
 /// `GET /`
 pub(crate) async fn home(extract::State(state): extract::State<Arc<State>>, visitor: Visitor) -> Response {
-    let chosen = match Settings::load(&state).await {
+    let chosen = match Settings::load(&state) {
         Ok(settings) => Chosen::from(settings),
-        Err(fault) => return error::failed(fault),
+        Err(fault) => return error::failed(fault.into()),
     };
     let client_id = chosen.client_id.as_deref();
     let page = Home {

@@ -97,9 +97,9 @@ pub(crate) async fn m2m(extract::State(state): extract::State<Arc<State>>, visit
     let Some(person) = visitor.person else {
         return to_sign_in("/m2m");
     };
-    let chosen = match Settings::load(&state).await {
+    let chosen = match Settings::load(&state) {
         Ok(settings) => Chosen::from(settings),
-        Err(fault) => return error::failed(fault),
+        Err(fault) => return error::failed(fault.into()),
     };
     respond(StatusCode::OK, &view(&state.registry.current(), &chosen, person))
 }

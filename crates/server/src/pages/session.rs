@@ -30,32 +30,47 @@ const SIGNED_IN: &str = "s";
 /// The keys of cookies, derived from the sealing key, so that every node knows the others' cookies.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieKeys {
-    anonymous: hmac::Key,
+    session: hmac::Key,
     pair: hmac::Key,
 }
 
 impl CookieKeys {
     pub(crate) fn derive(sealing: &SealingKey) -> Self {
         let key = |label| hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(label).as_slice());
-        Self { anonymous: key("anonymous session"), pair: key("xsrf") }
+        Self { session: key("session"), pair: key("xsrf") }
     }
 }
 
-/// What a browser holds: the value of its session cookie. The XSRF pair belongs to it.
+/// What a browser holds: the value of its session cookie, `KIND.RANDOM.EXPIRY.MAC`. The XSRF pair belongs to it.
+///
+/// The MAC keeps strangers from the database: an anonymous session is not stored at all, and what is none of ours is not
+/// looked up.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionKey(Secret);
 
 impl SessionKey {
-    /// A new anonymous one: nothing is stored for it, so that nobody can fill the database with visits.
+    /// A new anonymous one.
     pub(crate) fn new_anonymous(state: &State) -> Self {
-        let expires_at = state.now() + ANONYMOUS_SESSION_S;
-        let said = format!("{ANONYMOUS}.{}.{expires_at}", base64url(&state.entropy.bytes::<16>()));
-        let tag = hmac::sign(&state.cookie_keys.anonymous, said.as_bytes());
+        Self::new(state, ANONYMOUS, ANONYMOUS_SESSION_S)
+    }
+
+    fn new(state: &State, kind: &str, lifetime_s: i64) -> Self {
+        let expires_at = state.now() + lifetime_s;
+        let said = format!("{kind}.{}.{expires_at}", base64url(&state.entropy.bytes::<32>()));
+        let tag = hmac::sign(&state.cookie_keys.session, said.as_bytes());
         Self(Secret::new(format!("{said}.{}", base64url(tag.as_ref()))))
     }
 
-    fn new_signed_in(state: &State) -> Self {
-        Self(Secret::new(format!("{SIGNED_IN}.{}", base64url(&state.entropy.bytes::<32>()))))
+    /// A presented one, if it is ours and has not ended by age.
+    fn find(state: &State, presented: &str) -> Option<Self> {
+        let (said, tag) = presented.rsplit_once('.')?;
+        hmac::verify(&state.cookie_keys.session, said.as_bytes(), &from_base64url(tag)?).ok()?;
+        let expires_at: UnixTime = said.rsplit_once('.')?.1.parse().ok()?;
+        (state.now() < expires_at).then(|| Self(Secret::new(presented)))
+    }
+
+    fn is_anonymous(&self) -> bool {
+        self.0.expose().starts_with(ANONYMOUS)
     }
 
     /// The value of the XSRF pair (OWASP: signed double submit): an HMAC of the session, so that no other's will do.
@@ -66,18 +81,6 @@ impl SessionKey {
     /// Its hash, which is what is stored.
     pub(crate) fn hash(&self) -> SecretHash {
         self.0.hash()
-    }
-
-    /// True if it is an anonymous one of ours that has not ended.
-    fn is_live_anonymous(&self, state: &State) -> bool {
-        let verified = || {
-            let (said, tag) = self.0.expose().rsplit_once('.')?;
-            let mut parts = said.split('.');
-            let (kind, _, expires_at) = (parts.next()?, parts.next()?, parts.next()?.parse::<UnixTime>().ok()?);
-            hmac::verify(&state.cookie_keys.anonymous, said.as_bytes(), &from_base64url(tag)?).ok()?;
-            Some(kind == ANONYMOUS && state.now() < expires_at)
-        };
-        verified().unwrap_or_default()
     }
 }
 
@@ -117,12 +120,12 @@ impl Standing {
 /// Finds out who is at the browser that sent these headers.
 pub(crate) async fn identify(state: &State, headers: &HeaderMap) -> Result<Standing, Refusal> {
     state.registry.check_fresh()?;
-    let Some(value) = find_cookie(headers, session_cookie(state)) else {
+    let presented = find_cookie(headers, session_cookie(state));
+    let Some(key) = presented.and_then(|presented| SessionKey::find(state, presented)) else {
         return Ok(Standing::Unknown);
     };
-    let key = SessionKey(Secret::new(value));
-    if !value.starts_with(SIGNED_IN) {
-        return Ok(if key.is_live_anonymous(state) { Standing::Anonymous(key) } else { Standing::Unknown });
+    if key.is_anonymous() {
+        return Ok(Standing::Anonymous(key));
     }
     Ok(find_live(state, key).await?.map_or(Standing::Unknown, Standing::SignedIn))
 }
@@ -155,7 +158,7 @@ pub(crate) fn new_session(
     address: IpAddr,
     headers: &HeaderMap,
 ) -> (NewSession, SessionKey) {
-    let key = SessionKey::new_signed_in(state);
+    let key = SessionKey::new(state, SIGNED_IN, SESSION_LIFETIME_S);
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let now = state.now();
     let session = NewSession {
@@ -185,8 +188,7 @@ pub(crate) async fn end(state: &State, id: &str) -> Result<(), Refusal> {
 
 /// The two `Set-Cookie` values of a session: what the browser holds, and its pair.
 pub(crate) fn cookies(state: &State, key: &SessionKey) -> [HeaderValue; 2] {
-    let is_anonymous = key.0.expose().starts_with(ANONYMOUS);
-    let max_age_s = if is_anonymous { ANONYMOUS_SESSION_S } else { SESSION_LIFETIME_S };
+    let max_age_s = if key.is_anonymous() { ANONYMOUS_SESSION_S } else { SESSION_LIFETIME_S };
     let secure = if state.issuer.is_https() { "; Secure" } else { "" };
     let cookie = |name: &str, value: &str, more: &str| {
         let text = format!("{name}={value}; Path=/; Max-Age={max_age_s}; SameSite=Lax{more}{secure}");

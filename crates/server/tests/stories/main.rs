@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod account;
 mod apis;
+mod call_resource;
 mod client_credentials;
+mod envelope;
 mod guard;
 mod guessing;
 mod guide;
@@ -12,8 +15,11 @@ mod keys;
 mod metadata;
 mod nodes;
 mod password;
+mod playground_settings;
+mod playground_tokens;
 mod refresh;
 mod refusals;
 mod revocation;
 mod sign_in;
 mod transport;
+mod xsrf;

@@ -185,13 +185,20 @@ async fn settings_are_saved_whole_by_version_and_keep_a_secret_that_is_not_sent(
         sealed_client_secret: secret,
         scope: "x y".to_owned(),
     };
-    assert_eq!(store.find_playground_settings().await.unwrap().version, 0);
-    let saved = store.save_playground_settings(&settings(0, "one", Some(vec![9])), false).await.unwrap();
-    assert_eq!(saved, Saved::As(1));
-    let stale = store.save_playground_settings(&settings(0, "two", None), false).await.unwrap();
-    assert_eq!(stale, Saved::Conflict(1));
-    assert_eq!(store.find_playground_settings().await.unwrap().client_id, "one");
-    assert_eq!(store.save_playground_settings(&settings(0, "two", None), true).await.unwrap(), Saved::As(2));
-    let found = store.find_playground_settings().await.unwrap();
+    let save = async |settings: PlaygroundSettings, anyway: bool| {
+        let mut change = store.begin_change().await.unwrap();
+        let saved = change.save_playground_settings(&settings, anyway).await.unwrap();
+        if matches!(saved, Saved::As(_)) {
+            change.commit().await.unwrap();
+        }
+        saved
+    };
+    let found = async || store.load_registry().await.unwrap().playground;
+    assert_eq!(found().await.version, 0);
+    assert_eq!(save(settings(0, "one", Some(vec![9])), false).await, Saved::As(1));
+    assert_eq!(save(settings(0, "two", None), false).await, Saved::Conflict(1));
+    assert_eq!(found().await.client_id, "one");
+    assert_eq!(save(settings(0, "two", None), true).await, Saved::As(2));
+    let found = found().await;
     assert_eq!((found.client_id.as_str(), found.sealed_client_secret), ("two", Some(vec![9])));
 }

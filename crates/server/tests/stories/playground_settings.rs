@@ -1,0 +1,107 @@
+//! The playground's settings: for administrators, checked, versioned, and never telling the secret.
+
+use countersign_testkit::TestServer;
+use serde_json::{Value, json};
+
+fn settings(changes: &Value) -> Value {
+    let mut settings = json!({
+        "oauthAppId": "oauthclient", "oauthServiceUserName": "demo-service", "oauthScopesSupported": "all",
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        settings[key] = value.clone();
+    }
+    settings
+}
+
+#[tokio::test]
+async fn the_path_once_said_who_is_administrator_now_the_session_does() {
+    let server = TestServer::start().await;
+    server.add_user("ada", "correct horse").await;
+    let mut ada = server.browser();
+    ada.sign_in("ada", "correct horse").await;
+    let refused = (403, "not_allowed".to_owned());
+    assert_eq!(ada.get("getSettings").await.fault(), refused);
+    assert_eq!(ada.put("updateSettings", settings(&json!({}))).await.fault(), refused);
+    assert_eq!(ada.put("updateSettings", json!({})).await.fault(), refused, "asked before anything is read");
+    let mut demo = server.demo_browser().await;
+    let shown = demo.get("getSettings").await.result();
+    let expected = json!({
+        "version": 1,
+        "tenantUrl": "http://127.0.0.1:8080",
+        "oauthAppId": "oauthclient",
+        "oauthServiceUserName": "demo-service",
+        "oauthServiceUserPassword": "set",
+        "oauthScopesSupported": "all",
+    });
+    assert_eq!(shown.to_string(), expected.to_string());
+}
+
+#[tokio::test]
+async fn what_is_saved_is_there_after_a_restart_and_the_secret_is_kept_unless_another_is_sent() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    let saved =
+        browser.put("updateSettings", settings(&json!({ "oauthScopesSupported": " reports:read  all " }))).await;
+    assert_eq!(saved.result(), "Settings updated successfully");
+    let server = server.restart().await;
+    let mut browser = server.demo_browser().await;
+    let shown = browser.get("getSettings").await.result();
+    assert_eq!((&shown["version"], &shown["oauthScopesSupported"]), (&json!(2), &json!("reports:read all")));
+    assert_eq!(browser.token_set().await["scope"], "all reports:read");
+
+    // What a read showed, sent back as it stands, changes nothing.
+    assert_eq!(browser.put("updateSettings", shown).await.status, 200);
+    assert_eq!(browser.token_set().await["token_type"], "Bearer");
+    let other = settings(&json!({ "oauthServiceUserPassword": "cs_secret_another" }));
+    assert_eq!(browser.put("updateSettings", other).await.status, 200);
+    let ask = json!({ "authFlow": "OAUTH", "grantType": "client_credentials" });
+    assert_eq!(browser.post("tokenSet", ask).await.fault(), (400, "invalid_client".to_owned()));
+}
+
+#[tokio::test]
+async fn two_who_save_at_once_do_not_overwrite_each_other_unseen() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    let first = browser.put("updateSettings", settings(&json!({ "version": 1, "oauthScopesSupported": "" }))).await;
+    assert_eq!(first.status, 200);
+    let second = browser.put("updateSettings", settings(&json!({ "version": 1 }))).await;
+    assert_eq!(second.fault(), (409, "conflict".to_owned()));
+    assert!(second.text("ErrorMessage").starts_with("version: "), "{second}");
+    assert_eq!(browser.get("getSettings").await.result()["oauthScopesSupported"], "");
+    let third = browser.put("updateSettings", settings(&json!({ "version": 2 }))).await;
+    assert_eq!(third.status, 200);
+}
+
+#[tokio::test]
+async fn the_original_checked_nothing_ours_names_the_field_in_the_guides_words() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    for (change, message) in [
+        (json!({ "oauthAppId": "" }), "oauthAppId: Required"),
+        (json!({ "oauthServiceUserName": "  " }), "oauthServiceUserName: Required"),
+        (
+            json!({ "oauthServiceUserPassword": "short" }),
+            "oauthServiceUserPassword: Password must be at least 8 characters long",
+        ),
+        (
+            json!({ "oauthServiceUserPassword": "x".repeat(65) }),
+            "oauthServiceUserPassword: Password should not be longer than 64 characters",
+        ),
+        (json!({ "oauthScopesSupported": "a\"b" }), "oauthScopesSupported: "),
+        (json!({ "oauthAppId": "a\nb" }), "oauthAppId: should be one line"),
+        (json!({ "tenantUrl": "http://169.254.169.254/" }), "tenantUrl: the tenant is this server"),
+        (json!({ "tenantUrl": "http://127.0.0.1:8080@evil.example" }), "tenantUrl: the tenant is this server"),
+        (json!({ "widgetId": "x" }), "widgetId: unknown field"),
+        (json!({ "oauthAppId": 7 }), "oauthAppId: invalid type"),
+    ] {
+        let answer = browser.put("updateSettings", settings(&change)).await;
+        assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{change}");
+        assert!(answer.text("ErrorMessage").starts_with(message), "{change}: {answer}");
+    }
+    let missing = browser.put("updateSettings", json!({ "oauthAppId": "oauthclient" })).await;
+    assert!(missing.text("ErrorMessage").starts_with("oauthServiceUserName: missing"), "{missing}");
+    assert_eq!(browser.get("getSettings").await.result()["version"], 1, "all or nothing");
+    for same in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/"] {
+        assert_eq!(browser.put("updateSettings", settings(&json!({ "tenantUrl": same }))).await.status, 200);
+    }
+}
