@@ -1,14 +1,13 @@
 //! Clients that nobody here wrote, against a real server: npm and PyPI packages pinned by lock files.
 
 mod packages;
-mod server;
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::Outcome;
-use crate::run::{cargo, root, status};
-use server::Server;
+use crate::demo_server::Server;
+use crate::run::{root, status};
+use crate::{Outcome, demo_server, node};
 
 /// The stories, by library. Each is told to a server of its own: failed sign-ins of one do not count against another.
 const STORIES: [&str; 3] = ["node/openid_client.mjs", "node/oauth4webapi.mjs", "python/authlib_client.py"];
@@ -20,8 +19,7 @@ pub(crate) fn prepare() -> Outcome {
 
 /// Runs them all.
 pub(crate) fn run() -> Outcome {
-    // The tests' own binary: one of `cargo build` would be built with other features, and all libraries again.
-    cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
+    demo_server::build()?;
     STORIES.iter().try_for_each(|story| tell(story))
 }
 
@@ -36,11 +34,8 @@ fn tell(story: &str) -> Outcome {
 }
 
 fn interpreter(story: &str) -> Command {
-    let program = if story.ends_with(".py") { packages::python() } else { PathBuf::from("node") };
-    let mut command = Command::new(program);
-    // The only host they speak to is here, whatever proxy leads outside.
-    command.arg(directory().join(story)).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
-    command
+    let path = directory().join(story);
+    if story.ends_with(".py") { node::local(Command::new(packages::python()), &path) } else { node::script(&path) }
 }
 
 /// Where the stories and their lock files are.

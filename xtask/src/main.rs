@@ -1,13 +1,16 @@
-//! Every chore: `cargo xtask tidy | test | interop | ci | bench [--quick]`.
+//! Every chore: `cargo xtask tidy | test | interop | walks [--figures] | ci | bench [--quick]`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
 
 mod ci;
+mod demo_server;
 mod interop;
+mod node;
 mod postgres;
 mod run;
 mod test;
 mod tidy;
+mod walks;
 
 use std::process::ExitCode;
 
@@ -20,9 +23,10 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("test") => test::run(),
         Some("interop") => interop::prepare().and_then(|()| interop::run()),
+        Some("walks") => walks::prepare().and_then(|()| walks::run(&arguments[1..])),
         Some("ci") => ci::run(),
         Some("bench") => bench(&arguments[1..]),
-        _ => Err("usage: cargo xtask tidy | test | interop | ci | bench".to_owned()),
+        _ => Err("usage: cargo xtask tidy | test | interop | walks | ci | bench".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,10 @@
-//! Every test, on both engines, and the unrelated clients.
+//! Every test, on both engines, the unrelated clients, and the walks through the pages.
 
 use std::process::Command;
 
 use crate::postgres::Postgres;
 use crate::run::{cargo, is_ci, status};
-use crate::{Outcome, interop};
+use crate::{Outcome, interop, walks};
 
 /// Runs all; what cannot run here is said in one line, and in CI is a failure.
 pub(crate) fn run() -> Outcome {
@@ -14,8 +14,12 @@ pub(crate) fn run() -> Outcome {
         Err(reason) => skip("the tests on PostgreSQL", &reason)?,
     }
     match interop::prepare() {
-        Ok(()) => interop::run(),
-        Err(reason) => skip("the unrelated clients", &reason),
+        Ok(()) => interop::run()?,
+        Err(reason) => skip("the unrelated clients", &reason)?,
+    }
+    match walks::prepare() {
+        Ok(()) => walks::run(&[]),
+        Err(reason) => skip("the walks through the pages", &reason),
     }
 }
 

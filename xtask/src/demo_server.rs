@@ -10,7 +10,7 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use crate::Outcome;
-use crate::run::output;
+use crate::run::{cargo, output};
 
 /// A first start makes keys and two password hashes, in a debug build, perhaps beside a compiler.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -18,11 +18,16 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 /// … and no longer than 15 s, which is more than `http.shutdown_s`.
 const PAUSES: u32 = 300;
-/// What is shown of the log when a story fails.
+/// What is shown of the log when a trial fails.
 const LOG_LINES: usize = 40;
 
+/// Builds the binary. It is the tests' own: one of `cargo build` would be built with other features, and all libraries again.
+pub(crate) fn build() -> Outcome {
+    cargo(&["test", "--workspace", "--no-run", "--quiet"])
+}
+
 /// A running server; on drop it is killed, and its directory removed.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     directory: PathBuf,
     lines: Receiver<String>,
@@ -30,8 +35,8 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts one, and waits until it is ready.
-    pub(super) fn start() -> Result<Self, String> {
-        let directory = output(Command::new("mktemp").args(["-d", "/tmp/countersign-interop.XXXXXX"]))?;
+    pub(crate) fn start() -> Result<Self, String> {
+        let directory = output(Command::new("mktemp").args(["-d", "/tmp/countersign-demo.XXXXXX"]))?;
         let directory = PathBuf::from(directory.trim());
         let log = File::create(directory.join("log")).map_err(|error| error.to_string())?;
         let mut child = Command::new(binary()?)
@@ -48,19 +53,19 @@ impl Server {
     }
 
     /// `demo.json`.
-    pub(super) fn demo_file(&self) -> PathBuf {
+    pub(crate) fn demo_file(&self) -> PathBuf {
         self.directory.join("data/demo.json")
     }
 
     /// The last lines of its log.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let text = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     /// Stops it by SIGTERM; Err unless it drains and exits with 0.
-    pub(super) fn stop(mut self) -> Outcome {
+    pub(crate) fn stop(mut self) -> Outcome {
         output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
         let ended = self.wait_for_end()?;
         if ended.success() { Ok(()) } else { Err(format!("the server ended with {ended}\n{}", self.log())) }

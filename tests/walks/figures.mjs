@@ -1,0 +1,96 @@
+// Measured, not judged, but for what no machine changes: the layout does not shift.
+
+import { at, build, button, region, seen, submit, answerSignIn } from "./steps.mjs";
+
+const PAGES = ["/", "/login", "/protocols", "/m2m", "/settings", "/account"];
+const ROUNDS = 5;
+const MAX_TASK_MS = 50;
+
+/** Prints the figures; 1 if something shifts. */
+export async function measure(browser, demo) {
+  const state = await signedIn(browser, demo);
+  let shifted = 0;
+  console.log(`first paint, cold cache, of ${ROUNDS} (ms): page, least, median, most; layout shift`);
+  for (const path of PAGES) {
+    const seen = [];
+    for (let round = 0; round < ROUNDS; round += 1) seen.push(await open(browser, demo, path, path === "/login" ? undefined : state));
+    const paints = seen.map(({ paint }) => paint).sort((a, b) => a - b);
+    const shift = Math.max(...seen.map((one) => one.shift));
+    shifted = Math.max(shifted, shift);
+    console.log(`  ${path.padEnd(11)} ${[paints[0], paints[ROUNDS >> 1], paints.at(-1)].map((ms) => ms.toFixed(0).padStart(5)).join(" ")}   ${shift.toFixed(4)}`);
+  }
+  const { tasks, shift } = await walkThrough(browser, demo);
+  console.log(`client credentials, click by click: layout shift ${shift.toFixed(4)}, tasks over ${MAX_TASK_MS} ms: ${tasks.length === 0 ? "none" : tasks.join(", ")}`);
+  const failed = Number(Math.max(shifted, shift) > 0);
+  console.log(`${1 - failed} passed, ${failed} failed`);
+  return failed;
+}
+
+/** The cookies of somebody who is signed in. */
+async function signedIn(browser, demo) {
+  const context = await browser.newContext({ baseURL: demo.issuer });
+  const page = await context.newPage();
+  await page.goto("/login");
+  await answerSignIn(page, demo.username, ["Password", demo.password]);
+  await at(page, "/protocols");
+  const state = await context.storageState();
+  await context.close();
+  return state;
+}
+
+/** One page in a context that has never seen it. */
+async function open(browser, demo, path, storageState) {
+  const context = await browser.newContext({ baseURL: demo.issuer, storageState });
+  const page = await context.newPage();
+  await page.goto(path);
+  await page.waitForLoadState("networkidle");
+  await page.waitForTimeout(300);
+  const { shift, paint } = await observe(page);
+  await context.close();
+  return { shift, paint };
+}
+
+/** The guide's walk; what is observed is read before each page is left. */
+async function walkThrough(browser, demo) {
+  const context = await browser.newContext({ baseURL: demo.issuer });
+  const page = await context.newPage();
+  const read = [];
+  const note = async () => read.push(await observe(page));
+  await page.goto("/");
+  await note();
+  await region(page, "Scenario 1").getByRole("link", { name: "Login", exact: true }).click();
+  await at(page, "/login");
+  await page.getByLabel("Username").fill(demo.username);
+  await button(page, "Next").click();
+  await page.getByLabel("Password", { exact: true }).fill(demo.password);
+  await note();
+  await button(page, "Next").click();
+  await at(page, "/protocols");
+  await note();
+  await page.getByRole("link", { name: "Continue" }).click();
+  await at(page, "/m2m");
+  await build(page);
+  await submit(page);
+  await page.waitForLoadState("networkidle");
+  await page.getByRole("button", { name: "GET /resource/whoami" }).click();
+  await seen(region(page, "Call an API").getByRole("heading", { level: 3 }));
+  await note();
+  await context.close();
+  return { tasks: read.flatMap((one) => one.tasks), shift: read.reduce((sum, one) => sum + one.shift, 0) };
+}
+
+/** What the browser has observed since the page was opened. */
+function observe(page) {
+  return page.evaluate(async () => {
+    const buffered = (type) =>
+      new Promise((resolve) => {
+        const observer = new PerformanceObserver((list) => resolve(list.getEntries()));
+        observer.observe({ type, buffered: true });
+        setTimeout(() => resolve([]), 100);
+      });
+    const shifts = (await buffered("layout-shift")).filter((entry) => !entry.hadRecentInput);
+    const tasks = (await buffered("longtask")).map((entry) => Math.round(entry.duration));
+    const paint = performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity;
+    return { shift: shifts.reduce((sum, entry) => sum + entry.value, 0), tasks, paint };
+  });
+}

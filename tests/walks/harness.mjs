@@ -1,0 +1,107 @@
+// A walk: steps through the pages in a fresh browser context that is watched, and must have given no cause for complaint.
+
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+/** Nothing but the walks themselves may cause traffic. */
+const SWITCHES = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--no-proxy-server",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+/** How long a step may take, in milliseconds: a password is hashed in a debug build, perhaps beside a compiler. */
+const PATIENCE_MS = 10_000;
+
+const walks = [];
+
+/**
+ * A walk to take. `refused` are the answers that the walk provokes, as "401 /api/tokenSet": no others may come, and
+ * each must. `broken` are paths of requests that it lets fail. `context` are options of the browser context.
+ */
+export function walk(name, options, steps) {
+  walks.push(steps ? { name, steps, ...options } : { name, steps: options });
+}
+
+export function openBrowser(executablePath) {
+  return chromium.launch({ executablePath, args: SWITCHES });
+}
+
+/** Takes all walks whose names hold one of the words, and tells how many failed. */
+export async function runAll({ browser, demo, screens, words }) {
+  const chosen = walks.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
+  let failed = 0;
+  for (const one of chosen) {
+    const began = performance.now();
+    const fault = await take(one, { browser, demo, screens });
+    const span = `${((performance.now() - began) / 1000).toFixed(1)} s`;
+    console.log(fault ? `✗ ${one.name} (${span})\n${indent(fault)}` : `✓ ${one.name} (${span})`);
+    if (fault) failed += 1;
+  }
+  console.log(`${chosen.length - failed} passed, ${failed} failed`);
+  return chosen.length === 0 ? 1 : failed;
+}
+
+/** Takes one walk; what went wrong, or nothing. */
+async function take({ steps, context: options = {}, refused = [], broken = [] }, { browser, demo, screens }) {
+  const opened = [];
+  const watch = { complaints: [], refused: new Set(), broken: new Set() };
+  const enter = async (more = {}) => {
+    const context = await browser.newContext({ baseURL: demo.issuer, ...options, ...more });
+    context.setDefaultTimeout(PATIENCE_MS);
+    await watchOver(context, demo.issuer, watch, { refused, broken });
+    opened.push(context);
+    return context;
+  };
+  try {
+    const context = await enter();
+    await steps({ page: await context.newPage(), context, enter, demo, screens });
+    assert.deepEqual(watch.complaints, [], "the browser complains");
+    assert.deepEqual([...watch.refused].sort(), [...new Set(refused)].sort(), "the answers that were to be refusals");
+    assert.deepEqual([...watch.broken].sort(), [...new Set(broken)].sort(), "the requests that were to fail");
+  } catch (error) {
+    return [error.stack ?? String(error), ...watch.complaints].join("\n");
+  } finally {
+    for (const context of opened) await leave(context, demo.issuer);
+  }
+}
+
+/** Records what no page may do: complain, fail, or speak with another server. */
+async function watchOver(context, origin, { complaints, refused, broken }, expected) {
+  const path = (url) => new URL(url).pathname;
+  const provoked = (url) => [...expected.refused.map((one) => one.split(" ")[1]), ...expected.broken].includes(path(url));
+  // The browser itself writes this line for each answer that is no success.
+  const ofTheBrowser = (message) => message.text().startsWith("Failed to load resource:") && provoked(message.location().url);
+  await context.route((url) => url.origin !== origin, (route) => route.abort());
+  context.on("request", (request) => {
+    if (new URL(request.url()).origin !== origin) complaints.push(`left the origin: ${request.url()}`);
+  });
+  context.on("response", (response) => {
+    const what = `${response.status()} ${path(response.url())}`;
+    if (response.status() >= 400) expected.refused.includes(what) ? refused.add(what) : complaints.push(`answer: ${what}`);
+  });
+  context.on("requestfailed", (request) => {
+    const what = path(request.url());
+    // The browser drops its request for the icon when the page is left.
+    if (what.endsWith("/icon.svg") && request.failure()?.errorText === "net::ERR_ABORTED") return;
+    if (expected.broken.includes(what)) broken.add(what);
+    else complaints.push(`request failed: ${what}: ${request.failure()?.errorText}`);
+  });
+  context.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()) && !ofTheBrowser(message)) complaints.push(`console: ${message.text()}`);
+  });
+  context.on("weberror", (fault) => complaints.push(`page: ${fault.error().stack}`));
+}
+
+/** Ends the session that the walk leaves behind, so that the next one finds none, and closes the context. */
+async function leave(context, origin) {
+  const pair = (await context.cookies(origin)).find(({ name }) => name === "XSRF-TOKEN");
+  if (pair) await context.request.post("/api/auth/out", { data: {}, headers: { "x-xsrf-token": pair.value } });
+  await context.close();
+}
+
+const indent = (text) => text.replace(/^/gm, "    ");

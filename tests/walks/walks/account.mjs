@@ -1,0 +1,128 @@
+// The account: one-time codes, sessions, and the password. The last file: after it the demo's user has another password.
+
+import assert from "node:assert/strict";
+import { walk } from "../harness.mjs";
+import { answerSignIn, at, build, button, region, seen, signIn, typeOwner } from "../steps.mjs";
+import { codeOf, currentStep } from "../totp.mjs";
+
+const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+const refused = ["401 /api/auth/advanceAuth", "401 /api/account/beginSecondFactor", "401 /api/account/confirmSecondFactor", "400 /api/tokenSet"];
+
+walk("a one-time code is enrolled, asked for, good once, and removed", { refused }, async ({ page, demo }) => {
+  await signIn(page, demo, "/account");
+  const key = await enrol(page, demo);
+  // A code is heard one step early and one late, so three of them need no wait.
+  const step = await currentStep();
+  await page.getByLabel("Code from the app").first().fill("000000");
+  await button(page, "Confirm").click();
+  await seen(page.getByText("That code is not right."));
+  await page.getByLabel("Code from the app").first().fill(codeOf(key, step - 1));
+  await button(page, "Confirm").click();
+  await seen(page.getByText("From now on, signing in takes a code too."));
+  await ownerIsRefused(page, demo);
+  await button(page, "Sign out").click();
+  await at(page, "/");
+  await signInWithCode(page, demo, codeOf(key, step - 1), codeOf(key, step));
+  await remove(page, demo, codeOf(key, step + 1));
+});
+
+walk("an enrolment that is cancelled changes nothing", async ({ page, demo }) => {
+  await signIn(page, demo, "/account");
+  const place = region(page, "One-time code");
+  await place.getByLabel("Your password").first().fill(demo.password);
+  await button(page, "Set up").click();
+  await seen(page.getByRole("img", { name: "QR code" }));
+  await button(page, "Cancel").click();
+  await seen(page.getByText("Nothing was changed."));
+  await page.reload();
+  await seen(place.getByText("Off", { exact: true }));
+});
+
+walk("another session is seen in the list, and ended", async ({ page, enter, demo }) => {
+  await signIn(page, demo, "/account");
+  const other = await (await enter({ userAgent: FIREFOX })).newPage();
+  await signIn(other, demo, "/m2m");
+  await page.reload();
+  const rows = region(page, "Sessions").getByRole("listitem");
+  await seen(rows.filter({ hasText: "This one" }));
+  assert.equal(await rows.count(), 2);
+  await page.getByRole("button", { name: "End the session of Firefox on Linux" }).click();
+  await rows.filter({ hasText: "Firefox" }).waitFor({ state: "detached" });
+  assert.equal(await rows.count(), 1);
+  await other.reload();
+  await at(other, "/login");
+});
+
+const refusedPassword = ["401 /api/account/changePassword", "401 /api/auth/advanceAuth"];
+
+walk("a changed password ends the other sessions, and the old one is refused", { refused: refusedPassword }, async ({ page, enter, demo }) => {
+  await signIn(page, demo, "/account");
+  const other = await (await enter()).newPage();
+  await signIn(other, demo, "/account");
+  const [old, fresh] = [demo.password, "a longer password, with spaces"];
+  await changePassword(page, old, "too short");
+  await seen(page.getByText("It must have 12 to 128 characters."));
+  await changePassword(page, "not the password", fresh);
+  await seen(page.getByText("That is not your password."));
+  await changePassword(page, old, fresh);
+  await seen(page.getByText("Every other session and every token of yours has ended."));
+  demo.password = fresh;
+  await other.reload();
+  await at(other, "/login");
+  await answerSignIn(other, demo.username, ["Password", old]);
+  await seen(other.getByText("Wrong username or password."));
+  await other.getByLabel("Password", { exact: true }).fill(fresh);
+  await button(other, "Next").click();
+  await at(other, "/account");
+  await page.reload();
+  await seen(region(page, "Sessions").getByText("This one"));
+});
+
+/** Begins to enrol, with a wrong password first; gives the key that the page shows. */
+async function enrol(page, demo) {
+  const field = region(page, "One-time code").getByLabel("Your password").first();
+  await field.fill("not the password");
+  await button(page, "Set up").click();
+  await seen(page.getByText("That is not your password."));
+  await field.fill(demo.password);
+  await button(page, "Set up").click();
+  await seen(page.getByRole("img", { name: "QR code" }));
+  const key = await page.getByRole("group", { name: "Key" }).innerText();
+  assert.match(key, /^[A-Z2-7]{4}( [A-Z2-7]{1,4})+$/);
+  return key;
+}
+
+/** The resource owner flow has no place for a code. */
+async function ownerIsRefused(page, demo) {
+  await page.goto("/m2m");
+  await page.getByLabel("Flow").selectOption({ label: "Resource Owner" });
+  await typeOwner(page, demo.username, demo.password);
+  await build(page);
+  await button(page, "Submit").click();
+  await seen(page.getByText("invalid_grant", { exact: true }));
+  await seen(page.getByText("A person with a one-time code cannot use this grant at all."));
+}
+
+async function signInWithCode(page, demo, used, fresh) {
+  await page.goto("/account");
+  await answerSignIn(page, demo.username, ["Password", demo.password], ["One-time code", used]);
+  await seen(page.getByText("That code is not right."));
+  await page.getByLabel("One-time code", { exact: true }).fill(fresh);
+  await button(page, "Next").click();
+  await at(page, "/account");
+}
+
+async function remove(page, demo, code) {
+  const place = region(page, "One-time code");
+  await seen(place.getByText("On", { exact: true }));
+  await place.getByRole("textbox", { name: "Your password" }).fill(demo.password);
+  await place.getByRole("textbox", { name: "Code from the app" }).fill(code);
+  await button(page, "Remove").click();
+  await seen(page.getByText("Removed. Your password alone signs you in again."));
+}
+
+async function changePassword(page, old, fresh) {
+  await page.getByLabel("Current password").fill(old);
+  await page.getByLabel("New password", { exact: true }).fill(fresh);
+  await button(page, "Change password").click();
+}

@@ -1,0 +1,59 @@
+// What the pages are made of: a strict policy, few bytes, and addresses that change with what is behind them.
+
+import assert from "node:assert/strict";
+import { walk } from "../harness.mjs";
+import { seen, signIn, button } from "../steps.mjs";
+
+/** All that /m2m fetches, uncompressed. */
+const MAX_BYTES = 120_000;
+
+walk("every page has a policy without unsafe words", { refused: ["404 /nothing"] }, async ({ page, demo }) => {
+  const check = async (path) => {
+    const headers = (await page.goto(path)).headers();
+    const policy = headers["content-security-policy"] ?? "";
+    assert.match(policy, /default-src 'none'/, path);
+    assert.doesNotMatch(policy, /unsafe-|\*|https?:|data:/, path);
+    assert.equal(headers["cache-control"], "no-store", path);
+    const inline = await page.locator("script:not([src]), style, [style], [onclick], [onload]").count();
+    assert.equal(inline, 0, `${path} has no inline script or style`);
+  };
+  for (const path of ["/", "/login", "/nothing"]) await check(path);
+  await signIn(page, demo);
+  for (const path of ["/protocols", "/m2m", "/settings", "/account"]) await check(path);
+});
+
+walk("an injected script does not run", async ({ page, context }) => {
+  await page.goto("/");
+  // The browser complains of what it refuses, as it should: this page is not watched.
+  context.removeAllListeners("console");
+  const refused = await page.evaluate(() => {
+    const script = document.createElement("script");
+    const marked = () => "ran" in globalThis;
+    try {
+      script.text = "globalThis.ran = true";
+    } catch {
+      return "by trusted types";
+    }
+    document.head.append(script);
+    return marked() ? "" : "by the policy";
+  });
+  assert.notEqual(refused, "");
+});
+
+walk(`the assets of /m2m are under ${MAX_BYTES / 1000} KB, and immutable`, async ({ page, demo }) => {
+  await signIn(page, demo);
+  const assets = [];
+  page.on("response", (response) => assets.push(response));
+  await page.goto("/m2m");
+  await seen(button(page, "Build Token URL"));
+  await page.waitForLoadState("networkidle");
+  const fetched = assets.filter((response) => new URL(response.url()).pathname.startsWith("/static/"));
+  assert.ok(fetched.length > 10, "modules and the stylesheet");
+  let sum = 0;
+  for (const response of fetched) {
+    assert.match(response.headers()["cache-control"], /immutable/, response.url());
+    sum += (await response.body()).length;
+  }
+  console.log(`  ${fetched.length} assets, ${sum} bytes`);
+  assert.ok(sum < MAX_BYTES, `${sum} bytes`);
+});

@@ -1,0 +1,46 @@
+// Every page and state: for every reader, in a narrow window, light and dark.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { walk } from "../harness.mjs";
+import { STATES } from "../states.mjs";
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const WIDTH = 320;
+const refused = ["401 /api/auth/advanceAuth", "400 /api/tokenSet", "404 /nothing"];
+
+for (const colorScheme of ["light", "dark"]) {
+  // axe-core is a script that is no page's own, so the policy must not apply here.
+  walk(`axe-core finds nothing on any page, ${colorScheme}`, { refused, context: { colorScheme, bypassCSP: true } }, async ({ page, demo }) => {
+    const script = await readFile(AXE, "utf8");
+    const faults = [];
+    for (const [name, show] of Object.entries(STATES)) {
+      await show(page, demo);
+      await page.evaluate(script);
+      const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
+      assert.ok(passes.length > 10, `axe-core has looked at ${name}`);
+      faults.push(...violations.map((one) => `${name}: ${one.impact}: ${one.id}: ${one.nodes.map((node) => node.target.join(" ")).join(", ")}`));
+    }
+    assert.deepEqual(faults, []);
+  });
+}
+
+walk(`nothing is wider than ${WIDTH} px`, { refused, context: { viewport: { width: WIDTH, height: 640 } } }, async ({ page, demo }) => {
+  for (const [name, show] of Object.entries(STATES)) {
+    await show(page, demo);
+    const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
+    assert.ok(wide <= WIDTH, `${name} is ${wide} px wide`);
+  }
+});
+
+walk("the dark scheme is dark, and the light one light", async ({ page, enter }) => {
+  const dark = await (await enter({ colorScheme: "dark" })).newPage();
+  const brightness = async (one) => {
+    await one.goto("/");
+    const colour = await one.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    return colour.match(/[\d.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3;
+  };
+  assert.ok((await brightness(page)) > 200);
+  assert.ok((await brightness(dark)) < 60);
+});

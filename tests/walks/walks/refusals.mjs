@@ -1,0 +1,127 @@
+// Every refusal in words, beside its cause.
+
+import assert from "node:assert/strict";
+import { walk } from "../harness.mjs";
+import { answerSignIn, at, build, button, chooseScopes, openFlow, region, seen, signIn, submit, typeOwner, until } from "../steps.mjs";
+
+walk("a wrong password is refused beside its field, and the right one is heard then", { refused: ["401 /api/auth/advanceAuth"] }, async ({ page, demo }) => {
+  await page.goto("/login");
+  await answerSignIn(page, demo.username, ["Password", "not the password"]);
+  await seen(page.getByText("Wrong username or password."));
+  const field = page.getByLabel("Password", { exact: true });
+  assert.equal(await field.getAttribute("aria-invalid"), "true");
+  assert.equal(await field.inputValue(), "");
+  await field.fill(demo.password);
+  await button(page, "Next").click();
+  await at(page, "/protocols");
+});
+
+walk("an unknown user is asked and refused as a known one", { refused: ["401 /api/auth/advanceAuth"] }, async ({ page }) => {
+  await page.goto("/login");
+  await answerSignIn(page, "nobody", ["Password", "not the password"]);
+  await seen(page.getByText("Wrong username or password."));
+  await button(page, "Start over").click();
+  await seen(page.getByText("Started over."));
+  assert.ok(await page.getByLabel("Username").isEditable());
+  assert.equal(await page.getByLabel("Password", { exact: true }).isVisible(), false);
+});
+
+walk("empty answers at the sign-in are named, and nothing is asked", async ({ page }) => {
+  await page.goto("/login");
+  await button(page, "Next").click();
+  await seen(page.getByText("Type your username."));
+  await answerSignIn(page, "nobody");
+  await seen(page.getByLabel("Password", { exact: true }));
+  await button(page, "Next").click();
+  await seen(page.getByText("Type your password."));
+});
+
+walk("a wrong resource owner password is explained", { refused: ["400 /api/tokenSet"] }, async ({ page, demo }) => {
+  await openFlow(page, demo, "Resource Owner");
+  await typeOwner(page, demo.username, "not the password");
+  await build(page);
+  await button(page, "Submit").click();
+  await explained(page, "invalid_grant", "What was presented as proof does not count");
+  await seen(page.getByText("The name or the password was not accepted."));
+  assert.ok(await button(page, "Submit").isDisabled());
+});
+
+walk("a scope that the Api does not have is refused beside the scopes", { refused: ["400 /api/tokenSet"] }, async ({ page, demo }) => {
+  await openFlow(page, demo);
+  await page.getByRole("checkbox", { name: "reports:read" }).evaluate((chip) => (chip.value = "reports:burn"));
+  await chooseScopes(page, ["reports:burn"]);
+  await build(page);
+  await button(page, "Submit").click();
+  await explained(page, "invalid_scope", "unknown to this Api");
+  assert.match(await page.getByRole("form").locator("p", { hasText: "✗" }).first().innerText(), /reports:burn/);
+});
+
+walk("with no scope ticked the Api's default is granted", async ({ page, demo }) => {
+  await openFlow(page, demo);
+  await chooseScopes(page, []);
+  await build(page);
+  const http = await page.getByRole("group", { name: "HTTP request" }).innerText();
+  assert.ok(!http.includes("scope="), http);
+  await submit(page);
+  await seen(region(page, "Token set").getByText("all", { exact: true }));
+});
+
+walk("a server that cannot be reached is said so, and the next try works", { broken: ["/api/tokenSet"] }, async ({ page, demo }) => {
+  await openFlow(page, demo);
+  await build(page);
+  await page.route("**/api/tokenSet", (route) => route.abort(), { times: 1 });
+  await button(page, "Submit").click();
+  await explained(page, "network", "No answer came.");
+  await seen(page.getByText("The server cannot be reached."));
+  await submit(page);
+});
+
+walk("an overloaded server says when to try again", { refused: ["503 /api/tokenSet"] }, async ({ page, demo }) => {
+  await openFlow(page, demo);
+  await build(page);
+  const body = JSON.stringify({ Success: false, Result: null, ErrorMessage: "too much to do", ErrorCode: "temporarily_unavailable" });
+  const answer = { status: 503, contentType: "application/json", headers: { "retry-after": "7" }, body };
+  await page.route("**/api/tokenSet", (route) => route.fulfill(answer), { times: 1 });
+  await button(page, "Submit").click();
+  await explained(page, "temporarily_unavailable", "Nothing was issued.");
+  await seen(page.getByText("Try again in 7 s."));
+});
+
+walk("a session that ended in another tab is said so, and the sign-in leads back", { refused: ["401 /api/tokenRequestPreview"] }, async ({ page, context, demo }) => {
+  await openFlow(page, demo);
+  const other = await context.newPage();
+  await other.goto("/protocols");
+  await button(other, "Sign out").click();
+  await at(other, "/");
+  await button(page, "Build Token URL").click();
+  await explained(page, "sign_in_needed", "Your session has ended");
+  await page.getByRole("link", { name: "Sign in again" }).click();
+  await at(page, "/login");
+  await answerSignIn(page, demo.username, ["Password", demo.password]);
+  await at(page, "/m2m");
+});
+
+walk("a sign-out that does not arrive says that the person is still signed in", { broken: ["/api/auth/out"] }, async ({ page, demo }) => {
+  await signIn(page, demo, "/m2m");
+  await page.route("**/api/auth/out", (route) => route.abort(), { times: 1 });
+  await button(page, "Try Another Flow").click();
+  await seen(page.getByText("You are still signed in"));
+  await page.route("**/api/auth/out", (route) => route.abort(), { times: 1 });
+  await button(page, "Sign out").click();
+  await until("both places say so", async () => (await page.getByText("You are still signed in").count()) === 2);
+});
+
+walk("an address that is none is a page with a way back", { refused: ["404 /nothing"] }, async ({ page }) => {
+  await page.goto("/nothing");
+  await seen(page.getByRole("heading", { level: 1 }));
+  assert.ok((await page.getByRole("main").getByRole("link").count()) > 0);
+});
+
+/** The box of a failure: the code, what it means, and what to change. */
+async function explained(page, code, means) {
+  const box = page.getByRole("group").filter({ has: page.getByText(code, { exact: true }) }).last();
+  await seen(box);
+  const words = await box.innerText();
+  assert.ok(words.includes(means), words);
+  assert.match(words, /What it means[\s\S]*What to change/);
+}

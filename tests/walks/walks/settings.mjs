@@ -1,0 +1,84 @@
+// The Settings: saved, refused, changed by somebody else meanwhile.
+
+import assert from "node:assert/strict";
+import { walk } from "../harness.mjs";
+import { build, button, openFlow, seen, signIn, submit, until } from "../steps.mjs";
+
+const MESSAGE = "Settings updated successfully";
+
+walk("a wrong secret in Settings is invalid_client at the flow, until the right one is saved", { refused: ["400 /api/tokenSet"] }, async ({ page, context, demo }) => {
+  await openFlow(page, demo);
+  const settings = await openSettings(context);
+  try {
+    await save(settings, { Password: "cs_secret_of_nobody" });
+    await build(page);
+    await button(page, "Submit").click();
+    await seen(page.getByText("invalid_client", { exact: true }));
+    await seen(page.getByText("store the secret again"));
+  } finally {
+    await save(settings, { Password: demo.client_secret });
+  }
+  await submit(page);
+});
+
+walk("what Settings do not accept is said beside the field", { refused: ["400 /api/updateSettings"] }, async ({ page, demo }) => {
+  await signIn(page, demo, "/settings");
+  await loaded(page);
+  await page.getByLabel("Application ID").fill("");
+  await button(page, "Save").click();
+  await seen(page.getByText("Required", { exact: false }));
+  await page.getByLabel("Application ID").fill(demo.api);
+  await page.getByLabel("Password").fill("short");
+  await button(page, "Save").click();
+  await seen(page.getByText("Password must be at least 8 characters long"));
+  assert.equal(await page.getByLabel("Password").getAttribute("aria-invalid"), "true");
+});
+
+walk("the stored secret is not on the page, and what is saved is there again", async ({ page, demo }) => {
+  await signIn(page, demo, "/settings");
+  await loaded(page);
+  assert.equal(await page.getByLabel("Password").inputValue(), "");
+  assert.ok(!(await page.content()).includes(demo.client_secret));
+  await save(page, { Scopes: "reports:read" });
+  await page.reload();
+  await loaded(page);
+  assert.equal(await page.getByLabel("Scopes").inputValue(), "reports:read");
+  await page.goto("/m2m");
+  assert.ok(await page.getByRole("checkbox", { name: "reports:read" }).isChecked());
+  await page.goto("/settings");
+  await loaded(page);
+  await save(page, { Scopes: "all" });
+});
+
+walk("two tabs that save the Settings: the later one is told, and overwrites nothing", { refused: ["409 /api/updateSettings"] }, async ({ page, context, demo }) => {
+  await signIn(page, demo, "/settings");
+  await loaded(page);
+  const other = await openSettings(context);
+  await save(other, { Scopes: "all reports:read" });
+  await page.getByLabel("Scopes").fill("reports:write");
+  await button(page, "Save").click();
+  await seen(page.getByText("Somebody changed the same thing since this page read it."));
+  await button(page, "Load what is stored").click();
+  await until("what is stored", async () => (await page.getByLabel("Scopes").inputValue()) === "all reports:read");
+  await save(page, { Scopes: "all" });
+});
+
+/** The Settings in another tab. */
+async function openSettings(context) {
+  const page = await context.newPage();
+  await page.goto("/settings");
+  await loaded(page);
+  return page;
+}
+
+/** Waits until the stored values are there. */
+async function loaded(page) {
+  await seen(page.getByText(/^Version \d+$/));
+}
+
+/** Types and saves. */
+async function save(page, fields) {
+  for (const [label, value] of Object.entries(fields)) await page.getByLabel(label).fill(value);
+  await button(page, "Save").click();
+  await seen(page.getByText(MESSAGE));
+}

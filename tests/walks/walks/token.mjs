@@ -1,0 +1,85 @@
+// A token at work: the API's guard, introspection, and its end before its time.
+
+import assert from "node:assert/strict";
+import { walk } from "../harness.mjs";
+import { button, callApi, getToken, openFlow, build, region, seen, submit, typeOwner, until, valueOf, verdicts } from "../steps.mjs";
+
+walk("a scope opens its path, and the guard names the rule that refuses another", async ({ page, demo }) => {
+  await getToken(page, demo, ["reports:read"]);
+  const allowed = await callApi(page, "GET", "/resource/reports");
+  assert.match(allowed.title, /200 OK/);
+  assert.match(allowed.words, /Allowed by the guard \s+by the scope reports:read\s*, rule GET \/resource\/reports/);
+  const refused = await callApi(page, "GET", "/resource/whoami");
+  assert.match(refused.title, /403 Forbidden/);
+  assert.match(refused.words, /Refused by the guard/);
+  assert.match(refused.words, /insufficient_scope/);
+  const method = await callApi(page, "POST", "/resource/reports");
+  assert.match(method.title, /403 Forbidden/, "reading is not writing");
+});
+
+walk("a method that the API does not have is answered 405", async ({ page, demo }) => {
+  await getToken(page, demo);
+  const answer = await callApi(page, "DELETE", "/resource/reports");
+  assert.match(answer.title, /405 Method Not Allowed/);
+  assert.match(answer.words, /Allowed by the guard/);
+  assert.match(answer.words, /The API itself has no such method/);
+  const nothing = await callApi(page, "GET", "/resource/nothing");
+  assert.match(nothing.title, /404 Not Found/);
+});
+
+walk("the calls that stand ready are answered as they say", async ({ page, demo }) => {
+  await getToken(page, demo);
+  for (const [call, status] of [["GET /resource/whoami", "200"], ["POST /resource/reports", "20"], ["DELETE /resource/reports", "405"]]) {
+    await page.getByRole("button", { name: call }).click();
+    await seen(region(page, "Call an API").getByRole("heading", { level: 3 }).filter({ hasText: status }));
+  }
+});
+
+walk("a path outside the resources is refused beside its field", { refused: ["400 /api/callResource"] }, async ({ page, demo }) => {
+  await getToken(page, demo);
+  const place = region(page, "Call an API with this token");
+  await place.getByLabel("Path").fill("/admin");
+  await button(place, "Call").click();
+  await seen(place.getByText("The path begins with /resource."));
+  const above = await callApi(page, "GET", "/resource/../oauth2/token");
+  console.log(above);
+});
+
+walk("a revoked token is refused by the API within a second, and introspection says that it is dead", async ({ page, demo }) => {
+  await getToken(page, demo);
+  assert.match((await callApi(page, "GET", "/resource/whoami")).title, /200/);
+  await button(page, "Introspect").click();
+  const life = region(page, "The life of the token");
+  await seen(life.getByRole("heading", { name: "Active", exact: true }));
+  assert.equal(await valueOf(life, "client_id"), demo.client_id);
+  await button(page, "Revoke").click();
+  await seen(life.getByRole("heading", { name: "Revoked" }));
+  const since = Date.now();
+  await until("the API refuses", async () => /401/.test((await callApi(page, "GET", "/resource/whoami")).title), 1_000);
+  assert.ok(Date.now() - since < 1_000);
+  const { words } = await callApi(page, "GET", "/resource/whoami");
+  assert.match(words, /invalid_token/);
+  await button(life, "Call again").click();
+  await seen(region(page, "Call an API").getByRole("heading", { name: "401" }));
+  const { hold, all } = await verdicts(page);
+  assert.equal(hold, all - 1, "revocation alone does not hold");
+  await seen(page.getByText("1 of 5 checks does not hold"));
+  await button(page, "Introspect").click();
+  await seen(life.getByRole("heading", { name: "Not active" }));
+});
+
+walk("a refreshed family ends with a revoked token, and a spent refresh token says so", { refused: ["400 /api/refreshToken"] }, async ({ page, demo }) => {
+  await openFlow(page, demo, "Resource Owner");
+  await typeOwner(page, demo.username, demo.password);
+  await build(page);
+  await submit(page);
+  const spent = await valueOf(region(page, "Token set"), "refresh_token");
+  await button(page, "Refresh").click();
+  await seen(page.getByText("Refreshed: the token set above is new"));
+  // Somebody who has the old one uses it again: the server ends the whole family.
+  await page.route("**/api/refreshToken", (route) => route.continue({ postData: JSON.stringify({ refresh_token: spent }) }), { times: 1 });
+  await button(page, "Refresh").click();
+  await seen(region(page, "The life of the token").getByText("invalid_grant"));
+  await seen(page.getByText("Each refresh token is good once"));
+  assert.match((await callApi(page, "GET", "/resource/whoami")).title, /401/);
+});
