@@ -19,10 +19,13 @@ export const STATES = {
   "m2m-results": showResults,
 };
 
+/** Names of nobody, another each time: wrong answers for one name are counted, and ten are too many. */
+let strangers = 0;
+const stranger = () => `nobody-${(strangers += 1)}`;
+
 async function showWrongAnswer(page) {
   await page.goto("/login");
-  // Nobody's name: wrong answers for the demo's user would count against the other walks.
-  await answerSignIn(page, "nobody", ["Password", "not the password"]);
+  await answerSignIn(page, stranger(), ["Password", "not the password"]);
   await seen(page.getByText("Wrong username or password."));
 }
 
@@ -57,7 +60,7 @@ async function showPreview(page) {
 
 async function showError(page) {
   await showOwner(page);
-  await typeOwner(page, "nobody", "not the password");
+  await typeOwner(page, stranger(), "not the password");
   await build(page);
   await button(page, "Submit").click();
   await seen(page.getByText("invalid_grant", { exact: true }));

@@ -38,7 +38,7 @@ walk("the dark scheme is dark, and the light one light", async ({ page, enter })
   const dark = await (await enter({ colorScheme: "dark" })).newPage();
   const brightness = async (one) => {
     await one.goto("/");
-    const colour = await one.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const colour = await one.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
     return colour.match(/[\d.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3;
   };
   assert.ok((await brightness(page)) > 200);
