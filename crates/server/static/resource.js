@@ -82,7 +82,7 @@ async function send(place, token, method, path, diagram) {
  */
 function showCall(place, { request, status, headers, body, decision }) {
   const title = el("h3", { class: "answer-title" }, mark(status < 400), el("span", { class: "status-word", id: "call-status" }, `${status} ${STATUS[status] ?? ""}`));
-  const sent = [`${request.method} ${new URL(request.url).pathname}${new URL(request.url).search} HTTP/1.1\n`, lines(request.headers), request.body ? `\n${request.body}` : ""];
+  const sent = [`${request.method} ${asSent(request.url)} HTTP/1.1\n`, lines(request.headers), request.body ? `\n${request.body}` : ""];
   const got = [`HTTP/1.1 ${status} ${STATUS[status] ?? ""}\n`, lines(headers), body ? `\n${pretty(body)}` : ""];
   show(
     place,
@@ -125,6 +125,12 @@ function refusal(status, headers, body) {
   const { means, change } = explainCode(code);
   return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change));
 }
+
+/**
+ * The target as it is sent: the browser's own reading would resolve `/../`, and show another request than was made.
+ * @param {string} url
+ */
+const asSent = (url) => url.slice(new URL(url).origin.length);
 
 /** @param {Record<string, string>} headers */
 const lines = (headers) => Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`).join("");
