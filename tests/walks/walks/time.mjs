@@ -13,6 +13,6 @@ walk("a token that expires while the page is open is said to be expired", async 
   await page.clock.fastForward("01:00:00");
   await seen(set.getByText(/(59:5\d|1:00:00) left/));
   await page.clock.fastForward("01:00:01");
-  await seen(set.getByText(/expired \d/));
+  await seen(set.getByText("expired", { exact: true }));
   await seen(page.getByRole("status").getByText("The token has expired."));
 });
