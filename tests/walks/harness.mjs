@@ -28,7 +28,8 @@ export function walk(name, options, steps) {
 }
 
 export function openBrowser(executablePath) {
-  return chromium.launch({ executablePath, args: SWITCHES });
+  // People's browsers keep a page that is left whole, and bring it back as it was: what it should forget must be forgotten.
+  return chromium.launch({ executablePath, args: SWITCHES, ignoreDefaultArgs: ["--disable-back-forward-cache"] });
 }
 
 /** Takes all walks whose names hold one of the words, and tells how many failed. */

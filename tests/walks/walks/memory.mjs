@@ -4,6 +4,9 @@ import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
 import { answerSignIn, at, build, button, openFlow, region, seen, signIn, submit, typeOwner, valueOf } from "../steps.mjs";
 
+// A page that comes back from the browser's memory is not loaded again.
+const RESTORED = { waitUntil: "commit" };
+
 walk("a reload asks for no token and keeps none", async ({ page, demo }) => {
   const { secrets } = await submitOwner(page, demo);
   let asked = 0;
@@ -43,10 +46,9 @@ walk("back from the flow and forward again: the flow is empty and works", async 
   await build(page);
   await submit(page);
   const token = await valueOf(region(page, "Token set"), "access_token");
-  await page.goBack();
-  await at(page, "/protocols");
-  await page.goForward();
-  await at(page, "/m2m");
+  await page.goBack(RESTORED);
+  await seen(page.getByRole("heading", { name: "Login Protocols" }));
+  await page.goForward(RESTORED);
   await seen(page.getByText("Build the request first"));
   assert.ok(await button(page, "Submit").isDisabled());
   assert.equal(await region(page, "Token set").isVisible(), false);
@@ -59,7 +61,7 @@ walk("back after Try Another Flow shows no token, but the sign-in", async ({ pag
   const { secrets } = await submitOwner(page, demo);
   await button(page, "Try Another Flow").click();
   await at(page, "/");
-  await page.goBack();
+  await page.goBack(RESTORED);
   await at(page, "/login");
   holdsNone(await page.content(), secrets, "the page");
 });
@@ -67,6 +69,7 @@ walk("back after Try Another Flow shows no token, but the sign-in", async ({ pag
 for (const path of ["/protocols", "/m2m", "/settings", "/account"]) {
   walk(`a deep link to ${path} leads back there after the sign-in`, async ({ page, demo }) => {
     await signIn(page, demo, path);
+    await page.waitForLoadState("networkidle");
     await page.goto("/login");
     await at(page, "/protocols");
   });
