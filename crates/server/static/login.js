@@ -17,6 +17,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   once(form, asked ? advance : begin);
 });
+button("next").disabled = false; // before, a click would send the form by itself, and nothing listens to that
 startOver.addEventListener("click", () => once(form, abandon));
 for (const field of [user, answer]) field.addEventListener("input", () => fieldError(field, ""));
 addEventListener("pagehide", () => reset(""));

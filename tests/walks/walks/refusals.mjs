@@ -36,6 +36,22 @@ walk("empty answers at the sign-in are named, and nothing is asked", async ({ pa
   await seen(page.getByText("Type your password."));
 });
 
+walk("a click before the scripts are there does nothing, and works once they are", async ({ page, demo }) => {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  await page.route("**/login.js", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.goto("/login", { waitUntil: "commit" });
+  await page.getByLabel("Username").fill(demo.username);
+  await page.keyboard.press("Enter");
+  await button(page, "Next").click({ force: true });
+  release();
+  await answerSignIn(page, demo.username, ["Password", demo.password]);
+  await at(page, "/protocols");
+});
+
 walk("a wrong resource owner password is explained", { refused: ["400 /api/tokenSet"] }, async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, demo.username, "not the password");
