@@ -102,11 +102,12 @@ export function focusOn(element) {
 
 /**
  * Shows the error of a field beside it, or takes it away where `words` is empty.
- * @param {HTMLElement} field an input or select; its error stands in `#ID-error`
- * @param {string} words
+ * @param {HTMLInputElement | HTMLSelectElement} field its error stands in `#ID-error`
+ * @param {string} words a sentence, or the rest of one that begins with the field's name
  */
 export function fieldError(field, words) {
-  byId(`${field.id}-error`).textContent = words ? `✗ ${words}` : "";
+  const subject = /^[a-z]/.test(words) ? `${field.labels?.[0]?.textContent ?? ""} ` : "";
+  byId(`${field.id}-error`).textContent = words ? `✗ ${subject}${words}` : "";
   if (words) field.setAttribute("aria-invalid", "true");
   else field.removeAttribute("aria-invalid");
 }

@@ -19,6 +19,8 @@ let built = null;
 let held = null;
 /** Counts the changes of the inputs, so that a late answer to earlier ones is known as such. */
 let changes = 0;
+/** Counts how often everything was forgotten: an answer to a question before that is not shown. */
+let wipes = 0;
 
 const diagram = startDiagram(byId("diagram"), byId("diagram-steps"));
 const flow = startFlow({ changed, build, submit });
@@ -60,14 +62,13 @@ async function build() {
   say("Building…");
   try {
     const { result } = await post("tokenRequestPreview", body);
-    if (of !== changes) return;
+    if (of !== changes) return say("Changed while it was built. Build it again.");
     showPreview(byId("preview"), result);
     built = body;
     flow.allowSubmit(true);
     say("✓ Built. Submit sends exactly this.");
   } catch (error) {
-    if (of !== changes) return;
-    say("");
+    if (of === changes) say("");
     refuse(error, "The request was not built");
   }
 }
@@ -75,12 +76,13 @@ async function build() {
 async function submit() {
   const body = built;
   if (!body) return;
-  const of = changes;
+  const [of, during] = [changes, wipes];
   show(byId("flow-problem"));
   say("Asking for a token…");
   begin();
   try {
     const answer = await post("tokenSet", body);
+    if (during !== wipes) return;
     answered(answer.timing, "200", true);
     byId("stale").hidden = true;
     await replace(answer.result, "from this request");
@@ -90,6 +92,7 @@ async function submit() {
   } catch (error) {
     if (error instanceof Problem) answered(error.timing, error.code, false);
     say("");
+    if (held) markStale();
     refuse(error, "No token was issued");
   } finally {
     if (body.grantType === "password") forgetOwner(of);
@@ -172,6 +175,7 @@ function expired() {
 
 /** Forgets tokens and password, here and in what the page shows. */
 function wipe() {
+  wipes += 1;
   built = null;
   held = null;
   forgetPassword();

@@ -103,7 +103,7 @@ function showCall(place, { request, status, headers, body, decision }) {
  * @param {number} status
  */
 function ruled({ allowed, scope, rule, reason }, status) {
-  const after = allowed && status === 405 ? " The API itself has no such method." : allowed && status === 404 ? " The API itself has nothing there." : "";
+  const after = allowed && status === 405 ? ". The API itself has no such method." : allowed && status === 404 ? ". The API itself has nothing there." : "";
   return el(
     "div",
     { class: allowed ? "note good decision" : "note bad decision", id: "decision", "data-allowed": String(allowed) },

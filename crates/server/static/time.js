@@ -51,7 +51,7 @@ export function ago(epoch) {
 export function countDown(element, until, ended) {
   const tick = () => {
     const left = until - now();
-    element.textContent = left > 0 ? `${remaining(left)} left` : `expired ${timeOfDay(until)}`;
+    element.textContent = left > 0 ? `${remaining(left)} left` : "expired";
     element.classList.toggle("expired", left <= 0);
     if (left > 0) return;
     clearInterval(timer);

@@ -14,6 +14,7 @@ mod introspection;
 mod keys;
 mod metadata;
 mod nodes;
+mod pages;
 mod password;
 mod playground_settings;
 mod playground_tokens;

@@ -1,0 +1,111 @@
+//! A person goes from page to page.
+
+use countersign_testkit::{Answer, Browser, TestServer};
+
+const PAGES_FOR_A_PERSON: [&str; 4] = ["/protocols", "/m2m", "/settings", "/account"];
+
+async fn go(browser: &mut Browser, path: &str) -> Answer {
+    browser.send(browser.request("GET", path).header("accept", "text/html,*/*;q=0.8")).await
+}
+
+/// The addresses under `/static/` that a page names.
+fn static_addresses(page: &str) -> Vec<String> {
+    page.split('"').filter(|text| text.starts_with("/static/")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_stranger_sees_the_home_page_and_is_led_to_sign_in_and_back_from_the_others() {
+    let server = TestServer::start().await;
+    let mut browser = server.browser();
+    let home = go(&mut browser, "/").await;
+    assert_eq!(home.status, 200);
+    assert!(home.body.contains("<h2 id=\"scenario-1\">Scenario 1</h2>") && home.body.contains(">Login</a>"), "{home}");
+    assert!(home.body.contains("demo-service:$CLIENT_SECRET"), "{home}");
+    for path in PAGES_FOR_A_PERSON {
+        let answer = go(&mut browser, path).await;
+        let sign_in = format!("/login?next={path}");
+        assert_eq!((answer.status, answer.header("location")), (303, sign_in.as_str()));
+        assert!(go(&mut browser, &sign_in).await.body.contains(&format!("data-next=\"{path}\"")));
+    }
+    let foreign = go(&mut browser, "/login?next=//evil.example").await;
+    assert!(foreign.body.contains("data-next=\"/protocols\"") && !foreign.body.contains("evil"), "{foreign}");
+}
+
+#[tokio::test]
+async fn every_page_is_under_the_strict_policy_and_kept_by_nobody_and_finds_all_its_files() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    for (path, status) in
+        [("/", 200), ("/protocols", 200), ("/m2m", 200), ("/settings", 200), ("/account", 200), ("/no", 404)]
+    {
+        let page = go(&mut browser, path).await;
+        assert_eq!(page.status, status, "{path}");
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.header("cache-control"), "no-store", "{path}");
+        assert!(!page.body.contains("style=") && !page.body.contains("<style") && !page.body.contains(" onclick"));
+        let addresses = static_addresses(&page.body);
+        assert!(addresses.len() >= 3, "{path}: {addresses:?}");
+        for address in addresses {
+            let file = go(&mut browser, &address).await;
+            assert_eq!((file.status, file.header("cache-control")), (200, "public, max-age=31536000, immutable"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_files_of_the_machine_to_machine_page_are_under_120_kilobytes() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    let page = go(&mut browser, "/m2m").await;
+    let mut bytes = page.body.len();
+    for address in static_addresses(&page.body) {
+        bytes += go(&mut browser, &address).await.body.len();
+    }
+    assert!(bytes < 120_000, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn the_machine_to_machine_page_offers_what_is_registered_and_ticks_what_settings_choose() {
+    let server = TestServer::start().await;
+    let page = go(&mut server.demo_browser().await, "/m2m").await.body;
+    assert!(page.contains(">Client Creds</option>") && page.contains(">Resource Owner</option>"));
+    assert!(page.contains("<option value=\"oauthclient\" selected"));
+    assert!(page.contains("value=\"all\" checked") && page.contains("value=\"reports:read\">"));
+    assert!(!page.contains("Settings are not complete"));
+    for secret in [&server.demo().password, &server.demo().client_secret] {
+        assert!(!page.contains(secret.expose()));
+    }
+}
+
+#[tokio::test]
+async fn who_has_signed_in_is_led_past_the_sign_in() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    for (asked, next) in
+        [("/login", "/protocols"), ("/login?next=/m2m", "/m2m"), ("/login?next=https://x", "/protocols")]
+    {
+        let answer = go(&mut browser, asked).await;
+        assert_eq!((answer.status, answer.header("location")), (303, next));
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_a_page_for_a_browser_and_json_for_a_machine() {
+    let server = TestServer::start().await;
+    let mut browser = server.browser();
+    let page = go(&mut browser, "/no<script>").await;
+    assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
+    assert!(!page.body.contains("no<script>"));
+    let answer = browser.send(browser.request("GET", "/no")).await;
+    assert_eq!((answer.status, answer.text("error").as_str()), (404, "invalid_request"));
+}
+
+#[tokio::test]
+async fn a_page_under_another_loopback_name_is_led_to_the_issuers() {
+    let server = TestServer::start().await;
+    let mut browser = server.browser();
+    let asked = browser.request("GET", "/login?next=/m2m").header("host", "localhost:8080");
+    let answer = browser.send(asked).await;
+    assert_eq!((answer.status, answer.header("location")), (307, "http://127.0.0.1:8080/login?next=/m2m"));
+}
