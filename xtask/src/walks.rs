@@ -21,6 +21,7 @@ pub(crate) fn prepare() -> Outcome {
 
 /// Walks them all, on a server of their own. `--figures` measures instead, words pick the walks whose names hold them.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
+    check_types()?;
     demo_server::build()?;
     let server = Server::start()?;
     let mut walks = node::script(&directory().join("run.mjs"));
@@ -31,6 +32,11 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     let stopped = server.stop();
     walked.and(stopped)
+}
+
+/// The pages' scripts, whose types stand in their comments (`tsconfig.json`).
+fn check_types() -> Outcome {
+    status(node::script(&directory().join("node_modules/typescript/bin/tsc")).arg("-p").arg(directory()))
 }
 
 /// Where the walks and their lock file are.

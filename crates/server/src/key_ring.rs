@@ -108,7 +108,7 @@ pub async fn make_key(
     let sealed = sealing.seal(SEAL_LABEL, &id, &pkcs8, entropy.bytes());
     let sealed_pkcs8 = sealed.map_err(|error| KeyRingError::Sealed(id.clone(), error))?;
     let key = StoredKey { id, algorithm, state: KeyState::Active, sealed_pkcs8 };
-    let mut change = store.begin_change(clock.now()).await?;
+    let mut change = store.begin_change().await?;
     match change.insert_key(&key, clock.now()).await {
         Ok(()) => Ok(change.commit().await?),
         Err(StoreError::Taken(_)) => Ok(()),

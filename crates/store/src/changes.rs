@@ -1,6 +1,5 @@
 //! The change counter: how every node learns of every change within a second.
 
-use countersign_protocol::UnixTime;
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
 use countersign_protocol::user::User;
@@ -9,7 +8,6 @@ use sqlx::{Any, Row, Transaction};
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::keys::StoredKey;
-use crate::notes::Notes;
 use crate::playground::PlaygroundSettings;
 use crate::statement::statements;
 
@@ -40,8 +38,6 @@ pub struct RegistryRows {
     pub clients: Vec<Client>,
     /// Every user.
     pub users: Vec<User>,
-    /// Since when each of them is there.
-    pub notes: Notes,
     /// The settings of the playground.
     pub playground: PlaygroundSettings,
     /// Every signing key that is not retired.
@@ -53,7 +49,6 @@ pub struct RegistryRows {
 pub struct Change {
     pub(crate) transaction: Transaction<'static, Any>,
     pub(crate) number: i64,
-    pub(crate) now: UnixTime,
 }
 
 impl Change {
@@ -69,11 +64,11 @@ impl Change {
 }
 
 impl Store {
-    /// Begins a change at `now`; the row lock that it takes orders all changes.
-    pub async fn begin_change(&self, now: UnixTime) -> Result<Change, StoreError> {
+    /// Begins a change; the row lock that it takes orders all changes.
+    pub async fn begin_change(&self) -> Result<Change, StoreError> {
         let mut transaction = self.begin_write().await?;
         let row = sqlx::query(RAISE_BOTH).fetch_one(&mut *transaction).await?;
-        Ok(Change { number: row.try_get(0)?, transaction, now })
+        Ok(Change { number: row.try_get(0)?, transaction })
     }
 
     /// How far the database has come.
@@ -92,7 +87,6 @@ impl Store {
             apis: crate::apis::load(&mut snapshot).await?,
             clients: crate::clients::load(&mut snapshot).await?,
             users: crate::users::load(&mut snapshot).await?,
-            notes: crate::notes::load(&mut snapshot).await?,
             playground: crate::playground::load(&mut snapshot).await?,
             keys: crate::keys::load(&mut snapshot).await?,
         };

@@ -4,13 +4,11 @@
 //! transaction. What is acknowledged is durable.
 
 mod apis;
-mod audit;
 mod changes;
 mod clients;
 mod database;
 mod error;
 mod keys;
-mod notes;
 mod playground;
 mod refresh_tokens;
 mod revocations;
@@ -21,13 +19,11 @@ mod sign_ins;
 mod statement;
 mod users;
 
-pub use audit::{AuditRecord, NewAuditRecord};
 pub use changes::{Change, Counters, RegistryRows};
 pub use clients::NewClient;
 pub use database::{DatabaseUrl, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
 pub use keys::{KeyState, StoredKey};
-pub use notes::{Note, Notes};
 pub use playground::{PlaygroundSettings, Saved};
 pub use refresh_tokens::{NewRefreshToken, Spend};
 pub use revocations::StoredRevocation;
@@ -40,11 +36,9 @@ pub use users::{NewUser, StoredPassword};
 pub fn statements() -> Vec<&'static str> {
     [
         apis::STATEMENTS,
-        audit::STATEMENTS,
         changes::STATEMENTS,
         clients::STATEMENTS,
         keys::STATEMENTS,
-        notes::STATEMENTS,
         playground::STATEMENTS,
         refresh_tokens::STATEMENTS,
         revocations::STATEMENTS,

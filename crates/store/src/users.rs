@@ -11,14 +11,11 @@ use crate::error::StoreError;
 use crate::statement::{list, statements, words};
 
 statements! {
-    INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch, created_at, \
-         created_change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     SET_PASSWORD = "UPDATE users SET password_hash = $1, epoch = $2 WHERE id = $3";
     DELETE_SIGN_INS = "DELETE FROM sign_ins WHERE user_id = $1";
     DELETE_SESSIONS = "DELETE FROM sessions WHERE user_id = $1";
-    SET_ROLES = "UPDATE users SET roles = $1 WHERE id = $2";
-    RAISE_EPOCH = "UPDATE users SET epoch = $1 WHERE id = $2";
-    DELETE_USER = "DELETE FROM users WHERE id = $1";
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
     LOAD_USERS = "SELECT id, login, roles, status, epoch, \
@@ -60,8 +57,6 @@ impl Change {
             .bind(list(user.roles.iter().map(|role| role.as_str())))
             .bind(Status::Active.as_str())
             .bind(self.number)
-            .bind(self.now)
-            .bind(self.number)
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
@@ -75,26 +70,6 @@ impl Change {
             sqlx::query(statement).bind(user.as_str()).execute(&mut *self.transaction).await?;
         }
         Ok(())
-    }
-
-    /// Gives a user these roles and no others.
-    pub async fn set_roles(&mut self, user: &UserId, roles: &[Role]) -> Result<(), StoreError> {
-        let update = sqlx::query(SET_ROLES).bind(list(roles.iter().map(|role| role.as_str()))).bind(user.as_str());
-        update.execute(&mut *self.transaction).await?;
-        Ok(())
-    }
-
-    /// Ends every token that speaks for the user, and every session.
-    pub async fn raise_user_epoch(&mut self, user: &UserId) -> Result<(), StoreError> {
-        let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(user.as_str());
-        update.execute(&mut *self.transaction).await?;
-        Ok(())
-    }
-
-    /// Deletes a user; what speaks for them is dead.
-    pub async fn delete_user(&mut self, user: &UserId, login: &Login) -> Result<(), StoreError> {
-        sqlx::query(DELETE_USER).bind(user.as_str()).execute(&mut *self.transaction).await?;
-        self.free_name(login.as_str()).await
     }
 
     /// Enables or disables a user.

@@ -56,9 +56,9 @@ pub(crate) async fn change_password(
     for one in sessions {
         session::end(&state, &one.id).await?;
     }
-    let (store, id, now) = (state.store.clone(), user_id.clone(), state.now());
+    let (store, id) = (state.store.clone(), user_id.clone());
     let changed = state.write(async move {
-        let mut change = store.begin_change(now).await?;
+        let mut change = store.begin_change().await?;
         change.set_password(&id, &hash).await?;
         change.commit().await
     });

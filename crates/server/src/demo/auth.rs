@@ -24,6 +24,7 @@ use crate::state::State;
 /// The mechanisms, by the names that the guide's family of products has for them.
 const PASSWORD: &str = "UP";
 const ONE_TIME_CODE: &str = "OATH";
+const ENDED: &str = "SessionId: unknown or ended; start over with beginAuth";
 const WRONG_PASSWORD: &str = "the user name or the password is wrong";
 const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
 
@@ -133,7 +134,7 @@ async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<Si
     let found = state.store.find_sign_in(&step.session_id.hash()).await;
     let found = found.map_err(|error| state.store_failed(&error))?;
     let ours = found.filter(|found| found.session_hash.matches(&key.hash()) && state.now() < found.expires_at);
-    let sign_in = ours.ok_or(Fault::bad_request("SessionId: unknown or ended; start over with beginAuth"))?;
+    let sign_in = ours.ok_or(Fault::bad_request(ENDED))?;
     match &step.tenant_id {
         Some(tenant) if *tenant != tenant_id(state) => Err(Fault::bad_request("TenantId: not the one of this sign-in")),
         _ => Ok(sign_in),
@@ -190,7 +191,11 @@ impl Attempt<'_> {
         let Self { state, begun, sign_in, .. } = self;
         let (new, key) = session::new_session(state, user, begun.caller.address, &begun.headers);
         let (store, sign_in, session_id) = (state.store.clone(), sign_in.key_hash, new.id.clone());
+        let is_by_code = code.is_some();
         let completed = state.write(async move { store.complete_sign_in(&sign_in, code.as_ref(), &new).await }).await?;
+        if !completed && !is_by_code {
+            return Err(Fault::bad_request(ENDED));
+        }
         if !completed {
             return Err(Fault::wrong_answer(WRONG_CODE, "the code was used before, or the sign-in has ended"));
         }

@@ -109,3 +109,16 @@ async fn a_page_under_another_loopback_name_is_led_to_the_issuers() {
     let answer = browser.send(asked).await;
     assert_eq!((answer.status, answer.header("location")), (307, "http://127.0.0.1:8080/login?next=/m2m"));
 }
+
+#[tokio::test]
+async fn who_is_no_administrator_is_told_what_is_missing_for_the_settings() {
+    let server = TestServer::start().await;
+    server.add_user("ada", "correct horse").await;
+    let mut browser = server.browser();
+    assert_eq!(browser.sign_in("ada", "correct horse").await.status, 200);
+    let page = go(&mut browser, "/settings").await;
+    assert_eq!(page.status, 403);
+    assert!(page.body.contains("Settings are for administrators") && !page.body.contains("demo-service"), "{page}");
+    let theirs = go(&mut browser, "/m2m").await;
+    assert_eq!(theirs.status, 200);
+}

@@ -133,6 +133,25 @@ async fn a_sign_in_belongs_to_the_browser_that_began_it_and_ends_once() {
 }
 
 #[tokio::test]
+async fn of_answers_side_by_side_one_signs_in_and_the_others_are_told_to_start_over() {
+    let server = TestServer::start().await;
+    let mut browser = server.browser();
+    let package = browser.begin_auth("demo").await;
+    let mut racing = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let (mut browser, package) = (browser.clone(), package.clone());
+        let password = server.demo().password.expose().to_owned();
+        racing.spawn(async move { browser.answer(&package, &password).await });
+    }
+    let answers = racing.join_all().await;
+    let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(won.len(), 1);
+    for answer in lost {
+        assert_eq!(fault(answer), is((400, "bad_request")), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_step_that_names_the_wrong_thing_is_refused_by_its_field() {
     let server = TestServer::start().await;
     let mut browser = server.browser();

@@ -56,7 +56,7 @@ fn credential(id: &str, expires_at: Option<i64>) -> Credential {
 }
 
 async fn fill(store: &Store) -> i64 {
-    let mut change = store.begin_change(0).await.unwrap();
+    let mut change = store.begin_change().await.unwrap();
     let job = new_client("job");
     change.insert_api(&api("billing")).await.unwrap();
     change.insert_client(&job).await.unwrap();
@@ -117,15 +117,15 @@ async fn what_must_be_unique_is_refused_the_second_time_and_nothing_of_that_chan
     fill(store).await;
     let before = store.read_counters().await.unwrap();
     let taken = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::Taken(_))), "{result:?}");
-    taken(store.begin_change(0).await.unwrap().insert_client(&new_client("JOB")).await);
-    taken(store.begin_change(0).await.unwrap().insert_client(&new_client("ada")).await);
-    taken(store.begin_change(0).await.unwrap().insert_user(&new_user("Job")).await);
-    taken(store.begin_change(0).await.unwrap().insert_api(&api("billing")).await);
+    taken(store.begin_change().await.unwrap().insert_client(&new_client("JOB")).await);
+    taken(store.begin_change().await.unwrap().insert_client(&new_client("ada")).await);
+    taken(store.begin_change().await.unwrap().insert_user(&new_user("Job")).await);
+    taken(store.begin_change().await.unwrap().insert_api(&api("billing")).await);
     let same_audience = Api { id: ApiId::parse("other").unwrap(), ..api("billing") };
-    taken(store.begin_change(0).await.unwrap().insert_api(&same_audience).await);
+    taken(store.begin_change().await.unwrap().insert_api(&same_audience).await);
     let second_active =
         StoredKey { id: "k2".to_owned(), algorithm: Algorithm::Es256, state: KeyState::Active, sealed_pkcs8: vec![1] };
-    taken(store.begin_change(0).await.unwrap().insert_key(&second_active, 5).await);
+    taken(store.begin_change().await.unwrap().insert_key(&second_active, 5).await);
     assert_eq!(store.read_counters().await.unwrap(), before);
     let rows = store.load_registry().await.unwrap();
     assert_eq!((rows.clients.len(), rows.users.len(), rows.apis.len(), rows.keys.len()), (1, 1, 1, 1));
@@ -137,7 +137,7 @@ async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_cha
     let store = &fresh.store;
     let first = fill(store).await;
     let (job, ada) = (ClientId::parse("job").unwrap(), store.find_password("ada").await.unwrap().unwrap().user_id);
-    let mut change = store.begin_change(0).await.unwrap();
+    let mut change = store.begin_change().await.unwrap();
     change.raise_client_epoch(&job).await.unwrap();
     change.set_client_status(&job, Status::Disabled).await.unwrap();
     change.set_password(&ada, &Secret::new("another")).await.unwrap();
@@ -154,7 +154,7 @@ async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_cha
     assert!(rows.clients[0].credentials.is_empty());
     assert_eq!((rows.users[0].epoch, rows.users[0].has_second_factor), (second, true));
     assert_eq!(rows.apis[0].audience.as_str(), "urn:x");
-    let mut change = store.begin_change(0).await.unwrap();
+    let mut change = store.begin_change().await.unwrap();
     change.delete_client(&job).await.unwrap();
     change.insert_client(&new_client("Job")).await.unwrap();
     change.commit().await.unwrap();
