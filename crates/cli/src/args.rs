@@ -18,6 +18,7 @@ pub(crate) enum Command {
     /// Serve, until SIGTERM or SIGINT
     #[command(after_help = "Examples:
   countersign serve --demo
+  countersign serve --listen 0.0.0.0:8443 --tls-cert fullchain.pem --tls-key key.pem --issuer https://auth.example:8443
   countersign serve --listen 0.0.0.0:8080 --issuer https://auth.example
   COUNTERSIGN_DATABASE_URL=postgres://… countersign serve --config /etc/countersign.toml")]
     Serve(Serve),
@@ -43,7 +44,7 @@ pub(crate) struct SettingsArgs {
     /// Accept connections here [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) listen: Option<SocketAddr>,
-    /// The origin by which clients know this server [default: http:// and the listen address]
+    /// The origin by which clients know this server [default: http://, or https:// with TLS, and the listen address]
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: Option<String>,
     /// Keep the database, the sealing key and the lock here [default: ./countersign-data]
@@ -52,6 +53,12 @@ pub(crate) struct SettingsArgs {
     /// Use this database [default: SQLite in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
+    /// Serve TLS with the certificate of this PEM file, its chain behind it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

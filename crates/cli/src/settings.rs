@@ -1,7 +1,7 @@
 //! The configuration from its four sources: flags, environment, file, defaults.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use countersign_server::config::{Config, ConfigError, KEYS, Kind};
 use toml::{Table, Value};
@@ -95,11 +95,14 @@ impl Merged {
     }
 
     fn add_flags(&mut self, args: &SettingsArgs) {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let flags = [
             ("listen", "--listen", args.listen.map(|address| address.to_string())),
             ("issuer", "--issuer", args.issuer.clone()),
-            ("data_dir", "--data-dir", args.data_dir.as_ref().map(|path| path.display().to_string())),
+            ("data_dir", "--data-dir", path(&args.data_dir)),
             ("database.url", "--database-url", args.database_url.clone()),
+            ("tls.cert", "--tls-cert", path(&args.tls_cert)),
+            ("tls.key", "--tls-key", path(&args.tls_key)),
         ];
         for (key, flag, value) in flags {
             if let Some(value) = value {

@@ -8,8 +8,8 @@ use crate::scope::ScopeToken;
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
     // The request's form (RFC 6749 §3.2).
-    /// There is no `Host` header, or more than one (RFC 9112 §3.2).
-    #[error("there is no Host header, or more than one")]
+    /// There is no `Host` header, or more than one (RFC 9112 §3.2), or another than `:authority` (RFC 9113 §8.3.1).
+    #[error("there is no Host header, or more than one, or another than the address names")]
     Host,
     /// The method is not POST.
     #[error("the method is not POST")]

@@ -2,17 +2,20 @@
 
 pub mod clean_up;
 pub mod follow_changes;
+pub mod reload_certificate;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::limits::{CLEAN_UP_INTERVAL, FOLLOW_INTERVAL};
+use crate::limits::{CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, FOLLOW_INTERVAL};
 use crate::state::State;
+use crate::tls::Tls;
 
 /// Starts every task; they end when the set is dropped.
-pub fn start(state: &State) -> JoinSet<()> {
+pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let (following, cleaning) = (state.clone(), state.clone());
     tasks.spawn(repeat(FOLLOW_INTERVAL, move || {
@@ -23,6 +26,13 @@ pub fn start(state: &State) -> JoinSet<()> {
         let state = cleaning.clone();
         async move { clean_up::run_once(&state).await }
     }));
+    if let Some(tls) = tls {
+        let (tls, clock) = (tls.clone(), state.clock.clone());
+        tasks.spawn(repeat(CERTIFICATE_INTERVAL, move || {
+            let (tls, clock) = (tls.clone(), clock.clone());
+            async move { reload_certificate::run_once(&tls, &clock).await }
+        }));
+    }
     tasks
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use countersign_protocol::issuer::Issuer;
 use countersign_store::DatabaseUrl;
@@ -24,7 +24,7 @@ pub enum Kind {
 }
 
 /// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
-pub const KEYS: [(&str, Kind); 14] = [
+pub const KEYS: [(&str, Kind); 16] = [
     ("listen", Kind::Text),
     ("issuer", Kind::Text),
     ("insecure_http", Kind::Switch),
@@ -35,6 +35,8 @@ pub const KEYS: [(&str, Kind); 14] = [
     ("http.max_connections", Kind::Number),
     ("http.max_in_flight", Kind::Number),
     ("http.shutdown_s", Kind::Number),
+    ("tls.cert", Kind::Text),
+    ("tls.key", Kind::Text),
     ("proxy.trusted", Kind::List),
     ("log.format", Kind::Text),
     ("log.level", Kind::Text),
@@ -47,7 +49,8 @@ pub const KEYS: [(&str, Kind); 14] = [
 pub struct Config {
     /// Where to accept connections.
     pub listen: SocketAddr,
-    /// The origin by which clients know this server; by default `http://` and the listen address.
+    /// The origin by which clients know this server; by default `http://`, or `https://` with TLS, and the
+    /// listen address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// Whether an issuer that is not loopback may be `http`: for containers and test networks.
@@ -63,6 +66,8 @@ pub struct Config {
     pub registry: Registry,
     /// Connections and requests.
     pub http: Http,
+    /// The certificate.
+    pub tls: Tls,
     /// Proxies in front of this server.
     pub proxy: Proxy,
     /// The log.
@@ -82,6 +87,7 @@ impl Default for Config {
             database: Database::default(),
             registry: Registry::default(),
             http: Http::default(),
+            tls: Tls::default(),
             proxy: Proxy::default(),
             log: Log::default(),
             playground: Playground::default(),
@@ -133,6 +139,36 @@ pub struct Http {
 impl Default for Http {
     fn default() -> Self {
         Self { max_connections: 10_000, max_in_flight: 1024, shutdown_s: 10 }
+    }
+}
+
+/// The certificate by which connections are encrypted; without one they are in clear text.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// A PEM file: the server's certificate, then those that lead from it to a root. Read again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// A PEM file: the private key of the certificate, not encrypted. Read again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// Both files, or none: one without the other is refused by the name of the missing key.
+    pub fn files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        let given = |key, file: &Option<PathBuf>| match file {
+            Some(file) if file.as_os_str().is_empty() => Err(ConfigError::new(key, "must not be empty")),
+            _ => Ok(()),
+        };
+        given("tls.cert", &self.cert)?;
+        given("tls.key", &self.key)?;
+        match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Ok(Some((cert, key))),
+            (Some(_), None) => Err(ConfigError::new("tls.key", "is missing: a certificate (tls.cert) needs its key")),
+            (None, Some(_)) => Err(ConfigError::new("tls.cert", "is missing: a key (tls.key) needs its certificate")),
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -235,6 +271,7 @@ impl Config {
             return Err(ConfigError::new("data_dir", "must not be empty"));
         }
         self.database()?;
+        self.tls.files()?;
         self.issuer_for(self.listen).map(|_| ())
     }
 
@@ -249,9 +286,13 @@ impl Config {
 
     /// The issuer of a server that listens at this address (design §2): `https`, loopback, or insecure by choice.
     pub fn issuer_for(&self, listen: SocketAddr) -> Result<Issuer, ConfigError> {
-        let given = self.issuer.clone().unwrap_or_else(|| format!("http://{listen}"));
+        let scheme = if self.tls.cert.is_some() { "https" } else { "http" };
+        let given = self.issuer.clone().unwrap_or_else(|| format!("{scheme}://{listen}"));
         let refuse = |reason: String| ConfigError::new("issuer", reason);
         let issuer = Issuer::parse(&given).map_err(|error| refuse(format!("`{given}`: {error}")))?;
+        if self.tls.cert.is_some() && !issuer.is_https() {
+            return Err(refuse(format!("`{given}` is not https, but with tls.cert nothing else is served")));
+        }
         if issuer.is_https() || self.insecure_http || is_loopback(&issuer) {
             return Ok(issuer);
         }
@@ -291,12 +332,22 @@ mod tests {
     }
 
     #[test]
+    fn with_a_certificate_the_issuer_is_https() {
+        let tls = Tls { cert: Some(PathBuf::from("c")), key: Some(PathBuf::from("k")) };
+        let config = Config { tls, ..Config::default() };
+        assert_eq!(config.issuer_for(config.listen).map(|issuer| issuer.to_string()), Ok("https://127.0.0.1:8080".into()));
+        let config = Config { issuer: Some("http://127.0.0.1:8080".to_owned()), insecure_http: true, ..config };
+        assert_eq!(config.validate().map_err(|error| error.key), Err("issuer".to_owned()));
+    }
+
+    #[test]
     fn every_key_is_listed_once_and_unknown_ones_are_refused() {
         let full = Config {
             issuer: Some(String::new()),
             sealing_key_file: Some(PathBuf::new()),
             database: Database { url: Some(String::new()) },
             playground: Playground { enabled: Some(true) },
+            tls: Tls { cert: Some(PathBuf::new()), key: Some(PathBuf::new()) },
             ..Config::default()
         };
         let mut found = Vec::new();
@@ -326,5 +377,8 @@ mod tests {
         assert_eq!(wrong(|config| config.http.max_in_flight = 0), Err("http.max_in_flight".to_owned()));
         assert_eq!(wrong(|config| config.database.url = Some("mysql://x".to_owned())), Err("database.url".to_owned()));
         assert_eq!(wrong(|config| config.data_dir = PathBuf::new()), Err("data_dir".to_owned()));
+        assert_eq!(wrong(|config| config.tls.cert = Some(PathBuf::from("c"))), Err("tls.key".to_owned()));
+        assert_eq!(wrong(|config| config.tls.key = Some(PathBuf::from("k"))), Err("tls.cert".to_owned()));
+        assert_eq!(wrong(|config| config.tls.key = Some(PathBuf::new())), Err("tls.key".to_owned()));
     }
 }

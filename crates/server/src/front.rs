@@ -9,7 +9,7 @@ use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
 use futures_util::FutureExt;
 use http::header::HOST;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Request, Uri, Version};
 use ipnet::IpNet;
 use tower::ServiceExt;
@@ -37,7 +37,7 @@ impl Front {
     pub async fn answer(&self, mut request: Request<Body>, peer: SocketAddr) -> Response {
         let caller = self.proxies.identify(request.headers(), peer.ip(), &self.state.entropy);
         let request_id = caller.request_id.clone();
-        if !names_one_host(&request) {
+        if !names_one_host(&mut request) {
             return with_id(refusal::shed(&caller, &Refusal::Host), request_id);
         }
         lower_tenant_path(&mut request);
@@ -56,10 +56,32 @@ impl Front {
     }
 }
 
-/// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2): two servers might otherwise take a request for different ones.
-fn names_one_host(request: &Request<Body>) -> bool {
-    let hosts = request.headers().get_all(HOST).iter().count();
-    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+/// True if the request names one host; it is then in `Host`, also when HTTP/2's `:authority` named it.
+///
+/// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2). In HTTP/2 `:authority` takes its place, and a `Host` beside it must
+/// be the same (RFC 9113 §8.3.1). Two servers might otherwise take one request for different hosts.
+fn names_one_host(request: &mut Request<Body>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, another) = (hosts.next(), hosts.next());
+    let (is_named, authority) = match (host, request.uri().authority()) {
+        (None, None) => return request.version() < Version::HTTP_11,
+        (Some(_), None) => return another.is_none(),
+        (Some(host), Some(authority)) => (another.is_none() && is_same_host(host, authority), authority),
+        (None, Some(authority)) => (request.version() != Version::HTTP_11, authority),
+    };
+    // A user's name before the host is no part of it, and has deceived readers.
+    let Some(host) = HeaderValue::from_str(authority.as_str()).ok().filter(|_| !authority.as_str().contains('@')) else {
+        return false;
+    };
+    if is_named {
+        request.headers_mut().insert(HOST, host);
+    }
+    is_named
+}
+
+/// Hosts are compared without regard to case (RFC 3986 §6.2.2.1).
+fn is_same_host(host: &HeaderValue, authority: &Authority) -> bool {
+    host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
 }
 
 fn with_id(mut response: Response, request_id: HeaderValue) -> Response {

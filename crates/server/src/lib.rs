@@ -26,6 +26,7 @@ pub mod serve;
 pub mod start;
 pub mod state;
 mod static_files;
+pub mod tls;
 
 pub use countersign_store::install_drivers;
 pub use demo::provide::{Demo, DemoFile};

@@ -12,6 +12,43 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most bytes of a request's head that are buffered.
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// A TLS handshake must be done within this time: it holds a connection's place.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a handshake that failed, what is still sent is read for this long, so that the peer sees an end, not a reset.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The most bytes that are read meanwhile.
+pub const MAX_LINGER_BYTES: u64 = 64 * 1024;
+/// The largest certificate or key file, in bytes: a long chain has some 10 KiB.
+pub const MAX_TLS_FILE_BYTES: u64 = 1024 * 1024;
+/// The certificate's files are compared this often: a renewal is days ahead of the end, nobody waits for it.
+pub const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
+/// A certificate that ends within this many seconds is warned of: 14 days, time to repair a renewal that fails.
+pub const CERTIFICATE_WARNING_S: i64 = 14 * 24 * 3600;
+/// It is warned of this often, in seconds: once a day.
+pub const CERTIFICATE_WARNING_EACH_S: i64 = 24 * 3600;
+/// Requests at once on one HTTP/2 connection: RFC 9113 §6.5.2 advises no fewer than 100, and each costs memory.
+pub const HTTP2_MAX_STREAMS: u32 = 100;
+/// The largest HTTP/2 frame taken: the smallest bound that the protocol allows; forms and heads are smaller.
+pub const HTTP2_MAX_FRAME_BYTES: u32 = 16 * 1024;
+/// Bytes that one request, and all requests of one HTTP/2 connection together, may send ahead of being read: the
+/// protocol's own first window, which holds any body we take but for a byte. It does not grow (no adaptive window).
+pub const HTTP2_WINDOW_BYTES: u32 = 65_535;
+/// Bytes of one answer that are held for an HTTP/2 peer who does not take them; the rest waits unread in its body.
+pub const HTTP2_SEND_BUFFER_BYTES: usize = 16 * 1024;
+/// Requests that a peer may take back before we have looked at them, until its connection is ended: opening and
+/// resetting costs it nothing and us work (rapid reset, CVE-2023-44487).
+pub const HTTP2_MAX_PENDING_RESETS: usize = 20;
+/// Requests that we reset for a peer's faults until its connection is ended: it must not make us do so for ever.
+pub const HTTP2_MAX_FAULTS: usize = 100;
+/// A quiet HTTP/2 peer with a request under way is asked this often whether it is there…
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// … and is given up when it does not answer within this time: no request may hold a place for one who is gone.
+pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether anything moves on an HTTP/2 connection.
+pub const HTTP2_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// An HTTP/2 connection on which nothing moves at so many looks, and nothing is worked on, is ended: this is what
+/// [`HEADER_TIMEOUT`] and [`WRITE_PROGRESS_TIMEOUT`] are for HTTP/1, and it is as long.
+pub const HTTP2_QUIET_LOOKS: u32 = 5;
 /// Seconds after which a caller may try again when we are overloaded or cannot decide.
 pub const RETRY_AFTER_S: i64 = 5;
 /// The registry is read for changes this often, so that a change is everywhere within a second.

@@ -1,33 +1,39 @@
 //! Accepting connections, with bounds on each, until told to stop; then letting what is under way end.
 
-use std::convert::Infallible;
+mod drain;
+mod http1;
+mod http2;
+mod secure;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
+use self::drain::Drain;
 use crate::config::Http;
 use crate::front::Front;
-use crate::limits::{HEADER_TIMEOUT, MAX_HEADER_BYTES, WRITE_PROGRESS_TIMEOUT};
+use crate::limits::WRITE_PROGRESS_TIMEOUT;
+use crate::tls::Tls;
 
 /// After a failed accept, such as too many open files, the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` resolves, then drains for at most `http.shutdown_s`.
-pub async fn serve(listener: TcpListener, front: Front, http: &Http, stop: impl Future<Output = ()>) {
+/// Serves until `stop` resolves, then drains for at most `http.shutdown_s`. With `tls` nothing is in clear text.
+pub async fn serve(
+    listener: TcpListener,
+    front: Front,
+    http: &Http,
+    tls: Option<Arc<Tls>>,
+    stop: impl Future<Output = ()>,
+) {
     let connections = Arc::new(Semaphore::new(http.max_connections));
-    let graceful = GracefulShutdown::new();
+    let drain = Drain::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -35,15 +41,20 @@ pub async fn serve(listener: TcpListener, front: Front, http: &Http, stop: impl 
             accepted = accept(&listener, &connections) => accepted,
         };
         let (stream, peer, place) = accepted;
-        let (front, watcher) = (front.clone(), graceful.watcher());
+        // Without it small answers wait for an acknowledgement; a failure costs time only.
+        let _ = stream.set_nodelay(true);
+        let (front, draining, tls, stream) = (front.clone(), drain.watch(), tls.clone(), with_write_timeout(stream));
         tokio::spawn(async move {
-            answer_connection(stream, peer, front, watcher).await;
+            match tls {
+                None => http1::answer(stream, peer, front, draining).await,
+                // In a box: the task of a connection in clear text is not to be as large as this.
+                Some(tls) => Box::pin(secure::answer(&tls, stream, peer, front, draining)).await,
+            }
             drop(place);
         });
     }
     drop(listener);
-    let drain = timeout(Duration::from_secs(http.shutdown_s), graceful.shutdown()).await;
-    if drain.is_err() {
+    if timeout(Duration::from_secs(http.shutdown_s), drain.finish()).await.is_err() {
         tracing::warn!("requests under way were cut off at shutdown");
     }
 }
@@ -67,25 +78,10 @@ async fn accept(
 }
 
 /// A stream that ends when its peer takes nothing for [`WRITE_PROGRESS_TIMEOUT`]: who does not read holds no place.
-fn with_write_timeout(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
+type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
+
+fn with_write_timeout(stream: TcpStream) -> Stream {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_PROGRESS_TIMEOUT));
     Box::pin(stream)
-}
-
-/// Answers one connection to its end. Without a timer hyper has no header time-out.
-async fn answer_connection(stream: TcpStream, peer: SocketAddr, front: Front, watcher: Watcher) {
-    // Without it small answers wait for an acknowledgement; a failure costs time only.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(with_write_timeout(stream)), service);
-    // A connection that breaks off is its peer's affair.
-    let _ = watcher.watch(connection).await;
 }

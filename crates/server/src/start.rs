@@ -16,6 +16,7 @@ use crate::key_ring::KeyRingError;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
 use crate::state::State;
+use crate::tls::{Tls, TlsError};
 
 /// The setting by which a database knows its sealing key.
 const SEALING_KEY_CHECK: &str = "sealing_key_check";
@@ -26,6 +27,9 @@ pub enum StartError {
     /// A key of the configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -58,6 +62,8 @@ pub struct Started {
     pub state: State,
     /// What `--demo` made or found.
     pub demo: Option<Demo>,
+    /// The certificate, if connections are encrypted.
+    pub tls: Option<Arc<Tls>>,
     /// The data directory, ours while this lives.
     pub directory: DataDirectory,
 }
@@ -70,6 +76,8 @@ pub async fn start(
     clock: Clock,
     entropy: Entropy,
 ) -> Result<Started, StartError> {
+    // First: a wrong certificate changes nothing on disk.
+    let tls = Tls::read(&config.tls, &issuer, clock.now())?;
     let directory = DataDirectory::open(&config.data_dir)?;
     let database = config.database()?;
     if config.database.url.is_none() {
@@ -85,7 +93,7 @@ pub async fn start(
     state.follow().await?;
     let demo = if want_demo { Some(provide::provide(&state, &directory).await?) } else { None };
     state.make_missing_keys().await?;
-    Ok(Started { state, demo, directory })
+    Ok(Started { state, demo, tls, directory })
 }
 
 /// The sealing key: the file's, or a new one if the database is new too. The database remembers which it is.

@@ -93,7 +93,7 @@ impl TestServer {
         let front = Front::new(state.clone(), &config.proxy.trusted);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
-            serve::serve(listener, front, &config.http, async { drop(stopped.await) }).await;
+            serve::serve(listener, front, &config.http, None, async { drop(stopped.await) }).await;
         });
         state.set_ready();
         let demo = started.demo.take().map(|demo| demo.file);

@@ -1,10 +1,13 @@
 //! `countersign serve`
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_server::background::reload_certificate;
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
 use countersign_server::start::{Started, start};
+use countersign_server::tls::Tls;
 use countersign_server::{Demo, Front, background, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -35,13 +38,16 @@ async fn run_until_stopped(
 ) -> Result<(), Failure> {
     // Before anything is promised: a signal that comes early ends the start in good order.
     let mut stop_signal = StopSignal::listen().map_err(Failure::new)?;
+    // Without a certificate a hangup ends the process, as it does any other.
+    let hangup = config.tls.cert.is_some().then(|| signal(SignalKind::hangup()));
+    let hangup = hangup.transpose().map_err(Failure::new)?;
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await;
     let listener = listener.map_err(|error| Failure::new(format!("listen: {listen}: {error}")))?;
     let address = listener.local_addr().map_err(Failure::new)?;
     let issuer = config.issuer_for(address).map_err(Failure::new)?;
     let starting = start(config, issuer, want_demo, Clock::system(), Entropy::System);
-    let Started { state, demo, directory } = tokio::select! {
+    let Started { state, demo, tls, directory } = tokio::select! {
         started = starting => started.map_err(Failure::new)?,
         () = stop_signal.wait() => return Err(Failure::Interrupted),
     };
@@ -50,12 +56,16 @@ async fn run_until_stopped(
     if config.insecure_http && !state.issuer.is_https() {
         tracing::warn!(issuer = %state.issuer, "insecure_http: tokens and secrets cross the network in clear text");
     }
-    let mut tasks = background::start(&state);
+    let mut tasks = background::start(&state, tls.as_ref());
+    if let (Some(tls), Some(hangup)) = (&tls, hangup) {
+        reload_certificate::warn_of_name(tls);
+        tasks.spawn(reload_on(hangup, tls.clone(), state.clock.clone()));
+    }
     let front = Front::new(state.clone(), &config.proxy.trusted);
     let (stop, stopped) = oneshot::channel::<()>();
     let http = config.http.clone();
     let serving =
-        tokio::spawn(async move { serve::serve(listener, front, &http, async { drop(stopped.await) }).await });
+        tokio::spawn(async move { serve::serve(listener, front, &http, tls, async { drop(stopped.await) }).await });
     print_banner(output, &state.issuer.to_string(), demo.as_ref());
     state.set_ready();
     tracing::info!(issuer = %state.issuer, %address, "serving");
@@ -71,6 +81,13 @@ async fn run_until_stopped(
     let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;
     drop(directory);
     Ok(())
+}
+
+/// Reads the certificate anew at each SIGHUP.
+async fn reload_on(mut hangup: Signal, tls: Arc<Tls>, clock: Clock) {
+    while hangup.recv().await.is_some() {
+        reload_certificate::run_once(&tls, &clock).await;
+    }
 }
 
 fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {

@@ -1,0 +1,40 @@
+//! Takes a certificate that was renewed, and warns of one that ends.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::tls::{Reread, Tls};
+
+/// Reads the certificate's files again; each change is logged once.
+pub async fn run_once(tls: &Arc<Tls>, clock: &Clock) {
+    let now = clock.now();
+    let reading = tls.clone();
+    // A file may lie on a network; a task that waits for it must not hold others.
+    match tokio::task::spawn_blocking(move || reading.reread(now)).await {
+        Ok(Reread::Same) => {}
+        Ok(Reread::Replaced) => {
+            tracing::info!(file = tls.shown(), "the certificate was replaced: new connections use it");
+            warn_of_name(tls);
+        }
+        Ok(Reread::Refused(error)) => {
+            tracing::error!(%error, "the certificate was changed, but cannot be used: the old one stays");
+        }
+        Err(error) => tracing::error!(%error, "the certificate could not be read again"),
+    }
+    warn_of_end(tls, now);
+}
+
+/// Warns if the certificate does not name the issuer's host.
+pub fn warn_of_name(tls: &Tls) {
+    if let Some(host) = tls.unnamed_host() {
+        tracing::warn!(file = tls.shown(), host, "the certificate does not name the issuer's host");
+    }
+}
+
+fn warn_of_end(tls: &Tls, now: i64) {
+    match tls.ending_s(now) {
+        Some(left_s) if left_s < 0 => tracing::error!(file = tls.shown(), "the certificate has expired"),
+        Some(left_s) => tracing::warn!(file = tls.shown(), days = left_s / 86_400, "the certificate ends soon"),
+        None => {}
+    }
+}

@@ -1,0 +1,44 @@
+//! A connection that speaks HTTP/1.1.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::drain::Draining;
+use crate::front::Front;
+use crate::limits::{HEADER_TIMEOUT, MAX_HEADER_BYTES};
+
+/// Answers one connection to its end. Without a timer hyper has no header time-out.
+pub(super) async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: SocketAddr,
+    front: Front,
+    mut draining: Draining,
+) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let front = front.clone();
+        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    // A connection that breaks off is its peer's affair.
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        () = draining.told() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
