@@ -335,7 +335,10 @@ mod tests {
     fn with_a_certificate_the_issuer_is_https() {
         let tls = Tls { cert: Some(PathBuf::from("c")), key: Some(PathBuf::from("k")) };
         let config = Config { tls, ..Config::default() };
-        assert_eq!(config.issuer_for(config.listen).map(|issuer| issuer.to_string()), Ok("https://127.0.0.1:8080".into()));
+        assert_eq!(
+            config.issuer_for(config.listen).map(|issuer| issuer.to_string()),
+            Ok("https://127.0.0.1:8080".into())
+        );
         let config = Config { issuer: Some("http://127.0.0.1:8080".to_owned()), insecure_http: true, ..config };
         assert_eq!(config.validate().map_err(|error| error.key), Err("issuer".to_owned()));
     }

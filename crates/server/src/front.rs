@@ -70,7 +70,8 @@ fn names_one_host(request: &mut Request<Body>) -> bool {
         (None, Some(authority)) => (request.version() != Version::HTTP_11, authority),
     };
     // A user's name before the host is no part of it, and has deceived readers.
-    let Some(host) = HeaderValue::from_str(authority.as_str()).ok().filter(|_| !authority.as_str().contains('@')) else {
+    let Some(host) = HeaderValue::from_str(authority.as_str()).ok().filter(|_| !authority.as_str().contains('@'))
+    else {
         return false;
     };
     if is_named {

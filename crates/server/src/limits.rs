@@ -45,10 +45,12 @@ pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// … and is given up when it does not answer within this time: no request may hold a place for one who is gone.
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether anything moves on an HTTP/2 connection.
-pub const HTTP2_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+pub const HTTP2_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// An HTTP/2 connection on which nothing moves at so many looks, and nothing is worked on, is ended: this is what
 /// [`HEADER_TIMEOUT`] and [`WRITE_PROGRESS_TIMEOUT`] are for HTTP/1, and it is as long.
-pub const HTTP2_QUIET_LOOKS: u32 = 5;
+pub const HTTP2_QUIET_LOOKS: u32 = 10;
+/// Once it was told to end, it is cut off after so many: it has had its time, and a stop must not wait for it.
+pub const HTTP2_LAST_LOOKS: u32 = 3;
 /// Seconds after which a caller may try again when we are overloaded or cannot decide.
 pub const RETRY_AFTER_S: i64 = 5;
 /// The registry is read for changes this often, so that a change is everywhere within a second.

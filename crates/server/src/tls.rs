@@ -10,8 +10,8 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::issuer::Issuer;
 use rustls::ServerConfig;
 
-use self::files::{Contents, Pair};
 pub use self::files::TlsError;
+use self::files::{Contents, Pair};
 use crate::config;
 use crate::limits::{CERTIFICATE_WARNING_EACH_S, CERTIFICATE_WARNING_S};
 use crate::start::StartError;
@@ -32,10 +32,12 @@ pub struct Tls {
     known: Mutex<Known>,
 }
 
-/// What was read last, good or not, so that each change is judged once; and when the end was warned of.
+/// What was read last, good or not, so that each change is told once; and when the end was warned of.
 #[derive(Debug)]
 struct Known {
     contents: Result<[u8; 32], String>,
+    /// It was judged, and is not used.
+    is_refused: bool,
     warned_at: Option<UnixTime>,
 }
 
@@ -57,7 +59,7 @@ impl Tls {
             return Ok(None);
         };
         let contents = Contents::read(cert, key)?;
-        let known = Known { contents: Ok(contents.digest()), warned_at: None };
+        let known = Known { contents: Ok(contents.digest()), is_refused: false, warned_at: None };
         Ok(Some(Arc::new(Self {
             cert: cert.to_owned(),
             key: key.to_owned(),
@@ -72,16 +74,21 @@ impl Tls {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let read = Contents::read(&self.cert, &self.key);
         let found = read.as_ref().map(Contents::digest).map_err(ToString::to_string);
-        if found == known.contents {
+        let is_known = found == known.contents;
+        // What was refused is judged again: a certificate that was not valid yet may be now.
+        if is_known && !known.is_refused {
             return Reread::Same;
         }
         known.contents = found;
-        match read.and_then(|contents| contents.judge(now)) {
+        let judged = read.and_then(|contents| contents.judge(now));
+        known.is_refused = judged.is_err();
+        match judged {
             Ok(pair) => {
                 self.current.store(Arc::new(pair));
                 known.warned_at = None;
                 Reread::Replaced
             }
+            Err(_) if is_known => Reread::Same,
             Err(error) => Reread::Refused(error),
         }
     }

@@ -5,18 +5,30 @@ use std::net::SocketAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Certificate, Client, Method, RequestBuilder};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::certificates::TestAuthority;
 
 /// Somebody who sends requests, by default with Basic credentials.
 #[derive(Clone, Debug)]
 pub struct Actor {
     http: Client,
+    origin: String,
     address: SocketAddr,
     client_id: String,
     client_secret: String,
+}
+
+/// What an [`Actor`] speaks over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// What came back.
@@ -40,13 +52,25 @@ impl Actor {
     pub fn new(address: SocketAddr, client_id: &str, client_secret: &str) -> Self {
         // It speaks no TLS: without roots it starts sooner, and where there are none.
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]).build().unwrap();
-        Self { http, address, client_id: client_id.to_owned(), client_secret: client_secret.to_owned() }
+        let (client_id, client_secret) = (client_id.to_owned(), client_secret.to_owned());
+        Self { http, origin: format!("http://{address}"), address, client_id, client_secret }
+    }
+
+    /// The same over TLS, on connections of its own, believing this authority only.
+    pub fn over_tls(self, authority: &TestAuthority, protocol: Protocol) -> Self {
+        let root = Certificate::from_pem(authority.pem().as_bytes()).unwrap();
+        let builder = Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([root]);
+        let builder = match protocol {
+            Protocol::Http1 => builder.http1_only(),
+            Protocol::Http2 => builder.http2_prior_knowledge(),
+        };
+        Self { http: builder.build().unwrap(), origin: format!("https://{}", self.address), ..self }
     }
 
     /// A request to be altered before it is sent, without credentials.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        self.http.request(method, format!("http://{}{path}", self.address))
+        self.http.request(method, format!("{}{path}", self.origin))
     }
 
     /// Sends a request.

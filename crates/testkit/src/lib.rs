@@ -4,12 +4,15 @@
 
 mod actor;
 mod browser;
+mod certificates;
 mod database;
+pub mod frames;
 mod registry;
 mod server;
 
-pub use actor::{Actor, Answer, basic};
+pub use actor::{Actor, Answer, Protocol, basic};
 pub use browser::Browser;
+pub use certificates::{CertificateFiles, Certified, TestAuthority};
 pub use database::{TestDatabase, engine_is_postgres};
 pub use registry::{MayAsk, NewTestApi, NewTestClient, hash_password};
 pub use reqwest::RequestBuilder;

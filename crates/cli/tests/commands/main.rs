@@ -5,8 +5,10 @@
 mod config;
 mod crash;
 mod demo;
+mod http2;
 mod logs;
 mod nodes;
 mod process;
 mod shutdown;
 mod start;
+mod tls;

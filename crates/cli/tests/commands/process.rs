@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use countersign_testkit::{Actor, TestDatabase};
+use countersign_testkit::{Actor, CertificateFiles, TestDatabase};
 use serde_json::Value;
 
 /// A serving process.
@@ -66,6 +66,12 @@ impl Serving {
         Self::start(database, &["--demo"], &[])
     }
 
+    /// Serves the demo over TLS with these files.
+    pub(crate) fn over_tls(database: &TestDatabase, files: &CertificateFiles) -> Self {
+        let flags = files.flags();
+        Self::start(database, &[&["--demo"][..], &flags.each_ref().map(String::as_str)].concat(), &[])
+    }
+
     /// Serves with more arguments and variables; a free port unless they name one.
     pub(crate) fn start(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut arguments = serve_arguments(database);
@@ -107,7 +113,7 @@ impl Serving {
         if let Some(address) = self.address {
             return address;
         }
-        self.issuer.strip_prefix("http://").unwrap().parse().unwrap()
+        self.issuer.split_once("://").unwrap().1.parse().unwrap()
     }
 
     /// Waits until `/readyz` answers 200.

@@ -20,9 +20,9 @@ use tokio::time::sleep;
 use super::drain::Draining;
 use crate::front::Front;
 use crate::limits::{
-    HTTP2_LOOK_INTERVAL, HTTP2_MAX_FAULTS, HTTP2_MAX_FRAME_BYTES, HTTP2_MAX_PENDING_RESETS, HTTP2_MAX_STREAMS,
-    HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_QUIET_LOOKS, HTTP2_SEND_BUFFER_BYTES, HTTP2_WINDOW_BYTES,
-    MAX_HEADER_BYTES,
+    HTTP2_LAST_LOOKS, HTTP2_LOOK_INTERVAL, HTTP2_MAX_FAULTS, HTTP2_MAX_FRAME_BYTES, HTTP2_MAX_PENDING_RESETS,
+    HTTP2_MAX_STREAMS, HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_QUIET_LOOKS, HTTP2_SEND_BUFFER_BYTES,
+    HTTP2_WINDOW_BYTES, MAX_HEADER_BYTES,
 };
 
 /// Answers one connection to its end.
@@ -45,13 +45,13 @@ pub(super) async fn answer(
         biased;
         _ = connection.as_mut() => return,
         () = draining.told() => {}
-        () = activity.quiet() => {}
+        () = activity.quiet(HTTP2_QUIET_LOOKS) => {}
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         biased;
         _ = connection => {}
-        () = activity.quiet() => {}
+        () = activity.quiet(HTTP2_LAST_LOOKS) => {}
     }
 }
 
@@ -90,10 +90,10 @@ impl Activity {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns once nothing was worked on and nothing moved at [`HTTP2_QUIET_LOOKS`] looks in a row.
-    async fn quiet(&self) {
+    /// Returns once nothing was worked on and nothing moved at so many looks in a row.
+    async fn quiet(&self, wanted: u32) {
         let (mut before, mut looks) = (self.moves.load(Ordering::Relaxed), 0);
-        while looks < HTTP2_QUIET_LOOKS {
+        while looks < wanted {
             sleep(HTTP2_LOOK_INTERVAL).await;
             let now = self.moves.load(Ordering::Relaxed);
             let is_quiet = now == before && self.working.load(Ordering::Relaxed) == 0;

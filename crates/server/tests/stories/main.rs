@@ -5,6 +5,7 @@
 mod account;
 mod apis;
 mod call_resource;
+mod certificate;
 mod client_credentials;
 mod envelope;
 mod guard;

@@ -1,0 +1,226 @@
+//! HTTP/2 as peers may misuse it, frame by frame: others are answered meanwhile.
+
+use std::time::Duration;
+
+use countersign_testkit::frames::{Frames, block, flag, kind};
+use countersign_testkit::{CertificateFiles, Protocol, TestAuthority, TestDatabase};
+use tokio::time::{sleep, timeout};
+
+use crate::process::{Serving, demo_json};
+
+const GET: [(&str, &str); 4] =
+    [(":method", "GET"), (":scheme", "https"), (":authority", "auth.example"), (":path", "/livez")];
+/// Longer than the server's own time-outs, so that none of them is missed.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+struct Story {
+    serving: Serving,
+    database: TestDatabase,
+    authority: TestAuthority,
+    _files: CertificateFiles,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
+        let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
+        Self { serving: Serving::over_tls(&database, &files), database, authority, _files: files }
+    }
+
+    async fn frames(&self, settings: &[(u16, u32)]) -> Frames {
+        Frames::open(&self.authority, self.serving.address(), settings).await
+    }
+
+    /// Ends well only if the server still answers others.
+    async fn end(self) {
+        let demo = demo_json(&self.database);
+        let service = self.serving.demo_service(&demo).over_tls(&self.authority, Protocol::Http2);
+        timeout(Duration::from_secs(5), service.client_credentials("all")).await.expect("others are answered");
+        self.serving.stop();
+    }
+}
+
+/// Tries twice a second until the connection has ended.
+async fn ends(mut has_ended: impl AsyncFnMut() -> bool) {
+    let trying = async {
+        while !has_ended().await {
+            sleep(Duration::from_millis(500)).await;
+        }
+    };
+    timeout(PATIENCE, trying).await.expect("the server waits for ever");
+}
+
+/// A row: `:authority`, more fields, and the status that is due.
+type HostRow<'a> = (Option<&'a str>, &'a [(&'a str, &'a str)], u16);
+
+/// The head of GET with more fields, or others.
+fn get_with<'a>(authority: Option<&'a str>, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut head = vec![(":method", "GET"), (":scheme", "https"), (":path", "/livez")];
+    head.extend(authority.map(|authority| (":authority", authority)));
+    head.extend(more);
+    head
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let story = Story::begin();
+    let mut frames = story.frames(&[]).await;
+    let rows: [HostRow<'_>; 9] = [
+        (Some("auth.example"), &[], 200),
+        (Some("auth.example:8443"), &[("host", "auth.example:8443")], 200),
+        (Some("auth.example"), &[("host", "AUTH.example")], 200),
+        (None, &[("host", "auth.example")], 200),
+        (Some("auth.example"), &[("host", "evil.example")], 400),
+        (Some("auth.example"), &[("host", "auth.example"), ("host", "evil.example")], 400),
+        (Some("auth.example"), &[("host", "")], 400),
+        (None, &[("host", "a"), ("host", "a")], 400),
+        (None, &[], 400),
+    ];
+    for (stream, (authority, more, status)) in (1..).step_by(2).zip(rows) {
+        frames.ask(stream, &get_with(authority, more)).await.unwrap();
+        assert_eq!(frames.status(stream).await, status, "{authority:?} {more:?}");
+    }
+    let mut frames = story.frames(&[]).await;
+    frames.ask(1, &get_with(Some("auth.example@evil.example"), &[])).await.unwrap();
+    assert_ne!(frames.status(1).await, 200, "a name before the host");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn requests_taken_back_at_once_end_their_connection() {
+    let story = Story::begin();
+    let mut frames = story.frames(&[]).await;
+    let mut ended = false;
+    for stream in (1..200_000).step_by(2) {
+        let sent = async {
+            frames.ask(stream, &GET).await?;
+            frames.send(kind::RST_STREAM, 0, stream, &8_u32.to_be_bytes()).await
+        };
+        if sent.await.is_err() {
+            ended = true;
+            break;
+        }
+    }
+    assert!(ended || timeout(PATIENCE, frames.next_of(kind::GOAWAY)).await.is_ok(), "the flood goes on");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn more_requests_at_once_than_allowed_are_refused() {
+    let story = Story::begin();
+    let mut frames = story.frames(&[]).await;
+    let head = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "x"),
+        (":path", "/oauth2/token"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    for stream in (1..300).step_by(2) {
+        // Each waits for its body, so that all are under way together.
+        frames.send(kind::HEADERS, flag::END_HEADERS, stream, &block(&head)).await.unwrap();
+    }
+    let reset = timeout(PATIENCE, frames.next_of(kind::RST_STREAM)).await.unwrap().expect("a refusal");
+    assert_eq!((reset.stream, reset.payload.as_slice()), (201, &7_u32.to_be_bytes()[..]), "REFUSED_STREAM");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_head_without_an_end_ends_its_connection_however_it_is_sent() {
+    let story = Story::begin();
+    // As fast as can be (the CONTINUATION flood of 2024).
+    let mut flood = story.frames(&[]).await;
+    flood.send(kind::HEADERS, flag::END_STREAM, 1, &block(&GET)).await.unwrap();
+    let piece = block(&[("x", "x".repeat(120).as_str())].repeat(100));
+    let mut ended = false;
+    for _ in 0..10_000 {
+        ended = flood.send(kind::CONTINUATION, 0, 1, &piece).await.is_err();
+        if ended {
+            break;
+        }
+    }
+    assert!(ended || timeout(PATIENCE, flood.next_of(kind::GOAWAY)).await.is_ok(), "the flood goes on");
+    // Byte by byte, always something: a CONTINUATION of 16,000 bytes that comes in two hours.
+    let mut slow = story.frames(&[]).await;
+    slow.send(kind::HEADERS, flag::END_STREAM, 1, &block(&GET)).await.unwrap();
+    slow.write(&[0, 0x3e, 0x80, kind::CONTINUATION, 0, 0, 0, 0, 1]).await.unwrap();
+    ends(async || slow.write(&[0]).await.is_err()).await;
+    story.end().await;
+}
+
+#[tokio::test]
+async fn who_is_idle_or_takes_no_answer_is_ended_though_it_answers_pings() {
+    let story = Story::begin();
+    let mut idle = story.frames(&[]).await;
+    // INITIAL_WINDOW_SIZE 0: no byte of any answer's body may be sent.
+    let mut stalled = story.frames(&[(4, 0)]).await;
+    for stream in [1, 3, 5] {
+        stalled.ask(stream, &get_with(Some("x"), &[])).await.unwrap();
+    }
+    let pings = async |frames: &mut Frames| {
+        ends(async || {
+            let sent = frames.send(kind::PING, 0, 0, &[0; 8]).await;
+            sent.is_err() || matches!(timeout(Duration::from_millis(200), frames.next()).await, Ok(None))
+        })
+        .await;
+    };
+    tokio::join!(pings(&mut idle), pings(&mut stalled));
+    story.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_slowly_arrives_whole() {
+    let story = Story::begin();
+    let mut frames = story.frames(&[(4, 4000)]).await;
+    let page = story.serving.actor("", "").over_tls(&story.authority, Protocol::Http2).get("/login").await.body;
+    let (before, _) = page.split_once("/style.css").expect("a stylesheet");
+    let path = format!("{}/style.css", before.rsplit('"').next().unwrap());
+    let head = [(":method", "GET"), (":scheme", "https"), (":authority", "127.0.0.1"), (":path", path.as_str())];
+    frames.ask(1, &head).await.unwrap();
+    assert_eq!(frames.status(1).await, 200);
+    let mut taken = 0;
+    loop {
+        let frame = timeout(PATIENCE, frames.next_of(kind::DATA)).await.unwrap().expect("the answer goes on");
+        taken += frame.payload.len();
+        if frame.flags & flag::END_STREAM != 0 {
+            break;
+        }
+        if !frame.payload.is_empty() {
+            sleep(Duration::from_millis(100)).await;
+            let more = u32::try_from(frame.payload.len()).unwrap().to_be_bytes();
+            for stream in [0, 1] {
+                frames.send(8, 0, stream, &more).await.unwrap();
+            }
+        }
+    }
+    assert!(taken > 16 * 1024, "more than one piece: {taken}");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn at_the_end_the_client_is_told_and_what_is_under_way_is_answered() {
+    let story = Story::begin();
+    let demo = demo_json(&story.database);
+    let body = format!(
+        "grant_type=client_credentials&client_id=demo-service&client_secret={}",
+        demo["client_secret"].as_str().unwrap()
+    );
+    let mut frames = story.frames(&[]).await;
+    let head = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "x"),
+        (":path", "/oauth2/token"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    frames.send(kind::HEADERS, flag::END_HEADERS, 1, &block(&head)).await.unwrap();
+    frames.send(kind::DATA, 0, 1, &body.as_bytes()[..10]).await.unwrap();
+    sleep(Duration::from_millis(200)).await;
+    story.serving.signal("TERM");
+    timeout(Duration::from_secs(5), frames.next_of(kind::GOAWAY)).await.unwrap().expect("GOAWAY");
+    frames.send(kind::DATA, flag::END_STREAM, 1, &body.as_bytes()[10..]).await.unwrap();
+    let answer = timeout(Duration::from_secs(5), frames.next_of(kind::HEADERS)).await.unwrap().expect("an answer");
+    assert_eq!(answer.payload[0], 0x88, "status 200");
+    let (status, log) = tokio::task::spawn_blocking(|| story.serving.wait()).await.unwrap();
+    assert!(status.success() && !log.contains("cut off"), "{status} {log}");
+}

@@ -1,0 +1,148 @@
+//! HTTP/2 frame by frame, for what no client would send (RFC 9113 §4).
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::certificates::TestAuthority;
+
+/// The types of frames that stories use.
+pub mod kind {
+    #![allow(missing_docs, reason = "the RFC's names")]
+    pub const DATA: u8 = 0;
+    pub const HEADERS: u8 = 1;
+    pub const RST_STREAM: u8 = 3;
+    pub const SETTINGS: u8 = 4;
+    pub const PING: u8 = 6;
+    pub const GOAWAY: u8 = 7;
+    pub const CONTINUATION: u8 = 9;
+}
+
+/// The flags that stories use.
+pub mod flag {
+    #![allow(missing_docs, reason = "the RFC's names")]
+    pub const ACK: u8 = 1;
+    pub const END_STREAM: u8 = 1;
+    pub const END_HEADERS: u8 = 4;
+}
+
+/// A frame.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Its type.
+    pub kind: u8,
+    /// Its flags.
+    pub flags: u8,
+    /// Its stream.
+    pub stream: u32,
+    /// What is in it.
+    pub payload: Vec<u8>,
+}
+
+/// A connection whose frames the test writes and reads.
+#[derive(Debug)]
+pub struct Frames(TlsStream<TcpStream>);
+
+impl Frames {
+    /// Shakes hands, and sends the preface with these settings.
+    pub async fn open(authority: &TestAuthority, address: SocketAddr, settings: &[(u16, u32)]) -> Self {
+        let mut stream = authority.connect(address, &["h2"]).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        let mut frames = Self(stream);
+        let pair = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
+        frames.send(kind::SETTINGS, 0, 0, &settings.iter().flat_map(pair).collect::<Vec<_>>()).await.unwrap();
+        frames
+    }
+
+    /// Sends a frame.
+    pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> std::io::Result<()> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+        self.write(&[&head, payload].concat()).await
+    }
+
+    /// Sends bytes, whatever they are.
+    pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes).await?;
+        self.0.flush().await
+    }
+
+    /// Asks without a body.
+    pub async fn ask(&mut self, stream: u32, head: &[(&str, &str)]) -> std::io::Result<()> {
+        self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &block(head)).await
+    }
+
+    /// The next frame; `None` once the connection has ended. Settings and pings are acknowledged.
+    pub async fn next(&mut self) -> Option<Frame> {
+        loop {
+            let mut head = [0; 9];
+            self.0.read_exact(&mut head).await.ok()?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).unwrap()];
+            self.0.read_exact(&mut payload).await.ok()?;
+            let (kind, flags) = (head[3], head[4]);
+            if matches!(kind, kind::SETTINGS | kind::PING) {
+                if flags & flag::ACK == 0 {
+                    let answer: &[u8] = if kind == kind::PING { &payload } else { &[] };
+                    self.send(kind, flag::ACK, 0, answer).await.ok()?;
+                }
+                continue;
+            }
+            return Some(Frame {
+                kind,
+                flags,
+                stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+                payload,
+            });
+        }
+    }
+
+    /// The next frame of this type.
+    pub async fn next_of(&mut self, kind: u8) -> Option<Frame> {
+        loop {
+            let frame = self.next().await?;
+            if frame.kind == kind {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// The status of a stream's answer; 0 when it was reset, or the connection ended.
+    pub async fn status(&mut self, stream: u32) -> u16 {
+        while let Some(frame) = self.next().await.filter(|frame| frame.kind != kind::GOAWAY) {
+            match frame.kind {
+                kind::HEADERS if frame.stream == stream => return status_of(&frame.payload),
+                kind::RST_STREAM if frame.stream == stream => return 0,
+                _ => {}
+            }
+        }
+        0
+    }
+}
+
+/// A head, each field a literal that is not indexed (RFC 7541 §6.2.2).
+pub fn block(head: &[(&str, &str)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, value) in head {
+        bytes.push(0);
+        for text in [name, value] {
+            bytes.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("a short text"));
+            bytes.extend(text.as_bytes());
+        }
+    }
+    bytes
+}
+
+/// The status at the beginning of a head: one of the static table, or a literal of three digits.
+fn status_of(block: &[u8]) -> u16 {
+    match block[0] {
+        0x88 => 200,
+        0x8c => 400,
+        0x8d => 404,
+        0x8e => 500,
+        other => panic!("a status that this reader does not know: {other:#x}"),
+    }
+}
