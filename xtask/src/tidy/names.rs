@@ -4,7 +4,8 @@ const FORBIDDEN: [&str; 11] =
     ["manager", "helper", "util", "utils", "common", "misc", "base", "data", "info", "service", "processor"];
 
 /// Names that may stand, each with its reason.
-const ALLOWED: [&str; 5] = [
+const ALLOWED: [&str; 6] = [
+    "Data",          // an associated type of http_body's Body
     "Service",       // an associated type of tower's Layer
     "DataDirectory", // the field's word for it, and the flag's
     "data_directory",
