@@ -10,8 +10,8 @@ use crate::process::{Serving, demo_json};
 
 const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", "auth.example"), (":path", "/livez")];
-/// Longer than the server's own time-outs, so that none of them is missed.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// Longer than the server's own time-outs, and shorter than a ping that is not answered: it is not to end by that.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 struct Story {
     serving: Serving,
