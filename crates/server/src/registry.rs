@@ -68,6 +68,11 @@ impl Registry {
         self.apis.values().map(Arc::as_ref)
     }
 
+    /// The longest lifetime of an access token, in seconds.
+    pub fn longest_lifetime_s(&self) -> i64 {
+        self.apis().map(|api| api.access_token_lifetime_s).max().unwrap_or_default()
+    }
+
     /// The client of an id.
     pub fn find_client(&self, id: &str) -> Option<&Client> {
         self.clients.get(id)

@@ -7,6 +7,7 @@ use sqlx::{Any, Row, Transaction};
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::sign_ins::SpentCode;
 use crate::statement::statements;
 
 statements! {
@@ -58,6 +59,11 @@ impl Change {
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
+    }
+
+    /// Spends a code; false if it, or a later one, was spent before.
+    pub async fn spend_code(&mut self, code: &SpentCode) -> Result<bool, StoreError> {
+        spend_step(&mut self.transaction, &code.factor_id, code.step).await
     }
 
     /// Takes every second factor from a user.

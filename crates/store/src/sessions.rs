@@ -22,7 +22,9 @@ statements! {
     LIST_SESSIONS = "SELECT id, user_id, user_epoch, created_at, last_seen_at, expires_at, address, user_agent \
          FROM sessions WHERE user_id = $1 ORDER BY last_seen_at DESC, id";
     TOUCH_SESSION = "UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $3";
-    COUNT_TOKEN = "UPDATE sessions SET token_count = token_count + 1 WHERE id = $1 RETURNING token_count";
+    LOCK_SESSION = "UPDATE sessions SET token_count = token_count WHERE id = $1 RETURNING token_count";
+    COUNT_TOKEN = "UPDATE sessions SET token_count = token_count + 1 WHERE id = $1 \
+         AND user_epoch = (SELECT users.epoch FROM users WHERE users.id = sessions.user_id) RETURNING token_count";
     INSERT_TOKEN = "INSERT INTO session_tokens (session_id, number, token_id, family_id, expires_at) \
          VALUES ($1, $2, $3, $4, $5)";
     FORGET_TOKENS = "DELETE FROM session_tokens WHERE session_id = $1 AND number <= $2";
@@ -111,7 +113,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Remembers a token with its session; false if the session has ended meanwhile.
+    /// Remembers a token with its session; false if the session has ended meanwhile, or its user's epoch was raised.
     pub async fn keep_session_token(&self, session: &str, token: &SessionToken) -> Result<bool, StoreError> {
         let mut transaction = self.begin_write().await?;
         let count = sqlx::query(COUNT_TOKEN).bind(session.to_owned()).fetch_optional(&mut *transaction).await?;
@@ -181,7 +183,7 @@ pub(crate) async fn end_session(
     at_least: UnixTime,
 ) -> Result<Ended, StoreError> {
     // First, so that whoever keeps a token meanwhile waits for this row, and then finds it gone.
-    let lock = sqlx::query(COUNT_TOKEN).bind(id.to_owned()).fetch_optional(&mut **transaction).await?;
+    let lock = sqlx::query(LOCK_SESSION).bind(id.to_owned()).fetch_optional(&mut **transaction).await?;
     if lock.is_none() {
         return Ok(Vec::new());
     }

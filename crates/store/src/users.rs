@@ -1,5 +1,6 @@
 //! Users and their password hashes.
 
+use countersign_protocol::UnixTime;
 use countersign_protocol::client::Status;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, Role, User, UserId, name_key};
@@ -8,6 +9,7 @@ use sqlx::{AnyConnection, Row};
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::sessions::end_session;
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -15,7 +17,7 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     SET_PASSWORD = "UPDATE users SET password_hash = $1, epoch = $2 WHERE id = $3";
     DELETE_SIGN_INS = "DELETE FROM sign_ins WHERE user_id = $1";
-    DELETE_SESSIONS = "DELETE FROM sessions WHERE user_id = $1";
+    LIST_SESSIONS = "SELECT id FROM sessions WHERE user_id = $1";
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
     LOAD_USERS = "SELECT id, login, roles, status, epoch, \
@@ -62,12 +64,24 @@ impl Change {
         Ok(())
     }
 
-    /// Gives a user another password, which ends their tokens, their sessions and sign-ins under way.
-    pub async fn set_password(&mut self, user: &UserId, password_hash: &Secret) -> Result<(), StoreError> {
+    /// Gives a user another password, which ends their tokens, their sessions with the tokens asked through them, and
+    /// sign-ins under way.
+    ///
+    /// `at_least` is the end of a token issued now, as in [`Store::end_session`].
+    pub async fn set_password(
+        &mut self,
+        user: &UserId,
+        password_hash: &Secret,
+        now: UnixTime,
+        at_least: UnixTime,
+    ) -> Result<(), StoreError> {
         let update = sqlx::query(SET_PASSWORD).bind(password_hash.expose()).bind(self.number).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
-        for statement in [DELETE_SIGN_INS, DELETE_SESSIONS] {
-            sqlx::query(statement).bind(user.as_str()).execute(&mut *self.transaction).await?;
+        // First, so that a sign-in that is just being completed is waited for, and its session is then seen.
+        sqlx::query(DELETE_SIGN_INS).bind(user.as_str()).execute(&mut *self.transaction).await?;
+        for row in sqlx::query(LIST_SESSIONS).bind(user.as_str()).fetch_all(&mut *self.transaction).await? {
+            let id: String = row.try_get(0)?;
+            end_session(&mut self.transaction, &id, now, at_least).await?;
         }
         Ok(())
     }

@@ -52,14 +52,11 @@ pub(crate) async fn change_password(
     let user_id = signed_in.session.user.id.clone();
     let (new, salt) = (asked.new_password.clone(), state.entropy.bytes());
     let hash = state.passwords.run(move || passwords::hash(&new, &salt)).await??;
-    let sessions = state.store.list_sessions(&user_id).await.map_err(|error| state.store_failed(&error))?;
-    for one in sessions {
-        session::end(&state, &one.id).await?;
-    }
-    let (store, id) = (state.store.clone(), user_id.clone());
+    let (store, id, now) = (state.store.clone(), user_id.clone(), state.now());
+    let at_least = now + state.registry.current().longest_lifetime_s();
     let changed = state.write(async move {
         let mut change = store.begin_change().await?;
-        change.set_password(&id, &hash).await?;
+        change.set_password(&id, &hash, now, at_least).await?;
         change.commit().await
     });
     changed.await?;
@@ -78,6 +75,9 @@ fn check_new(asked: &NewPassword) -> Result<(), Fault> {
     if !(MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
         let message = format!("newPassword: {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters");
         return Err(Fault::bad_request(message));
+    }
+    if asked.new_password.expose().chars().any(char::is_control) {
+        return Err(Fault::bad_request("newPassword: must have no control characters, which a form cannot send"));
     }
     if asked.new_password.expose() == asked.password.expose() {
         return Err(Fault::bad_request("newPassword: is the old one"));

@@ -231,6 +231,6 @@ fn package(state: &State, session_id: &str, summary: &str, mechanism: &str, prom
 }
 
 /// This server is the one tenant: its host and port.
-fn tenant_id(state: &State) -> String {
+pub(crate) fn tenant_id(state: &State) -> String {
     state.issuer.as_str().split_once("://").map_or_else(String::new, |(_, authority)| authority.to_owned())
 }

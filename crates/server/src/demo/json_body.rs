@@ -41,7 +41,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         let path = error.path().to_string();
         let message = describe(&path, &error.into_inner().to_string());
         // The message may repeat what was sent, and a secret may have been sent.
-        let field = message.split(':').next().unwrap_or_default().to_owned();
+        let is_unknown = message.contains(": unknown field");
+        let field = message.split(':').next().filter(|_| !is_unknown).unwrap_or("an unknown field").to_owned();
         Fault::bad_request(message).with_reason(format!("the body: {field}"))
     })?;
     let ended = deserializer.end();

@@ -211,7 +211,9 @@ async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     let user = state.store.find_password(USER).await?.ok_or(DemoError::Gone("the user"))?.user_id;
     let mut change = state.store.begin_change().await?;
     change.insert_credential(&client_id(), &new_credential(state, &secret)).await?;
-    change.set_password(&user, &password_hash).await?;
+    let now = state.now();
+    let at_least = now + state.registry.current().longest_lifetime_s();
+    change.set_password(&user, &password_hash, now, at_least).await?;
     change.delete_second_factors(&user).await?;
     change.set_setting(MADE_PASSWORD, &mark(&password_hash)).await?;
     change.commit().await?;

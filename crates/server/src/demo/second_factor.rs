@@ -7,7 +7,7 @@ use countersign_protocol::jose::{base64url, from_base64url};
 use countersign_protocol::secret::Secret;
 use countersign_protocol::totp::{self, Enrolment, SEED_BYTES};
 use countersign_protocol::user::UserId;
-use countersign_store::{NewSecondFactor, StoreError, StoredSecondFactor};
+use countersign_store::{NewSecondFactor, SpentCode, StoreError, StoredSecondFactor};
 use qrcode::{Color, QrCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::demo::access::SignedIn;
 use crate::demo::account::check_own_password;
+use crate::demo::auth::tenant_id;
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::state::State;
@@ -73,7 +74,7 @@ pub(crate) async fn begin(
     }
     let seed = Zeroizing::new(state.entropy.bytes::<SEED_BYTES>());
     let sealed = state.sealing.seal(ENROLMENT, &signed_in.session.id, seed.as_slice(), state.entropy.bytes())?;
-    let enrolment = Enrolment::new(seed.as_slice(), state.issuer.as_str(), user.login.as_str());
+    let enrolment = Enrolment::new(seed.as_slice(), &tenant_id(&state), user.login.as_str());
     let enrolment = enrolment.ok_or_else(|| Fault::internal("the seed makes no enrolment"))?;
     let uri = enrolment.uri().ok_or_else(|| Fault::internal("the enrolment has no address"))?;
     let qr = draw(&uri)?;
@@ -126,14 +127,21 @@ pub(crate) async fn remove(
     let attempt = state.guessing.begin_password(user.login.as_str(), address, state.now())?;
     let factor = find(&state, &user.id).await?.ok_or(Fault::bad_request("code: no second factor is enrolled"))?;
     let step = find_step(&state, &factor, &asked.code)?;
-    step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of now"))?;
+    let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of now"))?;
+    let code = SpentCode { factor_id: factor.id, step };
     let (store, user_id) = (state.store.clone(), user.id.clone());
     let removed = state.write(async move {
         let mut change = store.begin_change().await?;
-        change.delete_second_factors(&user_id).await?;
-        change.commit().await
+        let is_first = change.spend_code(&code).await?;
+        if is_first {
+            change.delete_second_factors(&user_id).await?;
+            change.commit().await?;
+        }
+        Ok(is_first)
     });
-    removed.await?;
+    if !removed.await? {
+        return Err(Fault::wrong_answer(WRONG_CODE, "the code was used before"));
+    }
     state.guessing.succeed(attempt, state.now());
     state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
     tracing::info!(request_id = signed_in.caller.request_id(), user_id = %user.id, "second factor removed");

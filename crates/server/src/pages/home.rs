@@ -5,12 +5,12 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract;
 use axum::response::Response;
+use countersign_client::{Client, Endpoints};
 use http::StatusCode;
 
 use crate::demo::settings::Settings;
 use crate::pages::error;
 use crate::pages::layout::{Frame, respond};
-use crate::pages::m2m::Chosen;
 use crate::pages::session::Visitor;
 use crate::state::State;
 
@@ -24,41 +24,55 @@ struct Home {
 
 /// `GET /`
 pub(crate) async fn home(extract::State(state): extract::State<Arc<State>>, visitor: Visitor) -> Response {
-    let chosen = match Settings::load(&state) {
-        Ok(settings) => Chosen::from(settings),
-        Err(fault) => return error::failed(fault.into()),
+    let settings = match Settings::load(&state) {
+        Ok(settings) => settings,
+        Err(sealed) => return error::failed(sealed.into()),
     };
-    let client_id = chosen.client_id.as_deref();
     let page = Home {
         frame: Frame::of_text("OAuth 2 for machines", "/", visitor.person),
-        curl: curl(client_id.unwrap_or("$CLIENT_ID"), &state.issuer.join("/oauth2/token")),
-        has_client: client_id.is_some(),
+        curl: curl(&settings, &state.issuer.join("/oauth2/token")),
+        has_client: !settings.client_id.is_empty(),
     };
     respond(StatusCode::OK, &page)
 }
 
-/// One line that works when pasted. What a client id may hold that a shell reads is escaped.
-fn curl(client_id: &str, token_endpoint: &str) -> String {
-    let mut quoted = String::new();
-    for character in client_id.chars() {
-        if matches!(character, '"' | '\\' | '`') || (character == '$' && client_id != "$CLIENT_ID") {
-            quoted.push('\\');
+/// One line that works when pasted: the client's own, as any other request is shown.
+fn curl(settings: &Settings, token_endpoint: &str) -> String {
+    let endpoints = Endpoints::explicit_in_process(token_endpoint, token_endpoint, token_endpoint);
+    match (endpoints, &settings.client_secret) {
+        (Ok(endpoints), Some(secret)) if !settings.client_id.is_empty() => {
+            let client = Client::new(endpoints, settings.client_id.as_str(), secret.clone(), ());
+            client.prepare_client_credentials(None).to_curl()
         }
-        quoted.push(character);
+        _ => format!(r#"curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials {token_endpoint}"#),
     }
-    format!(r#"curl -u "{quoted}:$CLIENT_SECRET" -d grant_type=client_credentials {token_endpoint}"#)
 }
 
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::secret::Secret;
+
     use super::*;
 
     #[test]
-    fn a_client_id_is_no_shell() {
-        let line = |id: &str| curl(id, "http://127.0.0.1:8080/oauth2/token");
-        let tail = ":$CLIENT_SECRET\" -d grant_type=client_credentials http://127.0.0.1:8080/oauth2/token";
-        assert_eq!(line("demo-service"), format!("curl -u \"demo-service{tail}"));
-        assert_eq!(line("$CLIENT_ID"), format!("curl -u \"$CLIENT_ID{tail}"));
-        assert_eq!(line("a`id`$(id)\"\\"), format!("curl -u \"a\\`id\\`\\$(id)\\\"\\\\{tail}"));
+    fn a_client_id_is_encoded_as_basic_wants_it_and_is_no_shell() {
+        let line = |id: &str| {
+            let settings = Settings {
+                version: 1,
+                api_id: "a".to_owned(),
+                client_id: id.to_owned(),
+                client_secret: Some(Secret::new("secret")),
+                scope: String::new(),
+            };
+            curl(&settings, "http://127.0.0.1:8080/oauth2/token")
+        };
+        assert!(
+            line("demo-service").starts_with("curl -u \"demo-service:$CLIENT_SECRET\" "),
+            "{}",
+            line("demo-service")
+        );
+        assert!(line("job+ci@acme.com").contains("\"job%2Bci%40acme.com:$CLIENT_SECRET\""));
+        assert!(!line("a`id`$(id)\"\\").contains("`id`"));
+        assert!(line("").starts_with("curl -u \"$CLIENT_ID:$CLIENT_SECRET\" "));
     }
 }

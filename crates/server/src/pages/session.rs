@@ -177,7 +177,7 @@ pub(crate) fn new_session(
 /// Ends a session and revokes the tokens asked through it, durably and on this node at once.
 pub(crate) async fn end(state: &State, id: &str) -> Result<(), Refusal> {
     let now = state.now();
-    let lifetime_s = state.registry.current().apis().map(|api| api.access_token_lifetime_s).max().unwrap_or_default();
+    let lifetime_s = state.registry.current().longest_lifetime_s();
     let (store, id) = (state.store.clone(), id.to_owned());
     let ended = state.write(async move { store.end_session(&id, now, now + lifetime_s).await }).await?;
     for (revoked, until) in ended {

@@ -24,6 +24,7 @@ async fn changing_the_password_ends_every_other_session_and_token_and_keeps_this
         (change("correct horse", "short"), (400, "bad_request")),
         (change("correct horse", &"x".repeat(129)), (400, "bad_request")),
         (change("correct horse", "correct horse"), (400, "bad_request")),
+        (change("correct horse", "a\0b\0c\0d\0e\0f\0g"), (400, "bad_request")),
     ] {
         let answer = here.post("account/changePassword", body).await;
         assert_eq!(answer.fault(), (expected.0, expected.1.to_owned()), "{answer}");
@@ -42,6 +43,45 @@ async fn changing_the_password_ends_every_other_session_and_token_and_keeps_this
 }
 
 #[tokio::test]
+async fn a_session_that_begins_while_the_password_changes_leaves_no_token_alive() {
+    let server = TestServer::start().await;
+    server.add_user("ada", "correct horse").await;
+    let mut here = ada(&server).await;
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        others.push((server.browser(), ada(&server).await));
+    }
+    let mut asking = tokio::task::JoinSet::new();
+    for (mut fresh, mut signed_in) in others {
+        asking.spawn(async move {
+            let ask = json!({ "authFlow": "OAUTH", "grantType": "client_credentials" });
+            let mut answers = vec![signed_in.post("tokenSet", ask.clone()).await];
+            if fresh.sign_in("ada", "correct horse").await.status == 200 {
+                answers.push(fresh.post("tokenSet", ask).await);
+            }
+            answers
+        });
+    }
+    let change = json!({ "password": "correct horse", "newPassword": "a longer password" });
+    assert_eq!(here.post("account/changePassword", change).await.result(), Value::Null);
+    let service = server.demo_service();
+    for answer in asking.join_all().await.into_iter().flatten().filter(|answer| answer.status == 200) {
+        let token = answer.result()["access_token"].as_str().unwrap().to_owned();
+        assert_eq!(service.introspect(&token).await.json()["active"], false);
+    }
+}
+
+#[tokio::test]
+async fn a_demo_that_is_renewed_leaves_no_token_of_a_session_alive() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    let token = browser.token_set().await["access_token"].as_str().unwrap().to_owned();
+    std::fs::remove_file(server.directory().join("demo.json")).unwrap();
+    let server = server.restart().await;
+    assert_eq!(server.demo_service().introspect(&token).await.json()["active"], false);
+}
+
+#[tokio::test]
 async fn a_one_time_code_is_enrolled_by_a_code_and_removed_by_password_and_code() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
@@ -51,7 +91,10 @@ async fn a_one_time_code_is_enrolled_by_a_code_and_removed_by_password_and_code(
     assert_eq!(wrong.fault(), (401, "wrong_answer".to_owned()));
     let begun = browser.post("account/beginSecondFactor", begin("correct horse")).await.result();
     let uri = begun["uri"].as_str().unwrap();
-    assert!(uri.starts_with("otpauth://totp/") && uri.contains(begun["secret"].as_str().unwrap()), "{uri}");
+    assert!(
+        uri.starts_with("otpauth://totp/127.0.0.1%208080:ada?") && uri.contains(begun["secret"].as_str().unwrap()),
+        "{uri}"
+    );
     assert!(begun["qr"]["size"].as_u64().unwrap() > 20 && begun["qr"]["path"].as_str().unwrap().starts_with('M'));
 
     let seed = totp_rs::Secret::try_from_base32(begun["secret"].as_str().unwrap()).unwrap();

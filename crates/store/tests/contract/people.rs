@@ -32,7 +32,7 @@ fn session(key: &str) -> NewSession {
         id: format!("ses_{key}"),
         key_hash: SecretHash::of(key),
         user_id: user(),
-        user_epoch: 3,
+        user_epoch: 2, // the number of the change that made the user
         created_at: 10,
         expires_at: 100,
         address: "192.0.2.1".to_owned(),
@@ -140,6 +140,9 @@ async fn ending_a_session_revokes_the_last_hundred_tokens_asked_through_it() {
         assert!(store.keep_session_token("ses_k", &token(number, None)).await.unwrap());
     }
     assert!(store.keep_session_token("ses_k", &token(0, Some("fam"))).await.unwrap());
+    let of_older_epoch = NewSession { user_epoch: 1, ..session("old") };
+    store.insert_session(&of_older_epoch).await.unwrap();
+    assert!(!store.keep_session_token("ses_old", &token(1, None)).await.unwrap(), "the epoch was raised");
     let before = store.read_counters().await.unwrap().change;
     let ended = store.end_session("ses_k", 40, 45).await.unwrap();
     assert_eq!(i64::try_from(ended.len()).unwrap(), MAX_SESSION_TOKENS);

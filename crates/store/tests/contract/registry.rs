@@ -140,7 +140,7 @@ async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_cha
     let mut change = store.begin_change().await.unwrap();
     change.raise_client_epoch(&job).await.unwrap();
     change.set_client_status(&job, Status::Disabled).await.unwrap();
-    change.set_password(&ada, &Secret::new("another")).await.unwrap();
+    change.set_password(&ada, &Secret::new("another"), 0, 0).await.unwrap();
     let (id, user_id, sealed_seed) = ("f1".to_owned(), ada.clone(), vec![1]);
     let factor = NewSecondFactor { id, user_id, kind: "totp", sealed_seed, created_at: 0, last_step: 0 };
     change.insert_second_factor(&factor).await.unwrap();
