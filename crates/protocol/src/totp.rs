@@ -15,8 +15,7 @@ pub fn find_step(seed: &[u8], code: &str, now: UnixTime) -> Option<i64> {
     i64::try_from(step).ok()
 }
 
-/// A seed as an app takes it: in base32, and as an address for a QR code.
-#[derive(Debug)]
+/// A seed as an app takes it: in base32, and as an address for a QR code. It has no `Debug`.
 pub struct Enrolment(Totp);
 
 impl Enrolment {

@@ -60,7 +60,7 @@ pub(crate) async fn change_password(
         change.commit().await
     });
     changed.await?;
-    state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+    state.follow().await?;
     tracing::info!(request_id = signed_in.caller.request_id(), %user_id, "password changed");
     let registry = state.registry.current().clone();
     let user = registry.find_user(user_id.as_str()).ok_or_else(Fault::sign_in_needed)?;

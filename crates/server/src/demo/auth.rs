@@ -15,7 +15,7 @@ use crate::caller::Caller;
 use crate::demo::access::{Begun, SignedIn};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
-use crate::demo::second_factor;
+use crate::demo::second_factor::{self, WRONG_CODE};
 use crate::limits::SIGN_IN_S;
 use crate::pages::session::{self, SessionKey, Standing};
 use crate::passwords::{self, Checked};
@@ -26,7 +26,6 @@ const PASSWORD: &str = "UP";
 const ONE_TIME_CODE: &str = "OATH";
 const ENDED: &str = "SessionId: unknown or ended; start over with beginAuth";
 const WRONG_PASSWORD: &str = "the user name or the password is wrong";
-const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
 
 /// `POST auth/beginAuth`
 #[derive(Deserialize)]
@@ -193,11 +192,9 @@ impl Attempt<'_> {
         let (store, sign_in, session_id) = (state.store.clone(), sign_in.key_hash, new.id.clone());
         let is_by_code = code.is_some();
         let completed = state.write(async move { store.complete_sign_in(&sign_in, code.as_ref(), &new).await }).await?;
-        if !completed && !is_by_code {
-            return Err(Fault::bad_request(ENDED));
-        }
         if !completed {
-            return Err(Fault::wrong_answer(WRONG_CODE, "the code was used before, or the sign-in has ended"));
+            let used = "the code was used before, or the sign-in has ended";
+            return Err(if is_by_code { Fault::wrong_answer(WRONG_CODE, used) } else { Fault::bad_request(ENDED) });
         }
         if let Standing::SignedIn(before) = &begun.standing {
             session::end(state, &before.id).await?;

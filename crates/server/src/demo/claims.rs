@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::access_token::{Examination, Expected, TokenFault, examine};
+use countersign_protocol::api::Api;
 use countersign_protocol::form::Form;
 use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_protocol::secret::Secret;
@@ -41,11 +42,12 @@ pub(crate) async fn judge(
 ) -> Answer {
     let token = token.expose().trim();
     let claims = unverified_claims(token)?;
-    let audience = find_audience(&state, &claims);
-    let expected = Expected { issuer: state.issuer.as_str(), audience: Some(audience.as_deref().unwrap_or_default()) };
+    let api = find_api(&state, &claims);
+    let audience = api.as_ref().map_or("", |api| api.audience.as_str());
+    let expected = Expected { issuer: state.issuer.as_str(), audience: Some(audience) };
     let examined = examine(token, state.registry.as_ref(), expected, state.now());
     let examined = examined.map_err(|fault| Fault::bad_request(format!("token: {fault}")))?;
-    Ok(Success::new(json!({ "claims": claims, "checks": verdicts(&state, &claims, examined) })))
+    Ok(Success::new(json!({ "claims": claims, "checks": verdicts(&state, api.as_deref(), examined) })))
 }
 
 fn unverified_claims(token: &str) -> Result<Map<String, Value>, Fault> {
@@ -53,26 +55,21 @@ fn unverified_claims(token: &str) -> Result<Map<String, Value>, Fault> {
     Ok(jwt.claims().clone())
 }
 
-/// The audience that the token names and that is an Api's of this server.
-fn find_audience(state: &State, claims: &Map<String, Value>) -> Option<String> {
+/// The Api of this server that the token names as its audience.
+fn find_api(state: &State, claims: &Map<String, Value>) -> Option<Arc<Api>> {
     let registry = state.registry.current();
     let named = match claims.get("aud")? {
         Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
         one => Vec::from_iter(one.as_str()),
     };
-    named.into_iter().find(|audience| registry.find_api_by_audience(audience).is_some()).map(str::to_owned)
+    named.into_iter().find_map(|audience| registry.find_api_by_audience(audience).cloned())
 }
 
 /// Each check with its verdict, in the order in which a guard makes them.
-fn verdicts(state: &State, claims: &Map<String, Value>, examined: Examination) -> Vec<Value> {
+fn verdicts(state: &State, api: Option<&Api>, examined: Examination) -> Vec<Value> {
     let Examination { signature, issuer, audience, time, revocation } = examined;
     let key = || format!("a key of {} made it, over exactly these bytes", state.issuer);
-    let api = || {
-        let registry = state.registry.current();
-        let found = find_audience(state, claims);
-        let api = found.and_then(|audience| Some(registry.find_api_by_audience(&audience)?.id.to_string()));
-        format!("it is for the API {}", api.unwrap_or_default())
-    };
+    let api = || format!("it is for the API {}", api.map_or("", |api| api.id.as_str()));
     vec![
         verdict("signature", signature, key),
         verdict("issuer", issuer, || format!("it comes from {}", state.issuer)),

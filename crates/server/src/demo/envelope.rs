@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::answer::json_response;
 use crate::caller::Caller;
+use crate::key_ring::KeyRingError;
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::refusal::without_secrets;
 use crate::sealing::SealError;
@@ -24,8 +25,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// What a call returns.
 pub(crate) type Answer = Result<Success, Fault>;
 
-/// A call that did what was asked.
-#[derive(Debug)]
+/// A call that did what was asked. It may hold tokens, so it has no `Debug`.
 pub(crate) struct Success {
     result: Value,
     cookies: Vec<HeaderValue>,
@@ -171,6 +171,12 @@ impl From<Refusal> for Fault {
 
 impl From<SealError> for Fault {
     fn from(error: SealError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<KeyRingError> for Fault {
+    fn from(error: KeyRingError) -> Self {
         Self::internal(error.to_string())
     }
 }

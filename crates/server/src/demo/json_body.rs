@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 use crate::body;
 use crate::demo::envelope::Fault;
 
+/// How the fault of a field that nobody knows begins.
+const UNKNOWN: &str = "unknown field";
+
 /// The body as a `T`, whose unknown fields must be refused by its own `Deserialize`.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
@@ -39,31 +42,32 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        let message = describe(&path, &error.into_inner().to_string());
-        // The message may repeat what was sent, and a secret may have been sent.
-        let is_unknown = message.contains(": unknown field");
-        let field = message.split(':').next().filter(|_| !is_unknown).unwrap_or("an unknown field").to_owned();
-        Fault::bad_request(message).with_reason(format!("the body: {field}"))
+        let (field, what) = describe(&path, &error.into_inner().to_string());
+        // What is wrong may repeat what was sent, as may an unknown name, and a secret may have been sent.
+        let logged = if what.starts_with(UNKNOWN) { UNKNOWN } else { field.as_str() };
+        Fault::bad_request(format!("{field}: {what}")).with_reason(format!("the body: {logged}"))
     })?;
     let ended = deserializer.end();
     ended.map_err(|_| Fault::bad_request("the body has something after its JSON object"))?;
     Ok(value)
 }
 
-/// `field: what is wrong`, from serde's own words.
-fn describe(path: &str, text: &str) -> String {
+/// The field and what is wrong with it, from serde's own words.
+fn describe(path: &str, text: &str) -> (String, String) {
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let named = |prefix: &str| text.strip_prefix(prefix)?.split_once('`');
-    if let Some((field, _)) = named("missing field `") {
-        return format!("{field}: missing");
-    }
-    if let Some((field, _)) = named("duplicate field `") {
-        return format!("{field}: there twice");
-    }
-    if let Some((field, rest)) = named("unknown field `") {
-        return format!("{field}: unknown field{rest}");
-    }
-    if matches!(path, "." | "?") { format!("the body: {text}") } else { format!("{path}: {text}") }
+    let (field, what) = if let Some((field, _)) = named("missing field `") {
+        (field, "missing".to_owned())
+    } else if let Some((field, _)) = named("duplicate field `") {
+        (field, "there twice".to_owned())
+    } else if let Some((field, rest)) = named("unknown field `") {
+        (field, format!("{UNKNOWN}{rest}"))
+    } else if matches!(path, "." | "?") {
+        ("the body", text.to_owned())
+    } else {
+        (path, text.to_owned())
+    };
+    (field.to_owned(), what)
 }
 
 #[cfg(test)]

@@ -72,11 +72,7 @@ pub(crate) fn prepare(
     ask: &Ask,
     transport: OwnServer,
 ) -> Result<(Client<OwnServer>, PreparedRequest), Fault> {
-    let missing = settings.missing();
-    let secret = settings.client_secret.clone().filter(|_| missing.is_empty());
-    let secret = secret.ok_or_else(|| {
-        Fault::bad_request(format!("Settings: an administrator must first set {}", missing.join(", ")))
-    })?;
+    let secret = settings.find_secret()?;
     let api = ask.api.as_deref().unwrap_or(&settings.api_id);
     let endpoints = Endpoints::tenant_in_process(issuer.as_str(), api);
     let endpoints = endpoints.map_err(|error| Fault::bad_request(format!("api: {error}")))?;

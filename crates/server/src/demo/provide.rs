@@ -15,7 +15,7 @@ use countersign_protocol::scope::ScopeToken;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_protocol::user::{Login, Role, UserId};
 use countersign_store::{Change, NewClient, NewUser, PlaygroundSettings, Saved, StoreError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::data_directory::{DataDirectory, DirectoryError, write_private};
 use crate::demo::settings;
@@ -73,25 +73,16 @@ pub struct DemoFile {
     pub audience: String,
     pub scopes: Vec<String>,
     pub client_id: String,
-    #[serde(with = "exposed")]
+    #[serde(serialize_with = "expose")]
     pub client_secret: Secret,
     pub username: String,
-    #[serde(with = "exposed")]
+    #[serde(serialize_with = "expose")]
     pub password: Secret,
 }
 
 /// The one file that holds secrets in the clear, because its reader needs them.
-mod exposed {
-    use countersign_protocol::secret::Secret;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(secret.expose())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        String::deserialize(deserializer).map(Secret::new)
-    }
+fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
 }
 
 /// What `--demo` made or found.

@@ -25,7 +25,8 @@ const KIND: &str = "totp";
 const SEED: &str = "second factor";
 /// What a seed is sealed under while its owner has not shown a code of it.
 const ENROLMENT: &str = "enrolment";
-const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
+/// What is said of a code that is not accepted, whatever is wrong with it.
+pub(crate) const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
 
 /// A user's second factor.
 pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSecondFactor>, Fault> {
@@ -111,7 +112,7 @@ pub(crate) async fn confirm(
     if !added.await? {
         return Err(already_enrolled());
     }
-    state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+    state.follow().await?;
     tracing::info!(request_id = signed_in.caller.request_id(), user_id = %session.user.id, "second factor enrolled");
     Ok(Success::new(Value::Null))
 }
@@ -124,8 +125,8 @@ pub(crate) async fn remove(
 ) -> Answer {
     check_own_password(&state, &signed_in, &asked.password).await?;
     let (user, address) = (&signed_in.session.user, signed_in.caller.address);
-    let attempt = state.guessing.begin_password(user.login.as_str(), address, state.now())?;
     let factor = find(&state, &user.id).await?.ok_or(Fault::bad_request("code: no second factor is enrolled"))?;
+    let attempt = state.guessing.begin_password(user.login.as_str(), address, state.now())?;
     let step = find_step(&state, &factor, &asked.code)?;
     let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of now"))?;
     let code = SpentCode { factor_id: factor.id, step };
@@ -143,7 +144,7 @@ pub(crate) async fn remove(
         return Err(Fault::wrong_answer(WRONG_CODE, "the code was used before"));
     }
     state.guessing.succeed(attempt, state.now());
-    state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+    state.follow().await?;
     tracing::info!(request_id = signed_in.caller.request_id(), user_id = %user.id, "second factor removed");
     Ok(Success::new(Value::Null))
 }

@@ -53,14 +53,17 @@ impl Settings {
         Ok(Self { version, api_id, client_id, client_secret, scope })
     }
 
-    /// The keys of the guide that a flow needs and that are not set.
-    pub(crate) fn missing(&self) -> Vec<&'static str> {
+    /// The client secret, if everything that a flow needs is set; otherwise what is missing, by the guide's keys.
+    pub(crate) fn find_secret(&self) -> Result<Secret, Fault> {
         let needed = [
             ("oauthAppId", self.api_id.is_empty()),
             ("oauthServiceUserName", self.client_id.is_empty()),
             ("oauthServiceUserPassword", self.client_secret.is_none()),
         ];
-        needed.into_iter().filter(|(_, is_missing)| *is_missing).map(|(key, _)| key).collect()
+        let missing: Vec<&str> = needed.into_iter().filter(|(_, is_missing)| *is_missing).map(|(key, _)| key).collect();
+        self.client_secret.clone().filter(|_| missing.is_empty()).ok_or_else(|| {
+            Fault::bad_request(format!("Settings: an administrator must first set {}", missing.join(", ")))
+        })
     }
 }
 
@@ -144,7 +147,7 @@ pub(crate) async fn update(
     };
     match state.write(saving).await? {
         Saved::As(version) => {
-            state.follow().await.map_err(|error| Fault::internal(error.to_string()))?;
+            state.follow().await?;
             tracing::info!(version, user_id = %administrator.user_id, "settings saved");
             Ok(Success::new("Settings updated successfully"))
         }

@@ -37,7 +37,7 @@ pub(crate) async fn introspect(
     SignedIn { caller, .. }: SignedIn,
     JsonBody(Token { token }): JsonBody<Token>,
 ) -> Answer {
-    let client = find_client(&state, &inner, &caller).await?;
+    let client = find_client(&state, &inner, &caller)?;
     let token = needed("token", &token)?;
     let (found, timing) = timed(&state, "introspect", client.introspect(&token)).await?;
     Ok(Success::new(found).with_timing(timing))
@@ -50,7 +50,7 @@ pub(crate) async fn refresh(
     SignedIn { session, caller, .. }: SignedIn,
     JsonBody(Refresh { refresh_token }): JsonBody<Refresh>,
 ) -> Answer {
-    let client = find_client(&state, &inner, &caller).await?;
+    let client = find_client(&state, &inner, &caller)?;
     let refresh_token = needed("refresh_token", &refresh_token)?;
     let (response, timing) = timed(&state, "token", client.refresh_token(&refresh_token, None)).await?;
     answer(&state, &session, &response, timing).await
@@ -63,17 +63,16 @@ pub(crate) async fn revoke(
     SignedIn { caller, .. }: SignedIn,
     JsonBody(Token { token }): JsonBody<Token>,
 ) -> Answer {
-    let client = find_client(&state, &inner, &caller).await?;
+    let client = find_client(&state, &inner, &caller)?;
     let token = needed("token", &token)?;
     let ((), timing) = timed(&state, "revoke", client.revoke_token(&token)).await?;
     Ok(Success::new(true).with_timing(timing))
 }
 
 /// The client of the settings, at the standard paths: a token knows its Api.
-async fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Client<OwnServer>, Fault> {
+fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Client<OwnServer>, Fault> {
     let settings = Settings::load(state)?;
-    let missing = settings.missing().join(", ");
-    let secret = settings.client_secret.ok_or_else(|| Fault::bad_request(format!("Settings: first set {missing}")))?;
+    let secret = settings.find_secret()?;
     let address = |path| state.issuer.join(path);
     let endpoints = Endpoints::explicit_in_process(
         &address("/oauth2/token"),

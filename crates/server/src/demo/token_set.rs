@@ -66,8 +66,15 @@ async fn keep(state: &State, session: &Session, response: &TokenResponse) -> Res
         return Ok(());
     }
     let revoked = token.family.map_or(Revoked::Token(token.token_id), Revoked::Family);
-    let (store, durable, until) = (state.store.clone(), revoked.clone(), token.expires_at);
-    state.write(async move { store.revoke(&durable, until).await }).await?;
+    let (store, ended, now, until) = (state.store.clone(), revoked.clone(), state.now(), token.expires_at);
+    let ending = async move {
+        match &ended {
+            // With its refresh tokens, which a revocation alone would leave.
+            Revoked::Family(family) => store.end_family(family, now, until).await.map(drop),
+            token => store.revoke(token, until).await,
+        }
+    };
+    state.write(ending).await?;
     state.registry.insert_revoked(revoked, until);
     Err(Fault::sign_in_needed())
 }

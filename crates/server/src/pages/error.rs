@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 
 use crate::answer;
 use crate::caller::REQUEST_ID;
-use crate::demo::envelope::Fault;
 use crate::pages::layout::{Frame, respond};
+use crate::sealing::SealError;
 use crate::state::State;
 
 /// A page that says what is missing, and where to go on.
@@ -52,11 +52,11 @@ pub(crate) fn unavailable(refusal: &Refusal) -> Response {
 }
 
 /// What a page needs cannot be read.
-pub(crate) fn failed(fault: Fault) -> Response {
-    tracing::error!(?fault, "a page cannot be shown");
+pub(crate) fn failed(error: SealError) -> Response {
+    tracing::error!(%error, "a page cannot be shown");
     ErrorPage {
         frame: Frame::of_text("This page cannot be shown", "", None),
-        status: fault.into_response().status().as_u16(),
+        status: 500,
         words: "Something that it needs cannot be read. The log says what. Try again shortly.".to_owned(),
         request_id: None,
         links: vec![("/", "Go to the home page")],

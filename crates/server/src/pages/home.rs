@@ -26,7 +26,7 @@ struct Home {
 pub(crate) async fn home(extract::State(state): extract::State<Arc<State>>, visitor: Visitor) -> Response {
     let settings = match Settings::load(&state) {
         Ok(settings) => settings,
-        Err(sealed) => return error::failed(sealed.into()),
+        Err(sealed) => return error::failed(sealed),
     };
     let page = Home {
         frame: Frame::of_text("OAuth 2 for machines", "/", visitor.person),

@@ -34,31 +34,6 @@ const MODULES: [&str; 12] = [
     "time.js",
 ];
 
-/// What Settings choose for the playground.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Chosen {
-    /// The Api.
-    pub(crate) api_id: Option<String>,
-    /// The client.
-    pub(crate) client_id: Option<String>,
-    /// Whether the client's secret is stored.
-    pub(crate) has_secret: bool,
-    /// The scopes.
-    pub(crate) scopes: Vec<String>,
-}
-
-impl From<Settings> for Chosen {
-    fn from(settings: Settings) -> Self {
-        let given = |text: String| Some(text).filter(|text| !text.is_empty());
-        Self {
-            scopes: settings.scope.split_whitespace().map(str::to_owned).collect(),
-            api_id: given(settings.api_id),
-            client_id: given(settings.client_id),
-            has_secret: settings.client_secret.is_some(),
-        }
-    }
-}
-
 /// A scope to choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ScopeView {
@@ -98,15 +73,15 @@ pub(crate) async fn m2m(extract::State(state): extract::State<Arc<State>>, visit
         return to_sign_in("/m2m");
     };
     let chosen = match Settings::load(&state) {
-        Ok(settings) => Chosen::from(settings),
-        Err(fault) => return error::failed(fault.into()),
+        Ok(settings) => settings,
+        Err(sealed) => return error::failed(sealed),
     };
     respond(StatusCode::OK, &view(&state.registry.current(), &chosen, person))
 }
 
 /// The page for what is registered and what Settings choose.
-fn view(registry: &Registry, chosen: &Chosen, person: Person) -> M2m {
-    let client = chosen.client_id.as_deref().and_then(|id| registry.find_client(id));
+fn view(registry: &Registry, chosen: &Settings, person: Person) -> M2m {
+    let client = registry.find_client(&chosen.client_id);
     let mut apis: Vec<ApiView> = registry.apis().map(|api| api_view(api, client, chosen)).collect();
     apis.sort_by(|a, b| b.is_chosen.cmp(&a.is_chosen).then_with(|| a.id.cmp(&b.id)));
     M2m {
@@ -119,10 +94,10 @@ fn view(registry: &Registry, chosen: &Chosen, person: Person) -> M2m {
     }
 }
 
-fn api_view(api: &Api, client: Option<&Client>, chosen: &Chosen) -> ApiView {
+fn api_view(api: &Api, client: Option<&Client>, chosen: &Settings) -> ApiView {
     let entitlement = client.and_then(|client| client.find_entitlement(&api.id));
     let allows = |grant| api.allows(grant) && entitlement.is_some_and(|entitled| entitled.grants.contains(grant));
-    let is_chosen = chosen.api_id.as_deref() == Some(api.id.as_str());
+    let is_chosen = chosen.api_id == api.id.as_str();
     ApiView {
         id: api.id.to_string(),
         name: api.name.clone(),
@@ -140,31 +115,31 @@ fn scope_view(
     scope: &ScopeDefinition,
     entitlement: Option<&Entitlement>,
     is_chosen_api: bool,
-    chosen: &Chosen,
+    chosen: &Settings,
 ) -> ScopeView {
     let name = scope.token.to_string();
     ScopeView {
         description: scope.description.clone(),
-        is_chosen: if is_chosen_api { chosen.scopes.contains(&name) } else { scope.is_default },
+        is_chosen: if is_chosen_api { chosen.scope.split(' ').any(|one| one == name) } else { scope.is_default },
         is_entitled: entitlement.is_some_and(|entitled| entitled.scopes.contains(&scope.token)),
         name,
     }
 }
 
 /// What Settings lack before a request can be built.
-fn find_missing(registry: &Registry, chosen: &Chosen) -> Vec<&'static str> {
+fn find_missing(registry: &Registry, chosen: &Settings) -> Vec<&'static str> {
     let mut missing = Vec::new();
-    match chosen.api_id.as_deref() {
-        None => missing.push("Application ID: which Api the token is for"),
-        Some(id) if registry.find_api(id).is_none() => missing.push("Application ID: there is no Api of the stored id"),
-        Some(_) => {}
+    if chosen.api_id.is_empty() {
+        missing.push("Application ID: which Api the token is for");
+    } else if registry.find_api(&chosen.api_id).is_none() {
+        missing.push("Application ID: there is no Api of the stored id");
     }
-    match chosen.client_id.as_deref() {
-        None => missing.push("Username: the client that asks"),
-        Some(id) if registry.find_client(id).is_none() => missing.push("Username: there is no client of the stored id"),
-        Some(_) => {}
+    if chosen.client_id.is_empty() {
+        missing.push("Username: the client that asks");
+    } else if registry.find_client(&chosen.client_id).is_none() {
+        missing.push("Username: there is no client of the stored id");
     }
-    if !chosen.has_secret {
+    if chosen.client_secret.is_none() {
         missing.push("Password: the client's secret");
     }
     missing

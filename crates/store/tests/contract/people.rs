@@ -156,6 +156,26 @@ async fn ending_a_session_revokes_the_last_hundred_tokens_asked_through_it() {
 }
 
 #[tokio::test]
+async fn another_password_ends_sessions_with_their_tokens_and_sign_ins_in_its_own_transaction() {
+    let (_fresh, store) = with_user().await;
+    store.insert_session(&session("k")).await.unwrap();
+    assert!(store.keep_session_token("ses_k", &token(1, None)).await.unwrap());
+    let sign_in = begin(&store, "s").await;
+    let before = store.read_counters().await.unwrap().change;
+    let mut change = store.begin_change().await.unwrap();
+    change.set_password(&user(), &Secret::new("y"), 40, 45).await.unwrap();
+    drop(change);
+    assert!(store.load_revocations(before).await.unwrap().is_empty(), "all or nothing");
+    assert!(store.find_session(&SecretHash::of("k")).await.unwrap().is_some());
+    let mut change = store.begin_change().await.unwrap();
+    change.set_password(&user(), &Secret::new("y"), 40, 45).await.unwrap();
+    change.commit().await.unwrap();
+    assert_eq!(store.load_revocations(before).await.unwrap()[0].revoked, Revoked::Token("t1".to_owned()));
+    assert!(store.find_session(&SecretHash::of("k")).await.unwrap().is_none());
+    assert!(store.find_sign_in(&sign_in).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn sessions_are_seen_and_die_of_age_or_idleness() {
     let (_fresh, store) = with_user().await;
     for key in ["old", "idle", "young"] {
