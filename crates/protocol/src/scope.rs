@@ -34,9 +34,9 @@ impl fmt::Display for ScopeToken {
     }
 }
 
-/// A set of scope names, sorted and each once; printed separated by one space.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope(Vec<ScopeToken>);
+/// A set of scope names, sorted and each once; printed separated by one space. A clone shares the names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Scope(Arc<[ScopeToken]>);
 
 impl Scope {
     /// Parses a `scope` parameter: names separated by single spaces, an order without meaning.
@@ -67,12 +67,6 @@ impl Scope {
         self.0.iter().find(|token| !other.contains(token))
     }
 
-    /// The same set with the names of `others` where they are equal: texts that many hold are then in memory once.
-    pub fn sharing<'a>(&self, others: impl Iterator<Item = &'a ScopeToken> + Clone) -> Self {
-        let shared = |token: &ScopeToken| others.clone().find(|other| *other == token).unwrap_or(token).clone();
-        Self(self.0.iter().map(shared).collect())
-    }
-
     /// True if it holds the name.
     pub fn contains(&self, token: &ScopeToken) -> bool {
         self.0.binary_search(token).is_ok()
@@ -94,7 +88,7 @@ impl FromIterator<ScopeToken> for Scope {
         let mut tokens: Vec<ScopeToken> = tokens.into_iter().collect();
         tokens.sort_unstable();
         tokens.dedup();
-        Self(tokens)
+        Self(tokens.into())
     }
 }
 
