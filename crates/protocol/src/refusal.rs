@@ -23,6 +23,9 @@ pub enum Refusal {
     /// The body has a `Content-Encoding`.
     #[error("the body has a Content-Encoding")]
     ContentEncoding,
+    /// A page of another origin sent it: nothing of ours is for pages but our own.
+    #[error("a page of another origin asks: {0}")]
+    ForeignPage(&'static str),
     /// The body is larger than is read.
     #[error("the body is too large")]
     BodyTooLarge,

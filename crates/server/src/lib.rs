@@ -16,6 +16,7 @@ mod key_ring;
 pub mod limits;
 mod oauth;
 mod ops;
+mod origin;
 mod pages;
 pub mod passwords;
 mod registry;

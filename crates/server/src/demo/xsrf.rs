@@ -2,25 +2,18 @@
 
 use countersign_protocol::secret::SecretHash;
 use http::HeaderMap;
-use http::header::{HeaderName, ORIGIN};
+use http::header::HeaderName;
 
 use crate::demo::envelope::Fault;
+use crate::origin::find_foreign;
 use crate::pages::session::{SessionKey, XSRF_COOKIE, find_cookie};
 use crate::state::State;
 
 const XSRF_HEADER: HeaderName = HeaderName::from_static("x-xsrf-token");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Err if the browser says that another origin asks (`null` is another, as is a sibling of our site).
+/// Err if the browser says that another origin asks.
 pub(crate) fn check_origin(state: &State, headers: &HeaderMap) -> Result<(), Fault> {
-    let is_ours = |name: &HeaderName, ours: &str| headers.get_all(name).iter().all(|value| value == ours);
-    if !is_ours(&ORIGIN, state.issuer.as_str()) {
-        return Err(Fault::xsrf("the Origin is another"));
-    }
-    if !is_ours(&SEC_FETCH_SITE, "same-origin") {
-        return Err(Fault::xsrf("Sec-Fetch-Site is not same-origin"));
-    }
-    Ok(())
+    find_foreign(state, headers).map_or(Ok(()), |reason| Err(Fault::xsrf(reason)))
 }
 
 /// Err unless the cookie and the header of the pair are both there, once, and are this very session's.

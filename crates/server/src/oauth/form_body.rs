@@ -9,15 +9,19 @@ use http::{HeaderMap, Request};
 
 use crate::body;
 use crate::oauth::Exchange;
+use crate::origin::find_foreign;
 use crate::state::State;
 
-/// Reads and parses the body, then takes a place among the requests that are worked on.
+/// Refuses what a page of another origin sends, reads and parses the body, then takes a place among the requests that are worked on.
 pub(crate) async fn receive(
     state: &State,
     exchange: &mut Exchange,
     request: Request<Body>,
 ) -> Result<(HeaderMap, Form), Refusal> {
     let (head, body) = request.into_parts();
+    if let Some(reason) = find_foreign(state, &head.headers) {
+        return Err(Refusal::ForeignPage(reason));
+    }
     let form = read_form(&head, body).await?;
     let place = state.in_flight.clone().try_acquire_owned();
     exchange.place = Some(place.map_err(|_| Refusal::Overloaded("too many requests at once"))?);

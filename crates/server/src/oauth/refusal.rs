@@ -51,6 +51,7 @@ fn describe(refusal: &Refusal) -> Wire {
             let text = format!("the body is larger than {MAX_BODY_BYTES} bytes");
             wire(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, text)
         }
+        R::ForeignPage(_) => bad(INVALID_REQUEST, "pages of other origins are not answered here"),
         R::BrokenBody => bad(INVALID_REQUEST, "the body broke off"),
         R::LateBody => bad(INVALID_REQUEST, "the body did not arrive in time"),
         R::BrokenEscape => bad(INVALID_REQUEST, "a % in the body is not followed by two hexadecimal digits"),
@@ -202,6 +203,7 @@ mod tests {
             (R::ParametersInUrl, 400, "invalid_request"),
             (R::NotAForm, 400, "invalid_request"),
             (R::ContentEncoding, 415, "invalid_request"),
+            (R::ForeignPage("x"), 400, "invalid_request"),
             (R::BodyTooLarge, 413, "invalid_request"),
             (R::BrokenBody, 400, "invalid_request"),
             (R::LateBody, 400, "invalid_request"),

@@ -75,6 +75,24 @@ async fn a_body_that_is_no_plain_form_is_an_invalid_request() {
     }
 }
 
+#[tokio::test]
+async fn a_page_of_another_origin_is_refused_whatever_it_sends_and_our_own_is_not() {
+    let server = TestServer::start().await;
+    let (service, demo) = (server.demo_service(), server.demo());
+    let good = basic(&demo.client_id, demo.client_secret.expose());
+    let (auth, form) = (("authorization", good.as_str()), ("content-type", FORM));
+    let foreign = [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")];
+    for path in ["/oauth2/token", "/OAuth2/Token/oauthclient", "/oauth2/introspect", "/oauth2/revoke"] {
+        let body = b"grant_type=client_credentials&token=x";
+        for header in foreign {
+            let answer = post(&service, path, &[auth, form, header], body).await;
+            check(&answer, 400, "invalid_request", &format!("{path} {header:?}"));
+        }
+        let ours = [auth, form, ("origin", demo.issuer.as_str()), ("sec-fetch-site", "same-origin")];
+        assert_eq!(post(&service, path, &ours, body).await.status, 200, "{path}");
+    }
+}
+
 fn many_parameters() -> String {
     (0..64).map(|index| format!("&p{index}=1")).collect()
 }
