@@ -22,7 +22,7 @@ const SCOPES: [&str; 2] = ["reports:read", "reports:write"];
 /// Registers an Api for each algorithm, and clients that take turns at them: client 0 the first, client 1 the second …
 pub(crate) async fn registry(directory: &Path, algorithms: &[Algorithm], clients: usize) -> Outcome<()> {
     let store = open(directory).await?;
-    let mut change = store.begin_change().await?;
+    let mut change = store.begin_change(0).await?;
     for algorithm in algorithms {
         change.insert_api(&api(*algorithm)?).await?;
     }
@@ -41,7 +41,7 @@ pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usiz
     let login = Login::parse("resource-owner").ok_or("no login name")?;
     // Nobody signs in here: a hash that no password has.
     let user = NewUser { id: user_id.clone(), login, password_hash: Secret::new("none"), roles: Vec::new() };
-    let mut change = store.begin_change().await?;
+    let mut change = store.begin_change(0).await?;
     let user_epoch = change.number();
     change.insert_user(&user).await?;
     change.commit().await?;

@@ -31,6 +31,9 @@ pub(crate) struct Serve {
     /// Create an API, a client and a user to try everything with
     #[arg(long)]
     pub(crate) demo: bool,
+    /// End the operator's secrets and tokens, and write a new operator.json
+    #[arg(long)]
+    pub(crate) new_operator: bool,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

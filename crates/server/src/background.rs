@@ -1,31 +1,34 @@
 //! What runs beside the requests: each task an idempotent `run_once`, in a file of its own.
 
 pub mod clean_up;
+pub mod flush_uses;
 pub mod follow_changes;
 pub mod reload_certificate;
+pub mod rotate_keys;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::limits::{CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, FOLLOW_INTERVAL};
+use crate::limits::{CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, ROTATE_INTERVAL};
 use crate::state::State;
 use crate::tls::Tls;
 
 /// Starts every task; they end when the set is dropped.
 pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let (following, cleaning) = (state.clone(), state.clone());
-    tasks.spawn(repeat(FOLLOW_INTERVAL, move || {
-        let state = following.clone();
-        async move { follow_changes::run_once(&state).await }
-    }));
-    tasks.spawn(repeat(CLEAN_UP_INTERVAL, move || {
-        let state = cleaning.clone();
-        async move { clean_up::run_once(&state).await }
-    }));
+    let mut begin = |period, run_once: fn(State) -> BoxFuture<'static, ()>| {
+        let state = state.clone();
+        tasks.spawn(repeat(period, move || run_once(state.clone())));
+    };
+    begin(FOLLOW_INTERVAL, |state| async move { follow_changes::run_once(&state).await }.boxed());
+    begin(CLEAN_UP_INTERVAL, |state| async move { clean_up::run_once(&state).await }.boxed());
+    begin(FLUSH_INTERVAL, |state| async move { flush_uses::run_once(&state).await }.boxed());
+    begin(ROTATE_INTERVAL, |state| async move { rotate_keys::run_once(&state).await }.boxed());
     if let Some(tls) = tls {
         let (tls, clock) = (tls.clone(), state.clock.clone());
         tasks.spawn(repeat(CERTIFICATE_INTERVAL, move || {

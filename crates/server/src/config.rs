@@ -1,14 +1,15 @@
 //! Configuration: typed sections, each with its default; nonsense is refused by the name of its key.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+mod sections;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use countersign_protocol::issuer::Issuer;
 use countersign_store::DatabaseUrl;
-use ipnet::IpNet;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Playground, Proxy, Registry, Tls};
 
 /// What a key takes, so that an environment variable can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum Kind {
 }
 
 /// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
-pub const KEYS: [(&str, Kind); 16] = [
+pub const KEYS: [(&str, Kind); 17] = [
     ("listen", Kind::Text),
     ("issuer", Kind::Text),
     ("insecure_http", Kind::Switch),
@@ -32,6 +33,7 @@ pub const KEYS: [(&str, Kind); 16] = [
     ("sealing_key_file", Kind::Text),
     ("database.url", Kind::Text),
     ("registry.max_age_s", Kind::Number),
+    ("keys.rotate_after_s", Kind::Number),
     ("http.max_connections", Kind::Number),
     ("http.max_in_flight", Kind::Number),
     ("http.shutdown_s", Kind::Number),
@@ -64,6 +66,8 @@ pub struct Config {
     pub database: Database,
     /// The registry.
     pub registry: Registry,
+    /// The signing keys.
+    pub keys: Keys,
     /// Connections and requests.
     pub http: Http,
     /// The certificate.
@@ -86,6 +90,7 @@ impl Default for Config {
             sealing_key_file: None,
             database: Database::default(),
             registry: Registry::default(),
+            keys: Keys::default(),
             http: Http::default(),
             tls: Tls::default(),
             proxy: Proxy::default(),
@@ -93,149 +98,6 @@ impl Default for Config {
             playground: Playground::default(),
         }
     }
-}
-
-/// The database.
-#[derive(Clone, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Database {
-    /// `postgres://…`; by default SQLite in the data directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Database(********)")
-    }
-}
-
-/// The registry.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Registry {
-    /// When the last good read is older than this, in seconds, requests are answered 503.
-    pub max_age_s: i64,
-}
-
-impl Default for Registry {
-    fn default() -> Self {
-        Self { max_age_s: 10 }
-    }
-}
-
-/// Connections and requests.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Http {
-    /// Connections held at once; more wait to be accepted.
-    pub max_connections: usize,
-    /// Requests answered at once; more are refused with 503.
-    pub max_in_flight: usize,
-    /// Seconds that requests under way are given to end at shutdown.
-    pub shutdown_s: u64,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { max_connections: 10_000, max_in_flight: 1024, shutdown_s: 10 }
-    }
-}
-
-/// The certificate by which connections are encrypted; without one they are in clear text.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Tls {
-    /// A PEM file: the server's certificate, then those that lead from it to a root. Read again when it changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cert: Option<PathBuf>,
-    /// A PEM file: the private key of the certificate, not encrypted. Read again when it changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<PathBuf>,
-}
-
-impl Tls {
-    /// Both files, or none: one without the other is refused by the name of the missing key.
-    pub fn files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
-        let given = |key, file: &Option<PathBuf>| match file {
-            Some(file) if file.as_os_str().is_empty() => Err(ConfigError::new(key, "must not be empty")),
-            _ => Ok(()),
-        };
-        given("tls.cert", &self.cert)?;
-        given("tls.key", &self.key)?;
-        match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => Ok(Some((cert, key))),
-            (Some(_), None) => Err(ConfigError::new("tls.key", "is missing: a certificate (tls.cert) needs its key")),
-            (None, Some(_)) => Err(ConfigError::new("tls.cert", "is missing: a key (tls.key) needs its certificate")),
-            (None, None) => Ok(None),
-        }
-    }
-}
-
-/// Proxies in front of this server.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Proxy {
-    /// The networks whose `X-Forwarded-For` and `X-Request-Id` are believed, such as `10.0.0.0/8`.
-    #[serde(deserialize_with = "networks")]
-    pub trusted: Vec<IpNet>,
-}
-
-/// Reads networks; an address alone is a network of one.
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let network = |text: &String| {
-        let alone = || text.parse::<IpAddr>().map(IpNet::from);
-        let refused = |_| D::Error::custom(format!("`{text}` is neither an address nor a network such as 10.0.0.0/8"));
-        text.parse::<IpNet>().or_else(|_| alone()).map_err(refused)
-    };
-    Vec::<String>::deserialize(deserializer)?.iter().map(network).collect()
-}
-
-/// The log, written to stderr.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// `text` for people, `json` for machines.
-    pub format: LogFormat,
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: LogLevel,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { format: LogFormat::Text, level: LogLevel::Info }
-    }
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-/// The demonstration resources.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Playground {
-    /// Whether they are served; by default only under `--demo`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
 }
 
 /// A key whose value is refused.
@@ -264,6 +126,8 @@ impl Config {
         };
         let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         in_range("registry.max_age_s", self.registry.max_age_s, 1..=3600)?;
+        // An hour: a successor is published long before it signs. Ten years: nobody means more.
+        in_range("keys.rotate_after_s", self.keys.rotate_after_s, 3600..=315_360_000)?;
         in_range("http.max_connections", count(self.http.max_connections), 1..=1_000_000)?;
         in_range("http.max_in_flight", count(self.http.max_in_flight), 1..=1_000_000)?;
         in_range("http.shutdown_s", i64::try_from(self.http.shutdown_s).unwrap_or(i64::MAX), 0..=3600)?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use countersign_protocol::UnixTime;
 use countersign_protocol::access_token::MEDIA_TYPE;
 use countersign_protocol::api::Api;
 use countersign_protocol::jose::algorithm::Algorithm;
@@ -30,10 +31,41 @@ pub enum KeyRingError {
     Store(#[from] StoreError),
 }
 
+/// Where a key is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyLife {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its algorithm.
+    pub(crate) algorithm: Algorithm,
+    /// Its state.
+    pub(crate) state: KeyState,
+    /// When it was made.
+    pub(crate) created_at: UnixTime,
+    /// When it came into its state.
+    pub(crate) since: UnixTime,
+    /// The longest lifetime of a token that it may have signed, in seconds.
+    pub(crate) longest_lifetime_s: i64,
+}
+
+impl KeyLife {
+    /// What is stored of a key, but for the key.
+    pub(crate) fn of(key: &StoredKey) -> Self {
+        Self {
+            id: key.id.clone(),
+            algorithm: key.algorithm,
+            state: key.state,
+            created_at: key.created_at,
+            since: key.state_since,
+            longest_lifetime_s: key.longest_lifetime_s,
+        }
+    }
+}
+
 /// One key, ready for use.
 #[derive(Debug)]
 struct RingKey {
-    state: KeyState,
+    life: KeyLife,
     signing: SigningKey,
     verifying: Arc<VerifyingKey>,
     encoded_header: String,
@@ -44,6 +76,7 @@ struct RingKey {
 pub struct KeyRing {
     keys: HashMap<KeyId, Arc<RingKey>>,
     active: HashMap<Algorithm, Arc<RingKey>>,
+    lives: Vec<KeyLife>,
     published: String,
 }
 
@@ -54,16 +87,22 @@ impl KeyRing {
         let mut jwks = Vec::new();
         for key in stored {
             let id = KeyId::new(key.id.as_str());
-            let known = previous.keys.get(&id).filter(|known| known.state == key.state).cloned();
+            let known = previous.keys.get(&id).filter(|known| known.life == KeyLife::of(key)).cloned();
             let ready = known.map_or_else(|| open(key, sealing).map(Arc::new), Ok)?;
             if key.state == KeyState::Active {
                 ring.active.insert(key.algorithm, ready.clone());
             }
             jwks.push(ready.signing.jwk().clone());
+            ring.lives.push(ready.life.clone());
             ring.keys.insert(id, ready);
         }
         ring.published = jwk_set(&jwks).to_string();
         Ok(ring)
+    }
+
+    /// Every key, the oldest first.
+    pub(crate) fn lives(&self) -> &[KeyLife] {
+        &self.lives
     }
 
     /// The key set document (RFC 7517 §5).
@@ -90,14 +129,20 @@ impl KeyRing {
     }
 }
 
-/// Makes and stores an active key; if another node was faster, theirs stands.
-pub async fn make_key(
-    store: &Store,
+/// A new key, sealed, not stored yet.
+pub(crate) struct NewKey {
+    /// Its id.
+    pub(crate) id: String,
+    /// The private key, sealed.
+    pub(crate) sealed_pkcs8: Vec<u8>,
+}
+
+/// Makes a key; that takes a while, so it is done before any transaction.
+pub(crate) async fn make_key(
     sealing: &SealingKey,
     algorithm: Algorithm,
-    clock: &Clock,
     entropy: &Entropy,
-) -> Result<(), KeyRingError> {
+) -> Result<NewKey, KeyRingError> {
     let made = tokio::task::spawn_blocking(move || {
         let pkcs8 = SigningKey::generate(algorithm)?;
         let id = SigningKey::from_pkcs8(algorithm, &pkcs8)?.jwk().key_id().to_string();
@@ -107,9 +152,20 @@ pub async fn make_key(
     let (id, pkcs8) = made.await.map_err(lost)?.map_err(|error| KeyRingError::Key(algorithm.to_string(), error))?;
     let sealed = sealing.seal(SEAL_LABEL, &id, &pkcs8, entropy.bytes());
     let sealed_pkcs8 = sealed.map_err(|error| KeyRingError::Sealed(id.clone(), error))?;
-    let key = StoredKey { id, algorithm, state: KeyState::Active, sealed_pkcs8 };
-    let mut change = store.begin_change().await?;
-    match change.insert_key(&key, clock.now()).await {
+    Ok(NewKey { id, sealed_pkcs8 })
+}
+
+/// Makes and stores the first key of an algorithm, which signs at once; if another node was faster, theirs stands.
+pub(crate) async fn make_first_key(
+    store: &Store,
+    sealing: &SealingKey,
+    algorithm: Algorithm,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<(), KeyRingError> {
+    let key = make_key(sealing, algorithm, entropy).await?;
+    let mut change = store.begin_change(clock.now()).await?;
+    match change.insert_key(&key.id, algorithm, KeyState::Active, &key.sealed_pkcs8).await {
         Ok(()) => Ok(change.commit().await?),
         Err(StoreError::Taken(_)) => Ok(()),
         Err(other) => Err(other.into()),
@@ -123,7 +179,7 @@ fn open(key: &StoredKey, sealing: &SealingKey) -> Result<RingKey, KeyRingError> 
         let signing = SigningKey::from_pkcs8(key.algorithm, &pkcs8)?;
         let verifying = Arc::new(VerifyingKey::from_jwk(signing.jwk())?);
         let encoded_header = encode_header(&signing, MEDIA_TYPE);
-        Ok(RingKey { state: key.state, signing, verifying, encoded_header })
+        Ok(RingKey { life: KeyLife::of(key), signing, verifying, encoded_header })
     };
     parse().map_err(|error| KeyRingError::Key(key.id.clone(), error))
 }

@@ -2,6 +2,7 @@
 //!
 //! Start reading at `router.rs`: every route on one screen. [`start`] builds the state, [`serve`] answers connections.
 
+mod admin;
 mod answer;
 pub mod background;
 mod body;
@@ -12,7 +13,9 @@ mod data_directory;
 mod demo;
 mod front;
 mod guessing;
+mod json_body;
 mod key_ring;
+mod key_rotation;
 pub mod limits;
 mod oauth;
 mod ops;
@@ -28,7 +31,9 @@ pub mod start;
 pub mod state;
 mod static_files;
 pub mod tls;
+mod uses;
 
+pub use admin::operator::{FILE as OPERATOR_FILE, OperatorFile};
 pub use countersign_store::install_drivers;
 pub use demo::provide::{Demo, DemoFile};
 pub use front::Front;

@@ -89,3 +89,14 @@ pub const MIN_NEW_PASSWORD_CHARS: usize = 12;
 pub const MAX_NEW_PASSWORD_CHARS: usize = 128;
 /// The largest answer that the demo reads from an endpoint of this server, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// A signing key is published this long before it signs, in seconds: three times the key set's `max-age`, so that every
+/// verifier knows it.
+pub const KEY_PENDING_S: i64 = 900;
+/// A key is kept this much longer than the last token that it signed, in seconds: clocks differ.
+pub const KEY_MARGIN_S: i64 = 60;
+/// It is looked this often whether a step of key rotation is due.
+pub const ROTATE_INTERVAL: Duration = Duration::from_secs(30);
+/// The lease to rotate keys is held this long, in seconds: longer than the steps take.
+pub const LEASE_S: i64 = 60;
+/// The uses of credentials are stored this often: a kill loses at most that.
+pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);

@@ -16,8 +16,8 @@ use countersign_protocol::jose::key::VerifyingKey;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::revocation::{Ended, Revoked, check_alive};
 use countersign_protocol::scope::Scope;
-use countersign_protocol::user::User;
-use countersign_store::{PlaygroundSettings, RegistryRows, Store};
+use countersign_protocol::user::{User, name_key};
+use countersign_store::{Notes, PlaygroundSettings, RegistryRows, Store};
 
 use crate::clock::Clock;
 use crate::key_ring::{KeyRing, KeyRingError};
@@ -31,6 +31,8 @@ pub struct Registry {
     api_ids_by_audience: HashMap<String, String>,
     clients: HashMap<ClientId, Client>,
     users: HashMap<String, Arc<User>>,
+    user_ids_by_login: HashMap<String, String>,
+    notes: Notes,
     keys: KeyRing,
     missing_keys: Vec<Algorithm>,
     playground: PlaygroundSettings,
@@ -51,6 +53,12 @@ impl Registry {
             api_ids_by_audience: rows.apis.iter().map(audience).collect(),
             apis: rows.apis.into_iter().map(|api| (api.id.to_string(), Arc::new(api))).collect(),
             clients,
+            user_ids_by_login: rows
+                .users
+                .iter()
+                .map(|user| (name_key(user.login.as_str()), user.id.to_string()))
+                .collect(),
+            notes: rows.notes,
             users: rows.users.into_iter().map(|user| (user.id.to_string(), Arc::new(user))).collect(),
         })
     }
@@ -83,6 +91,26 @@ impl Registry {
     /// The user of an id.
     pub fn find_user(&self, id: &str) -> Option<&Arc<User>> {
         self.users.get(id)
+    }
+
+    /// Every client.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.clients.values()
+    }
+
+    /// Every user.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.values().map(Arc::as_ref)
+    }
+
+    /// The user of a login name.
+    pub(crate) fn find_user_by_login(&self, login: &str) -> Option<&Arc<User>> {
+        self.find_user(self.user_ids_by_login.get(&name_key(login))?)
+    }
+
+    /// Since when Apis, clients and users are there.
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// The settings of the playground.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Extension;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 
+use crate::admin::{access, audit, problem};
 use crate::demo::transport::Inner;
 use crate::demo::{
     account, auth, call_resource, claims, envelope, openapi, preview, second_factor, settings, token_calls, token_set,
@@ -39,8 +40,54 @@ pub fn router(state: &State) -> Router {
         .route("/healthz", get(ops::ready))
         .fallback(pages::error::not_found)
         .with_state(Arc::new(state.clone()));
+    let router = router.merge(for_administrators(state));
     let router = if state.playground { with_playground(router, state) } else { router };
     router.method_not_allowed_fallback(answer::wrong_method)
+}
+
+/// The admin API, behind the guard of its own Api.
+fn for_administrators(state: &State) -> Router {
+    use crate::admin::{apis, clients, entitlements, keys, revocations, scopes, secrets, sessions, users};
+    let routes = Router::new()
+        .route("/admin/v1/apis", get(apis::list).post(apis::create))
+        .route("/admin/v1/apis/{id}", get(apis::find).patch(apis::update).delete(apis::delete))
+        .route("/admin/v1/apis/{id}/match", get(scopes::find_match))
+        .route("/admin/v1/apis/{id}/scopes", get(scopes::list).post(scopes::create))
+        .route("/admin/v1/apis/{id}/scopes/{name}", get(scopes::find).patch(scopes::update).delete(scopes::delete))
+        .route("/admin/v1/clients", get(clients::list).post(clients::create))
+        .route("/admin/v1/clients/{id}", get(clients::find).patch(clients::update).delete(clients::delete))
+        .route("/admin/v1/clients/{id}/entitlements", get(entitlements::list_all))
+        .route(
+            "/admin/v1/clients/{id}/entitlements/{api}",
+            get(entitlements::find).put(entitlements::put).delete(entitlements::delete),
+        )
+        .route("/admin/v1/clients/{id}/secrets", get(secrets::list).post(secrets::create))
+        .route("/admin/v1/clients/{id}/secrets/rotate", post(secrets::rotate))
+        .route(
+            "/admin/v1/clients/{id}/secrets/{secret}",
+            get(secrets::find).patch(secrets::update).delete(secrets::end),
+        )
+        .route("/admin/v1/users", get(users::list).post(users::create))
+        .route("/admin/v1/users/{id}", get(users::find).patch(users::update).delete(users::delete))
+        .route("/admin/v1/users/{id}/second-factor", delete(users::delete_second_factor))
+        .route("/admin/v1/users/{id}/sessions", get(sessions::list))
+        .route("/admin/v1/users/{id}/sessions/{session}", delete(sessions::end))
+        .route("/admin/v1/keys", get(keys::list))
+        .route("/admin/v1/keys/rotate", post(keys::rotate))
+        .route("/admin/v1/keys/{id}", get(keys::find))
+        .route("/admin/v1/keys/{id}/revoke", post(keys::revoke))
+        .route("/admin/v1/revocations", post(revocations::create))
+        .route("/admin/v1/audit", get(audit::records))
+        .route("/admin/v1/audit/head", get(audit::head))
+        .route("/admin/v1/audit/verify", get(audit::verify))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .with_state(Arc::new(state.clone()));
+    let guarded = access::guarded(state, routes);
+    Router::new()
+        .route_service("/admin", guarded.clone())
+        .route_service("/admin/{*path}", guarded)
+        .route_layer(from_fn_with_state(Arc::new(state.clone()), access::around))
 }
 
 /// The playground: resources to call, the guide's demo API, and pages for people.

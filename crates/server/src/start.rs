@@ -8,6 +8,7 @@ use countersign_protocol::jose::base64url;
 use countersign_store::{SQLITE_FILE, Store, StoreError};
 use tokio::sync::Semaphore;
 
+use crate::admin::operator::{self, OperatorError};
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{DataDirectory, DirectoryError, read_sealing_key, write_private};
@@ -50,6 +51,9 @@ pub enum StartError {
     /// The sealing key is another database's, or another node's was first.
     #[error("{0}: this is not the sealing key of this database; copy the right one here")]
     SealingKeyWrong(String),
+    /// There is no operator.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     /// `--demo` cannot be had.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -68,11 +72,20 @@ pub struct Started {
     pub directory: DataDirectory,
 }
 
+/// What a start makes beside the usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// An Api, a client and a user to try everything with.
+    pub demo: bool,
+    /// A new secret for the operator, which ends the old ones.
+    pub new_operator: bool,
+}
+
 /// Opens everything, makes what a first start makes, and loads the registry.
 pub async fn start(
     config: &Config,
     issuer: Issuer,
-    want_demo: bool,
+    wanted: Wanted,
     clock: Clock,
     entropy: Entropy,
 ) -> Result<Started, StartError> {
@@ -88,10 +101,12 @@ pub async fn start(
     let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
     state.in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
-    state.playground = config.playground.enabled.unwrap_or(want_demo);
-    provide::check_allowed(&state, want_demo).await?;
+    state.playground = config.playground.enabled.unwrap_or(wanted.demo);
+    provide::check_allowed(&state, wanted.demo).await?;
+    state.rotate_keys_after_s = config.keys.rotate_after_s;
     state.follow().await?;
-    let demo = if want_demo { Some(provide::provide(&state, &directory).await?) } else { None };
+    operator::provide(&state, &directory, wanted.new_operator).await?;
+    let demo = if wanted.demo { Some(provide::provide(&state, &directory).await?) } else { None };
     state.make_missing_keys().await?;
     Ok(Started { state, demo, tls, directory })
 }

@@ -3,21 +3,28 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_lc_rs::hmac;
 use countersign_protocol::UnixTime;
 use countersign_protocol::issuer::Issuer;
+use countersign_protocol::jose::base64url;
 use countersign_protocol::refusal::Refusal;
 use countersign_store::{Store, StoreError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use crate::clock::{Clock, Entropy};
+use crate::config::Keys;
 use crate::guessing::Guessing;
-use crate::key_ring::{KeyRingError, make_key};
+use crate::key_ring::{KeyRingError, make_first_key};
 use crate::limits::WRITE_TIMEOUT;
 use crate::pages::session::CookieKeys;
 use crate::passwords::Passwords;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
+use crate::uses::Uses;
+
+/// The key of the audit log is derived from the sealing key under this label.
+const AUDIT_LABEL: &str = "audit log";
 
 /// The parts of a running server. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -40,6 +47,16 @@ pub struct State {
     pub(crate) cookie_keys: Arc<CookieKeys>,
     /// Requests that may be worked on at once; more are refused.
     pub(crate) in_flight: Arc<Semaphore>,
+    /// When credentials were last used.
+    pub(crate) uses: Arc<Uses>,
+    /// Held by the one administrative change that this node works on.
+    pub(crate) changing: Arc<Mutex<()>>,
+    /// What audit records are chained with.
+    pub(crate) audit_key: Arc<hmac::Key>,
+    /// A key signs for this many seconds.
+    pub(crate) rotate_keys_after_s: i64,
+    /// By which this node holds leases.
+    pub(crate) node_id: Arc<str>,
     ready: Arc<AtomicBool>,
 }
 
@@ -58,6 +75,11 @@ impl State {
             registry: Arc::new(registry),
             store,
             cookie_keys: Arc::new(CookieKeys::derive(&sealing)),
+            audit_key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(AUDIT_LABEL).as_slice())),
+            uses: Arc::default(),
+            changing: Arc::default(),
+            rotate_keys_after_s: Keys::default().rotate_after_s,
+            node_id: base64url(&entropy.bytes::<12>()).into(),
             sealing,
             clock,
             entropy,
@@ -83,7 +105,7 @@ impl State {
     pub async fn make_missing_keys(&self) -> Result<(), KeyRingError> {
         let missing = self.registry.current().missing_keys().to_vec();
         for algorithm in missing {
-            make_key(&self.store, &self.sealing, algorithm, &self.clock, &self.entropy).await?;
+            make_first_key(&self.store, &self.sealing, algorithm, &self.clock, &self.entropy).await?;
             self.follow().await?;
         }
         Ok(())

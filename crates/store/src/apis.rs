@@ -16,7 +16,11 @@ use crate::statement::{list, statements, words};
 
 statements! {
     INSERT_API = "INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+         refresh_absolute_s, created_at, created_change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    UPDATE_API = "UPDATE apis SET audience = $1, name = $2, grants = $3, access_token_lifetime_s = $4, algorithm = $5, \
+         refresh_idle_s = $6, refresh_absolute_s = $7 WHERE id = $8";
+    DELETE_API = "DELETE FROM apis WHERE id = $1";
+    DELETE_SCOPE = "DELETE FROM scopes WHERE api_id = $1 AND name = $2";
     INSERT_SCOPE = "INSERT INTO scopes (api_id, name, description, rules, is_default) VALUES ($1, $2, $3, $4, $5)";
     SET_AUDIENCE = "UPDATE apis SET audience = $1 WHERE id = $2";
     LOAD_APIS = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
@@ -36,19 +40,57 @@ impl Change {
             .bind(api.algorithm.as_str())
             .bind(api.refresh.idle_s)
             .bind(api.refresh.absolute_s)
+            .bind(self.now)
+            .bind(self.number)
             .execute(&mut *self.transaction)
             .await?;
         for scope in &api.scopes {
-            let rules: Vec<&str> = scope.rules.iter().map(PathRule::as_str).collect();
-            sqlx::query(INSERT_SCOPE)
-                .bind(api.id.as_str())
-                .bind(scope.token.as_str())
-                .bind(scope.description.as_str())
-                .bind(rules.join("\n"))
-                .bind(i64::from(scope.is_default))
-                .execute(&mut *self.transaction)
-                .await?;
+            self.put_scope(&api.id, scope).await?;
         }
+        self.raise_key_lifetimes(api.access_token_lifetime_s).await
+    }
+
+    /// Changes an Api, but for its scopes.
+    pub async fn update_api(&mut self, api: &Api) -> Result<(), StoreError> {
+        sqlx::query(UPDATE_API)
+            .bind(api.audience.as_str())
+            .bind(api.name.as_str())
+            .bind(list(api.grants.iter().map(|grant| grant.as_str())))
+            .bind(api.access_token_lifetime_s)
+            .bind(api.algorithm.as_str())
+            .bind(api.refresh.idle_s)
+            .bind(api.refresh.absolute_s)
+            .bind(api.id.as_str())
+            .execute(&mut *self.transaction)
+            .await?;
+        self.raise_key_lifetimes(api.access_token_lifetime_s).await
+    }
+
+    /// Deletes an Api with its scopes, and what clients may ask of it.
+    pub async fn delete_api(&mut self, api: &ApiId) -> Result<(), StoreError> {
+        sqlx::query(DELETE_API).bind(api.as_str()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Adds a scope to an Api, in place of the one of its name.
+    pub async fn put_scope(&mut self, api: &ApiId, scope: &ScopeDefinition) -> Result<(), StoreError> {
+        self.delete_scope(api, &scope.token).await?;
+        let rules: Vec<&str> = scope.rules.iter().map(PathRule::as_str).collect();
+        sqlx::query(INSERT_SCOPE)
+            .bind(api.as_str())
+            .bind(scope.token.as_str())
+            .bind(scope.description.as_str())
+            .bind(rules.join("\n"))
+            .bind(i64::from(scope.is_default))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a scope from an Api.
+    pub async fn delete_scope(&mut self, api: &ApiId, scope: &ScopeToken) -> Result<(), StoreError> {
+        let delete = sqlx::query(DELETE_SCOPE).bind(api.as_str()).bind(scope.as_str());
+        delete.execute(&mut *self.transaction).await?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The change counter: how every node learns of every change within a second.
 
+use countersign_protocol::UnixTime;
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
 use countersign_protocol::user::User;
@@ -8,6 +9,7 @@ use sqlx::{Any, Row, Transaction};
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::keys::StoredKey;
+use crate::notes::Notes;
 use crate::playground::PlaygroundSettings;
 use crate::statement::statements;
 
@@ -38,6 +40,8 @@ pub struct RegistryRows {
     pub clients: Vec<Client>,
     /// Every user.
     pub users: Vec<User>,
+    /// Since when each of them is there.
+    pub notes: Notes,
     /// The settings of the playground.
     pub playground: PlaygroundSettings,
     /// Every signing key that is not retired.
@@ -49,6 +53,7 @@ pub struct RegistryRows {
 pub struct Change {
     pub(crate) transaction: Transaction<'static, Any>,
     pub(crate) number: i64,
+    pub(crate) now: UnixTime,
 }
 
 impl Change {
@@ -64,11 +69,11 @@ impl Change {
 }
 
 impl Store {
-    /// Begins a change; the row lock that it takes orders all changes.
-    pub async fn begin_change(&self) -> Result<Change, StoreError> {
+    /// Begins a change at `now`; the row lock that it takes orders all changes.
+    pub async fn begin_change(&self, now: UnixTime) -> Result<Change, StoreError> {
         let mut transaction = self.begin_write().await?;
         let row = sqlx::query(RAISE_BOTH).fetch_one(&mut *transaction).await?;
-        Ok(Change { number: row.try_get(0)?, transaction })
+        Ok(Change { number: row.try_get(0)?, transaction, now })
     }
 
     /// How far the database has come.
@@ -87,6 +92,7 @@ impl Store {
             apis: crate::apis::load(&mut snapshot).await?,
             clients: crate::clients::load(&mut snapshot).await?,
             users: crate::users::load(&mut snapshot).await?,
+            notes: crate::notes::load(&mut snapshot).await?,
             playground: crate::playground::load(&mut snapshot).await?,
             keys: crate::keys::load(&mut snapshot).await?,
         };

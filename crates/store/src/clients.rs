@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use countersign_protocol::UnixTime;
 use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{
     Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Entitlement, Status,
@@ -19,17 +20,23 @@ use crate::statement::{list, statements, words};
 statements! {
     TAKE_NAME = "INSERT INTO names (name_key) VALUES ($1)";
     FREE_NAME = "DELETE FROM names WHERE name_key = $1";
-    INSERT_CLIENT = "INSERT INTO clients (id, name, owner, auth_methods, status, epoch) VALUES ($1, $2, $3, $4, $5, $6)";
+    INSERT_CLIENT = "INSERT INTO clients (id, name, owner, auth_methods, status, epoch, created_at, created_change) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     DELETE_CLIENT = "DELETE FROM clients WHERE id = $1";
+    UPDATE_CLIENT = "UPDATE clients SET name = $1, owner = $2, auth_methods = $3 WHERE id = $4";
     SET_STATUS = "UPDATE clients SET status = $1 WHERE id = $2";
     RAISE_EPOCH = "UPDATE clients SET epoch = $1 WHERE id = $2";
-    INSERT_CREDENTIAL = "INSERT INTO credentials (id, client_id, label, secret_hash, not_before, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6)";
+    INSERT_CREDENTIAL = "INSERT INTO credentials (id, client_id, label, secret_hash, not_before, expires_at, created_at, \
+         created_change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     DELETE_CREDENTIALS = "DELETE FROM credentials WHERE client_id = $1";
+    DELETE_CREDENTIAL = "DELETE FROM credentials WHERE id = $1";
+    SET_EXPIRY = "UPDATE credentials SET expires_at = $1 WHERE id = $2";
+    SET_LABEL = "UPDATE credentials SET label = $1 WHERE id = $2";
     DELETE_ENTITLEMENT = "DELETE FROM entitlements WHERE client_id = $1 AND api_id = $2 AND kind = $3";
     INSERT_ENTITLEMENT = "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants) VALUES ($1, $2, $3, $4, $5)";
     LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch FROM clients ORDER BY id";
-    LOAD_CREDENTIALS = "SELECT id, client_id, label, secret_hash, not_before, expires_at FROM credentials ORDER BY id";
+    LOAD_CREDENTIALS = "SELECT id, client_id, label, secret_hash, not_before, expires_at FROM credentials \
+         ORDER BY created_change, id";
     LOAD_ENTITLEMENTS = "SELECT client_id, api_id, kind, scopes, grants FROM entitlements ORDER BY client_id, api_id";
 }
 
@@ -60,6 +67,20 @@ impl Change {
             .bind(list(client.auth_methods.iter().map(|method| method.as_str())))
             .bind(Status::Active.as_str())
             .bind(self.number)
+            .bind(self.now)
+            .bind(self.number)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives a client another name, owner and methods.
+    pub async fn update_client(&mut self, client: &NewClient) -> Result<(), StoreError> {
+        sqlx::query(UPDATE_CLIENT)
+            .bind(client.name.as_str())
+            .bind(client.owner.as_str())
+            .bind(list(client.auth_methods.iter().map(|method| method.as_str())))
+            .bind(client.id.as_str())
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
@@ -67,10 +88,8 @@ impl Change {
 
     /// Deletes a client with its credentials and entitlements; its tokens are dead.
     pub async fn delete_client(&mut self, client: &ClientId) -> Result<(), StoreError> {
-        for (statement, key) in [(DELETE_CLIENT, client.to_string()), (FREE_NAME, name_key(client.as_str()))] {
-            sqlx::query(statement).bind(key).execute(&mut *self.transaction).await?;
-        }
-        Ok(())
+        sqlx::query(DELETE_CLIENT).bind(client.as_str()).execute(&mut *self.transaction).await?;
+        self.free_name(client.as_str()).await
     }
 
     /// Enables or disables a client.
@@ -96,8 +115,34 @@ impl Change {
             .bind(credential.secret_hash.as_bytes().to_vec())
             .bind(credential.not_before)
             .bind(credential.expires_at)
+            .bind(self.now)
+            .bind(self.number)
             .execute(&mut *self.transaction)
             .await?;
+        Ok(())
+    }
+
+    /// Ends a credential at a moment, or never.
+    pub async fn set_credential_expiry(
+        &mut self,
+        credential: &str,
+        expires_at: Option<UnixTime>,
+    ) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_EXPIRY).bind(expires_at).bind(credential.to_owned());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Gives a credential another label.
+    pub async fn set_credential_label(&mut self, credential: &str, label: &str) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_LABEL).bind(label.to_owned()).bind(credential.to_owned());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Removes one credential.
+    pub async fn delete_credential(&mut self, credential: &str) -> Result<(), StoreError> {
+        sqlx::query(DELETE_CREDENTIAL).bind(credential.to_owned()).execute(&mut *self.transaction).await?;
         Ok(())
     }
 
@@ -119,6 +164,15 @@ impl Change {
         self.put_entitlement(client, api, INTROSPECT, (String::new(), String::new())).await
     }
 
+    /// Takes back what a client may ask of an Api and introspect there.
+    pub async fn disallow(&mut self, client: &ClientId, api: &ApiId) -> Result<(), StoreError> {
+        for kind in [ASK, INTROSPECT] {
+            let delete = sqlx::query(DELETE_ENTITLEMENT).bind(client.as_str()).bind(api.as_str()).bind(kind);
+            delete.execute(&mut *self.transaction).await?;
+        }
+        Ok(())
+    }
+
     async fn put_entitlement(
         &mut self,
         client: &ClientId,
@@ -136,6 +190,12 @@ impl Change {
             .bind(grants)
             .execute(&mut *self.transaction)
             .await?;
+        Ok(())
+    }
+
+    /// Gives a name back.
+    pub(crate) async fn free_name(&mut self, name: &str) -> Result<(), StoreError> {
+        sqlx::query(FREE_NAME).bind(name_key(name)).execute(&mut *self.transaction).await?;
         Ok(())
     }
 

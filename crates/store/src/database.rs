@@ -27,10 +27,12 @@ type NamedMigration = (i64, &'static str, &'static str);
 const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/sqlite/0001_start.sql")),
     (2, "people", include_str!("../migrations/sqlite/0002_people.sql")),
+    (3, "administration", include_str!("../migrations/sqlite/0003_administration.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
     (2, "people", include_str!("../migrations/postgres/0002_people.sql")),
+    (3, "administration", include_str!("../migrations/postgres/0003_administration.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.
@@ -294,7 +296,7 @@ mod tests {
         }
         let store = Store::open(&url).await.expect("opens");
         let fill = async || {
-            let mut change = store.begin_change().await?;
+            let mut change = store.begin_change(0).await?;
             for name in 0..1000 {
                 change.take_name(&format!("{name:0100}")).await?;
             }

@@ -4,11 +4,15 @@
 //! transaction. What is acknowledged is durable.
 
 mod apis;
+mod audit;
 mod changes;
 mod clients;
+mod credential_uses;
 mod database;
 mod error;
 mod keys;
+mod leases;
+mod notes;
 mod playground;
 mod refresh_tokens;
 mod revocations;
@@ -19,11 +23,14 @@ mod sign_ins;
 mod statement;
 mod users;
 
+pub use audit::{AuditRecord, NewAuditRecord};
 pub use changes::{Change, Counters, RegistryRows};
 pub use clients::NewClient;
+pub use credential_uses::{CredentialHistory, CredentialUse};
 pub use database::{DatabaseUrl, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
 pub use keys::{KeyState, StoredKey};
+pub use notes::{Note, Notes};
 pub use playground::{PlaygroundSettings, Saved};
 pub use refresh_tokens::{NewRefreshToken, Spend};
 pub use revocations::StoredRevocation;
@@ -36,9 +43,13 @@ pub use users::{NewUser, StoredPassword};
 pub fn statements() -> Vec<&'static str> {
     [
         apis::STATEMENTS,
+        audit::STATEMENTS,
         changes::STATEMENTS,
         clients::STATEMENTS,
+        credential_uses::STATEMENTS,
         keys::STATEMENTS,
+        leases::STATEMENTS,
+        notes::STATEMENTS,
         playground::STATEMENTS,
         refresh_tokens::STATEMENTS,
         revocations::STATEMENTS,

@@ -11,6 +11,7 @@ use countersign_protocol::user::UserId;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
+use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::revocations::insert_revocation;
@@ -52,6 +53,13 @@ pub enum Spend {
     Spent,
     /// It was spent before, or its family has ended; nothing was changed.
     TooLate,
+}
+
+impl Change {
+    /// Ends a family and revokes its access tokens. `at_least` is as in [`Store::end_family`].
+    pub async fn end_family(&mut self, family: &FamilyId, at_least: UnixTime) -> Result<(), StoreError> {
+        end_family(&mut self.transaction, family, self.now, at_least).await.map(|_| ())
+    }
 }
 
 impl Store {

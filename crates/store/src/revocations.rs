@@ -4,7 +4,7 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::revocation::Revoked;
 use sqlx::{Any, Row, Transaction};
 
-use crate::changes::raise_change;
+use crate::changes::{Change, raise_change};
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::statements;
@@ -23,6 +23,13 @@ pub struct StoredRevocation {
     pub revoked: Revoked,
     /// From here on, all that it ends is dead by itself.
     pub expires_at: UnixTime,
+}
+
+impl Change {
+    /// Revokes with this change; to revoke the same again changes nothing.
+    pub async fn revoke(&mut self, revoked: &Revoked, expires_at: UnixTime) -> Result<(), StoreError> {
+        insert_revocation(&mut self.transaction, revoked, expires_at).await
+    }
 }
 
 impl Store {

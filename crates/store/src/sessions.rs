@@ -8,6 +8,7 @@ use countersign_protocol::user::UserId;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
+use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::refresh_tokens::end_family;
@@ -84,6 +85,13 @@ pub struct SessionToken {
 
 /// What ended with a session, each until when it must be remembered.
 pub type Ended = Vec<(Revoked, UnixTime)>;
+
+impl Change {
+    /// Ends a session and revokes the tokens asked through it. `at_least` is as in [`Store::end_session`].
+    pub async fn end_session(&mut self, id: &str, at_least: UnixTime) -> Result<(), StoreError> {
+        end_session(&mut self.transaction, id, self.now, at_least).await.map(|_| ())
+    }
+}
 
 impl Store {
     /// Stores a session for which no sign-in is needed.

@@ -9,15 +9,17 @@ use sqlx::{AnyConnection, Row};
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::sessions::end_session;
 use crate::statement::{list, statements, words};
 
 statements! {
-    INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    SET_PASSWORD = "UPDATE users SET password_hash = $1, epoch = $2 WHERE id = $3";
+    INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch, created_at, \
+         created_change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    SET_PASSWORD = "UPDATE users SET password_hash = $1 WHERE id = $2";
     DELETE_SIGN_INS = "DELETE FROM sign_ins WHERE user_id = $1";
     LIST_SESSIONS = "SELECT id FROM sessions WHERE user_id = $1";
+    SET_ROLES = "UPDATE users SET roles = $1 WHERE id = $2";
+    RAISE_EPOCH = "UPDATE users SET epoch = $1 WHERE id = $2";
+    DELETE_USER = "DELETE FROM users WHERE id = $1";
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
     LOAD_USERS = "SELECT id, login, roles, status, epoch, \
@@ -59,31 +61,50 @@ impl Change {
             .bind(list(user.roles.iter().map(|role| role.as_str())))
             .bind(Status::Active.as_str())
             .bind(self.number)
+            .bind(self.now)
+            .bind(self.number)
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
     }
 
     /// Gives a user another password, which ends their tokens, their sessions with the tokens asked through them, and
-    /// sign-ins under way.
-    ///
-    /// `at_least` is the end of a token issued now, as in [`Store::end_session`].
+    /// sign-ins under way. `at_least` is as in [`Store::end_session`].
     pub async fn set_password(
         &mut self,
         user: &UserId,
         password_hash: &Secret,
-        now: UnixTime,
         at_least: UnixTime,
     ) -> Result<(), StoreError> {
-        let update = sqlx::query(SET_PASSWORD).bind(password_hash.expose()).bind(self.number).bind(user.as_str());
+        let update = sqlx::query(SET_PASSWORD).bind(password_hash.expose()).bind(user.as_str());
+        update.execute(&mut *self.transaction).await?;
+        self.end_user(user, at_least).await
+    }
+
+    /// Ends every token that speaks for a user, their sessions with the tokens asked through them, and sign-ins under way.
+    /// `at_least` is as in [`Store::end_session`].
+    pub async fn end_user(&mut self, user: &UserId, at_least: UnixTime) -> Result<(), StoreError> {
+        let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
         // First, so that a sign-in that is just being completed is waited for, and its session is then seen.
         sqlx::query(DELETE_SIGN_INS).bind(user.as_str()).execute(&mut *self.transaction).await?;
         for row in sqlx::query(LIST_SESSIONS).bind(user.as_str()).fetch_all(&mut *self.transaction).await? {
-            let id: String = row.try_get(0)?;
-            end_session(&mut self.transaction, &id, now, at_least).await?;
+            self.end_session(row.try_get(0)?, at_least).await?;
         }
         Ok(())
+    }
+
+    /// Gives a user these roles and no others.
+    pub async fn set_roles(&mut self, user: &UserId, roles: &[Role]) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_ROLES).bind(list(roles.iter().map(|role| role.as_str()))).bind(user.as_str());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Deletes a user; what speaks for them is dead.
+    pub async fn delete_user(&mut self, user: &UserId, login: &Login) -> Result<(), StoreError> {
+        sqlx::query(DELETE_USER).bind(user.as_str()).execute(&mut *self.transaction).await?;
+        self.free_name(login.as_str()).await
     }
 
     /// Enables or disables a user.

@@ -11,7 +11,7 @@ use countersign_protocol::user::{Login, UserId};
 use countersign_server::passwords;
 use countersign_store::{Change, NewClient, NewUser};
 
-use crate::server::TestServer;
+use crate::server::{START, TestServer};
 
 /// An Api of a story.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct NewTestClient<'a> {
 impl TestServer {
     /// Makes a change, and lets this node read it.
     pub async fn change(&self, make: impl AsyncFnOnce(&mut Change)) {
-        let mut change = self.state.store.begin_change().await.unwrap();
+        let mut change = self.state.store.begin_change(START).await.unwrap();
         make(&mut change).await;
         change.commit().await.unwrap();
         self.follow().await;

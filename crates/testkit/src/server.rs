@@ -8,7 +8,7 @@ use countersign_protocol::issuer::Issuer;
 use countersign_server::background::{clean_up, follow_changes};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
-use countersign_server::start::{StartError, Started, start};
+use countersign_server::start::{StartError, Started, Wanted, start};
 use countersign_server::state::State;
 use countersign_server::{DemoFile, Front, serve};
 use tempfile::TempDir;
@@ -88,7 +88,8 @@ impl TestServer {
         // One issuer for every node of a story, whatever its port.
         let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
         let entropy = Entropy::Seeded(Arc::new(AtomicU64::new(options.seed)));
-        let mut started = start(&config, issuer, options.demo, Clock::Fixed(clock.clone()), entropy).await?;
+        let wanted = Wanted { demo: options.demo, ..Wanted::default() };
+        let mut started = start(&config, issuer, wanted, Clock::Fixed(clock.clone()), entropy).await?;
         let state = started.state.clone();
         let front = Front::new(state.clone(), &config.proxy.trusted);
         let (stop, stopped) = oneshot::channel::<()>();

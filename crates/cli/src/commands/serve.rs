@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_server::background::reload_certificate;
+use countersign_server::background::{flush_uses, reload_certificate};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
-use countersign_server::start::{Started, start};
+use countersign_server::start::{Started, Wanted, start};
 use countersign_server::tls::Tls;
 use countersign_server::{Demo, Front, background, serve};
 use tokio::net::TcpListener;
@@ -27,12 +27,17 @@ pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut O
     let config = settings::read(&args.settings, environment).map_err(Failure::new)?.config;
     let runtime = Runtime::new().map_err(Failure::new)?;
     let no_color = environment.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
-    runtime.block_on(run_until_stopped(&config, args.demo, no_color, output))
+    runtime.block_on(run_until_stopped(
+        &config,
+        Wanted { demo: args.demo, new_operator: args.new_operator },
+        no_color,
+        output,
+    ))
 }
 
 async fn run_until_stopped(
     config: &Config,
-    want_demo: bool,
+    wanted: Wanted,
     no_color: bool,
     output: &mut Output,
 ) -> Result<(), Failure> {
@@ -46,7 +51,7 @@ async fn run_until_stopped(
     let listener = listener.map_err(|error| Failure::new(format!("listen: {listen}: {error}")))?;
     let address = listener.local_addr().map_err(Failure::new)?;
     let issuer = config.issuer_for(address).map_err(Failure::new)?;
-    let starting = start(config, issuer, want_demo, Clock::system(), Entropy::System);
+    let starting = start(config, issuer, wanted, Clock::system(), Entropy::System);
     let Started { state, demo, tls, directory } = tokio::select! {
         started = starting => started.map_err(Failure::new)?,
         () = stop_signal.wait() => return Err(Failure::Interrupted),
@@ -77,6 +82,7 @@ async fn run_until_stopped(
         () = stop_signal.wait() => tracing::warn!("told twice to stop: requests under way are cut off"),
     }
     tasks.shutdown().await;
+    flush_uses::run_once(&state).await;
     // A database that is gone must not keep us: what was acknowledged is durable already.
     let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;
     drop(directory);

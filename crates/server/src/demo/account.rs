@@ -55,8 +55,8 @@ pub(crate) async fn change_password(
     let (store, id, now) = (state.store.clone(), user_id.clone(), state.now());
     let at_least = now + state.registry.current().longest_lifetime_s();
     let changed = state.write(async move {
-        let mut change = store.begin_change().await?;
-        change.set_password(&id, &hash, now, at_least).await?;
+        let mut change = store.begin_change(now).await?;
+        change.set_password(&id, &hash, at_least).await?;
         change.commit().await
     });
     changed.await?;

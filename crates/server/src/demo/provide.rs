@@ -132,7 +132,7 @@ async fn make_all(state: &State) -> Result<Option<DemoFile>, DemoError> {
     let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
     let made = mark(&password_hash);
     let id = UserId::from_random(state.entropy.bytes());
-    let mut change = state.store.begin_change().await?;
+    let mut change = state.store.begin_change(state.now()).await?;
     match make(&mut change, &audience(&state.issuer), id, password_hash).await {
         Err(DemoError::Store(StoreError::Taken(_))) => {
             drop(change);
@@ -187,7 +187,7 @@ async fn fill_settings(state: &State, file: &DemoFile) -> Result<(), DemoError> 
     let (api_id, client_id, scope) = (file.api.clone(), file.client_id.clone(), DEFAULT_SCOPE.to_owned());
     let new = PlaygroundSettings { version: 0, api_id, client_id, sealed_client_secret, scope };
     // Another node on the same database may be faster, with the same client.
-    let mut change = state.store.begin_change().await?;
+    let mut change = state.store.begin_change(state.now()).await?;
     if let Saved::As(_) = change.save_playground_settings(&new, false).await? {
         change.commit().await?;
     }
@@ -200,11 +200,11 @@ async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
     state.registry.current().find_client(CLIENT).ok_or(DemoError::Gone("the client"))?;
     let user = state.store.find_password(USER).await?.ok_or(DemoError::Gone("the user"))?.user_id;
-    let mut change = state.store.begin_change().await?;
+    let mut change = state.store.begin_change(state.now()).await?;
     change.insert_credential(&client_id(), &new_credential(state, &secret)).await?;
     let now = state.now();
     let at_least = now + state.registry.current().longest_lifetime_s();
-    change.set_password(&user, &password_hash, now, at_least).await?;
+    change.set_password(&user, &password_hash, at_least).await?;
     change.delete_second_factors(&user).await?;
     change.set_setting(MADE_PASSWORD, &mark(&password_hash)).await?;
     change.commit().await?;
@@ -218,7 +218,7 @@ async fn follow_issuer(state: &State) -> Result<(), DemoError> {
     if state.registry.current().find_api(API).is_some_and(|api| api.audience == audience) {
         return Ok(());
     }
-    let mut change = state.store.begin_change().await?;
+    let mut change = state.store.begin_change(state.now()).await?;
     change.set_audience(&api_id(), &audience).await?;
     change.commit().await?;
     Ok(state.follow().await?)

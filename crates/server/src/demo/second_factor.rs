@@ -96,11 +96,10 @@ pub(crate) async fn confirm(
     let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of the new seed"))?;
     let id = format!("fac_{}", base64url(&state.entropy.bytes::<12>()));
     let sealed_seed = state.sealing.seal(SEED, &id, &seed, state.entropy.bytes())?;
-    let user_id = session.user.id.clone();
-    let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
-    let store = state.store.clone();
+    let (user_id, now, store) = (session.user.id.clone(), state.now(), state.store.clone());
+    let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: now, last_step: step };
     let added = state.write(async move {
-        let mut change = store.begin_change().await?;
+        let mut change = store.begin_change(now).await?;
         match change.insert_second_factor(&new).await {
             Err(StoreError::Taken(_)) => Ok(false),
             inserted => {
@@ -130,9 +129,9 @@ pub(crate) async fn remove(
     let step = find_step(&state, &factor, &asked.code)?;
     let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of now"))?;
     let code = SpentCode { factor_id: factor.id, step };
-    let (store, user_id) = (state.store.clone(), user.id.clone());
+    let (store, user_id, now) = (state.store.clone(), user.id.clone(), state.now());
     let removed = state.write(async move {
-        let mut change = store.begin_change().await?;
+        let mut change = store.begin_change(now).await?;
         let is_first = change.spend_code(&code).await?;
         if is_first {
             change.delete_second_factors(&user_id).await?;

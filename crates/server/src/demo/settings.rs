@@ -136,9 +136,9 @@ pub(crate) async fn update(
         sealed_client_secret: secret.map(|secret| seal(&state, &secret)).transpose()?,
         scope: new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" "),
     };
-    let (store, anyway) = (state.store.clone(), new.version.is_none());
+    let (store, now, anyway) = (state.store.clone(), state.now(), new.version.is_none());
     let saving = async move {
-        let mut change = store.begin_change().await?;
+        let mut change = store.begin_change(now).await?;
         let saved = change.save_playground_settings(&settings, anyway).await?;
         if matches!(saved, Saved::As(_)) {
             change.commit().await?;

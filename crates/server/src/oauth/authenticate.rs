@@ -34,7 +34,10 @@ pub(crate) fn authenticate<'r>(
     let client = registry.find_client(&presented.client_id);
     exchange.client_id = client.map(|client| client.id.clone());
     match check(&presented, client, now) {
-        Ok(credential) => Ok(Authenticated { client: client.ok_or(Refusal::UnknownClient)?, credential }),
+        Ok(credential) => {
+            state.uses.record(&credential.id, address, now);
+            Ok(Authenticated { client: client.ok_or(Refusal::UnknownClient)?, credential })
+        }
         Err(refusal) => {
             state.guessing.count_client_failure(address, now);
             Err(refusal)

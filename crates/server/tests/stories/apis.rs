@@ -111,7 +111,7 @@ async fn client_ids_and_login_names_share_one_namespace_without_regard_to_case()
     let server = server().await;
     server.add_user("ada", "correct horse").await;
     let taken = async |name: &str| {
-        let mut change = server.state.store.begin_change().await.expect("begins");
+        let mut change = server.state.store.begin_change(0).await.expect("begins");
         let client = countersign_store::NewClient {
             id: ClientId::parse(name).expect("an id"),
             name: String::new(),

@@ -65,7 +65,7 @@ async fn changing_a_password_ends_the_users_tokens_but_not_the_clients() {
     let theirs = service.password("ada", "correct horse").await;
     let own = service.client_credentials("all").await;
     let hash = hash_password("another horse");
-    server.change(async |change| change.set_password(&ada, &hash, START, START).await.unwrap()).await;
+    server.change(async |change| change.set_password(&ada, &hash, START).await.unwrap()).await;
     assert_eq!(service.call("GET", "/resource/whoami", &theirs.text("access_token")).await.status, 401);
     assert_eq!(service.refresh(&theirs.text("refresh_token")).await.refusal(), (400, "invalid_grant".to_owned()));
     assert_eq!(service.call("GET", "/resource/whoami", &own.text("access_token")).await.status, 200);

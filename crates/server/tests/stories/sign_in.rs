@@ -300,9 +300,7 @@ async fn a_session_ends_by_age_by_idleness_and_with_its_user() {
     assert_eq!(fault(&ada.get("account/sessions").await), needed);
     server.change(async |change| change.set_user_status(&id, Status::Active).await.unwrap()).await;
     assert_eq!(ada.get("account/sessions").await.status, 200);
-    server
-        .change(async |change| change.set_password(&id, &hash_password("another horse"), START, START).await.unwrap())
-        .await;
+    server.change(async |change| change.set_password(&id, &hash_password("another horse"), START).await.unwrap()).await;
     assert_eq!(fault(&ada.get("account/sessions").await), needed);
 }
 
@@ -313,7 +311,7 @@ async fn a_password_that_changes_during_a_sign_in_ends_it() {
     let mut browser = server.browser();
     let package = browser.begin_auth("ada").await;
     let hash: Secret = hash_password("another horse");
-    server.change(async |change| change.set_password(&ada, &hash, START, START).await.unwrap()).await;
+    server.change(async |change| change.set_password(&ada, &hash, START).await.unwrap()).await;
     assert_eq!(fault(&browser.answer(&package, "another horse").await), is((400, "bad_request")));
 }
 

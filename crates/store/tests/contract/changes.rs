@@ -11,13 +11,13 @@ async fn each_change_has_its_own_number_and_one_that_is_dropped_has_none() {
     let fresh = fresh().await;
     let store = &fresh.store;
     let before = store.read_counters().await.unwrap();
-    drop(store.begin_change().await.unwrap());
+    drop(store.begin_change(0).await.unwrap());
     assert_eq!(store.read_counters().await.unwrap(), before);
     let mut racers = JoinSet::new();
     for _ in 0..20 {
         let store = store.clone();
         racers.spawn(async move {
-            let change = store.begin_change().await.unwrap();
+            let change = store.begin_change(0).await.unwrap();
             let number = change.number();
             change.commit().await.unwrap();
             number

@@ -57,7 +57,7 @@ fn token(number: i64, family: Option<&str>) -> SessionToken {
 
 async fn with_user() -> (crate::Fresh, Store) {
     let fresh = fresh().await;
-    let mut change = fresh.store.begin_change().await.unwrap();
+    let mut change = fresh.store.begin_change(0).await.unwrap();
     let login = Login::parse("ada").unwrap();
     let new = NewUser { id: user(), login, password_hash: Secret::new("x"), roles: Vec::new() };
     change.insert_user(&new).await.unwrap();
@@ -120,11 +120,11 @@ async fn a_code_is_spent_once_over_all_sign_ins_and_an_older_one_never() {
 #[tokio::test]
 async fn a_user_has_one_second_factor_of_a_kind() {
     let (_fresh, store) = with_user().await;
-    let mut change = store.begin_change().await.unwrap();
+    let mut change = store.begin_change(0).await.unwrap();
     assert!(matches!(change.insert_second_factor(&factor("f2")).await, Err(StoreError::Taken(_))));
     drop(change);
     assert!(store.load_registry().await.unwrap().users[0].has_second_factor);
-    let mut change = store.begin_change().await.unwrap();
+    let mut change = store.begin_change(0).await.unwrap();
     change.delete_second_factors(&user()).await.unwrap();
     change.commit().await.unwrap();
     assert!(store.find_second_factor(&user(), "totp").await.unwrap().is_none());
@@ -162,13 +162,13 @@ async fn another_password_ends_sessions_with_their_tokens_and_sign_ins_in_its_ow
     assert!(store.keep_session_token("ses_k", &token(1, None)).await.unwrap());
     let sign_in = begin(&store, "s").await;
     let before = store.read_counters().await.unwrap().change;
-    let mut change = store.begin_change().await.unwrap();
-    change.set_password(&user(), &Secret::new("y"), 40, 45).await.unwrap();
+    let mut change = store.begin_change(40).await.unwrap();
+    change.set_password(&user(), &Secret::new("y"), 45).await.unwrap();
     drop(change);
     assert!(store.load_revocations(before).await.unwrap().is_empty(), "all or nothing");
     assert!(store.find_session(&SecretHash::of("k")).await.unwrap().is_some());
-    let mut change = store.begin_change().await.unwrap();
-    change.set_password(&user(), &Secret::new("y"), 40, 45).await.unwrap();
+    let mut change = store.begin_change(40).await.unwrap();
+    change.set_password(&user(), &Secret::new("y"), 45).await.unwrap();
     change.commit().await.unwrap();
     assert_eq!(store.load_revocations(before).await.unwrap()[0].revoked, Revoked::Token("t1".to_owned()));
     assert!(store.find_session(&SecretHash::of("k")).await.unwrap().is_none());
@@ -209,7 +209,7 @@ async fn settings_are_saved_whole_by_version_and_keep_a_secret_that_is_not_sent(
         scope: "x y".to_owned(),
     };
     let save = async |settings: PlaygroundSettings, anyway: bool| {
-        let mut change = store.begin_change().await.unwrap();
+        let mut change = store.begin_change(0).await.unwrap();
         let saved = change.save_playground_settings(&settings, anyway).await.unwrap();
         if matches!(saved, Saved::As(_)) {
             change.commit().await.unwrap();

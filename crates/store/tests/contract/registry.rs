@@ -8,7 +8,7 @@ use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::{Secret, SecretHash};
 use countersign_protocol::user::{Login, Role, UserId};
-use countersign_store::{KeyState, NewClient, NewSecondFactor, NewUser, Store, StoreError, StoredKey};
+use countersign_store::{KeyState, NewClient, NewSecondFactor, NewUser, Store, StoreError};
 
 use crate::fresh;
 
@@ -56,7 +56,7 @@ fn credential(id: &str, expires_at: Option<i64>) -> Credential {
 }
 
 async fn fill(store: &Store) -> i64 {
-    let mut change = store.begin_change().await.unwrap();
+    let mut change = store.begin_change(0).await.unwrap();
     let job = new_client("job");
     change.insert_api(&api("billing")).await.unwrap();
     change.insert_client(&job).await.unwrap();
@@ -70,13 +70,7 @@ async fn fill(store: &Store) -> i64 {
     change.allow_ask(&job.id, &billing, &what).await.unwrap();
     change.allow_introspect(&job.id, &billing).await.unwrap();
     change.insert_user(&new_user("Ada")).await.unwrap();
-    let key = StoredKey {
-        id: "k1".to_owned(),
-        algorithm: Algorithm::Es256,
-        state: KeyState::Active,
-        sealed_pkcs8: vec![0, 1, 255],
-    };
-    change.insert_key(&key, 5).await.unwrap();
+    change.insert_key("k1", Algorithm::Es256, KeyState::Active, &[0, 1, 255]).await.unwrap();
     let number = change.number();
     change.commit().await.unwrap();
     number
@@ -117,15 +111,13 @@ async fn what_must_be_unique_is_refused_the_second_time_and_nothing_of_that_chan
     fill(store).await;
     let before = store.read_counters().await.unwrap();
     let taken = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::Taken(_))), "{result:?}");
-    taken(store.begin_change().await.unwrap().insert_client(&new_client("JOB")).await);
-    taken(store.begin_change().await.unwrap().insert_client(&new_client("ada")).await);
-    taken(store.begin_change().await.unwrap().insert_user(&new_user("Job")).await);
-    taken(store.begin_change().await.unwrap().insert_api(&api("billing")).await);
+    taken(store.begin_change(0).await.unwrap().insert_client(&new_client("JOB")).await);
+    taken(store.begin_change(0).await.unwrap().insert_client(&new_client("ada")).await);
+    taken(store.begin_change(0).await.unwrap().insert_user(&new_user("Job")).await);
+    taken(store.begin_change(0).await.unwrap().insert_api(&api("billing")).await);
     let same_audience = Api { id: ApiId::parse("other").unwrap(), ..api("billing") };
-    taken(store.begin_change().await.unwrap().insert_api(&same_audience).await);
-    let second_active =
-        StoredKey { id: "k2".to_owned(), algorithm: Algorithm::Es256, state: KeyState::Active, sealed_pkcs8: vec![1] };
-    taken(store.begin_change().await.unwrap().insert_key(&second_active, 5).await);
+    taken(store.begin_change(0).await.unwrap().insert_api(&same_audience).await);
+    taken(store.begin_change(0).await.unwrap().insert_key("k2", Algorithm::Es256, KeyState::Active, &[1]).await);
     assert_eq!(store.read_counters().await.unwrap(), before);
     let rows = store.load_registry().await.unwrap();
     assert_eq!((rows.clients.len(), rows.users.len(), rows.apis.len(), rows.keys.len()), (1, 1, 1, 1));
@@ -137,10 +129,10 @@ async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_cha
     let store = &fresh.store;
     let first = fill(store).await;
     let (job, ada) = (ClientId::parse("job").unwrap(), store.find_password("ada").await.unwrap().unwrap().user_id);
-    let mut change = store.begin_change().await.unwrap();
+    let mut change = store.begin_change(0).await.unwrap();
     change.raise_client_epoch(&job).await.unwrap();
     change.set_client_status(&job, Status::Disabled).await.unwrap();
-    change.set_password(&ada, &Secret::new("another"), 0, 0).await.unwrap();
+    change.set_password(&ada, &Secret::new("another"), 0).await.unwrap();
     let (id, user_id, sealed_seed) = ("f1".to_owned(), ada.clone(), vec![1]);
     let factor = NewSecondFactor { id, user_id, kind: "totp", sealed_seed, created_at: 0, last_step: 0 };
     change.insert_second_factor(&factor).await.unwrap();
@@ -154,7 +146,7 @@ async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_cha
     assert!(rows.clients[0].credentials.is_empty());
     assert_eq!((rows.users[0].epoch, rows.users[0].has_second_factor), (second, true));
     assert_eq!(rows.apis[0].audience.as_str(), "urn:x");
-    let mut change = store.begin_change().await.unwrap();
+    let mut change = store.begin_change(0).await.unwrap();
     change.delete_client(&job).await.unwrap();
     change.insert_client(&new_client("Job")).await.unwrap();
     change.commit().await.unwrap();

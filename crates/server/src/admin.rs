@@ -1,0 +1,19 @@
+//! For administrators: `/admin/v1`, guarded like any Api by scopes of our own, every change audited in its transaction.
+
+pub(crate) mod access;
+pub(crate) mod answer;
+pub(crate) mod apis;
+pub(crate) mod audit;
+pub(crate) mod change;
+pub(crate) mod clients;
+pub(crate) mod entitlements;
+pub(crate) mod fields;
+pub(crate) mod keys;
+pub mod operator;
+pub(crate) mod page;
+pub(crate) mod problem;
+pub(crate) mod revocations;
+pub(crate) mod scopes;
+pub(crate) mod secrets;
+pub(crate) mod sessions;
+pub(crate) mod users;

@@ -1,0 +1,163 @@
+//! Who may administer: the Api `admin-api`, whose scopes are areas and verbs, so that a client need not be all-powerful.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{self, FromRequestParts};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use countersign_guard::{Guard, Guarded, VerifiedToken, Verifier};
+use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::grant::GrantType;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::path_rule::PathRule;
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::scope::{Scope, ScopeToken};
+use http::Request;
+use http::request::Parts;
+use tower::Layer;
+
+use crate::admin::problem::Problem;
+use crate::caller::Caller;
+use crate::state::State;
+
+/// The id of the Api.
+pub(crate) const API: &str = "admin-api";
+/// Where it is; the issuer and it are the audience.
+pub(crate) const PATH: &str = "/admin";
+/// Its access tokens live this long, in seconds: a command takes less.
+const LIFETIME_S: i64 = 600;
+
+/// Every scope: its name, what it is for, and the requests it opens.
+const SCOPES: [(&str, &str, &[&str]); 11] = [
+    ("apis:read", "See APIs and their scopes", &["GET /admin/v1/apis(/.*)?"]),
+    ("apis:write", "Create, change and delete APIs and scopes", &["POST,PATCH,DELETE /admin/v1/apis(/.*)?"]),
+    ("clients:read", "See clients, what they may ask, and their secrets' dates", &["GET /admin/v1/clients(/.*)?"]),
+    (
+        "clients:write",
+        "Create, change and delete clients and what they may ask",
+        &[
+            "POST /admin/v1/clients",
+            "PATCH,DELETE /admin/v1/clients/[^/]+",
+            "PUT,DELETE /admin/v1/clients/[^/]+/entitlements/[^/]+",
+        ],
+    ),
+    ("secrets:write", "Make, date and end secrets", &["POST,PATCH,DELETE /admin/v1/clients/[^/]+/secrets(/.*)?"]),
+    ("users:read", "See users and their sessions", &["GET /admin/v1/users(/.*)?"]),
+    (
+        "users:write",
+        "Create, change and delete users, end their sessions",
+        &["POST,PATCH,DELETE /admin/v1/users(/.*)?"],
+    ),
+    ("keys:read", "See signing keys", &["GET /admin/v1/keys(/.*)?"]),
+    ("keys:write", "Rotate and revoke signing keys", &["POST /admin/v1/keys(/.*)?"]),
+    ("tokens:revoke", "End tokens", &["POST /admin/v1/revocations"]),
+    ("audit:read", "See who changed what", &["GET /admin/v1/audit(/.*)?"]),
+];
+
+/// The Api, as it is made.
+pub(crate) fn api(audience: Audience) -> Api {
+    let scope = |(name, description, rules): &(&str, &str, &[&str])| ScopeDefinition {
+        token: ScopeToken::parse(name).expect("a scope name"),
+        description: (*description).to_owned(),
+        rules: rules.iter().map(|rule| PathRule::parse(rule).expect("a rule")).collect(),
+        is_default: true,
+    };
+    Api {
+        id: api_id(),
+        audience,
+        name: "Administration".to_owned(),
+        scopes: SCOPES.iter().map(scope).collect(),
+        grants: [GrantType::ClientCredentials].into_iter().collect(),
+        access_token_lifetime_s: LIFETIME_S,
+        algorithm: Algorithm::Es256,
+        refresh: RefreshPolicy::default(),
+    }
+}
+
+/// The id, as such.
+pub(crate) fn api_id() -> ApiId {
+    ApiId::parse(API).expect("an Api id")
+}
+
+/// All of its scopes: what stands for being all-powerful.
+pub(crate) fn all_scopes() -> Scope {
+    SCOPES.iter().filter_map(|(name, ..)| ScopeToken::parse(name)).collect()
+}
+
+/// These routes behind the guard of the Api.
+pub(crate) fn guarded(state: &State, routes: Router) -> Guarded<Router> {
+    let clock = state.clock.clone();
+    let verifier = Verifier::new(state.issuer.as_str(), state.registry.clone(), move || clock.now());
+    let registry = state.registry.clone();
+    Guard::new(verifier, move || registry.current().find_api(API).map(Arc::clone)).layer(routes)
+}
+
+/// Around every request: a place among those that are worked on, and a task of its own, so that a change goes on to its
+/// end when the caller hangs up.
+pub(crate) async fn around(
+    extract::State(state): extract::State<Arc<State>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let Ok(place) = state.in_flight.clone().try_acquire_owned() else {
+        return Problem::from(Refusal::Overloaded("too many requests at once")).into_response();
+    };
+    let answering = async move {
+        let _place = place;
+        next.run(request).await
+    };
+    match tokio::spawn(answering).await {
+        Ok(response) => response,
+        Err(error) => Problem::internal(error).into_response(),
+    }
+}
+
+/// Who administers: a client, or somebody for whom it speaks.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator {
+    /// As the audit log names them.
+    pub(crate) name: String,
+    /// What they hold of `admin-api`.
+    pub(crate) scope: Scope,
+    /// Where they call from.
+    pub(crate) caller: Caller,
+}
+
+impl Operator {
+    /// Err unless they hold each of these scopes of `admin-api`: nobody gives away more than they have.
+    pub(crate) fn check_holds(&self, scopes: &Scope, field: &'static str) -> Result<(), Problem> {
+        match scopes.first_missing_in(&self.scope) {
+            None => Ok(()),
+            Some(missing) => Err(Problem::not_yours(field, missing)),
+        }
+    }
+
+    /// Err unless they hold this scope, where a call asks for more than its path says.
+    pub(crate) fn check_may(&self, scope: &str) -> Result<(), Problem> {
+        if self.scope.iter().any(|held| held.as_str() == scope) { Ok(()) } else { Err(Problem::scope_missing(scope)) }
+    }
+
+    /// Err unless they hold all of `admin-api`.
+    pub(crate) fn check_holds_all(&self, field: &'static str) -> Result<(), Problem> {
+        self.check_holds(&all_scopes(), field)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let token = VerifiedToken::from_request_parts(parts, state).await;
+        let VerifiedToken(claims) = token.map_err(|_| Problem::internal("a route of the admin API has no guard"))?;
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Problem::internal("the caller is unknown"))?;
+        let name = if claims.subject == claims.client_id {
+            claims.client_id.clone()
+        } else {
+            format!("{} by {}", claims.subject, claims.client_id)
+        };
+        Ok(Self { name, scope: claims.scope.clone(), caller })
+    }
+}

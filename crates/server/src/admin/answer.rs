@@ -1,0 +1,76 @@
+//! How things are shown, and by which ETag a change names what it changes (RFC 9110 §8.8.3).
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use countersign_protocol::jose::base64url;
+use http::header::{ETAG, IF_MATCH, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::admin::problem::Problem;
+use crate::answer::json_response;
+use crate::json_body::receive;
+
+/// What a handler of the admin API returns.
+pub(crate) type Answer = Result<Response, Problem>;
+
+/// The JSON body of a request.
+pub(crate) struct AdminBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for AdminBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        Ok(Self(receive(request).await?))
+    }
+}
+
+/// 200 with a thing and its ETag.
+pub(crate) fn show(thing: &Value) -> Response {
+    tagged(StatusCode::OK, thing)
+}
+
+/// 201 with a new thing, its ETag and its address.
+pub(crate) fn created(thing: &Value, address: &str) -> Response {
+    let mut response = tagged(StatusCode::CREATED, thing);
+    if let Ok(address) = HeaderValue::from_str(address) {
+        response.headers_mut().insert(LOCATION, address);
+    }
+    response
+}
+
+/// 204: done, and there is nothing to show.
+pub(crate) fn done() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// Err if `If-Match` names another state of the thing than this; without the header nothing is asked.
+pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), Problem> {
+    let mut wanted = headers.get_all(IF_MATCH).iter().peekable();
+    if wanted.peek().is_none() {
+        return Ok(());
+    }
+    let tag = etag(thing);
+    let names = |value: &HeaderValue| {
+        value
+            .to_str()
+            .is_ok_and(|text| text.split(',').any(|one| matches!(one.trim(), one if one == "*" || one == tag)))
+    };
+    if wanted.any(names) { Ok(()) } else { Err(Problem::changed_meanwhile()) }
+}
+
+fn tagged(status: StatusCode, thing: &Value) -> Response {
+    let mut response = json_response(status, thing.to_string());
+    if let Ok(tag) = HeaderValue::from_str(&etag(thing)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Of the representation itself, so that whatever changes it changes the tag.
+fn etag(thing: &Value) -> String {
+    let hash = digest(&SHA256, thing.to_string().as_bytes());
+    format!("\"{}\"", base64url(&hash.as_ref()[..12]))
+}

@@ -1,0 +1,222 @@
+//! `/admin/v1/apis`: the Apis that tokens are for.
+
+use std::sync::Arc;
+
+use axum::extract::{self, Path};
+use countersign_protocol::api::{Api, Audience, RefreshPolicy};
+use countersign_protocol::client::Client;
+use countersign_protocol::grant::GrantType;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_store::Note;
+use http::{HeaderMap, Uri};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admin::access::{self, Operator};
+use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
+use crate::admin::change::{Changing, Entry};
+use crate::admin::fields::{api_id, find_api, grants, line, within};
+use crate::admin::page::{Query, page};
+use crate::admin::problem::Problem;
+use crate::admin::scopes;
+use crate::registry::Registry;
+use crate::state::State;
+
+/// Access tokens live from a second to a day: a longer one is a password.
+const LIFETIME_S: std::ops::RangeInclusive<i64> = 1..=86_400;
+/// Refresh tokens live from a minute to a year.
+const REFRESH_S: std::ops::RangeInclusive<i64> = 60..=31_536_000;
+const DEFAULT_LIFETIME_S: i64 = 3600;
+
+/// A new Api.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewApi {
+    id: String,
+    audience: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    grants: Option<Vec<String>>,
+    #[serde(default)]
+    access_token_lifetime_s: Option<i64>,
+    #[serde(default)]
+    algorithm: Option<String>,
+    #[serde(default)]
+    refresh_idle_s: Option<i64>,
+    #[serde(default)]
+    refresh_absolute_s: Option<i64>,
+}
+
+/// What can be changed of an Api; what is not named stays.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Changes {
+    audience: Option<String>,
+    name: Option<String>,
+    grants: Option<Vec<String>>,
+    access_token_lifetime_s: Option<i64>,
+    algorithm: Option<String>,
+    refresh_idle_s: Option<i64>,
+    refresh_absolute_s: Option<i64>,
+}
+
+/// `GET apis`
+pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
+    let query = Query::parse(&uri, &["after", "limit"])?;
+    let registry = state.registry.current().clone();
+    let mut apis: Vec<&Api> = registry.apis().collect();
+    apis.sort_by_key(|api| (registry.notes().of_api(api.id.as_str()).created_change, api.id.as_str()));
+    page(&query, apis, |api| api.id.as_str(), |api| view(api, &registry.notes().of_api(api.id.as_str())))
+}
+
+/// `GET apis/{id}`
+pub(crate) async fn find(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Answer {
+    let registry = state.registry.current().clone();
+    Ok(show(&view(find_api(&registry, &id)?, &registry.notes().of_api(&id))))
+}
+
+/// `POST apis`
+pub(crate) async fn create(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    AdminBody(new): AdminBody<NewApi>,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let mut api = Api {
+        id: api_id(&new.id)?,
+        audience: audience(&new.audience)?,
+        name: new.id.clone(),
+        scopes: Vec::new(),
+        grants: [GrantType::ClientCredentials].into_iter().collect(),
+        access_token_lifetime_s: DEFAULT_LIFETIME_S,
+        algorithm: Algorithm::Es256,
+        refresh: RefreshPolicy::default(),
+    };
+    let NewApi { name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s, .. } = new;
+    let audience = None;
+    let chosen =
+        Changes { audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s };
+    apply(&mut api, &chosen)?;
+    check_audience_is_free(&changing.registry, &api)?;
+    changing.change.insert_api(&api).await?;
+    let note = Note { created_at: state.now(), ..Note::default() };
+    let after = view(&api, &note);
+    let (action, target) = ("api.create", api.id.to_string());
+    changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
+    state.make_missing_keys().await?;
+    Ok(created(&after, &format!("/admin/v1/apis/{}", api.id)))
+}
+
+/// `PATCH apis/{id}`
+pub(crate) async fn update(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    AdminBody(changes): AdminBody<Changes>,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let note = changing.registry.notes().of_api(&id);
+    let mut api = Api::clone(find_own(&changing.registry, &id)?);
+    let before = view(&api, &note);
+    check_match(&headers, &before)?;
+    apply(&mut api, &changes)?;
+    check_audience_is_free(&changing.registry, &api)?;
+    changing.change.update_api(&api).await?;
+    let after = view(&api, &note);
+    let entry = Entry { action: "api.update", target: id, before: Some(before), after: Some(after.clone()) };
+    changing.finish(entry).await?;
+    state.make_missing_keys().await?;
+    Ok(show(&after))
+}
+
+/// `DELETE apis/{id}`: refused while a client may ask for its tokens.
+pub(crate) async fn delete(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let api = find_own(&changing.registry, &id)?.clone();
+    let before = view(&api, &changing.registry.notes().of_api(&id));
+    check_match(&headers, &before)?;
+    let uses = |client: &&Client| client.find_entitlement(&api.id).is_some() || client.may_introspect.contains(&api.id);
+    let users: Vec<&str> = changing.registry.clients().filter(uses).map(|client| client.id.as_str()).take(5).collect();
+    if !users.is_empty() {
+        let detail = format!("clients are entitled to {id}: {}; disallow them first", users.join(", "));
+        return Err(Problem::conflict(detail));
+    }
+    changing.change.delete_api(&api.id).await?;
+    changing.finish(Entry { action: "api.delete", target: id, before: Some(before), after: None }).await?;
+    Ok(done())
+}
+
+/// An Api that may be changed: ours is made of what guards us.
+pub(crate) fn find_own<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, Problem> {
+    let api = find_api(registry, id)?;
+    if id == access::API {
+        return Err(Problem::conflict("admin-api is built in, and is not changed"));
+    }
+    Ok(api)
+}
+
+fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
+    if let Some(text) = &changes.audience {
+        api.audience = audience(text)?;
+    }
+    if let Some(name) = &changes.name {
+        api.name = line("name", name)?;
+    }
+    if let Some(names) = &changes.grants {
+        api.grants = grants(names)?;
+    }
+    if let Some(lifetime_s) = changes.access_token_lifetime_s {
+        api.access_token_lifetime_s = within("access_token_lifetime_s", lifetime_s, LIFETIME_S)?;
+    }
+    if let Some(name) = &changes.algorithm {
+        let known = Algorithm::ALL.map(Algorithm::as_str).join(" ");
+        let parsed = Algorithm::parse(name);
+        api.algorithm = parsed.ok_or_else(|| Problem::invalid("algorithm", format!("must be one of: {known}")))?;
+    }
+    if let Some(idle_s) = changes.refresh_idle_s {
+        api.refresh.idle_s = within("refresh_idle_s", idle_s, REFRESH_S)?;
+    }
+    if let Some(absolute_s) = changes.refresh_absolute_s {
+        api.refresh.absolute_s = within("refresh_absolute_s", absolute_s, REFRESH_S)?;
+    }
+    Ok(())
+}
+
+fn audience(text: &str) -> Result<Audience, Problem> {
+    let what = "must be an absolute URI without a fragment, such as https://billing.example";
+    Audience::parse(text).ok_or_else(|| Problem::invalid("audience", what))
+}
+
+fn check_audience_is_free(registry: &Registry, api: &Api) -> Result<(), Problem> {
+    match registry.find_api_by_audience(api.audience.as_str()) {
+        Some(other) if other.id != api.id => Err(Problem::conflict(format!("{} has this audience", other.id))),
+        _ => Ok(()),
+    }
+}
+
+/// An Api as it is shown.
+fn view(api: &Api, note: &Note) -> Value {
+    json!({
+        "id": api.id.as_str(),
+        "audience": api.audience.as_str(),
+        "name": api.name,
+        "grants": api.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
+        "access_token_lifetime_s": api.access_token_lifetime_s,
+        "algorithm": api.algorithm.as_str(),
+        "refresh_idle_s": api.refresh.idle_s,
+        "refresh_absolute_s": api.refresh.absolute_s,
+        "scopes": api.scopes.iter().map(scopes::view).collect::<Vec<_>>(),
+        "created_at": note.created_at,
+    })
+}

@@ -1,0 +1,89 @@
+//! One administrative change: alone, on the newest state, audited, durable before it is acknowledged, and then known here.
+
+use std::sync::Arc;
+
+use countersign_store::Change;
+use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::admin::access::Operator;
+use crate::admin::audit;
+use crate::admin::problem::Problem;
+use crate::registry::Registry;
+use crate::state::State;
+
+/// Who makes a change, as the audit log names them.
+#[derive(Clone, Debug)]
+pub(crate) struct Author {
+    /// Who.
+    pub(crate) name: String,
+    /// From where; empty for the server itself.
+    pub(crate) address: String,
+    /// Under which request id; empty for the server itself.
+    pub(crate) request_id: String,
+}
+
+impl Author {
+    /// The server itself, by its own schedule or at its start.
+    pub(crate) fn server() -> Self {
+        Self { name: "countersign".to_owned(), address: String::new(), request_id: String::new() }
+    }
+}
+
+impl From<&Operator> for Author {
+    fn from(operator: &Operator) -> Self {
+        let caller = &operator.caller;
+        Self {
+            name: operator.name.clone(),
+            address: caller.address.to_string(),
+            request_id: caller.request_id().to_owned(),
+        }
+    }
+}
+
+/// A change under way. Dropped without [`Changing::finish`], it changes nothing.
+pub(crate) struct Changing<'s> {
+    state: &'s State,
+    author: Author,
+    /// The transaction.
+    pub(crate) change: Change,
+    /// The registry as of the moment before this change: nobody else can change it now.
+    pub(crate) registry: Arc<Registry>,
+    _alone: OwnedMutexGuard<()>,
+}
+
+/// What is written of a change: what was done, to what, and how that was before and is after.
+pub(crate) struct Entry {
+    /// Such as `client.create`.
+    pub(crate) action: &'static str,
+    /// Such as `nightly-job`.
+    pub(crate) target: String,
+    /// Nothing, if it was not there.
+    pub(crate) before: Option<Value>,
+    /// Nothing, if it is gone.
+    pub(crate) after: Option<Value>,
+}
+
+impl<'s> Changing<'s> {
+    /// Begins a change: takes the database's lock, then reads what is newest.
+    pub(crate) async fn begin(state: &'s State, author: impl Into<Author>) -> Result<Self, Problem> {
+        state.registry.check_database()?;
+        // One at a time on a node: many that wait for the lock must not take the connection that the first one needs.
+        let alone = state.changing.clone().lock_owned().await;
+        let change = state.store.begin_change(state.now()).await?;
+        state.follow().await?;
+        let registry = state.registry.current().clone();
+        Ok(Self { state, author: author.into(), change, registry, _alone: alone })
+    }
+
+    /// Audits, commits, and brings this node's registry up.
+    pub(crate) async fn finish(mut self, entry: Entry) -> Result<(), Problem> {
+        let (action, target) = (entry.action, entry.target.clone());
+        audit::record(self.state, &self.author, &mut self.change, entry).await?;
+        self.change.commit().await?;
+        self.state.follow().await?;
+        let Author { name, request_id, .. } = self.author;
+        tracing::info!(request_id, actor = name, action, target, "changed");
+        Ok(())
+    }
+}

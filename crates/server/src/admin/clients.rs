@@ -1,0 +1,228 @@
+//! `/admin/v1/clients`: who may ask for tokens.
+
+use std::sync::Arc;
+
+use axum::extract::{self, Path};
+use countersign_protocol::UnixTime;
+use countersign_protocol::client::{Client, ClientAuthMethod, ClientAuthMethods, Status};
+use countersign_store::{NewClient as StoredClient, Note};
+use http::{HeaderMap, Uri};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admin::access::{Operator, all_scopes};
+use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
+use crate::admin::change::{Changing, Entry};
+use crate::admin::entitlements;
+use crate::admin::fields::{client_id, find_client, line, status};
+use crate::admin::operator::is_operator;
+use crate::admin::page::{Query, page};
+use crate::admin::problem::Problem;
+use crate::admin::secrets::{self, NewSecret};
+use crate::registry::Registry;
+use crate::state::State;
+
+/// A new client; `secret` gives it its first secret, which may also come later.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewClient {
+    client_id: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    owner: String,
+    #[serde(default)]
+    auth_methods: Option<Vec<String>>,
+    #[serde(default)]
+    secret: Option<NewSecret>,
+}
+
+/// What can be changed of a client; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    name: Option<String>,
+    owner: Option<String>,
+    auth_methods: Option<Vec<String>>,
+    status: Option<String>,
+}
+
+/// `GET clients`
+pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
+    let query = Query::parse(&uri, &["after", "limit"])?;
+    let registry = state.registry.current().clone();
+    let mut clients: Vec<(i64, &Client)> = registry
+        .clients()
+        .map(|client| (registry.notes().of_client(client.id.as_str()).created_change, client))
+        .collect();
+    clients.sort_by_key(|(created, client)| (*created, client.id.as_str()));
+    page(&query, clients, |(_, client)| client.id.as_str(), |(_, client)| view(&registry, client))
+}
+
+/// `GET clients/{id}`
+pub(crate) async fn find(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Answer {
+    let registry = state.registry.current().clone();
+    Ok(show(&view(&registry, find_client(&registry, &id)?)))
+}
+
+/// `POST clients`
+pub(crate) async fn create(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    AdminBody(new): AdminBody<NewClient>,
+) -> Answer {
+    let id = client_id(&new.client_id)?;
+    let auth_methods = match &new.auth_methods {
+        Some(names) => methods(names)?,
+        None => ClientAuthMethod::ALL.into_iter().collect(),
+    };
+    let name = line("name", new.name.as_deref().unwrap_or(id.as_str()))?;
+    let owner = line("owner", &new.owner)?;
+    if new.secret.is_some() {
+        operator.check_may("secrets:write")?;
+    }
+    let made = new.secret.map(|secret| secret.make(&state)).transpose()?;
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let stored = StoredClient { id: id.clone(), name: name.clone(), owner: owner.clone(), auth_methods };
+    changing.change.insert_client(&stored).await?;
+    if let Some((credential, _)) = &made {
+        changing.change.insert_credential(&id, credential).await?;
+    }
+    let client = Client {
+        id: id.clone(),
+        name,
+        auth_methods,
+        credentials: Vec::new(),
+        may_ask: Vec::new(),
+        may_introspect: Vec::new(),
+        status: Status::Active,
+        epoch: changing.change.number(),
+    };
+    let mut after = describe(&client, &Note { created_at: state.now(), owner, ..Note::default() });
+    let mut audited = after.clone();
+    if let Some((credential, secret)) = &made {
+        audited["secret_id"] = credential.id.as_str().into();
+        after["secret"] = secrets::answer(&id, credential, secret.as_ref());
+    }
+    let (action, target) = ("client.create", id.to_string());
+    changing.finish(Entry { action, target, before: None, after: Some(audited) }).await?;
+    Ok(created(&after, &format!("/admin/v1/clients/{id}")))
+}
+
+/// `PATCH clients/{id}`
+pub(crate) async fn update(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    AdminBody(changes): AdminBody<Changes>,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let registry = changing.registry.clone();
+    let mut client = find_client(&registry, &id)?.clone();
+    let mut note = registry.notes().of_client(&id);
+    let before = describe(&client, &note);
+    check_match(&headers, &before)?;
+    if let Some(name) = &changes.name {
+        client.name = line("name", name)?;
+    }
+    if let Some(owner) = &changes.owner {
+        note.owner = line("owner", owner)?;
+    }
+    if let Some(names) = &changes.auth_methods {
+        client.auth_methods = methods(names)?;
+    }
+    let stored = StoredClient {
+        id: client.id.clone(),
+        name: client.name.clone(),
+        owner: note.owner.clone(),
+        auth_methods: client.auth_methods,
+    };
+    changing.change.update_client(&stored).await?;
+    if let Some(word) = &changes.status {
+        let standing = client.clone();
+        client.status = status(word)?;
+        check_one_stays(&registry, &standing, Some(&client), state.now())?;
+        changing.change.set_client_status(&client.id, client.status).await?;
+    }
+    let after = describe(&client, &note);
+    let entry = Entry { action: "client.update", target: id, before: Some(before), after: Some(after.clone()) };
+    changing.finish(entry).await?;
+    Ok(show(&after))
+}
+
+/// `DELETE clients/{id}`: with its secrets and entitlements; its tokens are dead.
+pub(crate) async fn delete(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let registry = changing.registry.clone();
+    let client = find_client(&registry, &id)?;
+    let before = view(&registry, client);
+    check_match(&headers, &before)?;
+    check_one_stays(&registry, client, None, state.now())?;
+    changing.change.delete_client(&client.id).await?;
+    changing.finish(Entry { action: "client.delete", target: id, before: Some(before), after: None }).await?;
+    Ok(done())
+}
+
+/// Err if nobody could administer any more, once the client is as it will be (None: gone).
+pub(crate) fn check_one_stays(
+    registry: &Registry,
+    client: &Client,
+    after: Option<&Client>,
+    now: UnixTime,
+) -> Result<(), Problem> {
+    let others = || registry.clients().any(|other| other.id != client.id && is_operator(other, now));
+    if is_operator(client, now) && !after.is_some_and(|after| is_operator(after, now)) && !others() {
+        let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
+        return Err(Problem::conflict(what));
+    }
+    Ok(())
+}
+
+/// Err unless the operator holds all that the client may ask of `admin-api`: whoever makes its secret becomes it.
+pub(crate) fn check_may_become(operator: &Operator, client: &Client) -> Result<(), Problem> {
+    let own = client.may_ask.iter().find(|(api, _)| api.as_str() == super::access::API);
+    match own {
+        Some((_, entitlement)) => operator.check_holds(&entitlement.scopes.intersection(&all_scopes()), "client_id"),
+        None => Ok(()),
+    }
+}
+
+fn methods(names: &[String]) -> Result<ClientAuthMethods, Problem> {
+    let known = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str).join(" ");
+    let parse = |name: &String| {
+        let parsed = ClientAuthMethod::parse(name);
+        parsed.ok_or_else(|| Problem::invalid("auth_methods", format!("`{name}` is none of: {known}")))
+    };
+    let parsed: Vec<ClientAuthMethod> = names.iter().map(parse).collect::<Result<_, _>>()?;
+    if parsed.is_empty() {
+        return Err(Problem::invalid("auth_methods", "must name at least one"));
+    }
+    Ok(parsed.into_iter().collect())
+}
+
+/// A client as it is shown.
+pub(crate) fn view(registry: &Registry, client: &Client) -> Value {
+    describe(client, &registry.notes().of_client(client.id.as_str()))
+}
+
+fn describe(client: &Client, note: &Note) -> Value {
+    json!({
+        "client_id": client.id.as_str(),
+        "name": client.name,
+        "owner": note.owner,
+        "auth_methods": client.auth_methods.iter().map(ClientAuthMethod::as_str).collect::<Vec<_>>(),
+        "status": client.status.as_str(),
+        "entitlements": entitlements::views(client),
+        "created_at": note.created_at,
+    })
+}

@@ -1,0 +1,144 @@
+//! `/admin/v1/clients/{id}/entitlements/{api}`: what a client may ask of an Api and introspect there.
+
+use std::sync::Arc;
+
+use axum::extract::{self, Path};
+use countersign_protocol::api::ApiId;
+use countersign_protocol::client::{Client, Entitlement};
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admin::access::{self, Operator};
+use crate::admin::answer::{AdminBody, Answer, check_match, done, show};
+use crate::admin::change::{Changing, Entry};
+use crate::admin::clients::check_one_stays;
+use crate::admin::fields::{find_api, find_client, grants, scopes};
+use crate::admin::page::list;
+use crate::admin::problem::Problem;
+use crate::state::State;
+
+/// An entitlement, whole.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewEntitlement {
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    grants: Vec<String>,
+    #[serde(default)]
+    introspect: bool,
+}
+
+/// `GET clients/{id}/entitlements`
+pub(crate) async fn list_all(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Answer {
+    let registry = state.registry.current().clone();
+    Ok(list(views(find_client(&registry, &id)?), None))
+}
+
+/// `GET clients/{id}/entitlements/{api}`
+pub(crate) async fn find(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path((id, api)): Path<(String, String)>,
+) -> Answer {
+    let registry = state.registry.current().clone();
+    let found = find_view(find_client(&registry, &id)?, &api);
+    Ok(show(&found.ok_or_else(|| Problem::not_found("entitlement to", &api))?))
+}
+
+/// `PUT clients/{id}/entitlements/{api}`: exactly this, whatever it was. Of `admin-api` nobody gives more than they hold.
+pub(crate) async fn put(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path((id, api_id)): Path<(String, String)>,
+    headers: HeaderMap,
+    AdminBody(new): AdminBody<NewEntitlement>,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let registry = changing.registry.clone();
+    let client = find_client(&registry, &id)?;
+    let api = find_api(&registry, &api_id)?;
+    let before = find_view(client, &api_id);
+    check_match(&headers, before.as_ref().unwrap_or(&Value::Null))?;
+    let (scopes, grants) = (scopes(api, &new.scopes)?, grants(&new.grants)?);
+    if let Some(refused) = grants.iter().find(|grant| !api.allows(*grant)) {
+        return Err(Problem::invalid("grants", format!("{api_id} does not allow {refused}")));
+    }
+    match (scopes.is_empty(), new.grants.is_empty()) {
+        (true, true) if new.introspect => {}
+        (true, _) => return Err(Problem::invalid("scopes", "must name at least one")),
+        (false, true) => return Err(Problem::invalid("grants", "must name at least one")),
+        (false, false) => {}
+    }
+    if api_id == access::API {
+        operator.check_holds(&scopes, "scopes")?;
+        if new.introspect {
+            operator.check_holds_all("introspect")?;
+        }
+        let mut after = client.clone();
+        after.may_ask.retain(|(id, _)| *id != api.id);
+        after.may_ask.push((api.id.clone(), Entitlement { scopes: scopes.clone(), grants }));
+        check_one_stays(&registry, client, Some(&after), state.now())?;
+    }
+    changing.change.disallow(&client.id, &api.id).await?;
+    let entitlement = Entitlement { scopes, grants };
+    if !entitlement.scopes.is_empty() {
+        changing.change.allow_ask(&client.id, &api.id, &entitlement).await?;
+    }
+    if new.introspect {
+        changing.change.allow_introspect(&client.id, &api.id).await?;
+    }
+    let (after, target) = (view(&api.id, Some(&entitlement), new.introspect), format!("{id} {api_id}"));
+    let entry = Entry { action: "entitlement.put", target, before, after: Some(after.clone()) };
+    changing.finish(entry).await?;
+    Ok(show(&after))
+}
+
+/// `DELETE clients/{id}/entitlements/{api}`
+pub(crate) async fn delete(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path((id, api)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let registry = changing.registry.clone();
+    let client = find_client(&registry, &id)?;
+    let before = find_view(client, &api).ok_or_else(|| Problem::not_found("entitlement to", &api))?;
+    check_match(&headers, &before)?;
+    let mut without = client.clone();
+    without.may_ask.retain(|(id, _)| id.as_str() != api);
+    check_one_stays(&registry, client, Some(&without), state.now())?;
+    let api_id = find_api(&registry, &api)?.id.clone();
+    changing.change.disallow(&client.id, &api_id).await?;
+    let target = format!("{id} {api}");
+    changing.finish(Entry { action: "entitlement.delete", target, before: Some(before), after: None }).await?;
+    Ok(done())
+}
+
+/// Every entitlement of a client as it is shown.
+pub(crate) fn views(client: &Client) -> Vec<Value> {
+    let asked = client.may_ask.iter().map(|(api, _)| api);
+    let only_introspected = client.may_introspect.iter().filter(|api| client.find_entitlement(api).is_none());
+    asked.chain(only_introspected).filter_map(|api| find_view(client, api.as_str())).collect()
+}
+
+fn find_view(client: &Client, api: &str) -> Option<Value> {
+    let asked = client.may_ask.iter().find(|(id, _)| id.as_str() == api);
+    let introspected = client.may_introspect.iter().find(|id| id.as_str() == api);
+    let id = asked.map(|(id, _)| id).or(introspected)?;
+    Some(view(id, asked.map(|(_, entitlement)| entitlement), introspected.is_some()))
+}
+
+fn view(api: &ApiId, entitlement: Option<&Entitlement>, introspect: bool) -> Value {
+    let scopes: Vec<&str> =
+        entitlement.map(|it| it.scopes.iter().map(|scope| scope.as_str()).collect()).unwrap_or_default();
+    let grants: Vec<&str> =
+        entitlement.map(|it| it.grants.iter().map(|grant| grant.as_str()).collect()).unwrap_or_default();
+    json!({ "api": api.as_str(), "scopes": scopes, "grants": grants, "introspect": introspect })
+}

@@ -1,0 +1,92 @@
+//! The fields that several things have, each checked in one place.
+
+use std::sync::Arc;
+
+use countersign_protocol::api::{Api, ApiId};
+use countersign_protocol::client::{Client, ClientId, Status};
+use countersign_protocol::grant::{GrantType, GrantTypes};
+use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::user::{User, UserId};
+use serde::{Deserialize, Deserializer};
+
+use crate::admin::problem::Problem;
+use crate::registry::Registry;
+
+/// The longest name, owner, label or description, in characters.
+const MAX_TEXT_CHARS: usize = 200;
+
+/// One line for people, without control characters.
+pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.chars().count() > MAX_TEXT_CHARS || text.chars().any(char::is_control) {
+        return Err(Problem::invalid(field, format!("must be one line of at most {MAX_TEXT_CHARS} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads a field that may be `null`: named and null is not the same as not named.
+pub(crate) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A whole number within bounds.
+pub(crate) fn within(field: &str, value: i64, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, Problem> {
+    if bounds.contains(&value) {
+        return Ok(value);
+    }
+    Err(Problem::invalid(field, format!("must be from {} to {}", bounds.start(), bounds.end())))
+}
+
+/// Names of grants.
+pub(crate) fn grants(names: &[String]) -> Result<GrantTypes, Problem> {
+    let parse = |name: &String| {
+        let known = GrantType::ALL.map(GrantType::as_str).join(" ");
+        GrantType::parse(name).map_err(|_| Problem::invalid("grants", format!("`{name}` is none of: {known}")))
+    };
+    names.iter().map(parse).collect()
+}
+
+/// Names of scopes, each defined by the Api.
+pub(crate) fn scopes(api: &Api, names: &[String]) -> Result<Scope, Problem> {
+    let parse = |name: &String| {
+        let token = ScopeToken::parse(name).filter(|token| api.find_scope(token).is_some());
+        token.ok_or_else(|| Problem::invalid("scopes", format!("`{name}` is no scope of {}", api.id)))
+    };
+    names.iter().map(parse).collect()
+}
+
+/// `active` or `disabled`.
+pub(crate) fn status(word: &str) -> Result<Status, Problem> {
+    Status::parse(word).ok_or_else(|| Problem::invalid("status", "must be active or disabled"))
+}
+
+/// The Api of a path.
+pub(crate) fn find_api<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, Problem> {
+    registry.find_api(id).ok_or_else(|| Problem::not_found("API", id))
+}
+
+/// The client of a path.
+pub(crate) fn find_client<'r>(registry: &'r Registry, id: &str) -> Result<&'r Client, Problem> {
+    registry.find_client(id).ok_or_else(|| Problem::not_found("client", id))
+}
+
+/// The user of a path, by id or by login name.
+pub(crate) fn find_user<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<User>, Problem> {
+    let by_id = UserId::parse(id).and_then(|id| registry.find_user(id.as_str()));
+    by_id.or_else(|| registry.find_user_by_login(id)).ok_or_else(|| Problem::not_found("user", id))
+}
+
+/// A new Api's id.
+pub(crate) fn api_id(text: &str) -> Result<ApiId, Problem> {
+    let grammar = "must be lower-case letters, digits and -, at most 63, and none of this server's own paths";
+    ApiId::parse(text).ok_or_else(|| Problem::invalid("id", grammar))
+}
+
+/// A new client's id: what also stands in a path as it is.
+pub(crate) fn client_id(text: &str) -> Result<ClientId, Problem> {
+    let grammar = "must be 1 to 100 letters, digits and . _ - @ +, beginning with a letter or digit, and not with usr_";
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
+    let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let id = ClientId::parse(text).filter(|_| begins && text.bytes().all(allowed));
+    id.ok_or_else(|| Problem::invalid("client_id", grammar))
+}

@@ -1,0 +1,82 @@
+//! `/admin/v1/keys`: what tokens are signed with.
+
+use std::sync::Arc;
+
+use axum::extract::{self, Path};
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_store::KeyState;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::admin::access::Operator;
+use crate::admin::answer::{AdminBody, Answer, created, done, show};
+use crate::admin::page::list as page_of;
+use crate::admin::problem::Problem;
+use crate::key_ring::KeyLife;
+use crate::key_rotation::{self, find as find_in, signs_at, view};
+use crate::state::State;
+
+/// Retired keys shown; older ones are in the audit log.
+const RETIRED_SHOWN: i64 = 20;
+
+/// Which keys are to be followed by new ones.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    algorithm: String,
+}
+
+/// `GET keys`: those in use, the oldest first, then those that were retired last.
+pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator) -> Answer {
+    let retired = state.store.list_retired_keys(RETIRED_SHOWN).await?;
+    let mut views: Vec<Value> = state.registry.current().keys().lives().iter().map(view).collect();
+    views.extend(retired.iter().map(|key| view(&KeyLife::of(key))));
+    Ok(page_of(views, None))
+}
+
+/// `GET keys/{id}`
+pub(crate) async fn find(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Answer {
+    let registry = state.registry.current().clone();
+    let found = registry.keys().lives().iter().find(|key| key.id == id);
+    Ok(show(&view(found.ok_or_else(|| Problem::not_found("key", &id))?)))
+}
+
+/// `POST keys/rotate`: a successor now; it signs after it has been published long enough.
+pub(crate) async fn rotate(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    AdminBody(asked): AdminBody<Rotation>,
+) -> Answer {
+    let known = Algorithm::ALL.map(Algorithm::as_str).join(" ");
+    let algorithm = Algorithm::parse(&asked.algorithm);
+    let algorithm = algorithm.ok_or_else(|| Problem::invalid("algorithm", format!("must be one of: {known}")))?;
+    let registry = state.registry.current().clone();
+    if find_in(registry.keys().lives(), algorithm, KeyState::Active).is_none() {
+        return Err(Problem::conflict(format!("no API signs with {algorithm}, so there is no key to follow")));
+    }
+    match key_rotation::prepare(&state, (&operator).into(), algorithm).await? {
+        Some(key) => Ok(created(&view(&key), &format!("/admin/v1/keys/{}", key.id))),
+        None => Err(already_pending(&state, algorithm)),
+    }
+}
+
+fn already_pending(state: &State, algorithm: Algorithm) -> Problem {
+    let registry = state.registry.current();
+    let at = find_in(registry.keys().lives(), algorithm, KeyState::Pending).map(signs_at);
+    let when = at.map(|at| format!(", which signs from {at} on")).unwrap_or_default();
+    Problem::conflict(format!("{algorithm} has a pending key{when}"))
+}
+
+/// `POST keys/{id}/revoke`: at once, with every token that it signed.
+pub(crate) async fn revoke(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+) -> Answer {
+    key_rotation::revoke(&state, (&operator).into(), &id).await?;
+    Ok(done())
+}

@@ -1,0 +1,209 @@
+//! The first administrator: a client entitled to all of `admin-api`, whose secret lies in `operator.json` (0600).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::api::{Api, ApiId, Audience};
+use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, Entitlement, Status};
+use countersign_protocol::grant::GrantType;
+use countersign_protocol::jose::base64url;
+use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
+use countersign_store::NewClient;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::admin::access::{self, all_scopes};
+use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::problem::Problem;
+use crate::admin::scopes;
+use crate::data_directory::{DataDirectory, DirectoryError, write_private};
+use crate::state::State;
+
+/// The file's name in the data directory.
+pub const FILE: &str = "operator.json";
+const CLIENT: &str = "operator";
+
+/// Why there is no operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The file is damaged.
+    #[error("{0}: is not what the first start wrote; --new-operator writes it anew")]
+    Damaged(String),
+    /// The change was refused.
+    #[error("operator: {0}")]
+    Problem(#[from] Problem),
+}
+
+/// `operator.json`: by which the administrative commands get their token.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OperatorFile {
+    /// Whom to ask.
+    pub issuer: String,
+    /// Who asks.
+    pub client_id: String,
+    /// How they prove it.
+    #[serde(serialize_with = "expose")]
+    pub client_secret: Secret,
+}
+
+/// The file holds the secret in the clear, because its reader needs it.
+fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+/// True if the client could administer everything at `now`.
+pub(crate) fn is_operator(client: &Client, now: UnixTime) -> bool {
+    let lives = |credential: &Credential| {
+        credential.not_before <= now && credential.expires_at.is_none_or(|expires_at| expires_at > now)
+    };
+    let may_all = |(api, entitlement): &(ApiId, Entitlement)| {
+        api.as_str() == access::API
+            && entitlement.grants.contains(GrantType::ClientCredentials)
+            && all_scopes().is_subset(&entitlement.scopes)
+    };
+    client.status == Status::Active && client.credentials.iter().any(lives) && client.may_ask.iter().any(may_all)
+}
+
+/// Makes `admin-api` and its operator at the first start of a database, or a new secret if one is wanted; brings the Api
+/// and the file to today's issuer.
+pub(crate) async fn provide(state: &State, directory: &DataDirectory, want_new: bool) -> Result<(), OperatorError> {
+    let path = directory.file(FILE);
+    let audience = Audience::parse(&state.issuer.join(access::PATH)).expect("an issuer and a path are an absolute URI");
+    let api = access::api(audience);
+    let known = state.registry.current().find_api(access::API).cloned();
+    match known {
+        None => make(state, &path, &api).await?,
+        Some(known) => {
+            follow(state, &known, &api).await?;
+            if want_new {
+                renew(state, &path).await?;
+            }
+        }
+    }
+    follow_issuer(state, &path)
+}
+
+/// Makes everything. The file is written first: one without a database behind it is written again, a database whose file
+/// was never written has lost its operator.
+async fn make(state: &State, path: &Path, api: &Api) -> Result<(), OperatorError> {
+    let mut changing = Changing::begin(state, Author::server()).await?;
+    if changing.registry.find_api(access::API).is_some() {
+        // Another node on the same database was faster, and has the file.
+        return Ok(());
+    }
+    let change = &mut changing.change;
+    change.insert_api(api).await.map_err(Problem::from)?;
+    let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
+    let name = "The first administrator".to_owned();
+    let client = NewClient { id: client_id(), name, owner: String::new(), auth_methods };
+    change.insert_client(&client).await.map_err(Problem::from)?;
+    change.allow_ask(&client.id, &api.id, &everything()).await.map_err(Problem::from)?;
+    let secret = insert_secret(state, &mut changing).await?;
+    write(path, &new_file(state, secret))?;
+    let after = json!({ "client_id": CLIENT, "scopes": all_scopes().to_string() });
+    let (action, target) = ("operator.create", CLIENT.to_owned());
+    Ok(changing.finish(Entry { action, target, before: None, after: Some(after) }).await?)
+}
+
+/// Ends the operator's secrets and tokens, gives it a new secret, and all that it may have lost.
+async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
+    let mut changing = Changing::begin(state, Author::server()).await?;
+    let known = changing.registry.find_client(CLIENT).cloned();
+    let change = &mut changing.change;
+    if known.is_none() {
+        let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
+        let name = "The first administrator".to_owned();
+        let client = NewClient { id: client_id(), name, owner: String::new(), auth_methods };
+        change.insert_client(&client).await.map_err(Problem::from)?;
+    }
+    change.delete_credentials(&client_id()).await.map_err(Problem::from)?;
+    change.raise_client_epoch(&client_id()).await.map_err(Problem::from)?;
+    change.set_client_status(&client_id(), Status::Active).await.map_err(Problem::from)?;
+    change.allow_ask(&client_id(), &access::api_id(), &everything()).await.map_err(Problem::from)?;
+    let secret = insert_secret(state, &mut changing).await?;
+    write(path, &new_file(state, secret))?;
+    let before = known.map(|client| json!({ "secrets": client.credentials.len() }));
+    let after = Some(json!({ "secrets": 1 }));
+    Ok(changing.finish(Entry { action: "operator.renew", target: CLIENT.to_owned(), before, after }).await?)
+}
+
+async fn insert_secret(state: &State, changing: &mut Changing<'_>) -> Result<Secret, Problem> {
+    let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
+    let credential = Credential {
+        id: format!("cred_{}", base64url(&state.entropy.bytes::<12>())),
+        label: FILE.to_owned(),
+        secret_hash: secret.hash(),
+        not_before: state.now(),
+        expires_at: None,
+    };
+    changing.change.insert_credential(&client_id(), &credential).await?;
+    Ok(secret)
+}
+
+/// The audience follows the issuer; scopes that a newer version has are added, also for whoever held all before.
+async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
+    if known.audience == api.audience && shown(known) == shown(api) {
+        return Ok(());
+    }
+    let mut changing = Changing::begin(state, Author::server()).await?;
+    changing.change.set_audience(&api.id, &api.audience).await?;
+    for scope in &known.scopes {
+        changing.change.delete_scope(&api.id, &scope.token).await?;
+    }
+    for scope in &api.scopes {
+        changing.change.put_scope(&api.id, scope).await?;
+    }
+    let held_all = |client: &&Client| {
+        client.find_entitlement(&api.id).is_some_and(|entitlement| known.all_scopes().is_subset(&entitlement.scopes))
+    };
+    let ids: Vec<ClientId> = changing.registry.clients().filter(held_all).map(|client| client.id.clone()).collect();
+    for id in &ids {
+        changing.change.allow_ask(id, &api.id, &everything()).await?;
+    }
+    let view = |api: &Api| json!({ "audience": api.audience.as_str(), "scopes": api.all_scopes().to_string() });
+    let (before, after) = (Some(view(known)), Some(view(api)));
+    changing.finish(Entry { action: "operator.follow", target: access::API.to_owned(), before, after }).await
+}
+
+/// The scopes of an Api, by name.
+fn shown(api: &Api) -> BTreeMap<&str, Value> {
+    api.scopes.iter().map(|scope| (scope.token.as_str(), scopes::view(scope))).collect()
+}
+
+/// The file names the issuer of today; without a file there is nothing to bring up.
+fn follow_issuer(state: &State, path: &Path) -> Result<(), OperatorError> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(DirectoryError::Io { path: path.display().to_string(), error }.into()),
+    };
+    let file: OperatorFile =
+        serde_json::from_slice(&text).map_err(|_| OperatorError::Damaged(path.display().to_string()))?;
+    if file.issuer == state.issuer.as_str() {
+        return Ok(());
+    }
+    write(path, &OperatorFile { issuer: state.issuer.to_string(), ..file })
+}
+
+fn new_file(state: &State, client_secret: Secret) -> OperatorFile {
+    OperatorFile { issuer: state.issuer.to_string(), client_id: CLIENT.to_owned(), client_secret }
+}
+
+fn write(path: &Path, file: &OperatorFile) -> Result<(), OperatorError> {
+    // Texts always serialise.
+    let text = serde_json::to_string_pretty(file).unwrap_or_default() + "\n";
+    Ok(write_private(path, &text)?)
+}
+
+fn everything() -> Entitlement {
+    Entitlement { scopes: all_scopes(), grants: [GrantType::ClientCredentials].into_iter().collect() }
+}
+
+fn client_id() -> ClientId {
+    ClientId::parse(CLIENT).expect("a client id")
+}

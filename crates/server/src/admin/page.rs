@@ -1,0 +1,83 @@
+//! Lists, the oldest first, in pages: `?after=ID&limit=N`.
+
+use axum::response::Response;
+use countersign_protocol::form::Form;
+use http::{StatusCode, Uri};
+use serde_json::{Value, json};
+
+use crate::admin::problem::Problem;
+use crate::answer::json_response;
+
+/// Items of a page where none is named, and the most.
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+/// The query of a request, whose parameters are known by name: an unknown one is refused.
+pub(crate) struct Query(Form);
+
+impl Query {
+    /// Reads the query.
+    pub(crate) fn parse(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        let form = Form::parse(uri.query().unwrap_or_default().as_bytes());
+        let form = form.map_err(|refusal| Problem::invalid("query", refusal.to_string()))?;
+        if let Some(unknown) = form.names().find(|name| !known.contains(name)) {
+            return Err(Problem::invalid(unknown, format!("unknown parameter; known: {}", known.join(" "))));
+        }
+        Ok(Self(form))
+    }
+
+    /// A parameter.
+    pub(crate) fn find(&self, name: &str) -> Option<&str> {
+        self.0.find(name)
+    }
+
+    /// A parameter that is `true` or `false`; false where it is not there.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.find(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::invalid(name, "must be true or false")),
+        }
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, Problem> {
+        let parse = |text: &str| text.parse().map_err(|_| Problem::invalid(name, "must be a whole number"));
+        self.find(name).map(parse).transpose()
+    }
+
+    /// How many items a page shall have.
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.number("limit")?.map(usize::try_from).transpose();
+        match limit {
+            Ok(None) => Ok(DEFAULT_LIMIT),
+            Ok(Some(limit)) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+            _ => Err(Problem::invalid("limit", format!("must be from 1 to {MAX_LIMIT}"))),
+        }
+    }
+}
+
+/// The page behind `after` of items that are in order, each with its id: `{"items": […], "next": ID or null}`.
+pub(crate) fn page<T>(
+    query: &Query,
+    items: Vec<T>,
+    id: impl Fn(&T) -> &str,
+    show: impl Fn(&T) -> Value,
+) -> Result<Response, Problem> {
+    let limit = query.limit()?;
+    let begin = match query.find("after") {
+        None => 0,
+        Some(after) => {
+            let at = items.iter().position(|item| id(item) == after);
+            at.ok_or_else(|| Problem::invalid("after", "is none of the list"))? + 1
+        }
+    };
+    let shown = items.get(begin..).unwrap_or_default().iter().take(limit);
+    let next = items.get(begin + limit).and(items.get(begin + limit - 1)).map(|last| id(last));
+    Ok(list(shown.map(show).collect(), next))
+}
+
+/// A page as an answer.
+pub(crate) fn list(items: Vec<Value>, next: Option<&str>) -> Response {
+    json_response(StatusCode::OK, json!({ "items": items, "next": next }).to_string())
+}

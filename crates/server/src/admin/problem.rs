@@ -1,0 +1,178 @@
+//! What went wrong, for programs and people (RFC 9457): the field is named, and nothing was changed.
+
+use std::fmt;
+
+use axum::response::{IntoResponse, Response};
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::scope::ScopeToken;
+use countersign_store::StoreError;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::answer::json_response;
+use crate::json_body::BadBody;
+use crate::key_ring::KeyRingError;
+use crate::limits::RETRY_AFTER_S;
+use crate::sealing::SealError;
+
+/// A refusal of the admin API.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    /// A stable word, the last part of the `type`.
+    word: &'static str,
+    detail: Box<str>,
+    field: Option<Box<str>>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, word: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, word, detail: detail.into().into_boxed_str(), field: None }
+    }
+
+    fn of(mut self, field: &str) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// 400: a field is wrong.
+    pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", detail).of(field)
+    }
+
+    /// 403: more would be given away than the caller has.
+    pub(crate) fn not_yours(field: &str, missing: &ScopeToken) -> Self {
+        let detail = format!("your token does not hold {missing} of admin-api, so you cannot give it away");
+        Self::new(StatusCode::FORBIDDEN, "not-yours", detail).of(field)
+    }
+
+    /// 403: the call asks for more than its path says.
+    pub(crate) fn scope_missing(scope: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "scope-missing", format!("your token does not hold {scope} of admin-api"))
+    }
+
+    /// 404: there is no such thing.
+    pub(crate) fn not_found(what: &str, id: &str) -> Self {
+        let shown: String = id.chars().take(100).collect();
+        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no {what} {shown}"))
+    }
+
+    /// 409: as things are, this cannot be done.
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// 412: it has been changed since it was read (RFC 9110 §13.1.1).
+    pub(crate) fn changed_meanwhile() -> Self {
+        let detail = "it was changed since you read it: read it again, and send its ETag as If-Match";
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed-meanwhile", detail).of("If-Match")
+    }
+
+    /// 500: our fault.
+    pub(crate) fn internal(reason: impl fmt::Display) -> Self {
+        tracing::error!(%reason, "an administrative request failed");
+        let detail = "the server failed; its log says why, under the request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server-error", detail)
+    }
+
+    fn unavailable(reason: impl fmt::Display) -> Self {
+        tracing::error!(%reason, "an administrative request cannot be answered now");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database does not answer; try again shortly")
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) => write!(f, "{field}: {}", self.detail),
+            None => f.write_str(&self.detail),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Taken(name) => Self::conflict(format!("{name} is taken")),
+            StoreError::Unavailable(reason) => Self::unavailable(reason),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<KeyRingError> for Problem {
+    fn from(error: KeyRingError) -> Self {
+        match error {
+            KeyRingError::Store(error) => error.into(),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<SealError> for Problem {
+    fn from(error: SealError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::BodyTooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large"),
+            Refusal::BrokenBody | Refusal::LateBody => {
+                Self::invalid("body", "the body did not arrive whole and in time")
+            }
+            Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => {
+                Self::unavailable(refusal)
+            }
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<BadBody> for Problem {
+    fn from(bad: BadBody) -> Self {
+        match bad {
+            BadBody::NotJson => {
+                let detail = "send the body as application/json";
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail).of("Content-Type")
+            }
+            BadBody::Field { field, what } => Self::invalid(&field, what),
+            BadBody::Unread(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, word, detail, field } = self;
+        let mut body = json!({
+            "type": format!("urn:countersign:problem:{word}"),
+            "title": status.canonical_reason().unwrap_or_default(),
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        if let Some(field) = field {
+            body["field"] = json!(field);
+        }
+        let mut response = json_response(status, body.to_string());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        response
+    }
+}
+
+/// No such address.
+pub(crate) async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address; see /admin/v1/openapi.json")
+}
+
+/// An address that exists, asked by a method that it does not take.
+pub(crate) async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "this address does not take this method")
+}

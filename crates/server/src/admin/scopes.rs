@@ -1,0 +1,201 @@
+//! `/admin/v1/apis/{id}/scopes`: what an Api's tokens may open, and which rule opens a path.
+
+use std::sync::Arc;
+
+use axum::extract::{self, Path};
+use countersign_protocol::api::{Api, ScopeDefinition};
+use countersign_protocol::path_rule::{PathRule, normalise};
+use countersign_protocol::scope::ScopeToken;
+use http::{HeaderMap, StatusCode, Uri};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admin::access::Operator;
+use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
+use crate::admin::apis::find_own;
+use crate::admin::change::{Changing, Entry};
+use crate::admin::fields::{find_api, line};
+use crate::admin::page::{Query, page};
+use crate::admin::problem::Problem;
+use crate::answer::json_response;
+use crate::state::State;
+
+/// The most scopes of an Api, and the most rules of a scope.
+const MAX_SCOPES: usize = 200;
+const MAX_RULES: usize = 50;
+
+/// A new scope.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewScope {
+    name: String,
+    #[serde(default)]
+    description: String,
+    rules: Vec<String>,
+    #[serde(default)]
+    default: bool,
+}
+
+/// What can be changed of a scope; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    description: Option<String>,
+    rules: Option<Vec<String>>,
+    default: Option<bool>,
+}
+
+/// `GET apis/{id}/scopes`
+pub(crate) async fn list(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path(api): Path<String>,
+    uri: Uri,
+) -> Answer {
+    let query = Query::parse(&uri, &["after", "limit"])?;
+    let registry = state.registry.current().clone();
+    let scopes = find_api(&registry, &api)?.scopes.iter().collect();
+    page(&query, scopes, |scope: &&ScopeDefinition| scope.token.as_str(), |scope| view(scope))
+}
+
+/// `GET apis/{id}/scopes/{name}`
+pub(crate) async fn find(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path((api, name)): Path<(String, String)>,
+) -> Answer {
+    let registry = state.registry.current().clone();
+    Ok(show(&view(find_scope(find_api(&registry, &api)?, &name)?)))
+}
+
+/// `GET apis/{id}/match?method=GET&path=/x`: which scopes open it, each by which rule.
+pub(crate) async fn find_match(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path(api): Path<String>,
+    uri: Uri,
+) -> Answer {
+    let query = Query::parse(&uri, &["method", "path"])?;
+    let needed = |name: &'static str| query.find(name).ok_or_else(|| Problem::invalid(name, "missing"));
+    let (method, path) = (needed("method")?, needed("path")?);
+    let registry = state.registry.current().clone();
+    let api = find_api(&registry, &api)?;
+    let normal = normalise(path).map_err(|error| Problem::invalid("path", error.to_string()))?;
+    let opening = api.find_opening(method, &normal);
+    let matches: Vec<Value> =
+        opening.map(|(scope, rule)| json!({ "scope": scope.token.as_str(), "rule": rule.as_str() })).collect();
+    let body = json!({ "method": method, "path": normal.as_str(), "matches": matches });
+    Ok(json_response(StatusCode::OK, body.to_string()))
+}
+
+/// `POST apis/{id}/scopes`
+pub(crate) async fn create(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    AdminBody(new): AdminBody<NewScope>,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let api = find_own(&changing.registry, &id)?.clone();
+    // What also stands in a path as it is.
+    let token = ScopeToken::parse(&new.name)
+        .filter(|_| !new.name.contains(['/', '%', ';', '?', '#']) && new.name != "." && new.name != "..");
+    let token =
+        token.ok_or_else(|| Problem::invalid("name", "must be visible ASCII without spaces and \" \\ / % ; ? #"))?;
+    if api.find_scope(&token).is_some() {
+        return Err(Problem::conflict(format!("{id} has a scope {token}")));
+    }
+    if api.scopes.len() >= MAX_SCOPES {
+        return Err(Problem::conflict(format!("{id} has {MAX_SCOPES} scopes, which is the most")));
+    }
+    let description = line("description", &new.description)?;
+    let scope = ScopeDefinition { token, description, rules: rules(&new.rules)?, is_default: new.default };
+    changing.change.put_scope(&api.id, &scope).await?;
+    let after = view(&scope);
+    let target = format!("{id} {}", scope.token);
+    changing.finish(Entry { action: "scope.create", target, before: None, after: Some(after.clone()) }).await?;
+    Ok(created(&after, &format!("/admin/v1/apis/{id}/scopes/{}", scope.token)))
+}
+
+/// `PATCH apis/{id}/scopes/{name}`
+pub(crate) async fn update(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path((id, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    AdminBody(changes): AdminBody<Changes>,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let api = find_own(&changing.registry, &id)?.clone();
+    let mut scope = find_scope(&api, &name)?.clone();
+    let before = view(&scope);
+    check_match(&headers, &before)?;
+    if let Some(description) = &changes.description {
+        scope.description = line("description", description)?;
+    }
+    if let Some(texts) = &changes.rules {
+        scope.rules = rules(texts)?;
+    }
+    scope.is_default = changes.default.unwrap_or(scope.is_default);
+    changing.change.put_scope(&api.id, &scope).await?;
+    let (after, target) = (view(&scope), format!("{id} {name}"));
+    let entry = Entry { action: "scope.update", target, before: Some(before), after: Some(after.clone()) };
+    changing.finish(entry).await?;
+    Ok(show(&after))
+}
+
+/// `DELETE apis/{id}/scopes/{name}`: refused while a client is entitled to it.
+pub(crate) async fn delete(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path((id, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let api = find_own(&changing.registry, &id)?.clone();
+    let scope = find_scope(&api, &name)?;
+    let before = view(scope);
+    check_match(&headers, &before)?;
+    let may_ask = |client: &&countersign_protocol::client::Client| {
+        client.find_entitlement(&api.id).is_some_and(|entitlement| entitlement.scopes.contains(&scope.token))
+    };
+    let users: Vec<&str> =
+        changing.registry.clients().filter(may_ask).map(|client| client.id.as_str()).take(5).collect();
+    if !users.is_empty() {
+        return Err(Problem::conflict(format!("clients are entitled to {name}: {}", users.join(", "))));
+    }
+    changing.change.delete_scope(&api.id, &scope.token).await?;
+    let target = format!("{id} {name}");
+    changing.finish(Entry { action: "scope.delete", target, before: Some(before), after: None }).await?;
+    Ok(done())
+}
+
+fn find_scope<'a>(api: &'a Api, name: &str) -> Result<&'a ScopeDefinition, Problem> {
+    let found = ScopeToken::parse(name).and_then(|token| api.find_scope(&token));
+    found.ok_or_else(|| Problem::not_found("scope", name))
+}
+
+fn rules(texts: &[String]) -> Result<Vec<PathRule>, Problem> {
+    if texts.is_empty() || texts.len() > MAX_RULES {
+        return Err(Problem::invalid(
+            "rules",
+            format!("must be 1 to {MAX_RULES} rules: a scope without one opens nothing"),
+        ));
+    }
+    let parse = |text: &String| {
+        // Rules are kept one a line.
+        let parsed = PathRule::parse(text).map_err(|error| Problem::invalid("rules", format!("`{text}`: {error}")))?;
+        if text.contains(['\n', '\r']) { Err(Problem::invalid("rules", "must each be one line")) } else { Ok(parsed) }
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// A scope as it is shown.
+pub(crate) fn view(scope: &ScopeDefinition) -> Value {
+    json!({
+        "name": scope.token.as_str(),
+        "description": scope.description,
+        "rules": scope.rules.iter().map(PathRule::as_str).collect::<Vec<_>>(),
+        "default": scope.is_default,
+    })
+}

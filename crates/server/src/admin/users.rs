@@ -1,0 +1,228 @@
+//! `/admin/v1/users`: people, and what they may do.
+
+use std::sync::Arc;
+
+use axum::extract::{self, Path};
+use countersign_protocol::UnixTime;
+use countersign_protocol::client::Status;
+use countersign_protocol::jose::base64url;
+use countersign_protocol::secret::Secret;
+use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, Role, User, UserId};
+use countersign_store::{NewUser as StoredUser, Note};
+use http::{HeaderMap, Uri};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admin::access::Operator;
+use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
+use crate::admin::change::{Changing, Entry};
+use crate::admin::fields::{find_user, status};
+use crate::admin::page::{Query, page};
+use crate::admin::problem::Problem;
+use crate::limits::{MAX_NEW_PASSWORD_CHARS, MIN_NEW_PASSWORD_CHARS};
+use crate::passwords;
+use crate::state::State;
+
+/// A new user; without a password one is made.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUser {
+    login: String,
+    #[serde(default)]
+    password: Option<Secret>,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// What can be changed of a user; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    status: Option<String>,
+    roles: Option<Vec<String>>,
+    password: Option<Secret>,
+}
+
+/// `GET users`
+pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
+    let query = Query::parse(&uri, &["after", "limit"])?;
+    let registry = state.registry.current().clone();
+    let mut users: Vec<&User> = registry.users().collect();
+    users.sort_by_key(|user| (registry.notes().of_user(user.id.as_str()).created_change, user.id.as_str()));
+    page(&query, users, |user| user.id.as_str(), |user| view(user, &registry.notes().of_user(user.id.as_str())))
+}
+
+/// `GET users/{id}`: by id or by login name.
+pub(crate) async fn find(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Answer {
+    let registry = state.registry.current().clone();
+    let user = find_user(&registry, &id)?;
+    Ok(show(&view(user, &registry.notes().of_user(user.id.as_str()))))
+}
+
+/// `POST users`: the answer has the password, if it was made here, and no later one has.
+pub(crate) async fn create(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    AdminBody(new): AdminBody<NewUser>,
+) -> Answer {
+    let login = Login::parse(&new.login);
+    let login = login.ok_or_else(|| {
+        Problem::invalid("login", format!("must have 1 to {MAX_LOGIN_BYTES} bytes, printable, without space at an end"))
+    })?;
+    let roles = roles(&operator, &new.roles)?;
+    let password = match &new.password {
+        Some(password) => check_password(password)?,
+        None => Secret::new(base64url(&state.entropy.bytes::<15>())),
+    };
+    let password_hash = hash(&state, &password).await?;
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let id = UserId::from_random(state.entropy.bytes());
+    let stored = StoredUser { id: id.clone(), login: login.clone(), password_hash, roles: roles.clone() };
+    changing.change.insert_user(&stored).await?;
+    let (status, epoch) = (Status::Active, changing.change.number());
+    let user = User { id: id.clone(), login, roles, status, has_second_factor: false, epoch };
+    let mut after = view(&user, &Note { created_at: state.now(), ..Note::default() });
+    let (action, target) = ("user.create", id.to_string());
+    changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
+    if new.password.is_none() {
+        after["password"] = password.expose().into();
+    }
+    Ok(created(&after, &format!("/admin/v1/users/{id}")))
+}
+
+/// `PATCH users/{id}`: a new password ends the user's tokens and sessions, as does disabling.
+pub(crate) async fn update(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    AdminBody(changes): AdminBody<Changes>,
+) -> Answer {
+    let new_hash = match &changes.password {
+        Some(password) => Some(hash(&state, &check_password(password)?).await?),
+        None => None,
+    };
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let registry = changing.registry.clone();
+    let mut user = User::clone(find_user(&registry, &id)?);
+    let note = registry.notes().of_user(user.id.as_str());
+    let before = view(&user, &note);
+    check_match(&headers, &before)?;
+    check_may_become(&operator, &user)?;
+    if let Some(names) = &changes.roles {
+        user.roles = roles(&operator, names)?;
+        changing.change.set_roles(&user.id, &user.roles).await?;
+    }
+    if let Some(word) = &changes.status {
+        user.status = status(word)?;
+        changing.change.set_user_status(&user.id, user.status).await?;
+        if user.status == Status::Disabled {
+            changing.change.end_user(&user.id, at_least(&state)).await?;
+        }
+    }
+    if let Some(hash) = &new_hash {
+        changing.change.set_password(&user.id, hash, at_least(&state)).await?;
+    }
+    let mut after = view(&user, &note);
+    let audited = if new_hash.is_some() {
+        let mut audited = after.clone();
+        audited["password"] = "changed".into();
+        audited
+    } else {
+        after.clone()
+    };
+    let (action, target) = ("user.update", user.id.to_string());
+    changing.finish(Entry { action, target, before: Some(before), after: Some(audited) }).await?;
+    Ok(show(&after.take()))
+}
+
+/// `DELETE users/{id}`
+pub(crate) async fn delete(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let registry = changing.registry.clone();
+    let user = find_user(&registry, &id)?;
+    let before = view(user, &registry.notes().of_user(user.id.as_str()));
+    check_match(&headers, &before)?;
+    check_may_become(&operator, user)?;
+    changing.change.end_user(&user.id, at_least(&state)).await?;
+    changing.change.delete_user(&user.id, &user.login).await?;
+    let (action, target) = ("user.delete", user.id.to_string());
+    changing.finish(Entry { action, target, before: Some(before), after: None }).await?;
+    Ok(done())
+}
+
+/// `DELETE users/{id}/second-factor`: for who has lost it.
+pub(crate) async fn delete_second_factor(
+    extract::State(state): extract::State<Arc<State>>,
+    operator: Operator,
+    Path(id): Path<String>,
+) -> Answer {
+    let mut changing = Changing::begin(&state, &operator).await?;
+    let registry = changing.registry.clone();
+    let user = find_user(&registry, &id)?;
+    check_may_become(&operator, user)?;
+    if !user.has_second_factor {
+        return Err(Problem::conflict(format!("{} has no second factor", user.login)));
+    }
+    changing.change.delete_second_factors(&user.id).await?;
+    let (action, target) = ("user.delete-second-factor", user.id.to_string());
+    changing.finish(Entry { action, target, before: Some(json!({ "second_factor": true })), after: None }).await?;
+    Ok(done())
+}
+
+/// The end of a token issued now: until then a revocation must be remembered.
+pub(crate) fn at_least(state: &State) -> UnixTime {
+    state.now() + state.registry.current().longest_lifetime_s()
+}
+
+/// Err unless the operator holds what the user's roles stand for: whoever sets a password may sign in with it.
+fn check_may_become(operator: &Operator, user: &User) -> Result<(), Problem> {
+    if user.roles.is_empty() { Ok(()) } else { operator.check_holds_all("id") }
+}
+
+/// Roles by name. An administrator may do everything, so only who holds all of `admin-api` makes one.
+fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, Problem> {
+    let parse = |name: &String| {
+        Role::parse(name).ok_or_else(|| Problem::invalid("roles", format!("`{name}` is none of: administrator")))
+    };
+    let parsed: Vec<Role> = names.iter().map(parse).collect::<Result<_, _>>()?;
+    if !parsed.is_empty() {
+        operator.check_holds_all("roles")?;
+    }
+    Ok(parsed)
+}
+
+fn check_password(password: &Secret) -> Result<Secret, Problem> {
+    let length = password.expose().chars().count();
+    if (MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
+        return Ok(password.clone());
+    }
+    let what = format!("must have {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters");
+    Err(Problem::invalid("password", what))
+}
+
+async fn hash(state: &State, password: &Secret) -> Result<Secret, Problem> {
+    let (password, salt) = (password.clone(), state.entropy.bytes());
+    Ok(state.passwords.run(move || passwords::hash(&password, &salt)).await??)
+}
+
+/// A user as it is shown.
+fn view(user: &User, note: &Note) -> Value {
+    json!({
+        "id": user.id.as_str(),
+        "login": user.login.as_str(),
+        "roles": user.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>(),
+        "status": user.status.as_str(),
+        "second_factor": user.has_second_factor,
+        "created_at": note.created_at,
+    })
+}

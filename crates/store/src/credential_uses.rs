@@ -1,0 +1,83 @@
+//! When each credential was last used, how often and from where.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::client::ClientId;
+use sqlx::Row;
+
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::statement::statements;
+
+statements! {
+    ADD = "INSERT INTO credential_uses (credential_id, last_used_at, use_count, address) \
+         SELECT id, CAST($1 AS BIGINT), CAST($2 AS BIGINT), CAST($3 AS TEXT) FROM credentials WHERE id = $4 \
+         ON CONFLICT (credential_id) DO UPDATE SET \
+         address = CASE WHEN excluded.last_used_at >= credential_uses.last_used_at \
+             THEN excluded.address ELSE credential_uses.address END, \
+         last_used_at = CASE WHEN excluded.last_used_at >= credential_uses.last_used_at \
+             THEN excluded.last_used_at ELSE credential_uses.last_used_at END, \
+         use_count = credential_uses.use_count + excluded.use_count";
+    LIST = "SELECT c.id, c.created_at, u.last_used_at, u.use_count, u.address FROM credentials c \
+         LEFT JOIN credential_uses u ON u.credential_id = c.id WHERE c.client_id = $1 ORDER BY c.created_change, c.id";
+}
+
+/// The uses of one credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialUse {
+    /// The credential.
+    pub credential_id: String,
+    /// When it was last used.
+    pub last_used_at: UnixTime,
+    /// How often it was used.
+    pub count: i64,
+    /// From where it was last used.
+    pub address: String,
+}
+
+/// Since when a credential is there, and its uses.
+#[derive(Clone, Debug)]
+pub struct CredentialHistory {
+    /// The credential.
+    pub credential_id: String,
+    /// When it was made; 0 for what is older than the note.
+    pub created_at: UnixTime,
+    /// Its uses, if it was ever used.
+    pub uses: Option<CredentialUse>,
+}
+
+impl Store {
+    /// Adds uses to those that are stored; those of credentials that are gone are forgotten.
+    pub async fn add_credential_uses(&self, uses: &[CredentialUse]) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        for one in uses {
+            sqlx::query(ADD)
+                .bind(one.last_used_at)
+                .bind(one.count)
+                .bind(one.address.as_str())
+                .bind(one.credential_id.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The credentials of a client, the oldest first.
+    pub async fn list_credential_histories(&self, client: &ClientId) -> Result<Vec<CredentialHistory>, StoreError> {
+        let rows = sqlx::query(LIST).bind(client.as_str()).fetch_all(self.reader()).await?;
+        let mut histories = Vec::with_capacity(rows.len());
+        for row in rows {
+            let credential_id: String = row.try_get(0)?;
+            let uses = match row.try_get::<Option<i64>, _>(2)? {
+                Some(last_used_at) => Some(CredentialUse {
+                    credential_id: credential_id.clone(),
+                    last_used_at,
+                    count: row.try_get(3)?,
+                    address: row.try_get(4)?,
+                }),
+                None => None,
+            };
+            histories.push(CredentialHistory { credential_id, created_at: row.try_get(1)?, uses });
+        }
+        Ok(histories)
+    }
+}
