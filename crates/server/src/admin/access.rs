@@ -98,9 +98,15 @@ pub(crate) fn guarded(state: &State, routes: Router) -> Guarded<Router> {
 /// end when the caller hangs up.
 pub(crate) async fn around(
     extract::State(state): extract::State<Arc<State>>,
-    request: Request<Body>,
+    mut request: Request<Body>,
     next: Next,
 ) -> Response {
+    // The outer router's parameters would be counted among those of the routes behind the guard.
+    let caller = request.extensions_mut().remove::<Caller>();
+    request.extensions_mut().clear();
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
     let Ok(place) = state.in_flight.clone().try_acquire_owned() else {
         return Problem::from(Refusal::Overloaded("too many requests at once")).into_response();
     };
