@@ -30,10 +30,10 @@ pub(crate) fn plan(keys: &[KeyLife], now: UnixTime, rotate_after_s: i64) -> Vec<
     for key in keys {
         let is_due = |after_s: i64| key.since + after_s <= now;
         match key.state {
-            KeyState::Active if find(keys, key.algorithm, KeyState::Pending).is_none() => {
-                if is_due(rotate_after_s - KEY_PENDING_S) {
-                    steps.push(Step::Prepare(key.algorithm));
-                }
+            KeyState::Active
+                if is_due(rotate_after_s - KEY_PENDING_S) && find(keys, key.algorithm, KeyState::Pending).is_none() =>
+            {
+                steps.push(Step::Prepare(key.algorithm));
             }
             KeyState::Pending if is_due(KEY_PENDING_S) => steps.push(Step::Activate(key.id.clone())),
             KeyState::Retiring if ends_at(key) <= now => steps.push(Step::Retire(key.id.clone())),

@@ -33,6 +33,7 @@ mod static_files;
 pub mod tls;
 mod uses;
 
+pub use admin::openapi::DOCUMENT as ADMIN_DOCUMENT;
 pub use admin::operator::{FILE as OPERATOR_FILE, OperatorFile};
 pub use countersign_store::install_drivers;
 pub use demo::provide::{Demo, DemoFile};

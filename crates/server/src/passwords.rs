@@ -14,7 +14,9 @@ use countersign_protocol::user::UserId;
 use tokio::sync::Semaphore;
 
 use crate::guessing::PasswordAttempt;
-use crate::limits::{MAX_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_SLOTS};
+use crate::limits::{
+    MAX_NEW_PASSWORD_CHARS, MAX_PASSWORD_BYTES, MIN_NEW_PASSWORD_CHARS, PASSWORD_QUEUE, PASSWORD_SLOTS,
+};
 use crate::state::State;
 
 /// 19 MiB, two passes, one lane: the first choice of OWASP's password storage sheet.
@@ -103,6 +105,18 @@ pub(crate) async fn check(
         Ok(Checked { user_id: stored.map(|stored| stored.user_id), holds, attempt })
     };
     state.passwords.run(check).await?
+}
+
+/// Err, saying what is wrong, if this cannot be somebody's new password.
+pub(crate) fn check_new(password: &Secret) -> Result<(), String> {
+    let length = password.expose().chars().count();
+    if !(MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
+        return Err(format!("must have {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters"));
+    }
+    if password.expose().chars().any(char::is_control) {
+        return Err("must have no control characters, which a form cannot send".to_owned());
+    }
+    Ok(())
 }
 
 /// The PHC string of a password.

@@ -47,7 +47,7 @@ pub fn router(state: &State) -> Router {
 
 /// The admin API, behind the guard of its own Api.
 fn for_administrators(state: &State) -> Router {
-    use crate::admin::{apis, clients, entitlements, keys, revocations, scopes, secrets, sessions, users};
+    use crate::admin::{apis, clients, entitlements, keys, openapi, revocations, scopes, secrets, sessions, users};
     let routes = Router::new()
         .route("/admin/v1/apis", get(apis::list).post(apis::create))
         .route("/admin/v1/apis/{id}", get(apis::find).patch(apis::update).delete(apis::delete))
@@ -86,8 +86,11 @@ fn for_administrators(state: &State) -> Router {
     let guarded = access::guarded(state, routes);
     Router::new()
         .route_service("/admin", guarded.clone())
+        .route_service("/admin/", guarded.clone())
         .route_service("/admin/{*path}", guarded)
         .route_layer(from_fn_with_state(Arc::new(state.clone()), access::around))
+        .route("/admin/v1/openapi.json", get(openapi::document))
+        .with_state(Arc::new(state.clone()))
 }
 
 /// The playground: resources to call, the guide's demo API, and pages for people.

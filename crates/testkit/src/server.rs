@@ -1,16 +1,18 @@
 //! A server on loopback whose clock stands still until the test moves it.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use countersign_protocol::issuer::Issuer;
-use countersign_server::background::{clean_up, follow_changes};
+use countersign_server::background::{clean_up, follow_changes, rotate_keys};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
 use countersign_server::start::{StartError, Started, Wanted, start};
 use countersign_server::state::State;
 use countersign_server::{DemoFile, Front, serve};
+use countersign_store::SQLITE_FILE;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -136,11 +138,28 @@ impl TestServer {
         self.own_directory.as_ref().unwrap_or_else(|| &self.database.as_ref().unwrap().directory).path()
     }
 
+    /// Does what only who holds the database itself can: one statement, behind the server's back.
+    pub fn tamper(&self, statement: &str) {
+        let database = self.database.as_ref().unwrap();
+        match &database.url {
+            Some(url) => {
+                let done = Command::new("psql").args([url.as_str(), "-qc", statement]).status().unwrap();
+                assert!(done.success(), "{statement}");
+            }
+            None => {
+                let file = rusqlite::Connection::open(self.directory().join(SQLITE_FILE)).unwrap();
+                file.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+                file.execute_batch(statement).unwrap();
+            }
+        }
+    }
+
     /// Moves the clock, and lets the background tasks run once.
     pub async fn advance(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::Relaxed);
         self.follow().await;
         clean_up::run_once(&self.state).await;
+        rotate_keys::run_once(&self.state).await;
     }
 
     /// Moves the clock alone, as when the background tasks are stuck.

@@ -22,7 +22,7 @@ const DIRECTIONS: [(&str, &[&str]); 8] = [
 /// Libraries that only some crates may name, also in their tests.
 const WALLS: [(&[&str], &[&str]); 5] = [
     (&["sqlx"], &["store"]),
-    (&["rusqlite"], &["bench"]),
+    (&["rusqlite"], &["testkit", "bench"]),
     (&["axum", "tower"], &["server", "guard", "bench"]),
     (&["reqwest"], &["client", "testkit", "bench"]),
     (&["hyper", "hyper-util"], &["server", "bench"]),

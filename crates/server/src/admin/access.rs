@@ -81,6 +81,11 @@ pub(crate) fn api_id() -> ApiId {
     ApiId::parse(API).expect("an Api id")
 }
 
+/// True for the Api that guards us: it is not among those that people try.
+pub(crate) fn is_own(api: &Api) -> bool {
+    api.id.as_str() == API
+}
+
 /// All of its scopes: what stands for being all-powerful.
 pub(crate) fn all_scopes() -> Scope {
     SCOPES.iter().filter_map(|(name, ..)| ScopeToken::parse(name)).collect()

@@ -175,6 +175,9 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
     }
     if let Some(names) = &changes.grants {
         api.grants = grants(names)?;
+        if names.is_empty() {
+            return Err(Problem::invalid("grants", "must name at least one"));
+        }
     }
     if let Some(lifetime_s) = changes.access_token_lifetime_s {
         api.access_token_lifetime_s = within("access_token_lifetime_s", lifetime_s, LIFETIME_S)?;

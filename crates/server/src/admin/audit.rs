@@ -23,6 +23,9 @@ use crate::state::State;
 /// Records read at once while verifying.
 const BATCH: i64 = 500;
 
+/// The head of a log without records.
+const EMPTY_HEAD: &str = "0";
+
 /// Writes the record of a change in its transaction.
 pub(crate) async fn record(state: &State, author: &Author, change: &mut Change, entry: Entry) -> Result<(), Problem> {
     let last = change.find_last_audit_record().await?;
@@ -55,7 +58,8 @@ pub(crate) async fn records(extract::State(state): extract::State<Arc<State>>, _
 /// `GET audit/head`: the last record's place and MAC. Kept elsewhere, it shows later that the tail was not cut.
 pub(crate) async fn head(extract::State(state): extract::State<Arc<State>>, _: Operator) -> Answer {
     let last = state.store.find_last_audit_record().await?;
-    let text = last.map_or_else(|| "0".to_owned(), |last| format!("{}.{}", last.said.sequence, base64url(&last.mac)));
+    let text =
+        last.map_or_else(|| EMPTY_HEAD.to_owned(), |last| format!("{}.{}", last.said.sequence, base64url(&last.mac)));
     Ok(json_response(StatusCode::OK, json!({ "head": text }).to_string()))
 }
 
@@ -77,8 +81,10 @@ fn verdict(intact: bool, records: i64, fault: Option<String>) -> Response {
 
 /// `SEQUENCE.MAC`, as `head` printed it.
 fn parse_head(text: &str) -> Result<(i64, Vec<u8>), Problem> {
-    let (sequence, mac) = text.split_once('.').unwrap_or((text, ""));
-    let parsed = sequence.parse().ok().zip(from_base64url(mac));
+    if text == EMPTY_HEAD {
+        return Ok((0, Vec::new()));
+    }
+    let parsed = text.split_once('.').and_then(|(sequence, mac)| sequence.parse().ok().zip(from_base64url(mac)));
     parsed.ok_or_else(|| Problem::invalid("head", "is not what `audit head` prints"))
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn page<T>(
         }
     };
     let shown = items.get(begin..).unwrap_or_default().iter().take(limit);
-    let next = items.get(begin + limit).and(items.get(begin + limit - 1)).map(|last| id(last));
+    let next = items.get(begin + limit).and(items.get(begin + limit - 1)).map(id);
     Ok(list(shown.map(show).collect(), next))
 }
 

@@ -19,7 +19,6 @@ use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::{find_user, status};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
-use crate::limits::{MAX_NEW_PASSWORD_CHARS, MIN_NEW_PASSWORD_CHARS};
 use crate::passwords;
 use crate::state::State;
 
@@ -202,12 +201,8 @@ fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, Problem> {
 }
 
 fn check_password(password: &Secret) -> Result<Secret, Problem> {
-    let length = password.expose().chars().count();
-    if (MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
-        return Ok(password.clone());
-    }
-    let what = format!("must have {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters");
-    Err(Problem::invalid("password", what))
+    passwords::check_new(password).map_err(|what| Problem::invalid("password", what))?;
+    Ok(password.clone())
 }
 
 async fn hash(state: &State, password: &Secret) -> Result<Secret, Problem> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
-use crate::limits::{MAX_NEW_PASSWORD_CHARS, MIN_NEW_PASSWORD_CHARS, SESSION_IDLE_S};
+use crate::limits::SESSION_IDLE_S;
 use crate::pages::session;
 use crate::passwords::{self, Checked};
 use crate::state::State;
@@ -71,16 +71,10 @@ pub(crate) async fn change_password(
 }
 
 fn check_new(asked: &NewPassword) -> Result<(), Fault> {
-    let length = asked.new_password.expose().chars().count();
-    if !(MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
-        let message = format!("newPassword: {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters");
-        return Err(Fault::bad_request(message));
-    }
-    if asked.new_password.expose().chars().any(char::is_control) {
-        return Err(Fault::bad_request("newPassword: must have no control characters, which a form cannot send"));
-    }
+    let refuse = |what: String| Fault::bad_request(format!("newPassword: {what}"));
+    passwords::check_new(&asked.new_password).map_err(refuse)?;
     if asked.new_password.expose() == asked.password.expose() {
-        return Err(Fault::bad_request("newPassword: is the old one"));
+        return Err(refuse("is the old one".to_owned()));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use countersign_protocol::client::{Client, Entitlement};
 use countersign_protocol::grant::GrantType;
 use http::StatusCode;
 
+use crate::admin::access;
 use crate::demo::settings::Settings;
 use crate::pages::error;
 use crate::pages::layout::{Frame, respond};
@@ -82,7 +83,9 @@ pub(crate) async fn m2m(extract::State(state): extract::State<Arc<State>>, visit
 /// The page for what is registered and what Settings choose.
 fn view(registry: &Registry, chosen: &Settings, person: Person) -> M2m {
     let client = registry.find_client(&chosen.client_id);
-    let mut apis: Vec<ApiView> = registry.apis().map(|api| api_view(api, client, chosen)).collect();
+    let entitled = |api: &Api| client.is_some_and(|client| client.find_entitlement(&api.id).is_some());
+    let shown = registry.apis().filter(|api| !access::is_own(api) || entitled(api));
+    let mut apis: Vec<ApiView> = shown.map(|api| api_view(api, client, chosen)).collect();
     apis.sort_by(|a, b| b.is_chosen.cmp(&a.is_chosen).then_with(|| a.id.cmp(&b.id)));
     M2m {
         modules: MODULES,

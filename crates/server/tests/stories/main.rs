@@ -3,6 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod account;
+mod admin_access;
+mod admin_apis;
+mod admin_audit;
+mod admin_clients;
+mod admin_contract;
+mod admin_keys;
+mod admin_people;
 mod apis;
 mod call_resource;
 mod certificate;

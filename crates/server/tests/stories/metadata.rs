@@ -63,11 +63,11 @@ async fn a_protected_resource_is_described_where_its_challenge_points() {
 }
 
 #[tokio::test]
-async fn without_the_demo_there_is_no_demonstration_resource_and_no_grant() {
+async fn without_the_demo_there_is_no_demonstration_resource_and_no_grant_but_the_administrators() {
     let server = TestServer::start_with(Options { demo: false, ..Options::default() }).await;
     let stranger = server.stranger();
     assert_eq!(stranger.get("/resource/whoami").await.status, 404);
     let document = stranger.get("/.well-known/oauth-authorization-server").await.json();
-    assert_eq!(document["grant_types_supported"], json!([]));
+    assert_eq!(document["grant_types_supported"], json!(["client_credentials"]));
     assert_eq!(stranger.get("/oauth2/jwks").await.json()["keys"].as_array().map(Vec::len), Some(1));
 }
