@@ -142,6 +142,15 @@ pub struct Entitlement {
     pub grants: GrantTypes,
 }
 
+/// The most tokens that a client gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenLimits {
+    /// In a minute, if that is limited.
+    pub per_minute: Option<i64>,
+    /// In a day of UTC, if that is limited.
+    pub per_day: Option<i64>,
+}
+
 /// A registered client.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -157,6 +166,8 @@ pub struct Client {
     pub may_ask: Vec<(ApiId, Entitlement)>,
     /// The Apis whose tokens it may introspect, whoever they were issued to.
     pub may_introspect: Vec<ApiId>,
+    /// The most tokens that it gets; none for most.
+    pub limits: Option<Box<TokenLimits>>,
     /// Whether it may do anything.
     pub status: Status,
     /// Tokens issued under a lower epoch are dead.

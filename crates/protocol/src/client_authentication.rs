@@ -148,6 +148,7 @@ mod tests {
             }],
             may_ask: Vec::new(),
             may_introspect: Vec::new(),
+            limits: None,
             status: Status::Active,
             epoch: 1,
         }

@@ -1,6 +1,7 @@
 //! Every way in which a request can be refused, by name.
 //!
-//! `Display` is the exact reason, for the log; what the caller may know is the server's one table.
+//! `Display` is the exact reason, for the log: it names what is registered, and of what was merely sent only the length,
+//! for a secret may have been sent in its place. What the caller may know is the server's one table.
 
 use crate::scope::ScopeToken;
 
@@ -48,7 +49,7 @@ pub enum Refusal {
     #[error("there are too many parameters")]
     TooManyParameters,
     /// A parameter is there twice.
-    #[error("parameter {0:?} is there twice")]
+    #[error("a parameter is there twice")]
     RepeatedParameter(String),
     /// A parameter that is needed is missing or empty.
     #[error("parameter `{0}` is missing")]
@@ -121,19 +122,19 @@ pub enum Refusal {
     #[error("the client may not use the grant with the Api")]
     GrantNotAllowedToClient,
     /// A scope name is outside the grammar.
-    #[error("scope {0:?} is malformed")]
+    #[error("a scope of {} characters is malformed", .0.chars().count())]
     MalformedScope(String),
     /// More scopes are asked for than are read.
     #[error("too many scopes")]
     TooManyScopes,
     /// The Api defines no such scope.
-    #[error("scope `{0}` is unknown")]
+    #[error("the Api has no scope as is asked for, of {} characters", .0.as_str().len())]
     UnknownScope(ScopeToken),
     /// The client is not entitled to the scope.
     #[error("the client is not entitled to scope `{0}`")]
     ScopeNotEntitled(ScopeToken),
     /// A refresh asks for more than was granted first.
-    #[error("scope `{0}` was not granted at first")]
+    #[error("a scope of {} characters was not granted at first", .0.as_str().len())]
     ScopeWidened(ScopeToken),
     /// No scope is asked for, and none is granted by default.
     #[error("no scope is asked for and none is granted by default")]
@@ -183,6 +184,14 @@ pub enum Refusal {
         /// Whose failures were counted.
         what: &'static str,
         /// Seconds until the window ends.
+        retry_after_s: i64,
+    },
+    /// The client has had as many tokens as it may; try again after so many seconds.
+    #[error("the client has had its tokens of this {window}")]
+    TooManyTokens {
+        /// `minute` or `day`.
+        window: &'static str,
+        /// Seconds until it ends.
         retry_after_s: i64,
     },
     /// More work is waiting than is taken on.

@@ -5,6 +5,8 @@ pub mod flush_uses;
 pub mod follow_changes;
 pub mod reload_certificate;
 pub mod rotate_keys;
+pub mod store_refusals;
+pub mod warn_of_expiry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,10 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::limits::{CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, ROTATE_INTERVAL};
+use crate::limits::{
+    CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, REFUSALS_INTERVAL,
+    ROTATE_INTERVAL,
+};
 use crate::state::State;
 use crate::tls::Tls;
 
@@ -28,6 +33,8 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     begin(FOLLOW_INTERVAL, |state| async move { follow_changes::run_once(&state).await }.boxed());
     begin(CLEAN_UP_INTERVAL, |state| async move { clean_up::run_once(&state).await }.boxed());
     begin(FLUSH_INTERVAL, |state| async move { flush_uses::run_once(&state).await }.boxed());
+    begin(REFUSALS_INTERVAL, |state| async move { store_refusals::run_once(&state).await }.boxed());
+    begin(EXPIRY_INTERVAL, |state| async move { warn_of_expiry::run_once(&state).await }.boxed());
     begin(ROTATE_INTERVAL, |state| async move { rotate_keys::run_once(&state).await }.boxed());
     if let Some(tls) = tls {
         let (tls, clock) = (tls.clone(), state.clock.clone());

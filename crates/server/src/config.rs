@@ -9,7 +9,7 @@ use countersign_protocol::issuer::Issuer;
 use countersign_store::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
-pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Playground, Proxy, Registry, Tls};
+pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Metrics, Playground, Proxy, Registry, Tls};
 
 /// What a key takes, so that an environment variable can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Kind {
 }
 
 /// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
-pub const KEYS: [(&str, Kind); 17] = [
+pub const KEYS: [(&str, Kind); 18] = [
     ("listen", Kind::Text),
     ("issuer", Kind::Text),
     ("insecure_http", Kind::Switch),
@@ -39,6 +39,7 @@ pub const KEYS: [(&str, Kind); 17] = [
     ("http.shutdown_s", Kind::Number),
     ("tls.cert", Kind::Text),
     ("tls.key", Kind::Text),
+    ("metrics.listen", Kind::Text),
     ("proxy.trusted", Kind::List),
     ("log.format", Kind::Text),
     ("log.level", Kind::Text),
@@ -72,6 +73,8 @@ pub struct Config {
     pub http: Http,
     /// The certificate.
     pub tls: Tls,
+    /// What operators watch.
+    pub metrics: Metrics,
     /// Proxies in front of this server.
     pub proxy: Proxy,
     /// The log.
@@ -93,6 +96,7 @@ impl Default for Config {
             keys: Keys::default(),
             http: Http::default(),
             tls: Tls::default(),
+            metrics: Metrics::default(),
             proxy: Proxy::default(),
             log: Log::default(),
             playground: Playground::default(),
@@ -137,6 +141,11 @@ impl Config {
         self.database()?;
         self.tls.files()?;
         self.issuer_for(self.listen).map(|_| ())
+    }
+
+    /// True if the metrics are served beside everything else: nobody from outside can ask for them there.
+    pub fn metrics_beside(&self) -> bool {
+        self.metrics.listen.is_none() && self.listen.ip().is_loopback() && self.proxy.trusted.is_empty()
     }
 
     /// The database: the configured one, or SQLite in the data directory.
@@ -214,6 +223,7 @@ mod tests {
             sealing_key_file: Some(PathBuf::new()),
             database: Database { url: Some(String::new()) },
             playground: Playground { enabled: Some(true) },
+            metrics: Metrics { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9))) },
             tls: Tls { cert: Some(PathBuf::new()), key: Some(PathBuf::new()) },
             ..Config::default()
         };

@@ -14,9 +14,11 @@ use http::{HeaderValue, Request, Uri, Version};
 use ipnet::IpNet;
 use tower::ServiceExt;
 
+use crate::answer;
 use crate::caller::{REQUEST_ID, TrustedProxies};
+use crate::metrics;
 use crate::oauth::refusal;
-use crate::router::router;
+use crate::router::{for_metrics, router};
 use crate::state::State;
 
 /// The whole server as one service: every request that arrives goes through [`Front::answer`].
@@ -33,14 +35,22 @@ impl Front {
         Self { router: router(&state), state, proxies: TrustedProxies::new(trusted_proxies) }
     }
 
+    /// A front that answers with the metrics and nothing else.
+    pub fn of_metrics(state: State) -> Self {
+        let router = for_metrics(&state).fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method);
+        Self { router, state, proxies: TrustedProxies::new(&[]) }
+    }
+
     /// Answers one request of `peer`, whatever it is: no error and no panic leaves here.
     pub async fn answer(&self, mut request: Request<Body>, peer: SocketAddr) -> Response {
         let caller = self.proxies.identify(request.headers(), peer.ip(), &self.state.entropy);
         let request_id = caller.request_id.clone();
         if !names_one_host(&mut request) {
-            return with_id(refusal::shed(&caller, &Refusal::Host), request_id);
+            return with_id(refusal::shed(&self.state, &caller, &Refusal::Host), request_id);
         }
         lower_tenant_path(&mut request);
+        let (began_us, method) = (self.state.clock.monotonic_us(), request.method().clone());
+        let route = metrics::route(request.uri().path());
         request.headers_mut().insert(REQUEST_ID, request_id.clone());
         request.extensions_mut().insert(caller);
         // A task of its own would cost a switch for each request; a panic is caught where it is.
@@ -52,6 +62,8 @@ impl Front {
                 refusal::internal()
             }
         };
+        let took_us = self.state.clock.monotonic_us() - began_us;
+        self.state.metrics.count_request(&method, route, response.status(), took_us);
         with_id(response, request_id)
     }
 }

@@ -48,6 +48,11 @@ pub(crate) fn ends_at(key: &KeyLife) -> UnixTime {
     key.since + key.longest_lifetime_s + KEY_MARGIN_S
 }
 
+/// Seconds that a key has been in its state.
+pub(crate) fn age_s(key: &KeyLife, now: UnixTime) -> i64 {
+    now - key.since
+}
+
 /// From when on a pending key signs.
 pub(crate) fn signs_at(key: &KeyLife) -> UnixTime {
     key.since + KEY_PENDING_S

@@ -100,3 +100,15 @@ pub const ROTATE_INTERVAL: Duration = Duration::from_secs(30);
 pub const LEASE_S: i64 = 60;
 /// The uses of credentials are stored this often: a kill loses at most that.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
+/// Refusals are stored this often, so that another node can explain them.
+pub const REFUSALS_INTERVAL: Duration = Duration::from_secs(1);
+/// Refusals are kept for a week, in seconds…
+pub const REFUSALS_KEPT_S: i64 = 7 * 86_400;
+/// … and never more than so many.
+pub const MAX_STORED_REFUSALS: i64 = 100_000;
+/// Counts of tokens are kept for 400 days, in seconds: a year and a month.
+pub const TOKEN_COUNTS_KEPT_S: i64 = 400 * 86_400;
+/// Secrets that end soon are warned of this often: once a day is heard, more is noise.
+pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(86_400);
+/// A secret that was used within a day is used still, in seconds.
+pub const STILL_USED_S: i64 = 86_400;

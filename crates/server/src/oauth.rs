@@ -5,7 +5,9 @@ pub(crate) mod form_body;
 pub(crate) mod introspect;
 pub(crate) mod issue;
 pub(crate) mod metadata;
+mod presented;
 pub(crate) mod refusal;
+mod remedy;
 pub(crate) mod revoke;
 pub(crate) mod token;
 
@@ -13,6 +15,9 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use countersign_protocol::client::ClientId;
+use countersign_protocol::form::Form;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -25,10 +30,15 @@ pub(crate) struct Exchange {
     pub(crate) caller: Caller,
     /// The `{api}` of a tenant path.
     pub(crate) tenant: Option<String>,
+    /// The scheme of its `Authorization` header, if it has one: `Basic`, or `other`.
+    pub(crate) scheme: Option<&'static str>,
+    /// Its parameters, once read.
+    pub(crate) form: Option<Arc<Form>>,
     /// The client, once found.
     pub(crate) client_id: Option<ClientId>,
     /// The place among those that are worked on, once the request has arrived whole: a slow sender holds none.
     pub(crate) place: Option<OwnedSemaphorePermit>,
+    state: Arc<State>,
 }
 
 impl FromRequestParts<Arc<State>> for Exchange {
@@ -41,6 +51,10 @@ impl FromRequestParts<Arc<State>> for Exchange {
             Err(_) => Some(String::new()),
         };
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(refusal::internal)?;
-        Ok(Self { caller, tenant, client_id: None, place: None })
+        let basic =
+            |value: &HeaderValue| value.as_bytes().get(..6).is_some_and(|head| head.eq_ignore_ascii_case(b"basic "));
+        let scheme = parts.headers.get(AUTHORIZATION).map(|value| if basic(value) { "Basic" } else { "other" });
+        let state = state.clone();
+        Ok(Self { caller, tenant, scheme, form: None, client_id: None, place: None, state })
     }
 }

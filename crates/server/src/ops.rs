@@ -1,10 +1,14 @@
-//! For operators: is it alive, and may it be sent requests?
+//! For operators: is it alive, may it be sent requests, and what has it done?
 
 use std::sync::Arc;
 
 use axum::extract;
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, FORWARDED};
+use http::{HeaderMap, HeaderName, StatusCode};
 
+use crate::answer;
+use crate::metrics;
 use crate::state::State;
 
 /// `/livez`: the process answers.
@@ -21,4 +25,13 @@ pub(crate) async fn ready(extract::State(state): extract::State<Arc<State>>) -> 
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(refusal) => (StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")),
     }
+}
+
+/// `GET /metrics`; not for what a proxy forwards, which is nobody's business there.
+pub(crate) async fn metrics(extract::State(state): extract::State<Arc<State>>, headers: HeaderMap) -> Response {
+    let is_forwarded = |name: &HeaderName| name == FORWARDED || name.as_str().starts_with("x-forwarded-");
+    if headers.keys().any(is_forwarded) {
+        return answer::not_found().await;
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&state)).into_response()
 }

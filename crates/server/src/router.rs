@@ -40,14 +40,22 @@ pub fn router(state: &State) -> Router {
         .route("/healthz", get(ops::ready))
         .fallback(pages::error::not_found)
         .with_state(Arc::new(state.clone()));
+    let router = if state.metrics_beside { router.merge(for_metrics(state)) } else { router };
     let router = router.merge(for_administrators(state));
     let router = if state.playground { with_playground(router, state) } else { router };
     router.method_not_allowed_fallback(answer::wrong_method)
 }
 
+/// What operators watch, beside the rest or at an address of its own.
+pub fn for_metrics(state: &State) -> Router {
+    Router::new().route("/metrics", get(ops::metrics)).with_state(Arc::new(state.clone()))
+}
+
 /// The admin API, behind the guard of its own Api.
 fn for_administrators(state: &State) -> Router {
-    use crate::admin::{apis, clients, entitlements, keys, openapi, revocations, scopes, secrets, sessions, users};
+    use crate::admin::{
+        apis, clients, entitlements, keys, openapi, refusals, revocations, scopes, secrets, sessions, usage, users,
+    };
     let routes = Router::new()
         .route("/admin/v1/apis", get(apis::list).post(apis::create))
         .route("/admin/v1/apis/{id}", get(apis::find).patch(apis::update).delete(apis::delete))
@@ -77,6 +85,11 @@ fn for_administrators(state: &State) -> Router {
         .route("/admin/v1/keys/{id}", get(keys::find))
         .route("/admin/v1/keys/{id}/revoke", post(keys::revoke))
         .route("/admin/v1/revocations", post(revocations::create))
+        .route("/admin/v1/usage", get(usage::list))
+        .route("/admin/v1/usage/unused", get(usage::unused))
+        .route("/admin/v1/refusals", get(refusals::list))
+        .route("/admin/v1/refusals/counts", get(refusals::counts))
+        .route("/admin/v1/refusals/{request_id}", get(refusals::find))
         .route("/admin/v1/audit", get(audit::records))
         .route("/admin/v1/audit/head", get(audit::head))
         .route("/admin/v1/audit/verify", get(audit::verify))

@@ -103,6 +103,7 @@ pub async fn start(
     state.in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
     state.playground = config.playground.enabled.unwrap_or(wanted.demo);
     provide::check_allowed(&state, wanted.demo).await?;
+    state.metrics_beside = config.metrics_beside();
     state.rotate_keys_after_s = config.keys.rotate_after_s;
     state.follow().await?;
     operator::provide(&state, &directory, wanted.new_operator).await?;

@@ -17,10 +17,13 @@ use crate::config::Keys;
 use crate::guessing::Guessing;
 use crate::key_ring::{KeyRingError, make_first_key};
 use crate::limits::WRITE_TIMEOUT;
+use crate::metrics::Metrics;
 use crate::pages::session::CookieKeys;
 use crate::passwords::Passwords;
+use crate::refusals::Refusals;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
+use crate::token_limits::TokenLimiter;
 use crate::uses::Uses;
 
 /// The key of the audit log is derived from the sealing key under this label.
@@ -49,6 +52,14 @@ pub struct State {
     pub(crate) in_flight: Arc<Semaphore>,
     /// When credentials were last used.
     pub(crate) uses: Arc<Uses>,
+    /// What this node has counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Whether `/metrics` is served beside everything else.
+    pub(crate) metrics_beside: bool,
+    /// The tokens that limited clients have had.
+    pub(crate) token_limits: Arc<TokenLimiter>,
+    /// Why requests were refused.
+    pub(crate) refusals: Arc<Refusals>,
     /// Held by the one administrative change that this node works on.
     pub(crate) changing: Arc<Mutex<()>>,
     /// What audit records are chained with.
@@ -77,6 +88,10 @@ impl State {
             cookie_keys: Arc::new(CookieKeys::derive(&sealing)),
             audit_key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(AUDIT_LABEL).as_slice())),
             uses: Arc::default(),
+            refusals: Arc::default(),
+            metrics: Arc::default(),
+            metrics_beside: false,
+            token_limits: Arc::default(),
             changing: Arc::default(),
             rotate_keys_after_s: Keys::default().rotate_after_s,
             node_id: base64url(&entropy.bytes::<12>()).into(),

@@ -1,15 +1,33 @@
-//! When each credential was last used, how often and from where: gathered in memory, flushed now and then.
+//! When each credential was last used, from where, and for which tokens: gathered in memory, flushed now and then.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::UnixTime;
-use countersign_store::CredentialUse;
+use countersign_protocol::api::ApiId;
+use countersign_protocol::client::ClientId;
+use countersign_protocol::grant::GrantType;
+use countersign_store::{CredentialUse, TokenCount};
+
+const HOUR_S: i64 = 3600;
 
 /// What was gathered since the last flush. A kill loses at most that.
 #[derive(Debug, Default)]
-pub(crate) struct Uses(Mutex<HashMap<String, Gathered>>);
+pub(crate) struct Uses {
+    credentials: Mutex<HashMap<String, Gathered>>,
+    tokens: Mutex<HashMap<ClientId, Vec<Counted>>>,
+}
+
+/// Tokens of one hour, credential, Api and grant; a client has few of them between two flushes.
+#[derive(Clone, Debug)]
+struct Counted {
+    hour: UnixTime,
+    credential_id: String,
+    api_id: ApiId,
+    grant_type: GrantType,
+    tokens: i64,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Gathered {
@@ -28,6 +46,44 @@ impl Uses {
                 uses.insert(credential_id.to_owned(), Gathered { last_used_at: now, count: 1, address });
             }
         }
+    }
+
+    /// Counts a token.
+    pub(crate) fn count_token(
+        &self,
+        client: &ClientId,
+        credential_id: &str,
+        api: &ApiId,
+        grant_type: GrantType,
+        now: UnixTime,
+    ) {
+        let hour = now - now.rem_euclid(HOUR_S);
+        let is_same = |one: &&mut Counted| {
+            one.hour == hour && one.grant_type == grant_type && one.credential_id == credential_id && one.api_id == *api
+        };
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tokens.get_mut(client) {
+            match known.iter_mut().find(is_same) {
+                Some(known) => known.tokens += 1,
+                None => known.push(Counted::first(hour, credential_id, api, grant_type)),
+            }
+        } else {
+            tokens.insert(client.clone(), vec![Counted::first(hour, credential_id, api, grant_type)]);
+        }
+    }
+
+    /// Takes the tokens that were counted, to be stored.
+    pub(crate) fn take_tokens(&self) -> Vec<TokenCount> {
+        let taken = std::mem::take(&mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner));
+        let count = |client: &ClientId, one: Counted| TokenCount {
+            hour: one.hour,
+            client_id: client.to_string(),
+            credential_id: one.credential_id,
+            api_id: one.api_id.to_string(),
+            grant_type: one.grant_type.as_str().to_owned(),
+            tokens: one.tokens,
+        };
+        taken.into_iter().flat_map(|(client, all)| all.into_iter().map(move |one| count(&client, one))).collect()
     }
 
     /// What is stored of a credential, and what is not stored yet.
@@ -63,8 +119,28 @@ impl Uses {
         }
     }
 
+    /// Gives back what could not be stored.
+    pub(crate) fn give_back_tokens(&self, counts: Vec<TokenCount>) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in counts {
+            let (client, api) = (ClientId::parse(&one.client_id), ApiId::parse(&one.api_id));
+            let (Some(client), Some(api_id), Ok(grant_type)) = (client, api, GrantType::parse(&one.grant_type)) else {
+                continue;
+            };
+            let TokenCount { hour, credential_id, tokens: count, .. } = one;
+            let counted = Counted { hour, credential_id, api_id, grant_type, tokens: count };
+            tokens.entry(client).or_default().push(counted);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Gathered>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted {
+    fn first(hour: UnixTime, credential_id: &str, api: &ApiId, grant_type: GrantType) -> Self {
+        Self { hour, credential_id: credential_id.to_owned(), api_id: api.clone(), grant_type, tokens: 1 }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use countersign_protocol::UnixTime;
 use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{
-    Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Entitlement, Status,
+    Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Entitlement, Status, TokenLimits,
 };
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::SecretHash;
@@ -34,7 +34,9 @@ statements! {
     SET_LABEL = "UPDATE credentials SET label = $1 WHERE id = $2";
     DELETE_ENTITLEMENT = "DELETE FROM entitlements WHERE client_id = $1 AND api_id = $2 AND kind = $3";
     INSERT_ENTITLEMENT = "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants) VALUES ($1, $2, $3, $4, $5)";
-    LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch FROM clients ORDER BY id";
+    LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day \
+         FROM clients ORDER BY id";
+    SET_LIMITS = "UPDATE clients SET tokens_per_minute = $1, tokens_per_day = $2 WHERE id = $3";
     LOAD_CREDENTIALS = "SELECT id, client_id, label, secret_hash, not_before, expires_at FROM credentials \
          ORDER BY created_change, id";
     LOAD_ENTITLEMENTS = "SELECT client_id, api_id, kind, scopes, grants FROM entitlements ORDER BY client_id, api_id";
@@ -90,6 +92,13 @@ impl Change {
     pub async fn delete_client(&mut self, client: &ClientId) -> Result<(), StoreError> {
         sqlx::query(DELETE_CLIENT).bind(client.as_str()).execute(&mut *self.transaction).await?;
         self.free_name(client.as_str()).await
+    }
+
+    /// Limits the tokens of a client, or not.
+    pub async fn set_client_limits(&mut self, client: &ClientId, limits: TokenLimits) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_LIMITS).bind(limits.per_minute).bind(limits.per_day).bind(client.as_str());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
     }
 
     /// Enables or disables a client.
@@ -218,6 +227,7 @@ pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<Client>, 
         let (id, auth_methods, status): (String, String, String) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
         let (name, epoch) = (row.try_get(1)?, row.try_get(4)?);
         let (may_ask, may_introspect) = entitlements.remove(&id).unwrap_or_default();
+        let limits = TokenLimits { per_minute: row.try_get(5)?, per_day: row.try_get(6)? };
         let read = || {
             Some(Client {
                 id: ClientId::parse(&id)?,
@@ -226,6 +236,7 @@ pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<Client>, 
                 credentials: credentials.remove(&id).unwrap_or_default(),
                 may_ask,
                 may_introspect,
+                limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
                 status: Status::parse(&status)?,
                 epoch,
             })

@@ -3,6 +3,7 @@
 use countersign_protocol::UnixTime;
 use countersign_protocol::client::ClientId;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::database::Store;
 use crate::error::StoreError;
@@ -17,6 +18,8 @@ statements! {
          last_used_at = CASE WHEN excluded.last_used_at >= credential_uses.last_used_at \
              THEN excluded.last_used_at ELSE credential_uses.last_used_at END, \
          use_count = credential_uses.use_count + excluded.use_count";
+    LIST_ALL = "SELECT c.id, c.created_at, u.last_used_at, u.use_count, u.address, c.client_id FROM credentials c \
+         LEFT JOIN credential_uses u ON u.credential_id = c.id ORDER BY c.created_change, c.id";
     LIST = "SELECT c.id, c.created_at, u.last_used_at, u.use_count, u.address FROM credentials c \
          LEFT JOIN credential_uses u ON u.credential_id = c.id WHERE c.client_id = $1 ORDER BY c.created_change, c.id";
 }
@@ -64,20 +67,26 @@ impl Store {
     /// The credentials of a client, the oldest first.
     pub async fn list_credential_histories(&self, client: &ClientId) -> Result<Vec<CredentialHistory>, StoreError> {
         let rows = sqlx::query(LIST).bind(client.as_str()).fetch_all(self.reader()).await?;
-        let mut histories = Vec::with_capacity(rows.len());
-        for row in rows {
-            let credential_id: String = row.try_get(0)?;
-            let uses = match row.try_get::<Option<i64>, _>(2)? {
-                Some(last_used_at) => Some(CredentialUse {
-                    credential_id: credential_id.clone(),
-                    last_used_at,
-                    count: row.try_get(3)?,
-                    address: row.try_get(4)?,
-                }),
-                None => None,
-            };
-            histories.push(CredentialHistory { credential_id, created_at: row.try_get(1)?, uses });
-        }
-        Ok(histories)
+        rows.iter().map(read).collect()
     }
+
+    /// Every credential with its client, the oldest first.
+    pub async fn list_all_credential_histories(&self) -> Result<Vec<(String, CredentialHistory)>, StoreError> {
+        let rows = sqlx::query(LIST_ALL).fetch_all(self.reader()).await?;
+        rows.iter().map(|row| Ok((row.try_get(5)?, read(row)?))).collect()
+    }
+}
+
+fn read(row: &AnyRow) -> Result<CredentialHistory, StoreError> {
+    let credential_id: String = row.try_get(0)?;
+    let uses = match row.try_get::<Option<i64>, _>(2)? {
+        Some(last_used_at) => Some(CredentialUse {
+            credential_id: credential_id.clone(),
+            last_used_at,
+            count: row.try_get(3)?,
+            address: row.try_get(4)?,
+        }),
+        None => None,
+    };
+    Ok(CredentialHistory { credential_id, created_at: row.try_get(1)?, uses })
 }

@@ -15,12 +15,14 @@ mod leases;
 mod notes;
 mod playground;
 mod refresh_tokens;
+mod refusals;
 mod revocations;
 mod second_factors;
 mod sessions;
 mod settings;
 mod sign_ins;
 mod statement;
+mod token_counts;
 mod users;
 
 pub use audit::{AuditRecord, NewAuditRecord};
@@ -33,10 +35,12 @@ pub use keys::{KeyState, StoredKey};
 pub use notes::{Note, Notes};
 pub use playground::{PlaygroundSettings, Saved};
 pub use refresh_tokens::{NewRefreshToken, Spend};
+pub use refusals::{RefusalCount, StoredRefusal};
 pub use revocations::StoredRevocation;
 pub use second_factors::{NewSecondFactor, StoredSecondFactor};
 pub use sessions::{Ended, MAX_SESSION_TOKENS, NewSession, SessionToken, StoredSession};
 pub use sign_ins::{SignIn, SpentCode};
+pub use token_counts::{TokenCount, TokenCountQuery};
 pub use users::{NewUser, StoredPassword};
 
 /// Every statement of this crate, so that a test can prepare each of them on both engines.
@@ -52,11 +56,13 @@ pub fn statements() -> Vec<&'static str> {
         notes::STATEMENTS,
         playground::STATEMENTS,
         refresh_tokens::STATEMENTS,
+        refusals::STATEMENTS,
         revocations::STATEMENTS,
         second_factors::STATEMENTS,
         sessions::STATEMENTS,
         settings::STATEMENTS,
         sign_ins::STATEMENTS,
+        token_counts::STATEMENTS,
         users::STATEMENTS,
     ]
     .concat()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use countersign_protocol::issuer::Issuer;
-use countersign_server::background::{clean_up, follow_changes, rotate_keys};
+use countersign_server::background::{clean_up, flush_uses, follow_changes, rotate_keys, store_refusals};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
 use countersign_server::start::{StartError, Started, Wanted, start};
@@ -129,6 +129,8 @@ impl TestServer {
     pub async fn stop(mut self) {
         drop(self.stop.take());
         (&mut self.serving).await.unwrap();
+        flush_uses::run_once(&self.state).await;
+        store_refusals::run_once(&self.state).await;
         self.state.store.close().await;
         drop(self.started.take());
     }

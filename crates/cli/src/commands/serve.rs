@@ -1,9 +1,11 @@
 //! `countersign serve`
 
+use std::future::pending;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_server::background::{flush_uses, reload_certificate};
+use countersign_server::background::{flush_uses, reload_certificate, store_refusals};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
 use countersign_server::start::{Started, Wanted, start};
@@ -47,8 +49,11 @@ async fn run_until_stopped(
     let hangup = config.tls.cert.is_some().then(|| signal(SignalKind::hangup()));
     let hangup = hangup.transpose().map_err(Failure::new)?;
     let listen = config.listen;
-    let listener = TcpListener::bind(listen).await;
-    let listener = listener.map_err(|error| Failure::new(format!("listen: {listen}: {error}")))?;
+    let listener = bind("listen", listen).await?;
+    let for_metrics = match config.metrics.listen {
+        Some(listen) => Some(bind("metrics.listen", listen).await?),
+        None => None,
+    };
     let address = listener.local_addr().map_err(Failure::new)?;
     let issuer = config.issuer_for(address).map_err(Failure::new)?;
     let starting = start(config, issuer, wanted, Clock::system(), Entropy::System);
@@ -71,6 +76,10 @@ async fn run_until_stopped(
     let http = config.http.clone();
     let serving =
         tokio::spawn(async move { serve::serve(listener, front, &http, tls, async { drop(stopped.await) }).await });
+    if let Some(listener) = for_metrics {
+        let (front, http) = (Front::of_metrics(state.clone()), config.http.clone());
+        tasks.spawn(async move { serve::serve(listener, front, &http, None, pending()).await });
+    }
     print_banner(output, &state.issuer.to_string(), demo.as_ref());
     state.set_ready();
     tracing::info!(issuer = %state.issuer, %address, "serving");
@@ -83,10 +92,16 @@ async fn run_until_stopped(
     }
     tasks.shutdown().await;
     flush_uses::run_once(&state).await;
+    store_refusals::run_once(&state).await;
     // A database that is gone must not keep us: what was acknowledged is durable already.
     let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;
     drop(directory);
     Ok(())
+}
+
+async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| Failure::new(format!("{key}: {address}: {error}")))
 }
 
 /// Reads the certificate anew at each SIGHUP.

@@ -30,7 +30,7 @@ pub(crate) const PATH: &str = "/admin";
 const LIFETIME_S: i64 = 600;
 
 /// Every scope: its name, what it is for, and the requests it opens.
-const SCOPES: [(&str, &str, &[&str]); 11] = [
+const SCOPES: [(&str, &str, &[&str]); 13] = [
     ("apis:read", "See APIs and their scopes", &["GET /admin/v1/apis(/.*)?"]),
     ("apis:write", "Create, change and delete APIs and scopes", &["POST,PATCH,DELETE /admin/v1/apis(/.*)?"]),
     ("clients:read", "See clients, what they may ask, and their secrets' dates", &["GET /admin/v1/clients(/.*)?"]),
@@ -53,6 +53,8 @@ const SCOPES: [(&str, &str, &[&str]); 11] = [
     ("keys:read", "See signing keys", &["GET /admin/v1/keys(/.*)?"]),
     ("keys:write", "Rotate and revoke signing keys", &["POST /admin/v1/keys(/.*)?"]),
     ("tokens:revoke", "End tokens", &["POST /admin/v1/revocations"]),
+    ("usage:read", "See what is used, and what is not", &["GET /admin/v1/usage(/.*)?"]),
+    ("refusals:read", "See why requests were refused", &["GET /admin/v1/refusals(/.*)?"]),
     ("audit:read", "See who changed what", &["GET /admin/v1/audit(/.*)?"]),
 ];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{Client, ClientAuthMethod, ClientAuthMethods, Status};
+use countersign_protocol::client::{Client, ClientAuthMethod, ClientAuthMethods, Status, TokenLimits};
 use countersign_store::{NewClient as StoredClient, Note};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
@@ -14,13 +14,17 @@ use crate::admin::access::{Operator, all_scopes};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::entitlements;
-use crate::admin::fields::{client_id, find_client, line, status};
+use crate::admin::fields::{client_id, find_client, line, named, status, within};
 use crate::admin::operator::is_operator;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::secrets::{self, NewSecret};
+use crate::admin::usage::{LastUses, is_unused};
 use crate::registry::Registry;
 use crate::state::State;
+
+/// Limits of a client: from none at all to more than a node issues.
+const TOKENS: std::ops::RangeInclusive<i64> = 0..=10_000_000_000;
 
 /// A new client; `secret` gives it its first secret, which may also come later.
 #[derive(Deserialize)]
@@ -34,6 +38,10 @@ pub(crate) struct NewClient {
     #[serde(default)]
     auth_methods: Option<Vec<String>>,
     #[serde(default)]
+    tokens_per_minute: Option<i64>,
+    #[serde(default)]
+    tokens_per_day: Option<i64>,
+    #[serde(default)]
     secret: Option<NewSecret>,
 }
 
@@ -45,14 +53,28 @@ pub(crate) struct Changes {
     owner: Option<String>,
     auth_methods: Option<Vec<String>>,
     status: Option<String>,
+    /// `null` for no limit.
+    #[serde(default, deserialize_with = "named")]
+    tokens_per_minute: Option<Option<i64>>,
+    /// `null` for no limit.
+    #[serde(default, deserialize_with = "named")]
+    tokens_per_day: Option<Option<i64>>,
 }
 
-/// `GET clients`
+/// `GET clients?unused_since=`
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
-    let query = Query::parse(&uri, &["after", "limit"])?;
+    let query = Query::parse(&uri, &["after", "limit", "unused_since"])?;
+    let unused = match query.number("unused_since")? {
+        Some(since) => Some((LastUses::load(&state).await?, since)),
+        None => None,
+    };
     let registry = state.registry.current().clone();
+    let is_wanted = |client: &&Client| {
+        unused.as_ref().is_none_or(|(uses, since)| is_unused(&registry, uses, client.id.as_str(), *since))
+    };
     let mut clients: Vec<(i64, &Client)> = registry
         .clients()
+        .filter(is_wanted)
         .map(|client| (registry.notes().of_client(client.id.as_str()).created_change, client))
         .collect();
     clients.sort_by_key(|(created, client)| (*created, client.id.as_str()));
@@ -86,9 +108,14 @@ pub(crate) async fn create(
         operator.check_may("secrets:write")?;
     }
     let made = new.secret.map(|secret| secret.make(&state)).transpose()?;
+    let limits = TokenLimits {
+        per_minute: new.tokens_per_minute.map(|most| limit("tokens_per_minute", most)).transpose()?,
+        per_day: new.tokens_per_day.map(|most| limit("tokens_per_day", most)).transpose()?,
+    };
     let mut changing = Changing::begin(&state, &operator).await?;
     let stored = StoredClient { id: id.clone(), name: name.clone(), owner: owner.clone(), auth_methods };
     changing.change.insert_client(&stored).await?;
+    changing.change.set_client_limits(&id, limits).await?;
     if let Some((credential, _)) = &made {
         changing.change.insert_credential(&id, credential).await?;
     }
@@ -99,6 +126,7 @@ pub(crate) async fn create(
         credentials: Vec::new(),
         may_ask: Vec::new(),
         may_introspect: Vec::new(),
+        limits: Some(Box::new(limits)),
         status: Status::Active,
         epoch: changing.change.number(),
     };
@@ -143,6 +171,15 @@ pub(crate) async fn update(
         auth_methods: client.auth_methods,
     };
     changing.change.update_client(&stored).await?;
+    let mut limits = client.limits.as_deref().copied().unwrap_or_default();
+    if let Some(most) = changes.tokens_per_minute {
+        limits.per_minute = most.map(|most| limit("tokens_per_minute", most)).transpose()?;
+    }
+    if let Some(most) = changes.tokens_per_day {
+        limits.per_day = most.map(|most| limit("tokens_per_day", most)).transpose()?;
+    }
+    client.limits = Some(Box::new(limits));
+    changing.change.set_client_limits(&client.id, limits).await?;
     if let Some(word) = &changes.status {
         let standing = client.clone();
         client.status = status(word)?;
@@ -197,6 +234,10 @@ pub(crate) fn check_may_become(operator: &Operator, client: &Client) -> Result<(
     }
 }
 
+fn limit(field: &str, most: i64) -> Result<i64, Problem> {
+    within(field, most, TOKENS)
+}
+
 fn methods(names: &[String]) -> Result<ClientAuthMethods, Problem> {
     let known = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str).join(" ");
     let parse = |name: &String| {
@@ -216,12 +257,15 @@ pub(crate) fn view(registry: &Registry, client: &Client) -> Value {
 }
 
 fn describe(client: &Client, note: &Note) -> Value {
+    let limits = client.limits.as_deref().copied().unwrap_or_default();
     json!({
         "client_id": client.id.as_str(),
         "name": client.name,
         "owner": note.owner,
         "auth_methods": client.auth_methods.iter().map(ClientAuthMethod::as_str).collect::<Vec<_>>(),
         "status": client.status.as_str(),
+        "tokens_per_minute": limits.per_minute,
+        "tokens_per_day": limits.per_day,
         "entitlements": entitlements::views(client),
         "created_at": note.created_at,
     })

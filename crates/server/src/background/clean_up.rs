@@ -1,9 +1,9 @@
 //! Deletes what is dead: revocations whose tokens have expired, families of refresh tokens, sessions and sign-ins that
-//! have ended.
+//! have ended, refusals and counts that are old.
 
 use countersign_store::StoreError;
 
-use crate::limits::{DEAD_MARGIN_S, SESSION_IDLE_S};
+use crate::limits::{DEAD_MARGIN_S, MAX_STORED_REFUSALS, REFUSALS_KEPT_S, SESSION_IDLE_S, TOKEN_COUNTS_KEPT_S};
 use crate::state::State;
 
 /// Deletes what died before a margin ago, in memory and in the database.
@@ -22,5 +22,8 @@ async fn delete(state: &State, before: i64) -> Result<u64, StoreError> {
     let families = state.store.delete_dead_families(before).await?;
     let sign_ins = state.store.delete_expired_sign_ins(before).await?;
     let sessions = state.store.delete_expired_sessions(before, before - SESSION_IDLE_S).await?;
-    Ok(revocations + families + sign_ins + sessions)
+    let now = state.now();
+    let refusals = state.store.delete_old_refusals(now - REFUSALS_KEPT_S, MAX_STORED_REFUSALS).await?;
+    let counts = state.store.delete_old_token_counts(now - TOKEN_COUNTS_KEPT_S).await?;
+    Ok(revocations + families + sign_ins + sessions + refusals + counts)
 }

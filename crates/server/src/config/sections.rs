@@ -1,7 +1,7 @@
 //! The sections of the configuration: a part of the server receives its own, never the whole.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -99,6 +99,16 @@ impl Tls {
             (None, None) => Ok(None),
         }
     }
+}
+
+/// What operators watch.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Where `/metrics` is served, and nothing else; by default beside everything else, while that is bound to loopback
+    /// and no proxy is trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// Proxies in front of this server.

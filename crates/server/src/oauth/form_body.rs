@@ -1,5 +1,7 @@
 //! The body of an OAuth request: a form, whole, in time, within bounds.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use countersign_protocol::form::Form;
 use countersign_protocol::refusal::Refusal;
@@ -17,12 +19,13 @@ pub(crate) async fn receive(
     state: &State,
     exchange: &mut Exchange,
     request: Request<Body>,
-) -> Result<(HeaderMap, Form), Refusal> {
+) -> Result<(HeaderMap, Arc<Form>), Refusal> {
     let (head, body) = request.into_parts();
     if let Some(reason) = find_foreign(state, &head.headers) {
         return Err(Refusal::ForeignPage(reason));
     }
-    let form = read_form(&head, body).await?;
+    let form = Arc::new(read_form(&head, body).await?);
+    exchange.form = Some(form.clone());
     let place = state.in_flight.clone().try_acquire_owned();
     exchange.place = Some(place.map_err(|_| Refusal::Overloaded("too many requests at once"))?);
     Ok((head.headers, form))

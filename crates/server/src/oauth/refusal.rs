@@ -1,19 +1,23 @@
 //! The one table from [`Refusal`] to what the caller sees; the exact reason goes to the log.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::extract;
 use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
+use countersign_store::StoredRefusal;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answer::json_response;
 use crate::caller::Caller;
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
-use crate::oauth::Exchange;
+use crate::oauth::remedy::remedy;
+use crate::oauth::{Exchange, presented};
+use crate::state::State;
 
 const INVALID_REQUEST: &str = "invalid_request";
 const TEMPORARILY_UNAVAILABLE: &str = "temporarily_unavailable";
@@ -102,6 +106,10 @@ fn describe(refusal: &Refusal) -> Wire {
         R::TooManyAttempts { .. } => {
             wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, "too many failed attempts; try again later")
         }
+        R::TooManyTokens { window, .. } => {
+            let text = format!("this client has had its tokens of this {window}; keep a token until it expires");
+            wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, text)
+        }
         R::Overloaded(_) | R::StaleRegistry | R::DatabaseUnavailable => {
             wire(StatusCode::SERVICE_UNAVAILABLE, TEMPORARILY_UNAVAILABLE, "try again shortly")
         }
@@ -114,24 +122,34 @@ pub(crate) fn respond(exchange: &Exchange, endpoint: &'static str, answer: Resul
     match answer {
         Ok(body) => json_response(StatusCode::OK, body),
         Err(refusal) => {
+            let registry = exchange.state.registry.current();
+            let presented = presented::describe(exchange, &registry);
             let client_id = exchange.client_id.as_ref().map(|id| id.as_str());
-            log(&exchange.caller, endpoint, client_id, &refusal);
+            record(&exchange.state, &exchange.caller, Refused { endpoint, client_id, presented, refusal: &refusal });
             to_response(&refusal)
         }
     }
 }
 
+/// The `error` that the caller is told.
+pub(crate) fn error_of(refusal: &Refusal) -> &'static str {
+    describe(refusal).error
+}
+
 /// Any other method at an endpoint that takes POST only.
-pub(crate) async fn method_not_allowed(extract::Extension(caller): extract::Extension<Caller>) -> Response {
-    log(&caller, "oauth", None, &Refusal::Method);
+pub(crate) async fn method_not_allowed(
+    extract::State(state): extract::State<Arc<State>>,
+    extract::Extension(caller): extract::Extension<Caller>,
+) -> Response {
+    record(&state, &caller, Refused::unread("oauth", &Refusal::Method));
     let mut response = to_response(&Refusal::Method);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     response
 }
 
 /// A refusal before the request has reached any endpoint.
-pub(crate) fn shed(caller: &Caller, refusal: &Refusal) -> Response {
-    log(caller, "front", None, refusal);
+pub(crate) fn shed(state: &State, caller: &Caller, refusal: &Refusal) -> Response {
+    record(state, caller, Refused::unread("front", refusal));
     to_response(refusal)
 }
 
@@ -155,7 +173,9 @@ fn to_response(refusal: &Refusal) -> Response {
 
 fn retry_after_s(refusal: &Refusal) -> Option<i64> {
     match refusal {
-        Refusal::TooManyAttempts { retry_after_s, .. } => Some(*retry_after_s),
+        Refusal::TooManyAttempts { retry_after_s, .. } | Refusal::TooManyTokens { retry_after_s, .. } => {
+            Some(*retry_after_s)
+        }
         Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => Some(RETRY_AFTER_S),
         _ => None,
     }
@@ -167,7 +187,23 @@ fn clean(description: &str) -> String {
     description.chars().map(|c| if allowed(c) { c } else { '?' }).take(MAX_DESCRIPTION_BYTES).collect()
 }
 
-fn log(caller: &Caller, endpoint: &'static str, client_id: Option<&str>, refusal: &Refusal) {
+/// A refused request, as far as it was read.
+struct Refused<'r> {
+    endpoint: &'static str,
+    client_id: Option<&'r str>,
+    presented: Value,
+    refusal: &'r Refusal,
+}
+
+impl<'r> Refused<'r> {
+    fn unread(endpoint: &'static str, refusal: &'r Refusal) -> Self {
+        Self { endpoint, client_id: None, presented: json!({}), refusal }
+    }
+}
+
+/// Logs a refusal with its exact reason, and remembers it under the request id.
+fn record(state: &State, caller: &Caller, refused: Refused<'_>) {
+    let Refused { endpoint, client_id, presented, refusal } = refused;
     let (request_id, address) = (caller.request_id(), caller.address);
     let (error, reason) = (describe(refusal).error, without_secrets(&refusal.to_string()));
     match refusal {
@@ -176,6 +212,21 @@ fn log(caller: &Caller, endpoint: &'static str, client_id: Option<&str>, refusal
         }
         _ => tracing::info!(request_id, %address, endpoint, client_id, error, reason, "request refused"),
     }
+    let stored = StoredRefusal {
+        request_id: request_id.to_owned(),
+        at: state.now(),
+        endpoint: endpoint.to_owned(),
+        client_id: client_id.map(str::to_owned),
+        address: address.to_string(),
+        error: error.to_owned(),
+        reason,
+        remedy: remedy(refusal).to_owned(),
+        presented: presented.to_string(),
+    };
+    // The name of the variant, whatever it carries.
+    let shown = format!("{refusal:?}");
+    let name = shown.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    state.refusals.record(stored, name);
 }
 
 /// A reason may name what the caller sent, and the caller may have sent a secret where a name belongs.
@@ -252,6 +303,7 @@ mod tests {
             (R::ExpiredRefreshToken, 400, "invalid_grant"),
             (R::RevokedRefreshToken, 400, "invalid_grant"),
             (R::ForeignToken, 400, "unauthorized_client"),
+            (R::TooManyTokens { window: "minute", retry_after_s: 7 }, 429, "temporarily_unavailable"),
             (R::TooManyAttempts { what: "x", retry_after_s: 7 }, 429, "temporarily_unavailable"),
             (R::Overloaded("x"), 503, "temporarily_unavailable"),
             (R::StaleRegistry, 503, "temporarily_unavailable"),

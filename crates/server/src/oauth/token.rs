@@ -33,6 +33,8 @@ pub(crate) async fn token(
     request: Request<Body>,
 ) -> Response {
     let answer = answer(&state, &mut exchange, request).await;
+    let grant = exchange.form.as_ref().and_then(|form| GrantType::parse(form.find("grant_type")?).ok());
+    state.metrics.count_token(grant, answer.as_ref().map_or_else(refusal::error_of, |_| "issued"));
     refusal::respond(&exchange, "token", answer.map(|issued| issued.to_json()))
 }
 
@@ -55,13 +57,22 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
     let (caller, client) = (&exchange.caller, authenticated.client);
     let asked = Asked { registry: &registry, caller, client, named, request: &request };
+    state.token_limits.take(client, state.now())?;
     let issued = match grant_type {
         GrantType::ClientCredentials => by_client_credentials(state, &asked),
         GrantType::Password => by_password(state, &asked).await,
         GrantType::RefreshToken => by_refresh_token(state, &asked).await,
-    }?;
-    record(caller, &authenticated, grant_type, &issued);
-    Ok(issued)
+    };
+    match issued {
+        Ok(issued) => {
+            record(state, caller, &authenticated, grant_type, &issued);
+            Ok(issued)
+        }
+        Err(refusal) => {
+            state.token_limits.give_back(client);
+            Err(refusal)
+        }
+    }
 }
 
 /// The Api that the path or `resource` names; both may, if they agree.
@@ -177,12 +188,14 @@ async fn find_refresh_token(
     }
 }
 
-/// The event line of an issued token: it is never a row.
-fn record(caller: &Caller, authenticated: &Authenticated<'_>, grant_type: GrantType, issued: &Issued) {
+/// The event line of an issued token, and its count: it is never a row.
+fn record(state: &State, caller: &Caller, authenticated: &Authenticated<'_>, grant_type: GrantType, issued: &Issued) {
+    let Authenticated { client, credential } = authenticated;
+    state.uses.count_token(&client.id, &credential.id, &issued.api_id, grant_type, state.now());
     tracing::info!(
         request_id = caller.request_id(),
-        client_id = authenticated.client.id.as_str(),
-        credential_id = authenticated.credential.id.as_str(),
+        client_id = client.id.as_str(),
+        credential_id = credential.id.as_str(),
         grant_type = grant_type.as_str(),
         api = issued.api_id.as_str(),
         scope = issued.scope,

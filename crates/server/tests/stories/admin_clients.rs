@@ -37,7 +37,7 @@ async fn a_client_is_made_shown_without_its_secret_changed_and_deleted_with_its_
         json!({
             "client_id": "nightly-job", "name": "Nightly job", "owner": "ops@example.com", "status": "active",
             "auth_methods": ["client_secret_basic", "client_secret_post"], "entitlements": [],
-            "created_at": server.state.now(),
+            "tokens_per_minute": null, "tokens_per_day": null, "created_at": server.state.now(),
         })
     );
     let put = json!({ "scopes": ["all"], "grants": ["client_credentials"] });

@@ -26,7 +26,7 @@ fn fill(template: &str) -> String {
         _ => "x",
     };
     let path = template.replace("{id}", id).replace("{name}", "all").replace("{api}", "oauthclient");
-    path.replace("{secret}", "x").replace("{session}", "x")
+    path.replace("{secret}", "x").replace("{session}", "x").replace("{request_id}", "x")
 }
 
 /// What an operation is asked with, well formed.
@@ -80,6 +80,8 @@ async fn drive_each(server: &TestServer) {
     let session = operator.list("/users/demo/sessions").await[0]["id"].as_str().unwrap().to_owned();
     let secret = operator.list("/clients/demo-service/secrets").await[0]["id"].as_str().unwrap().to_owned();
     let key = operator.list_whole("/keys").await[0]["id"].as_str().unwrap().to_owned();
+    let refused = server.stranger().token(&[("grant_type", "client_credentials")]).await;
+    let refusal = refused.header("x-request-id").to_owned();
     let client = json!({ "scopes": ["all"], "grants": ["client_credentials"] });
     let stale = "stale";
     let calls = [
@@ -196,6 +198,16 @@ async fn drive_each(server: &TestServer) {
         ("POST", "/revocations", Some(json!({ "client_id": "demo-service" })), 200),
         ("POST", "/revocations", Some(json!({})), 400),
         ("POST", "/revocations", Some(json!({ "user": "x" })), 404),
+        ("GET", "/usage", None, 200),
+        ("GET", "/usage?x=1", None, 400),
+        ("GET", "/usage/unused?since=0", None, 200),
+        ("GET", "/usage/unused", None, 400),
+        ("GET", "/refusals", None, 200),
+        ("GET", "/refusals?limit=0", None, 400),
+        ("GET", "/refusals/counts", None, 200),
+        ("GET", "/refusals/counts?since=x", None, 400),
+        ("GET", "/refusals/REFUSAL", None, 200),
+        ("GET", "/refusals/x", None, 404),
         ("GET", "/audit", None, 200),
         ("GET", "/audit?after=x", None, 400),
         ("GET", "/audit/head", None, 200),
@@ -206,6 +218,7 @@ async fn drive_each(server: &TestServer) {
     ];
     for (method, path, body, status) in calls {
         let path = path.replace("SESSION", &session).replace("SECRET", &secret).replace("KEY", &key);
+        let path = path.replace("REFUSAL", &refusal);
         let headers: &[(&str, &str)] = if status == 412 { &[("if-match", "\"another\"")] } else { &[] };
         let answer = operator.call(method, path.trim_end_matches("?stale"), body.as_ref(), headers).await;
         assert_eq!(answer.status, status, "{method} {path}: {answer}");

@@ -1,0 +1,68 @@
+//! `/admin/v1/refusals`: why a request was refused, and what would make it pass.
+
+use std::sync::Arc;
+
+use axum::extract::{self, Path};
+use countersign_store::{RefusalCount, StoredRefusal};
+use http::Uri;
+use serde_json::{Value, json};
+
+use crate::admin::access::Operator;
+use crate::admin::answer::{Answer, show};
+use crate::admin::page::{Query, list as page_of};
+use crate::admin::problem::Problem;
+use crate::background::store_refusals;
+use crate::state::State;
+
+/// `GET refusals?client_id=&limit=`: the last ones, the oldest first.
+pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
+    let query = Query::parse(&uri, &["client_id", "limit"])?;
+    // What this node has not stored yet belongs to the answer.
+    store_refusals::run_once(&state).await;
+    let limit = i64::try_from(query.limit()?).unwrap_or(i64::MAX);
+    let mut refusals = state.store.list_refusals(query.find("client_id"), limit).await?;
+    refusals.reverse();
+    Ok(page_of(refusals.iter().map(view).collect(), None))
+}
+
+/// `GET refusals/counts?since=&limit=`: those that are not stored whole, by minute, client and reason, the oldest first.
+pub(crate) async fn counts(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
+    let query = Query::parse(&uri, &["since", "limit"])?;
+    store_refusals::run_once(&state).await;
+    let limit = i64::try_from(query.limit()?).unwrap_or(i64::MAX);
+    let mut counts = state.store.list_refusal_counts(query.number("since")?.unwrap_or(0), limit).await?;
+    counts.reverse();
+    Ok(page_of(counts.iter().map(view_of_count).collect(), None))
+}
+
+/// `GET refusals/{request_id}`: from this node's memory, then from what every node stores.
+pub(crate) async fn find(
+    extract::State(state): extract::State<Arc<State>>,
+    _: Operator,
+    Path(request_id): Path<String>,
+) -> Answer {
+    if let Some(refusal) = state.refusals.find(&request_id) {
+        return Ok(show(&view(&refusal)));
+    }
+    let stored = state.store.find_refusal(&request_id).await?;
+    Ok(show(&view(&stored.ok_or_else(|| Problem::not_found("remembered refusal", &request_id))?)))
+}
+
+fn view(refusal: &StoredRefusal) -> Value {
+    json!({
+        "request_id": refusal.request_id,
+        "at": refusal.at,
+        "endpoint": refusal.endpoint,
+        "client_id": refusal.client_id,
+        "address": refusal.address,
+        "error": refusal.error,
+        "reason": refusal.reason,
+        "remedy": refusal.remedy,
+        "presented": serde_json::from_str::<Value>(&refusal.presented).unwrap_or_default(),
+    })
+}
+
+fn view_of_count(count: &RefusalCount) -> Value {
+    let client_id = (!count.client_id.is_empty()).then_some(&count.client_id);
+    json!({ "minute": count.minute, "client_id": client_id, "reason": count.name, "count": count.count })
+}

@@ -1,0 +1,125 @@
+//! Why requests were refused, under their request ids: the last ones in memory, some of each kind in the database.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use countersign_store::{RefusalCount, StoredRefusal};
+
+/// Refusals that each node remembers; the oldest go first.
+const MAX_REMEMBERED: usize = 10_000;
+/// Refusals of one client, reason and minute that are stored whole; the rest is counted.
+const MAX_STORED_OF_A_KIND: u32 = 20;
+/// Refusals that are stored whole at a time: a flood of many kinds must not fill the disk.
+const MAX_STORED_AT_ONCE: usize = 200;
+
+/// What was refused, and what of it is not stored yet.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    last: VecDeque<Arc<StoredRefusal>>,
+    by_request: HashMap<String, Arc<StoredRefusal>>,
+    minute: i64,
+    kinds: HashMap<Kind, u32>,
+    to_store: Vec<Arc<StoredRefusal>>,
+    to_count: HashMap<(i64, Kind), i64>,
+}
+
+/// All unknown clients are one.
+type Kind = (Option<String>, String);
+
+impl Refusals {
+    /// Remembers a refusal whose reason has this name.
+    pub(crate) fn record(&self, refusal: StoredRefusal, name: &str) {
+        let mut remembered = self.lock();
+        let minute = refusal.at.div_euclid(60);
+        if remembered.minute != minute {
+            remembered.minute = minute;
+            remembered.kinds.clear();
+        }
+        let kind = (refusal.client_id.clone(), name.to_owned());
+        let refusal = Arc::new(refusal);
+        remembered.remember(&refusal);
+        let seen = remembered.kinds.entry(kind.clone()).or_default();
+        *seen += 1;
+        if *seen <= MAX_STORED_OF_A_KIND && remembered.to_store.len() < MAX_STORED_AT_ONCE {
+            remembered.to_store.push(refusal);
+        } else {
+            *remembered.to_count.entry((minute * 60, kind)).or_default() += 1;
+        }
+    }
+
+    /// The refusal of a request, if this node still remembers it.
+    pub(crate) fn find(&self, request_id: &str) -> Option<Arc<StoredRefusal>> {
+        self.lock().by_request.get(request_id).cloned()
+    }
+
+    /// Takes what is to be stored.
+    pub(crate) fn take(&self) -> (Vec<Arc<StoredRefusal>>, Vec<RefusalCount>) {
+        let mut remembered = self.lock();
+        let counts = std::mem::take(&mut remembered.to_count).into_iter();
+        let count = |((minute, (client_id, name)), count): ((i64, Kind), i64)| RefusalCount {
+            minute,
+            client_id: client_id.unwrap_or_default(),
+            name,
+            count,
+        };
+        (std::mem::take(&mut remembered.to_store), counts.map(count).collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remembered {
+    fn remember(&mut self, refusal: &Arc<StoredRefusal>) {
+        if self.last.len() >= MAX_REMEMBERED
+            && let Some(oldest) = self.last.pop_front()
+            // A proxy may send one id twice: the later refusal stays.
+            && self.by_request.get(&oldest.request_id).is_some_and(|known| Arc::ptr_eq(known, &oldest))
+        {
+            self.by_request.remove(&oldest.request_id);
+        }
+        self.last.push_back(refusal.clone());
+        self.by_request.insert(refusal.request_id.clone(), refusal.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(number: usize, client: Option<&str>) -> StoredRefusal {
+        StoredRefusal {
+            request_id: format!("r{number}"),
+            at: 600,
+            endpoint: "token".to_owned(),
+            client_id: client.map(str::to_owned),
+            address: "192.0.2.1".to_owned(),
+            error: "invalid_client".to_owned(),
+            reason: "x".to_owned(),
+            remedy: "y".to_owned(),
+            presented: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_last_ones_are_remembered_and_twenty_of_a_kind_and_minute_stored() {
+        let refusals = Refusals::default();
+        for number in 0..MAX_REMEMBERED + 5 {
+            refusals.record(refusal(number, None), "UnknownClient");
+        }
+        assert!(refusals.find("r4").is_none() && refusals.find("r5").is_some());
+        let (stored, counts) = refusals.take();
+        assert_eq!((stored.len(), counts.len(), counts[0].count), (20, 1, 9_985));
+        assert_eq!(
+            (counts[0].minute, counts[0].client_id.as_str(), counts[0].name.as_str()),
+            (600, "", "UnknownClient")
+        );
+        refusals.record(StoredRefusal { at: 660, ..refusal(7, Some("job")) }, "WrongSecret");
+        assert_eq!(refusals.take().0.len(), 1);
+        assert_eq!(refusals.take().0.len(), 0);
+    }
+}

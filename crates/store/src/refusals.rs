@@ -1,0 +1,147 @@
+//! Why requests were refused: some of each kind whole, the rest as counts; the oldest are deleted.
+
+use countersign_protocol::UnixTime;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::statement::statements;
+
+statements! {
+    INSERT = "INSERT INTO refusals (request_id, at, endpoint, client_id, address, error, reason, remedy, presented) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (request_id) DO NOTHING";
+    ADD_COUNT = "INSERT INTO refusal_counts (minute, client_id, name, refusals) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (minute, client_id, name) DO UPDATE SET refusals = refusal_counts.refusals + excluded.refusals";
+    FIND = "SELECT request_id, at, endpoint, client_id, address, error, reason, remedy, presented \
+         FROM refusals WHERE request_id = $1";
+    LIST = "SELECT request_id, at, endpoint, client_id, address, error, reason, remedy, presented \
+         FROM refusals ORDER BY at DESC, request_id LIMIT $1";
+    LIST_OF_CLIENT = "SELECT request_id, at, endpoint, client_id, address, error, reason, remedy, presented \
+         FROM refusals WHERE client_id = $1 ORDER BY at DESC, request_id LIMIT $2";
+    LIST_COUNTS = "SELECT minute, client_id, name, refusals FROM refusal_counts WHERE minute >= $1 \
+         ORDER BY minute DESC, client_id, name LIMIT $2";
+    DELETE_OLD = "DELETE FROM refusals WHERE at < $1";
+    DELETE_OLD_COUNTS = "DELETE FROM refusal_counts WHERE minute < $1";
+    FIND_AGE = "SELECT at FROM refusals ORDER BY at DESC LIMIT 1 OFFSET $1";
+}
+
+/// A refusal as it is remembered: no secret, and no text of the caller's that could be one.
+#[derive(Clone, Debug)]
+pub struct StoredRefusal {
+    /// The `X-Request-Id` of the answer.
+    pub request_id: String,
+    /// When.
+    pub at: UnixTime,
+    /// At which endpoint.
+    pub endpoint: String,
+    /// The client that was found.
+    pub client_id: Option<String>,
+    /// From where.
+    pub address: String,
+    /// The `error` that the caller was told.
+    pub error: String,
+    /// The exact reason.
+    pub reason: String,
+    /// What would make it pass.
+    pub remedy: String,
+    /// What was presented, in JSON.
+    pub presented: String,
+}
+
+/// Refusals of one kind in one minute that are not stored whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalCount {
+    /// The minute's first second.
+    pub minute: UnixTime,
+    /// The client; empty for all that are unknown.
+    pub client_id: String,
+    /// The name of the reason.
+    pub name: String,
+    /// How many.
+    pub count: i64,
+}
+
+impl Store {
+    /// Adds refusals and counts to those that are stored.
+    pub async fn add_refusals<'r>(
+        &self,
+        refusals: impl Iterator<Item = &'r StoredRefusal>,
+        counts: &[RefusalCount],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        for one in refusals {
+            sqlx::query(INSERT)
+                .bind(one.request_id.as_str())
+                .bind(one.at)
+                .bind(one.endpoint.as_str())
+                .bind(one.client_id.clone())
+                .bind(one.address.as_str())
+                .bind(one.error.as_str())
+                .bind(one.reason.as_str())
+                .bind(one.remedy.as_str())
+                .bind(one.presented.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        for one in counts {
+            let add = sqlx::query(ADD_COUNT).bind(one.minute).bind(one.client_id.as_str()).bind(one.name.as_str());
+            add.bind(one.count).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The refusal of a request.
+    pub async fn find_refusal(&self, request_id: &str) -> Result<Option<StoredRefusal>, StoreError> {
+        let query = sqlx::query(FIND).bind(request_id.to_owned());
+        query.fetch_optional(self.reader()).await?.as_ref().map(read).transpose()
+    }
+
+    /// The last refusals, of one client or of all, the newest first.
+    pub async fn list_refusals(&self, client_id: Option<&str>, limit: i64) -> Result<Vec<StoredRefusal>, StoreError> {
+        let query = match client_id {
+            Some(client_id) => sqlx::query(LIST_OF_CLIENT).bind(client_id.to_owned()).bind(limit),
+            None => sqlx::query(LIST).bind(limit),
+        };
+        query.fetch_all(self.reader()).await?.iter().map(read).collect()
+    }
+
+    /// The counts since a moment, the newest first.
+    pub async fn list_refusal_counts(&self, since: UnixTime, limit: i64) -> Result<Vec<RefusalCount>, StoreError> {
+        let rows = sqlx::query(LIST_COUNTS).bind(since).bind(limit).fetch_all(self.reader()).await?;
+        let count = |row: &AnyRow| {
+            Ok(RefusalCount {
+                minute: row.try_get(0)?,
+                client_id: row.try_get(1)?,
+                name: row.try_get(2)?,
+                count: row.try_get(3)?,
+            })
+        };
+        rows.iter().map(count).collect()
+    }
+
+    /// Forgets refusals and counts older than `before`, and all but the last `most` refusals; returns how many.
+    pub async fn delete_old_refusals(&self, before: UnixTime, most: i64) -> Result<u64, StoreError> {
+        let age = sqlx::query(FIND_AGE).bind(most).fetch_optional(self.reader()).await?;
+        let before_most = age.map(|row| row.try_get::<i64, _>(0)).transpose()?.unwrap_or(before).max(before);
+        let mut transaction = self.begin_write().await?;
+        let deleted = sqlx::query(DELETE_OLD).bind(before_most).execute(&mut *transaction).await?.rows_affected();
+        let counts = sqlx::query(DELETE_OLD_COUNTS).bind(before).execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(deleted + counts)
+    }
+}
+
+fn read(row: &AnyRow) -> Result<StoredRefusal, StoreError> {
+    Ok(StoredRefusal {
+        request_id: row.try_get(0)?,
+        at: row.try_get(1)?,
+        endpoint: row.try_get(2)?,
+        client_id: row.try_get(3)?,
+        address: row.try_get(4)?,
+        error: row.try_get(5)?,
+        reason: row.try_get(6)?,
+        remedy: row.try_get(7)?,
+        presented: row.try_get(8)?,
+    })
+}

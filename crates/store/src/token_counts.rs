@@ -1,0 +1,108 @@
+//! Tokens issued, by hour, client, credential, Api and grant: what is used, and what is not.
+
+use countersign_protocol::UnixTime;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::statement::statements;
+
+statements! {
+    ADD = "INSERT INTO token_counts (hour, client_id, credential_id, api_id, grant_type, tokens) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hour, client_id, credential_id, api_id, grant_type) \
+         DO UPDATE SET tokens = token_counts.tokens + excluded.tokens";
+    LIST = "SELECT hour, client_id, credential_id, api_id, grant_type, tokens FROM token_counts \
+         WHERE hour >= $1 AND hour < $2 ORDER BY hour, client_id, credential_id, api_id, grant_type LIMIT $3 OFFSET $4";
+    LIST_OF_CLIENT = "SELECT hour, client_id, credential_id, api_id, grant_type, tokens FROM token_counts \
+         WHERE client_id = $1 AND hour >= $2 AND hour < $3 \
+         ORDER BY hour, client_id, credential_id, api_id, grant_type LIMIT $4 OFFSET $5";
+    LAST_BY_ENTITLEMENT = "SELECT client_id, api_id, MAX(hour) FROM token_counts GROUP BY client_id, api_id";
+    DELETE_OLD = "DELETE FROM token_counts WHERE hour < $1";
+}
+
+/// Tokens of one hour, client, credential, Api and grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenCount {
+    /// The hour's first second.
+    pub hour: UnixTime,
+    /// The client.
+    pub client_id: String,
+    /// By which of its credentials.
+    pub credential_id: String,
+    /// For which Api.
+    pub api_id: String,
+    /// By which grant.
+    pub grant_type: String,
+    /// How many.
+    pub tokens: i64,
+}
+
+/// Which counts are wanted.
+#[derive(Clone, Debug)]
+pub struct TokenCountQuery<'q> {
+    /// Of one client, or of all.
+    pub client_id: Option<&'q str>,
+    /// From this hour on.
+    pub from: UnixTime,
+    /// Before this one.
+    pub to: UnixTime,
+    /// At most so many.
+    pub limit: i64,
+    /// Beginning after so many.
+    pub offset: i64,
+}
+
+impl Store {
+    /// Adds counts to those that are stored.
+    pub async fn add_token_counts(&self, counts: &[TokenCount]) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        for one in counts {
+            sqlx::query(ADD)
+                .bind(one.hour)
+                .bind(one.client_id.as_str())
+                .bind(one.credential_id.as_str())
+                .bind(one.api_id.as_str())
+                .bind(one.grant_type.as_str())
+                .bind(one.tokens)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The counts that are wanted, the oldest first.
+    pub async fn list_token_counts(&self, wanted: &TokenCountQuery<'_>) -> Result<Vec<TokenCount>, StoreError> {
+        let query = match wanted.client_id {
+            Some(client_id) => sqlx::query(LIST_OF_CLIENT).bind(client_id.to_owned()),
+            None => sqlx::query(LIST),
+        };
+        let query = query.bind(wanted.from).bind(wanted.to).bind(wanted.limit).bind(wanted.offset);
+        query.fetch_all(self.reader()).await?.iter().map(read).collect()
+    }
+
+    /// The last hour in which each client got a token for each Api, as `(client, api, hour)`.
+    pub async fn list_last_uses(&self) -> Result<Vec<(String, String, UnixTime)>, StoreError> {
+        let rows = sqlx::query(LAST_BY_ENTITLEMENT).fetch_all(self.reader()).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+    }
+
+    /// Forgets the counts of hours before `before`; returns how many.
+    pub async fn delete_old_token_counts(&self, before: UnixTime) -> Result<u64, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let deleted = sqlx::query(DELETE_OLD).bind(before).execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+}
+
+fn read(row: &AnyRow) -> Result<TokenCount, StoreError> {
+    Ok(TokenCount {
+        hour: row.try_get(0)?,
+        client_id: row.try_get(1)?,
+        credential_id: row.try_get(2)?,
+        api_id: row.try_get(3)?,
+        grant_type: row.try_get(4)?,
+        tokens: row.try_get(5)?,
+    })
+}
