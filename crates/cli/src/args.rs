@@ -5,6 +5,16 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::commands::administration::Administration;
+use crate::commands::api::ApiVerb;
+use crate::commands::audit::AuditVerb;
+use crate::commands::client::ClientVerb;
+use crate::commands::key::KeyVerb;
+use crate::commands::scope::ScopeVerb;
+use crate::commands::secret::SecretVerb;
+use crate::commands::token::TokenVerb;
+use crate::commands::user::UserVerb;
+
 /// OAuth 2 for machines: an authorization server, a resource server, and the tools around them.
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version, propagate_version = true)]
@@ -24,6 +34,22 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check or show the configuration that `serve` would use
     Config(ConfigArgs),
+    /// Administer the APIs that tokens are for
+    Api(Administration<ApiVerb>),
+    /// Administer the scopes of an API, and see which one opens a request
+    Scope(Administration<ScopeVerb>),
+    /// Administer clients, and what they may ask
+    Client(Administration<ClientVerb>),
+    /// Make, rotate and end the secrets of a client
+    Secret(Administration<SecretVerb>),
+    /// End tokens
+    Token(Administration<TokenVerb>),
+    /// See, rotate and revoke signing keys
+    Key(Administration<KeyVerb>),
+    /// Administer users and their sessions
+    User(Administration<UserVerb>),
+    /// See who changed what, and whether the record of it is intact
+    Audit(Administration<AuditVerb>),
 }
 
 #[derive(Debug, clap::Args)]

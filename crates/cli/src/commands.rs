@@ -1,4 +1,15 @@
 //! One file a command.
 
+pub(crate) mod administration;
+pub(crate) mod api;
+pub(crate) mod audit;
+pub(crate) mod client;
 pub(crate) mod config;
+mod entitlement;
+pub(crate) mod key;
+mod made_secret;
+pub(crate) mod scope;
+pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod token;
+pub(crate) mod user;

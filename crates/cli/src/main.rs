@@ -2,10 +2,14 @@
 
 mod args;
 mod commands;
+mod env_file;
 mod log_buffer;
 mod logging;
+mod moment;
 mod output;
+mod remote;
 mod settings;
+mod table;
 
 use std::process::ExitCode;
 
@@ -13,6 +17,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::{Args, Command};
+use crate::commands::administration;
 use crate::output::{Failure, Output};
 
 #[global_allocator]
@@ -42,6 +47,14 @@ fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Res
     match args.command {
         Command::Serve(serve) => commands::serve::run(&serve, environment, output),
         Command::Config(config) => commands::config::run(&config, environment, output),
+        Command::Api(api) => administration::run(api, environment, output),
+        Command::Scope(scope) => administration::run(scope, environment, output),
+        Command::Client(client) => administration::run(client, environment, output),
+        Command::Secret(secret) => administration::run(secret, environment, output),
+        Command::Token(token) => administration::run(token, environment, output),
+        Command::Key(key) => administration::run(key, environment, output),
+        Command::User(user) => administration::run(user, environment, output),
+        Command::Audit(audit) => administration::run(audit, environment, output),
     }
 }
 
@@ -53,13 +66,15 @@ fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            output.fail(&Failure::new("what is to be done? see `countersign --help`"));
+            output.fail(&Failure::new("what is to be done? see --help"));
             ExitCode::from(2)
         }
         _ => {
+            // What is missing or possible stands on lines of its own, before the first empty one.
             let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            output.fail(&Failure::new(format!("{line}; see --help")));
+            let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let line = lines.join(" ");
+            output.fail(&Failure::new(format!("{}; see --help", line.trim_start_matches("error: "))));
             ExitCode::from(2)
         }
     }

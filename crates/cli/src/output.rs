@@ -1,12 +1,17 @@
 //! Where results and failures go: results to stdout, everything else to stderr, one exit decision.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
-/// The two streams of a command.
+/// The three streams of a command.
 pub(crate) struct Output {
+    stdin: Box<dyn BufRead + Send>,
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
+    /// Whether somebody is there who can be asked.
+    can_ask: bool,
+    /// Characters of a line of the terminal that stdout is; without one, lines are as long as they are.
+    width: Option<usize>,
 }
 
 /// Why a command failed: one line, and the exit code that goes with it (design §3).
@@ -14,6 +19,18 @@ pub(crate) struct Output {
 pub(crate) enum Failure {
     /// It could not be done.
     Failed(String),
+    /// What was typed means nothing.
+    Usage(String),
+    /// It was changed by somebody else meanwhile.
+    ChangedMeanwhile(String),
+    /// There is no such thing.
+    NotFound(String),
+    /// Nobody says who asks, or the server does not believe it.
+    SignInNeeded(String),
+    /// Who asks may not.
+    Denied(String),
+    /// The server does not answer.
+    Unreachable(String),
     /// A signal ended it before it was done.
     Interrupted,
 }
@@ -24,10 +41,34 @@ impl Failure {
         Self::Failed(reason.to_string())
     }
 
+    /// What was typed is wrong in this way.
+    pub(crate) fn usage(reason: impl ToString) -> Self {
+        Self::Usage(reason.to_string())
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Failed(_) | Self::ChangedMeanwhile(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotFound(_) => 3,
+            Self::SignInNeeded(_) => 4,
+            Self::Denied(_) => 5,
+            Self::Unreachable(_) => 6,
+            Self::Interrupted => 130,
+        })
+    }
+
+    /// Why, in one line; who interrupted it knows.
+    pub(crate) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Failed(_) => ExitCode::FAILURE,
-            Self::Interrupted => ExitCode::from(130),
+            Self::Failed(reason)
+            | Self::ChangedMeanwhile(reason)
+            | Self::Usage(reason)
+            | Self::NotFound(reason)
+            | Self::SignInNeeded(reason)
+            | Self::Denied(reason)
+            | Self::Unreachable(reason) => Some(reason),
+            Self::Interrupted => None,
         }
     }
 }
@@ -35,7 +76,19 @@ impl Failure {
 impl Output {
     /// The process's own streams.
     pub(crate) fn process() -> Self {
-        Self { stdout: Box::new(io::stdout()), stderr: Box::new(io::stderr()) }
+        let width = io::stdout().is_terminal().then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
+        Self {
+            stdin: Box::new(BufReader::new(io::stdin())),
+            stdout: Box::new(io::stdout()),
+            stderr: Box::new(io::stderr()),
+            can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            width: width.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0),
+        }
+    }
+
+    /// Characters of a line, if there is a bound.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// Prints a line of the result. A reader who has gone away is no failure of ours.
@@ -43,10 +96,36 @@ impl Output {
         let _ = writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush());
     }
 
-    /// Prints the one line of a failure; who interrupted it knows.
+    /// Prints a line that is no part of the result.
+    pub(crate) fn note(&mut self, text: &str) {
+        let _ = writeln!(self.stderr, "{text}");
+    }
+
+    /// Prints the one line of a failure, if it has one.
     pub(crate) fn fail(&mut self, failure: &Failure) {
-        if let Failure::Failed(reason) = failure {
-            let _ = writeln!(self.stderr, "countersign: {}", reason.replace('\n', " "));
+        if let Some(reason) = failure.reason() {
+            self.note(&format!("countersign: {}", reason.replace(char::is_control, " ")));
         }
+    }
+
+    /// Asks before something is done that cannot be undone. Where nobody can be asked, only `--yes` is an answer.
+    pub(crate) fn confirm(&mut self, question: &str) -> Result<(), Failure> {
+        if !self.can_ask {
+            return Err(Failure::usage(format!("{question} There is no terminal to ask on: add --yes")));
+        }
+        let _ = write!(self.stderr, "{question} [y/N] ").and_then(|()| self.stderr.flush());
+        let mut answer = String::new();
+        self.stdin.read_line(&mut answer).map_err(Failure::new)?;
+        match answer.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::new("nothing was done")),
+        }
+    }
+
+    /// Reads stdin to its end, which must come before this many bytes.
+    pub(crate) fn read_stdin(&mut self, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        (&mut self.stdin).take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 }

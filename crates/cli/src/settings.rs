@@ -10,7 +10,7 @@ use crate::args::SettingsArgs;
 
 const PREFIX: &str = "COUNTERSIGN_";
 /// Variables that the SDK and the other commands read; they are none of the server's, and no mistake.
-const NOT_OURS: [&str; 7] = [
+const NOT_OURS: [&str; 8] = [
     "COUNTERSIGN_CLIENT_ID",
     "COUNTERSIGN_CLIENT_ID_FILE",
     "COUNTERSIGN_CLIENT_SECRET",
@@ -18,6 +18,7 @@ const NOT_OURS: [&str; 7] = [
     "COUNTERSIGN_SCOPE",
     "COUNTERSIGN_AUDIENCE",
     "COUNTERSIGN_ISSUER_FILE",
+    "COUNTERSIGN_CA_FILE",
 ];
 
 /// A configuration, and where each key that is set comes from.
@@ -38,6 +39,31 @@ pub(crate) fn read(args: &SettingsArgs, environment: &[(String, String)]) -> Res
     let config = merged.table.clone().try_into::<Config>().map_err(|error| merged.blame(&error))?;
     config.validate()?;
     Ok(Settings { config, origins: merged.origins })
+}
+
+/// The data directory of a server here, by the same precedence. Other keys are not looked at: who administers a server
+/// need not have all that starts it.
+pub(crate) fn find_directory(
+    file: Option<&Path>,
+    flag: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<PathBuf, ConfigError> {
+    if let Some(flag) = flag {
+        return Ok(flag.to_owned());
+    }
+    let name = variable("data_dir");
+    if let Some((_, value)) = environment.iter().find(|(known, value)| *known == name && !value.is_empty()) {
+        return Ok(value.into());
+    }
+    let mut merged = Merged::default();
+    if let Some(file) = file {
+        merged.add_file(file)?;
+    }
+    match merged.table.get("data_dir") {
+        None => Ok(Config::default().data_dir),
+        Some(Value::String(path)) => Ok(path.into()),
+        Some(_) => Err(ConfigError::new("data_dir", "not a text")),
+    }
 }
 
 #[derive(Default)]

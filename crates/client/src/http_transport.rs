@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
+use reqwest::{Certificate, ClientBuilder};
 use zeroize::Zeroizing;
 
 use crate::endpoints::{Reach, check_url};
@@ -65,6 +65,17 @@ impl HttpTransport {
             .tls_certs_only([])
             .resolve_to_addrs("localhost", &loopback.map(|address| SocketAddr::new(address, 0)));
         Ok(Self { bounds, plain: build(plain)?, secure: OnceLock::new() })
+    }
+
+    /// A transport that over https trusts the authorities of this PEM text, and no other.
+    pub fn trusting(authorities: &[u8], bounds: Bounds) -> Result<Self, TransportError> {
+        let broken = |error: reqwest::Error| TransportError::Broken(root_cause(&error));
+        let authorities = Certificate::from_pem_bundle(authorities).map_err(broken)?;
+        if authorities.is_empty() {
+            return Err(TransportError::Broken("there is no certificate in the PEM text".to_owned()));
+        }
+        let secure = build(builder(bounds).https_only(true).tls_certs_only(authorities))?;
+        Ok(Self { secure: OnceLock::from(Ok(secure)), ..Self::with_bounds(bounds)? })
     }
 
     fn secure(&self) -> Result<&reqwest::Client, TransportError> {

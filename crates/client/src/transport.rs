@@ -17,6 +17,16 @@ pub trait Transport: Send + Sync {
     ) -> impl Future<Output = Result<Response<Vec<u8>>, TransportError>> + Send;
 }
 
+/// A transport that several clients share.
+impl<T: Transport> Transport for &T {
+    fn send(
+        &self,
+        request: Request<Zeroizing<Vec<u8>>>,
+    ) -> impl Future<Output = Result<Response<Vec<u8>>, TransportError>> + Send {
+        (**self).send(request)
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TransportError {

@@ -14,7 +14,7 @@ const DIRECTIONS: [(&str, &[&str]); 8] = [
     ("client", &["protocol"]),
     ("guard", &["protocol"]),
     ("server", &["protocol", "store", "client", "guard"]),
-    ("cli", &["protocol", "server", "guard"]),
+    ("cli", &["protocol", "server", "client", "guard"]),
     ("testkit", &["protocol", "store", "client", "server", "guard"]),
     ("bench", &["protocol", "store"]),
 ];

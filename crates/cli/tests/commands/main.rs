@@ -2,13 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod administration;
 mod config;
 mod crash;
 mod demo;
+mod env_files;
+mod exits;
 mod http2;
+mod lists;
 mod logs;
 mod nodes;
 mod process;
 mod shutdown;
 mod start;
+mod team;
 mod tls;

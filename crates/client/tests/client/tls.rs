@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::{fs, thread};
 
-use countersign_client::{HttpTransport, Transport, TransportError};
+use countersign_client::{Bounds, HttpTransport, Transport, TransportError};
 use http::Request;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -62,6 +62,23 @@ async fn a_server_that_nobody_vouches_for_gets_nothing() {
     let error = post(&format!("https://127.0.0.1:{port}/")).await.expect_err("an unknown certificate");
     assert!(matches!(error, TransportError::Connect(_) | TransportError::Broken(_)), "{error}");
     assert!(heard.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn authorities_that_are_named_are_trusted_and_no_other() {
+    let certified = certify("127.0.0.1");
+    let (port, heard) = start(&certified);
+    let url = format!("https://127.0.0.1:{port}/");
+    let (own, other) = (certified.cert.pem(), certify("127.0.0.1").cert.pem());
+    for (pem, is_believed) in [(own.clone(), true), (other.clone(), false), (other + &own, true)] {
+        let transport = HttpTransport::trusting(pem.as_bytes(), Bounds::default()).expect("authorities");
+        let request = Request::post(&url).body(Zeroizing::new(b"a=1".to_vec())).expect("a request");
+        assert_eq!(transport.send(request).await.is_ok(), is_believed);
+        assert_eq!(heard.try_recv().is_ok(), is_believed);
+    }
+    for bad in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert!(HttpTransport::trusting(bad.as_bytes(), Bounds::default()).is_err(), "{bad}");
+    }
 }
 
 #[test]

@@ -1,0 +1,207 @@
+//! What all administrative commands have in common: the flags, who asks, and how results are shown.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use countersign_client::Secret;
+use countersign_protocol::UnixTime;
+use countersign_server::clock::Clock;
+use serde_json::{Value, json};
+use tokio::runtime::Builder;
+
+use crate::args::Format;
+use crate::output::{Failure, Output};
+use crate::remote::{Call, Identity, Remote};
+use crate::settings;
+use crate::table::{Column, details, table};
+
+/// The variable that stands for `--ca-file`.
+const CA_FILE: &str = "COUNTERSIGN_CA_FILE";
+/// A secret or a token in a file is shorter than this; more is another file.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// What can be typed behind one subject.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Administration<V: Subcommand> {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    verb: V,
+}
+
+/// The flags of every administrative command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "For every administrative command")]
+struct Flags {
+    /// How to print the result
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// Print ids only, one a line
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Do not ask before something that cannot be undone
+    #[arg(long, global = true)]
+    yes: bool,
+    /// Ask as the operator of the server whose data directory this is [default: ./countersign-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Read the data directory from the server's TOML file
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Over https, trust the authorities of this PEM file and no other
+    #[arg(long, global = true, value_name = "PEM")]
+    ca_file: Option<PathBuf>,
+}
+
+/// What can be done to one subject.
+pub(crate) trait Verb: Subcommand {
+    /// What is asked first, if it cannot be undone.
+    fn question(&self) -> Option<String>;
+
+    /// Does it: first all that can be checked here, for nothing is asked of the server before the first call.
+    async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure>;
+}
+
+/// Runs a verb as the client that the environment names, or as the operator of the data directory.
+pub(crate) fn run<V: Verb>(
+    administration: Administration<V>,
+    environment: &[(String, String)],
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let Administration { flags, verb } = administration;
+    if let Some(question) = verb.question().filter(|_| !flags.yes) {
+        output.confirm(&question)?;
+    }
+    let remote = Remote::new(find_identity(&flags, environment)?, read_authorities(&flags, environment)?.as_deref())?;
+    let (format, quiet) = (flags.output, flags.quiet);
+    let mut session = Session { remote, now: Clock::system().now(), output, format, quiet };
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
+    runtime.block_on(verb.perform(&mut session))
+}
+
+fn find_identity(flags: &Flags, environment: &[(String, String)]) -> Result<Identity, Failure> {
+    match Identity::from_environment(environment)? {
+        Some(identity) => Ok(identity),
+        None => {
+            let directory = settings::find_directory(flags.config.as_deref(), flags.data_dir.as_deref(), environment);
+            Identity::from_directory(&directory.map_err(Failure::new)?)
+        }
+    }
+}
+
+fn read_authorities(flags: &Flags, environment: &[(String, String)]) -> Result<Option<Vec<u8>>, Failure> {
+    let variable = || environment.iter().find(|(name, value)| name == CA_FILE && !value.is_empty());
+    let path = flags.ca_file.clone().or_else(|| variable().map(|(_, path)| path.into()));
+    let read = |path: PathBuf| {
+        std::fs::read(&path).map_err(|error| Failure::usage(format!("--ca-file: {}: {error}", path.display())))
+    };
+    path.map(read).transpose()
+}
+
+/// A command under way: the server, and how results are shown.
+pub(crate) struct Session<'o> {
+    pub(crate) remote: Remote,
+    pub(crate) now: UnixTime,
+    output: &'o mut Output,
+    format: Format,
+    quiet: bool,
+}
+
+impl Session<'_> {
+    /// Prints a thing; of its members, `id` is what `--quiet` prints.
+    pub(crate) fn show(&mut self, id: &str, thing: &Value) {
+        match (self.quiet, self.format) {
+            (true, _) => self.output.line(thing[id].as_str().unwrap_or_default()),
+            (_, Format::Json) => self.output.line(&thing.to_string()),
+            (_, Format::Table) => details(thing, self.now).iter().for_each(|line| self.output.line(line)),
+        }
+    }
+
+    /// Prints things that are alike.
+    pub(crate) fn list(&mut self, id: &str, columns: &[Column], things: &[Value]) {
+        match (self.quiet, self.format) {
+            (true, _) => {
+                for thing in things {
+                    let id = &thing[id];
+                    self.output.line(&id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+                }
+            }
+            (_, Format::Json) => self.output.line(&json!(things).to_string()),
+            (_, Format::Table) if things.is_empty() => self.output.note("There are none."),
+            (_, Format::Table) => {
+                let lines = table(columns, things, self.now, self.output.width());
+                lines.iter().for_each(|line| self.output.line(line));
+            }
+        }
+    }
+
+    /// Makes a call after which there is nothing to show, and says so: `ID is WHAT.`
+    pub(crate) async fn finish(&mut self, call: Call, what: &str, id: &str) -> Result<(), Failure> {
+        self.finish_saying(call, what, id, &format!("{id} is {what}.")).await
+    }
+
+    /// The same in other words for people.
+    pub(crate) async fn finish_saying(
+        &mut self,
+        call: Call,
+        what: &str,
+        id: &str,
+        sentence: &str,
+    ) -> Result<(), Failure> {
+        self.remote.ask(call).await?;
+        match (self.quiet, self.format) {
+            (true, _) => self.output.line(id),
+            (_, Format::Json) => self.output.line(&json!({ what: id }).to_string()),
+            (_, Format::Table) => self.output.line(sentence),
+        }
+        Ok(())
+    }
+
+    /// Prints a result of one word or line; as JSON, the thing that it is of.
+    pub(crate) fn word(&mut self, word: &str, thing: &Value) {
+        match self.format {
+            Format::Json if !self.quiet => self.output.line(&thing.to_string()),
+            _ => self.output.line(word),
+        }
+    }
+
+    /// Prints a result that people are told as a failure.
+    pub(crate) fn only_json(&mut self, thing: &Value) {
+        if self.format == Format::Json && !self.quiet {
+            self.output.line(&thing.to_string());
+        }
+    }
+
+    /// Prints a line that is no part of the result.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.output.note(text);
+    }
+
+    /// Err if a secret that is made now would be seen by nobody.
+    pub(crate) fn check_is_seen(&self, otherwise: &str) -> Result<(), Failure> {
+        if self.quiet {
+            return Err(Failure::usage(format!("with --quiet nobody sees the secret, ever: {otherwise}")));
+        }
+        Ok(())
+    }
+
+    /// Reads a secret from a file, or from stdin if it is `-`; a line break at its end is none of it.
+    pub(crate) fn read_secret(&mut self, flag: &str, path: &Path) -> Result<Secret, Failure> {
+        let read = if path == Path::new("-") { self.output.read_stdin(MAX_SECRET_BYTES) } else { read_file(path) };
+        let failed = |what: &dyn std::fmt::Display| Failure::usage(format!("{flag}: {}: {what}", path.display()));
+        let text = String::from_utf8(read.map_err(|error| failed(&error))?).map_err(|_| failed(&"is not UTF-8"))?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.is_empty() {
+            return Err(failed(&"is empty"));
+        }
+        Ok(Secret::new(text))
+    }
+}
+
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_SECRET_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

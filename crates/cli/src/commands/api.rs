@@ -1,0 +1,140 @@
+//! `countersign api`: the APIs that tokens are for
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::commands::administration::{Session, Verb};
+use crate::moment::parse_duration;
+use crate::output::Failure;
+use crate::remote::{Call, changes, members, parse_id};
+use crate::table::Column;
+
+const COLUMNS: [Column; 6] = [
+    ("id", "ID"),
+    ("audience", "AUDIENCE"),
+    ("grants", "GRANTS"),
+    ("access_token_lifetime_s", "LIFETIME"),
+    ("algorithm", "ALGORITHM"),
+    ("created_at", "CREATED"),
+];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApiVerb {
+    /// Create an API
+    #[command(after_help = "Examples:
+  countersign api create billing --audience https://billing.example
+  countersign api create reports --audience https://reports.example --lifetime 15m --grant client_credentials --grant refresh_token")]
+    Create {
+        /// Its name in commands and addresses
+        #[arg(value_parser = parse_id)]
+        id: String,
+        /// The `aud` of its tokens, an absolute URI
+        #[arg(long, value_name = "URI")]
+        audience: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// List the APIs, the oldest first
+    #[command(after_help = "Examples:
+  countersign api list
+  countersign api list --output json | jq -r '.[].audience'")]
+    List,
+    /// Show an API with its scopes
+    #[command(after_help = "Example:\n  countersign api show billing")]
+    Show {
+        #[arg(value_parser = parse_id)]
+        id: String,
+    },
+    /// Change an API; what is not named stays
+    #[command(after_help = "Examples:
+  countersign api update billing --lifetime 5m
+  countersign api update billing --grant client_credentials --grant password")]
+    Update {
+        #[arg(value_parser = parse_id)]
+        id: String,
+        /// The `aud` of its tokens, an absolute URI
+        #[arg(long, value_name = "URI")]
+        audience: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Delete an API that no client is entitled to
+    #[command(after_help = "Example:\n  countersign api delete billing --yes")]
+    Delete {
+        #[arg(value_parser = parse_id)]
+        id: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
+    /// Its name for people [default: the id]
+    #[arg(long)]
+    name: Option<String>,
+    /// What its tokens are signed with: ES256, RS256 or EdDSA [default: ES256]
+    #[arg(long)]
+    algorithm: Option<String>,
+    /// How long its access tokens live, such as 15m [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lifetime: Option<i64>,
+    /// A grant that it allows, each by a flag of its own [default: client_credentials]
+    #[arg(long, value_name = "GRANT")]
+    grant: Vec<String>,
+    /// How long a refresh token lives unused [default: 7d]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    refresh_idle: Option<i64>,
+    /// How long a sign-in can be refreshed at all [default: 30d]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    refresh_absolute: Option<i64>,
+}
+
+impl Verb for ApiVerb {
+    fn question(&self) -> Option<String> {
+        match self {
+            Self::Delete { id } => Some(format!("Delete the API {id} with its scopes?")),
+            _ => None,
+        }
+    }
+
+    async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        let call = match self {
+            Self::List => {
+                let apis = session.remote.list(Call::get(&["apis"]), None).await?;
+                session.list("id", &COLUMNS, &apis);
+                return Ok(());
+            }
+            Self::Delete { id } => {
+                return session.finish(Call::delete(&["apis", &id]), "deleted", &id).await;
+            }
+            Self::Show { id } => Call::get(&["apis", &id]),
+            Self::Create { id, audience, settings } => {
+                let mut api = members(settings.fields());
+                api["id"] = json!(id);
+                api["audience"] = json!(audience);
+                Call::post(&["apis"], api)
+            }
+            Self::Update { id, audience: Some(audience), settings } => {
+                let mut api = members(settings.fields());
+                api["audience"] = json!(audience);
+                Call::patch(&["apis", &id], api)
+            }
+            Self::Update { id, audience: None, settings } => Call::patch(&["apis", &id], changes(settings.fields())?),
+        };
+        let api = session.remote.ask(call).await?.body;
+        session.show("id", &api);
+        Ok(())
+    }
+}
+
+impl Settings {
+    fn fields(self) -> [(&'static str, Option<serde_json::Value>); 6] {
+        [
+            ("name", self.name.map(Into::into)),
+            ("algorithm", self.algorithm.map(Into::into)),
+            ("access_token_lifetime_s", self.lifetime.map(Into::into)),
+            ("grants", (!self.grant.is_empty()).then(|| json!(self.grant))),
+            ("refresh_idle_s", self.refresh_idle.map(Into::into)),
+            ("refresh_absolute_s", self.refresh_absolute.map(Into::into)),
+        ]
+    }
+}

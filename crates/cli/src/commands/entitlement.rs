@@ -1,0 +1,113 @@
+//! `countersign client allow`: more for a client, beside what it has
+
+use http::HeaderValue;
+use serde_json::{Value, json};
+
+use crate::commands::administration::Session;
+use crate::output::Failure;
+use crate::remote::{Call, parse_id};
+
+/// How often an entitlement is read again because somebody else has changed it meanwhile.
+const TRIES: usize = 3;
+/// What a client may ask by, if nothing is named.
+const DEFAULT_GRANT: &str = "client_credentials";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Allowance {
+    /// The client's id
+    #[arg(value_parser = parse_id)]
+    id: String,
+    /// The API's id
+    #[arg(value_parser = parse_id)]
+    api: String,
+    /// A scope that it may ask for, each by a flag of its own
+    #[arg(long, value_name = "SCOPE", required_unless_present_any = ["grant", "introspect"])]
+    scope: Vec<String>,
+    /// A grant by which it may ask, each by a flag of its own [default: client_credentials, if there is none yet]
+    #[arg(long, value_name = "GRANT")]
+    grant: Vec<String>,
+    /// Let it introspect every token of the API
+    #[arg(long)]
+    introspect: bool,
+}
+
+/// Reads what the client has, adds to it, and writes it back unless somebody has changed it meanwhile.
+pub(crate) async fn allow(session: &mut Session<'_>, allowance: Allowance) -> Result<(), Failure> {
+    let path = ["clients", &allowance.id, "entitlements", &allowance.api];
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let (known, etag) = find(session, &path).await?;
+        match session.remote.ask(Call::put(&path, allowance.added_to(&known)).if_match(etag)).await {
+            Err(Failure::ChangedMeanwhile(_)) if tried < TRIES => {}
+            Err(failure) => return Err(failure),
+            Ok(answer) => {
+                session.show("api", &answer.body);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What there is, and in which state; null if there is nothing.
+async fn find(session: &mut Session<'_>, path: &[&str]) -> Result<(Value, Option<HeaderValue>), Failure> {
+    match session.remote.ask(Call::get(path)).await {
+        Ok(answer) => Ok((answer.body, answer.etag)),
+        Err(Failure::NotFound(_)) => Ok((Value::Null, None)),
+        Err(failure) => Err(failure),
+    }
+}
+
+impl Allowance {
+    fn added_to(&self, known: &Value) -> Value {
+        let scopes = union(&known["scopes"], &self.scope);
+        let mut grants = union(&known["grants"], &self.grant);
+        if grants.is_empty() && !scopes.is_empty() {
+            grants.push(DEFAULT_GRANT.into());
+        }
+        let introspect = self.introspect || known["introspect"] == json!(true);
+        json!({ "scopes": scopes, "grants": grants, "introspect": introspect })
+    }
+}
+
+fn union(known: &Value, more: &[String]) -> Vec<Value> {
+    let mut all = known.as_array().cloned().unwrap_or_default();
+    for name in more {
+        if !all.iter().any(|one| one == name) {
+            all.push(json!(name));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allowed_is_added_and_nothing_is_taken_away() {
+        let allowance = |scope: &[&str], grant: &[&str], introspect| Allowance {
+            id: String::new(),
+            api: String::new(),
+            scope: scope.iter().map(|name| (*name).to_owned()).collect(),
+            grant: grant.iter().map(|name| (*name).to_owned()).collect(),
+            introspect,
+        };
+        let known = json!({ "api": "billing", "scopes": ["r"], "grants": ["password"], "introspect": true });
+        for (allowance, known, expected) in [
+            (
+                allowance(&["r", "w"], &[], false),
+                &known,
+                r#"{"scopes":["r","w"],"grants":["password"],"introspect":true}"#,
+            ),
+            (
+                allowance(&["r"], &[], false),
+                &Value::Null,
+                r#"{"scopes":["r"],"grants":["client_credentials"],"introspect":false}"#,
+            ),
+            (allowance(&[], &[], true), &Value::Null, r#"{"scopes":[],"grants":[],"introspect":true}"#),
+        ] {
+            assert_eq!(allowance.added_to(known).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `countersign key`: what tokens are signed with
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::commands::administration::{Session, Verb};
+use crate::output::Failure;
+use crate::remote::{Call, parse_id};
+use crate::table::Column;
+
+const COLUMNS: [Column; 6] = [
+    ("id", "ID"),
+    ("algorithm", "ALGORITHM"),
+    ("state", "STATE"),
+    ("since", "SINCE"),
+    ("signs_at", "SIGNS FROM"),
+    ("ends_at", "ENDS"),
+];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyVerb {
+    /// List the signing keys, the oldest first
+    #[command(after_help = "Example:\n  countersign key list")]
+    List,
+    /// Make successors of the keys that sign; they take over once they have been published long enough
+    #[command(after_help = "Examples:
+  countersign key rotate --yes
+  countersign key rotate ES256 --yes")]
+    Rotate {
+        /// ES256, RS256 or EdDSA [default: every algorithm that signs]
+        algorithm: Option<String>,
+    },
+    /// End a key now, with every token that it signed
+    #[command(after_help = "Example:\n  countersign key revoke KEY_ID --yes")]
+    Revoke {
+        /// The key's id, as `key list` prints it
+        #[arg(value_parser = parse_id)]
+        key_id: String,
+    },
+}
+
+impl Verb for KeyVerb {
+    fn question(&self) -> Option<String> {
+        match self {
+            Self::List => None,
+            Self::Rotate { algorithm: Some(algorithm) } => Some(format!("Make a successor of the {algorithm} key?")),
+            Self::Rotate { algorithm: None } => Some("Make a successor of every key that signs?".to_owned()),
+            Self::Revoke { key_id } => Some(format!("End the key {key_id}, and every token that it signed?")),
+        }
+    }
+
+    async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        match self {
+            Self::List => {
+                let keys = list(session).await?;
+                session.list("id", &COLUMNS, &keys);
+            }
+            Self::Rotate { algorithm: Some(algorithm) } => {
+                let key = session.remote.ask(rotate(&algorithm)).await?.body;
+                session.show("id", &key);
+            }
+            Self::Rotate { algorithm: None } => return rotate_all(session).await,
+            Self::Revoke { key_id } => {
+                let call = Call::new(http::Method::POST, &["keys", &key_id, "revoke"]);
+                session.finish(call, "revoked", &key_id).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn list(session: &mut Session<'_>) -> Result<Vec<Value>, Failure> {
+    // Keys are few, and come in one page.
+    match session.remote.ask(Call::get(&["keys"])).await?.body["items"].take() {
+        Value::Array(keys) => Ok(keys),
+        _ => Err(Failure::new("malformed answer: `items` is not a list")),
+    }
+}
+
+fn rotate(algorithm: &str) -> Call {
+    Call::post(&["keys", "rotate"], json!({ "algorithm": algorithm })).naming("algorithm", "ALGORITHM")
+}
+
+/// Every key that signs and has no successor yet; it is a failure if there is none.
+async fn rotate_all(session: &mut Session<'_>) -> Result<(), Failure> {
+    let keys = list(session).await?;
+    let of = |state: &'static str| {
+        let keys = keys.iter().filter(move |key| key["state"] == state);
+        keys.filter_map(|key| key["algorithm"].as_str())
+    };
+    let mut made = Vec::new();
+    for algorithm in of("active") {
+        if of("pending").any(|pending| pending == algorithm) {
+            session.note(&format!("{algorithm} has a pending key already."));
+        } else {
+            made.push(session.remote.ask(rotate(algorithm)).await?.body);
+        }
+    }
+    if made.is_empty() {
+        return Err(Failure::new("there is no key to follow"));
+    }
+    session.list("id", &COLUMNS, &made);
+    Ok(())
+}

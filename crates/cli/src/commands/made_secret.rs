@@ -1,0 +1,67 @@
+//! A secret that is made now: shown once, or written to a private file.
+
+use std::path::PathBuf;
+
+use countersign_client::Secret;
+use serde_json::{Value, json};
+
+use crate::commands::administration::Session;
+use crate::env_file::{EnvFile, check_value};
+use crate::output::Failure;
+
+/// What becomes of a secret, decided before there is one.
+pub(crate) struct MadeSecret {
+    imported: Option<Secret>,
+    env_file: Option<(PathBuf, EnvFile)>,
+}
+
+impl MadeSecret {
+    /// Reads the secret that is imported by this flag, if one is, and makes sure that the file can be written, if one is
+    /// named: after this nothing here can be in the way.
+    pub(crate) fn prepare(
+        session: &mut Session<'_>,
+        (flag, import): (&str, Option<PathBuf>),
+        env_file: Option<PathBuf>,
+    ) -> Result<Self, Failure> {
+        let imported = import.map(|path| session.read_secret(flag, &path)).transpose()?;
+        match (&imported, &env_file) {
+            (Some(secret), Some(_)) => check_value(secret.expose())?,
+            (None, None) => session.check_is_seen("add --env-file FILE, or leave --quiet out")?,
+            _ => {}
+        }
+        let prepare = |path: PathBuf| EnvFile::prepare(&path).map(|file| (path, file));
+        Ok(Self { imported, env_file: env_file.map(prepare).transpose()? })
+    }
+
+    /// The secret that is imported, as the server takes it.
+    pub(crate) fn imported(&self) -> Option<Value> {
+        self.imported.as_ref().map(|secret| secret.expose().into())
+    }
+
+    /// Shows what the server answered, or writes it to the file. Of it, `id` is what `--quiet` prints.
+    pub(crate) fn hand_over(self, session: &mut Session<'_>, id: &str, answer: &Value) -> Result<(), Failure> {
+        let mut shown = json!({ "client_id": answer["client_id"], "secret_id": answer["secret_id"] });
+        let made = answer["client_secret"].as_str();
+        let secret = made.or_else(|| self.imported.as_ref().map(Secret::expose)).unwrap_or_default();
+        if let Some((path, file)) = self.env_file {
+            let client_id = answer["client_id"].as_str().unwrap_or_default();
+            let issuer = session.remote.issuer().to_owned();
+            file.write(client_id, secret, &issuer).map_err(|failure| lost(&failure, &shown))?;
+            session.note(&format!("The credentials are in {}, and nowhere else.", path.display()));
+        } else if let Some(made) = made {
+            shown["client_secret"] = made.into();
+            session.note("This is the only time that the secret is shown.");
+        }
+        session.show(id, &shown);
+        Ok(())
+    }
+}
+
+fn lost(failure: &Failure, made: &Value) -> Failure {
+    let word = |member: &str| made[member].as_str().unwrap_or_default();
+    let (client, secret) = (word("client_id"), word("secret_id"));
+    Failure::new(format!(
+        "{}; the secret is lost: countersign secret end {client} {secret}",
+        failure.reason().unwrap_or_default()
+    ))
+}

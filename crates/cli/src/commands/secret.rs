@@ -1,0 +1,152 @@
+//! `countersign secret`: several at once, so that one can follow another without an outage
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::commands::administration::{Session, Verb};
+use crate::commands::made_secret::MadeSecret;
+use crate::moment::{When, parse_duration, parse_when, show};
+use crate::output::Failure;
+use crate::remote::{Call, members, parse_id};
+use crate::table::Column;
+
+const COLUMNS: [Column; 8] = [
+    ("id", "ID"),
+    ("label", "LABEL"),
+    ("created_at", "CREATED"),
+    ("not_before", "NOT BEFORE"),
+    ("expires_at", "EXPIRES"),
+    ("last_used_at", "LAST USED"),
+    ("last_used_from", "FROM"),
+    ("use_count", "USES"),
+];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretVerb {
+    /// List the secrets of a client: their dates and uses, never themselves
+    #[command(after_help = "Example:\n  countersign secret list nightly-job")]
+    List {
+        #[arg(value_parser = parse_id)]
+        client: String,
+    },
+    /// Make one more secret, which is shown once
+    #[command(after_help = "Examples:
+  countersign secret create nightly-job --label laptop --expires 'in 90d'
+  countersign secret create nightly-job --not-before 2026-12-24T00:00:00Z --env-file next.env")]
+    Create(NewSecret),
+    /// Make a new secret, and let the old ones end after an overlap
+    #[command(after_help = "Examples:
+  countersign secret rotate nightly-job --env-file new.env
+  countersign secret rotate nightly-job --overlap 1h --output json")]
+    Rotate {
+        #[arg(value_parser = parse_id)]
+        client: String,
+        /// How long the old secrets still work
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
+        overlap: i64,
+        /// What the new secret is for
+        #[arg(long)]
+        label: Option<String>,
+        /// Write the credentials to this file (0600) instead of showing them
+        #[arg(long, value_name = "FILE")]
+        env_file: Option<PathBuf>,
+    },
+    /// End a secret now
+    #[command(after_help = "Examples:
+  countersign secret end nightly-job cred_… --yes
+  countersign secret end nightly-job cred_… --for-cause --force --yes")]
+    End {
+        #[arg(value_parser = parse_id)]
+        client: String,
+        /// The secret's id, as `secret list` prints it
+        #[arg(value_parser = parse_id)]
+        secret: String,
+        /// It leaked: end the client's tokens too
+        #[arg(long)]
+        for_cause: bool,
+        /// End it although it was used within the hour
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewSecret {
+    #[arg(value_parser = parse_id)]
+    client: String,
+    /// What it is for
+    #[arg(long)]
+    label: Option<String>,
+    /// From when on it works: RFC 3339, or such as 'in 1h' [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = parse_when)]
+    not_before: Option<When>,
+    /// Until when it works: RFC 3339, or such as 'in 90d' [default: for ever]
+    #[arg(long, value_name = "WHEN", value_parser = parse_when)]
+    expires: Option<When>,
+    /// Take the secret of this file (- for stdin) instead of a new one; it has at least 32 characters
+    #[arg(long, value_name = "FILE")]
+    import_file: Option<PathBuf>,
+    /// Write the credentials to this file (0600) instead of showing them
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+}
+
+impl Verb for SecretVerb {
+    fn question(&self) -> Option<String> {
+        match self {
+            Self::End { client, secret, for_cause: false, .. } => Some(format!("End the secret {secret} of {client}?")),
+            Self::End { client, secret, .. } => Some(format!("End the secret {secret} and all tokens of {client}?")),
+            _ => None,
+        }
+    }
+
+    async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        match self {
+            Self::List { client } => {
+                let secrets = session.remote.list(Call::get(&["clients", &client, "secrets"]), None).await?;
+                session.list("id", &COLUMNS, &secrets);
+            }
+            Self::Create(new) => create(session, new).await?,
+            Self::Rotate { client, overlap, label, env_file } => {
+                let made = MadeSecret::prepare(session, ("", None), env_file)?;
+                let asked = members([("label", label.map(Into::into)), ("overlap_s", Some(json!(overlap)))]);
+                let call = Call::post(&["clients", &client, "secrets", "rotate"], asked);
+                let answer = session.remote.ask(call).await?.body;
+                made.hand_over(session, "secret_id", &answer)?;
+                tell_of_the_old(session, &answer["old"]);
+            }
+            Self::End { client, secret, for_cause, force } => {
+                let mut call = Call::delete(&["clients", &client, "secrets", &secret]);
+                for (name, _) in [("for_cause", for_cause), ("force", force)].into_iter().filter(|(_, is_set)| *is_set)
+                {
+                    call = call.with_query(name, true);
+                }
+                session.finish(call, "ended", &secret).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn create(session: &mut Session<'_>, new: NewSecret) -> Result<(), Failure> {
+    let NewSecret { client, label, not_before, expires, import_file, env_file } = new;
+    let made = MadeSecret::prepare(session, ("--import-file", import_file), env_file)?;
+    let at = |when: Option<When>| when.map(|when| json!(when.from(session.now)));
+    let secret = members([
+        ("label", label.map(Into::into)),
+        ("not_before", at(not_before)),
+        ("expires_at", at(expires)),
+        ("import", made.imported()),
+    ]);
+    let answer = session.remote.ask(Call::post(&["clients", &client, "secrets"], secret)).await?.body;
+    made.hand_over(session, "secret_id", &answer)
+}
+
+fn tell_of_the_old(session: &mut Session<'_>, old: &Value) {
+    let ids: Vec<&str> = old["ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if let Some(end) = old["expires_at"].as_i64().filter(|_| !ids.is_empty()) {
+        session.note(&format!("Until {} UTC these work too: {}", show(end), ids.join(" ")));
+    }
+}

@@ -1,0 +1,38 @@
+//! `countersign token`: tokens that were issued
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::commands::administration::{Session, Verb};
+use crate::output::Failure;
+use crate::remote::Call;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenVerb {
+    /// End a token, whoever's it is; a refresh token with all that came of it
+    #[command(after_help = "Examples:
+  countersign token revoke - --yes < token.txt
+  countersign token revoke eyJ… --yes      (others on this machine may see it in the list of processes)")]
+    Revoke {
+        /// The token, or - for stdin
+        token: String,
+    },
+}
+
+impl Verb for TokenVerb {
+    fn question(&self) -> Option<String> {
+        Some("End the token?".to_owned())
+    }
+
+    async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        let Self::Revoke { token } = self;
+        let token = match token.as_str() {
+            "-" => session.read_secret("TOKEN", "-".as_ref())?.expose().trim().to_owned(),
+            _ => token,
+        };
+        let call = Call::post(&["revocations"], json!({ "token": token })).naming("token", "TOKEN");
+        let revoked = session.remote.ask(call).await?.body["revoked"].take();
+        session.show("id", &revoked);
+        Ok(())
+    }
+}

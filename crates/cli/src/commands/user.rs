@@ -1,0 +1,205 @@
+//! `countersign user`: people, and what they may do
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::commands::administration::{Session, Verb};
+use crate::output::Failure;
+use crate::remote::{Call, changes, members, parse_id};
+use crate::table::Column;
+
+const COLUMNS: [Column; 6] = [
+    ("login", "LOGIN"),
+    ("id", "ID"),
+    ("roles", "ROLES"),
+    ("status", "STATUS"),
+    ("second_factor", "SECOND FACTOR"),
+    ("created_at", "CREATED"),
+];
+const SESSION_COLUMNS: [Column; 6] = [
+    ("id", "ID"),
+    ("created_at", "SIGNED IN"),
+    ("last_seen_at", "LAST SEEN"),
+    ("expires_at", "EXPIRES"),
+    ("address", "ADDRESS"),
+    ("user_agent", "BROWSER"),
+];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserVerb {
+    /// Create a user; a password that is made here is shown once
+    #[command(after_help = "Examples:
+  countersign user create ada --role administrator
+  countersign user create ada --password-file - < password.txt")]
+    Create {
+        /// What they sign in with
+        #[arg(value_parser = parse_id)]
+        login: String,
+        /// A role, each by a flag of its own: administrator
+        #[arg(long, value_name = "ROLE")]
+        role: Vec<String>,
+        /// Read the password from this file (- for stdin) instead of making one
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// List the users, the oldest first
+    #[command(after_help = "Example:\n  countersign user list")]
+    List,
+    /// Show a user, by login or id
+    #[command(after_help = "Example:\n  countersign user show ada")]
+    Show {
+        #[arg(value_parser = parse_id)]
+        login: String,
+    },
+    /// Change a user; a new password ends their tokens and sessions
+    #[command(after_help = "Examples:
+  countersign user update ada --password-file - < password.txt
+  countersign user update ada --no-role
+  countersign user update ada --disable --yes")]
+    Update(Changes),
+    /// Delete a user with their tokens and sessions
+    #[command(after_help = "Example:\n  countersign user delete ada --yes")]
+    Delete {
+        #[arg(value_parser = parse_id)]
+        login: String,
+    },
+    /// Let a user who has lost the second factor sign in without it
+    #[command(after_help = "Example:\n  countersign user reset-second-factor ada --yes")]
+    ResetSecondFactor {
+        #[arg(value_parser = parse_id)]
+        login: String,
+    },
+    /// List where a user is signed in
+    #[command(after_help = "Example:\n  countersign user sessions ada")]
+    Sessions {
+        #[arg(value_parser = parse_id)]
+        login: String,
+    },
+    /// End one of a user's sessions, with the tokens asked through it
+    #[command(after_help = "Example:\n  countersign user end-session ada SESSION --yes")]
+    EndSession {
+        #[arg(value_parser = parse_id)]
+        login: String,
+        /// The session's id, as `user sessions` prints it
+        #[arg(value_parser = parse_id)]
+        session: String,
+    },
+    /// End all tokens and sessions of a user
+    #[command(after_help = "Example:\n  countersign user revoke ada --yes")]
+    Revoke {
+        #[arg(value_parser = parse_id)]
+        login: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Changes {
+    #[arg(value_parser = parse_id)]
+    login: String,
+    /// The roles from now on, each by a flag of its own: administrator
+    #[arg(long, value_name = "ROLE")]
+    role: Vec<String>,
+    /// No role from now on
+    #[arg(long, conflicts_with = "role")]
+    no_role: bool,
+    /// Read the new password from this file (- for stdin)
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Let them sign in again
+    #[arg(long, conflicts_with = "disable")]
+    enable: bool,
+    /// Refuse them, and end their tokens and sessions
+    #[arg(long)]
+    disable: bool,
+}
+
+impl Verb for UserVerb {
+    fn question(&self) -> Option<String> {
+        match self {
+            Self::Update(Changes { login, disable: true, .. }) => {
+                Some(format!("Disable the user {login}, and end their tokens and sessions?"))
+            }
+            Self::Delete { login } => Some(format!("Delete the user {login}, and end their tokens and sessions?")),
+            Self::ResetSecondFactor { login } => Some(format!("Take the second factor from the user {login}?")),
+            Self::EndSession { login, session } => Some(format!("End the session {session} of {login}?")),
+            Self::Revoke { login } => Some(format!("End all tokens and sessions of the user {login}?")),
+            _ => None,
+        }
+    }
+
+    async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Create { login, role, password_file } => create(session, &login, &role, password_file).await,
+            Self::Update(changes) => update(session, changes).await,
+            Self::List => {
+                let users = session.remote.list(Call::get(&["users"]), None).await?;
+                session.list("id", &COLUMNS, &users);
+                Ok(())
+            }
+            Self::Show { login } => {
+                let user = session.remote.ask(Call::get(&["users", &login])).await?.body;
+                session.show("id", &user);
+                Ok(())
+            }
+            Self::Sessions { login } => {
+                let sessions = session.remote.list(Call::get(&["users", &login, "sessions"]), None).await?;
+                session.list("id", &SESSION_COLUMNS, &sessions);
+                Ok(())
+            }
+            Self::Delete { login } => session.finish(Call::delete(&["users", &login]), "deleted", &login).await,
+            Self::ResetSecondFactor { login } => {
+                let call = Call::delete(&["users", &login, "second-factor"]);
+                let sentence = format!("{login} signs in without a second factor.");
+                session.finish_saying(call, "reset", &login, &sentence).await
+            }
+            Self::EndSession { login, session: id } => {
+                session.finish(Call::delete(&["users", &login, "sessions", &id]), "ended", &id).await
+            }
+            Self::Revoke { login } => {
+                let call = Call::post(&["revocations"], json!({ "user": login }));
+                let sentence = format!("All tokens and sessions of {login} are ended.");
+                session.finish_saying(call, "revoked", &login, &sentence).await
+            }
+        }
+    }
+}
+
+async fn create(
+    session: &mut Session<'_>,
+    login: &str,
+    roles: &[String],
+    password_file: Option<PathBuf>,
+) -> Result<(), Failure> {
+    if password_file.is_none() {
+        session.check_is_seen("add --password-file FILE, or leave --quiet out")?;
+    }
+    let password = read_password(session, password_file)?;
+    let new = members([("login", Some(json!(login))), ("roles", Some(json!(roles))), ("password", password)]);
+    let user = session.remote.ask(Call::post(&["users"], new).naming("login", "LOGIN")).await?.body;
+    if user["password"].is_string() {
+        session.note("This is the only time that the password is shown.");
+    }
+    session.show("id", &user);
+    Ok(())
+}
+
+async fn update(session: &mut Session<'_>, asked: Changes) -> Result<(), Failure> {
+    let Changes { login, role, no_role, password_file, enable, disable } = asked;
+    let status = if enable { Some("active") } else { disable.then_some("disabled") };
+    let password = read_password(session, password_file)?;
+    let fields = [
+        ("status", status.map(Into::into)),
+        ("roles", (no_role || !role.is_empty()).then(|| json!(role))),
+        ("password", password),
+    ];
+    let user = session.remote.ask(Call::patch(&["users", &login], changes(fields)?)).await?.body;
+    session.show("id", &user);
+    Ok(())
+}
+
+fn read_password(session: &mut Session<'_>, path: Option<PathBuf>) -> Result<Option<Value>, Failure> {
+    let read = path.map(|path| session.read_secret("--password-file", &path)).transpose()?;
+    Ok(read.map(|password| password.expose().into()))
+}

@@ -1,0 +1,99 @@
+//! A private file (0600) with a client's credentials, as the environment of its program.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::output::Failure;
+
+/// What a line begins with, in this order.
+const NAMES: [&str; 3] = ["COUNTERSIGN_CLIENT_ID=", "COUNTERSIGN_CLIENT_SECRET=", "COUNTERSIGN_ISSUER="];
+/// Room that is taken before the secret is made, so that a full disk is known in time.
+const ROOM_BYTES: usize = 4096;
+
+/// A file that can be written: beside its place, until it is complete. Dropped before that, it leaves nothing.
+pub(crate) struct EnvFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+}
+
+impl EnvFile {
+    /// Makes sure, before the server is asked, that the file can be written, and that nothing of others is lost by it.
+    pub(crate) fn prepare(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::new(format!("--env-file: {}: {error}", path.display()));
+        let Some(name) = path.file_name() else {
+            return Err(Failure::usage(format!("--env-file: {} is not the name of a file", path.display())));
+        };
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.new", std::process::id()));
+        let temporary = path.with_file_name(hidden);
+        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary).map_err(failed)?;
+        let mut prepared = Self { path: path.to_owned(), temporary, file };
+        prepared.check_may_be_replaced()?;
+        let room = prepared.file.write_all(&[b'\n'; ROOM_BYTES]).and_then(|()| prepared.file.sync_all());
+        room.map_err(failed)?;
+        Ok(prepared)
+    }
+
+    /// Writes the file whole and durably, in the place of an older one.
+    pub(crate) fn write(mut self, client_id: &str, secret: &str, issuer: &str) -> Result<(), Failure> {
+        let mut text = Zeroizing::new(String::with_capacity(ROOM_BYTES));
+        for (name, value) in NAMES.into_iter().zip([client_id, secret, issuer]) {
+            text.push_str(name);
+            text.push_str(value);
+            text.push('\n');
+        }
+        self.replace(&text).map_err(|error| Failure::new(format!("--env-file: {}: {error}", self.path.display())))
+    }
+
+    fn replace(&mut self, text: &str) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())?;
+        self.file.set_len(text.len() as u64)?;
+        self.file.sync_all()?;
+        fs::rename(&self.temporary, &self.path)?;
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// Only a file that an earlier call wrote gives way, or an empty one: regular, ours, and with nothing else in it.
+    fn check_may_be_replaced(&self) -> Result<(), Failure> {
+        let refused = |why: &str| Err(Failure::new(format!("--env-file: {}: {why}", self.path.display())));
+        let Ok(known) = fs::symlink_metadata(&self.path) else {
+            return Ok(());
+        };
+        if !known.is_file() {
+            return refused("is not a regular file");
+        }
+        if self.file.metadata().map_or(true, |own| own.uid() != known.uid()) {
+            return refused("belongs to somebody else");
+        }
+        let text = Zeroizing::new(fs::read(&self.path).unwrap_or_else(|_| b"?".to_vec()));
+        let is_ours = |line: &[u8]| line.is_empty() || NAMES.iter().any(|name| line.starts_with(name.as_bytes()));
+        if !text.split(|byte| *byte == b'\n').all(is_ours) {
+            return refused("exists, and has something else in it");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for EnvFile {
+    fn drop(&mut self) {
+        // It is there unless it has become the file itself.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Err if readers of such files would differ about a value: some expand `$` and `#`, some do not.
+pub(crate) fn check_value(value: &str) -> Result<(), Failure> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.@%+=:,/~".contains(&byte);
+    if !value.is_empty() && value.bytes().all(is_plain) {
+        return Ok(());
+    }
+    Err(Failure::usage("--env-file: the imported secret has characters that readers of such files take differently"))
+}

@@ -1,0 +1,71 @@
+//! Who asks, and whom: from the environment, or from the `operator.json` that the server wrote.
+
+use std::io;
+use std::path::Path;
+
+use countersign_client::Secret;
+use countersign_server::{OPERATOR_FILE, OperatorFile};
+
+use crate::output::Failure;
+
+const CLIENT_ID: &str = "COUNTERSIGN_CLIENT_ID";
+const CLIENT_SECRET: &str = "COUNTERSIGN_CLIENT_SECRET";
+const ISSUER: &str = "COUNTERSIGN_ISSUER";
+
+/// A client of a server.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// The server, without a slash at its end.
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Secret,
+}
+
+impl Identity {
+    /// The client that the environment names, with its secret and its server; `None` if it names no client. The issuer
+    /// alone is the server's own setting.
+    pub(crate) fn from_environment(environment: &[(String, String)]) -> Result<Option<Self>, Failure> {
+        let Some(client_id) = find(environment, CLIENT_ID)? else {
+            return Ok(None);
+        };
+        let needed = |name: &str| {
+            let found = find(environment, name)?;
+            found.ok_or_else(|| Failure::usage(format!("{CLIENT_ID} is set, but neither {name} nor {name}_FILE is")))
+        };
+        let client_secret = Secret::new(needed(CLIENT_SECRET)?);
+        let issuer = needed(ISSUER)?.trim_end_matches('/').to_owned();
+        Ok(Some(Self { issuer, client_id, client_secret }))
+    }
+
+    /// The operator of the server whose data directory this is.
+    pub(crate) fn from_directory(directory: &Path) -> Result<Self, Failure> {
+        let path = directory.join(OPERATOR_FILE);
+        let shown = path.display();
+        let text = std::fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::SignInNeeded(format!(
+                "{shown}: there is no such file; name the data directory by --data-dir, or set {CLIENT_ID}, \
+                 {CLIENT_SECRET} and {ISSUER}"
+            )),
+            _ => Failure::SignInNeeded(format!("{shown}: {error}")),
+        })?;
+        let file = serde_json::from_slice::<OperatorFile>(&text);
+        let file = file.map_err(|_| Failure::SignInNeeded(format!("{shown}: is not what the server's start wrote")))?;
+        Ok(Self { issuer: file.issuer, client_id: file.client_id, client_secret: file.client_secret })
+    }
+}
+
+/// A variable, or the content of the file that its twin names. One that is empty is not set.
+pub(crate) fn find(environment: &[(String, String)], name: &str) -> Result<Option<String>, Failure> {
+    let twin = format!("{name}_FILE");
+    let value = |name: &str| environment.iter().find(|(known, value)| known == name && !value.is_empty());
+    match (value(name), value(&twin)) {
+        (Some(_), Some(_)) => Err(Failure::usage(format!("{name} and {twin} are both set; which is meant?"))),
+        (Some((_, value)), None) => Ok(Some(value.clone())),
+        (None, Some((_, path))) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|error| Failure::usage(format!("{twin}: {path}: {error}")))?;
+            Ok(Some(text.trim_end().to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}

@@ -1,0 +1,193 @@
+//! What a team sees: an API, a client, a rotation without an outage, a leak that is ended, and the record of it all.
+
+use serde_json::json;
+
+use crate::team::{Team, status};
+
+#[tokio::test]
+async fn a_team_registers_an_api_and_a_job_and_the_job_gets_its_token() {
+    let team = Team::start().await;
+    let api = team.json("api create billing --audience https://billing.example --lifetime 15m --name \"The bills\"");
+    let members = ["id", "audience", "name", "grants", "access_token_lifetime_s", "algorithm"];
+    let values = members.map(|member| api[member].to_string()).join(" ");
+    assert_eq!(values, r#""billing" "https://billing.example" "The bills" ["client_credentials"] 900 "ES256""#);
+    assert!(api["created_at"].is_i64());
+    let scope =
+        team.json("scope create billing invoices:read --rule \"GET /invoices(/.*)?\" --description \"Read invoices\"");
+    let expected = json!({
+        "name": "invoices:read", "description": "Read invoices", "rules": ["GET /invoices(/.*)?"], "default": false,
+    });
+    assert_eq!(scope, expected);
+    let table = team.ok("scope test billing get /invoices/7");
+    assert_eq!(table, "SCOPE          RULE\ninvoices:read  GET /invoices(/.*)?\n");
+    let client = team.json("client create nightly-job --name \"Nightly job\" --owner ops@example.com");
+    let members: Vec<&String> = client.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["client_id", "secret_id", "client_secret"]);
+    assert_eq!(client["client_id"], "nightly-job");
+    assert!(client["secret_id"].as_str().unwrap().starts_with("cred_"), "{client}");
+    let secret = client["client_secret"].as_str().unwrap();
+    assert!(secret.starts_with("cs_secret_"));
+    team.ok("client allow nightly-job billing --scope invoices:read --grant client_credentials");
+    let job = team.serving.actor("nightly-job", secret);
+    let answer = job.client_credentials("invoices:read").await;
+    assert_eq!((answer.status, answer.json()["expires_in"].as_i64()), (200, Some(900)));
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn what_is_allowed_is_added_to_what_there_is_also_by_several_at_once() {
+    let team = Team::start().await;
+    team.create_billing();
+    let entitlement = |scopes: &[&str], grants: &[&str], introspect: bool| json!({ "api": "billing", "scopes": scopes, "grants": grants, "introspect": introspect });
+    let cc = &["client_credentials"][..];
+    let both = ["invoices:read", "invoices:write"];
+    assert_eq!(team.json("client allow nightly-job billing --scope invoices:write"), entitlement(&both, cc, false));
+    assert_eq!(team.json("client allow nightly-job billing --introspect"), entitlement(&both, cc, true));
+    team.ok("client create reader --no-secret");
+    let only = team.json("client allow reader billing --introspect");
+    assert_eq!(only, entitlement(&[], &[], true));
+    assert_eq!(team.json("client allow reader billing --scope invoices:read"), entitlement(&both[..1], cc, true));
+    for scope in ["a", "b"] {
+        team.ok(&format!("scope create billing {scope} --rule \"GET /{scope}\""));
+    }
+    std::thread::scope(|threads| {
+        for scope in ["a", "b"] {
+            let team = &team;
+            threads.spawn(move || team.ok(&format!("client allow reader billing --scope {scope}")));
+        }
+    });
+    let shown = team.json("client show reader");
+    assert_eq!(shown["entitlements"][0]["scopes"], json!(["a", "b", "invoices:read"]));
+    let line = team.fail(1, "client allow reader billing --scope nothing");
+    assert_eq!(line, "countersign: --scope: `nothing` is no scope of billing");
+    assert!(team.fail(2, "client allow reader billing").contains("--scope"));
+    team.fail(3, "client allow nobody billing --introspect");
+    team.fail(3, "client allow reader nothing --introspect");
+    team.ok("client disallow reader billing");
+    assert_eq!(team.json("client show reader")["entitlements"], json!([]));
+    team.fail(3, "client disallow reader billing");
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn a_rotation_has_no_outage_and_is_seen_in_the_list() {
+    let team = Team::start().await;
+    let old = team.create_billing();
+    assert_eq!(status(&old, "").await, 400, "it has no default scope");
+    assert_eq!(status(&old, "invoices:read").await, 200);
+    let made = team.json("secret rotate nightly-job --overlap 1h --label after-the-leak");
+    let members: Vec<&String> = made.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["client_id", "secret_id", "client_secret"]);
+    let new = team.serving.actor("nightly-job", made["client_secret"].as_str().unwrap());
+    assert_eq!(status(&old, "invoices:read").await, 200);
+    assert_eq!(status(&new, "invoices:read").await, 200);
+    let secrets = team.json("secret list nightly-job");
+    let rows = secrets.as_array().unwrap();
+    for row in rows {
+        let mut members: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        members.sort_unstable();
+        let expected =
+            ["created_at", "expires_at", "id", "label", "last_used_at", "last_used_from", "not_before", "use_count"];
+        assert_eq!(members, expected);
+    }
+    assert_eq!((&rows[0]["use_count"], &rows[1]["use_count"]), (&json!(3), &json!(1)));
+    assert_eq!(rows[0]["last_used_from"], "127.0.0.1");
+    assert_eq!((&rows[1]["id"], &rows[1]["label"]), (&made["secret_id"], &json!("after-the-leak")));
+    assert!(rows[1]["expires_at"].is_null());
+    let lasts = rows[0]["expires_at"].as_i64().unwrap() - rows[1]["created_at"].as_i64().unwrap();
+    assert_eq!(lasts, 3600);
+    let first = rows[0]["id"].as_str().unwrap();
+    let line = team.fail(1, &format!("secret end nightly-job {first} --yes"));
+    assert!(line.contains("it was used at") && line.contains("127.0.0.1"), "{line}");
+    assert_eq!(team.ok(&format!("secret end nightly-job {first} --force --yes --quiet")).trim(), first);
+    assert_eq!(status(&old, "invoices:read").await, 401);
+    assert_eq!(status(&new, "invoices:read").await, 200);
+    team.fail(3, &format!("secret end nightly-job {first} --yes"));
+    let bad = team.fail(1, "secret rotate nightly-job --overlap 91d");
+    assert_eq!(bad, "countersign: --overlap: must be from 0 to 7776000");
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn what_leaks_is_ended_and_a_client_stands_or_falls_by_its_status() {
+    let team = Team::start().await;
+    let job = team.create_billing();
+    let is_active = async |token: &str| job.introspect(token).await.json()["active"] == true;
+    let token = job.client_credentials("invoices:read").await.text("access_token");
+    assert!(is_active(&token).await);
+    let done = team.run_with("token revoke - --yes --output json", &[], &format!("{token}\n"));
+    let revoked: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((done.code, &revoked["kind"]), (Some(0), &json!("token")));
+    assert!(!is_active(&token).await);
+    assert!(team.fail(1, "token revoke nonsense --yes").starts_with("countersign: TOKEN: is no token"));
+    let token = job.client_credentials("invoices:read").await.text("access_token");
+    assert_eq!(team.ok("client revoke nightly-job --yes"), "All tokens of nightly-job are ended.\n");
+    assert!(!is_active(&token).await);
+    assert_eq!(team.json("client disable nightly-job --yes")["status"], "disabled");
+    assert_eq!(status(&job, "invoices:read").await, 401);
+    assert_eq!(team.json("client enable nightly-job")["status"], "active");
+    let token = job.client_credentials("invoices:read").await.text("access_token");
+    let keys = team.json("key list");
+    let key = keys.as_array().unwrap().iter().find(|key| key["state"] == "active").unwrap();
+    let key = key["id"].as_str().unwrap();
+    assert_eq!(team.ok(&format!("key revoke {key} --yes --quiet")).trim(), key);
+    assert!(!is_active(&token).await);
+    assert_eq!(team.json("key rotate --yes")[0]["state"], "pending");
+    let line = team.run("key rotate --yes");
+    assert_eq!((line.code, line.stderr.lines().count()), (Some(1), 2), "{line:?}");
+    assert!(team.fail(1, "key rotate ES256 --yes").contains("has a pending key"));
+    assert!(team.fail(1, "key rotate none --yes").starts_with("countersign: ALGORITHM: must be one of"));
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn each_thing_is_changed_by_name_and_deleted_only_when_nothing_hangs_on_it() {
+    let team = Team::start().await;
+    team.create_billing();
+    let api = team.json("api update billing --lifetime 5m --refresh-idle 1d --refresh-absolute 20d --grant password");
+    let values = [&api["access_token_lifetime_s"], &api["refresh_idle_s"], &api["refresh_absolute_s"]];
+    assert_eq!(values, [&json!(300), &json!(86_400), &json!(1_728_000)]);
+    assert_eq!((&api["grants"], &api["audience"]), (&json!(["password"]), &json!("https://billing.example")));
+    let scope = team.json("scope update billing invoices:read --rule \"GET /a\" --rule \"GET /b\" --default true");
+    assert_eq!((&scope["rules"], &scope["default"]), (&json!(["GET /a", "GET /b"]), &json!(true)));
+    assert_eq!(team.json("scope show billing invoices:read"), scope);
+    let client = team.json("client update nightly-job --owner x@example.com --auth-method client_secret_post");
+    let owner_and_methods = (&client["owner"], &client["auth_methods"]);
+    assert_eq!(owner_and_methods, (&json!("x@example.com"), &json!(["client_secret_post"])));
+    for thing in ["api update billing", "scope update billing invoices:read", "client update nightly-job"] {
+        assert!(team.fail(2, thing).contains("nothing is named"), "{thing}");
+    }
+    assert!(team.fail(1, "scope delete billing invoices:read --yes").contains("nightly-job"));
+    assert!(team.fail(1, "api delete billing --yes").contains("nightly-job"));
+    assert_eq!(team.json("client delete nightly-job --yes"), json!({ "deleted": "nightly-job" }));
+    assert_eq!(team.ok("scope delete billing invoices:read --yes"), "invoices:read is deleted.\n");
+    assert_eq!(team.ok("api delete billing --yes --quiet"), "billing\n");
+    team.fail(3, "api show billing");
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn users_are_made_changed_and_ended() {
+    let team = Team::start().await;
+    let user = team.json("user create ada --role administrator");
+    assert_eq!((&user["login"], &user["roles"]), (&json!("ada"), &json!(["administrator"])));
+    assert_eq!(user["password"].as_str().unwrap().len(), 20);
+    let made = team.run_with("user create bob --password-file - --output json", &[], "a password of bob's\n");
+    assert!(made.code == Some(0) && !made.stdout.contains("password") && made.stderr.is_empty(), "{made:?}");
+    let ids: Vec<String> = team.ok("user list --quiet").lines().map(str::to_owned).collect();
+    assert_eq!((ids.len(), ids[0].as_str()), (2, user["id"].as_str().unwrap()));
+    let changed = team.json("user update ada --no-role --disable --yes");
+    assert_eq!((&changed["roles"], &changed["status"]), (&json!([]), &json!("disabled")));
+    assert_eq!(team.json("user update ada --enable")["status"], "active");
+    std::fs::write(team.file("pw"), "another one, of ada's\n").unwrap();
+    team.ok(&format!("user update ada --password-file {}", team.file("pw").display()));
+    let short = team.run_with("user update ada --password-file -", &[], "short").failed("a short password", 1);
+    assert!(short.starts_with("countersign: --password-file: must have"), "{short}");
+    assert_eq!(team.json("user sessions ada"), json!([]));
+    team.fail(3, "user end-session ada nothing --yes");
+    assert!(team.fail(1, "user reset-second-factor ada --yes").contains("no second factor"));
+    assert_eq!(team.json("user revoke ada --yes"), json!({ "revoked": "ada" }));
+    assert_eq!(team.json("user delete ada --yes"), json!({ "deleted": "ada" }));
+    assert_eq!(team.fail(3, "user show ada"), "countersign: there is no user ada");
+    team.serving.stop();
+}
