@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract;
+use axum::extract::{self, Request};
 use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
 use http::header::ACCEPT;
@@ -65,10 +65,12 @@ pub(crate) fn failed(error: SealError) -> Response {
 }
 
 /// No such address: a page for a browser, JSON for everybody else.
-pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, headers: HeaderMap) -> Response {
-    if !state.playground || !wants_page(&headers) {
-        return answer::not_found().await;
+pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
+    let headers = request.headers();
+    if !state.playground || !wants_page(headers) {
+        return answer::not_found(request).await;
     }
+    answer::log(&request, "there is no page at this address");
     let page = ErrorPage {
         frame: Frame::of_text("There is nothing at this address", "", None),
         status: 404,
