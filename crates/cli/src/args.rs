@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use countersign_server::config::parse_listen;
 
 /// OAuth 2 for machines: an authorization server, a resource server, and the tools around them.
 #[derive(Debug, Parser)]
@@ -42,7 +43,7 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Accept connections here [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     pub(crate) listen: Option<SocketAddr>,
     /// The origin by which clients know this server [default: http://, or https:// with TLS, and the listen address]
     #[arg(long, value_name = "URL")]

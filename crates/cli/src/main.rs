@@ -53,13 +53,18 @@ fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            output.fail(&Failure::new("what is to be done? see `countersign --help`"));
+            let help = error.to_string();
+            let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
+            let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['<', '['])).collect();
+            output.fail(&Failure::new(format!("what is to be done? see `{} --help`", command.join(" "))));
             ExitCode::from(2)
         }
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            output.fail(&Failure::new(format!("{line}; see --help")));
+            let tip = text.lines().find_map(|line| line.trim_start().strip_prefix("tip: "));
+            let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
+            output.fail(&Failure::new(format!("{line}{tip}; see --help")));
             ExitCode::from(2)
         }
     }

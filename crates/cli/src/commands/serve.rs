@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use countersign_server::background::reload_certificate;
 use countersign_server::clock::{Clock, Entropy};
-use countersign_server::config::Config;
 use countersign_server::start::{Started, start};
 use countersign_server::tls::Tls;
 use countersign_server::{Demo, Front, background, serve};
@@ -17,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::args::Serve;
 use crate::output::{Failure, Output};
+use crate::settings::Settings;
 use crate::{logging, settings};
 
 /// Connections to the database are given this long to close in good order.
@@ -24,14 +24,14 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Starts, serves until SIGTERM or SIGINT, and drains.
 pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
-    let config = settings::read(&args.settings, environment).map_err(Failure::new)?.config;
+    let settings = settings::read(&args.settings, environment).map_err(Failure::new)?;
     let runtime = Runtime::new().map_err(Failure::new)?;
     let no_color = environment.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
-    runtime.block_on(run_until_stopped(&config, args.demo, no_color, output))
+    runtime.block_on(run_until_stopped(&settings, args.demo, no_color, output))
 }
 
 async fn run_until_stopped(
-    config: &Config,
+    Settings { config, ignored, .. }: &Settings,
     want_demo: bool,
     no_color: bool,
     output: &mut Output,
@@ -43,7 +43,8 @@ async fn run_until_stopped(
     let hangup = hangup.transpose().map_err(Failure::new)?;
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await;
-    let listener = listener.map_err(|error| Failure::new(format!("listen: {listen}: {error}")))?;
+    let listener =
+        listener.map_err(|error| Failure::new(format!("listen: {listen}: {error}; choose another with --listen")))?;
     let address = listener.local_addr().map_err(Failure::new)?;
     let issuer = config.issuer_for(address).map_err(Failure::new)?;
     let starting = start(config, issuer, want_demo, Clock::system(), Entropy::System);
@@ -53,6 +54,9 @@ async fn run_until_stopped(
     };
     // Only now: a start that fails writes one line and nothing else.
     let _log = logging::install(&config.log, no_color);
+    if !ignored.is_empty() {
+        tracing::warn!(variables = ignored.join(" "), "ignored: Kubernetes sets these for a Service named countersign");
+    }
     if config.insecure_http && !state.issuer.is_https() {
         tracing::warn!(issuer = %state.issuer, "insecure_http: tokens and secrets cross the network in clear text");
     }
@@ -66,7 +70,11 @@ async fn run_until_stopped(
     let http = config.http.clone();
     let serving =
         tokio::spawn(async move { serve::serve(listener, front, &http, tls, async { drop(stopped.await) }).await });
-    print_banner(output, &state.issuer.to_string(), demo.as_ref());
+    print_banner(output, state.issuer.as_str(), demo.as_ref());
+    if state.registry.current().apis().next().is_none() {
+        output.line("Nothing is registered yet. --demo, with a --data-dir of its own, makes something to try.");
+    }
+    output.line(&format!("Ready: {}", state.issuer));
     state.set_ready();
     tracing::info!(issuer = %state.issuer, %address, "serving");
     stop_signal.wait().await;
@@ -106,7 +114,6 @@ fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
         output.line(&format!("curl -u {id}:{secret} -d grant_type=client_credentials {endpoint}"));
         output.line("");
     }
-    output.line(&format!("Ready: {issuer}"));
 }
 
 /// SIGTERM and SIGINT, caught from now on.
