@@ -19,6 +19,11 @@ import { mark } from "./result.js";
 /** The words that HTTP gives the statuses that occur here. @type {Record<number, string>} */
 const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Service Unavailable" };
 
+const AMBIGUOUS = {
+  means: "The path can be read in two ways. What the guard allows and what the API then does might differ, so it goes no further.",
+  change: "Write the path in its plain form: without . and .. segments, double or escaped slashes.",
+};
+
 /**
  * @param {{ token: () => string | undefined, diagram: import("./diagram.js").Diagram }} page
  */
@@ -142,7 +147,8 @@ function refusal(status, headers, body) {
   const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === "www-authenticate")?.[1] ?? "";
   const code = /error="([a-z_]+)"/.exec(challenge)?.[1] ?? (status === 401 || status === 403 ? /"error":\s*"([a-z_]+)"/.exec(body)?.[1] : undefined);
   if (!code) return null;
-  const { means, change } = explainCode(code);
+  // Of an OAuth endpoint this code says more; the guard has it for the path alone.
+  const { means, change } = code === "invalid_request" ? AMBIGUOUS : explainCode(code);
   return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change));
 }
 

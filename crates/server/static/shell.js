@@ -13,18 +13,19 @@ import { showProblem } from "./problem.js";
 export function leave(control, place, before) {
   return once(control, async () => {
     try {
-      await post("auth/out").catch(unlessEnded);
+      const home = await post("auth/out").then(() => "/?signed-out", unlessEnded);
       before?.();
-      location.assign("/");
+      location.assign(home);
     } catch (error) {
       showProblem(place, error, "You are still signed in");
     }
   });
 }
 
-/** A session that has ended by itself leaves nothing to do. @param {unknown} error */
+/** A session that has ended by itself leaves nothing to do, and nothing was revoked now. @param {unknown} error */
 function unlessEnded(error) {
   if (!(error instanceof Problem) || error.code !== "sign_in_needed") throw error;
+  return "/";
 }
 
 const signOut = document.getElementById("sign-out");

@@ -57,6 +57,7 @@ walk("a path outside the resources is refused beside its field, an ambiguous one
   const above = await callApi(page, "GET", "/resource/../oauth2/token");
   assert.match(above.title, /400 Bad Request/);
   assert.match(above.words, /Refused by the guard[\s\S]*ambiguous/);
+  assert.match(above.words, /Write the path in its plain form/);
   assert.match(above.words, /GET \/resource\/\.\.\/oauth2\/token HTTP/, "what is shown is what was sent");
 });
 
@@ -91,6 +92,7 @@ walk("a refreshed family ends with a revoked token, and a spent refresh token sa
   const spent = await valueOf(region(page, "Token set"), "refresh_token");
   await button(page, "Refresh").click();
   await seen(page.getByText("Refreshed: the token set above is new"));
+  assert.equal(await page.getByText("Nothing asked yet.").isVisible(), false);
   // Somebody who has the old one uses it again: the server ends the whole family.
   await page.route("**/api/refreshToken", (route) => route.continue({ postData: JSON.stringify({ refresh_token: spent }) }), { times: 1 });
   await button(page, "Refresh").click();
