@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::extract;
 use axum::response::Response;
+use countersign_protocol::grant::GrantType;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -36,7 +37,7 @@ fn bad(error: &'static str, description: impl Into<Cow<'static, str>>) -> Wire {
     wire(StatusCode::BAD_REQUEST, error, description)
 }
 
-/// The table (design §3).
+/// The table.
 fn describe(refusal: &Refusal) -> Wire {
     use Refusal as R;
     match refusal {
@@ -65,8 +66,12 @@ fn describe(refusal: &Refusal) -> Wire {
             bad(INVALID_REQUEST, "authenticate by the Authorization header or by client_secret, not both")
         }
         R::ClientIdMismatch => bad(INVALID_REQUEST, "client_id is not the one in the Authorization header"),
-        R::NotAuthenticated
-        | R::UnknownScheme
+        // Whoever presents nothing learns nothing by being told so: only what was presented is answered alike.
+        R::NotAuthenticated => {
+            let text = "send client_id and client_secret by HTTP Basic or in the body";
+            wire(StatusCode::UNAUTHORIZED, "invalid_client", text)
+        }
+        R::UnknownScheme
         | R::MalformedBasic
         | R::UnknownClient
         | R::AuthMethodNotRegistered(_)
@@ -75,8 +80,14 @@ fn describe(refusal: &Refusal) -> Wire {
         | R::ExpiredSecret(_)
         | R::SecretNotYetValid(_)
         | R::ClientDisabled => wire(StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed"),
-        R::UnknownGrantType => bad("unsupported_grant_type", "the grant type is not supported"),
-        R::UnknownApiPath => wire(StatusCode::NOT_FOUND, INVALID_REQUEST, "the path names no API"),
+        R::UnknownGrantType => {
+            let known = GrantType::ALL.map(GrantType::as_str).join(", ");
+            bad("unsupported_grant_type", format!("the grant type is not supported; supported are {known}"))
+        }
+        R::UnknownApiPath => {
+            let text = "the path names no API; leave its last segment out, or write the id of an API there";
+            wire(StatusCode::NOT_FOUND, INVALID_REQUEST, text)
+        }
         R::UnknownResource => bad("invalid_target", "resource is not the audience of an API"),
         R::SeveralResources => bad("invalid_target", "name one API"),
         R::AmbiguousApi => bad("invalid_target", "the client may ask for several APIs: name one by resource"),
@@ -275,7 +286,8 @@ mod tests {
     #[test]
     fn what_must_look_alike_looks_alike() {
         for status in [401, 500] {
-            let rows = every_refusal().into_iter().filter(|row| row.1 == status);
+            let presented = |row: &(Refusal, u16, &str)| row.1 == status && row.0 != Refusal::NotAuthenticated;
+            let rows = every_refusal().into_iter().filter(presented);
             let mut texts: Vec<String> = rows.map(|row| describe(&row.0).description.into_owned()).collect();
             texts.dedup();
             assert_eq!(texts.len(), 1, "{texts:?}");
