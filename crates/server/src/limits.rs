@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The largest form body, in bytes (design: 413 above it).
+/// The largest form body, in bytes (413 above it).
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// A body must arrive within this time: a slow sender must not hold a place for free.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
