@@ -19,6 +19,9 @@ use crate::oauth::Exchange;
 const INVALID_REQUEST: &str = "invalid_request";
 const TEMPORARILY_UNAVAILABLE: &str = "temporarily_unavailable";
 const BASIC_CHALLENGE: &str = "Basic realm=\"countersign\", charset=\"UTF-8\"";
+/// Whoever presents nothing learns nothing by being told so: only what was presented is answered alike.
+const NOTHING_PRESENTED: &str = "send client_id and client_secret by HTTP Basic or in the body";
+const NO_SUCH_API: &str = "the path names no API; leave its last segment out, or write the id of an API there";
 /// The most bytes of a description: a name that the caller sent is not sent back at length.
 const MAX_DESCRIPTION_BYTES: usize = 300;
 
@@ -66,11 +69,7 @@ fn describe(refusal: &Refusal) -> Wire {
             bad(INVALID_REQUEST, "authenticate by the Authorization header or by client_secret, not both")
         }
         R::ClientIdMismatch => bad(INVALID_REQUEST, "client_id is not the one in the Authorization header"),
-        // Whoever presents nothing learns nothing by being told so: only what was presented is answered alike.
-        R::NotAuthenticated => {
-            let text = "send client_id and client_secret by HTTP Basic or in the body";
-            wire(StatusCode::UNAUTHORIZED, "invalid_client", text)
-        }
+        R::NotAuthenticated => wire(StatusCode::UNAUTHORIZED, "invalid_client", NOTHING_PRESENTED),
         R::UnknownScheme
         | R::MalformedBasic
         | R::UnknownClient
@@ -80,14 +79,8 @@ fn describe(refusal: &Refusal) -> Wire {
         | R::ExpiredSecret(_)
         | R::SecretNotYetValid(_)
         | R::ClientDisabled => wire(StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed"),
-        R::UnknownGrantType => {
-            let known = GrantType::ALL.map(GrantType::as_str).join(", ");
-            bad("unsupported_grant_type", format!("the grant type is not supported; supported are {known}"))
-        }
-        R::UnknownApiPath => {
-            let text = "the path names no API; leave its last segment out, or write the id of an API there";
-            wire(StatusCode::NOT_FOUND, INVALID_REQUEST, text)
-        }
+        R::UnknownGrantType => bad("unsupported_grant_type", name_grants()),
+        R::UnknownApiPath => wire(StatusCode::NOT_FOUND, INVALID_REQUEST, NO_SUCH_API),
         R::UnknownResource => bad("invalid_target", "resource is not the audience of an API"),
         R::SeveralResources => bad("invalid_target", "name one API"),
         R::AmbiguousApi => bad("invalid_target", "the client may ask for several APIs: name one by resource"),
@@ -118,6 +111,11 @@ fn describe(refusal: &Refusal) -> Wire {
         }
         R::Internal(_) => wire(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the server failed; it is logged"),
     }
+}
+
+fn name_grants() -> String {
+    let known = GrantType::ALL.map(GrantType::as_str).join(", ");
+    format!("the grant type is not supported; supported are {known}")
 }
 
 /// The answer of an OAuth endpoint: a JSON body, or the refusal, which is logged with its exact reason.
