@@ -89,7 +89,7 @@ impl Merged {
                 self.set("database.url", Value::String(text.trim_end().to_owned()), name);
                 continue;
             }
-            if is_of_a_kubernetes_service(name, value) {
+            if is_set_by_kubernetes(name, value) {
                 self.ignored.push(name.clone());
                 continue;
             }
@@ -163,7 +163,7 @@ fn in_plain_words(key: &str, message: &str) -> String {
 /// True for what Kubernetes gives every container beside a Service that is named `countersign`.
 ///
 /// `COUNTERSIGN_PORT` holds a URL there; a bare number is somebody's guess at `listen`, and no such setting.
-fn is_of_a_kubernetes_service(name: &str, value: &str) -> bool {
+fn is_set_by_kubernetes(name: &str, value: &str) -> bool {
     match name.strip_prefix(PREFIX).unwrap_or_default() {
         "SERVICE_HOST" | "SERVICE_PORT" => true,
         "PORT" => value.contains("://"),
