@@ -28,6 +28,9 @@ function unlessEnded(error) {
   return "/";
 }
 
+// What the address said has been read: a reload or a bookmark is not to say it again.
+if (location.search === "?signed-out") history.replaceState(null, "", "/");
+
 const signOut = document.getElementById("sign-out");
 signOut?.addEventListener("click", () => leave(signOut, byId("shell-problem")));
 
