@@ -5,6 +5,7 @@ import { answerSignIn, at, build, button, callApi, seen, signIn, submit, typeOwn
 /** In this order: the first ones need nobody, and signing in stays in force. */
 export const STATES = {
   home: (page) => page.goto("/"),
+  "home-signed-out": (page) => page.goto("/?signed-out"),
   login: (page) => page.goto("/login"),
   "login-wrong": showWrongAnswer,
   error: (page) => page.goto("/nothing"),

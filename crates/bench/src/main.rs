@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: measures the figures that the design promises (§8), ours against a bare endpoint in one run.
+//! `cargo xtask bench`: measures the figures that the house promises, ours against a bare endpoint in one run.
 //!
 //! The server has core 0, the generator core 1. Cost is the server's CPU time (user and system) per request.
 

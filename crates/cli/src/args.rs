@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use countersign_server::config::parse_listen;
 
 use crate::commands::administration::Administration;
 use crate::commands::api::ApiVerb;
@@ -71,7 +72,7 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Accept connections here [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     pub(crate) listen: Option<SocketAddr>,
     /// The origin by which clients know this server [default: http://, or https:// with TLS, and the listen address]
     #[arg(long, value_name = "URL")]

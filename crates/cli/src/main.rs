@@ -66,7 +66,10 @@ fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            output.fail(&Failure::new("what is to be done? see --help"));
+            let help = error.to_string();
+            let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
+            let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['<', '['])).collect();
+            output.fail(&Failure::new(format!("what is to be done? see `{} --help`", command.join(" "))));
             ExitCode::from(2)
         }
         _ => {
@@ -74,7 +77,9 @@ fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
             let text = error.to_string();
             let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
             let line = lines.join(" ");
-            output.fail(&Failure::new(format!("{}; see --help", line.trim_start_matches("error: "))));
+            let tip = text.lines().find_map(|line| line.trim_start().strip_prefix("tip: "));
+            let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
+            output.fail(&Failure::new(format!("{}{tip}; see --help", line.trim_start_matches("error: "))));
             ExitCode::from(2)
         }
     }

@@ -14,7 +14,7 @@ pub(crate) struct Output {
     width: Option<usize>,
 }
 
-/// Why a command failed: one line, and the exit code that goes with it (design §3).
+/// Why a command failed: one line, and the exit code that goes with it.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It could not be done.

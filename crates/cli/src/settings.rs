@@ -26,6 +26,8 @@ const NOT_OURS: [&str; 8] = [
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) origins: BTreeMap<String, String>,
+    /// Variables that are of our prefix, and of somebody else's making.
+    pub(crate) ignored: Vec<String>,
 }
 
 /// Reads and checks the configuration; the first key that is wrong is named.
@@ -37,8 +39,8 @@ pub(crate) fn read(args: &SettingsArgs, environment: &[(String, String)]) -> Res
     merged.add_environment(environment)?;
     merged.add_flags(args);
     let config = merged.table.clone().try_into::<Config>().map_err(|error| merged.blame(&error))?;
-    config.validate()?;
-    Ok(Settings { config, origins: merged.origins })
+    config.validate().map_err(|error| merged.locate(error))?;
+    Ok(Settings { config, origins: merged.origins, ignored: merged.ignored })
 }
 
 /// The data directory of a server here, by the same precedence. Other keys are not looked at: who administers a server
@@ -70,6 +72,7 @@ pub(crate) fn find_directory(
 struct Merged {
     table: Table,
     origins: BTreeMap<String, String>,
+    ignored: Vec<String>,
 }
 
 impl Merged {
@@ -112,8 +115,15 @@ impl Merged {
                 self.set("database.url", Value::String(text.trim_end().to_owned()), name);
                 continue;
             }
+            if is_set_by_kubernetes(name, value) {
+                self.ignored.push(name.clone());
+                continue;
+            }
             let key = KEYS.iter().find(|(key, _)| variable(key) == *name);
-            let (key, kind) = key.ok_or_else(|| ConfigError::new(name, "no such setting"))?;
+            let (key, kind) = key.ok_or_else(|| {
+                let known = "`countersign config show --output json` lists them all";
+                ConfigError::new(name, format!("no such setting; the nearest is {}, and {known}", find_nearest(name)))
+            })?;
             let value = parse(*kind, value).map_err(|reason| ConfigError::new(name, reason))?;
             self.set(key, value, name);
         }
@@ -145,12 +155,63 @@ impl Merged {
             if let Err(error) = alone.table.try_into::<Config>() {
                 // A database URL may hold a password, and the message would repeat it.
                 let secret = key.starts_with("database");
-                let reason = if secret { "not a URL in a text, under database.url" } else { error.message() };
-                return ConfigError::new(&format!("{key} ({origin})"), reason);
+                let secret = secret.then(|| "not a URL in a text, under database.url".to_owned());
+                let reason = secret.unwrap_or_else(|| in_plain_words(key, error.message()));
+                return self.locate(ConfigError::new(key, reason));
             }
         }
         ConfigError::new("configuration", error.message())
     }
+
+    /// The same refusal, with the file, variable or flag that the key comes from.
+    fn locate(&self, error: ConfigError) -> ConfigError {
+        match self.origins.get(&error.key) {
+            Some(origin) => ConfigError::new(&format!("{} ({origin})", error.key), error.reason),
+            None => error,
+        }
+    }
+}
+
+/// What the reader of TOML says of a key, without its words for Rust's types.
+fn in_plain_words(key: &str, message: &str) -> String {
+    if !message.starts_with("invalid type") && !message.starts_with("invalid value") {
+        return message.replace("unknown field", "unknown key").replace("unknown variant", "unknown value");
+    }
+    match KEYS.iter().find(|(known, _)| *known == key) {
+        Some((_, Kind::Text)) => "must be a text, in quotes".to_owned(),
+        Some((_, Kind::Number)) => "must be a whole number, not below 0".to_owned(),
+        Some((_, Kind::Switch)) => "must be true or false".to_owned(),
+        Some((_, Kind::List)) => "must be a list of texts, such as [\"10.0.0.0/8\"]".to_owned(),
+        None => format!("is a section: write [{key}], and its keys below it"),
+    }
+}
+
+/// True for what Kubernetes gives every container beside a Service that is named `countersign`.
+///
+/// `COUNTERSIGN_PORT` holds a URL there; a bare number is somebody's guess at `listen`, and no such setting.
+fn is_set_by_kubernetes(name: &str, value: &str) -> bool {
+    match name.strip_prefix(PREFIX).unwrap_or_default() {
+        "SERVICE_HOST" | "SERVICE_PORT" => true,
+        "PORT" => value.contains("://"),
+        other if other.starts_with("SERVICE_PORT_") => true,
+        other => other.strip_prefix("PORT_").is_some_and(|rest| {
+            let mut words = rest.split('_');
+            words.next().is_some_and(|port| port.parse::<u16>().is_ok())
+                && words.next().is_some_and(|protocol| ["TCP", "UDP", "SCTP"].contains(&protocol))
+                && words.next().is_none_or(|what| ["PROTO", "PORT", "ADDR"].contains(&what))
+                && words.next().is_none()
+        }),
+    }
+}
+
+/// The variable that shares most of its beginning and its end with this one.
+fn find_nearest(name: &str) -> String {
+    let shared = |known: &String| {
+        let same = |(a, b): &(char, char)| a == b;
+        let start = known.chars().zip(name.chars()).take_while(same).count();
+        start + known.chars().rev().zip(name.chars().rev()).take_while(same).count()
+    };
+    KEYS.iter().map(|(key, _)| variable(key)).max_by_key(shared).unwrap_or_default()
 }
 
 /// A file that is no TOML, by its line.

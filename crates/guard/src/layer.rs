@@ -58,7 +58,7 @@ impl Guard {
     fn reject(&self, rejection: Rejection, api: Option<&Api>, headers: &HeaderMap) -> Response {
         let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
         let realm = api.map_or("countersign", |api| api.id.as_str());
-        tracing::info!(request_id, api = realm, reason = %rejection, "request refused");
+        tracing::info!(request_id, api = realm, reason = rejection.to_string(), "request refused");
         rejection.into_response(realm, self.resource_metadata.as_deref())
     }
 }

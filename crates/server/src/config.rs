@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use countersign_protocol::issuer::Issuer;
 use countersign_store::DatabaseUrl;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Metrics, Playground, Proxy, Registry, Tls};
 
@@ -51,6 +52,7 @@ pub const KEYS: [(&str, Kind); 18] = [
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where to accept connections.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// The origin by which clients know this server; by default `http://`, or `https://` with TLS, and the
     /// listen address.
@@ -102,6 +104,23 @@ impl Default for Config {
             playground: Playground::default(),
         }
     }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parse_listen(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// Reads an address and a port; what is neither whole is refused with the nearest that would be.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let Config { listen, .. } = Config::default();
+        let port = || text.rsplit(':').next()?.parse().ok();
+        let nearest = match text.parse() {
+            Ok(ip) => SocketAddr::new(ip, listen.port()),
+            Err(_) => SocketAddr::new(listen.ip(), port().unwrap_or(listen.port())),
+        };
+        format!("`{text}` is not an address and a port; write it as {nearest}")
+    })
 }
 
 /// A key whose value is refused.
@@ -157,10 +176,16 @@ impl Config {
         parsed.map_err(|error| ConfigError::new("database.url", error.to_string().replace("database.url: ", "")))
     }
 
-    /// The issuer of a server that listens at this address (design §2): `https`, loopback, or insecure by choice.
+    /// The issuer where none is given: the listen address, without the port that its scheme has anyway.
+    pub fn derived_issuer(&self, listen: SocketAddr) -> String {
+        let (scheme, port) = if self.tls.cert.is_some() { ("https", ":443") } else { ("http", ":80") };
+        let authority = listen.to_string();
+        format!("{scheme}://{}", authority.strip_suffix(port).unwrap_or(&authority))
+    }
+
+    /// The issuer of a server that listens at this address: `https`, loopback, or insecure by choice.
     pub fn issuer_for(&self, listen: SocketAddr) -> Result<Issuer, ConfigError> {
-        let scheme = if self.tls.cert.is_some() { "https" } else { "http" };
-        let given = self.issuer.clone().unwrap_or_else(|| format!("{scheme}://{listen}"));
+        let given = self.issuer.clone().unwrap_or_else(|| self.derived_issuer(listen));
         let refuse = |reason: String| ConfigError::new("issuer", reason);
         let issuer = Issuer::parse(&given).map_err(|error| refuse(format!("`{given}`: {error}")))?;
         if self.tls.cert.is_some() && !issuer.is_https() {
@@ -171,7 +196,8 @@ impl Config {
         }
         let unset =
             if self.issuer.is_none() { "; set issuer to the address by which clients reach this server" } else { "" };
-        Err(refuse(format!("`{given}` is neither https nor loopback (insecure_http = true allows it){unset}")))
+        let allow = "insecure_http = true in the file, or COUNTERSIGN_INSECURE_HTTP=true, allows it";
+        Err(refuse(format!("`{given}` is neither https nor loopback ({allow}){unset}")))
     }
 }
 
@@ -199,9 +225,28 @@ mod tests {
         assert_eq!(issuer(Some("https://auth.example"), "0.0.0.0:9", false), Ok("https://auth.example".to_owned()));
         assert_eq!(issuer(Some("http://auth.invalid"), "0.0.0.0:9", true), Ok("http://auth.invalid".to_owned()));
         assert!(issuer(Some("http://[::1]:9"), "127.0.0.1:9", false).is_ok());
+        assert_eq!(issuer(None, "127.0.0.1:80", false), Ok("http://127.0.0.1".to_owned()));
+        assert_eq!(issuer(None, "[::1]:80", false), Ok("http://[::1]".to_owned()));
+        assert_eq!(issuer(None, "127.0.0.1:443", false), Ok("http://127.0.0.1:443".to_owned()));
         assert!(issuer(None, "0.0.0.0:9", false).is_err());
         assert!(issuer(Some("http://auth.invalid"), "127.0.0.1:9", false).is_err());
         assert!(issuer(Some("https://auth.example/x"), "127.0.0.1:9", false).is_err());
+    }
+
+    #[test]
+    fn an_address_that_is_not_whole_is_refused_with_the_nearest_that_is() {
+        let nearest = |text: &str| parse_listen(text).map_err(|words| words.split(" as ").last().map(str::to_owned));
+        assert_eq!(nearest("[::1]:9"), Ok(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 9))));
+        for (text, meant) in [
+            ("8081", "127.0.0.1:8081"),
+            (":8081", "127.0.0.1:8081"),
+            ("localhost:8081", "127.0.0.1:8081"),
+            ("0.0.0.0", "0.0.0.0:8080"),
+            ("::1", "[::1]:8080"),
+            ("x", "127.0.0.1:8080"),
+        ] {
+            assert_eq!(nearest(text), Err(Some(meant.to_owned())), "{text}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub enum DirectoryError {
         error: io::Error,
     },
     /// Another process has it.
-    #[error("{0}: another countersign serves from this data directory")]
+    #[error("{0}: another countersign serves from this data directory; stop it, or choose another with --data-dir")]
     Locked(String),
     /// A sealing key file holds something else.
     #[error("{0}: not a sealing key")]
@@ -39,6 +39,10 @@ pub struct DataDirectory {
 impl DataDirectory {
     /// Makes the directory (0700) if it is missing, and locks it.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        if path.exists() && !path.is_dir() {
+            // What the system says of it, "file exists", sounds as if that were the fault.
+            return Err(failed(path, io::Error::other("is not a directory")));
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| failed(path, error))?;
         let lock_path = path.join("lock");
         let mut options = OpenOptions::new();

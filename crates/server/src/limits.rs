@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The largest form body, in bytes (design: 413 above it).
+/// The largest form body, in bytes (413 above it).
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// A body must arrive within this time: a slow sender must not hold a place for free.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,5 +110,5 @@ pub const MAX_STORED_REFUSALS: i64 = 100_000;
 pub const TOKEN_COUNTS_KEPT_S: i64 = 400 * 86_400;
 /// Secrets that end soon are warned of this often: once a day is heard, more is noise.
 pub const EXPIRY_INTERVAL: Duration = Duration::from_secs(86_400);
-/// A secret that was used within a day is used still, in seconds.
-pub const STILL_USED_S: i64 = 86_400;
+/// A secret that was used within a day is in use, in seconds.
+pub const IN_USE_S: i64 = 86_400;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract;
+use axum::extract::{self, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, FORWARDED};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderName, StatusCode};
 
 use crate::answer;
 use crate::metrics;
@@ -28,10 +28,10 @@ pub(crate) async fn ready(extract::State(state): extract::State<Arc<State>>) -> 
 }
 
 /// `GET /metrics`; not for what a proxy forwards, which is nobody's business there.
-pub(crate) async fn metrics(extract::State(state): extract::State<Arc<State>>, headers: HeaderMap) -> Response {
+pub(crate) async fn metrics(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
     let is_forwarded = |name: &HeaderName| name == FORWARDED || name.as_str().starts_with("x-forwarded-");
-    if headers.keys().any(is_forwarded) {
-        return answer::not_found().await;
+    if request.headers().keys().any(is_forwarded) {
+        return answer::not_found(request).await;
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&state)).into_response()
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use axum::extract::Path;
+use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
@@ -61,10 +61,10 @@ pub(crate) fn address(name: &str) -> String {
 
 /// `GET /static/{hash}/{name}`: a file of this build, for a year; another build's hash is unknown, or a page of one
 /// node would be dressed by another's files.
-pub(crate) async fn static_file(Path((hash, name)): Path<(String, String)>) -> Response {
+pub(crate) async fn static_file(Path((hash, name)): Path<(String, String)>, request: Request) -> Response {
     let file = FILES.iter().find(|(known, ..)| *known == name).filter(|_| hash == *HASH);
     let Some((_, content_type, text)) = file else {
-        return answer::not_found().await;
+        return answer::not_found(request).await;
     };
     let headers = [
         (CONTENT_TYPE, *content_type),
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     async fn get(hash: &str, name: &str) -> Response {
-        static_file(Path((hash.to_owned(), name.to_owned()))).await
+        static_file(Path((hash.to_owned(), name.to_owned())), Request::default()).await
     }
 
     #[tokio::test]

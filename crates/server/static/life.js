@@ -49,6 +49,7 @@ export function startLife({ held, replace, recheck, callAgain, diagram }) {
   const refresh = () =>
     exchange("token", "refreshToken", { refresh_token: held()?.refresh_token }, "Not refreshed", async ({ result }) => {
       await replace(result, "from a refresh");
+      show(place);
       byId("life-status").textContent = "✓ Refreshed: the token set above is new, and the old refresh token is spent.";
       focusOn(byId("token-title"));
     });

@@ -72,7 +72,8 @@ export function codeBlock(id, content, what, label) {
 /** @param {Record<string, string>} payload */
 function payloadTable(payload) {
   const rows = Object.entries(payload).map(([name, value]) => el("div", { class: "row" }, el("dt", {}, el("code", {}, name)), el("dd", { class: "mono wrapped" }, value)));
-  return el("dl", { class: "pairs", id: "preview-payload" }, ...rows);
+  const hint = el("p", { class: "hint" }, "The guide's names for what is sent. On the wire these are the form fields and the Authorization header that HTTP shows.");
+  return el("div", {}, el("dl", { class: "pairs", id: "preview-payload" }, ...rows), hint);
 }
 
 /** @param {Request} request */

@@ -19,23 +19,35 @@ import { mark } from "./result.js";
 /** The words that HTTP gives the statuses that occur here. @type {Record<number, string>} */
 const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Service Unavailable" };
 
+const AMBIGUOUS = {
+  means: "The path can be read in two ways. What the guard allows and what the API then does might differ, so it goes no further.",
+  change: "Write the path in its plain form: without . and .. segments, double or escaped slashes.",
+};
+
 /**
  * @param {{ token: () => string | undefined, diagram: import("./diagram.js").Diagram }} page
  */
 export function startResource({ token, diagram }) {
   const place = byId("resource-result");
   const run = (/** @type {string} */ method, /** @type {string} */ path) => once(place, () => send(place, token(), method, path, diagram));
+  const [method, path] = [select("resource-method"), input("resource-path")];
   for (const ready of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-method]"))) {
-    ready.addEventListener("click", () => run(ready.dataset.method ?? "GET", ready.dataset.path ?? "/resource/whoami"));
+    ready.addEventListener("click", () => {
+      // What is asked stands in the fields too, to be changed and asked again.
+      method.value = ready.dataset.method ?? "GET";
+      path.value = ready.dataset.path ?? "/resource/whoami";
+      fieldError(path, "");
+      run(method.value, path.value);
+    });
   }
-  const path = input("resource-path");
   path.addEventListener("input", () => fieldError(path, ""));
   byId("resource-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const wrong = path.value.startsWith("/resource") ? "" : "The path begins with /resource.";
     fieldError(path, wrong);
-    if (wrong) path.focus();
-    else run(select("resource-method").value, path.value);
+    if (!wrong) return run(method.value, path.value);
+    show(place, nothing());
+    path.focus();
   });
   button("resource-call").disabled = false;
   return {
@@ -43,10 +55,12 @@ export function startResource({ token, diagram }) {
     clear() {
       byId("resource-status").textContent = "";
       fieldError(path, "");
-      show(place, el("p", { class: "empty" }, "No call yet. Choose one above."));
+      show(place, nothing());
     },
   };
 }
+
+const nothing = () => el("p", { class: "empty" }, "No call yet. Choose one above.");
 
 /**
  * @param {HTMLElement} place
@@ -107,9 +121,20 @@ function ruled({ allowed, scope, rule, reason }, status) {
   return el(
     "div",
     { class: allowed ? "note good decision" : "note bad decision", id: "decision", "data-allowed": String(allowed) },
-    el("p", {}, mark(allowed), el("strong", {}, allowed ? "Allowed by the guard" : "Refused by the guard"), scope ? el("span", {}, " by the scope ", el("code", {}, scope)) : null, rule ? el("span", {}, ", rule ", el("code", { class: "wrapped" }, rule)) : null),
+    el("p", {}, mark(allowed), el("strong", {}, allowed ? "Allowed by the guard" : "Refused by the guard"), scope && rule ? el("span", {}, "by the scope ", el("code", {}, scope), ", rule ", el("code", { class: "wrapped" }, rule), ` (${inWords(rule)})`) : null),
     el("p", { class: "small" }, reason, after),
   );
+}
+
+/**
+ * A rule, `METHOD[,METHOD] PATTERN`, for who reads no patterns.
+ * @param {string} rule
+ */
+function inWords(rule) {
+  const [methods, pattern] = [rule.slice(0, rule.indexOf(" ")), rule.slice(rule.indexOf(" ") + 1)];
+  const below = /^([\w/-]+)\(\/\.\*\)\?$/.exec(pattern)?.[1];
+  const paths = pattern === ".*" ? "any path" : below ? `${below} and all below it` : /^[\w/-]+$/.test(pattern) ? `${pattern} alone` : "the paths that the pattern matches";
+  return `${methods === "*" ? "any method" : methods.replaceAll(",", ", ")}, ${paths}`;
 }
 
 /**
@@ -122,7 +147,8 @@ function refusal(status, headers, body) {
   const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === "www-authenticate")?.[1] ?? "";
   const code = /error="([a-z_]+)"/.exec(challenge)?.[1] ?? (status === 401 || status === 403 ? /"error":\s*"([a-z_]+)"/.exec(body)?.[1] : undefined);
   if (!code) return null;
-  const { means, change } = explainCode(code);
+  // Of an OAuth endpoint this code says more; the guard has it for the path alone.
+  const { means, change } = code === "invalid_request" ? AMBIGUOUS : explainCode(code);
   return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change));
 }
 

@@ -13,19 +13,23 @@ import { showProblem } from "./problem.js";
 export function leave(control, place, before) {
   return once(control, async () => {
     try {
-      await post("auth/out").catch(unlessEnded);
+      const home = await post("auth/out").then(() => "/?signed-out", unlessEnded);
       before?.();
-      location.assign("/");
+      location.assign(home);
     } catch (error) {
       showProblem(place, error, "You are still signed in");
     }
   });
 }
 
-/** A session that has ended by itself leaves nothing to do. @param {unknown} error */
+/** A session that has ended by itself leaves nothing to do, and nothing was revoked now. @param {unknown} error */
 function unlessEnded(error) {
   if (!(error instanceof Problem) || error.code !== "sign_in_needed") throw error;
+  return "/";
 }
+
+// What the address said has been read: a reload or a bookmark is not to say it again.
+if (location.search === "?signed-out") history.replaceState(null, "", "/");
 
 const signOut = document.getElementById("sign-out");
 signOut?.addEventListener("click", () => leave(signOut, byId("shell-problem")));

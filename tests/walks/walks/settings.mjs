@@ -6,19 +6,34 @@ import { build, button, openFlow, seen, signIn, submit, until } from "../steps.m
 
 const MESSAGE = "Settings updated successfully";
 
-walk("a wrong secret in Settings is invalid_client at the flow, until the right one is saved", { refused: ["400 /api/tokenSet"] }, async ({ page, context, demo }) => {
+walk("a secret that was ended since it was saved is invalid_client at the flow", { refused: ["400 /api/tokenSet"] }, async ({ page, context, demo }) => {
   await openFlow(page, demo);
-  const settings = await openSettings(context);
-  try {
-    await save(settings, { Password: "cs_secret_of_nobody" });
-    await build(page);
-    await button(page, "Submit").click();
-    await seen(page.getByText("invalid_client", { exact: true }));
-    await seen(page.getByText("store the secret again"));
-  } finally {
-    await save(settings, { Password: demo.client_secret });
-  }
+  await build(page);
+  const body = JSON.stringify({ Success: false, Result: null, ErrorMessage: "client authentication failed", ErrorCode: "invalid_client" });
+  await page.route("**/api/tokenSet", (route) => route.fulfill({ status: 400, contentType: "application/json", body }), { times: 1 });
+  await button(page, "Submit").click();
+  await seen(page.getByText("invalid_client", { exact: true }));
+  await seen(page.getByText("store the secret again"));
+  await save(await openSettings(context), { Password: demo.client_secret });
   await submit(page);
+});
+
+walk("what is not registered is not saved, and said beside its field", { refused: ["400 /api/updateSettings"] }, async ({ page, demo }) => {
+  await signIn(page, demo, "/settings");
+  await loaded(page);
+  const rows = [
+    ["Application ID", "nothing", demo.api, "Application ID is not the id of an Api"],
+    ["Username", "nobody", demo.client_id, "Username is not the client_id of a client"],
+    ["Password", "cs_secret_of_nobody", "", "Password would be refused with this Username"],
+    ["Scopes", "all reports:burn", "all", "Scopes must be of the Api, which has no reports:burn"],
+  ];
+  for (const [label, wrong, right, words] of rows) {
+    await page.getByLabel(label).fill(wrong);
+    await button(page, "Save").click();
+    await seen(page.getByText(words));
+    assert.equal(await page.getByText(MESSAGE).isVisible(), false);
+    await page.getByLabel(label).fill(right);
+  }
 });
 
 walk("what Settings do not accept is said beside the field", { refused: ["400 /api/updateSettings"] }, async ({ page, demo }) => {

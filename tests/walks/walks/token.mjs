@@ -8,7 +8,7 @@ walk("a scope opens its path, and the guard names the rule that refuses another"
   await getToken(page, demo, ["reports:read"]);
   const allowed = await callApi(page, "GET", "/resource/reports");
   assert.match(allowed.title, /200 OK/);
-  assert.match(allowed.words, /Allowed by the guard\s+by the scope reports:read\s*, rule GET \/resource\/reports/);
+  assert.match(allowed.words, /Allowed by the guard\s+by the scope reports:read, rule GET \/resource\/reports\S* \(GET, \/resource\/reports and all below it\)/);
   const refused = await callApi(page, "GET", "/resource/whoami");
   assert.match(refused.title, /403 Forbidden/);
   assert.match(refused.words, /Refused by the guard/);
@@ -29,21 +29,35 @@ walk("a method that the API does not have is answered 405", async ({ page, demo 
 
 walk("the calls that stand ready are answered as they say", async ({ page, demo }) => {
   await getToken(page, demo);
-  for (const [call, status] of [["GET /resource/whoami", "200"], ["POST /resource/reports", "20"], ["DELETE /resource/reports", "405"]]) {
-    await page.getByRole("button", { name: call }).click();
-    await seen(region(page, "Call an API").getByRole("heading", { level: 3 }).filter({ hasText: status }));
+  const place = region(page, "Call an API");
+  for (const [method, path, status] of [["GET", "/resource/whoami", "200"], ["GET", "/resource/reports", "200"], ["POST", "/resource/reports", "20"], ["DELETE", "/resource/reports", "405"]]) {
+    await page.getByRole("button", { name: `${method} ${path}` }).click();
+    await seen(place.getByRole("group", { name: "Request" }).filter({ hasText: `${method} ${path} HTTP` }));
+    await seen(place.getByRole("heading", { level: 3 }).filter({ hasText: status }));
+    await seen(place.getByText("by the scope all, rule * .* (any method, any path)"));
+    assert.deepEqual([await place.getByLabel("Method").inputValue(), await place.getByLabel("Path").inputValue()], [method, path]);
   }
+});
+
+walk("the narrow scope has a call that it opens", async ({ page, demo }) => {
+  await getToken(page, demo, ["reports:read"]);
+  const place = region(page, "Call an API");
+  await place.getByRole("button", { name: "GET /resource/reports Needs reports:read or all." }).click();
+  await seen(place.getByRole("heading", { name: "200 OK" }));
 });
 
 walk("a path outside the resources is refused beside its field, an ambiguous one by the guard", async ({ page, demo }) => {
   await getToken(page, demo);
+  await callApi(page, "GET", "/resource/whoami");
   const place = region(page, "Call an API with this token");
   await place.getByLabel("Path").fill("/admin");
   await button(place, "Call").click();
   await seen(place.getByText("The path begins with /resource."));
+  assert.equal(await place.getByRole("heading", { level: 3 }).count(), 0, "the answer to another call is gone");
   const above = await callApi(page, "GET", "/resource/../oauth2/token");
   assert.match(above.title, /400 Bad Request/);
   assert.match(above.words, /Refused by the guard[\s\S]*ambiguous/);
+  assert.match(above.words, /Write the path in its plain form/);
   assert.match(above.words, /GET \/resource\/\.\.\/oauth2\/token HTTP/, "what is shown is what was sent");
 });
 
@@ -78,6 +92,7 @@ walk("a refreshed family ends with a revoked token, and a spent refresh token sa
   const spent = await valueOf(region(page, "Token set"), "refresh_token");
   await button(page, "Refresh").click();
   await seen(page.getByText("Refreshed: the token set above is new"));
+  assert.equal(await page.getByText("Nothing asked yet.").isVisible(), false);
   // Somebody who has the old one uses it again: the server ends the whole family.
   await page.route("**/api/refreshToken", (route) => route.continue({ postData: JSON.stringify({ refresh_token: spent }) }), { times: 1 });
   await button(page, "Refresh").click();

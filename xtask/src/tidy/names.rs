@@ -1,4 +1,4 @@
-//! Words that say nothing, and so are in no name (design: "Words").
+//! Words that say nothing, and so are in no name.
 
 const FORBIDDEN: [&str; 11] =
     ["manager", "helper", "util", "utils", "common", "misc", "base", "data", "info", "service", "processor"];

@@ -55,8 +55,7 @@ fn describe(key: &str, table: &Table, config: &Config) -> String {
             format!("{}://********", url.split(':').next().unwrap_or_default())
         }
         ("database.url", None) => "(SQLite in data_dir)".to_owned(),
-        ("issuer", None) if config.tls.cert.is_some() => format!("(https://{})", config.listen),
-        ("issuer", None) => format!("(http://{})", config.listen),
+        ("issuer", None) => format!("({})", config.derived_issuer(config.listen)),
         ("playground.enabled", None) => "(true with --demo)".to_owned(),
         (_, None) => "(none)".to_owned(),
         (_, Some(Value::String(text))) => text.clone(),

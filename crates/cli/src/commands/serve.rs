@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use countersign_server::background::{flush_uses, reload_certificate, store_refusals};
 use countersign_server::clock::{Clock, Entropy};
-use countersign_server::config::Config;
 use countersign_server::start::{Started, Wanted, start};
 use countersign_server::tls::Tls;
 use countersign_server::{Demo, Front, background, serve};
@@ -19,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::args::Serve;
 use crate::output::{Failure, Output};
+use crate::settings::Settings;
 use crate::{logging, settings};
 
 /// Connections to the database are given this long to close in good order.
@@ -26,19 +26,15 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Starts, serves until SIGTERM or SIGINT, and drains.
 pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
-    let config = settings::read(&args.settings, environment).map_err(Failure::new)?.config;
+    let settings = settings::read(&args.settings, environment).map_err(Failure::new)?;
     let runtime = Runtime::new().map_err(Failure::new)?;
     let no_color = environment.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
-    runtime.block_on(run_until_stopped(
-        &config,
-        Wanted { demo: args.demo, new_operator: args.new_operator },
-        no_color,
-        output,
-    ))
+    let wanted = Wanted { demo: args.demo, new_operator: args.new_operator };
+    runtime.block_on(run_until_stopped(&settings, wanted, no_color, output))
 }
 
 async fn run_until_stopped(
-    config: &Config,
+    Settings { config, ignored, .. }: &Settings,
     wanted: Wanted,
     no_color: bool,
     output: &mut Output,
@@ -49,9 +45,9 @@ async fn run_until_stopped(
     let hangup = config.tls.cert.is_some().then(|| signal(SignalKind::hangup()));
     let hangup = hangup.transpose().map_err(Failure::new)?;
     let listen = config.listen;
-    let listener = bind("listen", listen).await?;
+    let listener = bind("listen", listen, "; choose another with --listen").await?;
     let for_metrics = match config.metrics.listen {
-        Some(listen) => Some(bind("metrics.listen", listen).await?),
+        Some(listen) => Some(bind("metrics.listen", listen, "").await?),
         None => None,
     };
     let address = listener.local_addr().map_err(Failure::new)?;
@@ -63,6 +59,9 @@ async fn run_until_stopped(
     };
     // Only now: a start that fails writes one line and nothing else.
     let _log = logging::install(&config.log, no_color);
+    if !ignored.is_empty() {
+        tracing::warn!(variables = ignored.join(" "), "ignored: Kubernetes sets these for a Service named countersign");
+    }
     if config.insecure_http && !state.issuer.is_https() {
         tracing::warn!(issuer = %state.issuer, "insecure_http: tokens and secrets cross the network in clear text");
     }
@@ -80,7 +79,15 @@ async fn run_until_stopped(
         let (front, http) = (Front::of_metrics(state.clone()), config.http.clone());
         tasks.spawn(async move { serve::serve(listener, front, &http, None, pending()).await });
     }
-    print_banner(output, &state.issuer.to_string(), demo.as_ref());
+    print_banner(output, state.issuer.as_str(), demo.as_ref());
+    // Our own Api, which administrators ask for, is always there.
+    if state.registry.current().apis().nth(1).is_none() {
+        output.line(
+            "Nothing is registered yet. `countersign api create --help` begins; --demo, with a --data-dir of its own, \
+             makes something to try.",
+        );
+    }
+    output.line(&format!("Ready: {}", state.issuer));
     state.set_ready();
     tracing::info!(issuer = %state.issuer, %address, "serving");
     stop_signal.wait().await;
@@ -99,9 +106,9 @@ async fn run_until_stopped(
     Ok(())
 }
 
-async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+async fn bind(key: &str, address: SocketAddr, hint: &str) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| Failure::new(format!("{key}: {address}: {error}")))
+    listener.map_err(|error| Failure::new(format!("{key}: {address}: {error}{hint}")))
 }
 
 /// Reads the certificate anew at each SIGHUP.
@@ -127,7 +134,6 @@ fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
         output.line(&format!("curl -u {id}:{secret} -d grant_type=client_credentials {endpoint}"));
         output.line("");
     }
-    output.line(&format!("Ready: {issuer}"));
 }
 
 /// SIGTERM and SIGINT, caught from now on.

@@ -1,8 +1,9 @@
 //! Flags above environment above file above defaults; nonsense is named.
 
+use countersign_testkit::TestDatabase;
 use tempfile::TempDir;
 
-use crate::process::{failed_line, run};
+use crate::process::{Serving, failed_line, run};
 
 fn show(more: &[&str], environment: &[(&str, &str)], key: &str) -> String {
     let arguments = [&["config", "show"], more].concat();
@@ -57,6 +58,12 @@ fn nonsense_stops_with_one_line_that_names_the_key() {
         ("lisen = \"x\"", "lisen"),
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[registry]\nmax_age_s = \"ten\"", "registry.max_age_s"),
+        ("[registry]\nmax_age_s = \"ten\"", "must be a whole number"),
+        ("[http]\nmax_connections = -1", "must be a whole number"),
+        ("[proxy]\ntrusted = \"10.0.0.0/8\"", "must be a list of texts"),
+        ("insecure_http = \"yes\"", "must be true or false"),
+        ("playground = true", "is a section: write [playground]"),
+        ("listen = \"8081\"", "write it as 127.0.0.1:8081"),
         ("[registry]\nmax_age_s = 0", "registry.max_age_s"),
         ("[registry]\nmin_age_s = 1", "registry.min_age_s"),
         ("[nothing]\nx = 1", "nothing"),
@@ -68,14 +75,17 @@ fn nonsense_stops_with_one_line_that_names_the_key() {
     ];
     for (text, named) in rows {
         let line = in_file(text);
-        assert!(line.contains(named) && line.contains(&file) || named == "registry.max_age_s", "{text}: {line}");
-        assert!(line.contains(named), "{text}: {line}");
+        assert!(line.contains(named) && line.contains(&file), "{text}: {line}");
+        assert!(!line.contains("expected struct") && !line.contains("i64"), "{text}: {line}");
     }
     let secret = in_file("database = \"postgres://u:hunter2@h/x\"");
     assert!(secret.contains("database") && !secret.contains("hunter2"), "{secret}");
     let variable = |name, value| failed_line(&run(&["config", "check"], &[(name, value)]));
-    assert!(variable("COUNTERSIGN_LISTNE", "x").contains("COUNTERSIGN_LISTNE"));
-    assert!(variable("COUNTERSIGN_LISTEN", "x").contains("COUNTERSIGN_LISTEN"));
+    let typo = variable("COUNTERSIGN_LISTNE", "x");
+    assert!(typo.contains("COUNTERSIGN_LISTNE: no such setting; the nearest is COUNTERSIGN_LISTEN"), "{typo}");
+    assert!(variable("COUNTERSIGN_LOG_LEVLE", "x").contains("nearest is COUNTERSIGN_LOG_LEVEL"));
+    assert!(variable("COUNTERSIGN_LISTEN", "8081").contains("COUNTERSIGN_LISTEN): `8081` is not an address and"));
+    assert!(variable("COUNTERSIGN_REGISTRY_MAX_AGE_S", "0").contains("COUNTERSIGN_REGISTRY_MAX_AGE_S"));
     assert!(variable("COUNTERSIGN_REGISTRY_MAX_AGE_S", "ten").contains("COUNTERSIGN_REGISTRY_MAX_AGE_S"));
     assert!(variable("COUNTERSIGN_INSECURE_HTTP", "yes").contains("COUNTERSIGN_INSECURE_HTTP"));
     let missing = failed_line(&run(&["config", "check", "--config", "/nowhere.toml"], &[]));
@@ -92,6 +102,43 @@ fn what_cannot_be_typed_is_a_usage_error() {
         assert!(output.stdout.is_empty());
         assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1, "{arguments:?}");
     }
+    let words = |arguments: &[&str]| String::from_utf8(run(arguments, &[]).stderr).unwrap();
+    for (arguments, said) in [
+        (&["serve", "--dmo"][..], "a similar argument exists: '--demo'"),
+        (&["serv"], "some similar subcommands exist: 'secret', 'user', 'serve'"),
+        (&["clinet"], "a similar subcommand exists: 'client'"),
+        (&["serve", "--listen", "8081"], "write it as 127.0.0.1:8081"),
+        (&["config"], "`countersign config --help`"),
+        (&[], "`countersign --help`"),
+    ] {
+        assert!(words(arguments).contains(said), "{arguments:?}: {}", words(arguments));
+    }
     let help = run(&["serve", "--help"], &[]);
     assert!(help.status.success() && String::from_utf8(help.stdout).unwrap().contains("Examples:"));
+}
+
+#[tokio::test]
+async fn the_variables_that_kubernetes_sets_are_ignored_with_one_warning_and_no_others_are() {
+    let theirs = [
+        ("COUNTERSIGN_SERVICE_HOST", "10.0.0.7"),
+        ("COUNTERSIGN_SERVICE_PORT", "8080"),
+        ("COUNTERSIGN_SERVICE_PORT_HTTP", "8080"),
+        ("COUNTERSIGN_PORT", "tcp://10.0.0.7:8080"),
+        ("COUNTERSIGN_PORT_8080_TCP", "tcp://10.0.0.7:8080"),
+        ("COUNTERSIGN_PORT_8080_TCP_PROTO", "tcp"),
+        ("COUNTERSIGN_PORT_8080_TCP_PORT", "8080"),
+        ("COUNTERSIGN_PORT_8080_TCP_ADDR", "10.0.0.7"),
+    ];
+    let log = Serving::start(&TestDatabase::fresh(), &[], &theirs).stop();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("Kubernetes")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(theirs.iter().all(|(name, _)| warnings[0].contains(name)), "{log}");
+    for (name, value) in [
+        ("COUNTERSIGN_PORT", "8080"),
+        ("COUNTERSIGN_PORT_8080", "x"),
+        ("COUNTERSIGN_PORT_8080_TCP_NAME", "x"),
+        ("COUNTERSIGN_SERVICE", "x"),
+    ] {
+        assert!(failed_line(&run(&["config", "check"], &[(name, value)])).contains("no such setting"), "{name}");
+    }
 }

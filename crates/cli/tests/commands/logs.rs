@@ -66,3 +66,32 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
         assert!(!log.contains(&secret) && !log.contains(&secret[secret.len() - 12..]), "a secret is in the log");
     }
 }
+
+#[tokio::test]
+async fn what_no_endpoint_takes_is_in_the_log_under_the_id_that_its_page_names() {
+    let database = TestDatabase::fresh();
+    let serving = Serving::start(&database, &["--demo"], &[("COUNTERSIGN_LOG_FORMAT", "json")]);
+    serving.ready().await;
+    let stranger = serving.actor("", "");
+    let page = stranger.send(stranger.request("GET", "/nothing").header("accept", "text/html")).await;
+    assert!(page.body.contains(page.header("x-request-id")), "{page}");
+    let method = stranger.post("/livez", &[]).await;
+    let file = stranger.get("/static/0/style.css").await;
+    let long = stranger.get(&format!("/{}", "x".repeat(2000))).await;
+    let token = stranger.get("/eyJhbGciOiJub25lIn0.e30.").await;
+    assert_eq!([&page, &method, &file, &long, &token].map(|answer| answer.status), [404, 405, 404, 404, 404]);
+    let log = serving.stop();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let find = |answer: &countersign_testkit::Answer| {
+        let found: Vec<_> = lines.iter().filter(|line| line["request_id"] == answer.header("x-request-id")).collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let line = found[0];
+        assert_eq!((&line["message"], &line["address"]), (&"request refused".into(), &"127.0.0.1".into()));
+        format!("{} {}: {}", line["method"], line["path"], line["reason"]).replace('"', "")
+    };
+    assert_eq!(find(&page), "GET /nothing: there is no page at this address");
+    assert_eq!(find(&method), "POST /livez: this address does not take this method");
+    assert_eq!(find(&file), "GET /static/0/style.css: there is nothing at this address");
+    assert!(find(&long).len() < 400, "a path is not logged at length");
+    assert_eq!(find(&token), "GET ********: there is nothing at this address");
+}

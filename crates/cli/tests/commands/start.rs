@@ -18,7 +18,7 @@ async fn a_directory_has_one_process() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     let line = fail(&database, &["--demo"], &[]);
-    assert!(line.contains("another countersign serves from this data directory"), "{line}");
+    assert!(line.contains("another countersign serves from this data directory; stop it, or"), "{line}");
     serving.ready().await;
     serving.signal("KILL");
     serving.wait();
@@ -72,8 +72,10 @@ async fn what_cannot_be_reached_or_written_is_named() {
     let other = TestDatabase::fresh();
     let line = fail(&other, &["--listen", &taken], &[]);
     assert!(line.contains("listen") && line.contains(&taken) && line.contains("in use"), "{line}");
+    assert!(line.ends_with("; choose another with --listen"), "{line}");
     let elsewhere = |more: [&str; 2]| failed_line(&run(&["serve", more[0], more[1]], &[]));
     assert!(elsewhere(["--data-dir", "/etc/passwd/x"]).contains("/etc/passwd/x: Not a directory"));
+    assert!(elsewhere(["--data-dir", "/etc/passwd"]).contains("/etc/passwd: is not a directory"));
     let directory = other.directory.path().display().to_string();
     let with_database = |url| {
         failed_line(&run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &directory, "--database-url", url], &[]))

@@ -193,12 +193,19 @@ fn every_start_that_cannot_be_is_one_line_that_names_the_file_and_makes_nothing(
 #[tokio::test]
 async fn what_is_no_tls_ends_cleanly_and_a_handshake_that_never_ends_holds_up_nobody() {
     let (serving, _database, authority, _files) = serving();
-    let mut plain = TcpStream::connect(serving.address()).await.unwrap();
-    let ask = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(20_000));
-    plain.write_all(ask.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    plain.read_to_end(&mut answer).await.expect("an end, not a reset");
-    assert_eq!(answer.first(), Some(&21), "a TLS alert: {answer:?}");
+    let answer = async |sent: String| {
+        let mut plain = TcpStream::connect(serving.address()).await.unwrap();
+        plain.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        plain.read_to_end(&mut answer).await.expect("an end, not a reset");
+        answer
+    };
+    let typed = answer(format!("GET /livez HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(20_000))).await;
+    let typed = String::from_utf8(typed).unwrap();
+    assert!(typed.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{typed}");
+    assert!(typed.ends_with("\r\n\r\nthis port speaks TLS: use https://\n"), "{typed}");
+    let alert = answer("x".repeat(20_000)).await;
+    assert_eq!(alert.first(), Some(&21), "a TLS alert: {alert:?}");
     // The beginning of a ClientHello, and never more.
     let mut hanging = Vec::new();
     for _ in 0..50 {

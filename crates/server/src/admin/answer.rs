@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::jose::base64url;
-use http::header::{ETAG, IF_MATCH, LOCATION};
+use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -46,8 +46,12 @@ pub(crate) fn done() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// Err if `If-Match` names another state of the thing than this; without the header nothing is asked.
+/// Err if `If-Match` names another state of the thing than this, or if `If-None-Match: *` wants it not to be there yet;
+/// without these headers nothing is asked.
 pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), Problem> {
+    if headers.get_all(IF_NONE_MATCH).iter().any(|value| value == "*") && !thing.is_null() {
+        return Err(Problem::changed_meanwhile());
+    }
     let mut wanted = headers.get_all(IF_MATCH).iter().peekable();
     if wanted.peek().is_none() {
         return Ok(());

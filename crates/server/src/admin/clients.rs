@@ -15,7 +15,7 @@ use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::entitlements;
 use crate::admin::fields::{client_id, find_client, line, named, status, within};
-use crate::admin::operator::is_operator;
+use crate::admin::operator::{is_operator, stays_operator};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::secrets::{self, NewSecret};
@@ -155,6 +155,7 @@ pub(crate) async fn update(
     let mut note = registry.notes().of_client(&id);
     let before = describe(&client, &note);
     check_match(&headers, &before)?;
+    check_may_become(&operator, &client)?;
     if let Some(name) = &changes.name {
         client.name = line("name", name)?;
     }
@@ -204,6 +205,7 @@ pub(crate) async fn delete(
     let client = find_client(&registry, &id)?;
     let before = view(&registry, client);
     check_match(&headers, &before)?;
+    check_may_become(&operator, client)?;
     check_one_stays(&registry, client, None, state.now())?;
     changing.change.delete_client(&client.id).await?;
     changing.finish(Entry { action: "client.delete", target: id, before: Some(before), after: None }).await?;
@@ -217,15 +219,16 @@ pub(crate) fn check_one_stays(
     after: Option<&Client>,
     now: UnixTime,
 ) -> Result<(), Problem> {
-    let others = || registry.clients().any(|other| other.id != client.id && is_operator(other, now));
-    if is_operator(client, now) && !after.is_some_and(|after| is_operator(after, now)) && !others() {
+    let others = || registry.clients().any(|other| other.id != client.id && stays_operator(other, now));
+    if is_operator(client, now) && !after.is_some_and(|after| stays_operator(after, now)) && !others() {
         let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
         return Err(Problem::conflict(what));
     }
     Ok(())
 }
 
-/// Err unless the operator holds all that the client may ask of `admin-api`: whoever makes its secret becomes it.
+/// Err unless the operator holds all that the client may ask of `admin-api`: whoever makes its secret becomes it, and
+/// nobody ends who may do more.
 pub(crate) fn check_may_become(operator: &Operator, client: &Client) -> Result<(), Problem> {
     let own = client.may_ask.iter().find(|(api, _)| api.as_str() == super::access::API);
     match own {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::admin::access::{self, Operator};
 use crate::admin::answer::{AdminBody, Answer, check_match, done, show};
 use crate::admin::change::{Changing, Entry};
-use crate::admin::clients::check_one_stays;
+use crate::admin::clients::{check_may_become, check_one_stays};
 use crate::admin::fields::{find_api, find_client, grants, scopes};
 use crate::admin::page::list;
 use crate::admin::problem::Problem;
@@ -77,6 +77,7 @@ pub(crate) async fn put(
     }
     if api_id == access::API {
         operator.check_holds(&scopes, "scopes")?;
+        check_may_become(&operator, client)?;
         if new.introspect {
             operator.check_holds_all("introspect")?;
         }
@@ -111,6 +112,9 @@ pub(crate) async fn delete(
     let client = find_client(&registry, &id)?;
     let before = find_view(client, &api).ok_or_else(|| Problem::not_found("entitlement to", &api))?;
     check_match(&headers, &before)?;
+    if api == access::API {
+        check_may_become(&operator, client)?;
+    }
     let mut without = client.clone();
     without.may_ask.retain(|(id, _)| id.as_str() != api);
     check_one_stays(&registry, client, Some(&without), state.now())?;

@@ -67,7 +67,7 @@ pub(crate) async fn rotate(
 fn already_pending(state: &State, algorithm: Algorithm) -> Problem {
     let registry = state.registry.current();
     let at = find_in(registry.keys().lives(), algorithm, KeyState::Pending).map(signs_at);
-    let when = at.map(|at| format!(", which signs from {at} on")).unwrap_or_default();
+    let when = at.map(|at| format!(", which signs in {} s", (at - state.now()).max(0))).unwrap_or_default();
     Problem::conflict(format!("{algorithm} has a pending key{when}"))
 }
 

@@ -24,6 +24,8 @@ use crate::state::State;
 /// The file's name in the data directory.
 pub const FILE: &str = "operator.json";
 const CLIENT: &str = "operator";
+/// Whoever is to be the only administrator must be one for at least this long, in seconds.
+const STAYS_S: i64 = 7 * 86_400;
 
 /// Why there is no operator.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,12 @@ pub struct OperatorFile {
 /// The file holds the secret in the clear, because its reader needs it.
 fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
+}
+
+/// True if the client can administer everything now, and still can in a week: a secret that is about to end keeps nobody
+/// from being locked out.
+pub(crate) fn stays_operator(client: &Client, now: UnixTime) -> bool {
+    is_operator(client, now) && is_operator(client, now + STAYS_S)
 }
 
 /// True if the client could administer everything at `now`.

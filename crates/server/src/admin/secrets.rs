@@ -205,13 +205,14 @@ pub(crate) async fn end(
     let changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
+    check_may_become(&operator, client)?;
     let credential = find_secret(client, &secret)?;
     let histories = state.store.list_credential_histories(&client.id).await?;
     let used = find_use(&state, credential, &histories);
     let recent = used.filter(|used| state.now() - used.last_used_at < STILL_USED_S);
     if let Some(used) = recent.filter(|_| !force) {
-        let what =
-            format!("it was used at {} from {}; force it to end it all the same", used.last_used_at, used.address);
+        let ago_s = state.now() - used.last_used_at;
+        let what = format!("it was used {ago_s} s ago from {}; force it to end it all the same", used.address);
         return Err(Problem::conflict(what));
     }
     delete(&state, changing, client, credential, for_cause).await?;
@@ -225,6 +226,7 @@ pub(crate) async fn end_for_cause(state: &State, operator: &Operator, id: &str) 
     let mut clients = registry.clients();
     let found = clients.find_map(|client| Some((client, client.credentials.iter().find(|one| one.id == id)?)));
     let (client, credential) = found.ok_or_else(|| Problem::not_found("secret", id))?;
+    check_may_become(operator, client)?;
     delete(state, changing, client, credential, true).await?;
     Ok(json!({ "kind": "secret", "id": id, "client_id": client.id.as_str() }))
 }

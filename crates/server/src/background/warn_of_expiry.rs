@@ -1,7 +1,7 @@
 //! Warns of secrets that end soon, and of those that are used still.
 
 use crate::expiry::{self, Expiring};
-use crate::limits::STILL_USED_S;
+use crate::limits::IN_USE_S;
 use crate::state::State;
 
 /// Writes one line for each secret that ends within a week and is the client's last, or was used today.
@@ -15,7 +15,7 @@ pub async fn run_once(state: &State) {
         };
         let stored = histories.into_iter().find(|history| history.credential_id == credential.id);
         let used = state.uses.add_to(&credential.id, stored.and_then(|history| history.uses));
-        let is_used = used.is_some_and(|used| now - used.last_used_at < STILL_USED_S);
+        let is_used = used.is_some_and(|used| now - used.last_used_at < IN_USE_S);
         if is_last || is_used {
             let (client_id, credential_id) = (client.id.as_str(), credential.id.as_str());
             tracing::warn!(

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract;
+use countersign_protocol::client::ClientAuthMethod;
+use countersign_protocol::client_authentication::{self, ClientAuthentication};
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::Secret;
 use countersign_store::{PlaygroundSettings, Saved};
@@ -128,14 +130,17 @@ pub(crate) async fn update(
     JsonBody(new): JsonBody<NewSettings>,
 ) -> Answer {
     let standing = Settings::load(&state)?;
-    let secret = check(&state, &new, standing.client_secret.is_some())?;
+    let (secret, scope) = check(&state, &new, standing.client_secret.is_some())?;
     let settings = PlaygroundSettings {
         version: new.version.unwrap_or_default(),
         api_id: new.oauth_app_id.trim().to_owned(),
         client_id: new.oauth_service_user_name.trim().to_owned(),
-        sealed_client_secret: secret.map(|secret| seal(&state, &secret)).transpose()?,
+        sealed_client_secret: secret.as_ref().map(|secret| seal(&state, secret)).transpose()?,
         scope: new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" "),
     };
+    // A secret that was stored for one client is none of another's.
+    let kept = standing.client_secret.filter(|_| standing.client_id != settings.client_id);
+    check_registered(&state, &settings, &scope, secret.or(kept))?;
     let (store, now, anyway) = (state.store.clone(), state.now(), new.version.is_none());
     let saving = async move {
         let mut change = store.begin_change(now).await?;
@@ -158,8 +163,8 @@ pub(crate) async fn update(
     }
 }
 
-/// Checks every field, in the guide's words; returns the new secret, if there is one.
-fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<Option<Secret>, Fault> {
+/// Checks every field alone, in the guide's words; returns the new secret, if there is one, and the scopes.
+fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<(Option<Secret>, Scope), Fault> {
     let tenant = new.tenant_url.as_deref().map(|url| url.strip_suffix('/').unwrap_or(url));
     if tenant.is_some_and(|tenant| tenant != state.issuer.as_str()) {
         return Err(Fault::bad_request(format!("tenantUrl: the tenant is this server, {}", state.issuer)));
@@ -168,14 +173,13 @@ fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<Option<Secret
         check_text(key, value)?;
     }
     let scope = new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" ");
-    if !scope.is_empty() {
-        Scope::parse(&scope).map_err(|refusal| Fault::bad_request(format!("oauthScopesSupported: {refusal}")))?;
-    }
+    let scope = if scope.is_empty() { Ok(Scope::default()) } else { Scope::parse(&scope) };
+    let scope = scope.map_err(|refusal| Fault::bad_request(format!("oauthScopesSupported: {refusal}")))?;
     // What a read showed in the secret's place is no secret: sent back, it changes nothing.
     let sent = new.oauth_service_user_password.as_ref().filter(|sent| !(is_set && sent.expose() == SET));
     match sent {
-        Some(sent) => check_password(sent).map(Some),
-        None if is_set => Ok(None),
+        Some(sent) => check_password(sent).map(|secret| (Some(secret), scope)),
+        None if is_set => Ok((None, scope)),
         None => Err(Fault::bad_request("oauthServiceUserPassword: Required")),
     }
 }
@@ -198,5 +202,31 @@ fn check_password(password: &Secret) -> Result<Secret, Fault> {
         length if length > most => refuse(&format!("should not be longer than {most} characters")),
         _ if password.expose().chars().any(char::is_control) => refuse("should not have control characters"),
         _ => Ok(password.clone()),
+    }
+}
+
+/// Checks the fields against what is registered now: a flow would find out only by being refused.
+fn check_registered(
+    state: &State,
+    new: &PlaygroundSettings,
+    scope: &Scope,
+    secret: Option<Secret>,
+) -> Result<(), Fault> {
+    let registry = state.registry.current();
+    let refuse = |key: &str, what: &str| Fault::bad_request(format!("{key}: {what}"));
+    let api = registry.find_api(&new.api_id).ok_or(refuse("oauthAppId", "is not the id of an Api"))?;
+    let client = registry.find_client(&new.client_id);
+    let client = client.ok_or(refuse("oauthServiceUserName", "is not the client_id of a client"))?;
+    if let Some(secret) = secret {
+        let (method, client_id) = (ClientAuthMethod::ClientSecretBasic, new.client_id.clone());
+        let presented = ClientAuthentication { method, client_id, secret };
+        let judged = client_authentication::check(&presented, Some(client), state.now());
+        judged.map_err(|refusal| {
+            refuse("oauthServiceUserPassword", &format!("would be refused with this Username: {refusal}"))
+        })?;
+    }
+    match scope.first_missing_in(&api.all_scopes()) {
+        Some(unknown) => Err(refuse("oauthScopesSupported", &format!("must be of the Api, which has no {unknown}"))),
+        None => Ok(()),
     }
 }

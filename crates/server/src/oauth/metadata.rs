@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{self, Path};
+use axum::extract::{self, Path, Request};
 use axum::response::Response;
 use countersign_protocol::metadata;
 use http::header::{CACHE_CONTROL, PRAGMA};
@@ -23,11 +23,12 @@ pub(crate) async fn key_set(extract::State(state): extract::State<Arc<State>>) -
 pub(crate) async fn tenant_key_set(
     extract::State(state): extract::State<Arc<State>>,
     Path(id): Path<String>,
+    request: Request,
 ) -> Response {
     let registry = state.registry.current().clone();
     match registry.find_api(&id) {
         Some(_) => cacheable(registry.keys().published().to_owned()),
-        None => not_found().await,
+        None => not_found(request).await,
     }
 }
 
@@ -38,33 +39,38 @@ pub(crate) async fn authorization_server(extract::State(state): extract::State<A
 }
 
 /// `GET /{api}/.well-known/openid-configuration`.
-pub(crate) async fn tenant(extract::State(state): extract::State<Arc<State>>, Path(id): Path<String>) -> Response {
+pub(crate) async fn tenant(
+    extract::State(state): extract::State<Arc<State>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     let registry = state.registry.current().clone();
     match registry.find_api(&id) {
         Some(api) => cacheable(metadata::tenant(&state.issuer, api).to_string()),
-        None => not_found().await,
+        None => not_found(request).await,
     }
 }
 
 /// `GET /.well-known/oauth-protected-resource`: the Api whose audience is the issuer itself.
-pub(crate) async fn root_resource(extract::State(state): extract::State<Arc<State>>) -> Response {
-    describe_resource(&state, state.issuer.as_str()).await
+pub(crate) async fn root_resource(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
+    describe_resource(&state, state.issuer.as_str(), request).await
 }
 
 /// `GET /.well-known/oauth-protected-resource/PATH`: the Api whose audience is the issuer and this path.
 pub(crate) async fn protected_resource(
     extract::State(state): extract::State<Arc<State>>,
     Path(path): Path<String>,
+    request: Request,
 ) -> Response {
     let audience = state.issuer.join(&format!("/{path}"));
-    describe_resource(&state, &audience).await
+    describe_resource(&state, &audience, request).await
 }
 
-async fn describe_resource(state: &State, audience: &str) -> Response {
+async fn describe_resource(state: &State, audience: &str, request: Request) -> Response {
     let registry = state.registry.current().clone();
     match registry.find_api_by_audience(audience) {
         Some(api) => cacheable(metadata::protected_resource(&state.issuer, api).to_string()),
-        None => not_found().await,
+        None => not_found(request).await,
     }
 }
 

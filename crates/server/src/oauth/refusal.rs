@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract;
 use axum::response::Response;
+use countersign_protocol::grant::GrantType;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
 use countersign_store::StoredRefusal;
@@ -22,6 +23,9 @@ use crate::state::State;
 const INVALID_REQUEST: &str = "invalid_request";
 const TEMPORARILY_UNAVAILABLE: &str = "temporarily_unavailable";
 const BASIC_CHALLENGE: &str = "Basic realm=\"countersign\", charset=\"UTF-8\"";
+/// Whoever presents nothing learns nothing by being told so: only what was presented is answered alike.
+const NOTHING_PRESENTED: &str = "send client_id and client_secret by HTTP Basic or in the body";
+const NO_SUCH_API: &str = "the path names no API; leave its last segment out, or write the id of an API there";
 /// The most bytes of a description: a name that the caller sent is not sent back at length.
 const MAX_DESCRIPTION_BYTES: usize = 300;
 
@@ -40,7 +44,7 @@ fn bad(error: &'static str, description: impl Into<Cow<'static, str>>) -> Wire {
     wire(StatusCode::BAD_REQUEST, error, description)
 }
 
-/// The table (design §3).
+/// The table.
 fn describe(refusal: &Refusal) -> Wire {
     use Refusal as R;
     match refusal {
@@ -69,8 +73,8 @@ fn describe(refusal: &Refusal) -> Wire {
             bad(INVALID_REQUEST, "authenticate by the Authorization header or by client_secret, not both")
         }
         R::ClientIdMismatch => bad(INVALID_REQUEST, "client_id is not the one in the Authorization header"),
-        R::NotAuthenticated
-        | R::UnknownScheme
+        R::NotAuthenticated => wire(StatusCode::UNAUTHORIZED, "invalid_client", NOTHING_PRESENTED),
+        R::UnknownScheme
         | R::MalformedBasic
         | R::UnknownClient
         | R::AuthMethodNotRegistered(_)
@@ -79,8 +83,8 @@ fn describe(refusal: &Refusal) -> Wire {
         | R::ExpiredSecret(_)
         | R::SecretNotYetValid(_)
         | R::ClientDisabled => wire(StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed"),
-        R::UnknownGrantType => bad("unsupported_grant_type", "the grant type is not supported"),
-        R::UnknownApiPath => wire(StatusCode::NOT_FOUND, INVALID_REQUEST, "the path names no API"),
+        R::UnknownGrantType => bad("unsupported_grant_type", name_grants()),
+        R::UnknownApiPath => wire(StatusCode::NOT_FOUND, INVALID_REQUEST, NO_SUCH_API),
         R::UnknownResource => bad("invalid_target", "resource is not the audience of an API"),
         R::SeveralResources => bad("invalid_target", "name one API"),
         R::AmbiguousApi => bad("invalid_target", "the client may ask for several APIs: name one by resource"),
@@ -106,15 +110,22 @@ fn describe(refusal: &Refusal) -> Wire {
         R::TooManyAttempts { .. } => {
             wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, "too many failed attempts; try again later")
         }
-        R::TooManyTokens { window, .. } => {
-            let text = format!("this client has had its tokens of this {window}; keep a token until it expires");
-            wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, text)
-        }
+        R::TooManyTokens { window, .. } => too_many_tokens(window),
         R::Overloaded(_) | R::StaleRegistry | R::DatabaseUnavailable => {
             wire(StatusCode::SERVICE_UNAVAILABLE, TEMPORARILY_UNAVAILABLE, "try again shortly")
         }
         R::Internal(_) => wire(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the server failed; it is logged"),
     }
+}
+
+fn name_grants() -> String {
+    let known = GrantType::ALL.map(GrantType::as_str).join(", ");
+    format!("the grant type is not supported; supported are {known}")
+}
+
+fn too_many_tokens(window: &str) -> Wire {
+    let text = format!("this client has had its tokens of this {window}; keep a token until it expires");
+    wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, text)
 }
 
 /// The answer of an OAuth endpoint: a JSON body, or the refusal, which is logged with its exact reason.
@@ -327,7 +338,8 @@ mod tests {
     #[test]
     fn what_must_look_alike_looks_alike() {
         for status in [401, 500] {
-            let rows = every_refusal().into_iter().filter(|row| row.1 == status);
+            let presented = |row: &(Refusal, u16, &str)| row.1 == status && row.0 != Refusal::NotAuthenticated;
+            let rows = every_refusal().into_iter().filter(presented);
             let mut texts: Vec<String> = rows.map(|row| describe(&row.0).description.into_owned()).collect();
             texts.dedup();
             assert_eq!(texts.len(), 1, "{texts:?}");

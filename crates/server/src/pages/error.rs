@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract;
+use axum::extract::{self, FromRequestParts, Request};
 use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
 use http::header::ACCEPT;
@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use crate::answer;
 use crate::caller::REQUEST_ID;
 use crate::pages::layout::{Frame, respond};
+use crate::pages::session::Visitor;
 use crate::sealing::SealError;
 use crate::state::State;
 
@@ -65,15 +66,19 @@ pub(crate) fn failed(error: SealError) -> Response {
 }
 
 /// No such address: a page for a browser, JSON for everybody else.
-pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, headers: HeaderMap) -> Response {
-    if !state.playground || !wants_page(&headers) {
-        return answer::not_found().await;
+pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
+    if !state.playground || !wants_page(request.headers()) {
+        return answer::not_found(request).await;
     }
+    answer::log(&request, "there is no page at this address");
+    let (mut asked, _) = request.into_parts();
+    // Where it cannot be known who looks, the page is a stranger's.
+    let person = Visitor::from_request_parts(&mut asked, &state).await.ok().and_then(|visitor| visitor.person);
     let page = ErrorPage {
-        frame: Frame::of_text("There is nothing at this address", "", None),
+        frame: Frame::of_text("There is nothing at this address", "", person),
         status: 404,
         words: "The address may be mistyped, or the page may have moved.".to_owned(),
-        request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+        request_id: asked.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
         links: vec![("/", "Go to the home page")],
     };
     page.respond()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract;
+use axum::extract::{self, RawQuery};
 use axum::response::Response;
 use countersign_client::{Client, Endpoints};
 use http::StatusCode;
@@ -20,15 +20,22 @@ struct Home {
     frame: Frame,
     curl: String,
     has_client: bool,
+    /// Whether the page comes right after a sign-out (`static/shell.js`).
+    is_signed_out: bool,
 }
 
 /// `GET /`
-pub(crate) async fn home(extract::State(state): extract::State<Arc<State>>, visitor: Visitor) -> Response {
+pub(crate) async fn home(
+    extract::State(state): extract::State<Arc<State>>,
+    RawQuery(query): RawQuery,
+    visitor: Visitor,
+) -> Response {
     let settings = match Settings::load(&state) {
         Ok(settings) => settings,
         Err(sealed) => return error::failed(sealed),
     };
     let page = Home {
+        is_signed_out: visitor.person.is_none() && query.as_deref() == Some("signed-out"),
         frame: Frame::of_text("OAuth 2 for machines", "/", visitor.person),
         curl: curl(&settings, &state.issuer.join("/oauth2/token")),
         has_client: !settings.client_id.is_empty(),

@@ -62,7 +62,9 @@ struct ApiView {
 struct M2m {
     frame: Frame,
     modules: [&'static str; 12],
+    /// What Settings lack; where they lack nothing, what of them is not registered.
     missing: Vec<&'static str>,
+    is_complete: bool,
     apis: Vec<ApiView>,
     login: String,
     is_administrator: bool,
@@ -87,9 +89,12 @@ fn view(registry: &Registry, chosen: &Settings, person: Person) -> M2m {
     let shown = registry.apis().filter(|api| !access::is_own(api) || entitled(api));
     let mut apis: Vec<ApiView> = shown.map(|api| api_view(api, client, chosen)).collect();
     apis.sort_by(|a, b| b.is_chosen.cmp(&a.is_chosen).then_with(|| a.id.cmp(&b.id)));
+    let lacking = find_lacking(chosen);
+    let is_complete = lacking.is_empty();
     M2m {
         modules: MODULES,
-        missing: find_missing(registry, chosen),
+        missing: if lacking.is_empty() { find_unregistered(registry, chosen) } else { lacking },
+        is_complete,
         apis,
         login: person.login.clone(),
         is_administrator: person.is_administrator,
@@ -130,20 +135,20 @@ fn scope_view(
 }
 
 /// What Settings lack before a request can be built.
-fn find_missing(registry: &Registry, chosen: &Settings) -> Vec<&'static str> {
-    let mut missing = Vec::new();
-    if chosen.api_id.is_empty() {
-        missing.push("Application ID: which Api the token is for");
-    } else if registry.find_api(&chosen.api_id).is_none() {
-        missing.push("Application ID: there is no Api of the stored id");
-    }
-    if chosen.client_id.is_empty() {
-        missing.push("Username: the client that asks");
-    } else if registry.find_client(&chosen.client_id).is_none() {
-        missing.push("Username: there is no client of the stored id");
-    }
-    if chosen.client_secret.is_none() {
-        missing.push("Password: the client's secret");
-    }
-    missing
+fn find_lacking(chosen: &Settings) -> Vec<&'static str> {
+    let needed = [
+        (chosen.api_id.is_empty(), "Application ID: which Api the token is for"),
+        (chosen.client_id.is_empty(), "Username: the client that asks"),
+        (chosen.client_secret.is_none(), "Password: the client's secret"),
+    ];
+    needed.into_iter().filter(|(lacks, _)| *lacks).map(|(_, what)| what).collect()
+}
+
+/// What Settings name that is not registered: it was when they were saved.
+fn find_unregistered(registry: &Registry, chosen: &Settings) -> Vec<&'static str> {
+    let named = [
+        (registry.find_api(&chosen.api_id).is_none(), "Application ID: there is no Api of the stored id"),
+        (registry.find_client(&chosen.client_id).is_none(), "Username: there is no client of the stored id"),
+    ];
+    named.into_iter().filter(|(is_gone, _)| *is_gone).map(|(_, what)| what).collect()
 }

@@ -97,6 +97,16 @@ async fn nobody_grants_themselves_or_others_what_they_do_not_hold() {
         assert_eq!(writer.post(path, body).await.problem().1, "not-yours", "{path}");
     }
     let operator = server.operator().await;
+    let secret = operator.list("/clients/operator/secrets").await[0]["id"].as_str().unwrap().to_owned();
+    for (method, path, body) in [
+        ("PATCH", "/clients/operator".to_owned(), Some(json!({ "status": "disabled" }))),
+        ("DELETE", "/clients/operator".to_owned(), None),
+        ("DELETE", "/clients/operator/entitlements/admin-api".to_owned(), None),
+        ("DELETE", format!("/clients/operator/secrets/{secret}?force=true"), None),
+    ] {
+        let answer = writer.call(method, &path, body.as_ref(), &[]).await;
+        assert_eq!(answer.problem().1, "not-yours", "nobody ends who may do more: {method} {path}: {answer}");
+    }
     assert_eq!(operator.list("/clients/operator/secrets").await.len(), 1);
     assert_eq!(operator.get("/clients/writer").await.json()["entitlements"].as_array().unwrap().len(), 2);
 }
@@ -135,6 +145,8 @@ async fn the_last_administrator_cannot_be_removed_whatever_the_way() {
         ("PATCH", format!("/clients/operator/secrets/{secret}"), Some(json!({ "expires_at": now }))),
         ("POST", "/revocations".to_owned(), Some(json!({ "secret_id": secret }))),
     ];
+    let short = operator.post("/clients/operator/secrets", json!({ "expires_at": now + 60 })).await;
+    assert_eq!(short.status, 201, "a secret for a minute keeps nobody from being locked out");
     for (method, path, body) in &ways {
         let answer = operator.call(method, path, body.as_ref(), &[]).await;
         assert_eq!((answer.status, answer.problem().1.as_str()), (409, "conflict"), "{method} {path}: {answer}");

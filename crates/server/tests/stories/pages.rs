@@ -1,6 +1,7 @@
 //! A person goes from page to page.
 
 use countersign_testkit::{Answer, Browser, TestServer};
+use serde_json::json;
 
 const PAGES_FOR_A_PERSON: [&str; 4] = ["/protocols", "/m2m", "/settings", "/account"];
 
@@ -99,6 +100,23 @@ async fn an_unknown_address_is_a_page_for_a_browser_and_json_for_a_machine() {
     assert!(!page.body.contains("no<script>"));
     let answer = browser.send(browser.request("GET", "/no")).await;
     assert_eq!((answer.status, answer.text("error").as_str()), (404, "invalid_request"));
+}
+
+#[tokio::test]
+async fn who_is_signed_in_goes_on_from_the_home_page_and_keeps_the_navigation_where_there_is_no_page() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    let home = go(&mut browser, "/").await.body;
+    assert!(home.contains("href=\"/protocols\" aria-describedby=\"scenario-1\">Continue</a>"), "{home}");
+    assert!(!home.contains(">Login</a>") && home.contains("signed in as <strong>demo</strong>"), "{home}");
+    let nothing = go(&mut browser, "/nothing").await;
+    assert!(nothing.status == 404 && nothing.body.contains("id=\"sign-out\""), "{nothing}");
+    let words = "You are signed out; the tokens asked through this sign-in are revoked.";
+    assert!(!go(&mut browser, "/?signed-out").await.body.contains(words), "who is signed in is not signed out");
+    assert_eq!(browser.post("auth/out", json!({})).await.status, 200);
+    assert!(go(&mut browser, "/?signed-out").await.body.contains(words));
+    assert!(!go(&mut browser, "/").await.body.contains(words));
+    assert!(!go(&mut browser, "/nothing").await.body.contains("id=\"sign-out\""));
 }
 
 #[tokio::test]

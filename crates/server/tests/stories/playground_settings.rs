@@ -1,7 +1,10 @@
 //! The playground's settings: for administrators, checked, versioned, and never telling the secret.
 
-use countersign_testkit::TestServer;
+use countersign_protocol::client::ClientId;
+use countersign_testkit::{NewTestClient, TestServer};
 use serde_json::{Value, json};
+
+const SECRET: &str = "a secret that was made elsewhere, long";
 
 fn settings(changes: &Value) -> Value {
     let mut settings = json!({
@@ -52,10 +55,46 @@ async fn what_is_saved_is_there_after_a_restart_and_the_secret_is_kept_unless_an
     // What a read showed, sent back as it stands, changes nothing.
     assert_eq!(browser.put("updateSettings", shown).await.status, 200);
     assert_eq!(browser.token_set().await["token_type"], "Bearer");
-    let other = settings(&json!({ "oauthServiceUserPassword": "cs_secret_another" }));
-    assert_eq!(browser.put("updateSettings", other).await.status, 200);
+    let same = settings(&json!({ "oauthServiceUserPassword": server.demo().client_secret.expose() }));
+    assert_eq!(browser.put("updateSettings", same).await.status, 200);
+    assert_eq!(browser.token_set().await["token_type"], "Bearer");
+}
+
+#[tokio::test]
+async fn what_is_not_registered_is_not_saved_and_the_field_is_named() {
+    let server = TestServer::start().await;
+    let client = NewTestClient { id: "job", secret: SECRET, may_ask: &[], may_introspect: &[] };
+    server.add_client(client).await;
+    let mut browser = server.demo_browser().await;
+    for (change, message) in [
+        (json!({ "oauthAppId": "nothing" }), "oauthAppId: is not the id of an Api"),
+        (json!({ "oauthServiceUserName": "nobody" }), "oauthServiceUserName: is not the client_id of a client"),
+        (json!({ "oauthServiceUserPassword": "cs_secret_another" }), "oauthServiceUserPassword: would be refused"),
+        (json!({ "oauthServiceUserPassword": SECRET }), "oauthServiceUserPassword: would be refused"),
+        (json!({ "oauthServiceUserName": "job" }), "oauthServiceUserPassword: would be refused"),
+        (json!({ "oauthScopesSupported": "all reports:burn" }), "oauthScopesSupported: must be of the Api"),
+    ] {
+        let answer = browser.put("updateSettings", settings(&change)).await;
+        assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{change}");
+        assert!(answer.text("ErrorMessage").starts_with(message), "{change}: {answer}");
+    }
+    assert_eq!(browser.get("getSettings").await.result()["version"], 1);
+    let job = settings(&json!({ "oauthServiceUserName": "job", "oauthServiceUserPassword": SECRET }));
+    assert_eq!(browser.put("updateSettings", job).await.status, 200);
+}
+
+#[tokio::test]
+async fn settings_that_named_what_is_gone_since_do_not_fit_and_their_secret_is_refused() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    let demo = ClientId::parse("demo-service").unwrap();
+    server.change(async |change| change.delete_credentials(&demo).await.unwrap()).await;
     let ask = json!({ "authFlow": "OAUTH", "grantType": "client_credentials" });
     assert_eq!(browser.post("tokenSet", ask).await.fault(), (400, "invalid_client".to_owned()));
+    server.change(async |change| change.delete_client(&demo).await.unwrap()).await;
+    let page = browser.send(browser.request("GET", "/m2m")).await.body;
+    assert!(page.contains("Settings do not fit.") && page.contains("no client of the stored id"), "{page}");
+    assert!(!page.contains("Settings are not complete"));
 }
 
 #[tokio::test]

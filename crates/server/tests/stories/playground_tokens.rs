@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_protocol::client::ClientId;
 use countersign_testkit::{Browser, TestServer};
 use serde_json::{Value, json};
 
@@ -82,11 +83,8 @@ async fn a_refusal_by_the_token_endpoint_comes_in_its_own_words_with_its_own_sta
     assert_eq!(blocked.fault(), (429, "too_many_attempts".to_owned()), "guesses count against who makes them");
     assert!(!blocked.header("retry-after").is_empty());
 
-    let changed = json!({
-        "oauthAppId": "oauthclient", "oauthServiceUserName": "demo-service",
-        "oauthServiceUserPassword": "cs_secret_wrong", "oauthScopesSupported": "all",
-    });
-    browser.put("updateSettings", changed).await.result();
+    let demo = ClientId::parse("demo-service").unwrap();
+    server.change(async |change| change.delete_credentials(&demo).await.unwrap()).await;
     let ask = json!({ "authFlow": "OAUTH", "grantType": "client_credentials" });
     let answer = browser.post("tokenSet", ask).await;
     assert_eq!(answer.fault(), (400, "invalid_client".to_owned()));

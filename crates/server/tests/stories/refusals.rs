@@ -1,4 +1,4 @@
-//! Every row of the refusal table (design §3), at the standard path and at the guide's.
+//! Every row of the refusal table, at the standard path and at the guide's.
 
 use countersign_testkit::{Actor, Answer, TestServer, basic};
 
@@ -133,7 +133,7 @@ async fn every_other_method_is_answered_405_with_allow() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_prove_who_it_is_gets_one_and_the_same_answer() {
+async fn a_client_that_proves_it_wrongly_gets_one_and_the_same_answer_and_who_presents_nothing_is_told_how() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
     let (id, secret) = (demo.client_id.as_str(), demo.client_secret.expose());
@@ -165,7 +165,8 @@ async fn a_client_that_does_not_prove_who_it_is_gets_one_and_the_same_answer() {
         {
             let answer = post(&service, path, &[("content-type", FORM)], format!("{body}&token=x").as_bytes()).await;
             check(&answer, 401, "invalid_client", &format!("{body} at {path}"));
-            bodies.push(answer.body);
+            let words = answer.text("error_description");
+            assert_eq!(words, "send client_id and client_secret by HTTP Basic or in the body", "{body} at {path}");
         }
     }
     bodies.dedup();
@@ -220,8 +221,12 @@ async fn what_is_asked_of_an_api_is_refused_by_its_own_name() {
     let unprintable = service.token(&[grant, ("scope", "a\"b\u{e9}")]).await;
     assert_eq!(unprintable.text("error_description"), "scope a?b? is malformed");
     for path in ["/OAuth2/Token/nothing", "/OAuth2/Token/%ff", "/OAuth2/Token/%20", "/OAuth2/Token/oauthclient%00"] {
-        check(&service.post(path, &[grant]).await, 404, "invalid_request", path);
+        let answer = service.post(path, &[grant]).await;
+        check(&answer, 404, "invalid_request", path);
+        assert!(answer.text("error_description").contains("leave its last segment out"), "{answer}");
     }
+    let implicit = service.token(&[("grant_type", "implicit")]).await.text("error_description");
+    assert!(implicit.ends_with("supported are client_credentials, password, refresh_token"), "{implicit}");
     let unknown_to_a_stranger = server.stranger().post("/OAuth2/Token/nothing", &[grant]).await;
     check(&unknown_to_a_stranger, 401, "invalid_client", "the tenant is looked at after the client");
 }

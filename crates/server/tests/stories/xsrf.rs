@@ -5,7 +5,8 @@ use serde_json::json;
 
 /// Makes a change that would show.
 fn update(browser: &Browser) -> RequestBuilder {
-    let changed = json!({ "oauthAppId": "changed", "oauthServiceUserName": "changed", "oauthScopesSupported": "" });
+    let changed =
+        json!({ "oauthAppId": "oauthclient", "oauthServiceUserName": "demo-service", "oauthScopesSupported": "" });
     browser.request("PUT", "/api/updateSettings").json(&changed)
 }
 
@@ -18,7 +19,7 @@ async fn refused(server: &TestServer, browser: &Browser, request: RequestBuilder
     let answer = browser.clone().send(request).await;
     assert!(is_xsrf(&answer), "{why}: {answer}");
     let settings = server.demo_browser().await.get("getSettings").await.result();
-    assert_eq!(settings["oauthAppId"], "oauthclient", "{why}");
+    assert_eq!(settings["oauthScopesSupported"], "all", "{why}");
 }
 
 #[tokio::test]
