@@ -1,9 +1,12 @@
 //! Two real nodes on one PostgreSQL, and a database that goes away.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign_testkit::{Answer, TestDatabase};
+use tokio::task::JoinSet;
 
 use crate::process::{Serving, demo_json};
 
@@ -47,12 +50,69 @@ async fn a_token_revoked_at_one_node_is_dead_at_the_other_within_a_second() {
     second.ready().await;
     let (here, there) = (first.demo_service(&demo), second.demo_service(&demo));
     for _ in 0..10 {
-        let token = here.client_credentials("all").await.text("access_token");
-        assert_eq!(there.introspect(&token).await.json()["active"], true);
-        assert_eq!(here.revoke(&token).await.status, 200);
-        within(1000, async || there.introspect(&token).await, |answer| answer.body == r#"{"active":false}"#).await;
+        let mut tokens = Vec::new();
+        for _ in 0..10 {
+            let token = here.client_credentials("all").await.text("access_token");
+            assert_eq!(there.introspect(&token).await.json()["active"], true);
+            tokens.push(token);
+        }
+        for token in &tokens {
+            assert_eq!(here.revoke(token).await.status, 200);
+        }
+        for token in &tokens {
+            within(1000, async || there.introspect(token).await, |answer| answer.body == r#"{"active":false}"#).await;
+        }
     }
     first.stop();
+    second.stop();
+}
+
+#[tokio::test]
+async fn of_two_nodes_one_is_killed_under_load_and_the_other_refuses_nothing_and_knows_all() {
+    let database = TestDatabase::fresh();
+    if database.url.is_none() {
+        return; // SQLite has one process a data directory
+    }
+    let first = Serving::demo(&database);
+    first.ready().await;
+    let demo = demo_json(&database);
+    let (second, _directory) = second_node(&database, &first.issuer);
+    second.ready().await;
+    let (revoked, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+    let mut workers = JoinSet::new();
+    for _ in 0..3 {
+        let (here, revoked) = (first.demo_service(&demo), revoked.clone());
+        workers.spawn(async move {
+            let form = [("grant_type", "client_credentials")];
+            while let Some(issued) = here.try_post("/oauth2/token", &form).await {
+                let token = issued.text("access_token");
+                match here.try_post("/oauth2/revoke", &[("token", &token)]).await {
+                    Some(answer) if answer.status == 200 => revoked.lock().unwrap().push(token),
+                    _ => return,
+                }
+            }
+        });
+        let (there, stop) = (second.demo_service(&demo), stop.clone());
+        workers.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let token = there.client_credentials("all").await.text("access_token");
+                assert_eq!(there.introspect(&token).await.json()["active"], true);
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    first.signal("KILL");
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    stop.store(true, Ordering::Relaxed);
+    workers.join_all().await;
+    let there = second.demo_service(&demo);
+    let revoked = std::mem::take(&mut *revoked.lock().unwrap());
+    assert!(!revoked.is_empty());
+    for token in &revoked {
+        assert_eq!(there.introspect(token).await.body, r#"{"active":false}"#, "acknowledged means everywhere");
+    }
+    assert_eq!(there.get("/readyz").await.status, 200);
+    first.wait();
     second.stop();
 }
 

@@ -52,7 +52,7 @@ async fn a_successor_is_published_before_it_signs_and_the_old_key_verifies_until
     assert_eq!(signed_by(&by_new), new);
     assert!(lives(&server, &by_old).await && lives(&server, &last_by_old).await && lives(&server, &by_new).await);
     let operator = server.operator().await;
-    assert_eq!(keys(&operator, "retiring").await, [old.clone()]);
+    assert_eq!(keys(&operator, "retiring").await, std::slice::from_ref(&old));
 
     // The demo's tokens live two hours, and the key a minute longer.
     server.advance(7198).await;
