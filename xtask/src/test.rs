@@ -4,11 +4,12 @@ use std::process::Command;
 
 use crate::postgres::Postgres;
 use crate::run::{cargo, is_ci, status};
-use crate::{Outcome, interop, walks};
+use crate::{Outcome, fuzz, interop, walks};
 
 /// Runs all; what cannot run here is said in one line, and in CI is a failure.
 pub(crate) fn run() -> Outcome {
     cargo(&["test", "--workspace"])?;
+    fuzz::run()?;
     match Postgres::start() {
         Ok(postgres) => on_postgres(&postgres)?,
         Err(reason) => skip("the tests on PostgreSQL", &reason)?,

@@ -30,7 +30,7 @@ pub(crate) fn run() -> Outcome {
 /// Every Rust file of the checkout.
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut waiting = vec![directory.join("crates"), directory.join("xtask")];
+    let mut waiting = ["crates", "fuzz", "xtask"].map(|room| directory.join(room)).to_vec();
     while let Some(directory) = waiting.pop() {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let path = entry.path();

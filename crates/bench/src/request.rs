@@ -31,6 +31,22 @@ pub(crate) fn revocation(client: usize, token: &str) -> Vec<u8> {
     post("/oauth2/revoke", client, &format!("token={token}"))
 }
 
+/// A token of an administrator, by the form's credentials; those of ours need no escapes.
+pub(crate) fn administrator_token(client_id: &str, client_secret: &str) -> Vec<u8> {
+    let body = format!("grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}");
+    let length = body.len();
+    format!(
+        "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// A list of the admin API, its first page.
+pub(crate) fn list(path: &str, token: &str) -> Vec<u8> {
+    format!("GET /admin/v1/{path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
+}
+
 /// The question whether a server is ready.
 pub(crate) const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
 

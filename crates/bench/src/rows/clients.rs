@@ -1,17 +1,25 @@
 //! 10,000 clients: a token costs within 5 % of what it costs with one.
 
-use countersign_protocol::jose::algorithm::Algorithm;
+use std::path::Path;
 
+use countersign_protocol::jose::algorithm::Algorithm;
+use serde_json::Value;
+
+use crate::connection::Connection;
 use crate::load::{Round, Side, compare};
 use crate::process::Server;
-use crate::rows::Bench;
+use crate::rows::{Bench, text_member};
 use crate::spread::Spread;
 use crate::table::Row;
-use crate::{Outcome, request};
+use crate::{Outcome, request, watch};
 
 const MANY: usize = 10_000;
 /// What many clients may cost more than one, in per cent.
 const MAX_ABOVE_PERCENT: f64 = 5.0;
+/// Lists that are asked for.
+const LISTS: usize = 50;
+/// What one of them may take.
+const MAX_LIST_MS: f64 = 50.0;
 
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     // The cheapest signature hides the least.
@@ -37,6 +45,33 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
         compared: format!("{above:+.1} %"),
         target: Some((format!("within {MAX_ABOVE_PERCENT:.0} %"), above.median <= MAX_ABOVE_PERCENT)),
     }]);
+    add_list(bench, &many, &with_many).await?;
     one.stop()?;
     many.stop()
+}
+
+/// The first page of the list of all of them, as an administrator sees it.
+async fn add_list(bench: &mut Bench<'_>, server: &Server, directory: &Path) -> Outcome<()> {
+    let file: Value = serde_json::from_slice(&std::fs::read(directory.join("operator.json"))?)?;
+    let member = |name: &str| file[name].as_str().ok_or("operator.json is not whole");
+    let ask = request::administrator_token(member("client_id")?, member("client_secret")?);
+    let mut connection = Connection::open(server.address).await?;
+    let token = text_member(connection.exchange(&ask).await?.body, "access_token").ok_or("no administrator's token")?;
+    let list = request::list("clients", &token);
+    let mut took_ms = Vec::new();
+    for _ in 0..LISTS {
+        let began = watch::now();
+        if connection.exchange(&list).await?.status != 200 {
+            return Err("the list was refused".into());
+        }
+        took_ms.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    let took = Spread::of(took_ms.iter().copied());
+    bench.table.add([Row {
+        figure: "a list of 10,000 clients, first page, ms".to_owned(),
+        ours: format!("{took:.1}"),
+        target: Some((format!("under {MAX_LIST_MS:.0} ms"), took.median < MAX_LIST_MS)),
+        ..Row::default()
+    }]);
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! Memory with 1,000 clients after a million tokens, and what those tokens left on the disk: nothing.
 
-use std::fs;
 use std::path::Path;
 
 use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_store::SQLITE_FILE;
+use rusqlite::Connection;
 
 use crate::load::{Side, run};
 use crate::process::Server;
@@ -13,13 +14,15 @@ use crate::{Outcome, request};
 
 const CLIENTS: usize = 1000;
 const MAX_MIB: f64 = 40.0;
+/// The tables that say what is used.
+const USES: [&str; 2] = ["credential_uses", "token_counts"];
 
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     let directory = bench.seeded("memory", &[Algorithm::EdDsa], CLIENTS).await?;
     let mut server = Server::countersign(&directory, &[])?;
     server.wait_until_ready().await?;
     server.stop()?;
-    let before = size(&directory)?;
+    let before = Rows::count(&directory)?;
     let mut server = Server::countersign(&directory, &[])?;
     server.wait_until_ready().await?;
     let idle_mib = server.memory_mib()?;
@@ -31,7 +34,8 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     }
     let mib = server.memory_mib()?;
     server.stop()?;
-    let stored = size(&directory)?.saturating_sub(before);
+    let after = Rows::count(&directory)?;
+    let stored = after.others - before.others;
     bench.table.add([
         Row {
             figure: format!("memory with 1,000 clients after {tokens} EdDSA tokens, MiB"),
@@ -41,20 +45,36 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
             ..Row::default()
         },
         Row {
-            figure: format!("bytes stored by {tokens} tokens, after a clean stop"),
+            figure: format!("rows left by {tokens} tokens, after a clean stop"),
             ours: stored.to_string(),
             target: Some(("none".to_owned(), stored == 0)),
+            ..Row::default()
+        },
+        Row {
+            figure: format!("rows of use, one a client and hour and one a secret, after {tokens} tokens"),
+            ours: (after.uses - before.uses).to_string(),
             ..Row::default()
         },
     ]);
     Ok(())
 }
 
-/// The bytes of every file in a directory.
-fn size(directory: &Path) -> Outcome<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(directory)? {
-        bytes += entry?.metadata()?.len();
+/// How many rows a stopped server's database has.
+struct Rows {
+    uses: i64,
+    others: i64,
+}
+
+impl Rows {
+    fn count(directory: &Path) -> Outcome<Self> {
+        let database = Connection::open(directory.join(SQLITE_FILE))?;
+        let mut tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
+        let names: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut rows = Self { uses: 0, others: 0 };
+        for name in names {
+            let count: i64 = database.query_row(&format!("SELECT COUNT(*) FROM {name}"), [], |row| row.get(0))?;
+            if USES.contains(&name.as_str()) { rows.uses += count } else { rows.others += count }
+        }
+        Ok(rows)
     }
-    Ok(bytes)
 }
