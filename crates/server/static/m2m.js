@@ -19,7 +19,7 @@ let built = null;
 let held = null;
 /** Counts the changes of the inputs, so that a late answer to earlier ones is known as such. */
 let changes = 0;
-/** Counts how often everything was forgotten: an answer to a question before that is not shown. */
+/** Counts how often everything was forgotten: an answer to a question before that is neither shown nor used. */
 let wipes = 0;
 
 const diagram = startDiagram(byId("diagram"), byId("diagram-steps"));
@@ -57,17 +57,19 @@ function markStale() {
 async function build() {
   const body = flow.read();
   if (!body) return;
-  const of = changes;
+  const [of, during] = [changes, wipes];
   show(byId("flow-problem"));
   say("Building…");
   try {
     const { result } = await post("tokenRequestPreview", body);
+    if (during !== wipes) return;
     if (of !== changes) return say("Changed while it was built. Build it again.");
     showPreview(byId("preview"), result);
     built = body;
     flow.allowSubmit(true);
     say("✓ Built. Submit sends exactly this.");
   } catch (error) {
+    if (during !== wipes) return;
     if (of === changes) say("");
     refuse(error, "The request was not built");
   }
@@ -90,12 +92,13 @@ async function submit() {
     say(body.grantType === "password" ? "✓ The token set is here. The password is forgotten; type it again for another." : "✓ The token set is here.");
     focusOn(byId("token-title"));
   } catch (error) {
+    if (during !== wipes) return;
     if (error instanceof Problem) answered(error.timing, error.code, false);
     say("");
     if (held) markStale();
     refuse(error, "No token was issued");
   } finally {
-    if (body.grantType === "password") forgetOwner(of);
+    if (body.grantType === "password" && during === wipes) forgetOwner(of);
   }
 }
 
