@@ -43,6 +43,31 @@ async fn changing_the_password_ends_every_other_session_and_token_and_keeps_this
 }
 
 #[tokio::test]
+async fn of_several_who_change_the_password_at_once_one_is_acknowledged_and_theirs_is_the_password() {
+    let server = TestServer::start().await;
+    server.add_user("ada", "correct horse").await;
+    let mut browsers = Vec::new();
+    for number in 0..4 {
+        browsers.push((number, ada(&server).await));
+    }
+    let mut changing = tokio::task::JoinSet::new();
+    for (number, mut browser) in browsers {
+        changing.spawn(async move {
+            let new = format!("a longer password {number}");
+            let change = json!({ "password": "correct horse", "newPassword": new });
+            (browser.post("account/changePassword", change).await, new)
+        });
+    }
+    let (changed, refused): (Vec<_>, Vec<_>) =
+        changing.join_all().await.into_iter().partition(|(answer, _)| answer.status == 200);
+    assert_eq!((changed.len(), refused.len()), (1, 3));
+    for (answer, _) in refused {
+        assert!(["wrong_answer", "sign_in_needed"].contains(&answer.fault().1.as_str()), "{answer}");
+    }
+    assert_eq!(server.browser().sign_in("ada", &changed[0].1).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_session_that_begins_while_the_password_changes_leaves_no_token_alive() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
