@@ -110,7 +110,10 @@ fn for_administrators(state: &State) -> Router {
 fn with_playground(router: Router, state: &State) -> Router {
     // the demonstration resources, behind the guard
     let guarded = resource::guarded(state);
-    let router = router.route_service("/resource", guarded.clone()).route_service("/resource/{*path}", guarded);
+    let router = router
+        .route_service("/resource", guarded.clone())
+        .route_service("/resource/", guarded.clone())
+        .route_service("/resource/{*path}", guarded);
     // the guide's demo API, which calls all of the above
     let inner = Extension(Inner(router.clone()));
     let api = Router::new()
