@@ -85,7 +85,7 @@ async function submit() {
   try {
     const answer = await post("tokenSet", body);
     if (during !== wipes) return;
-    answered(answer.timing, "200", true);
+    diagram.answered("token", answer.timing);
     byId("stale").hidden = true;
     await replace(answer.result, "from this request");
     if (of !== changes) markStale();
@@ -93,10 +93,10 @@ async function submit() {
     focusOn(byId("token-title"));
   } catch (error) {
     if (during !== wipes) return;
-    if (error instanceof Problem) answered(error.timing, error.code, false);
+    if (error instanceof Problem) diagram.answered("token", error.timing, error.code);
     say("");
     if (held) markStale();
-    refuse(error, "No token was issued");
+    refuse(error, "No token was issued", "No token came; one may have been issued");
   } finally {
     if (body.grantType === "password" && during === wipes) forgetOwner(of);
   }
@@ -117,24 +117,13 @@ function begin() {
 }
 
 /**
- * @param {import("./api.js").Answer["timing"]} timing
- * @param {string} words
- * @param {boolean} holds
- */
-function answered(timing, words, holds) {
-  diagram.light("token-request", timing ? "done" : "failed");
-  if (!timing) return;
-  const status = holds ? timing.status : `${timing.status} ${words}`;
-  diagram.light("token-answer", holds ? "done" : "failed", `${status} · ${timing.ms.toFixed(1)} ms`);
-}
-
-/**
  * A failure beside its cause: words at the field, the explanation below the buttons.
  * @param {unknown} error
  * @param {string} what
+ * @param {string} [unanswered]
  */
-function refuse(error, what) {
-  const problem = showProblem(byId("flow-problem"), error, what);
+function refuse(error, what, unanswered) {
+  const problem = showProblem(byId("flow-problem"), error, what, unanswered);
   markErrors(problem);
 }
 

@@ -82,14 +82,19 @@ walk("with no scope ticked the Api's default is granted", async ({ page, demo })
   await seen(region(page, "Token set").getByText("all", { exact: true }));
 });
 
-walk("a server that cannot be reached is said so, and the next try works", { broken: ["/api/tokenSet"] }, async ({ page, demo }) => {
+walk("a server that cannot be reached is said so, and the next try works", { broken: ["/api/tokenSet", "/api/tokenRequestPreview"] }, async ({ page, demo }) => {
   await openFlow(page, demo);
   await build(page);
   await page.route("**/api/tokenSet", (route) => route.abort(), { times: 1 });
   await button(page, "Submit").click();
   await explained(page, "network", "No answer came.");
   await seen(page.getByText("The server cannot be reached."));
+  await seen(page.getByText("one may have been issued"));
   await submit(page);
+  await page.route("**/api/tokenRequestPreview", (route) => route.abort(), { times: 1 });
+  await button(page, "Build Token URL").click();
+  await seen(page.getByText("The request was not built"));
+  assert.equal(await page.getByText("may have been issued").count(), 0, "nothing was asked for");
 });
 
 walk("an overloaded server says when to try again", { refused: ["503 /api/tokenSet"] }, async ({ page, demo }) => {

@@ -65,6 +65,19 @@ walk("the stored secret is not on the page, and what is saved is there again", a
   await save(page, { Scopes: "all" });
 });
 
+walk("what was saved is said to be, also when it cannot be read again", { broken: ["/api/getSettings"] }, async ({ page, demo }) => {
+  await signIn(page, demo, "/settings");
+  await loaded(page);
+  await page.route("**/api/getSettings", (route) => route.abort(), { times: 1 });
+  await save(page, { Scopes: "all reports:read" });
+  await seen(page.getByText("The settings cannot be read"));
+  assert.equal(await page.getByText("Nothing was saved").count(), 0);
+  await button(page, "Load what is stored").click();
+  await seen(page.getByText("Version"));
+  await until("what is stored", async () => !(await button(page, "Load what is stored").isVisible()));
+  await save(page, { Scopes: "all" });
+});
+
 walk("two tabs that save the Settings: the later one is told, and overwrites nothing", { refused: ["409 /api/updateSettings"] }, async ({ page, context, demo }) => {
   await signIn(page, demo, "/settings");
   await loaded(page);
