@@ -63,6 +63,10 @@ walk("a changed password ends the other sessions, and the old one is refused", {
   const [old, fresh] = [demo.password, "a longer password, with spaces"];
   await changePassword(page, old, "too short");
   await seen(page.getByText("It must have 12 to 128 characters."));
+  // Longer than a password may be: cut unseen, it would be one that nobody knows.
+  await changePassword(page, old, "0123456789ab".repeat(12));
+  await seen(page.getByText("It must have 12 to 128 characters."));
+  assert.equal((await page.getByLabel("New password", { exact: true }).inputValue()).length, 144);
   await changePassword(page, "not the password", fresh);
   await seen(page.getByText("That is not your password."));
   await changePassword(page, old, fresh);
