@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, delete, get, post, put};
 
 use crate::admin::{access, audit, problem};
@@ -142,7 +142,7 @@ fn with_playground(router: Router, state: &State) -> Router {
         .route("/api/{*call}", any(envelope::not_found))
         .method_not_allowed_fallback(envelope::wrong_method)
         .layer(inner)
-        .layer(from_fn(envelope::around))
+        .layer(from_fn_with_state(Arc::new(state.clone()), envelope::around))
         .with_state(Arc::new(state.clone()));
     router.merge(api).merge(for_people(Arc::new(state.clone())))
 }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{self, MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use countersign_client::ClientError;
@@ -15,10 +16,12 @@ use serde_json::{Value, json};
 
 use crate::answer::json_response;
 use crate::caller::Caller;
+use crate::demo::xsrf::check_origin;
 use crate::key_ring::KeyRingError;
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::refusal::without_secrets;
 use crate::sealing::SealError;
+use crate::state::State;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -260,11 +263,15 @@ impl IntoResponse for Fault {
 }
 
 /// Around every call: a panic is a fault too, and every fault is logged with its exact reason, under the caller's id.
-pub(crate) async fn around(request: Request, next: Next) -> Response {
+pub(crate) async fn around(
+    extract::State(state): extract::State<Arc<State>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let caller = request.extensions().get::<Caller>().cloned();
     // What is mistyped may be a secret: only calls that exist are named.
     let call = request.extensions().get::<MatchedPath>().filter(|matched| !matched.as_str().contains('{')).cloned();
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let answered = AssertUnwindSafe(answer(&state, request, next)).catch_unwind().await;
     let response = answered.unwrap_or_else(|_| Fault::internal("a handler panicked").into_response());
     if let (Some(caller), Some(Reason { code, text })) = (caller, response.extensions().get::<Reason>()) {
         let (request_id, address, reason) = (caller.request_id(), caller.address, without_secrets(text));
@@ -276,6 +283,23 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
         }
     }
     response
+}
+
+async fn answer(state: &State, request: Request, next: Next) -> Response {
+    match check(state, &request) {
+        Ok(()) => next.run(request).await,
+        Err(fault) => fault.into_response(),
+    }
+}
+
+/// What holds for every call, before it is asked who makes it.
+fn check(state: &State, request: &Request) -> Result<(), Fault> {
+    check_origin(state, request.headers())?;
+    let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
+    if has_query && !request.method().is_safe() {
+        return Err(Fault::bad_request("the query: this call takes none, for addresses are logged; use the body"));
+    }
+    Ok(())
 }
 
 /// No such call.
