@@ -5,7 +5,7 @@ import { post, Problem } from "./api.js";
 import { startDiagram } from "./diagram.js";
 import { announce, byId, focusOn, show } from "./dom.js";
 import { forgetPassword, markErrors, say, startFlow } from "./flow.js";
-import { showJwt } from "./jwt.js";
+import { findExpiry, showJwt } from "./jwt.js";
 import { startLife } from "./life.js";
 import { clearPreview, showPreview } from "./preview.js";
 import { problemBox, showProblem } from "./problem.js";
@@ -135,7 +135,7 @@ function refuse(error, what, unanswered) {
 async function replace(set, from) {
   held = set;
   byId("token-from").textContent = from;
-  showTokenSet(byId("token-set"), set, expired);
+  showTokenSet(byId("token-set"), set, { until: findExpiry(set.access_token), expired });
   showJwt(byId("jwt"), set.access_token);
   byId("results").hidden = false;
   resource.clear();
