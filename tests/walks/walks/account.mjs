@@ -6,7 +6,7 @@ import { answerSignIn, at, build, button, region, seen, signIn, typeOwner } from
 import { codeOf, currentStep } from "../totp.mjs";
 
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-const refused = ["401 /api/auth/advanceAuth", "401 /api/account/beginSecondFactor", "401 /api/account/confirmSecondFactor", "400 /api/tokenSet"];
+const refused = ["401 /api/auth/advanceAuth", "401 /api/account/beginSecondFactor", "401 /api/account/confirmSecondFactor", "401 /api/account/removeSecondFactor", "400 /api/tokenSet"];
 
 walk("a one-time code is enrolled, asked for, good once, and removed", { refused }, async ({ page, demo }) => {
   await signIn(page, demo, "/account");
@@ -112,7 +112,8 @@ async function signInWithCode(page, demo, used, fresh) {
   await page.goto("/account");
   await answerSignIn(page, demo.username, ["Password", demo.password], ["One-time code", used]);
   await seen(page.getByText("That code is not right."));
-  await page.getByLabel("One-time code", { exact: true }).fill(fresh);
+  // As an app shows it, in two groups.
+  await page.getByLabel("One-time code", { exact: true }).fill(` ${fresh.slice(0, 3)} ${fresh.slice(3)} `);
   await button(page, "Next").click();
   await at(page, "/account");
 }
@@ -120,9 +121,14 @@ async function signInWithCode(page, demo, used, fresh) {
 async function remove(page, demo, code) {
   const place = region(page, "One-time code");
   await seen(place.getByText("On", { exact: true }));
-  await place.getByRole("textbox", { name: "Your password" }).fill(demo.password);
-  await place.getByRole("textbox", { name: "Code from the app" }).fill(code);
-  await button(page, "Remove").click();
+  const send = async (tried) => {
+    await place.getByRole("textbox", { name: "Your password" }).fill(demo.password);
+    await place.getByRole("textbox", { name: "Code from the app" }).fill(tried);
+    await button(page, "Remove").click();
+  };
+  await send("000000");
+  await seen(page.getByText("The password or the code is wrong"));
+  await send(code);
   await seen(page.getByText("Removed. Your password alone signs you in again."));
 }
 

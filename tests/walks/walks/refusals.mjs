@@ -26,6 +26,13 @@ walk("an unknown user is asked and refused as a known one", { refused: ["401 /ap
   assert.equal(await page.getByLabel("Password", { exact: true }).isVisible(), false);
 });
 
+walk("a user name that is none is refused beside its field", { refused: ["400 /api/auth/beginAuth"] }, async ({ page }) => {
+  await page.goto("/login");
+  await page.getByLabel("Username").fill("a".repeat(150));
+  await button(page, "Next").click();
+  await seen(page.getByText("✗ Username must have 1 to 100 printable characters"));
+});
+
 walk("empty answers at the sign-in are named, and nothing is asked", async ({ page }) => {
   await page.goto("/login");
   await button(page, "Next").click();

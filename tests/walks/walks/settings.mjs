@@ -25,6 +25,7 @@ walk("what is not registered is not saved, and said beside its field", { refused
     ["Application ID", "nothing", demo.api, "Application ID is not the id of an Api"],
     ["Username", "nobody", demo.client_id, "Username is not the client_id of a client"],
     ["Password", "cs_secret_of_nobody", "", "Password would be refused with this Username"],
+    ["Scopes", "all é", "all", "Scopes should be names"],
     ["Scopes", "all reports:burn", "all", "Scopes must be of the Api, which has no reports:burn"],
   ];
   for (const [label, wrong, right, words] of rows) {
