@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::access_token::TokenFault;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
@@ -57,6 +57,7 @@ impl Rejection {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if self == Self::Stale {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         } else if let Ok(challenge) = HeaderValue::from_str(&challenge) {

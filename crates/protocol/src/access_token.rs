@@ -151,7 +151,7 @@ pub enum TokenFault {
 /// The one way to check an access token (RFC 9068 §4): signature, type, issuer, audience, time, and that it lives.
 pub fn check(text: &str, keys: &dyn KeySource, expected: Expected<'_>, now: UnixTime) -> Result<Claims, TokenFault> {
     let claims = check_issued(text, keys, expected, now)?;
-    check_begun(&claims, now)?;
+    check_begun(claims.issued_at, claims.not_before, now)?;
     keys.check_alive(&claims)?;
     Ok(claims)
 }
@@ -166,9 +166,9 @@ pub fn check_issued(
 ) -> Result<Claims, TokenFault> {
     keys.check_current()?;
     let claims = verify(UnverifiedJwt::parse(text)?, keys)?;
-    check_issuer(&claims, expected)?;
-    check_audience(&claims, expected)?;
-    check_expiry(&claims, now)?;
+    check_issuer(&claims.issuer, expected)?;
+    check_audience(&claims.audiences, expected)?;
+    check_expiry(claims.expires_at, now)?;
     Ok(claims)
 }
 
@@ -196,55 +196,71 @@ pub fn examine(
 ) -> Result<Examination, TokenFault> {
     keys.check_current()?;
     let jwt = UnverifiedJwt::parse(text)?;
-    let key_id = jwt.key_id().unwrap_or_else(|| KeyId::new(""));
     // Unverified: said of a token that may be forged, beside the verdict on its signature.
-    let claims = read_claims(jwt.claims(), key_id);
-    let judge = |check: &dyn Fn(&Claims) -> Result<(), TokenFault>| match &claims {
-        Ok(claims) => check(claims),
-        Err(fault) => Err(*fault),
+    let members = jwt.claims();
+    let key_id = jwt.key_id().unwrap_or_else(|| KeyId::new(""));
+    let time = || {
+        check_expiry(read_needed_date(members, "exp")?, now)?;
+        check_begun(read_needed_date(members, "iat")?, read_date(members, "nbf")?, now)
     };
     Ok(Examination {
-        issuer: judge(&|claims| check_issuer(claims, expected)),
-        audience: judge(&|claims| check_audience(claims, expected)),
-        time: judge(&|claims| check_expiry(claims, now).and_then(|()| check_begun(claims, now))),
-        revocation: judge(&|claims| Ok(keys.check_alive(claims)?)),
-        signature: verify(jwt, keys).map(|_| ()),
+        issuer: read_needed_text(members, "iss").and_then(|issuer| check_issuer(&issuer, expected)),
+        audience: read_audiences(members).and_then(|audiences| check_audience(&audiences, expected)),
+        time: time(),
+        revocation: read_standing(members, key_id).and_then(|claims| Ok(keys.check_alive(&claims)?)),
+        signature: verify_signature(jwt, keys).map(|_| ()),
     })
 }
 
 /// The claims, once a key of ours is found to have signed them as an access token.
 fn verify(jwt: UnverifiedJwt<'_>, keys: &dyn KeySource) -> Result<Claims, TokenFault> {
+    let (members, key_id) = verify_signature(jwt, keys)?;
+    read_claims(&members, key_id)
+}
+
+fn verify_signature(jwt: UnverifiedJwt<'_>, keys: &dyn KeySource) -> Result<(Map<String, Value>, KeyId), TokenFault> {
     if jwt.media_type().as_deref() != Some(MEDIA_TYPE) {
         return Err(TokenFault::MediaType);
     }
     let key_id = jwt.key_id().ok_or(TokenFault::UnknownKey)?;
     let key = keys.find_key(&key_id).ok_or(TokenFault::UnknownKey)?;
-    read_claims(&jwt.verify(&key)?, key_id)
+    Ok((jwt.verify(&key)?, key_id))
 }
 
-fn check_issuer(claims: &Claims, expected: Expected<'_>) -> Result<(), TokenFault> {
-    if claims.issuer == expected.issuer { Ok(()) } else { Err(TokenFault::Issuer) }
+fn check_issuer(issuer: &str, expected: Expected<'_>) -> Result<(), TokenFault> {
+    if issuer == expected.issuer { Ok(()) } else { Err(TokenFault::Issuer) }
 }
 
-fn check_audience(claims: &Claims, expected: Expected<'_>) -> Result<(), TokenFault> {
-    let is_other = |wanted| !claims.audiences.iter().any(|audience| audience == wanted);
+fn check_audience(audiences: &[String], expected: Expected<'_>) -> Result<(), TokenFault> {
+    let is_other = |wanted| !audiences.iter().any(|audience| audience == wanted);
     if expected.audience.is_some_and(is_other) { Err(TokenFault::Audience) } else { Ok(()) }
 }
 
-fn check_expiry(claims: &Claims, now: UnixTime) -> Result<(), TokenFault> {
-    if now >= claims.expires_at { Err(TokenFault::Expired) } else { Ok(()) }
+fn check_expiry(expires_at: UnixTime, now: UnixTime) -> Result<(), TokenFault> {
+    if now >= expires_at { Err(TokenFault::Expired) } else { Ok(()) }
 }
 
-fn check_begun(claims: &Claims, now: UnixTime) -> Result<(), TokenFault> {
+fn check_begun(issued_at: UnixTime, not_before: Option<UnixTime>, now: UnixTime) -> Result<(), TokenFault> {
     let ahead = |date: UnixTime| date.saturating_sub(now) > MAX_CLOCK_LEAD_S;
-    let is_ahead = ahead(claims.issued_at) || claims.not_before.is_some_and(ahead);
+    let is_ahead = ahead(issued_at) || not_before.is_some_and(ahead);
     if is_ahead { Err(TokenFault::NotYetValid) } else { Ok(()) }
 }
 
 /// Reads every claim with its type; one of the wrong type is a refusal, never skipped (CVE-2026-25537).
 fn read_claims(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, TokenFault> {
-    let needed = |name| read_text(members, name)?.ok_or(TokenFault::Claim(name));
-    let date = |name| read_date(members, name)?.ok_or(TokenFault::Claim(name));
+    Ok(Claims {
+        issuer: read_needed_text(members, "iss")?,
+        audiences: read_audiences(members)?,
+        issued_at: read_needed_date(members, "iat")?,
+        expires_at: read_needed_date(members, "exp")?,
+        not_before: read_date(members, "nbf")?,
+        ..read_standing(members, key_id)?
+    })
+}
+
+/// Reads what tells whether a token was ended, and all else that no other check of [`examine`] reads; issuer, audience
+/// and dates are left empty.
+fn read_standing(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, TokenFault> {
     let scope = match read_text(members, "scope")? {
         Some(text) => Scope::parse(&text).map_err(|_| TokenFault::Claim("scope"))?,
         None => Scope::default(),
@@ -254,20 +270,28 @@ fn read_claims(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, To
         None => None,
     };
     Ok(Claims {
-        issuer: needed("iss")?,
-        subject: needed("sub")?,
-        audiences: read_audiences(members)?,
-        client_id: needed("client_id")?,
-        issued_at: date("iat")?,
-        expires_at: date("exp")?,
-        not_before: read_date(members, "nbf")?,
-        token_id: needed("jti")?,
+        issuer: String::new(),
+        subject: read_needed_text(members, "sub")?,
+        audiences: Vec::new(),
+        client_id: read_needed_text(members, "client_id")?,
+        issued_at: 0,
+        expires_at: 0,
+        not_before: None,
+        token_id: read_needed_text(members, "jti")?,
         scope,
         auth_time: read_date(members, "auth_time")?,
         unique_name: read_text(members, "unique_name")?,
         revision,
         key_id: Some(key_id),
     })
+}
+
+fn read_needed_text(members: &Map<String, Value>, name: &'static str) -> Result<String, TokenFault> {
+    read_text(members, name)?.ok_or(TokenFault::Claim(name))
+}
+
+fn read_needed_date(members: &Map<String, Value>, name: &'static str) -> Result<UnixTime, TokenFault> {
+    read_date(members, name)?.ok_or(TokenFault::Claim(name))
 }
 
 fn read_text(members: &Map<String, Value>, name: &'static str) -> Result<Option<String>, TokenFault> {

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::path_rule::normalise;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use tracing::field::display;
@@ -11,13 +11,14 @@ use tracing::field::display;
 use crate::caller::Caller;
 use crate::oauth::refusal::without_secrets;
 
-/// A JSON answer that nobody may store (RFC 6749 §5.1).
+/// A JSON answer that nobody may store (RFC 6749 §5.1), and no browser takes for anything else.
 pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

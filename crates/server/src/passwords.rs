@@ -10,7 +10,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use countersign_protocol::UnixTime;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::UserId;
+use countersign_store::StoredPassword;
 use tokio::sync::Semaphore;
 
 use crate::guessing::PasswordAttempt;
@@ -79,8 +79,8 @@ impl Drop for Waiting {
 
 /// What came of checking a password.
 pub(crate) struct Checked {
-    /// Whose name was given, if anybody's.
-    pub(crate) user_id: Option<UserId>,
+    /// What it was checked against: of whose name was given, if anybody's.
+    pub(crate) stored: Option<StoredPassword>,
     /// True if the password is theirs.
     pub(crate) holds: bool,
     /// Counted as failed until it is said to have succeeded.
@@ -102,7 +102,7 @@ pub(crate) async fn check(
     let check = move || {
         let attempt = guessing.begin_password(&login, address, now)?;
         let holds = verify(&password, stored.as_ref().map(|stored| &stored.password_hash));
-        Ok(Checked { user_id: stored.map(|stored| stored.user_id), holds, attempt })
+        Ok(Checked { stored, holds, attempt })
     };
     state.passwords.run(check).await?
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, delete, get, post, put};
 
 use crate::admin::{access, audit, problem};
@@ -110,7 +110,10 @@ fn for_administrators(state: &State) -> Router {
 fn with_playground(router: Router, state: &State) -> Router {
     // the demonstration resources, behind the guard
     let guarded = resource::guarded(state);
-    let router = router.route_service("/resource", guarded.clone()).route_service("/resource/{*path}", guarded);
+    let router = router
+        .route_service("/resource", guarded.clone())
+        .route_service("/resource/", guarded.clone())
+        .route_service("/resource/{*path}", guarded);
     // the guide's demo API, which calls all of the above
     let inner = Extension(Inner(router.clone()));
     let api = Router::new()
@@ -139,7 +142,7 @@ fn with_playground(router: Router, state: &State) -> Router {
         .route("/api/{*call}", any(envelope::not_found))
         .method_not_allowed_fallback(envelope::wrong_method)
         .layer(inner)
-        .layer(from_fn(envelope::around))
+        .layer(from_fn_with_state(Arc::new(state.clone()), envelope::around))
         .with_state(Arc::new(state.clone()));
     router.merge(api).merge(for_people(Arc::new(state.clone())))
 }

@@ -4,6 +4,7 @@ mod drain;
 mod http1;
 mod http2;
 mod secure;
+mod unread;
 
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -25,8 +25,8 @@ form("remove", ["remove-password", "remove-code"], { password: "remove-password"
   state("enrol", "✓ Removed. Your password alone signs you in again.");
 });
 form("change-password", ["old-password", "new-password"], { password: "old-password", newPassword: "new-password" }, async () => {
-  const chosen = input("new-password").value;
-  if (chosen.length < 12 || chosen.length > 128) throw new Problem("bad_request", "newPassword: It must have 12 to 128 characters.");
+  const { length } = [...input("new-password").value]; // as the server counts: characters, not UTF-16 units
+  if (length < 12 || length > 128) throw new Problem("bad_request", "newPassword: It must have 12 to 128 characters.");
   await post("account/changePassword", { password: take("old-password"), newPassword: take("new-password") });
   byId("password-status").textContent = "✓ Changed. Every other session and every token of yours has ended.";
   await load();
@@ -71,14 +71,14 @@ async function attempt(element, required, named, send) {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const about = named[error.field] ?? (error.code === "wrong_answer" ? required[0] : "");
-    if (!about) return void showProblem(place, error, "Nothing was changed");
+    if (!about) return void showProblem(place, error, "Nothing was changed", "It may have been changed");
     fieldError(input(about), error.code === "wrong_answer" ? wrong(required) : error.words);
     input(about).focus();
   }
 }
 
 /** @param {string[]} required */
-const wrong = (required) => (required.includes("remove-code") ? "Password or code is wrong. Try again with the next code." : required.includes("confirm-code") ? "That code is not right. Wait for the next one." : "That is not your password.");
+const wrong = (required) => (required.includes("remove-code") ? "The password or the code is wrong, or the code is too old or was used before. Try again with the next code." : required.includes("confirm-code") ? "That code is not right. Wait for the next one." : "That is not your password.");
 
 /**
  * A field's value; the field is emptied.
@@ -152,7 +152,7 @@ async function finish(session, place) {
     await load();
     focusOn(byId("sessions-title"));
   } catch (error) {
-    showProblem(place, error, "The session was not ended");
+    showProblem(place, error, "The session was not ended", "The session may have ended");
   }
 }
 

@@ -1,5 +1,7 @@
 // Calls to /api: the envelope, the XSRF pair, and every way in which a call can fail.
 
+import { followClock } from "./time.js";
+
 /** How long an answer may take, in milliseconds. */
 const PATIENCE_MS = 20000;
 
@@ -94,6 +96,7 @@ async function send(method, path, body) {
  */
 function open(response, envelope) {
   const requestId = response.headers.get("x-request-id") ?? "";
+  followClock(response.headers.get("date"));
   const timing = readTiming(response.headers.get("server-timing"));
   if (envelope?.Success === true) return { result: envelope.Result, timing, requestId };
   const words = envelope?.ErrorMessage ?? envelope?.error_description ?? `The server answered ${response.status} without words.`;

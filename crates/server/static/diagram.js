@@ -54,6 +54,18 @@ export function startDiagram(picture, list) {
       step.text = text ?? step.text;
       draw();
     },
+    /**
+     * Lights an answer with its status and its milliseconds; without a timing none came.
+     * @param {"token" | "life"} exchange
+     * @param {import("./api.js").Answer["timing"]} timing
+     * @param {string} [refusal] its code, if it is one
+     */
+    answered(exchange, timing, refusal) {
+      this.light(`${exchange}-request`, timing ? "done" : "failed");
+      if (!timing) return;
+      const status = refusal ? `${timing.status} ${refusal}` : timing.status;
+      this.light(`${exchange}-answer`, refusal ? "failed" : "done", `${status} · ${timing.ms.toFixed(1)} ms`);
+    },
   };
 }
 

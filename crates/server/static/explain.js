@@ -50,7 +50,7 @@ const CODES = {
   },
   sign_in_needed: {
     means: "Your session has ended: by time, by a sign-out in another tab, or by a new password.",
-    change: "Sign in again. Tokens asked for in the ended session are revoked.",
+    change: "Sign in again. Where somebody ended the session, the tokens asked for in it are revoked; where its time was over, they live on until they expire.",
   },
   wrong_answer: {
     means: "The answer is wrong. The server does not say whether the name, the password or the code was.",
@@ -85,7 +85,7 @@ const CODES = {
   },
   network: {
     means: "No answer came. The server may have stopped, or the network between may be down.",
-    change: "Check that the server runs, then try again. No token was shown; one may have been issued.",
+    change: "Check that the server runs, then try again.",
   },
 };
 

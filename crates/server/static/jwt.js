@@ -28,6 +28,16 @@ export function showJwt(place, token) {
 }
 
 /**
+ * When a token expires, as it says itself; none if it is opaque.
+ * @param {string} token
+ * @returns {number | undefined}
+ */
+export function findExpiry(token) {
+  const { exp } = decode(token.split(".")[1] ?? "");
+  return typeof exp === "number" ? exp : undefined;
+}
+
+/**
  * The JSON of a part: base64url without padding (RFC 7515 §2), UTF-8 inside.
  * @param {string} part
  * @returns {Record<string, unknown>}

@@ -1,6 +1,6 @@
 // What may be done with a token beside using it: ask whether it lives, renew it, end it.
 
-import { post } from "./api.js";
+import { post, Problem } from "./api.js";
 import { button, byId, el, focusOn, once, show } from "./dom.js";
 import { showProblem } from "./problem.js";
 import { mark, showClaims } from "./result.js";
@@ -24,37 +24,37 @@ export function startLife({ held, replace, recheck, callAgain, diagram }) {
    * @param {string} word the last part of the address
    * @param {string} path behind `/api/`
    * @param {object} body
-   * @param {string} failure what failed, as a heading
+   * @param {[string, string?]} failure what failed, as a heading; and where no answer came
    * @param {(answer: Answer) => Promise<void> | void} then
    */
   const exchange = async (word, path, body, failure, then) => {
     byId("life-status").textContent = "Asking…";
     diagram.light("life-answer", "waiting", "");
     diagram.light("life-request", "going", "", `POST /oauth2/${word}`);
+    const asked = held();
     try {
       const answer = await post(path, body);
-      const { timing } = answer;
-      diagram.light("life-request", "done");
-      diagram.light("life-answer", "done", timing ? `${timing.status} · ${timing.ms.toFixed(1)} ms` : "");
+      if (held() !== asked) return; // it is of a token that is not shown any more
+      diagram.answered("life", answer.timing);
       byId("life-status").textContent = "";
       await then(answer);
     } catch (error) {
-      diagram.light("life-request", "failed");
+      if (error instanceof Problem) diagram.answered("life", error.timing, error.code);
       byId("life-status").textContent = "";
-      showProblem(place, error, failure);
+      showProblem(place, error, ...failure);
     }
   };
 
-  const introspect = () => exchange("introspect", "introspect", { token: held()?.access_token }, "Not introspected", ({ result }) => showIntrospection(place, result));
+  const introspect = () => exchange("introspect", "introspect", { token: held()?.access_token }, ["Not introspected"], ({ result }) => showIntrospection(place, result));
   const refresh = () =>
-    exchange("token", "refreshToken", { refresh_token: held()?.refresh_token }, "Not refreshed", async ({ result }) => {
+    exchange("token", "refreshToken", { refresh_token: held()?.refresh_token }, ["Not refreshed", "No token set came; one may have been issued, and the refresh token spent"], async ({ result }) => {
       await replace(result, "from a refresh");
       show(place);
       byId("life-status").textContent = "✓ Refreshed: the token set above is new, and the old refresh token is spent.";
       focusOn(byId("token-title"));
     });
   const revoke = () =>
-    exchange("revoke", "revokeToken", { token: held()?.access_token }, "Not revoked", async () => {
+    exchange("revoke", "revokeToken", { token: held()?.access_token }, ["Not revoked", "It may be revoked"], async () => {
       byId("token-from").textContent = "revoked";
       await recheck();
       showRevoked(place, callAgain);

@@ -69,7 +69,6 @@ function ask(asking) {
   answer.type = isCode ? "text" : "password";
   answer.autocomplete = isCode ? "one-time-code" : "current-password";
   answer.inputMode = isCode ? "numeric" : "text";
-  answer.maxLength = isCode ? 10 : 200;
   startOver.hidden = false;
   answer.focus();
 }

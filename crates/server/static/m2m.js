@@ -5,7 +5,7 @@ import { post, Problem } from "./api.js";
 import { startDiagram } from "./diagram.js";
 import { announce, byId, focusOn, show } from "./dom.js";
 import { forgetPassword, markErrors, say, startFlow } from "./flow.js";
-import { showJwt } from "./jwt.js";
+import { findExpiry, showJwt } from "./jwt.js";
 import { startLife } from "./life.js";
 import { clearPreview, showPreview } from "./preview.js";
 import { problemBox, showProblem } from "./problem.js";
@@ -19,7 +19,7 @@ let built = null;
 let held = null;
 /** Counts the changes of the inputs, so that a late answer to earlier ones is known as such. */
 let changes = 0;
-/** Counts how often everything was forgotten: an answer to a question before that is not shown. */
+/** Counts how often everything was forgotten: an answer to a question before that is neither shown nor used. */
 let wipes = 0;
 
 const diagram = startDiagram(byId("diagram"), byId("diagram-steps"));
@@ -57,17 +57,19 @@ function markStale() {
 async function build() {
   const body = flow.read();
   if (!body) return;
-  const of = changes;
+  const [of, during] = [changes, wipes];
   show(byId("flow-problem"));
   say("Building…");
   try {
     const { result } = await post("tokenRequestPreview", body);
+    if (during !== wipes) return;
     if (of !== changes) return say("Changed while it was built. Build it again.");
     showPreview(byId("preview"), result);
     built = body;
     flow.allowSubmit(true);
     say("✓ Built. Submit sends exactly this.");
   } catch (error) {
+    if (during !== wipes) return;
     if (of === changes) say("");
     refuse(error, "The request was not built");
   }
@@ -83,19 +85,20 @@ async function submit() {
   try {
     const answer = await post("tokenSet", body);
     if (during !== wipes) return;
-    answered(answer.timing, "200", true);
+    diagram.answered("token", answer.timing);
     byId("stale").hidden = true;
     await replace(answer.result, "from this request");
     if (of !== changes) markStale();
     say(body.grantType === "password" ? "✓ The token set is here. The password is forgotten; type it again for another." : "✓ The token set is here.");
     focusOn(byId("token-title"));
   } catch (error) {
-    if (error instanceof Problem) answered(error.timing, error.code, false);
+    if (during !== wipes) return;
+    if (error instanceof Problem) diagram.answered("token", error.timing, error.code);
     say("");
     if (held) markStale();
-    refuse(error, "No token was issued");
+    refuse(error, "No token was issued", "No token came; one may have been issued");
   } finally {
-    if (body.grantType === "password") forgetOwner(of);
+    if (body.grantType === "password" && during === wipes) forgetOwner(of);
   }
 }
 
@@ -114,24 +117,13 @@ function begin() {
 }
 
 /**
- * @param {import("./api.js").Answer["timing"]} timing
- * @param {string} words
- * @param {boolean} holds
- */
-function answered(timing, words, holds) {
-  diagram.light("token-request", timing ? "done" : "failed");
-  if (!timing) return;
-  const status = holds ? timing.status : `${timing.status} ${words}`;
-  diagram.light("token-answer", holds ? "done" : "failed", `${status} · ${timing.ms.toFixed(1)} ms`);
-}
-
-/**
  * A failure beside its cause: words at the field, the explanation below the buttons.
  * @param {unknown} error
  * @param {string} what
+ * @param {string} [unanswered]
  */
-function refuse(error, what) {
-  const problem = showProblem(byId("flow-problem"), error, what);
+function refuse(error, what, unanswered) {
+  const problem = showProblem(byId("flow-problem"), error, what, unanswered);
   markErrors(problem);
 }
 
@@ -143,7 +135,7 @@ function refuse(error, what) {
 async function replace(set, from) {
   held = set;
   byId("token-from").textContent = from;
-  showTokenSet(byId("token-set"), set, expired);
+  showTokenSet(byId("token-set"), set, { until: findExpiry(set.access_token), expired });
   showJwt(byId("jwt"), set.access_token);
   byId("results").hidden = false;
   resource.clear();

@@ -71,9 +71,10 @@ export function codeBlock(id, content, what, label) {
 
 /** @param {Record<string, string>} payload */
 function payloadTable(payload) {
-  const rows = Object.entries(payload).map(([name, value]) => el("div", { class: "row" }, el("dt", {}, el("code", {}, name)), el("dd", { class: "mono wrapped" }, value)));
+  const rows = Object.entries(payload).map(([name, value]) => el("div", { class: "row" }, el("dt", {}, el("code", {}, name)), el("dd", { class: "value mono wrapped" }, value)));
   const hint = el("p", { class: "hint" }, "The guide's names for what is sent. On the wire these are the form fields and the Authorization header that HTTP shows.");
-  return el("div", {}, el("dl", { class: "pairs", id: "preview-payload" }, ...rows), hint);
+  const list = el("dl", { class: "pairs", id: "preview-payload" }, ...rows);
+  return el("div", {}, el("div", { class: "scrolled", tabindex: "0", role: "group", "aria-label": "Payload" }, list), hint);
 }
 
 /** @param {Request} request */

@@ -28,11 +28,12 @@ export function problemBox(problem, what) {
  * @param {Element} place
  * @param {unknown} error
  * @param {string} what
+ * @param {string} [unanswered] what can be said where no answer came, and it may have been done all the same
  * @returns {Problem}
  */
-export function showProblem(place, error, what) {
+export function showProblem(place, error, what, unanswered = what) {
   if (!(error instanceof Problem)) throw error;
-  const box = problemBox(error, what);
+  const box = problemBox(error, error.code === "network" ? unanswered : what);
   show(place, box);
   focusOn(box);
   return error;

@@ -21,7 +21,7 @@ const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request
 
 const AMBIGUOUS = {
   means: "The path can be read in two ways. What the guard allows and what the API then does might differ, so it goes no further.",
-  change: "Write the path in its plain form: without . and .. segments, double or escaped slashes.",
+  change: "Write the path in its plain form: without . and .. segments, double or escaped slashes, or a % that is no escape.",
 };
 
 /**

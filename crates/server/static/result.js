@@ -6,6 +6,9 @@ import { countDown, dateTime, now, timeOfDay } from "./time.js";
 
 const ORDER = ["access_token", "token_type", "expires_in", "scope", "refresh_token"];
 
+/** When a token expires, if it says so, and what is called when that passes while it is shown. */
+/** @typedef {{ until?: number, expired: () => void }} Life */
+
 /** Numbers the explanations, which need ids of their own. */
 let explained = 0;
 
@@ -15,12 +18,12 @@ export let stopCountDown = () => {};
 /**
  * @param {Element} place
  * @param {Record<string, any>} set
- * @param {() => void} expired called when it passes its time while it is shown
+ * @param {Life} life
  */
-export function showTokenSet(place, set, expired) {
+export function showTokenSet(place, set, life) {
   stopCountDown();
   const names = Object.keys(set).sort((a, b) => rank(a) - rank(b));
-  show(place, el("dl", { class: "pairs" }, ...names.map((name) => member(name, set[name], expired))));
+  show(place, el("dl", { class: "pairs" }, ...names.map((name) => member(name, set[name], life))));
 }
 
 /** @param {string} name */
@@ -29,9 +32,9 @@ const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.lengt
 /**
  * @param {string} name
  * @param {any} value
- * @param {() => void} expired
+ * @param {Life} life
  */
-function member(name, value, expired) {
+function member(name, value, life) {
   const text = String(value);
   const copy = copyButton(name, () => text);
   if (name === "access_token" || name === "refresh_token") {
@@ -39,15 +42,14 @@ function member(name, value, expired) {
     return pair(name, [box], explainMember(name), { control: copy, isLong: true });
   }
   const shown = el("span", { class: "mono wrapped", id: `member-${name}` }, text);
-  return pair(name, [shown, name === "expires_in" && lifetime(Number(value), expired)], explainMember(name), { control: copy });
+  return pair(name, [shown, name === "expires_in" && lifetime(Number(value), life)], explainMember(name), { control: copy });
 }
 
 /**
  * @param {number} seconds
- * @param {() => void} expired
+ * @param {Life} life
  */
-function lifetime(seconds, expired) {
-  const until = now() + seconds;
+function lifetime(seconds, { until = now() + seconds, expired }) {
   const left = el("span", { class: "countdown", id: "countdown" });
   stopCountDown = countDown(left, until, expired);
   return el("span", { class: "until" }, `until ${timeOfDay(until)} · `, left);

@@ -70,15 +70,12 @@ async function save() {
   show(byId("settings-problem"));
   status.textContent = "";
   if (!check()) return;
-  try {
-    const { result } = await call("PUT", "updateSettings", written());
-    input(SECRET).value = "";
-    // Read again: the next save needs the new version, and the page shows what is stored, not what was typed.
-    fill((await call("GET", "getSettings")).result);
-    status.textContent = `✓ ${result}`;
-  } catch (error) {
-    complain(error);
-  }
+  const saved = await call("PUT", "updateSettings", written()).catch(complain);
+  if (!saved) return;
+  input(SECRET).value = "";
+  // Read again: the next save needs the new version, and the page shows what is stored, not what was typed.
+  await load();
+  status.textContent = `✓ ${saved.result}`;
 }
 
 function written() {
@@ -102,6 +99,6 @@ function complain(error) {
     input(error.field).focus();
     return;
   }
-  const problem = showProblem(byId("settings-problem"), error, "Nothing was saved");
-  reload.hidden = problem.code !== "conflict";
+  const problem = showProblem(byId("settings-problem"), error, "Nothing was saved", "It may have been saved");
+  reload.hidden = !["conflict", "network"].includes(problem.code);
 }

@@ -15,8 +15,23 @@ export const dateTime = (epoch) => local.format(epoch * 1000);
  */
 export const timeOfDay = (epoch) => clock.format(epoch * 1000);
 
-/** Seconds since 1970, now. */
-export const now = () => Math.floor(Date.now() / 1000);
+/** A difference of clocks below this many milliseconds is the way of the answer and its whole seconds. */
+const SAME_MS = 3000;
+
+/** By how many seconds the browser's clock is behind the server's, whose moments are shown. */
+let behind = 0;
+
+/**
+ * Follows the server's clock.
+ * @param {string | null} date the `Date` of its answer
+ */
+export function followClock(date) {
+  const difference = Date.parse(date ?? "") - Date.now();
+  if (!Number.isNaN(difference)) behind = Math.abs(difference) < SAME_MS ? 0 : Math.ceil(difference / 1000);
+}
+
+/** Seconds since 1970, now, as the server has it. */
+export const now = () => Math.floor(Date.now() / 1000) + behind;
 
 /**
  * What is left of a span, as a clock that runs down.

@@ -14,6 +14,7 @@ use crate::statement::{list, statements, words};
 statements! {
     INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch, created_at, \
          created_change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    HAS_PASSWORD = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
     SET_PASSWORD = "UPDATE users SET password_hash = $1 WHERE id = $2";
     DELETE_SIGN_INS = "DELETE FROM sign_ins WHERE user_id = $1";
     LIST_SESSIONS = "SELECT id FROM sessions WHERE user_id = $1";
@@ -66,6 +67,12 @@ impl Change {
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
+    }
+
+    /// True if this is still the PHC string of the user's password: until the change ends, nobody else gives them another.
+    pub async fn has_password(&mut self, user: &UserId, password_hash: &Secret) -> Result<bool, StoreError> {
+        let select = sqlx::query(HAS_PASSWORD).bind(user.as_str()).bind(password_hash.expose());
+        Ok(select.fetch_optional(&mut *self.transaction).await?.is_some())
     }
 
     /// Gives a user another password, which ends their tokens, their sessions with the tokens asked through them, and

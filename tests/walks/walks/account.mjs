@@ -6,7 +6,7 @@ import { answerSignIn, at, build, button, region, seen, signIn, typeOwner } from
 import { codeOf, currentStep } from "../totp.mjs";
 
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-const refused = ["401 /api/auth/advanceAuth", "401 /api/account/beginSecondFactor", "401 /api/account/confirmSecondFactor", "400 /api/tokenSet"];
+const refused = ["401 /api/auth/advanceAuth", "401 /api/account/beginSecondFactor", "401 /api/account/confirmSecondFactor", "401 /api/account/removeSecondFactor", "400 /api/tokenSet"];
 
 walk("a one-time code is enrolled, asked for, good once, and removed", { refused }, async ({ page, demo }) => {
   await signIn(page, demo, "/account");
@@ -63,6 +63,10 @@ walk("a changed password ends the other sessions, and the old one is refused", {
   const [old, fresh] = [demo.password, "a longer password, with spaces"];
   await changePassword(page, old, "too short");
   await seen(page.getByText("It must have 12 to 128 characters."));
+  // Longer than a password may be: cut unseen, it would be one that nobody knows.
+  await changePassword(page, old, "0123456789ab".repeat(12));
+  await seen(page.getByText("It must have 12 to 128 characters."));
+  assert.equal((await page.getByLabel("New password", { exact: true }).inputValue()).length, 144);
   await changePassword(page, "not the password", fresh);
   await seen(page.getByText("That is not your password."));
   await changePassword(page, old, fresh);
@@ -108,7 +112,8 @@ async function signInWithCode(page, demo, used, fresh) {
   await page.goto("/account");
   await answerSignIn(page, demo.username, ["Password", demo.password], ["One-time code", used]);
   await seen(page.getByText("That code is not right."));
-  await page.getByLabel("One-time code", { exact: true }).fill(fresh);
+  // As an app shows it, in two groups.
+  await page.getByLabel("One-time code", { exact: true }).fill(` ${fresh.slice(0, 3)} ${fresh.slice(3)} `);
   await button(page, "Next").click();
   await at(page, "/account");
 }
@@ -116,9 +121,14 @@ async function signInWithCode(page, demo, used, fresh) {
 async function remove(page, demo, code) {
   const place = region(page, "One-time code");
   await seen(place.getByText("On", { exact: true }));
-  await place.getByRole("textbox", { name: "Your password" }).fill(demo.password);
-  await place.getByRole("textbox", { name: "Code from the app" }).fill(code);
-  await button(page, "Remove").click();
+  const send = async (tried) => {
+    await place.getByRole("textbox", { name: "Your password" }).fill(demo.password);
+    await place.getByRole("textbox", { name: "Code from the app" }).fill(tried);
+    await button(page, "Remove").click();
+  };
+  await send("000000");
+  await seen(page.getByText("The password or the code is wrong"));
+  await send(code);
   await seen(page.getByText("Removed. Your password alone signs you in again."));
 }
 

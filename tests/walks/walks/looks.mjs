@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { walk } from "../harness.mjs";
 import { STATES } from "../states.mjs";
+import { build, openFlow, typeOwner } from "../steps.mjs";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const WIDTH = 320;
@@ -34,6 +35,17 @@ walk(`nothing is wider than ${WIDTH} px`, { refused, context: { viewport: { widt
     const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
     assert.ok(wide <= WIDTH, `${name} is ${wide} px wide`);
   }
+});
+
+walk("a very long user name leaves no gap below the request, and its key readable", { context: { viewport: { width: WIDTH, height: 640 } } }, async ({ page, demo }) => {
+  await openFlow(page, demo, "Resource Owner");
+  await typeOwner(page, "a".repeat(3000), demo.password);
+  await build(page);
+  const [http, below] = await Promise.all([page.getByRole("group", { name: "HTTP request" }).boundingBox(), page.getByText("What each line says").boundingBox()]);
+  assert.ok(below.y - (http.y + http.height) < 120, `${below.y - (http.y + http.height)} px are empty`);
+  await page.getByRole("tab", { name: "Payload" }).click();
+  const key = await page.getByRole("group", { name: "Payload" }).getByRole("term").filter({ hasText: "userName" }).boundingBox();
+  assert.ok(key.height < 40, `the key is ${key.height} px high`);
 });
 
 walk("the dark scheme is dark, and the light one light", async ({ page, enter }) => {

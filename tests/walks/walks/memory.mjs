@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
-import { answerSignIn, at, build, button, openFlow, region, seen, signIn, submit, typeOwner, valueOf } from "../steps.mjs";
+import { answerSignIn, at, build, button, openFlow, region, seen, signIn, submit, typeOwner, until, valueOf } from "../steps.mjs";
 
 // A page that comes back from the browser's memory is not loaded again.
 const RESTORED = { waitUntil: "commit" };
@@ -55,6 +55,27 @@ walk("back from the flow and forward again: the flow is empty and works", async 
   holdsNone(await page.content(), [token], "the page");
   await build(page);
   await submit(page);
+});
+
+walk("a page that was left while the preview was on its way has forgotten the password that it was built with", async ({ page, demo }) => {
+  await openFlow(page, demo, "Resource Owner");
+  await typeOwner(page, demo.username, demo.password);
+  // The page alone, without a network: this browser does not keep a page that has just asked for what none may store.
+  await page.evaluate(() => {
+    const request = { method: "POST", url: location.href, headers: {}, body: "", curl: "curl" };
+    const answer = Response.json({ Success: true, Result: { apiEndPoint: "", payload: {}, request }, ErrorMessage: null });
+    const back = new Promise((resolve) => addEventListener("pageshow", (event) => event.persisted && resolve(answer)));
+    globalThis.fetch = () => back;
+    document.title = "kept";
+  });
+  await button(page, "Build Token URL").click();
+  await page.goto("/protocols");
+  await page.goBack(RESTORED);
+  await until("the page is the same one", async () => (await page.title()) === "kept");
+  await page.waitForTimeout(200);
+  assert.ok(await button(page, "Submit").isDisabled());
+  await seen(page.getByText("Nothing is built yet."));
+  assert.equal(await page.getByText("Building…").isVisible(), false);
 });
 
 walk("back after Try Another Flow shows no token, but the sign-in", async ({ page, demo }) => {

@@ -26,6 +26,13 @@ walk("an unknown user is asked and refused as a known one", { refused: ["401 /ap
   assert.equal(await page.getByLabel("Password", { exact: true }).isVisible(), false);
 });
 
+walk("a user name that is none is refused beside its field", { refused: ["400 /api/auth/beginAuth"] }, async ({ page }) => {
+  await page.goto("/login");
+  await page.getByLabel("Username").fill("a".repeat(150));
+  await button(page, "Next").click();
+  await seen(page.getByText("✗ Username must have 1 to 100 printable characters"));
+});
+
 walk("empty answers at the sign-in are named, and nothing is asked", async ({ page }) => {
   await page.goto("/login");
   await button(page, "Next").click();
@@ -82,14 +89,19 @@ walk("with no scope ticked the Api's default is granted", async ({ page, demo })
   await seen(region(page, "Token set").getByText("all", { exact: true }));
 });
 
-walk("a server that cannot be reached is said so, and the next try works", { broken: ["/api/tokenSet"] }, async ({ page, demo }) => {
+walk("a server that cannot be reached is said so, and the next try works", { broken: ["/api/tokenSet", "/api/tokenRequestPreview"] }, async ({ page, demo }) => {
   await openFlow(page, demo);
   await build(page);
   await page.route("**/api/tokenSet", (route) => route.abort(), { times: 1 });
   await button(page, "Submit").click();
   await explained(page, "network", "No answer came.");
   await seen(page.getByText("The server cannot be reached."));
+  await seen(page.getByText("one may have been issued"));
   await submit(page);
+  await page.route("**/api/tokenRequestPreview", (route) => route.abort(), { times: 1 });
+  await button(page, "Build Token URL").click();
+  await seen(page.getByText("The request was not built"));
+  assert.equal(await page.getByText("may have been issued").count(), 0, "nothing was asked for");
 });
 
 walk("an overloaded server says when to try again", { refused: ["503 /api/tokenSet"] }, async ({ page, demo }) => {

@@ -25,6 +25,7 @@ walk("what is not registered is not saved, and said beside its field", { refused
     ["Application ID", "nothing", demo.api, "Application ID is not the id of an Api"],
     ["Username", "nobody", demo.client_id, "Username is not the client_id of a client"],
     ["Password", "cs_secret_of_nobody", "", "Password would be refused with this Username"],
+    ["Scopes", "all é", "all", "Scopes should be names"],
     ["Scopes", "all reports:burn", "all", "Scopes must be of the Api, which has no reports:burn"],
   ];
   for (const [label, wrong, right, words] of rows) {
@@ -62,6 +63,19 @@ walk("the stored secret is not on the page, and what is saved is there again", a
   assert.ok(await page.getByRole("checkbox", { name: "reports:read" }).isChecked());
   await page.goto("/settings");
   await loaded(page);
+  await save(page, { Scopes: "all" });
+});
+
+walk("what was saved is said to be, also when it cannot be read again", { broken: ["/api/getSettings"] }, async ({ page, demo }) => {
+  await signIn(page, demo, "/settings");
+  await loaded(page);
+  await page.route("**/api/getSettings", (route) => route.abort(), { times: 1 });
+  await save(page, { Scopes: "all reports:read" });
+  await seen(page.getByText("The settings cannot be read"));
+  assert.equal(await page.getByText("Nothing was saved").count(), 0);
+  await button(page, "Load what is stored").click();
+  await seen(page.getByText("Version"));
+  await until("what is stored", async () => !(await button(page, "Load what is stored").isVisible()));
   await save(page, { Scopes: "all" });
 });
 

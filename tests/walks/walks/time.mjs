@@ -16,3 +16,12 @@ walk("a token that expires while the page is open is said to be expired", async 
   await until("the countdown says so", async () => /· expired$/.test(await valueOf(set, "expires_in")));
   await seen(page.getByRole("status").getByText("The token has expired."));
 });
+
+walk("a browser whose clock is off shows the same end of a token everywhere, and what is left of it", async ({ page, demo }) => {
+  await page.clock.install({ time: Date.now() - 3 * 60 * 60 * 1000 });
+  await getToken(page, demo);
+  await seen(region(page, "Token set").getByText(/(1:59:5\d|2:00:0\d) left/));
+  const until = /until (.+) ·/.exec(await valueOf(region(page, "Token set"), "expires_in"))?.[1];
+  const exp = await valueOf(region(page, "Claims"), "exp");
+  assert.ok(until && exp.includes(until), `${until} is in ${exp}`);
+});

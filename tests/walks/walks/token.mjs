@@ -24,6 +24,7 @@ walk("a method that the API does not have is answered 405", async ({ page, demo 
   assert.match(answer.words, /Allowed by the guard/);
   assert.match(answer.words, /The API itself has no such method/);
   const nothing = await callApi(page, "GET", "/resource/nothing");
+  assert.match((await callApi(page, "GET", "/resource/")).words, /Allowed by the guard[\s\S]*404/);
   assert.match(nothing.title, /404 Not Found/);
 });
 
@@ -58,6 +59,9 @@ walk("a path outside the resources is refused beside its field, an ambiguous one
   assert.match(above.title, /400 Bad Request/);
   assert.match(above.words, /Refused by the guard[\s\S]*ambiguous/);
   assert.match(above.words, /Write the path in its plain form/);
+  const broken = await callApi(page, "GET", "/resource/%zz");
+  assert.match(broken.words, /Write the path in its plain form/);
+  assert.ok(!broken.words.includes("Application ID"), "no words of the token endpoint");
   assert.match(above.words, /GET \/resource\/\.\.\/oauth2\/token HTTP/, "what is shown is what was sent");
 });
 
@@ -98,5 +102,7 @@ walk("a refreshed family ends with a revoked token, and a spent refresh token sa
   await button(page, "Refresh").click();
   await seen(region(page, "The life of the token").getByText("invalid_grant"));
   await seen(page.getByText("Each refresh token is good once"));
+  const picture = await page.getByRole("listitem").filter({ hasText: "Countersign to Client: answer." }).innerText();
+  assert.match(picture, /failed, 400 invalid_grant · [\d.]+ ms/, "the picture shows the answer too");
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /401/);
 });

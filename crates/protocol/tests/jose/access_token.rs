@@ -260,3 +260,31 @@ fn an_examination_judges_each_check_whatever_the_others_say() {
     assert_eq!(found.signature, Err(TokenFault::Jws(JwsError::Signature)));
     assert!(found.issuer.and(found.audience).and(found.time).and(found.revocation).is_ok());
 }
+
+#[test]
+fn a_claim_that_is_missing_fails_the_check_that_reads_it_and_no_other() {
+    let expected = Expected { issuer: "https://issuer", audience: Some("https://api") };
+    for (name, failing) in [
+        ("iss", "issuer"),
+        ("aud", "audience"),
+        ("iat", "time"),
+        ("exp", "time"),
+        ("sub", "revocation"),
+        ("client_id", "revocation"),
+        ("jti", "revocation"),
+    ] {
+        let text = token(&without(name));
+        let Examination { signature, issuer, audience, time, revocation } =
+            examine(&text, &Known::new(), expected, NOW).expect("a JWT");
+        for (check, found) in [
+            ("signature", signature),
+            ("issuer", issuer),
+            ("audience", audience),
+            ("time", time),
+            ("revocation", revocation),
+        ] {
+            let wanted = if check == failing { Err(TokenFault::Claim(name)) } else { Ok(()) };
+            assert_eq!(found, wanted, "without {name}: {check}");
+        }
+    }
+}

@@ -29,16 +29,18 @@ pub(crate) struct EndSession {
     session: String,
 }
 
-/// Err unless this is the password of who is signed in; guesses count as anywhere.
-pub(crate) async fn check_own_password(state: &State, signed_in: &SignedIn, password: &Secret) -> Result<(), Fault> {
+/// The hash of the password of who is signed in, or Err if this is not theirs; guesses count as anywhere.
+pub(crate) async fn check_own_password(
+    state: &State,
+    signed_in: &SignedIn,
+    password: &Secret,
+) -> Result<Secret, Fault> {
     let (login, now) = (signed_in.session.user.login.as_str(), state.now());
     let address = signed_in.caller.address;
-    let Checked { holds, attempt, .. } = passwords::check(state, login, password, address, now).await?;
-    if !holds {
-        return Err(Fault::wrong_answer("the password is wrong", "not their password"));
-    }
+    let Checked { stored, holds, attempt } = passwords::check(state, login, password, address, now).await?;
+    let stored = stored.filter(|_| holds).ok_or(wrong_password("not their password"))?;
     state.guessing.succeed(attempt, now);
-    Ok(())
+    Ok(stored.password_hash)
 }
 
 /// `POST account/changePassword`: every session and token of the user ends, and a new session begins.
@@ -48,7 +50,7 @@ pub(crate) async fn change_password(
     JsonBody(asked): JsonBody<NewPassword>,
 ) -> Answer {
     check_new(&asked)?;
-    check_own_password(&state, &signed_in, &asked.password).await?;
+    let old_hash = check_own_password(&state, &signed_in, &asked.password).await?;
     let user_id = signed_in.session.user.id.clone();
     let (new, salt) = (asked.new_password.clone(), state.entropy.bytes());
     let hash = state.passwords.run(move || passwords::hash(&new, &salt)).await??;
@@ -56,10 +58,17 @@ pub(crate) async fn change_password(
     let at_least = now + state.registry.current().longest_lifetime_s();
     let changed = state.write(async move {
         let mut change = store.begin_change(now).await?;
-        change.set_password(&id, &hash, at_least).await?;
-        change.commit().await
+        // Of two who change it at once, the later one has checked a password that is not theirs any more.
+        let is_still = change.has_password(&id, &old_hash).await?;
+        if is_still {
+            change.set_password(&id, &hash, at_least).await?;
+            change.commit().await?;
+        }
+        Ok(is_still)
     });
-    changed.await?;
+    if !changed.await? {
+        return Err(wrong_password("the password was changed meanwhile"));
+    }
     state.follow().await?;
     tracing::info!(request_id = signed_in.caller.request_id(), %user_id, "password changed");
     let registry = state.registry.current().clone();
@@ -68,6 +77,10 @@ pub(crate) async fn change_password(
     let store = state.store.clone();
     state.write(async move { store.insert_session(&new).await }).await?;
     Ok(Success::new(Value::Null).with_cookies(session::cookies(&state, &key)))
+}
+
+fn wrong_password(reason: &'static str) -> Fault {
+    Fault::wrong_answer("the password is wrong", reason)
 }
 
 fn check_new(asked: &NewPassword) -> Result<(), Fault> {

@@ -22,7 +22,8 @@ pub(crate) async fn decode(_: SignedIn, uri: Uri) -> Answer {
     let form = Form::parse(uri.query().unwrap_or_default().as_bytes());
     let form = form.map_err(|refusal| Fault::bad_request(format!("token: {refusal}")))?;
     if let Some(unknown) = form.names().find(|name| *name != "token") {
-        return Err(Fault::bad_request(format!("{unknown}: unknown parameter; send token")));
+        let fault = Fault::bad_request(format!("{unknown}: unknown parameter; send token"));
+        return Err(fault.with_reason("the query: unknown parameter"));
     }
     let token = form.find("token").ok_or(Fault::bad_request("token: missing"))?;
     Ok(Success::new(unverified_claims(token)?))

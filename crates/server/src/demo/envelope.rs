@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{self, MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use countersign_client::ClientError;
@@ -15,10 +16,12 @@ use serde_json::{Value, json};
 
 use crate::answer::json_response;
 use crate::caller::Caller;
+use crate::demo::xsrf::check_origin;
 use crate::key_ring::KeyRingError;
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::refusal::without_secrets;
 use crate::sealing::SealError;
+use crate::state::State;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -143,6 +146,14 @@ impl Fault {
         self
     }
 
+    /// The same, but a wrong answer is told in these words: where one of several may be wrong, not which.
+    pub(crate) fn wording_wrong_answer(mut self, message: &'static str) -> Self {
+        if self.code == "wrong_answer" {
+            self.message = message.into();
+        }
+        self
+    }
+
     fn retry_after(mut self, after_s: i64) -> Self {
         self.retry_after_s = Some(after_s);
         self
@@ -183,8 +194,13 @@ impl From<KeyRingError> for Fault {
 
 impl From<ClientError> for Fault {
     /// What an endpoint answered, in its own words; or that it did not answer.
+    ///
+    /// The log has the exact reason already, under the same request id: what the endpoint told may repeat what was sent.
     fn from(error: ClientError) -> Self {
-        let reason = error.to_string();
+        let reason = match &error {
+            ClientError::Refused { status, error, .. } => format!("the endpoint refused with {status} {error}"),
+            other => other.to_string(),
+        };
         let fault = match error {
             ClientError::Refused { status: 429, retry_after_s, .. } => too_many_attempts(after(retry_after_s)),
             ClientError::Refused { status: 503, retry_after_s, .. } => unavailable(after(retry_after_s)),
@@ -247,13 +263,19 @@ impl IntoResponse for Fault {
 }
 
 /// Around every call: a panic is a fault too, and every fault is logged with its exact reason, under the caller's id.
-pub(crate) async fn around(request: Request, next: Next) -> Response {
+pub(crate) async fn around(
+    extract::State(state): extract::State<Arc<State>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let caller = request.extensions().get::<Caller>().cloned();
-    let call = request.uri().path().to_owned();
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    // What is mistyped may be a secret: only calls that exist are named.
+    let call = request.extensions().get::<MatchedPath>().filter(|matched| !matched.as_str().contains('{')).cloned();
+    let answered = AssertUnwindSafe(answer(&state, request, next)).catch_unwind().await;
     let response = answered.unwrap_or_else(|_| Fault::internal("a handler panicked").into_response());
     if let (Some(caller), Some(Reason { code, text })) = (caller, response.extensions().get::<Reason>()) {
         let (request_id, address, reason) = (caller.request_id(), caller.address, without_secrets(text));
+        let call = call.as_ref().map_or("unknown", MatchedPath::as_str);
         if response.status().is_server_error() {
             tracing::error!(request_id, %address, call, error = %code, reason, "call failed");
         } else {
@@ -261,6 +283,23 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
         }
     }
     response
+}
+
+async fn answer(state: &State, request: Request, next: Next) -> Response {
+    match check(state, &request) {
+        Ok(()) => next.run(request).await,
+        Err(fault) => fault.into_response(),
+    }
+}
+
+/// What holds for every call, before it is asked who makes it.
+fn check(state: &State, request: &Request) -> Result<(), Fault> {
+    check_origin(state, request.headers())?;
+    let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
+    if has_query && !request.method().is_safe() {
+        return Err(Fault::bad_request("the query: this call takes none, for addresses are logged; use the body"));
+    }
+    Ok(())
 }
 
 /// No such call.
@@ -271,4 +310,21 @@ pub(crate) async fn not_found() -> Fault {
 /// A call that exists, asked by a method that it does not take.
 pub(crate) async fn wrong_method() -> Fault {
     Fault::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this call does not take this method")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_endpoint_told_is_for_the_person_and_not_for_the_log() {
+        let (status, error) = (400, "invalid_scope".to_owned());
+        let description = Some("scope my-password is unknown".to_owned());
+        let refused = ClientError::Refused { status, error, description, retry_after_s: None };
+        let fault = Fault::from(refused);
+        assert_eq!(&*fault.message, "scope my-password is unknown");
+        let response = fault.into_response();
+        let Reason { code, text } = response.extensions().get().expect("a reason");
+        assert_eq!((&**code, &**text), ("invalid_scope", "the endpoint refused with 400 invalid_scope"));
+    }
 }

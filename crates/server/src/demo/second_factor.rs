@@ -25,6 +25,8 @@ const KIND: &str = "totp";
 const SEED: &str = "second factor";
 /// What a seed is sealed under while its owner has not shown a code of it.
 const ENROLMENT: &str = "enrolment";
+/// What is said where a password and a code are asked for, whichever is wrong.
+const WRONG_PASSWORD_OR_CODE: &str = "the password is wrong, or the code is: wrong, too old, or used before";
 /// What is said of a code that is not accepted, whatever is wrong with it.
 pub(crate) const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
 
@@ -37,7 +39,12 @@ pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSe
 /// The step of a code, if it is one of now and neither it nor a later one was used.
 pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secret) -> Result<Option<i64>, Fault> {
     let seed = state.sealing.open(SEED, &factor.id, &factor.sealed_seed)?;
-    Ok(totp::find_step(&seed, code.expose(), state.now()).filter(|step| *step > factor.last_step))
+    Ok(totp::find_step(&seed, without_spaces(code).expose(), state.now()).filter(|step| *step > factor.last_step))
+}
+
+/// Apps show a code in two groups, and so people copy it.
+fn without_spaces(code: &Secret) -> Secret {
+    Secret::new(code.expose().replace(' ', ""))
 }
 
 #[derive(Deserialize)]
@@ -92,7 +99,7 @@ pub(crate) async fn confirm(
     let session = &signed_in.session;
     let opened = from_base64url(&asked.enrolment).and_then(|it| state.sealing.open(ENROLMENT, &session.id, &it).ok());
     let seed = opened.ok_or(Fault::bad_request("enrolment: not one of this session; begin again"))?;
-    let step = totp::find_step(&seed, asked.code.expose(), state.now());
+    let step = totp::find_step(&seed, without_spaces(&asked.code).expose(), state.now());
     let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of the new seed"))?;
     let id = format!("fac_{}", base64url(&state.entropy.bytes::<12>()));
     let sealed_seed = state.sealing.seal(SEED, &id, &seed, state.entropy.bytes())?;
@@ -116,18 +123,21 @@ pub(crate) async fn confirm(
     Ok(Success::new(Value::Null))
 }
 
-/// `POST account/removeSecondFactor`: takes the password and a code, so that a session alone cannot.
+/// `POST account/removeSecondFactor`: takes the password and a code, so that a session alone cannot; it never says which
+/// of them was wrong.
 pub(crate) async fn remove(
     extract::State(state): extract::State<Arc<State>>,
     signed_in: SignedIn,
     JsonBody(asked): JsonBody<Remove>,
 ) -> Answer {
-    check_own_password(&state, &signed_in, &asked.password).await?;
+    let checked = check_own_password(&state, &signed_in, &asked.password).await;
+    checked.map_err(|fault| fault.wording_wrong_answer(WRONG_PASSWORD_OR_CODE))?;
     let (user, address) = (&signed_in.session.user, signed_in.caller.address);
-    let factor = find(&state, &user.id).await?.ok_or(Fault::bad_request("code: no second factor is enrolled"))?;
+    let factor =
+        find(&state, &user.id).await?.ok_or(Fault::bad_request("code: is of no second factor: none is enrolled"))?;
     let attempt = state.guessing.begin_password(user.login.as_str(), address, state.now())?;
     let step = find_step(&state, &factor, &asked.code)?;
-    let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of now"))?;
+    let step = step.ok_or(Fault::wrong_answer(WRONG_PASSWORD_OR_CODE, "not a code of now"))?;
     let code = SpentCode { factor_id: factor.id, step };
     let (store, user_id, now) = (state.store.clone(), user.id.clone(), state.now());
     let removed = state.write(async move {
@@ -140,7 +150,7 @@ pub(crate) async fn remove(
         Ok(is_first)
     });
     if !removed.await? {
-        return Err(Fault::wrong_answer(WRONG_CODE, "the code was used before"));
+        return Err(Fault::wrong_answer(WRONG_PASSWORD_OR_CODE, "the code was used before"));
     }
     state.guessing.succeed(attempt, state.now());
     state.follow().await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract;
 use countersign_protocol::client::ClientAuthMethod;
 use countersign_protocol::client_authentication::{self, ClientAuthentication};
+use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::Secret;
 use countersign_store::{PlaygroundSettings, Saved};
@@ -174,7 +175,13 @@ fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<(Option<Secre
     }
     let scope = new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" ");
     let scope = if scope.is_empty() { Ok(Scope::default()) } else { Scope::parse(&scope) };
-    let scope = scope.map_err(|refusal| Fault::bad_request(format!("oauthScopesSupported: {refusal}")))?;
+    let scope = scope.map_err(|refusal| {
+        let what = match &refusal {
+            Refusal::MalformedScope(name) => format!("should be names as RFC 6749 §3.3 has them, and {name} is none"),
+            _ => "should be fewer".to_owned(),
+        };
+        Fault::bad_request(format!("oauthScopesSupported: {what}")).with_reason(refusal.to_string())
+    })?;
     // What a read showed in the secret's place is no secret: sent back, it changes nothing.
     let sent = new.oauth_service_user_password.as_ref().filter(|sent| !(is_set && sent.expose() == SET));
     match sent {
@@ -226,7 +233,10 @@ fn check_registered(
         })?;
     }
     match scope.first_missing_in(&api.all_scopes()) {
-        Some(unknown) => Err(refuse("oauthScopesSupported", &format!("must be of the Api, which has no {unknown}"))),
+        Some(unknown) => {
+            let fault = refuse("oauthScopesSupported", &format!("must be of the Api, which has no {unknown}"));
+            Err(fault.with_reason(Refusal::UnknownScope(unknown.clone()).to_string()))
+        }
         None => Ok(()),
     }
 }

@@ -137,9 +137,9 @@ async fn check_password(
     password: &Secret,
 ) -> Result<Subject, Refusal> {
     let now = state.now();
-    let Checked { user_id, holds, attempt } =
+    let Checked { stored, holds, attempt } =
         passwords::check(state, username, password, asked.caller.address, now).await?;
-    let user = user_id.as_ref().and_then(|id| asked.registry.find_user(id.as_str())).map(Arc::as_ref);
+    let user = stored.and_then(|stored| asked.registry.find_user(stored.user_id.as_str())).map(Arc::as_ref);
     let subject = password::decide(user, holds)?;
     state.guessing.succeed(attempt, now);
     Ok(subject)

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 
-use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -13,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::drain::Draining;
+use super::unread::watch;
 use crate::front::Front;
 use crate::limits::{HEADER_TIMEOUT, MAX_HEADER_BYTES};
 
@@ -25,7 +25,10 @@ pub(super) async fn answer(
 ) {
     let service = service_fn(|request: Request<Incoming>| {
         let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer).await) }
+        async move {
+            let (request, watch) = watch(request);
+            Ok::<_, Infallible>(watch.tell(front.answer(request, peer).await))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -30,6 +30,29 @@ async fn the_original_answered_500_to_everything_here_each_failure_has_its_statu
     assert!(answer.text("ErrorMessage").starts_with("more: "), "{answer}");
     assert_eq!((answer.header("cache-control"), answer.header("content-type")), ("no-store", "application/json"));
     assert!(!answer.header("x-request-id").is_empty());
+    let answer = browser.post("introspect?token=x", json!({ "token": "x" })).await;
+    assert_eq!(answer.fault(), (400, "bad_request".to_owned()));
+    assert!(answer.text("ErrorMessage").starts_with("the query: "), "{answer}");
+}
+
+#[tokio::test]
+async fn no_call_answers_a_foreign_page_and_no_answer_is_taken_for_another_type() {
+    let server = TestServer::start().await;
+    let stranger = server.stranger();
+    for path in ["/api/openapi.json", "/api/getUISettings", "/api/claims", "/api/nothing"] {
+        for (name, value) in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
+            let answer = stranger.send(stranger.request("GET", path).header(name, value)).await;
+            assert_eq!((answer.status, answer.text("ErrorCode").as_str()), (403, "xsrf"), "{path} {name}");
+        }
+    }
+    let token = server.demo_service().client_credentials("all").await.text("access_token");
+    let mut answers = vec![stranger.call("GET", "/resource/whoami", &token).await];
+    for path in ["/api/openapi.json", "/api/getUISettings", "/api/nothing", "/resource/whoami", "/static/x/style.css"] {
+        answers.push(stranger.get(path).await);
+    }
+    for answer in answers {
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ async fn a_narrow_scope_opens_its_own_paths_and_no_others() {
         (&all, "DELETE", "/resource/whoami", 405),
         (&all, "GET", "/resource/nothing", 404),
         (&all, "GET", "/resource", 404),
+        (&all, "GET", "/resource/", 404),
         (&read, "GET", "/resource/nothing", 403),
     ];
     for (token, method, path, status) in rows {
@@ -49,6 +50,7 @@ async fn without_a_token_the_challenge_names_no_error() {
         stranger.request("GET", "/resource/whoami?access_token=x"),
         stranger.request("GET", "/resource/whoami").basic_auth("demo-service", Some("x")),
         stranger.request("GET", "/resource/nothing"),
+        stranger.request("GET", "/resource/"),
     ];
     for request in rows {
         let answer = stranger.send(request).await;

@@ -73,6 +73,7 @@ async fn what_is_not_registered_is_not_saved_and_the_field_is_named() {
         (json!({ "oauthServiceUserPassword": SECRET }), "oauthServiceUserPassword: would be refused"),
         (json!({ "oauthServiceUserName": "job" }), "oauthServiceUserPassword: would be refused"),
         (json!({ "oauthScopesSupported": "all reports:burn" }), "oauthScopesSupported: must be of the Api"),
+        (json!({ "oauthScopesSupported": "all \u{e9}" }), "oauthScopesSupported: should be names"),
     ] {
         let answer = browser.put("updateSettings", settings(&change)).await;
         assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{change}");

@@ -146,6 +146,11 @@ async fn claims_were_never_verified_by_the_original_ours_come_with_a_verdict_and
     );
     assert_eq!(judge(&mut browser, &foreign).await, [false; 5]);
     assert_eq!(judge(&mut browser, &jwt(r#"{"alg":"none"}"#, "{}")).await, [false; 5]);
+    // Each check reads its own claims: what another one misses is not its reason.
+    let mut claims = browser.post("claims", json!({ "token": token })).await.result()["claims"].clone();
+    claims.as_object_mut().unwrap().remove("exp");
+    let endless = jwt(r#"{"alg":"RS256","typ":"at+jwt","kid":"x"}"#, &claims.to_string());
+    assert_eq!(judge(&mut browser, &endless).await, [false, true, true, false, true]);
     assert_eq!(browser.post("revokeToken", json!({ "token": token })).await.result(), true);
     assert_eq!(judge(&mut browser, &token).await, [true, true, true, true, false]);
     let short = text(&browser.token_set().await, "access_token");

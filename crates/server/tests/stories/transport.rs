@@ -26,6 +26,20 @@ async fn every_answer_has_a_request_id_and_an_inbound_one_counts_only_from_a_tru
 }
 
 #[tokio::test]
+async fn a_connection_that_closes_because_a_body_was_not_read_says_so() {
+    let server = TestServer::start().await;
+    let stranger = server.stranger();
+    for (path, length, status) in [("/oauth2/token", 100_000, 413), ("/api/tokenSet", 100_000, 401)] {
+        let request = stranger.request("POST", path).header("content-type", "application/x-www-form-urlencoded");
+        let answer = stranger.send(request.body("x".repeat(length))).await;
+        assert_eq!((answer.status, answer.header("connection")), (status, "close"), "{path}: {answer}");
+    }
+    let read = stranger.send(stranger.request("POST", "/oauth2/token").form(&[("grant_type", "x")])).await;
+    assert_eq!((read.status, read.header("connection")), (401, ""), "{read}");
+    assert_eq!(stranger.get("/livez").await.header("connection"), "");
+}
+
+#[tokio::test]
 async fn too_many_requests_at_once_are_shed_with_503_and_the_operators_are_still_heard() {
     let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
     let (service, demo) = (server.demo_service(), server.demo());
