@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use countersign_server::config::parse_listen;
 
-use crate::commands::administration::Administration;
+use crate::commands::administration::{Administration, Alone};
 use crate::commands::api::ApiVerb;
 use crate::commands::audit::AuditVerb;
 use crate::commands::client::ClientVerb;
+use crate::commands::explain::Explain;
 use crate::commands::key::KeyVerb;
+use crate::commands::refusal::RefusalVerb;
 use crate::commands::scope::ScopeVerb;
 use crate::commands::secret::SecretVerb;
 use crate::commands::token::TokenVerb;
+use crate::commands::usage::UsageVerb;
 use crate::commands::user::UserVerb;
 
 /// OAuth 2 for machines: an authorization server, a resource server, and the tools around them.
@@ -51,6 +54,13 @@ pub(crate) enum Command {
     User(Administration<UserVerb>),
     /// See who changed what, and whether the record of it is intact
     Audit(Administration<AuditVerb>),
+    /// Say why a request was refused, and what would make it pass
+    #[command(after_help = "Example:\n  countersign explain 6d2fc0a1b3e44c58")]
+    Explain(Alone<Explain>),
+    /// See what was refused lately
+    Refusal(Administration<RefusalVerb>),
+    /// See how many tokens were issued for what, and what is unused
+    Usage(Administration<UsageVerb>),
 }
 
 #[derive(Debug, clap::Args)]

@@ -55,6 +55,9 @@ fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Res
         Command::Key(key) => administration::run(key, environment, output),
         Command::User(user) => administration::run(user, environment, output),
         Command::Audit(audit) => administration::run(audit, environment, output),
+        Command::Explain(explain) => administration::run_alone(explain, environment, output),
+        Command::Refusal(refusal) => administration::run(refusal, environment, output),
+        Command::Usage(usage) => administration::run(usage, environment, output),
     }
 }
 

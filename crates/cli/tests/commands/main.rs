@@ -17,3 +17,4 @@ mod shutdown;
 mod start;
 mod team;
 mod tls;
+mod understand;
