@@ -9,10 +9,12 @@ use countersign_server::config::parse_listen;
 use crate::commands::administration::{Administration, Alone};
 use crate::commands::api::ApiVerb;
 use crate::commands::audit::AuditVerb;
+use crate::commands::backup::Backup;
 use crate::commands::client::ClientVerb;
 use crate::commands::explain::Explain;
 use crate::commands::key::KeyVerb;
 use crate::commands::refusal::RefusalVerb;
+use crate::commands::restore::Restore;
 use crate::commands::scope::ScopeVerb;
 use crate::commands::secret::SecretVerb;
 use crate::commands::token::TokenVerb;
@@ -38,6 +40,16 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check or show the configuration that `serve` would use
     Config(ConfigArgs),
+    /// Write a consistent copy of database, sealing key and configuration, also beside a server that lives
+    #[command(after_help = "Examples:
+  countersign backup /mnt/elsewhere/countersign-2026-11-25
+  countersign backup --config /etc/countersign.toml /mnt/elsewhere/countersign-2026-11-25")]
+    Backup(Backup),
+    /// Bring back a backup; what was issued before is dead
+    #[command(after_help = "Examples:
+  countersign restore /mnt/elsewhere/countersign-2026-11-25 --data-dir /var/lib/countersign
+  countersign restore /mnt/elsewhere/countersign-2026-11-25 --replace")]
+    Restore(Restore),
     /// Administer the APIs that tokens are for
     Api(Administration<ApiVerb>),
     /// Administer the scopes of an API, and see which one opens a request
@@ -99,6 +111,36 @@ pub(crate) struct SettingsArgs {
     /// The private key of the certificate, a PEM file
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// Where a server's things are, for commands beside it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlaceArgs {
+    /// Read the server's configuration from this TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's data directory [default: ./countersign-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The server's database [default: SQLite in the data directory]
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+impl PlaceArgs {
+    /// The same as flags of `serve`.
+    pub(crate) fn settings(&self) -> SettingsArgs {
+        let Self { config, data_dir, database_url } = self;
+        SettingsArgs {
+            config: config.clone(),
+            data_dir: data_dir.clone(),
+            database_url: database_url.clone(),
+            listen: None,
+            issuer: None,
+            tls_cert: None,
+            tls_key: None,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

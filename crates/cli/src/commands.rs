@@ -3,6 +3,7 @@
 pub(crate) mod administration;
 pub(crate) mod api;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod client;
 pub(crate) mod config;
 mod entitlement;
@@ -10,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod key;
 mod made_secret;
 pub(crate) mod refusal;
+pub(crate) mod restore;
 pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod serve;

@@ -46,6 +46,8 @@ fn main() -> ExitCode {
 fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     match args.command {
         Command::Serve(serve) => commands::serve::run(&serve, environment, output),
+        Command::Backup(backup) => commands::backup::run(&backup, environment, output),
+        Command::Restore(restore) => commands::restore::run(&restore, environment, output),
         Command::Config(config) => commands::config::run(&config, environment, output),
         Command::Api(api) => administration::run(api, environment, output),
         Command::Scope(scope) => administration::run(scope, environment, output),

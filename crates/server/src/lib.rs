@@ -5,6 +5,7 @@
 mod admin;
 mod answer;
 pub mod background;
+pub mod backup;
 mod body;
 mod caller;
 pub mod clock;
@@ -27,6 +28,7 @@ pub mod passwords;
 mod refusals;
 mod registry;
 mod resource;
+pub mod restore;
 mod router;
 mod sealing;
 pub mod serve;

@@ -177,8 +177,8 @@ mod tests {
         assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("PATCH", at));
         assert_eq!(request.headers()[IF_MATCH], "\"tag\"");
         assert!(request.headers().get(IF_NONE_MATCH).is_none());
-        let request = Call::get(&["x"]).if_still(None).to_http("https://auth.example").expect("a request");
-        assert_eq!(request.headers()[IF_NONE_MATCH], "*");
+        let first = Call::get(&["x"]).if_still(None).to_http("https://auth.example").expect("a request");
+        assert_eq!(first.headers()[IF_NONE_MATCH], "*");
         assert_eq!(request.body().as_slice(), br#"{"default":true}"#);
         let request = Call::get(&["users", "Ada Lovelace?#"]).to_http("https://[::1]:8443").expect("a request");
         assert_eq!(request.uri().to_string(), "https://[::1]:8443/admin/v1/users/Ada%20Lovelace%3F%23");
