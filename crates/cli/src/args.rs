@@ -11,6 +11,8 @@ use crate::commands::api::ApiVerb;
 use crate::commands::audit::AuditVerb;
 use crate::commands::backup::Backup;
 use crate::commands::client::ClientVerb;
+use crate::commands::completions::Completions;
+use crate::commands::doctor::Doctor;
 use crate::commands::explain::Explain;
 use crate::commands::key::KeyVerb;
 use crate::commands::refusal::RefusalVerb;
@@ -40,6 +42,11 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check or show the configuration that `serve` would use
     Config(ConfigArgs),
+    /// Look for what is wrong: configuration, data directory, database, keys, clock, reachability; fail if something is
+    #[command(after_help = "Examples:
+  countersign doctor
+  countersign doctor --config /etc/countersign.toml --output json")]
+    Doctor(Doctor),
     /// Write a consistent copy of database, sealing key and configuration, also beside a server that lives
     #[command(after_help = "Examples:
   countersign backup /mnt/elsewhere/countersign-2026-11-25
@@ -73,6 +80,11 @@ pub(crate) enum Command {
     Refusal(Administration<RefusalVerb>),
     /// See how many tokens were issued for what, and what is unused
     Usage(Administration<UsageVerb>),
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_help = "Examples:
+  countersign completions bash > /etc/bash_completion.d/countersign
+  countersign completions zsh > \"${fpath[1]}/_countersign\"")]
+    Completions(Completions),
 }
 
 #[derive(Debug, clap::Args)]

@@ -48,7 +48,12 @@ fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Res
         Command::Serve(serve) => commands::serve::run(&serve, environment, output),
         Command::Backup(backup) => commands::backup::run(&backup, environment, output),
         Command::Restore(restore) => commands::restore::run(&restore, environment, output),
+        Command::Doctor(doctor) => commands::doctor::run(&doctor, environment, output),
         Command::Config(config) => commands::config::run(&config, environment, output),
+        Command::Completions(completions) => {
+            commands::completions::run(&completions, output);
+            Ok(())
+        }
         Command::Api(api) => administration::run(api, environment, output),
         Command::Scope(scope) => administration::run(scope, environment, output),
         Command::Client(client) => administration::run(client, environment, output),

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 mod data_directory;
 mod demo;
+pub mod doctor;
 mod expiry;
 mod front;
 mod guessing;

@@ -100,7 +100,10 @@ fn run_verb(
     if let Some(question) = verb.question().filter(|_| !flags.yes) {
         output.confirm(&question)?;
     }
-    let remote = Remote::new(find_identity(flags, environment)?, read_authorities(flags, environment)?.as_deref())?;
+    let remote = Remote::new(
+        find_identity(flags, environment)?,
+        read_authorities(flags.ca_file.as_deref(), environment)?.as_deref(),
+    )?;
     let (format, quiet) = (flags.output, flags.quiet);
     let mut session = Session { remote, now: Clock::system().now(), output, format, quiet };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
@@ -117,9 +120,13 @@ fn find_identity(flags: &Flags, environment: &[(String, String)]) -> Result<Iden
     }
 }
 
-fn read_authorities(flags: &Flags, environment: &[(String, String)]) -> Result<Option<Vec<u8>>, Failure> {
+/// The authorities to trust: those of the file that the flag or the environment names, if one does.
+pub(crate) fn read_authorities(
+    flag: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<Option<Vec<u8>>, Failure> {
     let variable = || environment.iter().find(|(name, value)| name == CA_FILE && !value.is_empty());
-    let path = flags.ca_file.clone().or_else(|| variable().map(|(_, path)| path.into()));
+    let path = flag.map(Path::to_owned).or_else(|| variable().map(|(_, path)| path.into()));
     let read = |path: PathBuf| {
         std::fs::read(&path).map_err(|error| Failure::usage(format!("--ca-file: {}: {error}", path.display())))
     };

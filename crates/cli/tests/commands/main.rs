@@ -7,6 +7,7 @@ mod backups;
 mod config;
 mod crash;
 mod demo;
+mod doctor;
 mod env_files;
 mod exits;
 mod http2;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use countersign_protocol::UnixTime;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{ConnectOptions, Connection, Row};
 
@@ -88,6 +89,17 @@ impl Store {
             }
         }
         Ok(Migrated { there: rows.len(), missing: known.len().saturating_sub(rows.len()) })
+    }
+}
+
+impl Store {
+    /// The database's own clock; `None` of SQLite, which has ours.
+    pub async fn read_clock(&self) -> Result<Option<UnixTime>, StoreError> {
+        if self.engine == Engine::Sqlite {
+            return Ok(None);
+        }
+        let clock = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)");
+        Ok(Some(clock.fetch_one(&self.reader).await?.try_get(0)?))
     }
 }
 
