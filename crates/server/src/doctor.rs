@@ -94,13 +94,17 @@ pub async fn examine(config: &Config, now: UnixTime) -> Findings {
 
 /// The database, and what only it can tell of keys and clock.
 async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: &mut Vec<Check>) {
-    let opened = match config.database() {
-        Ok(database) => Store::open_read_only(&database, is_running).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let database = match config.database() {
+        Ok(database) => database,
+        Err(error) => return checks.push(Check::failed("database", error)),
     };
-    let store = match opened {
+    if let Some(file) = database.sqlite_file().filter(|file| !file.exists()) {
+        let detail = format!("{}: there is none; the first `serve` makes it", file.display());
+        return checks.push(Check::failed("database", detail));
+    }
+    let store = match Store::open_read_only(&database, is_running).await {
         Ok(store) => store,
-        Err(error) => return checks.push(Check::failed("database", format!("{error}; the first `serve` makes it"))),
+        Err(error) => return checks.push(Check::failed("database", error)),
     };
     let (check, is_current) = check_database(&store).await;
     let is_failed = check.verdict == Verdict::Failed;

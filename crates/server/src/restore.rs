@@ -48,6 +48,9 @@ pub enum RestoreError {
     /// The sealing key in the backup is not the database's.
     #[error("{0}: this is not the sealing key of the database; restore both from one backup")]
     SealingKeyWrong(String),
+    /// PostgreSQL's own tools have not restored anything yet.
+    #[error("the database is none of ours yet ({0}); restore the dump into it first, by pg_restore")]
+    NoDatabase(String),
     /// The configuration names a file with another sealing key, or none.
     #[error("{0}: holds another sealing key than the backup, or none: copy {1} there first")]
     OtherKeyFile(String, String),
@@ -159,6 +162,10 @@ async fn end_everything(
     let read = Store::open_read_only(database, true).await?;
     let known = read.find_setting(SEALING_KEY_CHECK).await;
     read.close().await;
+    let known = known.map_err(|error| match error {
+        StoreError::Refused(reason) => RestoreError::NoDatabase(reason),
+        other => other.into(),
+    });
     if known?.as_deref() != Some(sealing_key_check(&sealing).as_str()) {
         return Err(RestoreError::SealingKeyWrong(key_path.display().to_string()));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use countersign_testkit::{TestDatabase, engine_is_postgres};
+use countersign_testkit::{CertificateFiles, Certified, TestAuthority, TestDatabase, engine_is_postgres};
 use serde_json::Value;
 
 use crate::process::Serving;
@@ -148,4 +148,34 @@ fn every_shell_gets_its_completions() {
         assert!(done.code == Some(0) && done.stdout.contains("doctor") && done.stderr.is_empty(), "{done:?}");
     }
     run("completions csh", &[], "").failed("csh", 2);
+}
+
+#[tokio::test]
+async fn a_certificate_is_judged_before_clients_judge_it() {
+    let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
+    let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
+    let serving = Serving::over_tls(&database, &files);
+    let ca = database.directory.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let flags = format!("{} --ca-file {}", files.flags().join(" "), ca.display());
+    let checks = examine(&database, &flags, 0);
+    assert!(checks["certificate"].0 == "ok" && checks["reachability"].0 == "ok", "{checks:?}");
+    let checks = examine(&database, &files.flags().join(" "), 1);
+    assert!(checks["reachability"].0 == "fail", "nobody believes the test's authority: {checks:?}");
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    for (certified, code, result, told) in [
+        (authority.certify_for("127.0.0.1", 0, now + 5 * 86_400 + 60), 0, "warn", "ends in 5 days"),
+        (authority.certify("other.example"), 0, "warn", "does not name 127.0.0.1"),
+        (authority.certify_for("127.0.0.1", 0, now - 60), 1, "fail", "the certificate expired"),
+    ] {
+        files.write(&certified);
+        let checks = examine(&database, &flags, code);
+        assert!(checks["certificate"].0 == result && checks["certificate"].1.contains(told), "{checks:?}");
+    }
+    let (one, other) = (authority.certify("127.0.0.1"), authority.certify("127.0.0.1"));
+    files.write(&Certified { cert: one.cert, key: other.key });
+    assert!(examine(&database, &flags, 1)["certificate"].1.contains("this is not the key"));
+    std::fs::remove_file(files.key()).unwrap();
+    assert!(examine(&database, &flags, 1)["certificate"].1.contains("No such file"));
+    serving.stop();
 }

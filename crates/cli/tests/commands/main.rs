@@ -15,6 +15,7 @@ mod lists;
 mod logs;
 mod nodes;
 mod process;
+mod published;
 mod shutdown;
 mod start;
 mod team;
