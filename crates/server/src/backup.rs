@@ -47,6 +47,9 @@ pub enum BackupError {
     /// The same, only worse: it would be found out at the restore.
     #[error("{0}: this is not the sealing key of the database")]
     SealingKeyWrong(String),
+    /// What was read as a database that nobody changes was changed.
+    #[error("a server was started while the database was copied; once it is ready, try again")]
+    StartedMeanwhile,
 }
 
 /// What a backup says of itself.
@@ -153,7 +156,8 @@ struct Copied {
 async fn copy_database(config: &Config, file: &Path) -> Result<Copied, BackupError> {
     let database = config.database()?;
     let engine = Engine::of(&database);
-    let store = Store::open_read_only(&database, is_locked(&config.data_dir)?).await?;
+    let is_living = is_locked(&config.data_dir)?;
+    let store = Store::open_read_only(&database, is_living).await?;
     let copy = match engine {
         Engine::Postgres => store,
         Engine::Sqlite => {
@@ -161,6 +165,9 @@ async fn copy_database(config: &Config, file: &Path) -> Result<Copied, BackupErr
             write_private(file, "")?;
             store.copy_to(file).await?;
             store.close().await;
+            if !is_living && is_locked(&config.data_dir)? {
+                return Err(BackupError::StartedMeanwhile);
+            }
             Store::open_read_only(&DatabaseUrl::sqlite_at(file)?, false).await?
         }
     };
