@@ -1,9 +1,10 @@
-//! Every chore: `cargo xtask tidy | test | interop | walks [--figures] | fuzz | ci | bench [--quick]`.
+//! Every chore: `cargo xtask tidy | docs | test | interop | walks [--figures] | fuzz | ci | bench [--quick]`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
 
 mod ci;
 mod demo_server;
+mod docs;
 mod fuzz;
 mod interop;
 mod node;
@@ -22,13 +23,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
+        Some("docs") => docs::run(),
         Some("test") => test::run(),
         Some("interop") => interop::prepare().and_then(|()| interop::run()),
         Some("walks") => walks::prepare().and_then(|()| walks::run(&arguments[1..])),
         Some("fuzz") => fuzz::run(),
         Some("ci") => ci::run(),
         Some("bench") => bench(&arguments[1..]),
-        _ => Err("usage: cargo xtask tidy | test | interop | walks | fuzz | ci | bench".to_owned()),
+        _ => Err("usage: cargo xtask tidy | docs | test | interop | walks | fuzz | ci | bench".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

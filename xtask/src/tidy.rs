@@ -7,13 +7,14 @@ mod sizes;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Outcome;
 use crate::run::root;
+use crate::{Outcome, docs};
 
 /// Checks all, and lists every fault.
 pub(crate) fn run() -> Outcome {
     let mut faults = Vec::new();
     faults.extend(dependencies::check());
+    faults.extend(docs::check());
     for file in rust_files(&root()) {
         let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
         let shown = file.strip_prefix(root()).unwrap_or(&file).display().to_string();

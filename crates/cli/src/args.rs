@@ -6,14 +6,21 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use countersign_server::config::parse_listen;
 
-use crate::commands::administration::Administration;
+use crate::commands::administration::{Administration, Alone};
 use crate::commands::api::ApiVerb;
 use crate::commands::audit::AuditVerb;
+use crate::commands::backup::Backup;
 use crate::commands::client::ClientVerb;
+use crate::commands::completions::Completions;
+use crate::commands::doctor::Doctor;
+use crate::commands::explain::Explain;
 use crate::commands::key::KeyVerb;
+use crate::commands::refusal::RefusalVerb;
+use crate::commands::restore::Restore;
 use crate::commands::scope::ScopeVerb;
 use crate::commands::secret::SecretVerb;
 use crate::commands::token::TokenVerb;
+use crate::commands::usage::UsageVerb;
 use crate::commands::user::UserVerb;
 
 /// OAuth 2 for machines: an authorization server, a resource server, and the tools around them.
@@ -35,6 +42,21 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check or show the configuration that `serve` would use
     Config(ConfigArgs),
+    /// Look for what is wrong: configuration, data directory, database, keys, clock, reachability; fail if something is
+    #[command(after_help = "Examples:
+  countersign doctor
+  countersign doctor --config /etc/countersign.toml --output json")]
+    Doctor(Doctor),
+    /// Write a consistent copy of database, sealing key and configuration, also beside a server that lives
+    #[command(after_help = "Examples:
+  countersign backup /mnt/elsewhere/countersign-2026-11-25
+  countersign backup --config /etc/countersign.toml /mnt/elsewhere/countersign-2026-11-25")]
+    Backup(Backup),
+    /// Bring back a backup; what was issued before is dead
+    #[command(after_help = "Examples:
+  countersign restore /mnt/elsewhere/countersign-2026-11-25 --data-dir /var/lib/countersign
+  countersign restore /mnt/elsewhere/countersign-2026-11-25 --replace")]
+    Restore(Restore),
     /// Administer the APIs that tokens are for
     Api(Administration<ApiVerb>),
     /// Administer the scopes of an API, and see which one opens a request
@@ -51,6 +73,18 @@ pub(crate) enum Command {
     User(Administration<UserVerb>),
     /// See who changed what, and whether the record of it is intact
     Audit(Administration<AuditVerb>),
+    /// Say why a request was refused, and what would make it pass
+    #[command(after_help = "Example:\n  countersign explain 6d2fc0a1b3e44c58")]
+    Explain(Alone<Explain>),
+    /// See what was refused lately
+    Refusal(Administration<RefusalVerb>),
+    /// See how many tokens were issued for what, and what is unused
+    Usage(Administration<UsageVerb>),
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_help = "Examples:
+  countersign completions bash > /etc/bash_completion.d/countersign
+  countersign completions zsh > \"${fpath[1]}/_countersign\"")]
+    Completions(Completions),
 }
 
 #[derive(Debug, clap::Args)]
@@ -89,6 +123,36 @@ pub(crate) struct SettingsArgs {
     /// The private key of the certificate, a PEM file
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// Where a server's things are, for commands beside it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlaceArgs {
+    /// Read the server's configuration from this TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's data directory [default: ./countersign-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The server's database [default: SQLite in the data directory]
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+impl PlaceArgs {
+    /// The same as flags of `serve`.
+    pub(crate) fn settings(&self) -> SettingsArgs {
+        let Self { config, data_dir, database_url } = self;
+        SettingsArgs {
+            config: config.clone(),
+            data_dir: data_dir.clone(),
+            database_url: database_url.clone(),
+            listen: None,
+            issuer: None,
+            tls_cert: None,
+            tls_key: None,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

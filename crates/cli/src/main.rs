@@ -46,7 +46,14 @@ fn main() -> ExitCode {
 fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     match args.command {
         Command::Serve(serve) => commands::serve::run(&serve, environment, output),
+        Command::Backup(backup) => commands::backup::run(&backup, environment, output),
+        Command::Restore(restore) => commands::restore::run(&restore, environment, output),
+        Command::Doctor(doctor) => commands::doctor::run(&doctor, environment, output),
         Command::Config(config) => commands::config::run(&config, environment, output),
+        Command::Completions(completions) => {
+            commands::completions::run(&completions, output);
+            Ok(())
+        }
         Command::Api(api) => administration::run(api, environment, output),
         Command::Scope(scope) => administration::run(scope, environment, output),
         Command::Client(client) => administration::run(client, environment, output),
@@ -55,6 +62,9 @@ fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Res
         Command::Key(key) => administration::run(key, environment, output),
         Command::User(user) => administration::run(user, environment, output),
         Command::Audit(audit) => administration::run(audit, environment, output),
+        Command::Explain(explain) => administration::run_alone(explain, environment, output),
+        Command::Refusal(refusal) => administration::run(refusal, environment, output),
+        Command::Usage(usage) => administration::run(usage, environment, output),
     }
 }
 

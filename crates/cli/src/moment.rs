@@ -67,6 +67,17 @@ pub(crate) fn show_duration(duration: i64) -> String {
     if duration == 0 { "0s".to_owned() } else { format!("{}{unit}", duration / seconds) }
 }
 
+/// `Wed, 25 Nov 2026 10:05:00 GMT`: the one form of RFC 9110 §5.6.7 that is sent.
+pub(crate) fn parse_http_date(text: &str) -> Option<UnixTime> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let words: Vec<&str> = text.split(' ').collect();
+    let [_, day, month, year, time, "GMT"] = words.as_slice() else {
+        return None;
+    };
+    let month = MONTHS.iter().position(|known| known == month)? + 1;
+    parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z"))
+}
+
 /// `date-time` of RFC 3339 §5.6; parts of a second are dropped, leap seconds are none of ours.
 fn parse_rfc3339(text: &str) -> Option<UnixTime> {
     let bytes = text.as_bytes();
@@ -179,6 +190,16 @@ mod tests {
             assert!(parse_when(bad).is_err(), "{bad}");
         }
         assert_eq!((When::In(60).from(100), When::At(7).from(100)), (160, 7));
+    }
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        assert_eq!(parse_http_date("Wed, 25 Nov 2026 10:05:00 GMT"), Some(1_795_601_100));
+        for bad in
+            ["", "Wed, 25 Nov 2026 10:05:00", "Wednesday, 25-Nov-26 10:05:00 GMT", "Wed, 5 Nov 2026 10:05:00 GMT"]
+        {
+            assert_eq!(parse_http_date(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -95,6 +95,14 @@ impl Remote {
         }
     }
 
+    /// Every item of a list that comes in one page.
+    pub(crate) async fn list_at_once(&mut self, call: Call) -> Result<Vec<Value>, Failure> {
+        match self.ask(call).await?.body["items"].take() {
+            Value::Array(items) => Ok(items),
+            _ => Err(Failure::new("malformed answer: `items` is not a list")),
+        }
+    }
+
     /// The header with the token, which holds all that the client may ask of the admin API.
     async fn authorize(&mut self) -> Result<HeaderValue, Failure> {
         if self.token.is_none() {

@@ -86,7 +86,7 @@ fn is_past(member: &str) -> bool {
 }
 
 fn is_moment(member: &str) -> bool {
-    member.ends_with("_at") || matches!(member, "at" | "not_before" | "since")
+    member.ends_with("_at") || matches!(member, "at" | "hour" | "not_before" | "since")
 }
 
 /// The width of each column: the widest gives way until all fit.

@@ -10,6 +10,8 @@ use countersign_store::DatabaseUrl;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::data_directory::SEALING_KEY_FILE;
+
 pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Metrics, Playground, Proxy, Registry, Tls};
 
 /// What a key takes, so that an environment variable can be read.
@@ -174,6 +176,11 @@ impl Config {
             None => DatabaseUrl::sqlite_in(&self.data_dir),
         };
         parsed.map_err(|error| ConfigError::new("database.url", error.to_string().replace("database.url: ", "")))
+    }
+
+    /// Where the sealing key is.
+    pub(crate) fn sealing_key_path(&self) -> PathBuf {
+        self.sealing_key_file.clone().unwrap_or_else(|| self.data_dir.join(SEALING_KEY_FILE))
     }
 
     /// The issuer where none is given: the listen address, without the port that its scheme has anyway.

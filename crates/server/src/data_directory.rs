@@ -4,10 +4,19 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::sealing::SealingKey;
+
+/// The sealing key's name in the data directory.
+pub(crate) const SEALING_KEY_FILE: &str = "sealing.key";
+const LOCK_FILE: &str = "lock";
+/// Whoever only looks whether the directory is locked holds it for an instant: that must not stop a start.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,15 +53,18 @@ impl DataDirectory {
             return Err(failed(path, io::Error::other("is not a directory")));
         }
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| failed(path, error))?;
-        let lock_path = path.join("lock");
+        let lock_path = path.join(LOCK_FILE);
         let mut options = OpenOptions::new();
         let lock = options.create(true).append(true).mode(0o600).open(&lock_path);
         let lock = lock.map_err(|error| failed(&lock_path, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(DirectoryError::Locked(path.display().to_string())),
-            Err(TryLockError::Error(error)) => Err(failed(&lock_path, error)),
+        for _ in 0..LOCK_TRIES {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(failed(&lock_path, error)),
+            }
         }
+        Err(DirectoryError::Locked(path.display().to_string()))
     }
 
     /// Makes an empty private file (0600) if there is none: SQLite gives its own files the mode of the database.
@@ -65,6 +77,21 @@ impl DataDirectory {
     /// A file in the directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+}
+
+/// True if a server serves from this directory now. Nothing is written, and nothing stays locked.
+pub(crate) fn is_locked(path: &Path) -> Result<bool, DirectoryError> {
+    let lock_path = path.join(LOCK_FILE);
+    let lock = match File::open(&lock_path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(&lock_path, error)),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(failed(&lock_path, error)),
     }
 }
 
@@ -97,6 +124,11 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), DirectoryError> {
     write().map_err(|error| failed(path, error))
 }
 
-fn failed(path: &Path, error: io::Error) -> DirectoryError {
+/// A directory's entries are durable from here on.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), DirectoryError> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| failed(path, error))
+}
+
+pub(crate) fn failed(path: &Path, error: io::Error) -> DirectoryError {
     DirectoryError::Io { path: path.display().to_string(), error }
 }

@@ -20,7 +20,7 @@ use crate::state::State;
 use crate::tls::{Tls, TlsError};
 
 /// The setting by which a database knows its sealing key.
-const SEALING_KEY_CHECK: &str = "sealing_key_check";
+pub(crate) const SEALING_KEY_CHECK: &str = "sealing_key_check";
 
 /// Why a start failed.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +97,7 @@ pub async fn start(
         directory.prepare_private(SQLITE_FILE)?;
     }
     let store = Store::open(&database).await?;
-    let sealing = settle_sealing_key(config, &directory, &store, &entropy).await?;
+    let sealing = settle_sealing_key(config, &store, &entropy).await?;
     let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
     state.in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
@@ -113,13 +113,8 @@ pub async fn start(
 }
 
 /// The sealing key: the file's, or a new one if the database is new too. The database remembers which it is.
-async fn settle_sealing_key(
-    config: &Config,
-    directory: &DataDirectory,
-    store: &Store,
-    entropy: &Entropy,
-) -> Result<SealingKey, StartError> {
-    let path = config.sealing_key_file.clone().unwrap_or_else(|| directory.file("sealing.key"));
+async fn settle_sealing_key(config: &Config, store: &Store, entropy: &Entropy) -> Result<SealingKey, StartError> {
+    let path = config.sealing_key_path();
     let shown = path.display().to_string();
     let known = store.find_setting(SEALING_KEY_CHECK).await?;
     let (key, is_new) = match read_sealing_key(&path)? {
@@ -128,7 +123,7 @@ async fn settle_sealing_key(
         None if config.sealing_key_file.is_some() => return Err(StartError::SealingKeyFileMissing(shown)),
         None => (make_sealing_key(&path, entropy)?, true),
     };
-    let check = base64url(key.derive(SEALING_KEY_CHECK).as_slice());
+    let check = sealing_key_check(&key);
     if store.claim_setting(SEALING_KEY_CHECK, &check).await? == check {
         return Ok(key);
     }
@@ -137,6 +132,11 @@ async fn settle_sealing_key(
         std::fs::remove_file(&path).map_err(|error| DirectoryError::Io { path: shown.clone(), error })?;
     }
     Err(StartError::SealingKeyWrong(shown))
+}
+
+/// What a database remembers of its sealing key; it tells nothing of it.
+pub(crate) fn sealing_key_check(key: &SealingKey) -> String {
+    base64url(key.derive(SEALING_KEY_CHECK).as_slice())
 }
 
 fn make_sealing_key(path: &Path, entropy: &Entropy) -> Result<SealingKey, StartError> {

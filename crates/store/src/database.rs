@@ -1,7 +1,9 @@
 //! The one place that knows which engine it is: opening, migrating, and how transactions begin.
 
+mod inspection;
+
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, SqlSafeStr, 
 use url::Url;
 
 use crate::error::StoreError;
+
+pub use inspection::Migrated;
 
 /// The first connection must stand within this time, so that a start fails within ten seconds.
 const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,7 +74,12 @@ impl Engine {
 impl DatabaseUrl {
     /// The file [`SQLITE_FILE`] in a data directory.
     pub fn sqlite_in(directory: &Path) -> Result<Self, StoreError> {
-        let path = std::path::absolute(directory.join(SQLITE_FILE)).map_err(|error| bad_url(&error))?;
+        Self::sqlite_at(&directory.join(SQLITE_FILE))
+    }
+
+    /// This file.
+    pub fn sqlite_at(path: &Path) -> Result<Self, StoreError> {
+        let path = std::path::absolute(path).map_err(|error| bad_url(&error))?;
         let file = Url::from_file_path(path).map_err(|()| bad_url(&"the data directory is no absolute path"))?;
         Self::parse(&format!("sqlite://{}?mode=rwc", file.path()))
     }
@@ -85,6 +94,14 @@ impl DatabaseUrl {
             other => return Err(bad_url(&format!("`{other}` is neither postgres nor sqlite"))),
         };
         Ok(Self { url, engine })
+    }
+
+    /// The file, if it is SQLite.
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        match self.engine {
+            Engine::Sqlite => Url::parse(&format!("file://{}", self.url.path())).ok()?.to_file_path().ok(),
+            Engine::Postgres => None,
+        }
     }
 }
 
@@ -184,10 +201,19 @@ async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), Stor
 }
 
 async fn run_migrations(migrations: &[NamedMigration], connection: &mut AnyConnection) -> Result<(), StoreError> {
-    let migrations = migrations.iter().map(|(version, name, sql)| {
+    Ok(Migrator::with_migrations(to_sqlx(migrations)).run_direct(None, connection, false).await?)
+}
+
+/// Every migration of this version, with its sum.
+fn known_migrations(engine: Engine) -> Vec<Migration> {
+    to_sqlx(engine.migrations())
+}
+
+fn to_sqlx(migrations: &[NamedMigration]) -> Vec<Migration> {
+    let migration = |(version, name, sql): &NamedMigration| {
         Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
-    });
-    Ok(Migrator::with_migrations(migrations.collect()).run_direct(None, connection, false).await?)
+    };
+    migrations.iter().map(migration).collect()
 }
 
 /// `synchronous=FULL`: in WAL mode NORMAL may lose an acknowledged commit at a power cut.

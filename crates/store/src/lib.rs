@@ -16,6 +16,7 @@ mod notes;
 mod playground;
 mod refresh_tokens;
 mod refusals;
+mod restore;
 mod revocations;
 mod second_factors;
 mod sessions;
@@ -29,7 +30,7 @@ pub use audit::{AuditRecord, NewAuditRecord};
 pub use changes::{Change, Counters, RegistryRows};
 pub use clients::NewClient;
 pub use credential_uses::{CredentialHistory, CredentialUse};
-pub use database::{DatabaseUrl, SQLITE_FILE, Store, install_drivers};
+pub use database::{DatabaseUrl, Migrated, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
 pub use keys::{KeyState, StoredKey};
 pub use notes::{Note, Notes};
@@ -57,6 +58,7 @@ pub fn statements() -> Vec<&'static str> {
         playground::STATEMENTS,
         refresh_tokens::STATEMENTS,
         refusals::STATEMENTS,
+        restore::STATEMENTS,
         revocations::STATEMENTS,
         second_factors::STATEMENTS,
         sessions::STATEMENTS,

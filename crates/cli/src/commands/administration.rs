@@ -29,6 +29,15 @@ pub(crate) struct Administration<V: Subcommand> {
     verb: V,
 }
 
+/// A command that is its own verb.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Alone<V: clap::Args> {
+    #[command(flatten)]
+    verb: V,
+    #[command(flatten)]
+    flags: Flags,
+}
+
 /// The flags of every administrative command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "For every administrative command")]
@@ -54,7 +63,7 @@ struct Flags {
 }
 
 /// What can be done to one subject.
-pub(crate) trait Verb: Subcommand {
+pub(crate) trait Verb {
     /// What is asked first, if it cannot be undone.
     fn question(&self) -> Option<String>;
 
@@ -63,16 +72,38 @@ pub(crate) trait Verb: Subcommand {
 }
 
 /// Runs a verb as the client that the environment names, or as the operator of the data directory.
-pub(crate) fn run<V: Verb>(
+pub(crate) fn run<V: Verb + Subcommand>(
     administration: Administration<V>,
     environment: &[(String, String)],
     output: &mut Output,
 ) -> Result<(), Failure> {
     let Administration { flags, verb } = administration;
+    run_verb(&flags, verb, environment, output)
+}
+
+/// The same for a command that is its own verb.
+pub(crate) fn run_alone<V: Verb + clap::Args>(
+    command: Alone<V>,
+    environment: &[(String, String)],
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let Alone { flags, verb } = command;
+    run_verb(&flags, verb, environment, output)
+}
+
+fn run_verb(
+    flags: &Flags,
+    verb: impl Verb,
+    environment: &[(String, String)],
+    output: &mut Output,
+) -> Result<(), Failure> {
     if let Some(question) = verb.question().filter(|_| !flags.yes) {
         output.confirm(&question)?;
     }
-    let remote = Remote::new(find_identity(&flags, environment)?, read_authorities(&flags, environment)?.as_deref())?;
+    let remote = Remote::new(
+        find_identity(flags, environment)?,
+        read_authorities(flags.ca_file.as_deref(), environment)?.as_deref(),
+    )?;
     let (format, quiet) = (flags.output, flags.quiet);
     let mut session = Session { remote, now: Clock::system().now(), output, format, quiet };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
@@ -89,9 +120,13 @@ fn find_identity(flags: &Flags, environment: &[(String, String)]) -> Result<Iden
     }
 }
 
-fn read_authorities(flags: &Flags, environment: &[(String, String)]) -> Result<Option<Vec<u8>>, Failure> {
+/// The authorities to trust: those of the file that the flag or the environment names, if one does.
+pub(crate) fn read_authorities(
+    flag: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<Option<Vec<u8>>, Failure> {
     let variable = || environment.iter().find(|(name, value)| name == CA_FILE && !value.is_empty());
-    let path = flags.ca_file.clone().or_else(|| variable().map(|(_, path)| path.into()));
+    let path = flag.map(Path::to_owned).or_else(|| variable().map(|(_, path)| path.into()));
     let read = |path: PathBuf| {
         std::fs::read(&path).map_err(|error| Failure::usage(format!("--ca-file: {}: {error}", path.display())))
     };
@@ -114,6 +149,14 @@ impl Session<'_> {
             (true, _) => self.output.line(thing[id].as_str().unwrap_or_default()),
             (_, Format::Json) => self.output.line(&thing.to_string()),
             (_, Format::Table) => details(thing, self.now).iter().for_each(|line| self.output.line(line)),
+        }
+    }
+
+    /// Prints a thing, to people in other words than to programs.
+    pub(crate) fn show_in_words(&mut self, id: &str, thing: &Value, words: impl FnOnce(&Value) -> Value) {
+        match (self.quiet, self.format) {
+            (false, Format::Table) => self.show(id, &words(thing)),
+            _ => self.show(id, thing),
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::commands::administration::{Session, Verb};
 use crate::commands::entitlement::{Allowance, allow};
 use crate::commands::made_secret::MadeSecret;
+use crate::moment::parse_duration;
 use crate::output::Failure;
 use crate::remote::{Call, changes, members, parse_id};
 use crate::table::Column;
@@ -32,8 +33,13 @@ pub(crate) enum ClientVerb {
     /// List the clients, the oldest first
     #[command(after_help = "Examples:
   countersign client list
-  countersign client list --quiet | wc -l")]
-    List,
+  countersign client list --quiet | wc -l
+  countersign client list --unused 30d")]
+    List {
+        /// Only clients that are older than this, and have not authenticated for so long
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        unused: Option<i64>,
+    },
     /// Show a client with what it may ask
     #[command(after_help = "Example:\n  countersign client show nightly-job")]
     Show {
@@ -41,7 +47,10 @@ pub(crate) enum ClientVerb {
         id: String,
     },
     /// Change a client; what is not named stays
-    #[command(after_help = "Example:\n  countersign client update nightly-job --owner billing@example.com")]
+    #[command(after_help = "Examples:
+  countersign client update nightly-job --owner billing@example.com
+  countersign client update nightly-job --tokens-per-minute 60
+  countersign client update nightly-job --tokens-per-minute none")]
     Update {
         #[arg(value_parser = parse_id)]
         id: String,
@@ -117,6 +126,23 @@ pub(crate) struct Settings {
     /// How it may authenticate, each by a flag of its own: client_secret_basic, client_secret_post [default: both]
     #[arg(long, value_name = "METHOD")]
     auth_method: Vec<String>,
+    /// The most tokens that it gets in a minute from one node, or none for no limit
+    #[arg(long, value_name = "COUNT", value_parser = parse_limit)]
+    tokens_per_minute: Option<Limit>,
+    /// The most tokens that it gets in a day from one node, or none for no limit
+    #[arg(long, value_name = "COUNT", value_parser = parse_limit)]
+    tokens_per_day: Option<Limit>,
+}
+
+/// The most of something, if there is a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limit(Option<u32>);
+
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => text.parse().map(|most| Limit(Some(most))).map_err(|_| "must be a whole number, or none".to_owned()),
+    }
 }
 
 impl Verb for ClientVerb {
@@ -133,8 +159,12 @@ impl Verb for ClientVerb {
         let call = match self {
             Self::Create(new) => return create(session, new).await,
             Self::Allow(allowance) => return allow(session, allowance).await,
-            Self::List => {
-                let clients = session.remote.list(Call::get(&["clients"]), None).await?;
+            Self::List { unused } => {
+                let mut call = Call::get(&["clients"]);
+                if let Some(age) = unused {
+                    call = call.with_query("unused_since", session.now.saturating_sub(age));
+                }
+                let clients = session.remote.list(call, None).await?;
                 session.list("client_id", &COLUMNS, &clients);
                 return Ok(());
             }
@@ -176,11 +206,13 @@ async fn create(session: &mut Session<'_>, new: NewClient) -> Result<(), Failure
 }
 
 impl Settings {
-    fn fields(self) -> [(&'static str, Option<Value>); 3] {
+    fn fields(self) -> [(&'static str, Option<Value>); 5] {
         [
             ("name", self.name.map(Into::into)),
             ("owner", self.owner.map(Into::into)),
             ("auth_methods", (!self.auth_method.is_empty()).then(|| json!(self.auth_method))),
+            ("tokens_per_minute", self.tokens_per_minute.map(|Limit(most)| json!(most))),
+            ("tokens_per_day", self.tokens_per_day.map(|Limit(most)| json!(most))),
         ]
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn allow(session: &mut Session<'_>, allowance: Allowance) -> Re
     loop {
         tried += 1;
         let (known, etag) = find(session, &path).await?;
-        match session.remote.ask(Call::put(&path, allowance.added_to(&known)).if_match(etag)).await {
+        match session.remote.ask(Call::put(&path, allowance.added_to(&known)).if_still(etag)).await {
             Err(Failure::ChangedMeanwhile(_)) if tried < TRIES => {}
             Err(failure) => return Err(failure),
             Ok(answer) => {

@@ -1,7 +1,7 @@
 //! `countersign key`: what tokens are signed with
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::commands::administration::{Session, Verb};
 use crate::output::Failure;
@@ -52,7 +52,7 @@ impl Verb for KeyVerb {
     async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {
         match self {
             Self::List => {
-                let keys = list(session).await?;
+                let keys = session.remote.list_at_once(Call::get(&["keys"])).await?;
                 session.list("id", &COLUMNS, &keys);
             }
             Self::Rotate { algorithm: Some(algorithm) } => {
@@ -69,21 +69,13 @@ impl Verb for KeyVerb {
     }
 }
 
-async fn list(session: &mut Session<'_>) -> Result<Vec<Value>, Failure> {
-    // Keys are few, and come in one page.
-    match session.remote.ask(Call::get(&["keys"])).await?.body["items"].take() {
-        Value::Array(keys) => Ok(keys),
-        _ => Err(Failure::new("malformed answer: `items` is not a list")),
-    }
-}
-
 fn rotate(algorithm: &str) -> Call {
     Call::post(&["keys", "rotate"], json!({ "algorithm": algorithm })).naming("algorithm", "ALGORITHM")
 }
 
 /// Every key that signs and has no successor yet; it is a failure if there is none.
 async fn rotate_all(session: &mut Session<'_>) -> Result<(), Failure> {
-    let keys = list(session).await?;
+    let keys = session.remote.list_at_once(Call::get(&["keys"])).await?;
     let of = |state: &'static str| {
         let keys = keys.iter().filter(move |key| key["state"] == state);
         keys.filter_map(|key| key["algorithm"].as_str())

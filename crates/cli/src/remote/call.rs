@@ -1,6 +1,6 @@
 //! One request of the admin API, as a value.
 
-use http::header::{ACCEPT, CONTENT_TYPE, IF_MATCH};
+use http::header::{ACCEPT, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, Method, Request};
 use serde_json::{Map, Value};
 use url::Url;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::output::Failure;
 
 /// Which flag sets a field, so that a refusal names what was typed.
-const FLAGS: [(&str, &str); 24] = [
+const FLAGS: [(&str, &str); 28] = [
     ("access_token_lifetime_s", "--lifetime"),
     ("after", "--after"),
     ("algorithm", "--algorithm"),
@@ -18,6 +18,7 @@ const FLAGS: [(&str, &str); 24] = [
     ("default", "--default"),
     ("description", "--description"),
     ("expires_at", "--expires"),
+    ("from", "--from"),
     ("grants", "--grant"),
     ("head", "--head"),
     ("import", "--import-file"),
@@ -34,6 +35,9 @@ const FLAGS: [(&str, &str); 24] = [
     ("roles", "--role"),
     ("rules", "--rule"),
     ("scopes", "--scope"),
+    ("to", "--to"),
+    ("tokens_per_day", "--tokens-per-day"),
+    ("tokens_per_minute", "--tokens-per-minute"),
 ];
 
 /// A request, not yet sent.
@@ -44,6 +48,7 @@ pub(crate) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
     if_match: Option<HeaderValue>,
+    if_none_match: bool,
     named: Vec<(&'static str, &'static str)>,
 }
 
@@ -51,7 +56,15 @@ impl Call {
     /// A request of this path below `/admin/v1`.
     pub(crate) fn new(method: Method, segments: &[&str]) -> Self {
         let segments = segments.iter().map(|segment| (*segment).to_owned()).collect();
-        Self { method, segments, query: Vec::new(), body: None, if_match: None, named: Vec::new() }
+        Self {
+            method,
+            segments,
+            query: Vec::new(),
+            body: None,
+            if_match: None,
+            if_none_match: false,
+            named: Vec::new(),
+        }
     }
 
     pub(crate) fn get(segments: &[&str]) -> Self {
@@ -81,8 +94,9 @@ impl Call {
         self
     }
 
-    /// Only if the thing is still in this state.
-    pub(crate) fn if_match(mut self, etag: Option<HeaderValue>) -> Self {
+    /// Only if the thing is still in this state; without one, only if it is still not there (RFC 9110 §13.1.2).
+    pub(crate) fn if_still(mut self, etag: Option<HeaderValue>) -> Self {
+        self.if_none_match = etag.is_none();
         self.if_match = etag;
         self
     }
@@ -111,6 +125,9 @@ impl Call {
         let mut request = Request::builder().method(&self.method).uri(url.as_str()).header(ACCEPT, "application/json");
         if let Some(etag) = &self.if_match {
             request = request.header(IF_MATCH, etag);
+        }
+        if self.if_none_match {
+            request = request.header(IF_NONE_MATCH, "*");
         }
         let mut bytes = Zeroizing::new(Vec::new());
         if let Some(body) = &self.body {
@@ -154,11 +171,14 @@ mod tests {
     fn a_call_is_these_bytes() {
         let call = Call::patch(&["apis", "billing", "scopes", "invoices:read"], json!({ "default": true }))
             .with_query("x", "a b&c")
-            .if_match(Some(HeaderValue::from_static("\"tag\"")));
+            .if_still(Some(HeaderValue::from_static("\"tag\"")));
         let request = call.to_http("https://auth.example").expect("a request");
         let at = "https://auth.example/admin/v1/apis/billing/scopes/invoices:read?x=a+b%26c";
         assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("PATCH", at));
         assert_eq!(request.headers()[IF_MATCH], "\"tag\"");
+        assert!(request.headers().get(IF_NONE_MATCH).is_none());
+        let first = Call::get(&["x"]).if_still(None).to_http("https://auth.example").expect("a request");
+        assert_eq!(first.headers()[IF_NONE_MATCH], "*");
         assert_eq!(request.body().as_slice(), br#"{"default":true}"#);
         let request = Call::get(&["users", "Ada Lovelace?#"]).to_http("https://[::1]:8443").expect("a request");
         assert_eq!(request.uri().to_string(), "https://[::1]:8443/admin/v1/users/Ada%20Lovelace%3F%23");

@@ -37,7 +37,7 @@ fn what_cannot_be_meant_is_a_usage_error_that_names_the_flag() {
         let failed = run(line, &environment, "").failed(line, 2);
         assert!(failed.starts_with("countersign: ") && failed.contains(named), "{failed}");
     }
-    for subject in ["api", "scope", "client", "secret", "token", "key", "user", "audit"] {
+    for subject in ["api", "scope", "client", "secret", "token", "key", "user", "audit", "refusal", "usage"] {
         let help = run(&format!("{subject} --help"), &[], "");
         assert_eq!(help.code, Some(0));
         let commands = help.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod administration;
+mod backups;
 mod config;
 mod crash;
 mod demo;
+mod doctor;
 mod env_files;
 mod exits;
 mod http2;
@@ -13,7 +15,9 @@ mod lists;
 mod logs;
 mod nodes;
 mod process;
+mod published;
 mod shutdown;
 mod start;
 mod team;
 mod tls;
+mod understand;

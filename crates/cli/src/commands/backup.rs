@@ -1,0 +1,69 @@
+//! `countersign backup`
+
+use std::path::PathBuf;
+
+use countersign_server::backup::{self, CONFIGURATION, Engine};
+use countersign_server::clock::Clock;
+use serde_json::json;
+use tokio::runtime::Builder;
+use toml::Table;
+
+use crate::args::{Format, PlaceArgs};
+use crate::moment;
+use crate::output::{Failure, Output};
+use crate::settings::{self, Settings, find, variable};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Backup {
+    /// Write the backup into this directory, which must not exist or be empty
+    dir: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+/// Writes a backup, and says what is not in it.
+pub(crate) fn run(args: &Backup, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
+    let settings = settings::read(&args.place.settings(), environment).map_err(Failure::new)?;
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
+    let configuration = write_configuration(&settings)?;
+    let making = backup::make(&settings.config, &args.dir, &configuration, Clock::system().now());
+    let manifest = runtime.block_on(making).map_err(Failure::new)?;
+    let directory = args.dir.display().to_string();
+    if args.output == Format::Json {
+        let mut thing = json!(manifest);
+        thing["directory"] = directory.into();
+        output.line(&thing.to_string());
+        return Ok(());
+    }
+    let made = moment::show(manifest.made_at);
+    output.line(&format!("{directory}: a backup as of {made} UTC (change {}).", manifest.change));
+    output.line("The sealing key is in it: keep it as you keep the data directory, and on another disk.");
+    if manifest.database == Engine::Postgres {
+        output.line("The database is not in it. Copy that by PostgreSQL's own tools:");
+        output.line(&format!(
+            "  pg_dump --format=custom --file={directory}/database.dump \"${}\"",
+            variable("database.url")
+        ));
+    }
+    Ok(())
+}
+
+/// Every key that is set, wherever, as the file that `--config` takes.
+fn write_configuration(settings: &Settings) -> Result<String, Failure> {
+    let all = Table::try_from(&settings.config).map_err(Failure::new)?;
+    let mut set = Table::new();
+    for key in settings.origins.keys() {
+        let Some(value) = find(&all, key).cloned() else { continue };
+        match key.split_once('.') {
+            None => drop(set.insert(key.clone(), value)),
+            Some((section, inner)) => {
+                let section = set.entry(section).or_insert_with(|| Table::new().into());
+                section.as_table_mut().map(|section| section.insert(inner.to_owned(), value));
+            }
+        }
+    }
+    Ok(format!("# {CONFIGURATION}: what `countersign backup` was told of the server's configuration.\n{set}"))
+}

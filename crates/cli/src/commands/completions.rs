@@ -1,0 +1,21 @@
+//! `countersign completions`: for the shell
+
+use clap::CommandFactory;
+use clap_complete::{Shell, generate};
+
+use crate::args::Args;
+use crate::output::Output;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// The shell that reads them
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints what a shell needs to complete our commands and flags.
+pub(crate) fn run(args: &Completions, output: &mut Output) {
+    let mut script = Vec::new();
+    generate(args.shell, &mut Args::command(), "countersign", &mut script);
+    output.line(String::from_utf8_lossy(&script).trim_end());
+}

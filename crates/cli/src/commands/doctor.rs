@@ -1,0 +1,156 @@
+//! `countersign doctor`: what is wrong here, and what to do about it
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use countersign_client::{Bounds, HttpTransport, Transport, TransportError};
+use countersign_protocol::UnixTime;
+use countersign_server::clock::Clock;
+use countersign_server::config::Config;
+use countersign_server::doctor::{Check, Findings, Verdict, compare_clocks, examine};
+use countersign_server::{OPERATOR_FILE, OperatorFile};
+use http::header::DATE;
+use http::{Request, Response};
+use serde_json::{Value, json};
+use tokio::runtime::Builder;
+use zeroize::Zeroizing;
+
+use crate::args::{Format, SettingsArgs};
+use crate::commands::administration::read_authorities;
+use crate::moment::parse_http_date;
+use crate::output::{Failure, Output};
+use crate::settings;
+
+/// A server that is well answers at once.
+const BOUNDS: Bounds =
+    Bounds { connect: Duration::from_secs(5), whole: Duration::from_secs(10), answer_bytes: 1024 * 1024 };
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Over https, trust the authorities of this PEM file and no other
+    #[arg(long, value_name = "PEM")]
+    ca_file: Option<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+/// Prints a line for each check; fails if one does.
+pub(crate) fn run(args: &Doctor, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
+    let authorities = read_authorities(args.ca_file.as_deref(), environment)?;
+    let checks = match settings::read(&args.settings, environment) {
+        Err(error) => vec![Check::failed("configuration", error)],
+        Ok(settings) => {
+            let good = match settings.origins.len() {
+                0 => "is all defaults".to_owned(),
+                1 => "is good: 1 key is set".to_owned(),
+                set => format!("is good: {set} keys are set"),
+            };
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
+            let examining = examine_all(&settings.config, authorities.as_deref());
+            [vec![Check::good("configuration", good)], runtime.block_on(examining)].concat()
+        }
+    };
+    show(&checks, args.output, output);
+    match checks.iter().filter(|check| check.verdict == Verdict::Failed).count() {
+        0 => Ok(()),
+        1 => Err(Failure::new("one check fails")),
+        failed => Err(Failure::new(format!("{failed} checks fail"))),
+    }
+}
+
+async fn examine_all(config: &Config, authorities: Option<&[u8]>) -> Vec<Check> {
+    let now = Clock::system().now();
+    let Findings { mut checks, is_running } = examine(config, now).await;
+    match find_address(config, is_running) {
+        None => checks.push(Check::good("reachability", "not asked: there is no operator.json, and no server runs")),
+        Some(issuer) => checks.extend(ask(&issuer, is_running, authorities, now).await),
+    }
+    checks
+}
+
+/// The address in `operator.json`; without that file, the configured one of a server that runs.
+fn find_address(config: &Config, is_running: bool) -> Option<String> {
+    let file = std::fs::read(config.data_dir.join(OPERATOR_FILE)).ok();
+    let file = file.and_then(|text| serde_json::from_slice::<OperatorFile>(&text).ok());
+    let configured = || is_running.then(|| config.issuer_for(config.listen).ok()).flatten();
+    file.map(|file| file.issuer).or_else(|| configured().map(|issuer| issuer.to_string()))
+}
+
+/// What the server says of itself, and its clock.
+async fn ask(issuer: &str, is_running: bool, authorities: Option<&[u8]>, now: UnixTime) -> Vec<Check> {
+    const NAME: &str = "reachability";
+    let transport = match authorities {
+        Some(pem) => HttpTransport::trusting(pem, BOUNDS),
+        None => HttpTransport::with_bounds(BOUNDS),
+    };
+    let transport = match transport {
+        Ok(transport) => transport,
+        Err(error) => return vec![Check::failed(NAME, format!("--ca-file: {error}"))],
+    };
+    let live = match get(&transport, issuer, "/livez").await {
+        Ok(live) => live,
+        Err(TransportError::Connect(reason)) if !is_running => {
+            return vec![Check::warning(NAME, format!("{issuer}: {reason}; no server runs here, nor there"))];
+        }
+        Err(error) => return vec![Check::failed(NAME, format!("{issuer}: {error}; clients see the same"))],
+    };
+    let mut checks = Vec::new();
+    let date = live.headers().get(DATE).and_then(|date| parse_http_date(date.to_str().ok()?));
+    checks.extend(date.map(|theirs| compare_clocks("the server", theirs, now)));
+    let ready = get(&transport, issuer, "/readyz").await;
+    let metadata = get(&transport, issuer, METADATA).await;
+    checks.push(match (ready, metadata) {
+        (Ok(ready), Ok(metadata)) => judge(issuer, &live, &ready, &metadata),
+        (Err(error), _) | (_, Err(error)) => Check::failed(NAME, format!("{issuer}: {error}")),
+    });
+    checks
+}
+
+fn judge(issuer: &str, live: &Response<Vec<u8>>, ready: &Response<Vec<u8>>, metadata: &Response<Vec<u8>>) -> Check {
+    const NAME: &str = "reachability";
+    if !live.status().is_success() {
+        return Check::failed(NAME, format!("{issuer}/livez: answers {}; is that countersign?", live.status()));
+    }
+    if !ready.status().is_success() {
+        let why = String::from_utf8_lossy(ready.body()).trim().to_owned();
+        return Check::failed(NAME, format!("{issuer}/readyz: answers {}: {why}", ready.status()));
+    }
+    let said: Value = serde_json::from_slice(metadata.body()).unwrap_or_default();
+    match said["issuer"].as_str() {
+        Some(theirs) if theirs == issuer => {
+            Check::good(NAME, format!("{issuer}: answers, is ready, and says who it is"))
+        }
+        Some(theirs) => {
+            Check::failed(NAME, format!("{issuer}: says that it is {theirs}; clients refuse that (RFC 8414 §3.3)"))
+        }
+        None => Check::failed(NAME, format!("{issuer}{METADATA}: answers {}, and names no issuer", metadata.status())),
+    }
+}
+
+async fn get(transport: &HttpTransport, issuer: &str, path: &str) -> Result<Response<Vec<u8>>, TransportError> {
+    let request = Request::get(format!("{issuer}{path}")).body(Zeroizing::new(Vec::new()));
+    transport.send(request.map_err(|error| TransportError::Broken(error.to_string()))?).await
+}
+
+fn show(checks: &[Check], format: Format, output: &mut Output) {
+    let word = |verdict| match verdict {
+        Verdict::Good => "ok",
+        Verdict::Warning => "warn",
+        Verdict::Failed => "FAIL",
+    };
+    if format == Format::Json {
+        let all = checks.iter().map(|Check { check, verdict, detail }| {
+            json!({ "check": check, "result": word(*verdict).to_ascii_lowercase(), "detail": detail })
+        });
+        return output.line(&Value::Array(all.collect()).to_string());
+    }
+    let width = checks.iter().map(|check| check.check.len()).max().unwrap_or_default();
+    for Check { check, verdict, detail } in checks {
+        let detail = detail.replace(char::is_control, " ");
+        output.line(&format!("{:4}  {check:width$}  {detail}", word(*verdict)));
+    }
+}

@@ -1,0 +1,53 @@
+//! `countersign refusal`: what was refused lately
+
+use clap::Subcommand;
+
+use crate::commands::administration::{Session, Verb};
+use crate::output::Failure;
+use crate::remote::Call;
+use crate::table::Column;
+
+const COLUMNS: [Column; 6] = [
+    ("request_id", "REQUEST"),
+    ("at", "AT (UTC)"),
+    ("client_id", "CLIENT"),
+    ("endpoint", "ENDPOINT"),
+    ("error", "ANSWERED"),
+    ("reason", "BECAUSE"),
+];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RefusalVerb {
+    /// List the last refusals, the oldest first; of a flood the first of each minute
+    #[command(after_help = "Examples:
+  countersign refusal list --client nightly-job --limit 20
+  countersign explain REQUEST")]
+    List {
+        /// Only those of this client
+        #[arg(long, value_name = "ID")]
+        client: Option<String>,
+        /// At most so many, up to 1000 [default: 100]
+        #[arg(long, value_name = "COUNT")]
+        limit: Option<u32>,
+    },
+}
+
+impl Verb for RefusalVerb {
+    fn question(&self) -> Option<String> {
+        None
+    }
+
+    async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        let Self::List { client, limit } = self;
+        let mut call = Call::get(&["refusals"]);
+        if let Some(client) = client {
+            call = call.with_query("client_id", client);
+        }
+        if let Some(limit) = limit {
+            call = call.with_query("limit", limit);
+        }
+        let refusals = session.remote.list_at_once(call).await?;
+        session.list("request_id", &COLUMNS, &refusals);
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! What `doctor` says of a server that is well, of one that is not, and of one that is down; and that it touches nothing.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use countersign_testkit::{CertificateFiles, Certified, TestAuthority, TestDatabase, engine_is_postgres};
+use serde_json::Value;
+
+use crate::process::Serving;
+use crate::team::{Team, run};
+
+/// Each check with its result and what it says.
+fn examine(database: &TestDatabase, more: &str, code: i32) -> BTreeMap<String, (String, String)> {
+    let directory = database.directory.path().join("data").display().to_string();
+    let url = database.url.as_ref().map(|url| format!("--database-url \"{url}\"")).unwrap_or_default();
+    let done = run(&format!("doctor --data-dir {directory} {url} --output json {more}"), &[], "");
+    assert_eq!(done.code, Some(code), "{done:?}");
+    let checks: Value = serde_json::from_str(&done.stdout).unwrap();
+    let text = |check: &Value, member: &str| check[member].as_str().unwrap().to_owned();
+    let checks = checks.as_array().unwrap().iter();
+    checks.map(|check| (text(check, "check"), (text(check, "result"), text(check, "detail")))).collect()
+}
+
+fn results(checks: &BTreeMap<String, (String, String)>) -> String {
+    checks.iter().map(|(check, (result, _))| format!("{check}: {result}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Every file with its bytes. SQLite's index of its log is no content: readers mark in it how far they read.
+fn snapshot(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| !path.to_str().unwrap().ends_with("-shm"));
+    files.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_server_that_is_well_is_told_so_running_or_not() {
+    let team = Team::start().await;
+    let Team { serving, database } = team;
+    let checks = examine(&database, "", 0);
+    let expected = "certificate: ok, clock: ok, configuration: ok, data directory: ok, database: ok, free space: ok, \
+                    reachability: ok, sealing key: warn, server: ok, signing keys: ok";
+    let expected = expected.replace("certificate: ok, ", "");
+    assert_eq!(results(&checks), expected, "{checks:?}");
+    assert!(checks["server"].1.starts_with("is running"));
+    assert!(checks["sealing key"].1.contains("keep a copy elsewhere"), "{checks:?}");
+    assert!(checks["reachability"].1.contains(&serving.issuer));
+    serving.stop();
+
+    let directory = database.directory.path().join("data");
+    let before = snapshot(&directory);
+    let checks = examine(&database, "", 0);
+    assert_eq!(snapshot(&directory), before, "nothing is written");
+    assert!(checks["server"].1.starts_with("is not running"));
+    assert_eq!(checks["reachability"].0, "warn", "{checks:?}");
+    assert_eq!(checks["database"].0, "ok", "{checks:?}");
+    let elsewhere = database.directory.path().join("key");
+    std::fs::copy(directory.join("sealing.key"), &elsewhere).unwrap();
+    let line = format!("doctor --data-dir {}", directory.display());
+    let url = database.url.as_deref().unwrap_or_default();
+    let mut environment = vec![("COUNTERSIGN_SEALING_KEY_FILE", elsewhere.to_str().unwrap())];
+    environment.extend((!url.is_empty()).then_some(("COUNTERSIGN_DATABASE_URL", url)));
+    let done = run(&line, &environment, "");
+    assert!(done.stdout.lines().any(|line| line.starts_with("ok    sealing key     ")), "{done:?}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_with_what_to_do() {
+    let team = Team::start().await;
+    let Team { serving, database } = team;
+    serving.stop();
+    let directory = database.directory.path().join("data");
+    let set_mode = |mode| std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(mode)).unwrap();
+    let failed = |check: &str, why: &str| {
+        let checks = examine(&database, "", 1);
+        assert!(checks[check].0 == "fail" && checks[check].1.contains(why), "{checks:?}");
+    };
+    set_mode(0o755);
+    failed("data directory", "chmod 700");
+    set_mode(0o700);
+    let key = directory.join("sealing.key");
+    let mine = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    failed("sealing key", "is missing");
+    std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
+    failed("sealing key", "is not that of this database");
+    std::fs::write(&key, "nonsense").unwrap();
+    failed("sealing key", "not a sealing key");
+    std::fs::write(&key, mine).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    if !engine_is_postgres() {
+        std::fs::write(directory.join("countersign.db"), "this is somebody's diary, ".repeat(100)).unwrap();
+        failed("database", "");
+        std::fs::remove_file(directory.join("countersign.db")).unwrap();
+        failed("database", "the first `serve` makes it");
+        assert!(!directory.join("countersign.db").exists());
+    }
+    let done = run("doctor --data-dir /nowhere --issuer nonsense", &[], "");
+    assert_eq!((done.code, done.stderr.as_str()), (Some(1), "countersign: one check fails\n"));
+    assert!(done.stdout.starts_with("FAIL  configuration  issuer (--issuer): "), "{done:?}");
+    let done = run("doctor --data-dir /nowhere", &[], "");
+    assert!(done.code == Some(1) && done.stdout.contains("FAIL  data directory  /nowhere: "), "{done:?}");
+    assert!(!Path::new("/nowhere").exists());
+}
+
+#[tokio::test]
+async fn a_server_that_runs_and_does_not_answer_is_a_fault() {
+    let database = TestDatabase::fresh();
+    let serving = Serving::start(&database, &[], &[]);
+    serving.ready().await;
+    let file = database.directory.path().join("data/operator.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace(&serving.issuer, "http://127.0.0.1:1")).unwrap();
+    let checks = examine(&database, "", 1);
+    assert!(checks["reachability"].0 == "fail" && checks["reachability"].1.contains("127.0.0.1:1"), "{checks:?}");
+    // Another name for the same server is not who it says it is.
+    let other = serving.issuer.replace("127.0.0.1", "localhost");
+    std::fs::write(&file, text.replace(&serving.issuer, &other)).unwrap();
+    let checks = examine(&database, "", 1);
+    assert!(checks["reachability"].1.contains("clients refuse that"), "{checks:?}");
+    serving.stop();
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_looked_at_with_what_is_in_its_log() {
+    let team = Team::start().await;
+    team.ok("client create job");
+    let Team { serving, database } = team;
+    serving.signal("KILL");
+    serving.wait();
+    let directory = database.directory.path().join("data");
+    let before = snapshot(&directory);
+    let checks = examine(&database, "", 0);
+    assert!(checks["server"].1.starts_with("is not running"), "{checks:?}");
+    assert_eq!(snapshot(&directory), before, "nothing is written");
+    let backup = database.directory.path().join("backup").display().to_string();
+    let url = database.url.as_ref().map(|url| format!("--database-url \"{url}\"")).unwrap_or_default();
+    let done = run(&format!("backup {backup} --data-dir {} {url}", directory.display()), &[], "");
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(snapshot(&directory), before, "nothing is written");
+    Serving::start(&database, &[], &[]).stop();
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = run(&format!("completions {shell}"), &[], "");
+        assert!(done.code == Some(0) && done.stdout.contains("doctor") && done.stderr.is_empty(), "{done:?}");
+    }
+    run("completions csh", &[], "").failed("csh", 2);
+}
+
+#[tokio::test]
+async fn a_certificate_is_judged_before_clients_judge_it() {
+    let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
+    let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
+    let serving = Serving::over_tls(&database, &files);
+    let ca = database.directory.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let flags = format!("{} --ca-file {}", files.flags().join(" "), ca.display());
+    let checks = examine(&database, &flags, 0);
+    assert!(checks["certificate"].0 == "ok" && checks["reachability"].0 == "ok", "{checks:?}");
+    let checks = examine(&database, &files.flags().join(" "), 1);
+    assert!(checks["reachability"].0 == "fail", "nobody believes the test's authority: {checks:?}");
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    for (certified, code, result, told) in [
+        (authority.certify_for("127.0.0.1", 0, now + 5 * 86_400 + 60), 0, "warn", "ends in 5 days"),
+        (authority.certify("other.example"), 0, "warn", "does not name 127.0.0.1"),
+        (authority.certify_for("127.0.0.1", 0, now - 60), 1, "fail", "the certificate expired"),
+    ] {
+        files.write(&certified);
+        let checks = examine(&database, &flags, code);
+        assert!(checks["certificate"].0 == result && checks["certificate"].1.contains(told), "{checks:?}");
+    }
+    let (one, other) = (authority.certify("127.0.0.1"), authority.certify("127.0.0.1"));
+    files.write(&Certified { cert: one.cert, key: other.key });
+    assert!(examine(&database, &flags, 1)["certificate"].1.contains("this is not the key"));
+    std::fs::remove_file(files.key()).unwrap();
+    assert!(examine(&database, &flags, 1)["certificate"].1.contains("No such file"));
+    serving.stop();
+}

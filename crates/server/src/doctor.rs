@@ -1,0 +1,261 @@
+//! What can be wrong with a server's things, looked at from beside it: nothing is written, nothing stays locked.
+
+mod directory;
+
+use std::path::Path;
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_store::{KeyState, RegistryRows, Store, StoreError};
+
+use crate::config::Config;
+use crate::data_directory::{is_locked, read_sealing_key};
+use crate::doctor::directory::{check_modes, check_room};
+use crate::key_ring::KeyRing;
+use crate::sealing::SealingKey;
+use crate::start::{SEALING_KEY_CHECK, sealing_key_check};
+use crate::tls::Tls;
+
+/// Two clocks may differ by this many seconds: what a token's `iat` may lie ahead.
+pub const CLOCK_TOLERANCE_S: i64 = 10;
+/// A rotation may be late by this much before somebody should look: a server that was down over a day.
+const LATE_ROTATION_S: i64 = 86_400;
+const DAY_S: i64 = 86_400;
+
+/// What came of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// Why, and what to do.
+    pub detail: String,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// It does not work, or not safely.
+    Failed,
+}
+
+impl Check {
+    /// As it should be.
+    pub fn good(check: &'static str, detail: impl ToString) -> Self {
+        Self { check, verdict: Verdict::Good, detail: detail.to_string() }
+    }
+
+    /// Somebody should look at it.
+    pub fn warning(check: &'static str, detail: impl ToString) -> Self {
+        Self { check, verdict: Verdict::Warning, detail: detail.to_string() }
+    }
+
+    /// It does not work, or not safely.
+    pub fn failed(check: &'static str, detail: impl ToString) -> Self {
+        Self { check, verdict: Verdict::Failed, detail: detail.to_string() }
+    }
+}
+
+/// What was found, and whether a server serves from the data directory.
+#[derive(Debug)]
+pub struct Findings {
+    /// Every check, in the order in which a start would stumble.
+    pub checks: Vec<Check>,
+    /// True if the lock is held.
+    pub is_running: bool,
+}
+
+/// Looks at everything that is here: directory, database, keys, certificate.
+pub async fn examine(config: &Config, now: UnixTime) -> Findings {
+    let directory = &config.data_dir;
+    let mut checks = vec![check_modes(directory)];
+    if !directory.is_dir() {
+        return Findings { checks, is_running: false };
+    }
+    checks.push(check_room(directory));
+    let is_running = match is_locked(directory) {
+        Ok(is_running) => is_running,
+        Err(error) => {
+            checks.push(Check::failed("server", error));
+            false
+        }
+    };
+    let running = if is_running { "is running: it holds the lock" } else { "is not running: nobody holds the lock" };
+    checks.push(Check::good("server", running));
+    check_stored(config, is_running, now, &mut checks).await;
+    checks.extend(check_certificate(config, now));
+    Findings { checks, is_running }
+}
+
+/// The database, and what only it can tell of keys and clock.
+async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: &mut Vec<Check>) {
+    let database = match config.database() {
+        Ok(database) => database,
+        Err(error) => return checks.push(Check::failed("database", error)),
+    };
+    if let Some(file) = database.sqlite_file().filter(|file| !file.exists()) {
+        let detail = format!("{}: there is none; the first `serve` makes it", file.display());
+        return checks.push(Check::failed("database", detail));
+    }
+    let store = match Store::open_read_only(&database, is_running).await {
+        Ok(store) => store,
+        Err(error) => return checks.push(Check::failed("database", error)),
+    };
+    let (check, is_current) = check_database(&store).await;
+    let is_failed = check.verdict == Verdict::Failed;
+    checks.push(check);
+    if !is_failed {
+        checks.extend(check_clock(&store, now).await);
+        let (check, key) = check_sealing_key(config, &store).await;
+        checks.push(check);
+        if let Some(key) = key.filter(|_| is_current) {
+            checks.push(match store.load_registry().await {
+                Ok(rows) => check_signing_keys(&rows, &key, config.keys.rotate_after_s, now),
+                Err(error) => Check::failed("signing keys", error),
+            });
+        }
+    }
+    store.close().await;
+}
+
+/// Whole, and of this version; also whether it was migrated as far as this version goes.
+async fn check_database(store: &Store) -> (Check, bool) {
+    const NAME: &str = "database";
+    if let Err(error) = store.check_integrity().await {
+        return (Check::failed(NAME, format!("is damaged: {error}; restore a backup")), false);
+    }
+    match store.check_migrations().await {
+        Ok(migrated) if migrated.missing == 0 => {
+            (Check::good(NAME, format!("opens, is whole, and has all {} migrations", migrated.there)), true)
+        }
+        Ok(migrated) => {
+            let detail = format!("is of an older version: the next start makes {} migrations", migrated.missing);
+            (Check::warning(NAME, detail), false)
+        }
+        Err(StoreError::Refused(_)) => (Check::failed(NAME, "is none of ours: it has no migrations"), false),
+        Err(error) => (Check::failed(NAME, error), false),
+    }
+}
+
+/// PostgreSQL's clock, which is another machine's.
+async fn check_clock(store: &Store, now: UnixTime) -> Option<Check> {
+    match store.read_clock().await {
+        Ok(Some(theirs)) => Some(compare_clocks("the database", theirs, now)),
+        Ok(None) => None,
+        Err(error) => Some(Check::failed("clock", error)),
+    }
+}
+
+/// This machine's clock beside another's.
+pub fn compare_clocks(whose: &str, theirs: UnixTime, ours: UnixTime) -> Check {
+    let apart = theirs.saturating_sub(ours);
+    if apart.abs() <= CLOCK_TOLERANCE_S {
+        return Check::good("clock", format!("agrees with that of {whose}"));
+    }
+    let order = if apart > 0 { "behind" } else { "ahead of" };
+    let detail = format!("this machine is {} s {order} {whose}; synchronise them (NTP)", apart.abs());
+    Check::failed("clock", detail)
+}
+
+/// The right one for the database, and whether it is kept elsewhere too.
+async fn check_sealing_key(config: &Config, store: &Store) -> (Check, Option<SealingKey>) {
+    const NAME: &str = "sealing key";
+    let path = config.sealing_key_path();
+    let shown = path.display();
+    let key = match read_sealing_key(&path) {
+        Ok(Some(key)) => key,
+        Ok(None) => {
+            let detail = format!("{shown}: is missing, and with it everything sealed; copy it here from a backup");
+            return (Check::failed(NAME, detail), None);
+        }
+        Err(error) => return (Check::failed(NAME, error), None),
+    };
+    match store.find_setting(SEALING_KEY_CHECK).await {
+        Ok(Some(known)) if known == sealing_key_check(&key) => {}
+        Ok(Some(_)) => {
+            let detail = format!("{shown}: is not that of this database; copy the right one here");
+            return (Check::failed(NAME, detail), None);
+        }
+        Ok(None) => return (Check::warning(NAME, format!("{shown}: the database knows none yet")), None),
+        Err(error) => return (Check::failed(NAME, error), None),
+    }
+    if lies_in(&path, &config.data_dir) {
+        let detail = format!(
+            "{shown}: is the right one, and lies in the data directory; keep a copy elsewhere, or name a file \
+             elsewhere by sealing_key_file"
+        );
+        return (Check::warning(NAME, detail), Some(key));
+    }
+    (Check::good(NAME, format!("{shown}: is the right one")), Some(key))
+}
+
+fn lies_in(file: &Path, directory: &Path) -> bool {
+    match (file.canonicalize(), directory.canonicalize()) {
+        (Ok(file), Ok(directory)) => file.starts_with(directory),
+        _ => false,
+    }
+}
+
+/// Each opens, one of each algorithm in use signs, and none signs for too long.
+fn check_signing_keys(rows: &RegistryRows, key: &SealingKey, rotate_after_s: i64, now: UnixTime) -> Check {
+    const NAME: &str = "signing keys";
+    let ring = match KeyRing::build(&rows.keys, key, &KeyRing::default()) {
+        Ok(ring) => ring,
+        Err(error) => return Check::failed(NAME, format!("{error}; restore a backup, or revoke that key")),
+    };
+    let missing = ring.missing(&rows.apis);
+    if !missing.is_empty() {
+        let missing: Vec<&str> = missing.into_iter().map(Algorithm::as_str).collect();
+        let detail = format!("none signs by {}; the next start of a server makes one", missing.join(" and "));
+        return Check::failed(NAME, detail);
+    }
+    let active = rows.keys.iter().filter(|key| key.state == KeyState::Active);
+    let oldest = active.clone().map(|key| now - key.state_since).max().unwrap_or_default();
+    if oldest > rotate_after_s + LATE_ROTATION_S {
+        let detail = format!("one has signed for {} days; a server that runs rotates it", oldest / DAY_S);
+        return Check::warning(NAME, detail);
+    }
+    let (opened, signing) = (rows.keys.len(), active.count());
+    Check::good(NAME, format!("{opened} open, {signing} of them sign, the oldest for {} days", oldest / DAY_S))
+}
+
+/// It can be used, names the issuer's host, and does not end soon; `None` without one.
+fn check_certificate(config: &Config, now: UnixTime) -> Option<Check> {
+    const NAME: &str = "certificate";
+    let issuer = match config.issuer_for(config.listen) {
+        Ok(issuer) => issuer,
+        Err(error) => return Some(Check::failed(NAME, error)),
+    };
+    let tls = match Tls::read(&config.tls, &issuer, now) {
+        Ok(tls) => tls?,
+        Err(error) => return Some(Check::failed(NAME, error)),
+    };
+    let shown = tls.shown();
+    if let Some(host) = tls.unnamed_host() {
+        return Some(Check::warning(NAME, format!("{shown}: does not name {host}, the issuer's host")));
+    }
+    Some(match tls.ending_s(now) {
+        Some(left_s) => Check::warning(NAME, format!("{shown}: ends in {} days; renew it", left_s / DAY_S)),
+        None => Check::good(NAME, format!("{shown}: fits its key, and does not end within 14 days")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_by_ten_seconds() {
+        assert_eq!(compare_clocks("it", 110, 100).verdict, Verdict::Good);
+        assert_eq!(compare_clocks("it", 90, 100).verdict, Verdict::Good);
+        let behind = compare_clocks("the server", 111, 100);
+        assert_eq!(behind.verdict, Verdict::Failed);
+        assert!(behind.detail.starts_with("this machine is 11 s behind the server"), "{behind:?}");
+        assert!(compare_clocks("x", 0, 100).detail.contains("100 s ahead of x"));
+    }
+}

@@ -1,0 +1,143 @@
+//! Reading a database without changing it: beside a server that lives, or where none does.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use countersign_protocol::UnixTime;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use super::{ACQUIRE_TIMEOUT, DatabaseUrl, Engine, FIRST_CONNECT_TIMEOUT, Store, describe, known_migrations};
+use crate::error::StoreError;
+
+/// How far a database was migrated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The migrations that it has.
+    pub there: usize,
+    /// The migrations that the next start makes.
+    pub missing: usize,
+}
+
+impl Store {
+    /// Opens a database to read, as it is: nothing is migrated.
+    ///
+    /// `is_living` says whether a server has it open. Where none has, a file of SQLite is opened as one that nobody
+    /// changes, so that nothing is written beside it; only a log that a killed server left behind must be read with its
+    /// index, which SQLite then makes anew.
+    pub async fn open_read_only(database: &DatabaseUrl, is_living: bool) -> Result<Self, StoreError> {
+        let mut url = database.url.clone();
+        let statements: &[&str] = match database.engine {
+            Engine::Sqlite => {
+                let has_log = database.sqlite_file().is_some_and(|file| has_log(&file));
+                url.set_query(Some(if is_living || has_log { "mode=ro" } else { "mode=ro&immutable=true" }));
+                &["PRAGMA busy_timeout = 2000"]
+            }
+            Engine::Postgres => &["SET default_transaction_read_only = on", "SET statement_timeout = 5000"],
+        };
+        let options = AnyConnectOptions::from_str(url.as_str())?.disable_statement_logging();
+        let late = |_| StoreError::Unavailable(format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()));
+        let first = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, options.connect()).await.map_err(late)?;
+        first.map_err(|error| StoreError::Unavailable(describe(&error)))?.close().await?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for statement in statements {
+                        sqlx::query(*statement).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { engine: database.engine, reader: pool.clone(), writer: pool })
+    }
+
+    /// Writes a whole copy, as of one moment, into a file that is empty. Only of SQLite.
+    pub async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        let Some(path) = file.to_str().filter(|_| self.engine == Engine::Sqlite) else {
+            return Err(StoreError::Refused(format!("{}: no copy can be written here", file.display())));
+        };
+        sqlx::query("VACUUM INTO $1").bind(path).execute(&self.reader).await?;
+        Ok(())
+    }
+
+    /// Reads all of it, and says what is damaged; of PostgreSQL, which checks itself, only that it answers.
+    pub async fn check_integrity(&self) -> Result<(), StoreError> {
+        let (statement, good) = match self.engine {
+            Engine::Sqlite => ("PRAGMA quick_check(1)", "ok"),
+            Engine::Postgres => ("SELECT 'ok'", "ok"),
+        };
+        let said: String = sqlx::query(statement).fetch_one(&self.reader).await?.try_get(0)?;
+        if said == good { Ok(()) } else { Err(StoreError::Refused(said)) }
+    }
+
+    /// Which of our migrations it has; Err if it has others.
+    pub async fn check_migrations(&self) -> Result<Migrated, StoreError> {
+        let rows = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
+        let rows = rows.fetch_all(&self.reader).await?;
+        let known = known_migrations(self.engine);
+        for row in &rows {
+            let (version, sum): (i64, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+            match known.iter().find(|migration| migration.version == version) {
+                None => return Err(StoreError::Newer(version)),
+                Some(migration) if *migration.checksum != *sum => {
+                    return Err(StoreError::Migration(format!("migration {version} was another one")));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Migrated { there: rows.len(), missing: known.len().saturating_sub(rows.len()) })
+    }
+}
+
+impl Store {
+    /// The database's own clock; `None` of SQLite, which has ours.
+    pub async fn read_clock(&self) -> Result<Option<UnixTime>, StoreError> {
+        if self.engine == Engine::Sqlite {
+            return Ok(None);
+        }
+        let clock = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)");
+        Ok(Some(clock.fetch_one(&self.reader).await?.try_get(0)?))
+    }
+}
+
+/// True if SQLite's log beside the file holds something.
+fn has_log(file: &Path) -> bool {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    Path::new(&log).metadata().is_ok_and(|log| log.len() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_only_is_copied_checked_and_not_written() {
+        let database = countersign_testkit::TestDatabase::fresh();
+        let url = match &database.url {
+            Some(url) => DatabaseUrl::parse(url),
+            None => DatabaseUrl::sqlite_in(database.directory.path()),
+        };
+        let url = url.expect("a URL");
+        let missing = Store::open_read_only(&url, false).await;
+        assert_eq!(missing.is_err(), url.engine == Engine::Sqlite, "nothing is made");
+        let living = Store::open(&url).await.expect("opens");
+        living.begin_change(1).await.expect("begins").commit().await.expect("commits");
+        let counters = living.read_counters().await.expect("reads");
+        let reading = Store::open_read_only(&url, true).await.expect("opens");
+        assert_eq!(reading.read_counters().await.expect("reads"), counters);
+        reading.check_integrity().await.expect("is whole");
+        assert_eq!(reading.check_migrations().await.expect("is known").missing, 0);
+        assert!(reading.begin_change(1).await.is_err(), "nothing can be changed");
+        let file = database.directory.path().join("copy");
+        assert_eq!(reading.copy_to(&file).await.is_ok(), url.engine == Engine::Sqlite);
+        if url.engine == Engine::Sqlite {
+            let copy = Store::open_read_only(&DatabaseUrl::sqlite_at(&file).expect("a URL"), false).await;
+            assert_eq!(copy.expect("opens").read_counters().await.expect("reads"), counters);
+            assert_eq!(url.sqlite_file(), Some(database.directory.path().join("countersign.db")));
+        }
+    }
+}
