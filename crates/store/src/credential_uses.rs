@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::statements;
+use crate::token_counts::{TokenCount, add_token_counts};
 
 statements! {
     ADD = "INSERT INTO credential_uses (credential_id, last_used_at, use_count, address) \
@@ -49,8 +50,8 @@ pub struct CredentialHistory {
 }
 
 impl Store {
-    /// Adds uses to those that are stored; those of credentials that are gone are forgotten.
-    pub async fn add_credential_uses(&self, uses: &[CredentialUse]) -> Result<(), StoreError> {
+    /// Adds uses and tokens to those that are stored, all or nothing; uses of credentials that are gone are forgotten.
+    pub async fn add_uses(&self, uses: &[CredentialUse], tokens: &[TokenCount]) -> Result<(), StoreError> {
         let mut transaction = self.begin_write().await?;
         for one in uses {
             sqlx::query(ADD)
@@ -61,6 +62,7 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
+        add_token_counts(&mut transaction, tokens).await?;
         Ok(transaction.commit().await?)
     }
 

@@ -224,6 +224,9 @@ async fn prepare_connection(engine: Engine, connection: &mut AnyConnection) -> R
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
+            // In KiB. What a token needs is in the registry: pages that are kept serve changes only, and three connections
+            // keep them.
+            "PRAGMA cache_size = -512",
         ],
         Engine::Postgres => &["SET statement_timeout = 5000", "SET idle_in_transaction_session_timeout = 10000"],
     };

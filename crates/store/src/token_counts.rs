@@ -1,8 +1,8 @@
 //! Tokens issued, by hour, client, credential, Api and grant: what is used, and what is not.
 
 use countersign_protocol::UnixTime;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use crate::database::Store;
 use crate::error::StoreError;
@@ -54,23 +54,6 @@ pub struct TokenCountQuery<'q> {
 }
 
 impl Store {
-    /// Adds counts to those that are stored.
-    pub async fn add_token_counts(&self, counts: &[TokenCount]) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        for one in counts {
-            sqlx::query(ADD)
-                .bind(one.hour)
-                .bind(one.client_id.as_str())
-                .bind(one.credential_id.as_str())
-                .bind(one.api_id.as_str())
-                .bind(one.grant_type.as_str())
-                .bind(one.tokens)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        Ok(transaction.commit().await?)
-    }
-
     /// The counts that are wanted, the oldest first.
     pub async fn list_token_counts(&self, wanted: &TokenCountQuery<'_>) -> Result<Vec<TokenCount>, StoreError> {
         let query = match wanted.client_id {
@@ -94,6 +77,25 @@ impl Store {
         transaction.commit().await?;
         Ok(deleted)
     }
+}
+
+/// Adds counts to those that are stored, in the caller's transaction.
+pub(crate) async fn add_token_counts(
+    transaction: &mut Transaction<'static, Any>,
+    counts: &[TokenCount],
+) -> Result<(), StoreError> {
+    for one in counts {
+        sqlx::query(ADD)
+            .bind(one.hour)
+            .bind(one.client_id.as_str())
+            .bind(one.credential_id.as_str())
+            .bind(one.api_id.as_str())
+            .bind(one.grant_type.as_str())
+            .bind(one.tokens)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
 }
 
 fn read(row: &AnyRow) -> Result<TokenCount, StoreError> {

@@ -14,6 +14,7 @@ mod http2;
 mod lists;
 mod logs;
 mod nodes;
+mod operations;
 mod process;
 mod published;
 mod shutdown;

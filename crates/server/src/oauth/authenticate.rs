@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use crate::oauth::Exchange;
 use crate::registry::Registry;
 use crate::state::State;
+use crate::uses::Used;
 
 /// A client that has proved who it is.
 pub(crate) struct Authenticated<'r> {
@@ -35,8 +36,9 @@ pub(crate) fn authenticate<'r>(
     exchange.client_id = client.map(|client| client.id.clone());
     match check(&presented, client, now) {
         Ok(credential) => {
-            state.uses.record(&credential.id, address, now);
-            Ok(Authenticated { client: client.ok_or(Refusal::UnknownClient)?, credential })
+            let client = client.ok_or(Refusal::UnknownClient)?;
+            state.uses.record(Used { client: &client.id, credential_id: &credential.id, address }, now);
+            Ok(Authenticated { client, credential })
         }
         Err(refusal) => {
             state.guessing.count_client_failure(address, now);

@@ -25,6 +25,7 @@ use crate::oauth::{Exchange, refusal};
 use crate::passwords::{self, Checked};
 use crate::registry::Registry;
 use crate::state::State;
+use crate::uses::Used;
 
 /// `POST /oauth2/token` and `POST /OAuth2/Token/{api}`.
 pub(crate) async fn token(
@@ -191,7 +192,8 @@ async fn find_refresh_token(
 /// The event line of an issued token, and its count: it is never a row.
 fn record(state: &State, caller: &Caller, authenticated: &Authenticated<'_>, grant_type: GrantType, issued: &Issued) {
     let Authenticated { client, credential } = authenticated;
-    state.uses.count_token(&client.id, &credential.id, &issued.api_id, grant_type, state.now());
+    let used = Used { client: &client.id, credential_id: &credential.id, address: caller.address };
+    state.uses.count_token(used, &issued.api_id, grant_type, state.now());
     tracing::info!(
         request_id = caller.request_id(),
         client_id = client.id.as_str(),
