@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{fs, thread};
 
 use countersign_client::{Bounds, HttpTransport, Transport, TransportError};
@@ -30,21 +30,20 @@ fn start(certified: &CertifiedKey<KeyPair>) -> (u16, Receiver<Vec<u8>>) {
     let (sender, heard) = channel();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            if let Some(request) = answer(config.clone(), stream.expect("a connection")) {
-                let _ = sender.send(request);
-            }
+            let _ = answer(config.clone(), stream.expect("a connection"), &sender);
         }
     });
     (port, heard)
 }
 
-fn answer(config: Arc<ServerConfig>, stream: TcpStream) -> Option<Vec<u8>> {
+/// Tells what it heard before it answers: whoever has the answer can look at once.
+fn answer(config: Arc<ServerConfig>, stream: TcpStream, heard: &Sender<Vec<u8>>) -> Option<()> {
     let mut stream = StreamOwned::new(ServerConnection::new(config).ok()?, stream);
     let mut request = vec![0; 1024];
     let length = stream.read(&mut request).ok().filter(|length| *length > 0)?;
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").ok()?;
     request.truncate(length);
-    Some(request)
+    heard.send(request).ok()?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").ok()
 }
 
 async fn post(url: &str) -> Result<(), TransportError> {
