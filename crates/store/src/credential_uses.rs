@@ -2,23 +2,28 @@
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::client::ClientId;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::statement::statements;
+use crate::statement::{BATCH_ROWS, placeholders, statements};
 use crate::token_counts::{TokenCount, add_token_counts};
 
+/// Before and after the rows `id, last_used_at, use_count, address`.
+const ADD: [&str; 2] = [
+    "INSERT INTO credential_uses (credential_id, last_used_at, use_count, address) \
+     SELECT c.id, used.column2, used.column3, used.column4 FROM (VALUES ",
+    ") AS used JOIN credentials c ON c.id = used.column1 WHERE TRUE \
+     ON CONFLICT (credential_id) DO UPDATE SET \
+     address = CASE WHEN excluded.last_used_at >= credential_uses.last_used_at \
+         THEN excluded.address ELSE credential_uses.address END, \
+     last_used_at = CASE WHEN excluded.last_used_at >= credential_uses.last_used_at \
+         THEN excluded.last_used_at ELSE credential_uses.last_used_at END, \
+     use_count = credential_uses.use_count + excluded.use_count",
+];
+
 statements! {
-    ADD = "INSERT INTO credential_uses (credential_id, last_used_at, use_count, address) \
-         SELECT id, CAST($1 AS BIGINT), CAST($2 AS BIGINT), CAST($3 AS TEXT) FROM credentials WHERE id = $4 \
-         ON CONFLICT (credential_id) DO UPDATE SET \
-         address = CASE WHEN excluded.last_used_at >= credential_uses.last_used_at \
-             THEN excluded.address ELSE credential_uses.address END, \
-         last_used_at = CASE WHEN excluded.last_used_at >= credential_uses.last_used_at \
-             THEN excluded.last_used_at ELSE credential_uses.last_used_at END, \
-         use_count = credential_uses.use_count + excluded.use_count";
     LIST_ALL = "SELECT c.id, c.created_at, u.last_used_at, u.use_count, u.address, c.client_id FROM credentials c \
          LEFT JOIN credential_uses u ON u.credential_id = c.id ORDER BY c.created_change, c.id";
     LIST = "SELECT c.id, c.created_at, u.last_used_at, u.use_count, u.address FROM credentials c \
@@ -51,16 +56,19 @@ pub struct CredentialHistory {
 
 impl Store {
     /// Adds uses and tokens to those that are stored, all or nothing; uses of credentials that are gone are forgotten.
-    pub async fn add_uses(&self, uses: &[CredentialUse], tokens: &[TokenCount]) -> Result<(), StoreError> {
+    ///
+    /// Both are sorted first: nodes that take the same rows in one order cannot wait for each other, and SQLite finds
+    /// neighbours on one page.
+    pub async fn add_uses(&self, mut uses: Vec<CredentialUse>, tokens: Vec<TokenCount>) -> Result<(), StoreError> {
+        uses.sort_unstable_by(|one, other| one.credential_id.cmp(&other.credential_id));
         let mut transaction = self.begin_write().await?;
-        for one in uses {
-            sqlx::query(ADD)
-                .bind(one.last_used_at)
-                .bind(one.count)
-                .bind(one.address.as_str())
-                .bind(one.credential_id.as_str())
-                .execute(&mut *transaction)
-                .await?;
+        for batch in uses.chunks(BATCH_ROWS) {
+            let mut query = sqlx::query(AssertSqlSafe(ADD.join(&placeholders(batch.len(), 4))));
+            for one in batch {
+                query = query.bind(one.credential_id.as_str()).bind(one.last_used_at);
+                query = query.bind(one.count).bind(one.address.as_str());
+            }
+            query.persistent(batch.len() == BATCH_ROWS).execute(&mut *transaction).await?;
         }
         add_token_counts(&mut transaction, tokens).await?;
         Ok(transaction.commit().await?)

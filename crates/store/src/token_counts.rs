@@ -2,16 +2,20 @@
 
 use countersign_protocol::UnixTime;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::statement::statements;
+use crate::statement::{BATCH_ROWS, placeholders, statements};
+
+/// Before and after the rows.
+const ADD: [&str; 2] = [
+    "INSERT INTO token_counts (hour, client_id, credential_id, api_id, grant_type, tokens) VALUES ",
+    " ON CONFLICT (hour, client_id, credential_id, api_id, grant_type) \
+     DO UPDATE SET tokens = token_counts.tokens + excluded.tokens",
+];
 
 statements! {
-    ADD = "INSERT INTO token_counts (hour, client_id, credential_id, api_id, grant_type, tokens) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hour, client_id, credential_id, api_id, grant_type) \
-         DO UPDATE SET tokens = token_counts.tokens + excluded.tokens";
     LIST = "SELECT hour, client_id, credential_id, api_id, grant_type, tokens FROM token_counts \
          WHERE hour >= $1 AND hour < $2 ORDER BY hour, client_id, credential_id, api_id, grant_type LIMIT $3 OFFSET $4";
     LIST_OF_CLIENT = "SELECT hour, client_id, credential_id, api_id, grant_type, tokens FROM token_counts \
@@ -21,8 +25,8 @@ statements! {
     DELETE_OLD = "DELETE FROM token_counts WHERE hour < $1";
 }
 
-/// Tokens of one hour, client, credential, Api and grant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Tokens of one hour, client, credential, Api and grant, in the order of the table's key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenCount {
     /// The hour's first second.
     pub hour: UnixTime,
@@ -79,21 +83,19 @@ impl Store {
     }
 }
 
-/// Adds counts to those that are stored, in the caller's transaction.
+/// Adds counts to those that are stored, in the caller's transaction and in the order of the table's key.
 pub(crate) async fn add_token_counts(
     transaction: &mut Transaction<'static, Any>,
-    counts: &[TokenCount],
+    mut counts: Vec<TokenCount>,
 ) -> Result<(), StoreError> {
-    for one in counts {
-        sqlx::query(ADD)
-            .bind(one.hour)
-            .bind(one.client_id.as_str())
-            .bind(one.credential_id.as_str())
-            .bind(one.api_id.as_str())
-            .bind(one.grant_type.as_str())
-            .bind(one.tokens)
-            .execute(&mut **transaction)
-            .await?;
+    counts.sort_unstable();
+    for batch in counts.chunks(BATCH_ROWS) {
+        let mut query = sqlx::query(AssertSqlSafe(ADD.join(&placeholders(batch.len(), 6))));
+        for one in batch {
+            query = query.bind(one.hour).bind(one.client_id.as_str()).bind(one.credential_id.as_str());
+            query = query.bind(one.api_id.as_str()).bind(one.grant_type.as_str()).bind(one.tokens);
+        }
+        query.persistent(batch.len() == BATCH_ROWS).execute(&mut **transaction).await?;
     }
     Ok(())
 }

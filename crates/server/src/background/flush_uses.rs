@@ -9,9 +9,9 @@ pub async fn run_once(state: &State) {
     if taken.is_empty() {
         return;
     }
-    let uses: Vec<_> = taken.values().map(Use::to_use).collect();
-    let tokens: Vec<_> = taken.values().flat_map(Use::to_counts).collect();
-    if let Err(error) = state.store.add_uses(&uses, &tokens).await {
+    let uses = taken.values().map(Use::to_use).collect();
+    let tokens = taken.values().flat_map(Use::to_counts).collect();
+    if let Err(error) = state.store.add_uses(uses, tokens).await {
         tracing::warn!(%error, "what was used could not be stored");
         state.uses.give_back(taken);
     }

@@ -7,6 +7,7 @@ mod people;
 mod refresh_tokens;
 mod registry;
 mod revocations;
+mod uses;
 
 use countersign_store::{DatabaseUrl, Store};
 use countersign_testkit::TestDatabase;

@@ -32,7 +32,7 @@ fn api(id: &str) -> Api {
     }
 }
 
-fn new_client(id: &str) -> NewClient {
+pub(crate) fn new_client(id: &str) -> NewClient {
     NewClient {
         id: ClientId::parse(id).unwrap(),
         name: "Job".to_owned(),
@@ -50,7 +50,7 @@ fn new_user(login: &str) -> NewUser {
     }
 }
 
-fn credential(id: &str, expires_at: Option<i64>) -> Credential {
+pub(crate) fn credential(id: &str, expires_at: Option<i64>) -> Credential {
     let secret_hash = SecretHash::of(id);
     Credential { id: id.to_owned(), label: "new".to_owned(), secret_hash, not_before: 7, expires_at }
 }
