@@ -35,7 +35,7 @@ issuer = \"https://auth.example.com\"
 data_dir = \"/var/lib/countersign\"
 
 [proxy]
-trusted = [\"10.0.0.0/8\"]
+trusted = [\"10.0.0.5\"]
 ```
 ";
 

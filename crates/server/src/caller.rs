@@ -86,8 +86,11 @@ fn is_plausible(id: &HeaderValue) -> bool {
     (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
+/// Twelve random bytes. It never begins with `-`, so that no command line takes it for a flag.
 fn new_request_id(entropy: &Entropy) -> HeaderValue {
-    HeaderValue::from_str(&base64url(&entropy.bytes::<12>())).unwrap_or(HeaderValue::from_static("none"))
+    let id = base64url(&entropy.bytes::<12>());
+    let id = id.strip_prefix('-').map_or_else(|| id.clone(), |rest| format!("_{rest}"));
+    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
 }
 
 #[cfg(test)]

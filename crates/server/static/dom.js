@@ -112,8 +112,28 @@ export function fieldError(field, words) {
   else field.removeAttribute("aria-invalid");
 }
 
+/** What is under way or waits at a place. @type {WeakMap<HTMLElement, Promise<void>>} */
+const turns = new WeakMap();
+
 /**
- * Does one thing at a time for a button: further clicks wait until it is done. The button keeps the focus.
+ * Does one thing after the other for all buttons whose answers share a place.
+ * @param {HTMLElement} place where the answers stand
+ * @param {HTMLElement} control the button, or a form
+ * @param {() => Promise<void>} work
+ */
+export function inTurn(place, control, work) {
+  return once(control, () => {
+    const turn = (turns.get(place) ?? Promise.resolve()).then(work);
+    turns.set(
+      place,
+      turn.catch(() => {}),
+    );
+    return turn;
+  });
+}
+
+/**
+ * Does one thing at a time for a button: clicks on it until that is done do nothing. The button keeps the focus.
  * @param {HTMLElement} control the button, or a form
  * @param {() => Promise<void>} work
  */

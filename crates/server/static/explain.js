@@ -14,7 +14,7 @@ const CODES = {
   },
   invalid_scope: {
     means: "A scope is malformed, unknown to this Api, or not one that this client may ask for.",
-    change: "Untick the scope that the message names, or let an administrator entitle the client to it.",
+    change: "Untick the scope that the message names (or tick one, if none is granted by default), or let an administrator entitle the client to it.",
   },
   unauthorized_client: {
     means: "The client is known, but may not use this grant, or may not ask for tokens of this Api.",

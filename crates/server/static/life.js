@@ -1,7 +1,7 @@
 // What may be done with a token beside using it: ask whether it lives, renew it, end it.
 
 import { post, Problem } from "./api.js";
-import { button, byId, el, focusOn, once, show } from "./dom.js";
+import { button, byId, el, focusOn, inTurn, once, show } from "./dom.js";
 import { showProblem } from "./problem.js";
 import { mark, showClaims } from "./result.js";
 
@@ -23,46 +23,48 @@ export function startLife({ held, replace, recheck, callAgain, diagram }) {
    * One exchange with the server, shown in the picture too.
    * @param {string} word the last part of the address
    * @param {string} path behind `/api/`
-   * @param {object} body
+   * @param {() => object} body read when its turn has come
    * @param {[string, string?]} failure what failed, as a heading; and where no answer came
    * @param {(answer: Answer) => Promise<void> | void} then
    */
   const exchange = async (word, path, body, failure, then) => {
+    if (!held()) return; // it waited for its turn, and its token is gone
     byId("life-status").textContent = "Asking…";
     diagram.light("life-answer", "waiting", "");
     diagram.light("life-request", "going", "", `POST /oauth2/${word}`);
     const asked = held();
     try {
-      const answer = await post(path, body);
+      const answer = await post(path, body());
       if (held() !== asked) return; // it is of a token that is not shown any more
       diagram.answered("life", answer.timing);
       byId("life-status").textContent = "";
       await then(answer);
     } catch (error) {
+      if (held() !== asked) return;
       if (error instanceof Problem) diagram.answered("life", error.timing, error.code);
       byId("life-status").textContent = "";
       showProblem(place, error, ...failure);
     }
   };
 
-  const introspect = () => exchange("introspect", "introspect", { token: held()?.access_token }, ["Not introspected"], ({ result }) => showIntrospection(place, result));
+  const introspect = () => exchange("introspect", "introspect", () => ({ token: held()?.access_token }), ["Not introspected"], ({ result }) => showIntrospection(place, result));
   const refresh = () =>
-    exchange("token", "refreshToken", { refresh_token: held()?.refresh_token }, ["Not refreshed", "No token set came; one may have been issued, and the refresh token spent"], async ({ result }) => {
+    exchange("token", "refreshToken", () => ({ refresh_token: held()?.refresh_token }), ["Not refreshed", "No token set came; one may have been issued, and the refresh token spent"], async ({ result }) => {
       await replace(result, "from a refresh");
       show(place);
       byId("life-status").textContent = "✓ Refreshed: the token set above is new, and the old refresh token is spent.";
       focusOn(byId("token-title"));
     });
   const revoke = () =>
-    exchange("revoke", "revokeToken", { token: held()?.access_token }, ["Not revoked", "It may be revoked"], async () => {
+    exchange("revoke", "revokeToken", () => ({ token: held()?.access_token }), ["Not revoked", "It may be revoked"], async () => {
       byId("token-from").textContent = "revoked";
       await recheck();
       showRevoked(place, callAgain);
     });
 
-  button("introspect").addEventListener("click", () => once(place, introspect));
-  button("refresh").addEventListener("click", () => once(place, refresh));
-  button("revoke").addEventListener("click", () => once(place, revoke));
+  button("introspect").addEventListener("click", () => inTurn(place, button("introspect"), introspect));
+  button("refresh").addEventListener("click", () => inTurn(place, button("refresh"), refresh));
+  button("revoke").addEventListener("click", () => inTurn(place, button("revoke"), revoke));
   return {
     clear() {
       const canRefresh = Boolean(held()?.refresh_token);
@@ -96,6 +98,6 @@ function showRevoked(place, callAgain) {
   const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Revoked"));
   const again = el("button", { type: "button", class: "button", id: "call-again" }, "Call again");
   again.addEventListener("click", () => once(again, callAgain));
-  show(place, title, el("p", {}, "The token is dead, though its time is not over. Every API behind this server knows within a second. Call again, and see it refused."), el("p", { class: "actions" }, again));
+  show(place, title, el("p", {}, "The token is dead, whatever time it had left. Every API behind this server knows within a second. Call again, and see it refused."), el("p", { class: "actions" }, again));
   focusOn(title);
 }

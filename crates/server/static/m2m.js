@@ -25,7 +25,7 @@ let wipes = 0;
 const diagram = startDiagram(byId("diagram"), byId("diagram-steps"));
 const flow = startFlow({ changed, build, submit });
 const resource = startResource({ token: () => held?.access_token, diagram });
-const life = startLife({ held: () => held, replace, recheck: check, callAgain: () => resource.call("GET", "/resource/whoami"), diagram });
+const life = startLife({ held: () => held, replace, recheck: check, callAgain: () => resource.call(byId("resource-form"), "GET", "/resource/whoami"), diagram });
 byId("another").addEventListener("click", () => leave(byId("another"), byId("another-problem"), wipe));
 addEventListener("pagehide", wipe);
 addEventListener("pageshow", begun);

@@ -1,7 +1,7 @@
 // The token at work: a call to an API, and which scope's rule allowed or refused it.
 
 import { post } from "./api.js";
-import { button, byId, el, fieldError, focusOn, input, once, select, show } from "./dom.js";
+import { button, byId, el, fieldError, focusOn, input, inTurn, select, show } from "./dom.js";
 import { explainCode } from "./explain.js";
 import { codeBlock } from "./preview.js";
 import { showProblem } from "./problem.js";
@@ -29,7 +29,7 @@ const AMBIGUOUS = {
  */
 export function startResource({ token, diagram }) {
   const place = byId("resource-result");
-  const run = (/** @type {string} */ method, /** @type {string} */ path) => once(place, () => send(place, token(), method, path, diagram));
+  const run = (/** @type {HTMLElement} */ control, /** @type {string} */ method, /** @type {string} */ path) => inTurn(place, control, () => send(place, token, method, path, diagram));
   const [method, path] = [select("resource-method"), input("resource-path")];
   for (const ready of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-method]"))) {
     ready.addEventListener("click", () => {
@@ -37,15 +37,16 @@ export function startResource({ token, diagram }) {
       method.value = ready.dataset.method ?? "GET";
       path.value = ready.dataset.path ?? "/resource/whoami";
       fieldError(path, "");
-      run(method.value, path.value);
+      run(ready, method.value, path.value);
     });
   }
   path.addEventListener("input", () => fieldError(path, ""));
-  byId("resource-form").addEventListener("submit", (event) => {
+  const form = byId("resource-form");
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
     const wrong = path.value.startsWith("/resource") ? "" : "The path begins with /resource.";
     fieldError(path, wrong);
-    if (!wrong) return run(method.value, path.value);
+    if (!wrong) return run(form, method.value, path.value);
     show(place, nothing());
     path.focus();
   });
@@ -64,25 +65,28 @@ const nothing = () => el("p", { class: "empty" }, "No call yet. Choose one above
 
 /**
  * @param {HTMLElement} place
- * @param {string | undefined} token
+ * @param {() => string | undefined} token the one that is shown
  * @param {string} method
  * @param {string} path
  * @param {import("./diagram.js").Diagram} diagram
  */
 async function send(place, token, method, path, diagram) {
-  if (!token) return;
+  const asked = token();
+  if (!asked) return;
   const status = byId("resource-status");
   status.textContent = `Calling ${method} ${path}…`;
   diagram.light("call-answer", "waiting", "");
   diagram.light("call-request", "going", "", `${method} ${path}`);
   try {
-    const { result, timing } = await post("callResource", { token, method, path });
+    const { result, timing } = await post("callResource", { token: asked, method, path });
+    if (token() !== asked) return; // it is of a token that is not shown any more
     const good = result.status < 400;
     diagram.light("call-request", "done");
     diagram.light("call-answer", good ? "done" : "failed", `${result.status} ${STATUS[result.status] ?? ""}${timing ? ` · ${timing.ms.toFixed(1)} ms` : ""}`);
     status.textContent = "";
     showCall(place, result);
   } catch (error) {
+    if (token() !== asked) return;
     diagram.light("call-request", "failed");
     status.textContent = "";
     const problem = showProblem(place, error, "The call was not made");

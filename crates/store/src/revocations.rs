@@ -26,8 +26,8 @@ pub struct StoredRevocation {
 }
 
 impl Change {
-    /// Revokes with this change; to revoke the same again changes nothing.
-    pub async fn revoke(&mut self, revoked: &Revoked, expires_at: UnixTime) -> Result<(), StoreError> {
+    /// Revokes with this change; false if it was revoked before.
+    pub async fn revoke(&mut self, revoked: &Revoked, expires_at: UnixTime) -> Result<bool, StoreError> {
         insert_revocation(&mut self.transaction, revoked, expires_at).await
     }
 }
@@ -62,15 +62,14 @@ impl Store {
     }
 }
 
-/// Stores a revocation and counts it, in the caller's transaction.
+/// Stores a revocation and counts it, in the caller's transaction; false if it was there.
 pub(crate) async fn insert_revocation(
     transaction: &mut Transaction<'static, Any>,
     revoked: &Revoked,
     expires_at: UnixTime,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let change = raise_change(transaction).await?;
     let (kind, id) = revoked.parts();
     let insert = sqlx::query(INSERT_REVOCATION).bind(kind).bind(id.to_owned()).bind(expires_at).bind(change);
-    insert.execute(&mut **transaction).await?;
-    Ok(())
+    Ok(insert.execute(&mut **transaction).await?.rows_affected() == 1)
 }

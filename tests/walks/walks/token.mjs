@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
-import { button, callApi, getToken, openFlow, build, region, seen, submit, typeOwner, until, valueOf, verdicts } from "../steps.mjs";
+import { button, callApi, chooseScopes, getToken, openFlow, build, region, seen, submit, typeOwner, until, valueOf, verdicts } from "../steps.mjs";
 
 walk("a scope opens its path, and the guard names the rule that refuses another", async ({ page, demo }) => {
   await getToken(page, demo, ["reports:read"]);
@@ -86,6 +86,40 @@ walk("a revoked token is refused by the API within a second, and introspection s
   await seen(page.getByText("1 of 5 checks does not hold"));
   await button(page, "Introspect").click();
   await seen(life.getByRole("heading", { name: "Not active" }));
+});
+
+/** Holds the next request to `path` until the returned function is called. */
+async function hold(page, path) {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  await page.route(path, async (route) => (await held, route.continue()), { times: 1 });
+  return release;
+}
+
+walk("a click on Revoke while another answer is awaited waits for its turn", async ({ page, demo }) => {
+  await getToken(page, demo);
+  const life = region(page, "The life of the token");
+  const release = await hold(page, "**/api/introspect");
+  await button(page, "Introspect").click();
+  await button(page, "Revoke").click();
+  release();
+  await seen(life.getByRole("heading", { name: "Revoked" }));
+  assert.match((await callApi(page, "GET", "/resource/whoami")).title, /401/);
+});
+
+walk("an answer that was asked with an older token is not shown beside the new one", async ({ page, demo }) => {
+  await getToken(page, demo);
+  const release = await hold(page, "**/api/callResource");
+  await page.getByRole("button", { name: "GET /resource/whoami" }).click();
+  await chooseScopes(page, ["reports:read"]);
+  await build(page);
+  await submit(page);
+  const answered = page.waitForResponse("**/api/callResource");
+  release();
+  await answered;
+  await page.waitForTimeout(200);
+  await seen(region(page, "Call an API").getByText("No call yet."));
+  assert.match((await callApi(page, "GET", "/resource/whoami")).title, /403/);
 });
 
 walk("a refreshed family ends with a revoked token, and a spent refresh token says so", { refused: ["400 /api/refreshToken"] }, async ({ page, demo }) => {

@@ -102,6 +102,9 @@ pub(crate) async fn create(
     let chosen =
         Changes { audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s };
     apply(&mut api, &chosen)?;
+    if changing.registry.find_api(api.id.as_str()).is_some() {
+        return Err(Problem::conflict(format!("id: {} is taken", api.id)));
+    }
     check_audience_is_free(&changing.registry, &api)?;
     changing.change.insert_api(&api).await?;
     let note = Note { created_at: state.now(), ..Note::default() };

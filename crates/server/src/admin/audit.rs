@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use axum::extract;
 use axum::response::Response;
 use countersign_protocol::jose::{base64url, from_base64url};
-use countersign_store::{AuditRecord, Change, NewAuditRecord};
+use countersign_store::{AuditRecord, Change, NewAuditRecord, StoreError};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
@@ -27,7 +27,12 @@ const BATCH: i64 = 500;
 const EMPTY_HEAD: &str = "0";
 
 /// Writes the record of a change in its transaction.
-pub(crate) async fn record(state: &State, author: &Author, change: &mut Change, entry: Entry) -> Result<(), Problem> {
+pub(crate) async fn record(
+    state: &State,
+    author: &Author,
+    change: &mut Change,
+    entry: Entry,
+) -> Result<(), StoreError> {
     let last = change.find_last_audit_record().await?;
     let (sequence, previous) = last.map_or((1, Vec::new()), |last| (last.said.sequence + 1, last.mac));
     let said = NewAuditRecord {
@@ -42,7 +47,7 @@ pub(crate) async fn record(state: &State, author: &Author, change: &mut Change, 
         after: entry.after.map(|value| value.to_string()),
     };
     let mac = hmac::sign(&state.audit_key, &covered(&said, &previous)).as_ref().to_vec();
-    Ok(change.insert_audit_record(&AuditRecord { said, mac }).await?)
+    change.insert_audit_record(&AuditRecord { said, mac }).await
 }
 
 /// `GET audit`: the oldest first; `after` is a sequence number.

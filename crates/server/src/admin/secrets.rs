@@ -212,7 +212,7 @@ pub(crate) async fn end(
     let recent = used.filter(|used| state.now() - used.last_used_at < STILL_USED_S);
     if let Some(used) = recent.filter(|_| !force) {
         let ago_s = state.now() - used.last_used_at;
-        let what = format!("it was used {ago_s} s ago from {}; force it to end it all the same", used.address);
+        let what = format!("it was used {ago_s} s ago from {}; `force` (`--force`) ends it all the same", used.address);
         return Err(Problem::conflict(what));
     }
     delete(&state, changing, client, credential, for_cause).await?;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use countersign_protocol::user::{Role, UserId};
+use countersign_protocol::user::Role;
 use http::HeaderMap;
 use http::request::Parts;
 
+use crate::admin::change::Author;
 use crate::caller::Caller;
 use crate::demo::envelope::Fault;
 use crate::demo::xsrf::check_pair;
@@ -43,8 +44,8 @@ pub(crate) struct SignedIn {
 
 /// A person who may change settings.
 pub(crate) struct Administrator {
-    /// Who they are.
-    pub(crate) user_id: UserId,
+    /// Who they are, as the audit log names them.
+    pub(crate) author: Author,
 }
 
 impl FromRequestParts<Arc<State>> for Anybody {
@@ -83,9 +84,10 @@ impl FromRequestParts<Arc<State>> for Administrator {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
-        let SignedIn { session, .. } = SignedIn::from_request_parts(parts, state).await?;
+        let SignedIn { session, caller, .. } = SignedIn::from_request_parts(parts, state).await?;
         if session.user.roles.contains(&Role::Administrator) {
-            Ok(Self { user_id: session.user.id.clone() })
+            let (address, request_id) = (caller.address.to_string(), caller.request_id().to_owned());
+            Ok(Self { author: Author { name: session.user.id.to_string(), address, request_id } })
         } else {
             Err(Fault::not_allowed("settings are for administrators: ask one for that role"))
         }

@@ -142,7 +142,6 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
-            version: 1,
             api_id: "oauthclient".to_owned(),
             client_id: "job & co".to_owned(),
             client_secret: Some(Secret::new("s3cret+%:\u{e9}")),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::jose::{base64url, from_base64url};
+use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::totp::{self, Enrolment, SEED_BYTES};
 use countersign_protocol::user::UserId;
@@ -25,8 +26,12 @@ const KIND: &str = "totp";
 const SEED: &str = "second factor";
 /// What a seed is sealed under while its owner has not shown a code of it.
 const ENROLMENT: &str = "enrolment";
+/// Seconds until an enrolment that was begun must be confirmed.
+const ENROLMENT_S: i64 = 600;
 /// What is said where a password and a code are asked for, whichever is wrong.
 const WRONG_PASSWORD_OR_CODE: &str = "the password is wrong, or the code is: wrong, too old, or used before";
+/// What is said to who has one.
+const ALREADY_ENROLLED: &str = "enrolment: a one-time code is enrolled; remove it first";
 /// What is said of a code that is not accepted, whatever is wrong with it.
 pub(crate) const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
 
@@ -69,7 +74,7 @@ pub(crate) struct Remove {
 
 /// `POST account/beginSecondFactor`: a new seed, as a text and as a QR code. It counts once a code of it is shown.
 ///
-/// Until then nothing is stored: the page keeps the seed, sealed for this session alone.
+/// Until then nothing is stored: the page keeps the seed, sealed for this session and its next ten minutes alone.
 pub(crate) async fn begin(
     extract::State(state): extract::State<Arc<State>>,
     signed_in: SignedIn,
@@ -78,10 +83,11 @@ pub(crate) async fn begin(
     check_own_password(&state, &signed_in, &asked.password).await?;
     let user = &signed_in.session.user;
     if find(&state, &user.id).await?.is_some() {
-        return Err(already_enrolled());
+        return Err(Fault::bad_request(ALREADY_ENROLLED));
     }
     let seed = Zeroizing::new(state.entropy.bytes::<SEED_BYTES>());
-    let sealed = state.sealing.seal(ENROLMENT, &signed_in.session.id, seed.as_slice(), state.entropy.bytes())?;
+    let dated = Zeroizing::new([&state.now().to_be_bytes(), seed.as_slice()].concat());
+    let sealed = state.sealing.seal(ENROLMENT, &signed_in.session.id, &dated, state.entropy.bytes())?;
     let enrolment = Enrolment::new(seed.as_slice(), &tenant_id(&state), user.login.as_str());
     let enrolment = enrolment.ok_or_else(|| Fault::internal("the seed makes no enrolment"))?;
     let uri = enrolment.uri().ok_or_else(|| Fault::internal("the enrolment has no address"))?;
@@ -91,33 +97,44 @@ pub(crate) async fn begin(
 }
 
 /// `POST account/confirmSecondFactor`: a code of the new seed was shown; from now on signing in asks for one.
+///
+/// Once: what it confirms is dead afterwards, or a seed that was removed would come back, and with it its codes.
 pub(crate) async fn confirm(
     extract::State(state): extract::State<Arc<State>>,
     signed_in: SignedIn,
     JsonBody(asked): JsonBody<Confirm>,
 ) -> Answer {
     let session = &signed_in.session;
-    let opened = from_base64url(&asked.enrolment).and_then(|it| state.sealing.open(ENROLMENT, &session.id, &it).ok());
-    let seed = opened.ok_or(Fault::bad_request("enrolment: not one of this session; begin again"))?;
-    let step = totp::find_step(&seed, without_spaces(&asked.code).expose(), state.now());
+    let sealed = from_base64url(&asked.enrolment);
+    let opened = sealed.as_ref().and_then(|sealed| state.sealing.open(ENROLMENT, &session.id, sealed).ok());
+    let (sealed, dated) =
+        sealed.zip(opened).ok_or(Fault::bad_request("enrolment: not one of this session; begin again"))?;
+    let (begun_at, seed) = dated.split_first_chunk().ok_or_else(|| Fault::internal("an enrolment is too short"))?;
+    let expires_at = i64::from_be_bytes(*begun_at).saturating_add(ENROLMENT_S);
+    if state.now() > expires_at {
+        return Err(Fault::bad_request("enrolment: begun more than ten minutes ago; begin again"));
+    }
+    let step = totp::find_step(seed, without_spaces(&asked.code).expose(), state.now());
     let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of the new seed"))?;
     let id = format!("fac_{}", base64url(&state.entropy.bytes::<12>()));
-    let sealed_seed = state.sealing.seal(SEED, &id, &seed, state.entropy.bytes())?;
+    let sealed_seed = state.sealing.seal(SEED, &id, seed, state.entropy.bytes())?;
     let (user_id, now, store) = (session.user.id.clone(), state.now(), state.store.clone());
     let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: now, last_step: step };
+    let spent = Revoked::Token(format!("enrolment.{}", base64url(&sealed)));
     let added = state.write(async move {
         let mut change = store.begin_change(now).await?;
+        if !change.revoke(&spent, expires_at).await? {
+            return Ok(Err("enrolment: was confirmed before; begin again"));
+        }
         match change.insert_second_factor(&new).await {
-            Err(StoreError::Taken(_)) => Ok(false),
+            Err(StoreError::Taken(_)) => Ok(Err(ALREADY_ENROLLED)),
             inserted => {
                 inserted?;
-                change.commit().await.map(|()| true)
+                change.commit().await.map(Ok)
             }
         }
     });
-    if !added.await? {
-        return Err(already_enrolled());
-    }
+    added.await?.map_err(Fault::bad_request)?;
     state.follow().await?;
     tracing::info!(request_id = signed_in.caller.request_id(), user_id = %session.user.id, "second factor enrolled");
     Ok(Success::new(Value::Null))
@@ -156,10 +173,6 @@ pub(crate) async fn remove(
     state.follow().await?;
     tracing::info!(request_id = signed_in.caller.request_id(), user_id = %user.id, "second factor removed");
     Ok(Success::new(Value::Null))
-}
-
-fn already_enrolled() -> Fault {
-    Fault::bad_request("enrolment: a one-time code is enrolled; remove it first")
 }
 
 /// A QR code as one SVG path of its dark modules, with the quiet zone that the standard asks for.

@@ -8,11 +8,13 @@ use countersign_protocol::client_authentication::{self, ClientAuthentication};
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::Secret;
-use countersign_store::{PlaygroundSettings, Saved};
+use countersign_store::{PlaygroundSettings, Saved, StoreError};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::admin::audit;
+use crate::admin::change::{Author, Entry};
 use crate::demo::access::{Administrator, Anybody};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
@@ -33,8 +35,6 @@ const PASSWORD_CHARS: (usize, usize) = (8, 64);
 /// The settings as the flows need them; empty where nothing is set.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// How often they were saved.
-    pub(crate) version: i64,
     /// `oauthAppId`
     pub(crate) api_id: String,
     /// `oauthServiceUserName`
@@ -48,12 +48,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// Opens what the registry has.
     pub(crate) fn load(state: &State) -> Result<Self, SealError> {
-        let PlaygroundSettings { version, api_id, client_id, sealed_client_secret, scope } =
+        let PlaygroundSettings { api_id, client_id, sealed_client_secret, scope, .. } =
             state.registry.current().playground().clone();
         let open = |sealed: Vec<u8>| state.sealing.open(SEALED_AS.0, SEALED_AS.1, &sealed);
         let opened = sealed_client_secret.map(open).transpose()?;
         let client_secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
-        Ok(Self { version, api_id, client_id, client_secret, scope })
+        Ok(Self { api_id, client_id, client_secret, scope })
     }
 
     /// The client secret, if everything that a flow needs is set; otherwise what is missing, by the guide's keys.
@@ -96,16 +96,20 @@ pub(crate) async fn ui_settings(
 
 /// `GET getSettings`: everything but the secret, which nobody reads again.
 pub(crate) async fn get(extract::State(state): extract::State<Arc<State>>, _: Administrator) -> Answer {
-    let settings = Settings::load(&state)?;
-    let secret = if settings.client_secret.is_some() { SET } else { NOT_SET };
-    Ok(Success::new(json!({
+    Ok(Success::new(view(&state, state.registry.current().playground())))
+}
+
+/// The settings as they are shown and audited: of the secret, whether there is one.
+fn view(state: &State, settings: &PlaygroundSettings) -> Value {
+    let secret = if settings.sealed_client_secret.is_some() { SET } else { NOT_SET };
+    json!({
         "version": settings.version,
         "tenantUrl": state.issuer.as_str(),
         "oauthAppId": settings.api_id,
         "oauthServiceUserName": settings.client_id,
         "oauthServiceUserPassword": secret,
         "oauthScopesSupported": settings.scope,
-    })))
+    })
 }
 
 /// `PUT updateSettings`: the whole of them but for the secret, which is kept where it is not sent.
@@ -127,7 +131,7 @@ pub(crate) struct NewSettings {
 /// Saves the settings, all or nothing, unless somebody saved others since the version that is named.
 pub(crate) async fn update(
     extract::State(state): extract::State<Arc<State>>,
-    administrator: Administrator,
+    Administrator { author }: Administrator,
     JsonBody(new): JsonBody<NewSettings>,
 ) -> Answer {
     let standing = Settings::load(&state)?;
@@ -142,19 +146,9 @@ pub(crate) async fn update(
     // A secret that was stored for one client is none of another's.
     let kept = standing.client_secret.filter(|_| standing.client_id != settings.client_id);
     check_registered(&state, &settings, &scope, secret.or(kept))?;
-    let (store, now, anyway) = (state.store.clone(), state.now(), new.version.is_none());
-    let saving = async move {
-        let mut change = store.begin_change(now).await?;
-        let saved = change.save_playground_settings(&settings, anyway).await?;
-        if matches!(saved, Saved::As(_)) {
-            change.commit().await?;
-        }
-        Ok(saved)
-    };
-    match state.write(saving).await? {
-        Saved::As(version) => {
+    match state.write(save(state.clone(), author, settings, new.version.is_none())).await? {
+        Saved::As(_) => {
             state.follow().await?;
-            tracing::info!(version, user_id = %administrator.user_id, "settings saved");
             Ok(Success::new("Settings updated successfully"))
         }
         Saved::Conflict(version) => {
@@ -162,6 +156,30 @@ pub(crate) async fn update(
             Err(Fault::new(StatusCode::CONFLICT, "conflict", message))
         }
     }
+}
+
+/// Saves them, audited, unless they are of another version than the one that stands and `anyway` is not said.
+async fn save(
+    state: Arc<State>,
+    author: Author,
+    settings: PlaygroundSettings,
+    anyway: bool,
+) -> Result<Saved, StoreError> {
+    let mut change = state.store.begin_change(state.now()).await?;
+    let standing = state.registry.current().playground().clone();
+    let saved = change.save_playground_settings(&settings, anyway).await?;
+    if let Saved::As(version) = saved {
+        let (is_new_secret, sealed) = (settings.sealed_client_secret.is_some(), standing.sealed_client_secret.clone());
+        let sealed_client_secret = settings.sealed_client_secret.clone().or(sealed);
+        let mut after = view(&state, &PlaygroundSettings { version, sealed_client_secret, ..settings });
+        after["isNewPassword"] = is_new_secret.into();
+        let (before, target) = (Some(view(&state, &standing)), "playground".to_owned());
+        let entry = Entry { action: "settings.update", target, before, after: Some(after) };
+        audit::record(&state, &author, &mut change, entry).await?;
+        change.commit().await?;
+        tracing::info!(version, request_id = author.request_id, actor = author.name, "settings saved");
+    }
+    Ok(saved)
 }
 
 /// Checks every field alone, in the guide's words; returns the new secret, if there is one, and the scopes.

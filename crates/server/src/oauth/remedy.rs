@@ -52,7 +52,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         R::ScopeNotEntitled(_) => "allow the client the scope: `client allow --scope`",
         R::ScopeWidened(_) => "ask for no more than was granted at first, or begin again",
         R::NoDefaultScope => {
-            "ask for a scope, or make one of the client's scopes a default of the Api: `scope update --default true`"
+            "ask for a scope, or make one of the client's scopes a default of the Api: `countersign scope update API SCOPE --default true`"
         }
         R::UnknownUser | R::WrongPassword => "check the user's name and password",
         R::UserDisabled => "enable the user: `user update --enable`",

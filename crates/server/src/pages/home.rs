@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{self, RawQuery};
 use axum::response::Response;
 use countersign_client::{Client, Endpoints};
+use countersign_protocol::issuer::Issuer;
 use http::StatusCode;
 
 use crate::demo::settings::Settings;
@@ -37,21 +38,24 @@ pub(crate) async fn home(
     let page = Home {
         is_signed_out: visitor.person.is_none() && query.as_deref() == Some("signed-out"),
         frame: Frame::of_text("OAuth 2 for machines", "/", visitor.person),
-        curl: curl(&settings, &state.issuer.join("/oauth2/token")),
+        curl: curl(&settings, &state.issuer),
         has_client: !settings.client_id.is_empty(),
     };
     respond(StatusCode::OK, &page)
 }
 
-/// One line that works when pasted: the client's own, as any other request is shown.
-fn curl(settings: &Settings, token_endpoint: &str) -> String {
-    let endpoints = Endpoints::explicit_in_process(token_endpoint, token_endpoint, token_endpoint);
-    match (endpoints, &settings.client_secret) {
+/// One line that works when pasted: the request that `/m2m` builds where nothing but the settings is chosen.
+fn curl(settings: &Settings, issuer: &Issuer) -> String {
+    match (Endpoints::tenant_in_process(issuer.as_str(), &settings.api_id), &settings.client_secret) {
         (Ok(endpoints), Some(secret)) if !settings.client_id.is_empty() => {
             let client = Client::new(endpoints, settings.client_id.as_str(), secret.clone(), ());
-            client.prepare_client_credentials(None).to_curl()
+            let scope = Some(settings.scope.as_str()).filter(|scope| !scope.is_empty());
+            client.prepare_client_credentials(scope).to_curl()
         }
-        _ => format!(r#"curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials {token_endpoint}"#),
+        _ => {
+            let token_endpoint = issuer.join("/oauth2/token");
+            format!(r#"curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials {token_endpoint}"#)
+        }
     }
 }
 
@@ -65,13 +69,12 @@ mod tests {
     fn a_client_id_is_encoded_as_basic_wants_it_and_is_no_shell() {
         let line = |id: &str| {
             let settings = Settings {
-                version: 1,
                 api_id: "a".to_owned(),
                 client_id: id.to_owned(),
                 client_secret: Some(Secret::new("secret")),
-                scope: String::new(),
+                scope: "all".to_owned(),
             };
-            curl(&settings, "http://127.0.0.1:8080/oauth2/token")
+            curl(&settings, &Issuer::parse("http://127.0.0.1:8080").expect("an issuer"))
         };
         assert!(
             line("demo-service").starts_with("curl -u \"demo-service:$CLIENT_SECRET\" "),

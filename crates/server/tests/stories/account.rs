@@ -161,6 +161,13 @@ async fn a_one_time_code_is_enrolled_by_a_code_and_removed_by_password_and_code(
     let none = browser.post("account/removeSecondFactor", remove("correct horse", code(now + 30))).await;
     assert_eq!(none.fault(), (400, "bad_request".to_owned()));
     assert_eq!(ada(&server).await.get("account/sessions").await.status, 200);
+    let revived = browser.post("account/confirmSecondFactor", confirm(&code(now + 30))).await;
+    assert_eq!(revived.fault(), (400, "bad_request".to_owned()), "a seed that was removed does not come back");
+    let begun = browser.post("account/beginSecondFactor", begin("correct horse")).await.result();
+    server.advance(601).await;
+    let late = json!({ "enrolment": begun["enrolment"], "code": "000000" });
+    let late = browser.post("account/confirmSecondFactor", late).await;
+    assert_eq!(late.fault(), (400, "bad_request".to_owned()), "an enrolment ages");
 }
 
 #[tokio::test]

@@ -46,6 +46,14 @@ async fn what_is_saved_is_there_after_a_restart_and_the_secret_is_kept_unless_an
     let saved =
         browser.put("updateSettings", settings(&json!({ "oauthScopesSupported": " reports:read  all " }))).await;
     assert_eq!(saved.result(), "Settings updated successfully");
+    let audit = server.operator().await.list("/audit").await;
+    let last = audit.last().unwrap();
+    assert_eq!(
+        (&last["action"], &last["before"]["version"], &last["after"]["version"]),
+        (&json!("settings.update"), &json!(1), &json!(2))
+    );
+    assert_eq!((&last["after"]["oauthServiceUserPassword"], &last["address"]), (&json!("set"), &json!("127.0.0.1")));
+    assert_eq!(server.operator().await.get("/audit/verify").await.json()["intact"], true);
     let server = server.restart().await;
     let mut browser = server.demo_browser().await;
     let shown = browser.get("getSettings").await.result();
