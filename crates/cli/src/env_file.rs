@@ -22,8 +22,9 @@ pub(crate) struct EnvFile {
 }
 
 impl EnvFile {
-    /// Makes sure, before the server is asked, that the file can be written, and that nothing of others is lost by it.
-    pub(crate) fn prepare(path: &Path) -> Result<Self, Failure> {
+    /// Makes sure, before the server is asked, that the file can be written for this client, and that nothing of others is
+    /// lost by it.
+    pub(crate) fn prepare(path: &Path, client_id: &str) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new(format!("--env-file: {}: {error}", path.display()));
         let Some(name) = path.file_name() else {
             return Err(Failure::usage(format!("--env-file: {} is not the name of a file", path.display())));
@@ -34,7 +35,7 @@ impl EnvFile {
         let temporary = path.with_file_name(hidden);
         let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary).map_err(failed)?;
         let mut prepared = Self { path: path.to_owned(), temporary, file };
-        prepared.check_may_be_replaced()?;
+        prepared.check_may_be_replaced(client_id)?;
         let room = prepared.file.write_all(&[b'\n'; ROOM_BYTES]).and_then(|()| prepared.file.sync_all());
         room.map_err(failed)?;
         Ok(prepared)
@@ -61,8 +62,9 @@ impl EnvFile {
         File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 
-    /// Only a file that an earlier call wrote gives way, or an empty one: regular, ours, and with nothing else in it.
-    fn check_may_be_replaced(&self) -> Result<(), Failure> {
+    /// Only a file that an earlier call wrote for the same client gives way, or an empty one: regular, ours, and with
+    /// nothing else in it.
+    fn check_may_be_replaced(&self, client_id: &str) -> Result<(), Failure> {
         let refused = |why: &str| Err(Failure::new(format!("--env-file: {}: {why}", self.path.display())));
         let Ok(known) = fs::symlink_metadata(&self.path) else {
             return Ok(());
@@ -77,6 +79,11 @@ impl EnvFile {
         let is_ours = |line: &[u8]| line.is_empty() || NAMES.iter().any(|name| line.starts_with(name.as_bytes()));
         if !text.split(|byte| *byte == b'\n').all(is_ours) {
             return refused("exists, and has something else in it");
+        }
+        let owner = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(NAMES[0].as_bytes()));
+        if let Some(other) = owner.filter(|owner| !owner.eq_ignore_ascii_case(client_id.as_bytes())) {
+            let other = String::from_utf8_lossy(other);
+            return refused(&format!("exists, and has the secret of {other}, which may be nowhere else"));
         }
         Ok(())
     }

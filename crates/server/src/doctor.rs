@@ -73,20 +73,24 @@ pub struct Findings {
 /// Looks at everything that is here: directory, database, keys, certificate.
 pub async fn examine(config: &Config, now: UnixTime) -> Findings {
     let directory = &config.data_dir;
-    let mut checks = vec![check_modes(directory)];
-    if !directory.is_dir() {
+    let mut checks = vec![match directory.read_dir() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let detail = format!("{}: {error}; run `doctor` as the user whom the server runs as", directory.display());
+            Check::failed("data directory", detail)
+        }
+        _ => check_modes(directory),
+    }];
+    if directory.read_dir().is_err() {
         return Findings { checks, is_running: false };
     }
     checks.push(check_room(directory));
-    let is_running = match is_locked(directory) {
-        Ok(is_running) => is_running,
-        Err(error) => {
-            checks.push(Check::failed("server", error));
-            false
-        }
-    };
-    let running = if is_running { "is running: it holds the lock" } else { "is not running: nobody holds the lock" };
-    checks.push(Check::good("server", running));
+    let locked = is_locked(directory);
+    checks.push(match &locked {
+        Ok(true) => Check::good("server", "is running: it holds the lock"),
+        Ok(false) => Check::good("server", "is not running: nobody holds the lock"),
+        Err(error) => Check::failed("server", error),
+    });
+    let is_running = locked.unwrap_or(false);
     check_stored(config, is_running, now, &mut checks).await;
     checks.extend(check_certificate(config, now));
     Findings { checks, is_running }

@@ -105,7 +105,7 @@ function state(shown, words) {
 
 /** @param {{ size: number, path: string }} qr */
 function picture({ size, path }) {
-  const box = { viewBox: `-4 -4 ${size + 8} ${size + 8}`, role: "img", "aria-label": "QR code with the key", "shape-rendering": "crispEdges" };
+  const box = { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": "QR code with the key", "shape-rendering": "crispEdges" };
   return svg("svg", box, svg("path", { d: path }));
 }
 

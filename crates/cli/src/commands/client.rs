@@ -198,7 +198,7 @@ async fn create(session: &mut Session<'_>, new: NewClient) -> Result<(), Failure
         session.show("client_id", &client);
         return Ok(());
     }
-    let made = MadeSecret::prepare(session, ("--import-secret-file", import_secret_file), env_file)?;
+    let made = MadeSecret::prepare(session, &id, ("--import-secret-file", import_secret_file), env_file)?;
     client["secret"] = members([("import", made.imported())]);
     let call = Call::post(&["clients"], client).naming("import", "--import-secret-file");
     let client = session.remote.ask(call).await?.body;

@@ -20,6 +20,7 @@ impl MadeSecret {
     /// named: after this nothing here can be in the way.
     pub(crate) fn prepare(
         session: &mut Session<'_>,
+        client_id: &str,
         (flag, import): (&str, Option<PathBuf>),
         env_file: Option<PathBuf>,
     ) -> Result<Self, Failure> {
@@ -29,7 +30,7 @@ impl MadeSecret {
             (None, None) => session.check_is_seen("add --env-file FILE, or leave --quiet out")?,
             _ => {}
         }
-        let prepare = |path: PathBuf| EnvFile::prepare(&path).map(|file| (path, file));
+        let prepare = |path: PathBuf| EnvFile::prepare(&path, client_id).map(|file| (path, file));
         Ok(Self { imported, env_file: env_file.map(prepare).transpose()? })
     }
 

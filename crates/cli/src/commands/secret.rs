@@ -110,7 +110,7 @@ impl Verb for SecretVerb {
             }
             Self::Create(new) => create(session, new).await?,
             Self::Rotate { client, overlap, label, env_file } => {
-                let made = MadeSecret::prepare(session, ("", None), env_file)?;
+                let made = MadeSecret::prepare(session, &client, ("", None), env_file)?;
                 let asked = members([("label", label.map(Into::into)), ("overlap_s", Some(json!(overlap)))]);
                 let call = Call::post(&["clients", &client, "secrets", "rotate"], asked);
                 let answer = session.remote.ask(call).await?.body;
@@ -132,7 +132,7 @@ impl Verb for SecretVerb {
 
 async fn create(session: &mut Session<'_>, new: NewSecret) -> Result<(), Failure> {
     let NewSecret { client, label, not_before, expires, import_file, env_file } = new;
-    let made = MadeSecret::prepare(session, ("--import-file", import_file), env_file)?;
+    let made = MadeSecret::prepare(session, &client, ("--import-file", import_file), env_file)?;
     let at = |when: Option<When>| when.map(|when| json!(when.from(session.now)));
     let secret = members([
         ("label", label.map(Into::into)),

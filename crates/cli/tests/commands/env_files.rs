@@ -37,7 +37,10 @@ async fn a_file_that_cannot_be_written_is_known_before_there_is_a_secret() {
     let of_others = "PATH=/bin\nCOUNTERSIGN_CLIENT_ID=x\n";
     std::fs::write(team.file("others.env"), of_others).unwrap();
     symlink(team.file("others.env"), team.file("link.env")).unwrap();
+    let of_another = "COUNTERSIGN_CLIENT_ID=other\nCOUNTERSIGN_CLIENT_SECRET=x\n";
+    std::fs::write(team.file("another.env"), of_another).unwrap();
     for (name, why) in [
+        ("another.env", "has the secret of other"),
         ("others.env", "has something else in it"),
         ("link.env", "not a regular file"),
         ("data", "not a regular file"),
@@ -46,12 +49,13 @@ async fn a_file_that_cannot_be_written_is_known_before_there_is_a_secret() {
         let line = team.fail(1, &format!("client create job --env-file {}", team.file(name).display()));
         assert!(line.starts_with("countersign: --env-file: ") && line.contains(why), "{line}");
     }
+    assert_eq!(read(&team.file("another.env")), of_another);
     assert_eq!(read(&team.file("others.env")), of_others);
     assert_eq!(team.ok("client list --quiet"), "operator\n");
     // What the server refuses leaves nothing behind.
     team.fail(1, &format!("client create operator --env-file {}", team.file("new.env").display()));
     team.fail(3, &format!("secret rotate nobody --env-file {}", team.file("new.env").display()));
-    assert_eq!(std::fs::read_dir(team.database.directory.path()).unwrap().count(), 3);
+    assert_eq!(std::fs::read_dir(team.database.directory.path()).unwrap().count(), 4);
     for line in ["client create job --quiet", "secret create job --quiet", "secret rotate job --quiet"] {
         assert!(team.fail(2, line).contains("--env-file"), "{line}");
     }
