@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Ok(args) => run(args, &environment, &mut output),
         Err(error) => return usage(&error, &mut output),
     };
-    match outcome {
+    match outcome.and_then(|()| output.check_printed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.fail(&failure);

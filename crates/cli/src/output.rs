@@ -8,6 +8,8 @@ pub(crate) struct Output {
     stdin: Box<dyn BufRead + Send>,
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
+    /// Why a line of the result could not be printed, if one could not.
+    lost: Option<io::Error>,
     /// Whether somebody is there who can be asked.
     can_ask: bool,
     /// Characters of a line of the terminal that stdout is; without one, lines are as long as they are.
@@ -81,6 +83,7 @@ impl Output {
             stdin: Box::new(BufReader::new(io::stdin())),
             stdout: Box::new(io::stdout()),
             stderr: Box::new(io::stderr()),
+            lost: None,
             can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),
             width: width.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0),
         }
@@ -93,7 +96,18 @@ impl Output {
 
     /// Prints a line of the result. A reader who has gone away is no failure of ours.
     pub(crate) fn line(&mut self, text: &str) {
-        let _ = writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush());
+        match writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.lost = Some(error),
+            _ => {}
+        }
+    }
+
+    /// Err if a line of the result could not be printed: what was done stays done, but nobody knows the result.
+    pub(crate) fn check_printed(&mut self) -> Result<(), Failure> {
+        match self.lost.take() {
+            Some(error) => Err(Failure::new(format!("it is done, but the result could not be printed: {error}"))),
+            None => Ok(()),
+        }
     }
 
     /// Prints a line that is no part of the result.

@@ -9,6 +9,7 @@ pub(crate) mod clients;
 pub(crate) mod entitlements;
 pub(crate) mod fields;
 pub(crate) mod keys;
+pub(crate) mod new_secret;
 pub(crate) mod openapi;
 pub mod operator;
 pub(crate) mod page;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::UnixTime;
@@ -135,6 +135,10 @@ fn check_target(living: &Path, target: &Path) -> Result<PathBuf, BackupError> {
     };
     if whole.starts_with(&living) {
         return refuse("is the data directory or lies in it; a backup belongs elsewhere");
+    }
+    let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
+    if device(&whole).is_some() && device(&whole) != whole.parent().and_then(device) {
+        return refuse("is where a volume is mounted; name a directory in it");
     }
     match fs::read_dir(&whole).map(Iterator::count) {
         Ok(entries) if entries > 0 => refuse("is not empty; name a directory that is not there yet"),

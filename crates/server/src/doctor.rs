@@ -210,7 +210,7 @@ fn check_signing_keys(rows: &RegistryRows, key: &SealingKey, rotate_after_s: i64
     const NAME: &str = "signing keys";
     let ring = match KeyRing::build(&rows.keys, key, &KeyRing::default()) {
         Ok(ring) => ring,
-        Err(error) => return Check::failed(NAME, format!("{error}; restore a backup, or revoke that key")),
+        Err(error) => return Check::failed(NAME, format!("{error}; restore a backup")),
     };
     let missing = ring.missing(&rows.apis);
     if !missing.is_empty() {

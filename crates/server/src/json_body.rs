@@ -13,6 +13,16 @@ const UNKNOWN: &str = "unknown field";
 /// What stands for the whole in place of a field.
 pub(crate) const BODY: &str = "the body";
 
+/// What serde says of types, and what people say.
+const WORDS: [(&str, &str); 6] = [
+    ("expected i64", "expected a whole number"),
+    ("expected u64", "expected a whole number"),
+    ("expected a sequence", "expected a list"),
+    ("expected a map", "expected an object"),
+    ("invalid type: sequence", "invalid type: list"),
+    ("invalid type: map", "invalid type: object"),
+];
+
 /// Why a body is refused.
 #[derive(Debug)]
 pub(crate) enum BadBody {
@@ -86,6 +96,7 @@ fn describe(path: &str, text: &str) -> BadBody {
     } else if let Some((field, rest)) = named("unknown field `") {
         BadBody::field(field, format!("{UNKNOWN}{rest}"))
     } else {
+        let text = WORDS.iter().fold(text.to_owned(), |text, (of_rust, ours)| text.replace(of_rust, ours));
         BadBody::field(if matches!(path, "." | "?") { BODY } else { path }, text)
     }
 }

@@ -45,9 +45,15 @@ pub enum RestoreError {
         /// The configured one.
         configured: Engine,
     },
+    /// The backup lies where it would be restored to.
+    #[error("{0}: is the data directory itself; name another by --data-dir")]
+    IntoItself(String),
     /// The sealing key in the backup is not the database's.
     #[error("{0}: this is not the sealing key of the database; restore both from one backup")]
     SealingKeyWrong(String),
+    /// The database in the backup is damaged, or is another program's.
+    #[error("{0}: the database in the backup cannot be read: {1}")]
+    DamagedBackup(String, String),
     /// PostgreSQL's own tools have not restored anything yet.
     #[error("the database is none of ours yet ({0}); restore the dump into it first, by pg_restore")]
     NoDatabase(String),
@@ -106,6 +112,10 @@ pub async fn restore(
         return Err(RestoreError::OtherEngine { backup: manifest.database, configured });
     }
     check_key_file(config, &key, &key_path)?;
+    let whole = |path: &Path| path.canonicalize().ok();
+    if whole(from).is_some() && whole(from) == whole(&config.data_dir) {
+        return Err(RestoreError::IntoItself(from.display().to_string()));
+    }
     let places = Places::of(config, &database);
     places.check_free(replace)?;
     // Now it is ours: a server that serves from it is in the way.
@@ -163,7 +173,10 @@ async fn end_everything(
     let known = read.find_setting(SEALING_KEY_CHECK).await;
     read.close().await;
     let known = known.map_err(|error| match error {
-        StoreError::Refused(reason) => RestoreError::NoDatabase(reason),
+        StoreError::Refused(reason) if database.sqlite_file().is_none() => RestoreError::NoDatabase(reason),
+        StoreError::Refused(reason) => {
+            RestoreError::DamagedBackup(key_path.with_file_name(SQLITE_FILE).display().to_string(), reason)
+        }
         other => other.into(),
     });
     if known?.as_deref() != Some(sealing_key_check(&sealing).as_str()) {

@@ -21,11 +21,13 @@ statements! {
          refresh_idle_s = $6, refresh_absolute_s = $7 WHERE id = $8";
     DELETE_API = "DELETE FROM apis WHERE id = $1";
     DELETE_SCOPE = "DELETE FROM scopes WHERE api_id = $1 AND name = $2";
-    INSERT_SCOPE = "INSERT INTO scopes (api_id, name, description, rules, is_default) VALUES ($1, $2, $3, $4, $5)";
+    PUT_SCOPE = "INSERT INTO scopes (api_id, name, description, rules, is_default, created_change) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (api_id, name) DO UPDATE SET description = excluded.description, \
+         rules = excluded.rules, is_default = excluded.is_default";
     SET_AUDIENCE = "UPDATE apis SET audience = $1 WHERE id = $2";
     LOAD_APIS = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
          refresh_absolute_s FROM apis ORDER BY id";
-    LOAD_SCOPES = "SELECT api_id, name, description, rules, is_default FROM scopes ORDER BY api_id, name";
+    LOAD_SCOPES = "SELECT api_id, name, description, rules, is_default FROM scopes ORDER BY created_change, name";
 }
 
 impl Change {
@@ -72,16 +74,16 @@ impl Change {
         Ok(())
     }
 
-    /// Adds a scope to an Api, in place of the one of its name.
+    /// Adds a scope to an Api, or changes the one of its name.
     pub async fn put_scope(&mut self, api: &ApiId, scope: &ScopeDefinition) -> Result<(), StoreError> {
-        self.delete_scope(api, &scope.token).await?;
         let rules: Vec<&str> = scope.rules.iter().map(PathRule::as_str).collect();
-        sqlx::query(INSERT_SCOPE)
+        sqlx::query(PUT_SCOPE)
             .bind(api.as_str())
             .bind(scope.token.as_str())
             .bind(scope.description.as_str())
             .bind(rules.join("\n"))
             .bind(i64::from(scope.is_default))
+            .bind(self.number)
             .execute(&mut *self.transaction)
             .await?;
         Ok(())

@@ -33,12 +33,14 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (2, "people", include_str!("../migrations/sqlite/0002_people.sql")),
     (3, "administration", include_str!("../migrations/sqlite/0003_administration.sql")),
     (4, "understand", include_str!("../migrations/sqlite/0004_understand.sql")),
+    (5, "order", include_str!("../migrations/sqlite/0005_order.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
     (2, "people", include_str!("../migrations/postgres/0002_people.sql")),
     (3, "administration", include_str!("../migrations/postgres/0003_administration.sql")),
     (4, "understand", include_str!("../migrations/postgres/0004_understand.sql")),
+    (5, "order", include_str!("../migrations/postgres/0005_order.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.

@@ -68,22 +68,22 @@ pub(crate) enum ApiVerb {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Settings {
-    /// Its name for people [default: the id]
+    /// Its name for people [default of a new one: the id]
     #[arg(long)]
     name: Option<String>,
-    /// What its tokens are signed with: ES256, RS256 or EdDSA [default: ES256]
+    /// What its tokens are signed with: ES256, RS256 or EdDSA [default of a new one: ES256]
     #[arg(long)]
     algorithm: Option<String>,
-    /// How long its access tokens live, such as 15m [default: 1h]
+    /// How long its access tokens live, such as 15m [default of a new one: 1h]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lifetime: Option<i64>,
-    /// A grant that it allows, each by a flag of its own [default: client_credentials]
+    /// A grant that it allows, each by a flag of its own [default of a new one: client_credentials]
     #[arg(long, value_name = "GRANT")]
     grant: Vec<String>,
-    /// How long a refresh token lives unused [default: 7d]
+    /// How long a refresh token lives unused [default of a new one: 7d]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     refresh_idle: Option<i64>,
-    /// How long a sign-in can be refreshed at all [default: 30d]
+    /// How long a sign-in can be refreshed at all [default of a new one: 30d]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     refresh_absolute: Option<i64>,
 }

@@ -1,5 +1,7 @@
 //! `countersign audit`: who changed what
 
+use std::num::NonZeroUsize;
+
 use clap::Subcommand;
 
 use crate::commands::administration::{Session, Verb};
@@ -28,7 +30,7 @@ pub(crate) enum AuditVerb {
         after: u32,
         /// At most so many
         #[arg(long, value_name = "COUNT")]
-        limit: Option<usize>,
+        limit: Option<NonZeroUsize>,
     },
     /// Print what the last record is; kept elsewhere, it shows later that no record was cut off
     #[command(after_help = "Example:\n  countersign audit head > /mnt/elsewhere/audit-head")]
@@ -53,7 +55,7 @@ impl Verb for AuditVerb {
         match self {
             Self::List { after, limit } => {
                 let call = Call::get(&["audit"]).with_query("after", after);
-                let records = session.remote.list(call, limit).await?;
+                let records = session.remote.list(call, limit.map(NonZeroUsize::get)).await?;
                 session.list("sequence", &COLUMNS, &records);
                 Ok(())
             }

@@ -117,13 +117,13 @@ pub(crate) struct NewClient {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Settings {
-    /// Its name for people [default: the client_id]
+    /// Its name for people [default of a new one: the client_id]
     #[arg(long)]
     name: Option<String>,
     /// Whom to ask about it
     #[arg(long, value_name = "CONTACT")]
     owner: Option<String>,
-    /// How it may authenticate, each by a flag of its own: client_secret_basic, client_secret_post [default: both]
+    /// How it may authenticate, each by a flag of its own: client_secret_basic, client_secret_post [default of a new one: both]
     #[arg(long, value_name = "METHOD")]
     auth_method: Vec<String>,
     /// The most tokens that it gets in a minute from one node, or none for no limit

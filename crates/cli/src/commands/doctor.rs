@@ -65,17 +65,24 @@ pub(crate) fn run(args: &Doctor, environment: &[(String, String)], output: &mut 
 async fn examine_all(config: &Config, authorities: Option<&[u8]>) -> Vec<Check> {
     let now = Clock::system().now();
     let Findings { mut checks, is_running } = examine(config, now).await;
-    match find_address(config, is_running) {
-        None => checks.push(Check::good("reachability", "not asked: there is no operator.json, and no server runs")),
+    let file = match std::fs::read(config.data_dir.join(OPERATOR_FILE)).map(|text| serde_json::from_slice(&text)) {
+        Ok(Err(_)) => {
+            let detail = format!("{OPERATOR_FILE}: is not what a start wrote; `serve --new-operator` writes it anew");
+            checks.push(Check::failed("operator", detail));
+            None
+        }
+        Ok(Ok(file)) => Some(file),
+        Err(_) => None,
+    };
+    match find_address(file, config, is_running) {
+        None => checks.push(Check::good("reachability", "not asked: no operator.json says where, and no server runs")),
         Some(issuer) => checks.extend(ask(&issuer, is_running, authorities, now).await),
     }
     checks
 }
 
 /// The address in `operator.json`; without that file, the configured one of a server that runs.
-fn find_address(config: &Config, is_running: bool) -> Option<String> {
-    let file = std::fs::read(config.data_dir.join(OPERATOR_FILE)).ok();
-    let file = file.and_then(|text| serde_json::from_slice::<OperatorFile>(&text).ok());
+fn find_address(file: Option<OperatorFile>, config: &Config, is_running: bool) -> Option<String> {
     let configured = || is_running.then(|| config.issuer_for(config.listen).ok()).flatten();
     file.map(|file| file.issuer).or_else(|| configured().map(|issuer| issuer.to_string()))
 }

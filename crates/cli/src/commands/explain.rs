@@ -36,7 +36,7 @@ fn in_words(refusal: &Value, now: UnixTime) -> Value {
     json!({
         "refused": format!("{} UTC ({})", moment::show(at), moment::show_age(at, now)),
         "endpoint": refusal["endpoint"],
-        "client": refusal["client_id"].as_str().unwrap_or("none that is known here"),
+        "client": refusal["client_id"].as_str().unwrap_or("none was found, or none was looked for yet"),
         "from": refusal["address"],
         "answered": refusal["error"],
         "because": refusal["reason"],
@@ -77,7 +77,7 @@ mod tests {
             [
                 "refused    2026-11-25 10:05 UTC (1 m ago)",
                 "endpoint   token",
-                "client     none that is known here",
+                "client     none was found, or none was looked for yet",
                 "from       127.0.0.1",
                 "answered   invalid_client",
                 "because    no such client",

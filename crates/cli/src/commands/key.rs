@@ -34,7 +34,7 @@ pub(crate) enum KeyVerb {
     #[command(after_help = "Example:\n  countersign key revoke KEY_ID --yes")]
     Revoke {
         /// The key's id, as `key list` prints it
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, allow_hyphen_values = true)]
         key_id: String,
     },
 }

@@ -64,7 +64,10 @@ pub(crate) fn find(environment: &[(String, String)], name: &str) -> Result<Optio
         (None, Some((_, path))) => {
             let text = std::fs::read_to_string(path);
             let text = text.map_err(|error| Failure::usage(format!("{twin}: {path}: {error}")))?;
-            Ok(Some(text.trim_end().to_owned()))
+            match text.trim_end() {
+                "" => Err(Failure::usage(format!("{twin}: {path}: is empty"))),
+                text => Ok(Some(text.to_owned())),
+            }
         }
         (None, None) => Ok(None),
     }

@@ -98,7 +98,7 @@ async fn a_rotation_has_no_outage_and_is_seen_in_the_list() {
     assert_eq!(lasts, 3600);
     let first = rows[0]["id"].as_str().unwrap();
     let line = team.fail(1, &format!("secret end nightly-job {first} --yes"));
-    assert!(line.contains("it was used ") && line.contains("127.0.0.1"), "{line}");
+    assert!(line.contains("was used ") && line.contains("127.0.0.1"), "{line}");
     assert_eq!(team.ok(&format!("secret end nightly-job {first} --force --yes --quiet")).trim(), first);
     assert_eq!(status(&old, "invoices:read").await, 401);
     assert_eq!(status(&new, "invoices:read").await, 200);

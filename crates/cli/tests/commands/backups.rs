@@ -160,6 +160,17 @@ async fn a_restore_overwrites_nothing_and_nobody() {
     };
     failed(&team.file("data").display().to_string(), "--replace", "is no backup");
     failed("/nowhere", "--replace", "is no backup");
+    let into_itself = place.replace(&team.file("data").display().to_string(), &backup);
+    let itself = run(&format!("restore {backup} {into_itself} --replace"), &[], "");
+    assert!(itself.failed("itself", 1).contains("is the data directory itself"));
+    if team.database.url.is_none() {
+        let cut = team.file("cut").display().to_string();
+        run(&format!("backup {cut} {place}"), &[], "");
+        let database = std::fs::read(team.file("cut/countersign.db")).unwrap();
+        std::fs::write(team.file("cut/countersign.db"), &database[..database.len() / 2]).unwrap();
+        let line = run(&format!("restore {cut} --data-dir {}", team.file("from-cut").display()), &[], "");
+        assert!(line.failed("cut", 1).contains("cut/countersign.db: the database in the backup cannot be read"));
+    }
     failed(&backup, "", "is there already; --replace");
     failed(&backup, "--replace", "another countersign serves from this data directory");
     let other = match team.database.url {

@@ -88,6 +88,13 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     failed("sealing key", "not a sealing key");
     std::fs::write(&key, mine).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let operator = directory.join("operator.json");
+    let mine = std::fs::read(&operator).unwrap();
+    for damaged in ["", "{", "null", "{}"] {
+        std::fs::write(&operator, damaged).unwrap();
+        failed("operator", "--new-operator");
+    }
+    std::fs::write(&operator, mine).unwrap();
     if !engine_is_postgres() {
         std::fs::write(directory.join("countersign.db"), "this is somebody's diary, ".repeat(100)).unwrap();
         failed("database", "");

@@ -178,3 +178,20 @@ async fn a_server_with_a_private_authority_is_believed_only_with_its_file() {
     run("client list --ca-file /nowhere.pem", &[data], "").failed("no file", 2);
     serving.stop();
 }
+
+#[tokio::test]
+async fn a_result_that_cannot_be_printed_is_no_success_and_a_key_may_begin_with_a_hyphen() {
+    let team = Team::start().await;
+    let data = team.file("data").display().to_string();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = countersign(&["client", "create", "job", "--output", "json", "--data-dir", &data]);
+    let done = command.stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(
+        done.status.code() == Some(1) && said.contains("it is done, but the result could not be printed"),
+        "{said}"
+    );
+    assert_eq!(team.json("client show job")["client_id"], "job");
+    assert!(team.fail(3, "key revoke -abc --yes").contains("there is no key -abc"));
+    team.serving.stop();
+}

@@ -74,6 +74,14 @@ async fn a_new_operator_ends_the_secrets_and_tokens_of_the_old_one() {
     let form = [("grant_type", "client_credentials"), ("resource", audience.as_str())];
     let token = operator.token(&form).await.text("access_token");
     assert_eq!(operator.call("GET", "/admin/v1/apis", &token).await.status, 200);
+    // Beside another administrator the first one may be locked out.
+    let api = team.json("api show admin-api");
+    let scopes = api["scopes"].as_array().unwrap().iter().map(|scope| scope["name"].as_str().unwrap());
+    let scopes: String = scopes.map(|scope| format!(" --scope {scope}")).collect();
+    team.ok("client create second");
+    team.ok(&format!("client allow second admin-api --grant client_credentials{scopes}"));
+    team.ok("client update operator --tokens-per-minute 0 --auth-method client_secret_post");
+    team.fail(4, "api list");
     let Team { serving, database } = team;
     serving.stop();
     let serving = Serving::start(&database, &["--new-operator", "--listen", &address.to_string()], &[]);

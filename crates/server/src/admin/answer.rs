@@ -29,12 +29,17 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for AdminBody<T> {
 
 /// 200 with a thing and its ETag.
 pub(crate) fn show(thing: &Value) -> Response {
-    tagged(StatusCode::OK, thing)
+    show_with(thing, thing)
 }
 
-/// 201 with a new thing, its ETag and its address.
-pub(crate) fn created(thing: &Value, address: &str) -> Response {
-    let mut response = tagged(StatusCode::CREATED, thing);
+/// 200 with a thing that is shown with more than a change of it changes; its ETag is of its state alone.
+pub(crate) fn show_with(shown: &Value, state: &Value) -> Response {
+    tagged(StatusCode::OK, shown, state)
+}
+
+/// 201 with a new thing, its address, and the ETag of its state: what is shown once is no part of it.
+pub(crate) fn created(shown: &Value, state: &Value, address: &str) -> Response {
+    let mut response = tagged(StatusCode::CREATED, shown, state);
     if let Ok(address) = HeaderValue::from_str(address) {
         response.headers_mut().insert(LOCATION, address);
     }
@@ -57,23 +62,22 @@ pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), Prob
         return Ok(());
     }
     let tag = etag(thing);
+    let is_any = |one: &str| one == "*" && !thing.is_null();
     let names = |value: &HeaderValue| {
-        value
-            .to_str()
-            .is_ok_and(|text| text.split(',').any(|one| matches!(one.trim(), one if one == "*" || one == tag)))
+        value.to_str().is_ok_and(|text| text.split(',').any(|one| is_any(one.trim()) || one.trim() == tag))
     };
     if wanted.any(names) { Ok(()) } else { Err(Problem::changed_meanwhile()) }
 }
 
-fn tagged(status: StatusCode, thing: &Value) -> Response {
-    let mut response = json_response(status, thing.to_string());
-    if let Ok(tag) = HeaderValue::from_str(&etag(thing)) {
+fn tagged(status: StatusCode, shown: &Value, state: &Value) -> Response {
+    let mut response = json_response(status, shown.to_string());
+    if let Ok(tag) = HeaderValue::from_str(&etag(state)) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
 }
 
-/// Of the representation itself, so that whatever changes it changes the tag.
+/// Of the state itself, so that whatever changes it changes the tag.
 fn etag(thing: &Value) -> String {
     let hash = digest(&SHA256, thing.to_string().as_bytes());
     format!("\"{}\"", base64url(&hash.as_ref()[..12]))

@@ -112,7 +112,7 @@ pub(crate) async fn create(
     let (action, target) = ("api.create", api.id.to_string());
     changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
     state.make_missing_keys().await?;
-    Ok(created(&after, &format!("/admin/v1/apis/{}", api.id)))
+    Ok(created(&after, &after, &format!("/admin/v1/apis/{}", api.id)))
 }
 
 /// `PATCH apis/{id}`
@@ -196,12 +196,24 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
     if let Some(absolute_s) = changes.refresh_absolute_s {
         api.refresh.absolute_s = within("refresh_absolute_s", absolute_s, REFRESH_S)?;
     }
+    let asked = changes.refresh_idle_s.or(changes.refresh_absolute_s);
+    if asked.is_some() && api.refresh.idle_s > api.refresh.absolute_s {
+        let what = format!("must not be more than refresh_absolute_s, {}", api.refresh.absolute_s);
+        return Err(Problem::invalid("refresh_idle_s", what));
+    }
     Ok(())
 }
 
 fn audience(text: &str) -> Result<Audience, Problem> {
     let what = "must be an absolute URI without a fragment, such as https://billing.example";
-    Audience::parse(text).ok_or_else(|| Problem::invalid("audience", what))
+    Audience::parse(text).filter(|_| is_uri(text)).ok_or_else(|| Problem::invalid("audience", what))
+}
+
+/// True if only characters of a URI are in it, and each `%` begins an octet (RFC 3986 §2).
+fn is_uri(text: &str) -> bool {
+    let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    let is_octet = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    text.bytes().all(may_be) && text.split('%').skip(1).all(is_octet)
 }
 
 fn check_audience_is_free(registry: &Registry, api: &Api) -> Result<(), Problem> {

@@ -104,6 +104,10 @@ struct Verifying<'s> {
 impl Verifying<'_> {
     /// What is wrong first, if anything is.
     async fn run(&mut self) -> Result<Option<String>, Problem> {
+        let first = self.state.store.list_audit_records(i64::MIN, 1).await?;
+        if let Some(before) = first.first().filter(|first| first.said.sequence < 1) {
+            return Ok(Some(format!("record {} stands before the first", before.said.sequence)));
+        }
         loop {
             let records = self.state.store.list_audit_records(self.sequence, BATCH).await?;
             if records.is_empty() {

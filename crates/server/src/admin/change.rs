@@ -12,6 +12,9 @@ use crate::admin::problem::Problem;
 use crate::registry::Registry;
 use crate::state::State;
 
+/// The server itself, as the audit log names it.
+pub(crate) const SERVER: &str = "countersign";
+
 /// Who makes a change, as the audit log names them.
 #[derive(Clone, Debug)]
 pub(crate) struct Author {
@@ -26,7 +29,7 @@ pub(crate) struct Author {
 impl Author {
     /// The server itself, by its own schedule or at its start.
     pub(crate) fn server() -> Self {
-        Self { name: "countersign".to_owned(), address: String::new(), request_id: String::new() }
+        Self { name: SERVER.to_owned(), address: String::new(), request_id: String::new() }
     }
 }
 

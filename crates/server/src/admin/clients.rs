@@ -14,11 +14,11 @@ use crate::admin::access::{Operator, all_scopes};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::entitlements;
-use crate::admin::fields::{client_id, find_client, line, named, status, within};
+use crate::admin::fields::{client_id, find_client, line, named, object, status, within};
+use crate::admin::new_secret::{self, NewSecret};
 use crate::admin::operator::{is_operator, stays_operator};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
-use crate::admin::secrets::{self, NewSecret};
 use crate::admin::usage::{LastUses, is_unused};
 use crate::registry::Registry;
 use crate::state::State;
@@ -41,7 +41,7 @@ pub(crate) struct NewClient {
     tokens_per_minute: Option<i64>,
     #[serde(default)]
     tokens_per_day: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     secret: Option<NewSecret>,
 }
 
@@ -130,15 +130,15 @@ pub(crate) async fn create(
         status: Status::Active,
         epoch: changing.change.number(),
     };
-    let mut after = describe(&client, &Note { created_at: state.now(), owner, ..Note::default() });
-    let mut audited = after.clone();
+    let after = describe(&client, &Note { created_at: state.now(), owner, ..Note::default() });
+    let (mut audited, mut shown) = (after.clone(), after.clone());
     if let Some((credential, secret)) = &made {
         audited["secret_id"] = credential.id.as_str().into();
-        after["secret"] = secrets::answer(&id, credential, secret.as_ref());
+        shown["secret"] = new_secret::answer(&id, credential, secret.as_ref());
     }
     let (action, target) = ("client.create", id.to_string());
     changing.finish(Entry { action, target, before: None, after: Some(audited) }).await?;
-    Ok(created(&after, &format!("/admin/v1/clients/{id}")))
+    Ok(created(&shown, &after, &format!("/admin/v1/clients/{id}")))
 }
 
 /// `PATCH clients/{id}`
@@ -151,7 +151,8 @@ pub(crate) async fn update(
 ) -> Answer {
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
-    let mut client = find_client(&registry, &id)?.clone();
+    let standing = find_client(&registry, &id)?;
+    let mut client = standing.clone();
     let mut note = registry.notes().of_client(&id);
     let before = describe(&client, &note);
     check_match(&headers, &before)?;
@@ -182,11 +183,10 @@ pub(crate) async fn update(
     client.limits = Some(Box::new(limits));
     changing.change.set_client_limits(&client.id, limits).await?;
     if let Some(word) = &changes.status {
-        let standing = client.clone();
         client.status = status(word)?;
-        check_one_stays(&registry, &standing, Some(&client), state.now())?;
         changing.change.set_client_status(&client.id, client.status).await?;
     }
+    check_one_stays(&registry, standing, Some(&client), state.now())?;
     let after = describe(&client, &note);
     let entry = Entry { action: "client.update", target: id, before: Some(before), after: Some(after.clone()) };
     changing.finish(entry).await?;
@@ -220,7 +220,9 @@ pub(crate) fn check_one_stays(
     now: UnixTime,
 ) -> Result<(), Problem> {
     let others = || registry.clients().any(|other| other.id != client.id && stays_operator(other, now));
-    if is_operator(client, now) && !after.is_some_and(|after| stays_operator(after, now)) && !others() {
+    let loses =
+        |is_one: fn(&Client, UnixTime) -> bool| is_one(client, now) && !after.is_some_and(|after| is_one(after, now));
+    if (loses(is_operator) || loses(stays_operator)) && !others() {
         let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
         return Err(Problem::conflict(what));
     }

@@ -7,19 +7,27 @@ use countersign_protocol::client::{Client, ClientId, Status};
 use countersign_protocol::grant::{GrantType, GrantTypes};
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::user::{User, UserId};
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
+use crate::admin::change::SERVER;
 use crate::admin::problem::Problem;
 use crate::registry::Registry;
 
 /// The longest name, owner, label or description, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
-/// One line for people, without control characters.
+/// True for a character that leaves a line as it reads: neither control nor turning its direction.
+pub(crate) fn is_plain(char: char) -> bool {
+    let turns = matches!(char, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    !char.is_control() && !turns
+}
+
+/// One line for people.
 pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim();
-    if text.chars().count() > MAX_TEXT_CHARS || text.chars().any(char::is_control) {
-        return Err(Problem::invalid(field, format!("must be one line of at most {MAX_TEXT_CHARS} characters")));
+    if text.chars().count() > MAX_TEXT_CHARS || !text.chars().all(is_plain) {
+        return Err(Problem::invalid(field, format!("must be one line of at most {MAX_TEXT_CHARS} plain characters")));
     }
     Ok(text.to_owned())
 }
@@ -27,6 +35,12 @@ pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
 /// Reads a field that may be `null`: named and null is not the same as not named.
 pub(crate) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Reads a field that is an object or `null`: serde would take a list of its members too.
+pub(crate) fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let members = Option::<serde_json::Map<_, _>>::deserialize(deserializer)?;
+    members.map(|members| serde_json::from_value(members.into()).map_err(D::Error::custom)).transpose()
 }
 
 /// A whole number within bounds.
@@ -85,6 +99,9 @@ pub(crate) fn api_id(text: &str) -> Result<ApiId, Problem> {
 /// A new client's id: what also stands in a path as it is.
 pub(crate) fn client_id(text: &str) -> Result<ClientId, Problem> {
     let grammar = "must be 1 to 100 letters, digits and . _ - @ +, beginning with a letter or digit, and not with usr_";
+    if text.eq_ignore_ascii_case(SERVER) {
+        return Err(Problem::invalid("client_id", format!("{SERVER} is who the audit log calls the server itself")));
+    }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
     let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let id = ClientId::parse(text).filter(|_| begins && text.bytes().all(allowed));

@@ -6,7 +6,6 @@ use axum::extract::{self, Path};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::KeyState;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::admin::access::Operator;
 use crate::admin::answer::{AdminBody, Answer, created, done, show};
@@ -28,10 +27,7 @@ pub(crate) struct Rotation {
 
 /// `GET keys`: those in use, the oldest first, then those that were retired last.
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator) -> Answer {
-    let retired = state.store.list_retired_keys(RETIRED_SHOWN).await?;
-    let mut views: Vec<Value> = state.registry.current().keys().lives().iter().map(view).collect();
-    views.extend(retired.iter().map(|key| view(&KeyLife::of(key))));
-    Ok(page_of(views, None))
+    Ok(page_of(known(&state).await?.iter().map(view).collect(), None))
 }
 
 /// `GET keys/{id}`
@@ -40,9 +36,16 @@ pub(crate) async fn find(
     _: Operator,
     Path(id): Path<String>,
 ) -> Answer {
-    let registry = state.registry.current().clone();
-    let found = registry.keys().lives().iter().find(|key| key.id == id);
+    let known = known(&state).await?;
+    let found = known.iter().find(|key| key.id == id);
     Ok(show(&view(found.ok_or_else(|| Problem::not_found("key", &id))?)))
+}
+
+async fn known(state: &State) -> Result<Vec<KeyLife>, Problem> {
+    let retired = state.store.list_retired_keys(RETIRED_SHOWN).await?;
+    let mut known = state.registry.current().keys().lives().to_vec();
+    known.extend(retired.iter().map(KeyLife::of));
+    Ok(known)
 }
 
 /// `POST keys/rotate`: a successor now; it signs after it has been published long enough.
@@ -59,7 +62,7 @@ pub(crate) async fn rotate(
         return Err(Problem::conflict(format!("no API signs with {algorithm}, so there is no key to follow")));
     }
     match key_rotation::prepare(&state, (&operator).into(), algorithm).await? {
-        Some(key) => Ok(created(&view(&key), &format!("/admin/v1/keys/{}", key.id))),
+        Some(key) => Ok(created(&view(&key), &view(&key), &format!("/admin/v1/keys/{}", key.id))),
         None => Err(already_pending(&state, algorithm)),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::api::{Api, ApiId, Audience};
-use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, Entitlement, Status};
+use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, Entitlement, Status, TokenLimits};
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::base64url;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
@@ -23,7 +23,9 @@ use crate::state::State;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "operator.json";
-const CLIENT: &str = "operator";
+/// The client id of the first administrator.
+pub(crate) const CLIENT: &str = "operator";
+const NAME: &str = "The first administrator";
 /// Whoever is to be the only administrator must be one for at least this long, in seconds.
 const STAYS_S: i64 = 7 * 86_400;
 
@@ -64,7 +66,7 @@ pub(crate) fn stays_operator(client: &Client, now: UnixTime) -> bool {
     is_operator(client, now) && is_operator(client, now + STAYS_S)
 }
 
-/// True if the client could administer everything at `now`.
+/// True if the client could administer everything at `now`, as our commands ask: by Basic, and as often as they need.
 pub(crate) fn is_operator(client: &Client, now: UnixTime) -> bool {
     let lives = |credential: &Credential| {
         credential.not_before <= now && credential.expires_at.is_none_or(|expires_at| expires_at > now)
@@ -74,7 +76,12 @@ pub(crate) fn is_operator(client: &Client, now: UnixTime) -> bool {
             && entitlement.grants.contains(GrantType::ClientCredentials)
             && all_scopes().is_subset(&entitlement.scopes)
     };
-    client.status == Status::Active && client.credentials.iter().any(lives) && client.may_ask.iter().any(may_all)
+    let is_unlimited = client.limits.as_deref().copied().unwrap_or_default() == TokenLimits::default();
+    client.status == Status::Active
+        && is_unlimited
+        && client.auth_methods.contains(ClientAuthMethod::ClientSecretBasic)
+        && client.credentials.iter().any(lives)
+        && client.may_ask.iter().any(may_all)
 }
 
 /// Makes `admin-api` and its operator at the first start of a database, or a new secret if one is wanted; brings the Api
@@ -107,8 +114,7 @@ async fn make(state: &State, path: &Path, api: &Api) -> Result<(), OperatorError
     let change = &mut changing.change;
     change.insert_api(api).await.map_err(Problem::from)?;
     let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
-    let name = "The first administrator".to_owned();
-    let client = NewClient { id: client_id(), name, owner: String::new(), auth_methods };
+    let client = NewClient { id: client_id(), name: NAME.to_owned(), owner: String::new(), auth_methods };
     change.insert_client(&client).await.map_err(Problem::from)?;
     change.allow_ask(&client.id, &api.id, &everything()).await.map_err(Problem::from)?;
     let secret = insert_secret(state, &mut changing).await?;
@@ -123,12 +129,16 @@ async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
     let mut changing = Changing::begin(state, Author::server()).await?;
     let known = changing.registry.find_client(CLIENT).cloned();
     let change = &mut changing.change;
-    if known.is_none() {
-        let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
-        let name = "The first administrator".to_owned();
-        let client = NewClient { id: client_id(), name, owner: String::new(), auth_methods };
-        change.insert_client(&client).await.map_err(Problem::from)?;
+    let name = known.as_ref().map_or_else(|| NAME.to_owned(), |known| known.name.clone());
+    let owner = changing.registry.notes().of_client(CLIENT).owner;
+    let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
+    let client = NewClient { id: client_id(), name, owner, auth_methods };
+    match known {
+        Some(_) => change.update_client(&client).await,
+        None => change.insert_client(&client).await,
     }
+    .map_err(Problem::from)?;
+    change.set_client_limits(&client.id, TokenLimits::default()).await.map_err(Problem::from)?;
     change.delete_credentials(&client_id()).await.map_err(Problem::from)?;
     change.raise_client_epoch(&client_id()).await.map_err(Problem::from)?;
     change.set_client_status(&client_id(), Status::Active).await.map_err(Problem::from)?;
@@ -159,6 +169,11 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
         return Ok(());
     }
     let mut changing = Changing::begin(state, Author::server()).await?;
+    if let Some(other) = changing.registry.find_api_by_audience(api.audience.as_str()).filter(|it| it.id != api.id) {
+        let what =
+            format!("{} has the audience {}, which is admin-api's here: give it another", other.id, api.audience);
+        return Err(Problem::conflict(what));
+    }
     changing.change.set_audience(&api.id, &api.audience).await?;
     for scope in &known.scopes {
         changing.change.delete_scope(&api.id, &scope.token).await?;

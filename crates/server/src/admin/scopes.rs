@@ -80,6 +80,11 @@ pub(crate) async fn find_match(
     let (method, path) = (needed("method")?, needed("path")?);
     let registry = state.registry.current().clone();
     let api = find_api(&registry, &api)?;
+    // As the guard does: rules are of paths, and a query is none.
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    if !path.starts_with('/') {
+        return Err(Problem::invalid("path", "must begin with /"));
+    }
     let normal = normalise(path).map_err(|error| Problem::invalid("path", error.to_string()))?;
     let opening = api.find_opening(method, &normal);
     let matches: Vec<Value> =
@@ -114,7 +119,7 @@ pub(crate) async fn create(
     let after = view(&scope);
     let target = format!("{id} {}", scope.token);
     changing.finish(Entry { action: "scope.create", target, before: None, after: Some(after.clone()) }).await?;
-    Ok(created(&after, &format!("/admin/v1/apis/{id}/scopes/{}", scope.token)))
+    Ok(created(&after, &after, &format!("/admin/v1/apis/{id}/scopes/{}", scope.token)))
 }
 
 /// `PATCH apis/{id}/scopes/{name}`
@@ -185,7 +190,13 @@ fn rules(texts: &[String]) -> Result<Vec<PathRule>, Problem> {
     let parse = |text: &String| {
         // Rules are kept one a line.
         let parsed = PathRule::parse(text).map_err(|error| Problem::invalid("rules", format!("`{text}`: {error}")))?;
-        if text.contains(['\n', '\r']) { Err(Problem::invalid("rules", "must each be one line")) } else { Ok(parsed) }
+        if text.chars().any(char::is_control) {
+            return Err(Problem::invalid("rules", "must each be one line"));
+        }
+        if text.split(' ').next_back().is_some_and(|pattern| pattern.starts_with(char::is_alphanumeric)) {
+            return Err(Problem::invalid("rules", format!("`{text}`: matches no path, for a path begins with /")));
+        }
+        Ok(parsed)
     };
     texts.iter().map(parse).collect()
 }

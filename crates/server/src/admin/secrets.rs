@@ -5,43 +5,30 @@ use std::sync::Arc;
 use axum::extract::{self, Path};
 use countersign_protocol::UnixTime;
 use countersign_protocol::client::{Client, ClientId, Credential};
-use countersign_protocol::jose::base64url;
-use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_store::{CredentialHistory, CredentialUse};
-use http::Uri;
+use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::access::Operator;
-use crate::admin::answer::{AdminBody, Answer, created, done, show};
+use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show_with};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::clients::{check_may_become, check_one_stays};
 use crate::admin::fields::{find_client, line, named, within};
+use crate::admin::new_secret::{LATEST, NewSecret, answer, make_successor};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::state::State;
 
 /// The most secrets of a client: a request is compared with each.
 const MAX_SECRETS: usize = 10;
-/// A secret made elsewhere has at least this many characters, and at most as many as a header holds.
-const IMPORTED_CHARS: std::ops::RangeInclusive<usize> = 32..=512;
 /// How long an old secret may outlive its successor: up to 90 days.
 const OVERLAP_S: std::ops::RangeInclusive<i64> = 0..=90 * 86_400;
 const DEFAULT_OVERLAP_S: i64 = 86_400;
-/// Dates lie before this, the year 2200.
-const LATEST: UnixTime = 7_258_118_400;
 /// A secret used within this time is not ended without force, in seconds.
 const STILL_USED_S: i64 = 3600;
-
-/// A new secret: made here, or imported.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct NewSecret {
-    label: String,
-    not_before: Option<i64>,
-    expires_at: Option<i64>,
-    import: Option<Secret>,
-}
+/// An end within this time is one at once, in seconds.
+const SOON_S: i64 = 60;
 
 /// A successor for all secrets of a client.
 #[derive(Default, Deserialize)]
@@ -85,7 +72,8 @@ pub(crate) async fn find(
     let registry = state.registry.current().clone();
     let client = find_client(&registry, &id)?;
     let histories = state.store.list_credential_histories(&client.id).await?;
-    Ok(show(&view(&state, find_secret(client, &secret)?, &histories)))
+    let credential = find_secret(client, &secret)?;
+    Ok(show_with(&view(&state, credential, &histories), &describe(credential)))
 }
 
 /// `POST clients/{id}/secrets`: one more. It is shown in this answer and never again.
@@ -99,32 +87,14 @@ pub(crate) async fn create(
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
     check_may_become(&operator, client)?;
-    check_room(client)?;
+    make_room(&mut changing, client, state.now()).await?;
     let (credential, shown) = new.make(&state)?;
     changing.change.insert_credential(&client.id, &credential).await?;
-    let after = view(&state, &credential, &[]);
-    let entry =
-        Entry { action: "secret.create", target: target(client, &credential), before: None, after: Some(after) };
-    changing.finish(entry).await?;
-    Ok(created(&answer(&client.id, &credential, shown.as_ref()), &address(&client.id, &credential)))
-}
-
-impl NewSecret {
-    /// The credential, not stored yet, and the secret if it was made here.
-    pub(crate) fn make(&self, state: &State) -> Result<(Credential, Option<Secret>), Problem> {
-        let now = state.now();
-        let not_before = self.not_before.map(|at| within("not_before", at, 0..=LATEST)).transpose()?.unwrap_or(now);
-        let expires_at = self.expires_at.map(|at| within("expires_at", at, now + 1..=LATEST)).transpose()?;
-        if expires_at.is_some_and(|end| end <= not_before) {
-            return Err(Problem::invalid("expires_at", "must lie after not_before"));
-        }
-        if let Some(imported) = &self.import {
-            check_imported(imported)?;
-            return Ok((make(state, &self.label, imported, not_before, expires_at)?, None));
-        }
-        let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
-        Ok((make(state, &self.label, &secret, not_before, expires_at)?, Some(secret)))
-    }
+    let after = describe(&credential);
+    let (action, target) = ("secret.create", target(client, &credential));
+    changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
+    let shown = answer(&client.id, &credential, shown.as_ref());
+    Ok(created(&shown, &after, &address(&client.id, &credential)))
 }
 
 /// `POST clients/{id}/secrets/rotate`: a new secret, and an end for the old ones after the overlap.
@@ -138,24 +108,30 @@ pub(crate) async fn rotate(
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
     check_may_become(&operator, client)?;
-    check_room(client)?;
     let overlap_s = within("overlap_s", asked.overlap_s.unwrap_or(DEFAULT_OVERLAP_S), OVERLAP_S)?;
     let (now, end) = (state.now(), state.now() + overlap_s);
-    let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
-    let credential = make(&state, &asked.label, &secret, now, None)?;
+    make_room(&mut changing, client, now).await?;
+    let (credential, secret) = make_successor(&state, &asked.label)?;
     changing.change.insert_credential(&client.id, &credential).await?;
-    let outlive = |old: &&Credential| old.expires_at.is_none_or(|expires_at| expires_at > end);
-    let dated: Vec<&str> = client.credentials.iter().filter(outlive).map(|old| old.id.as_str()).collect();
-    for old in &dated {
-        changing.change.set_credential_expiry(old, Some(end)).await?;
+    let outlives = |old: &&Credential| old.expires_at.is_none_or(|expires_at| expires_at > end);
+    let dated: Vec<&Credential> = client.credentials.iter().filter(outlives).collect();
+    if overlap_s < SOON_S {
+        let histories = state.store.list_credential_histories(&client.id).await?;
+        for old in &dated {
+            check_unused(&state, old, &histories, "give it an overlap")?;
+        }
     }
-    let after = json!({ "new": view(&state, &credential, &[]), "ended_at": end, "old": dated });
-    let entry =
-        Entry { action: "secret.rotate", target: target(client, &credential), before: None, after: Some(after) };
-    changing.finish(entry).await?;
-    let mut answer = answer(&client.id, &credential, Some(&secret));
-    answer["old"] = json!({ "ids": dated, "expires_at": end });
-    Ok(created(&answer, &address(&client.id, &credential)))
+    for old in &dated {
+        changing.change.set_credential_expiry(&old.id, Some(end)).await?;
+    }
+    let ids: Vec<&str> = dated.iter().map(|old| old.id.as_str()).collect();
+    let before = json!({ "old": dated.iter().map(|old| describe(old)).collect::<Vec<_>>() });
+    let after = json!({ "new": describe(&credential), "ended_at": end, "old": ids });
+    let (action, target) = ("secret.rotate", target(client, &credential));
+    changing.finish(Entry { action, target, before: Some(before), after: Some(after) }).await?;
+    let mut shown = answer(&client.id, &credential, Some(&secret));
+    shown["old"] = json!({ "ids": ids, "expires_at": end });
+    Ok(created(&shown, &describe(&credential), &address(&client.id, &credential)))
 }
 
 /// `PATCH clients/{id}/secrets/{secret}`: another label, or another end.
@@ -163,6 +139,7 @@ pub(crate) async fn update(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
     Path((id, secret)): Path<(String, String)>,
+    headers: HeaderMap,
     AdminBody(changes): AdminBody<Changes>,
 ) -> Answer {
     let mut changing = Changing::begin(&state, &operator).await?;
@@ -170,26 +147,32 @@ pub(crate) async fn update(
     let client = find_client(&registry, &id)?;
     check_may_become(&operator, client)?;
     let mut credential = find_secret(client, &secret)?.clone();
-    let before = view(&state, &credential, &[]);
+    let before = describe(&credential);
+    check_match(&headers, &before)?;
+    let histories = state.store.list_credential_histories(&client.id).await?;
     if let Some(label) = &changes.label {
         credential.label = line("label", label)?;
         changing.change.set_credential_label(&credential.id, &credential.label).await?;
     }
     if let Some(at) = changes.expires_at {
-        credential.expires_at = at.map(|at| within("expires_at", at, state.now()..=LATEST)).transpose()?;
+        let earliest = state.now().max(credential.not_before);
+        credential.expires_at = at.map(|at| within("expires_at", at, earliest..=LATEST)).transpose()?;
         let mut dated = client.clone();
         dated
             .credentials
             .iter_mut()
             .filter(|one| one.id == secret)
             .for_each(|one| one.expires_at = credential.expires_at);
+        if credential.expires_at.is_some_and(|end| end < state.now() + SOON_S) {
+            check_unused(&state, &credential, &histories, "give it a later end")?;
+        }
         check_one_stays(&registry, client, Some(&dated), state.now())?;
         changing.change.set_credential_expiry(&credential.id, credential.expires_at).await?;
     }
-    let after = view(&state, &credential, &[]);
+    let after = describe(&credential);
     let (action, target) = ("secret.update", target(client, &credential));
     changing.finish(Entry { action, target, before: Some(before), after: Some(after.clone()) }).await?;
-    Ok(show(&after))
+    Ok(show_with(&view(&state, &credential, &histories), &after))
 }
 
 /// `DELETE clients/{id}/secrets/{secret}?force=true&for_cause=true`: ends it at once. One that was used within the hour
@@ -198,6 +181,7 @@ pub(crate) async fn end(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
     Path((id, secret)): Path<(String, String)>,
+    headers: HeaderMap,
     uri: Uri,
 ) -> Answer {
     let query = Query::parse(&uri, &["force", "for_cause"])?;
@@ -207,13 +191,10 @@ pub(crate) async fn end(
     let client = find_client(&registry, &id)?;
     check_may_become(&operator, client)?;
     let credential = find_secret(client, &secret)?;
-    let histories = state.store.list_credential_histories(&client.id).await?;
-    let used = find_use(&state, credential, &histories);
-    let recent = used.filter(|used| state.now() - used.last_used_at < STILL_USED_S);
-    if let Some(used) = recent.filter(|_| !force) {
-        let ago_s = state.now() - used.last_used_at;
-        let what = format!("it was used {ago_s} s ago from {}; `force` (`--force`) ends it all the same", used.address);
-        return Err(Problem::conflict(what));
+    check_match(&headers, &describe(credential))?;
+    if !force {
+        let histories = state.store.list_credential_histories(&client.id).await?;
+        check_unused(&state, credential, &histories, "`force` (`--force`) ends it all the same")?;
     }
     delete(&state, changing, client, credential, for_cause).await?;
     Ok(done())
@@ -245,37 +226,38 @@ async fn delete(
     if for_cause {
         changing.change.raise_client_epoch(&client.id).await?;
     }
-    let before = Some(view(state, credential, &[]));
+    let before = Some(describe(credential));
     let after = for_cause.then(|| json!({ "for_cause": true }));
     changing.finish(Entry { action: "secret.end", target: target(client, credential), before, after }).await
 }
 
-fn make(
+/// Err if the secret was used within the hour: whoever used it would be without one.
+fn check_unused(
     state: &State,
-    label: &str,
-    secret: &Secret,
-    not_before: UnixTime,
-    expires_at: Option<UnixTime>,
-) -> Result<Credential, Problem> {
-    let id = format!("cred_{}", base64url(&state.entropy.bytes::<12>()));
-    Ok(Credential { id, label: line("label", label)?, secret_hash: secret.hash(), not_before, expires_at })
-}
-
-fn check_room(client: &Client) -> Result<(), Problem> {
-    if client.credentials.len() < MAX_SECRETS {
-        return Ok(());
+    credential: &Credential,
+    histories: &[CredentialHistory],
+    instead: &str,
+) -> Result<(), Problem> {
+    let used = find_use(state, credential, histories);
+    match used.map(|used| (state.now() - used.last_used_at, used.address)) {
+        Some((ago_s, address)) if ago_s < STILL_USED_S => {
+            let id = &credential.id;
+            Err(Problem::conflict(format!("{id} was used {ago_s} s ago from {address}; {instead}")))
+        }
+        _ => Ok(()),
     }
-    Err(Problem::conflict(format!("{} has {MAX_SECRETS} secrets, which is the most: end one first", client.id)))
 }
 
-fn check_imported(secret: &Secret) -> Result<(), Problem> {
-    let text = secret.expose();
-    if !IMPORTED_CHARS.contains(&text.chars().count()) || text.chars().any(char::is_control) {
-        let (fewest, most) = IMPORTED_CHARS.into_inner();
-        return Err(Problem::invalid(
-            "import",
-            format!("must have {fewest} to {most} characters, none of them control"),
-        ));
+/// Forgets those that are over where there are too many; a rotation by schedule must not end at the tenth.
+async fn make_room(changing: &mut Changing<'_>, client: &Client, now: UnixTime) -> Result<(), Problem> {
+    let is_over = |one: &&Credential| one.expires_at.is_some_and(|expires_at| expires_at <= now);
+    let (all, over) = (client.credentials.len(), client.credentials.iter().filter(is_over).count());
+    if all - over >= MAX_SECRETS {
+        let what = format!("{} has {MAX_SECRETS} secrets, which is the most: end one first", client.id);
+        return Err(Problem::conflict(what));
+    }
+    for one in client.credentials.iter().filter(is_over).filter(|_| all >= MAX_SECRETS) {
+        changing.change.delete_credential(&one.id).await?;
     }
     Ok(())
 }
@@ -297,31 +279,24 @@ fn address(client: &ClientId, credential: &Credential) -> String {
     format!("/admin/v1/clients/{client}/secrets/{}", credential.id)
 }
 
-/// The one answer that has the secret in it.
-pub(crate) fn answer(client: &ClientId, credential: &Credential, secret: Option<&Secret>) -> Value {
-    let mut answer = json!({
-        "client_id": client.as_str(),
-        "secret_id": credential.id,
-        "not_before": credential.not_before,
-        "expires_at": credential.expires_at,
-    });
-    if let Some(secret) = secret {
-        answer["client_secret"] = secret.expose().into();
-    }
-    answer
-}
-
-fn view(state: &State, credential: &Credential, histories: &[CredentialHistory]) -> Value {
-    let history = histories.iter().find(|history| history.credential_id == credential.id);
-    let used = find_use(state, credential, histories);
+/// Its state: what changes only by a change of it.
+fn describe(credential: &Credential) -> Value {
     json!({
         "id": credential.id,
         "label": credential.label,
-        "created_at": history.map_or(state.now(), |history| history.created_at),
         "not_before": credential.not_before,
         "expires_at": credential.expires_at,
-        "last_used_at": used.as_ref().map(|used| used.last_used_at),
-        "last_used_from": used.as_ref().map(|used| used.address.as_str()),
-        "use_count": used.map_or(0, |used| used.count),
     })
+}
+
+/// A secret as it is shown: its state, and who uses it.
+fn view(state: &State, credential: &Credential, histories: &[CredentialHistory]) -> Value {
+    let history = histories.iter().find(|history| history.credential_id == credential.id);
+    let used = find_use(state, credential, histories);
+    let mut view = describe(credential);
+    view["created_at"] = history.map_or(state.now(), |history| history.created_at).into();
+    view["last_used_at"] = used.as_ref().map(|used| used.last_used_at).into();
+    view["last_used_from"] = used.as_ref().map(|used| used.address.as_str()).into();
+    view["use_count"] = used.map_or(0, |used| used.count).into();
+    view
 }

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use crate::admin::access::Operator;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
-use crate::admin::fields::{find_user, status};
+use crate::admin::fields::{find_user, is_plain, status};
+use crate::admin::operator;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::passwords;
@@ -68,10 +69,7 @@ pub(crate) async fn create(
     operator: Operator,
     AdminBody(new): AdminBody<NewUser>,
 ) -> Answer {
-    let login = Login::parse(&new.login);
-    let login = login.ok_or_else(|| {
-        Problem::invalid("login", format!("must have 1 to {MAX_LOGIN_BYTES} bytes, printable, without space at an end"))
-    })?;
+    let login = check_login(&new.login)?;
     let roles = roles(&operator, &new.roles)?;
     let password = match &new.password {
         Some(password) => check_password(password)?,
@@ -84,13 +82,14 @@ pub(crate) async fn create(
     changing.change.insert_user(&stored).await?;
     let (status, epoch) = (Status::Active, changing.change.number());
     let user = User { id: id.clone(), login, roles, status, has_second_factor: false, epoch };
-    let mut after = view(&user, &Note { created_at: state.now(), ..Note::default() });
+    let after = view(&user, &Note { created_at: state.now(), ..Note::default() });
     let (action, target) = ("user.create", id.to_string());
     changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
+    let mut shown = after.clone();
     if new.password.is_none() {
-        after["password"] = password.expose().into();
+        shown["password"] = password.expose().into();
     }
-    Ok(created(&after, &format!("/admin/v1/users/{id}")))
+    Ok(created(&shown, &after, &format!("/admin/v1/users/{id}")))
 }
 
 /// `PATCH users/{id}`: a new password ends the user's tokens and sessions, as does disabling.
@@ -198,6 +197,17 @@ fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, Problem> {
         operator.check_holds_all("roles")?;
     }
     Ok(parsed)
+}
+
+/// A new login name: one that reads as it is, is no id, and leaves the operator's to the operator.
+fn check_login(text: &str) -> Result<Login, Problem> {
+    let what = format!("must have 1 to {MAX_LOGIN_BYTES} bytes, printable, without spaces, and not begin with usr_");
+    let is_plain = text.chars().all(|char| is_plain(char) && !char.is_whitespace()) && UserId::parse(text).is_none();
+    let login = Login::parse(text).filter(|_| is_plain).ok_or_else(|| Problem::invalid("login", what))?;
+    if text.eq_ignore_ascii_case(operator::CLIENT) {
+        return Err(Problem::invalid("login", format!("{} is the first administrator's client", operator::CLIENT)));
+    }
+    Ok(login)
 }
 
 fn check_password(password: &Secret) -> Result<Secret, Problem> {

@@ -26,7 +26,7 @@ pub(crate) struct Token {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Refresh {
-    #[serde(alias = "refresh_token")]
+    #[serde(rename = "refresh_token", alias = "refreshToken")]
     refresh_token: Secret,
 }
 

@@ -139,6 +139,9 @@ async fn the_last_administrator_cannot_be_removed_whatever_the_way() {
     let ways = [
         ("DELETE", "/clients/operator".to_owned(), None),
         ("PATCH", "/clients/operator".to_owned(), Some(json!({ "status": "disabled" }))),
+        ("PATCH", "/clients/operator".to_owned(), Some(json!({ "tokens_per_minute": 0 }))),
+        ("PATCH", "/clients/operator".to_owned(), Some(json!({ "tokens_per_day": 5 }))),
+        ("PATCH", "/clients/operator".to_owned(), Some(json!({ "auth_methods": ["client_secret_post"] }))),
         ("DELETE", "/clients/operator/entitlements/admin-api".to_owned(), None),
         ("PUT", "/clients/operator/entitlements/admin-api".to_owned(), Some(narrow)),
         ("DELETE", format!("/clients/operator/secrets/{secret}?force=true"), None),
@@ -151,6 +154,7 @@ async fn the_last_administrator_cannot_be_removed_whatever_the_way() {
         let answer = operator.call(method, path, body.as_ref(), &[]).await;
         assert_eq!((answer.status, answer.problem().1.as_str()), (409, "conflict"), "{method} {path}: {answer}");
     }
+    assert_eq!(operator.patch("/clients/operator", json!({ "owner": "ops" })).await.status, 200, "that removes nobody");
     for (id, what) in [("apis/admin-api", json!({ "name": "x" }))] {
         assert_eq!(operator.patch(&format!("/{id}"), what).await.status, 409);
     }

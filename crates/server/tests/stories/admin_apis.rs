@@ -71,6 +71,8 @@ async fn whatever_is_wrong_with_an_api_is_named_by_its_field_and_nothing_is_chan
         ("audience", json!("billing")),
         ("audience", json!("/billing")),
         ("audience", json!("https://billing.example#x")),
+        ("audience", json!("https://billing.example/%zz")),
+        ("audience", json!("https://billing.example/{id}")),
         ("audience", json!(7)),
         ("access_token_lifetime_s", json!(0)),
         ("access_token_lifetime_s", json!(-1)),
@@ -82,7 +84,9 @@ async fn whatever_is_wrong_with_an_api_is_named_by_its_field_and_nothing_is_chan
         ("grants", json!([])),
         ("refresh_idle_s", json!(0)),
         ("refresh_absolute_s", json!(1_000_000_000)),
+        ("refresh_idle_s", json!(31_536_000)),
         ("name", json!("two\nlines")),
+        ("name", json!("turned \u{202E}round")),
         ("name", json!("x".repeat(201))),
         ("epoch", json!(1)),
     ] {
@@ -104,7 +108,18 @@ async fn rules_are_checked_when_they_are_made_and_a_path_tells_which_rule_opens_
     let operator = server.operator().await;
     let scope = |rule: &str| json!({ "name": "new", "rules": [rule] });
     let too_large = format!("GET /{}", "(a{100}){100}".repeat(20));
-    for rule in ["", "GET", "GET (", "GET [", "FLY /x", "GET /(?i)x", "GET /x\nGET /y", too_large.as_str()] {
+    for rule in [
+        "",
+        "GET",
+        "GET (",
+        "GET [",
+        "FLY /x",
+        "GET /(?i)x",
+        "GET /x\nGET /y",
+        "GET /x\0",
+        "GET invoices",
+        too_large.as_str(),
+    ] {
         let answer = operator.post("/apis/oauthclient/scopes", scope(rule)).await;
         assert_eq!(answer.problem(), (400, "invalid".to_owned(), "rules".to_owned()), "{rule}: {answer}");
     }
@@ -121,7 +136,13 @@ async fn rules_are_checked_when_they_are_made_and_a_path_tells_which_rule_opens_
         409
     );
     assert_eq!(operator.post("/apis/oauthclient/scopes", scope("GET,POST /invoices(/.*)?")).await.status, 201);
+    let earlier = json!({ "name": "earlier-by-name", "rules": ["GET /x"] });
+    assert_eq!(operator.post("/apis/oauthclient/scopes", earlier).await.status, 201);
     let changed = operator.patch("/apis/oauthclient/scopes/new", json!({ "description": "Invoices" })).await;
+    let scopes = operator.list("/apis/oauthclient/scopes").await;
+    let names: Vec<&str> = scopes.iter().rev().take(2).map(|scope| scope["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["earlier-by-name", "new"], "the oldest first");
+    assert_eq!(operator.delete("/apis/oauthclient/scopes/earlier-by-name").await.status, 204);
     assert_eq!(changed.json()["rules"], json!(["GET,POST /invoices(/.*)?"]));
 
     let matches = async |method: &str, path: &str| {
@@ -132,9 +153,10 @@ async fn rules_are_checked_when_they_are_made_and_a_path_tells_which_rule_opens_
     let by_all = json!({ "scope": "all", "rule": "* .*" });
     let by_new = json!({ "scope": "new", "rule": "GET,POST /invoices(/.*)?" });
     assert_eq!(matches("GET", "/invoices/7").await, json!([by_all, by_new]));
+    assert_eq!(matches("GET", "/invoices?page%3D2").await, json!([by_all, by_new]), "a query is no part of a path");
     assert_eq!(matches("HEAD", "/invoices").await, json!([by_all, by_new]), "GET implies HEAD");
     assert_eq!(matches("DELETE", "/invoices").await, json!([by_all]));
-    for path in ["/a/../b", "/a%252Fb", "//a", "/a;b"] {
+    for path in ["invoices", "", "/a/../b", "/a%252Fb", "//a", "/a;b"] {
         let answer = operator.get(&format!("/apis/oauthclient/match?method=GET&path={path}")).await;
         assert_eq!(answer.problem().2, "path", "{path}: {answer}");
     }

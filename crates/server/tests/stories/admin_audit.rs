@@ -55,6 +55,12 @@ async fn whatever_single_row_is_altered_removed_moved_or_added_is_found() {
         .iter()
         .flat_map(|set| [1, 3, 6].map(|row| format!("UPDATE audit SET {set} WHERE sequence = {row}")))
         .collect();
+    ways.extend([0, -1].map(|row| {
+        format!(
+            "INSERT INTO audit SELECT {row}, at, actor, address, request_id, action, target, before_json, after_json, mac \
+             FROM audit WHERE sequence = 1"
+        )
+    }));
     ways.extend((1..=5).map(|row| format!("DELETE FROM audit WHERE sequence = {row}")));
     ways.push(
         "UPDATE audit SET sequence = CASE sequence WHEN 3 THEN -1 ELSE sequence END; \

@@ -78,6 +78,7 @@ async fn whatever_is_wrong_with_a_client_is_named_and_nothing_is_changed() {
         (json!({ "client_id": "a/b" }), "client_id"),
         (json!({ "client_id": "..", }), "client_id"),
         (json!({ "client_id": "usr_1" }), "client_id"),
+        (json!({ "client_id": "Countersign" }), "client_id"),
         (json!({ "client_id": "é" }), "client_id"),
         (json!({ "client_id": "x".repeat(101) }), "client_id"),
         (json!({ "client_id": "x", "auth_methods": [] }), "auth_methods"),
@@ -87,6 +88,7 @@ async fn whatever_is_wrong_with_a_client_is_named_and_nothing_is_changed() {
         (json!({ "client_id": "x", "entitlements": [] }), "entitlements"),
         (json!({ "client_id": "x", "secret": { "import": "too short" } }), "import"),
         (json!({ "client_id": "x", "secret": { "hash": "x" } }), "hash"),
+        (json!({ "client_id": "x", "secret": [] }), "secret"),
         (json!({ "client_id": "x", "secret": { "expires_at": 1 } }), "expires_at"),
     ] {
         let answer = operator.post("/clients", body.clone()).await;
@@ -140,6 +142,8 @@ async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_
     let whole = operator.get("/clients/nightly-job/secrets").await.body;
     assert!(!whole.contains(&old) && !whole.contains(text(&new, "client_secret")));
 
+    let at_once = operator.post("/clients/nightly-job/secrets/rotate", json!({ "overlap_s": 0 })).await;
+    assert_eq!((at_once.status, at_once.text("detail").contains("was used 0 s ago")), (409, true), "{at_once}");
     let path = format!("/clients/nightly-job/secrets/{old_id}");
     let still_used = operator.delete(&path).await;
     assert_eq!(still_used.status, 409, "used within the hour");
@@ -156,6 +160,46 @@ async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_
     let restarted = server.restart().await;
     let kept = restarted.operator().await.list("/clients/nightly-job/secrets").await;
     assert_eq!((kept.len(), kept[0]["label"].as_str()), (1, Some("next")));
+}
+
+#[tokio::test]
+async fn a_job_that_rotates_its_secret_every_day_never_runs_out_of_room() {
+    let server = TestServer::start().await;
+    nightly(&server, &server.operator().await).await;
+    for day in 1..=12 {
+        let rotated = server.operator().await.post("/clients/nightly-job/secrets/rotate", json!({})).await;
+        assert_eq!(rotated.status, 201, "day {day}: {rotated}");
+        assert!(works(&server.actor("nightly-job", text(&rotated.json(), "client_secret"))).await, "day {day}");
+        server.advance(86_400).await;
+    }
+    let kept = server.operator().await.list("/clients/nightly-job/secrets").await;
+    assert!(kept.len() < 10 && kept.iter().filter(|one| one["expires_at"].is_null()).count() == 1, "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_secret_is_changed_only_as_it_was_read_whoever_uses_it_meanwhile() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    nightly(&server, &operator).await;
+    let made = operator.post("/clients/nightly-job/secrets", json!({ "label": "next" })).await;
+    let (tag, next) = (made.header("etag").to_owned(), made.json());
+    let path = format!("/clients/nightly-job/secrets/{}", text(&next, "secret_id"));
+    assert!(works(&server.actor("nightly-job", text(&next, "client_secret"))).await);
+    assert_eq!(operator.get(&path).await.header("etag"), tag, "a use is no change");
+    let label = |label: &str| Some(json!({ "label": label }));
+    let matching = [("if-match", tag.as_str())];
+    assert_eq!(operator.call("PATCH", &path, label("one").as_ref(), &matching).await.status, 200);
+    assert_eq!(operator.call("PATCH", &path, label("two").as_ref(), &matching).await.status, 412);
+    assert_eq!(operator.call("DELETE", &format!("{path}?force=true"), None, &matching).await.status, 412);
+    assert_eq!(text(&operator.get(&path).await.json(), "label"), "one");
+
+    let client = operator.post("/clients", json!({ "client_id": "another", "secret": {} })).await;
+    let matching = [("if-match", client.header("etag"))];
+    let renamed = operator.call("PATCH", "/clients/another", Some(&json!({ "name": "A" })), &matching).await;
+    assert_eq!(renamed.status, 200, "the ETag of what was made is of the client, not of its secret");
+    let entitlement = json!({ "scopes": ["all"], "grants": ["client_credentials"] });
+    let path = "/clients/another/entitlements/oauthclient";
+    assert_eq!(operator.call("PUT", path, Some(&entitlement), &[("if-match", "*")]).await.status, 412, "there is none");
 }
 
 #[tokio::test]
@@ -197,6 +241,7 @@ async fn secrets_have_dates_and_bounds_and_may_be_imported() {
         (json!({ "not_before": -1 }), "not_before"),
         (json!({ "label": "a\nb" }), "label"),
         (json!({ "client_secret": "x" }), "client_secret"),
+        (json!({ "expires_at": true }), "expires_at"),
     ] {
         assert_eq!(operator.post(path, body.clone()).await.problem().2, field, "{body}");
     }
@@ -217,11 +262,18 @@ async fn secrets_have_dates_and_bounds_and_may_be_imported() {
     assert_eq!((forever.status, forever.json()["expires_at"].clone()), (200, Value::Null));
     server.advance(10).await;
     assert!(works(&job).await);
-    assert_eq!(operator.patch(&format!("{path}/{id}"), json!({ "expires_at": now + 20 })).await.status, 200);
+    let end = async |operator: &Administrator, expires_at: i64| {
+        operator.patch(&format!("{path}/{id}"), json!({ "expires_at": expires_at })).await.status
+    };
+    assert_eq!(end(&operator, now + 20).await, 409, "whoever has just used it would be without one");
+    server.advance(3600).await;
+    let operator = server.operator().await;
+    assert_eq!(end(&operator, now + 9).await, 400, "it was not valid before");
+    assert_eq!(end(&operator, now + 3620).await, 200);
     assert!(!works(&job).await);
 
-    for _ in 2..10 {
-        assert_eq!(operator.post(path, json!({})).await.status, 201);
+    for _ in 2..11 {
+        assert_eq!(operator.post(path, json!({})).await.status, 201, "the one that is over makes room for the tenth");
     }
     assert_eq!(operator.post(path, json!({})).await.status, 409, "ten are the most");
     assert_eq!(operator.post(&format!("{path}/rotate"), json!({})).await.status, 409);

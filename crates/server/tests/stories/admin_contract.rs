@@ -142,8 +142,10 @@ const CALLS: &str = r#"
 200 PATCH /clients/demo-service/secrets/SECRET {"label":"x"}
 400 PATCH /clients/demo-service/secrets/SECRET {"label":7}
 404 PATCH /clients/job/secrets/x {}
+412 PATCH /clients/demo-service/secrets/SECRET {"label":"stale"}
 404 DELETE /clients/job/secrets/x
 400 DELETE /clients/job/secrets/x?force=x
+412 DELETE /clients/demo-service/secrets/SECRET?force=true
 204 DELETE /clients/demo-service/secrets/SECRET?force=true
 412 DELETE /apis/billing
 412 DELETE /apis/billing/scopes/read

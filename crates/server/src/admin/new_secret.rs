@@ -1,0 +1,88 @@
+//! What a client secret is made of: random bytes of ours, or an imported text, with its dates.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::client::{ClientId, Credential};
+use countersign_protocol::jose::base64url;
+use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admin::fields::{line, within};
+use crate::admin::problem::Problem;
+use crate::state::State;
+
+/// A secret made elsewhere has at least this many characters, and at most as many as a header holds.
+const IMPORTED_CHARS: std::ops::RangeInclusive<usize> = 32..=512;
+/// Dates lie before this, the year 2200.
+pub(crate) const LATEST: UnixTime = 7_258_118_400;
+
+/// A new secret: made here, or imported.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NewSecret {
+    label: String,
+    not_before: Option<i64>,
+    expires_at: Option<i64>,
+    import: Option<Secret>,
+}
+
+impl NewSecret {
+    /// The credential, not stored yet, and the secret if it was made here.
+    pub(crate) fn make(&self, state: &State) -> Result<(Credential, Option<Secret>), Problem> {
+        let now = state.now();
+        let not_before = self.not_before.map(|at| within("not_before", at, 0..=LATEST)).transpose()?.unwrap_or(now);
+        let expires_at = self.expires_at.map(|at| within("expires_at", at, now + 1..=LATEST)).transpose()?;
+        if expires_at.is_some_and(|end| end <= not_before) {
+            return Err(Problem::invalid("expires_at", "must lie after not_before"));
+        }
+        if let Some(imported) = &self.import {
+            check_imported(imported)?;
+            return Ok((make(state, &self.label, imported, not_before, expires_at)?, None));
+        }
+        let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
+        Ok((make(state, &self.label, &secret, not_before, expires_at)?, Some(secret)))
+    }
+}
+
+/// A successor that works from now on.
+pub(crate) fn make_successor(state: &State, label: &str) -> Result<(Credential, Secret), Problem> {
+    let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
+    Ok((make(state, label, &secret, state.now(), None)?, secret))
+}
+
+fn make(
+    state: &State,
+    label: &str,
+    secret: &Secret,
+    not_before: UnixTime,
+    expires_at: Option<UnixTime>,
+) -> Result<Credential, Problem> {
+    let id = format!("cred_{}", base64url(&state.entropy.bytes::<12>()));
+    Ok(Credential { id, label: line("label", label)?, secret_hash: secret.hash(), not_before, expires_at })
+}
+
+fn check_imported(secret: &Secret) -> Result<(), Problem> {
+    let text = secret.expose();
+    if !IMPORTED_CHARS.contains(&text.chars().count()) || text.chars().any(char::is_control) {
+        let (fewest, most) = IMPORTED_CHARS.into_inner();
+        return Err(Problem::invalid(
+            "import",
+            format!("must have {fewest} to {most} characters, none of them control"),
+        ));
+    }
+    Ok(())
+}
+
+/// The one answer that has the secret in it.
+pub(crate) fn answer(client: &ClientId, credential: &Credential, secret: Option<&Secret>) -> Value {
+    let mut answer = json!({
+        "client_id": client.as_str(),
+        "secret_id": credential.id,
+        "not_before": credential.not_before,
+        "expires_at": credential.expires_at,
+    });
+    if let Some(secret) = secret {
+        answer["client_secret"] = secret.expose().into();
+    }
+    answer
+}
