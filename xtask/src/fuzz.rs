@@ -1,4 +1,4 @@
-//! Ten seconds of any bytes at all for whatever reads bytes of strangers, where a nightly toolchain allows it.
+//! Ten seconds of any bytes at all for whatever reads bytes of strangers, where cargo-fuzz is installed.
 
 use std::fs;
 use std::process::Command;
@@ -11,16 +11,27 @@ const SECONDS: &str = "-max_total_time=10";
 
 /// Feeds every target, or says why only the kept inputs were replayed (which the tests do).
 pub(crate) fn run() -> Outcome {
-    if let Err(reason) = output(Command::new("cargo").args(["+nightly", "fuzz", "--version"])) {
+    if let Err(reason) = output(cargo_fuzz().arg("--version")) {
         let reason = reason.lines().next().unwrap_or_default();
-        println!("fuzz: the kept inputs were replayed; no more is looked for without cargo-fuzz on nightly ({reason})");
+        println!("fuzz: the kept inputs were replayed; no more is looked for without cargo-fuzz ({reason})");
         return Ok(());
     }
     let targets = fs::read_dir(root().join("fuzz/fuzz_targets")).map_err(|error| error.to_string())?;
+    // Found inputs go to the first directory that is named: what is kept, a person chooses.
+    let found = root().join("target/fuzz-found");
     for target in targets.flatten() {
         let name = target.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let fuzz = ["+nightly", "fuzz", "run", &name, "--features", "libfuzzer", "--", SECONDS];
-        status(Command::new("cargo").args(fuzz))?;
+        let (found, kept) = (found.join(&name), root().join("fuzz/corpus").join(&name));
+        fs::create_dir_all(&found).map_err(|error| error.to_string())?;
+        let run = ["run", &name, "--features", "libfuzzer", "--sanitizer", "none"];
+        status(cargo_fuzz().args(run).arg(found).arg(kept).args(["--", SECONDS]))?;
     }
     Ok(())
+}
+
+/// The stable toolchain will do, told that it may: without a sanitizer only the coverage needs a nightly's flags.
+fn cargo_fuzz() -> Command {
+    let mut command = Command::new("cargo");
+    command.arg("fuzz").env("RUSTC_BOOTSTRAP", "1");
+    command
 }

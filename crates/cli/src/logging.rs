@@ -1,13 +1,20 @@
 //! The log: to stderr, for people or for machines.
 
+use std::fmt::{self, Write};
 use std::io::IsTerminal;
 
 use countersign_server::config::{Log, LogFormat, LogLevel};
-use tracing::Level;
+use tracing::field::Field;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, layer};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{fmt, registry};
 
 use crate::log_buffer::{LogBuffer, LogFlusher};
 
@@ -26,13 +33,58 @@ pub(crate) fn install(log: &Log, no_color: bool) -> LogFlusher {
     // Of the libraries only what an operator must act on: sqlx tells of each idle connection.
     let ours = Targets::new().with_default(level.min(Level::WARN)).with_target("countersign", level);
     let (buffer, flusher) = LogBuffer::start();
-    let lines = fmt::layer().with_writer(move || buffer.clone()).with_ansi(colour);
-    match log.format {
-        LogFormat::Text => registry().with(lines.with_filter(ours)).init(),
-        LogFormat::Json => {
-            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
-            registry().with(lines.with_filter(ours)).init();
+    let lines = layer().with_writer(move || buffer.clone()).with_ansi(colour);
+    let lines = match log.format {
+        LogFormat::Text if colour => lines.boxed(),
+        LogFormat::Text => {
+            let field = |writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| match field.name() {
+                "message" => write!(OneLine(writer), "{value:?}"),
+                name => write!(OneLine(writer), "{name}={value:?}"),
+            };
+            lines.event_format(PlainLine).fmt_fields(debug_fn(field).delimited(" ")).boxed()
         }
-    }
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+    };
+    registry().with(lines.with_filter(ours)).init();
     flusher
+}
+
+/// The same line as the coloured one, without the cost of deciding about colour at every word.
+struct PlainLine;
+
+impl<S: Subscriber + for<'s> LookupSpan<'s>, F: for<'w> FormatFields<'w> + 'static> FormatEvent<S, F> for PlainLine {
+    fn format_event(&self, context: &FmtContext<'_, S, F>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        SystemTime.format_time(&mut writer)?;
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        write!(writer, " {level:>5} {target}: ")?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// Writes what a stranger may have written so that it stays in its line.
+struct OneLine<W>(W);
+
+impl<W: fmt::Write> fmt::Write for OneLine<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return self.0.write_str(text);
+        }
+        text.chars().try_for_each(|char| match char {
+            char if char.is_control() => write!(self.0, "{}", char.escape_default()),
+            char => self.0.write_char(char),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_wrote_stays_in_its_line() {
+        let (mut line, scope) = (String::new(), "a\n2026-11-29 INFO forged\u{1b}[2J\u{9b} é");
+        write!(OneLine(&mut line), "scope={scope}").expect("a string takes all");
+        assert_eq!(line, "scope=a\\n2026-11-29 INFO forged\\u{1b}[2J\\u{9b} é");
+    }
 }

@@ -14,7 +14,8 @@ use countersign_protocol::client::ClientId;
 use countersign_protocol::grant::GrantType;
 use countersign_store::{CredentialUse, TokenCount};
 
-const HOUR_S: i64 = 3600;
+/// Tokens are counted by the hour.
+pub(crate) const HOUR_S: i64 = 3600;
 
 /// What was gathered since the last flush. A kill loses at most that.
 #[derive(Debug, Default)]

@@ -59,7 +59,7 @@ export function startLife({ held, replace, recheck, callAgain, diagram }) {
     exchange("revoke", "revokeToken", () => ({ token: held()?.access_token }), ["Not revoked", "It may be revoked"], async () => {
       byId("token-from").textContent = "revoked";
       await recheck();
-      showRevoked(place, callAgain);
+      showRevoked(place, callAgain, Boolean(held()?.refresh_token));
     });
 
   button("introspect").addEventListener("click", () => inTurn(place, button("introspect"), introspect));
@@ -93,11 +93,12 @@ function showIntrospection(place, result) {
 /**
  * @param {Element} place
  * @param {() => Promise<void>} callAgain
+ * @param {boolean} canRefresh
  */
-function showRevoked(place, callAgain) {
+function showRevoked(place, callAgain, canRefresh) {
   const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Revoked"));
   const again = el("button", { type: "button", class: "button", id: "call-again" }, "Call again");
   again.addEventListener("click", () => once(again, callAgain));
-  show(place, title, el("p", {}, "The token is dead, whatever time it had left. Every API behind this server knows within a second. Call again, and see it refused."), el("p", { class: "actions" }, again));
+  show(place, title, el("p", {}, "The token is dead, whatever time it had left. Every API behind this server knows within a second. Call again, and see it refused."), canRefresh ? el("p", {}, "The refresh token lives on: Refresh still gives a new set. Revoke that one at the same endpoint, and its whole family ends.") : null, el("p", { class: "actions" }, again));
   focusOn(title);
 }

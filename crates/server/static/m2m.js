@@ -29,6 +29,8 @@ const life = startLife({ held: () => held, replace, recheck: check, callAgain: (
 byId("another").addEventListener("click", () => leave(byId("another"), byId("another-problem"), wipe));
 addEventListener("pagehide", wipe);
 addEventListener("pageshow", begun);
+// Meanwhile another tab may have ended the token, or the session with it.
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && check());
 begun();
 
 /** The browser may have restored a choice of the form by itself. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
-import { answerSignIn, at, build, button, chooseScopes, openFlow, region, seen, signIn, submit, typeOwner, until } from "../steps.mjs";
+import { answerSignIn, at, build, button, chooseScopes, getToken, openFlow, region, seen, signIn, submit, typeOwner, until } from "../steps.mjs";
 
 walk("a wrong password is refused beside its field, and the right one is heard then", { refused: ["401 /api/auth/advanceAuth"] }, async ({ page, demo }) => {
   await page.goto("/login");
@@ -127,6 +127,19 @@ walk("a session that ended in another tab is said so, and the sign-in leads back
   await at(page, "/login");
   await answerSignIn(page, demo.username, ["Password", demo.password]);
   await at(page, "/m2m");
+});
+
+walk("a token that ended with the session in another tab is judged again when its own is looked at", { refused: ["401 /api/claims"] }, async ({ page, context, demo }) => {
+  await getToken(page, demo);
+  await seen(page.getByText("Every check holds"));
+  const other = await context.newPage();
+  await other.goto("/protocols");
+  await seen(other.getByTitle(`Signed in as ${demo.username}`));
+  await button(other, "Sign out").click();
+  await at(other, "/");
+  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await seen(page.getByText("The token was not checked"));
+  assert.equal(await page.getByText("Every check holds").isVisible(), false);
 });
 
 walk("a sign-out that does not arrive says that the person is still signed in", { broken: ["/api/auth/out"] }, async ({ page, demo }) => {

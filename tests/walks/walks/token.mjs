@@ -122,6 +122,18 @@ walk("an answer that was asked with an older token is not shown beside the new o
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /403/);
 });
 
+walk("who revokes the access token of a family is told that its refresh token lives on", async ({ page, demo }) => {
+  await openFlow(page, demo, "Resource Owner");
+  await typeOwner(page, demo.username, demo.password);
+  await build(page);
+  await submit(page);
+  await button(page, "Revoke").click();
+  await seen(page.getByText("The refresh token lives on"));
+  await button(page, "Refresh").click();
+  await seen(page.getByText("Refreshed: the token set above is new"));
+  assert.match((await callApi(page, "GET", "/resource/whoami")).title, /200/);
+});
+
 walk("a refreshed family ends with a revoked token, and a spent refresh token says so", { refused: ["400 /api/refreshToken"] }, async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, demo.username, demo.password);

@@ -48,7 +48,8 @@ pub(crate) fn within(field: &str, value: i64, bounds: std::ops::RangeInclusive<i
     if bounds.contains(&value) {
         return Ok(value);
     }
-    Err(Problem::invalid(field, format!("must be from {} to {}", bounds.start(), bounds.end())))
+    let unit = if field.ends_with("_s") { " seconds" } else { "" };
+    Err(Problem::invalid(field, format!("must be from {} to {}{unit}", bounds.start(), bounds.end())))
 }
 
 /// Names of grants.

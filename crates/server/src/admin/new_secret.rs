@@ -7,14 +7,14 @@ use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::fields::{line, within};
+use crate::admin::fields::line;
 use crate::admin::problem::Problem;
 use crate::state::State;
 
 /// A secret made elsewhere has at least this many characters, and at most as many as a header holds.
 const IMPORTED_CHARS: std::ops::RangeInclusive<usize> = 32..=512;
 /// Dates lie before this, the year 2200.
-pub(crate) const LATEST: UnixTime = 7_258_118_400;
+const LATEST: UnixTime = 7_258_118_400;
 
 /// A new secret: made here, or imported.
 #[derive(Default, Deserialize)]
@@ -30,8 +30,8 @@ impl NewSecret {
     /// The credential, not stored yet, and the secret if it was made here.
     pub(crate) fn make(&self, state: &State) -> Result<(Credential, Option<Secret>), Problem> {
         let now = state.now();
-        let not_before = self.not_before.map(|at| within("not_before", at, 0..=LATEST)).transpose()?.unwrap_or(now);
-        let expires_at = self.expires_at.map(|at| within("expires_at", at, now + 1..=LATEST)).transpose()?;
+        let not_before = self.not_before.map(|at| moment("not_before", at, 0)).transpose()?.unwrap_or(now);
+        let expires_at = self.expires_at.map(|at| moment("expires_at", at, now + 1)).transpose()?;
         if expires_at.is_some_and(|end| end <= not_before) {
             return Err(Problem::invalid("expires_at", "must lie after not_before"));
         }
@@ -42,6 +42,17 @@ impl NewSecret {
         let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
         Ok((make(state, &self.label, &secret, not_before, expires_at)?, Some(secret)))
     }
+}
+
+/// A moment of a secret's life, not before the earliest that makes sense.
+pub(crate) fn moment(field: &str, at: i64, earliest: UnixTime) -> Result<UnixTime, Problem> {
+    if at < earliest {
+        return Err(Problem::invalid(field, "lies in the past"));
+    }
+    if at > LATEST {
+        return Err(Problem::invalid(field, "lies beyond the year 2200"));
+    }
+    Ok(at)
 }
 
 /// A successor that works from now on.

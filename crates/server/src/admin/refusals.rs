@@ -45,7 +45,9 @@ pub(crate) async fn find(
         return Ok(show(&view(&refusal)));
     }
     let stored = state.store.find_refusal(&request_id).await?;
-    Ok(show(&view(&stored.ok_or_else(|| Problem::not_found("remembered refusal", &request_id))?)))
+    Ok(show(&view(&stored.ok_or_else(|| {
+        Problem::not_found("refusal (they are kept for a week, and known to other nodes after a second)", &request_id)
+    })?)))
 }
 
 fn view(refusal: &StoredRefusal) -> Value {

@@ -15,7 +15,7 @@ use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show_w
 use crate::admin::change::{Changing, Entry};
 use crate::admin::clients::{check_may_become, check_one_stays};
 use crate::admin::fields::{find_client, line, named, within};
-use crate::admin::new_secret::{LATEST, NewSecret, answer, make_successor};
+use crate::admin::new_secret::{NewSecret, answer, make_successor, moment};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::state::State;
@@ -155,8 +155,10 @@ pub(crate) async fn update(
         changing.change.set_credential_label(&credential.id, &credential.label).await?;
     }
     if let Some(at) = changes.expires_at {
-        let earliest = state.now().max(credential.not_before);
-        credential.expires_at = at.map(|at| within("expires_at", at, earliest..=LATEST)).transpose()?;
+        credential.expires_at = at.map(|at| moment("expires_at", at, state.now())).transpose()?;
+        if credential.expires_at.is_some_and(|end| end < credential.not_before) {
+            return Err(Problem::invalid("expires_at", "must lie after not_before"));
+        }
         let mut dated = client.clone();
         dated
             .credentials

@@ -16,6 +16,7 @@ use crate::admin::problem::Problem;
 use crate::background::flush_uses;
 use crate::registry::Registry;
 use crate::state::State;
+use crate::uses::HOUR_S;
 
 /// The end of time, for a range without one.
 const END: UnixTime = i64::MAX;
@@ -95,7 +96,9 @@ impl LastUses {
             secrets.entry(client_id).or_default().push((history.credential_id, history.created_at, last));
         }
         let entitlements = state.store.list_last_uses().await?;
-        let entitlements = entitlements.into_iter().map(|(client, api, hour)| ((client, api), hour)).collect();
+        // Counted by the hour, so at its end at the latest: what may have been used is not called unused.
+        let latest = |hour: UnixTime| (hour + HOUR_S - 1).min(state.now());
+        let entitlements = entitlements.into_iter().map(|(client, api, hour)| ((client, api), latest(hour))).collect();
         Ok(Self { secrets, entitlements })
     }
 

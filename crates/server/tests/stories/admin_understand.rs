@@ -134,6 +134,10 @@ async fn what_nobody_uses_is_found() {
         items.map(|item| item["kind"].as_str().unwrap()).collect()
     };
     assert_eq!((of("idle"), of("busy")), (vec!["client"], vec!["secret", "entitlement"]));
+    server.advance(2 * 60).await;
+    let just_now = operator.list_whole(&format!("/usage/unused?since={}", server.state.now() - 3600)).await;
+    let busy = just_now.iter().filter(|item| item["client_id"] == "busy" && item["api"] == "oauthclient");
+    assert_eq!(busy.count(), 0, "what was used within the hour is not called unused, whenever its hour began");
     let listed = operator.list_whole(&format!("/clients?unused_since={since}")).await;
     let ids: Vec<_> = listed.iter().map(|client| client["client_id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["demo-service", "idle"]);
