@@ -32,17 +32,24 @@ export function openBrowser(executablePath) {
   return chromium.launch({ executablePath, args: SWITCHES, ignoreDefaultArgs: ["--disable-back-forward-cache"] });
 }
 
-/** Takes all walks whose names hold one of the words, and tells how many failed. */
-export async function runAll({ browser, demo, screens, words }) {
+/**
+ * Takes all walks whose names hold one of the words, and tells how many failed. Each lane is a browser before a server
+ * of its own; whichever is free takes the next walk.
+ */
+export async function runAll({ lanes, screens, words }) {
   const chosen = walks.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
+  const waiting = [...chosen];
   let failed = 0;
-  for (const one of chosen) {
-    const began = performance.now();
-    const fault = await take(one, { browser, demo, screens });
-    const span = `${((performance.now() - began) / 1000).toFixed(1)} s`;
-    console.log(fault ? `✗ ${one.name} (${span})\n${indent(fault)}` : `✓ ${one.name} (${span})`);
-    if (fault) failed += 1;
-  }
+  const run = async (lane) => {
+    for (let one = waiting.shift(); one; one = waiting.shift()) {
+      const began = performance.now();
+      const fault = await take(one, { ...lane, screens });
+      const span = `${((performance.now() - began) / 1000).toFixed(1)} s`;
+      console.log(fault ? `✗ ${one.name} (${span})\n${indent(fault)}` : `✓ ${one.name} (${span})`);
+      if (fault) failed += 1;
+    }
+  };
+  await Promise.all(lanes.map(run));
   console.log(`${chosen.length - failed} passed, ${failed} failed`);
   return chosen.length === 0 ? 1 : failed;
 }

@@ -1,4 +1,5 @@
-// node run.mjs DEMO.json BROWSER SCREENS [--figures] [WORDS…]: all walks, or those whose names hold one of the words.
+// node run.mjs BROWSER SCREENS DEMO.json[,DEMO.json…] [--figures] [WORDS…]: all walks, or those whose names hold one of
+// the words, each before one of the servers whose files these are.
 
 import { readFile } from "node:fs/promises";
 import { measure } from "./figures.mjs";
@@ -7,18 +8,18 @@ import { openBrowser, runAll } from "./harness.mjs";
 // In this order: the last one changes the password of the demo's user.
 const FILES = ["guide", "shell", "token", "form", "refusals", "settings", "memory", "time", "keyboard", "looks", "assets", "screens", "account"];
 
-const [demoFile, executable, screens, ...rest] = process.argv.slice(2);
-const demo = JSON.parse(await readFile(demoFile, "utf8"));
-const browser = await openBrowser(executable);
+const [executable, screens, demoFiles, ...rest] = process.argv.slice(2);
+const open = async (file) => ({ browser: await openBrowser(executable), demo: JSON.parse(await readFile(file, "utf8")) });
+const lanes = await Promise.all(demoFiles.split(",").map(open));
 let failed;
 try {
   if (rest.includes("--figures")) {
-    failed = await measure(browser, demo);
+    failed = await measure(lanes[0].browser, lanes[0].demo);
   } else {
     for (const file of FILES) await import(`./walks/${file}.mjs`);
-    failed = await runAll({ browser, demo, screens, words: rest });
+    failed = await runAll({ lanes, screens, words: rest });
   }
 } finally {
-  await browser.close();
+  for (const { browser } of lanes) await browser.close();
 }
 process.exitCode = failed > 0 ? 1 : 0;

@@ -7,6 +7,8 @@ use crate::demo_server::Server;
 use crate::run::{apt_install, output, root, status};
 use crate::{Outcome, demo_server, node};
 
+/// How many walks are under way at a time: a browser and a server mostly wait for each other.
+const LANES: usize = 2;
 /// Where Debian puts it.
 const BROWSER: &str = "/usr/bin/chromium";
 
@@ -19,19 +21,24 @@ pub(crate) fn prepare() -> Outcome {
     node::install(&directory())
 }
 
-/// Walks them all, on a server of their own. `--figures` measures instead, words pick the walks whose names hold them.
+/// Walks them all, side by side on servers of their own. `--figures` measures instead, on one server and nothing beside
+/// it; words pick the walks whose names hold them.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     check_types()?;
     demo_server::build()?;
-    let server = Server::start()?;
+    let lanes = if arguments.iter().any(|argument| argument == "--figures") { 1 } else { LANES };
+    let servers: Vec<Server> = (0..lanes).map(|_| Server::start()).collect::<Result<_, _>>()?;
+    let demo_files: Vec<String> = servers.iter().map(|server| server.demo_file().display().to_string()).collect();
     let mut walks = node::script(&directory().join("run.mjs"));
-    walks.arg(server.demo_file()).arg(BROWSER).arg(root().join("target/screens")).args(arguments);
-    let walked = status(&mut walks);
-    if walked.is_err() {
-        eprintln!("{}", server.log());
+    walks.arg(BROWSER).arg(root().join("target/screens")).arg(demo_files.join(",")).args(arguments);
+    let mut outcome = status(&mut walks);
+    if outcome.is_err() {
+        servers.iter().for_each(|server| eprintln!("{}", server.log()));
     }
-    let stopped = server.stop();
-    walked.and(stopped)
+    for server in servers {
+        outcome = outcome.and(server.stop());
+    }
+    outcome
 }
 
 /// The pages' scripts, whose types stand in their comments (`tsconfig.json`).
