@@ -21,8 +21,8 @@ pub(crate) fn table(columns: &[Column], items: &[Value], now: UnixTime, width: O
     rows.iter().map(|row| line(row, &widths)).collect()
 }
 
-/// The lines of one thing, a member each; of a list of things, one each.
-pub(crate) fn details(thing: &Value, now: UnixTime) -> Vec<String> {
+/// The lines of one thing, a member each; of a list of things, one each; what is longer than `width` goes on below.
+pub(crate) fn details(thing: &Value, now: UnixTime, width: Option<usize>) -> Vec<String> {
     let mut rows = Vec::new();
     for (member, value) in thing.as_object().into_iter().flatten() {
         match value.as_array().filter(|items| items.iter().any(Value::is_object)) {
@@ -35,8 +35,32 @@ pub(crate) fn details(thing: &Value, now: UnixTime) -> Vec<String> {
             None => rows.push(vec![member.clone(), in_full(member, value, now)]),
         }
     }
+    let names = fit(&rows, None).first().copied().unwrap_or_default();
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(names + GAP).max(NARROWEST));
+    let below = |row: &Vec<String>| {
+        let parts = wrap(&row[1], room).into_iter().enumerate();
+        parts
+            .map(|(index, part)| vec![if index == 0 { row[0].clone() } else { String::new() }, part])
+            .collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = rows.iter().flat_map(below).collect();
     let widths = fit(&rows, None);
     rows.iter().map(|row| line(row, &widths)).collect()
+}
+
+/// The text in lines of so many characters, broken at its spaces only: a long word can be copied whole.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last =
+            lines.last_mut().filter(|last| last.is_empty() || last.chars().count() + 1 + word.chars().count() <= room);
+        match last {
+            Some(last) if last.is_empty() => last.push_str(word),
+            Some(last) => last.extend([" ", word]),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A member of one thing: a moment is shown with its age.
@@ -165,7 +189,7 @@ mod tests {
             "name": "a\u{1b}[31m b", "created_at": NOW - 60,
         });
         assert_eq!(
-            details(&api, NOW),
+            details(&api, NOW, None),
             [
                 "id                       billing",
                 "access_token_lifetime_s  15m",
@@ -176,5 +200,15 @@ mod tests {
                 "created_at               2026-11-25 10:04 UTC (1 m ago)",
             ]
         );
+        let narrow = details(&api, NOW, Some(46));
+        assert_eq!(
+            narrow[2..5],
+            [
+                "grants                   client_credentials,",
+                "                         password",
+                "scopes                   r; rules: GET /;",
+            ]
+        );
+        assert!(narrow.iter().all(|line| line.chars().count() <= 46), "{narrow:?}");
     }
 }

@@ -5,6 +5,7 @@ use countersign_protocol::refusal::Refusal;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::body;
 
@@ -13,14 +14,14 @@ const UNKNOWN: &str = "unknown field";
 /// What stands for the whole in place of a field.
 pub(crate) const BODY: &str = "the body";
 
-/// What serde says of types, and what people say.
-const WORDS: [(&str, &str); 6] = [
-    ("expected i64", "expected a whole number"),
-    ("expected u64", "expected a whole number"),
-    ("expected a sequence", "expected a list"),
-    ("expected a map", "expected an object"),
-    ("invalid type: sequence", "invalid type: list"),
-    ("invalid type: map", "invalid type: object"),
+/// What serde expects, and what people call it.
+const TYPES: [(&str, &str); 6] = [
+    ("i64", "a whole number"),
+    ("u64", "a whole number"),
+    ("a boolean", "true or false"),
+    ("a sequence", "a list"),
+    ("a map", "an object"),
+    ("struct", "an object"),
 ];
 
 /// Why a body is refused.
@@ -72,14 +73,24 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
+    if body.is_empty() {
+        return Err(BadBody::field(BODY, "is empty; send a JSON object"));
+    }
     // Otherwise serde would take an array of the fields' values too.
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(BadBody::field(BODY, "must be a JSON object"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        describe(&path, &error.into_inner().to_string())
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        match error.classify() {
+            Category::Data => describe(&path, &error.to_string()),
+            // A choice among texts that was sent as something else.
+            Category::Syntax if path != "." && error.to_string().starts_with("expected value") => {
+                BadBody::field(&path, "must be a text")
+            }
+            _ => BadBody::field(BODY, format!("is no JSON from line {}, column {} on", error.line(), error.column())),
+        }
     })?;
     deserializer.end().map_err(|_| BadBody::field(BODY, "has something after its JSON object"))?;
     Ok(value)
@@ -96,9 +107,23 @@ fn describe(path: &str, text: &str) -> BadBody {
     } else if let Some((field, rest)) = named("unknown field `") {
         BadBody::field(field, format!("{UNKNOWN}{rest}"))
     } else {
-        let text = WORDS.iter().fold(text.to_owned(), |text, (of_rust, ours)| text.replace(of_rust, ours));
-        BadBody::field(if matches!(path, "." | "?") { BODY } else { path }, text)
+        BadBody::field(if matches!(path, "." | "?") { BODY } else { path }, in_words(text))
     }
+}
+
+/// What must be sent: what was sent is not repeated, for it may be a secret.
+fn in_words(text: &str) -> String {
+    if text.starts_with("invalid value: integer") {
+        return "is out of bounds".to_owned();
+    }
+    let is_of_type =
+        ["invalid type", "invalid value", "invalid length", "unknown variant"].iter().any(|way| text.starts_with(way));
+    let Some((_, expected)) = text.split_once(", expected ").filter(|_| is_of_type) else {
+        return text.to_owned();
+    };
+    let known =
+        TYPES.iter().find(|(of_serde, _)| expected.split(' ').next() == Some(*of_serde) || expected == *of_serde);
+    format!("must be {}", known.map_or(expected, |(_, ours)| ours))
 }
 
 #[cfg(test)]
@@ -114,6 +139,9 @@ mod tests {
         grant_type: Grant,
         #[serde(default, alias = "user_name")]
         user_name: Option<String>,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only read")]
+        retries: i64,
     }
 
     #[derive(Debug, Deserialize)]
@@ -130,14 +158,19 @@ mod tests {
         };
         for (body, expected) in [
             (r#"{}"#, "grantType: missing"),
-            (r#"{"grantType":"x"}"#, "grantType: unknown variant `x`, expected `password`"),
+            (r#"{"grantType":"x"}"#, "grantType: must be `password`"),
+            (r#"{"grantType":"password","user_name":[7]}"#, "user_name: must be a string"),
             (r#"{"grantType":"password","grant_type":"password"}"#, "grantType: there twice"),
             (r#"{"grantType":"password","grantType":"password"}"#, "grantType: there twice"),
-            (r#"{"grantType":"password","user_name":7}"#, "user_name: invalid type: integer `7`"),
+            (r#"{"grantType":"password","user_name":7}"#, "user_name: must be a string"),
+            (r#"{"grantType":"password","retries":9223372036854775808}"#, "retries: is out of bounds"),
+            (r#"{"grantType":null}"#, "grantType: must be a text"),
+            (r#"{"grantType":"password","retries":"7"}"#, "retries: must be a whole number"),
             (r#"{"grantType":"password","x":1}"#, "x: unknown field, expected"),
             (r#"{"grantType":"password"} x"#, "the body: has something after its JSON object"),
             (r#"["password"]"#, "the body: "),
-            ("", "the body: EOF"),
+            ("", "the body: is empty; send a JSON object"),
+            (r#"{"grantType":"password","user_name":"\ud800"}"#, "the body: is no JSON from line 1, column 44 on"),
         ] {
             let message = message(body);
             assert!(message.contains(expected), "{body}: {message}");

@@ -46,7 +46,7 @@ pub enum RestoreError {
         configured: Engine,
     },
     /// The backup lies where it would be restored to.
-    #[error("{0}: is the data directory itself; name another by --data-dir")]
+    #[error("{0}: the data directory is this backup, or lies in it; name another by --data-dir")]
     IntoItself(String),
     /// The sealing key in the backup is not the database's.
     #[error("{0}: this is not the sealing key of the database; restore both from one backup")]
@@ -112,8 +112,7 @@ pub async fn restore(
         return Err(RestoreError::OtherEngine { backup: manifest.database, configured });
     }
     check_key_file(config, &key, &key_path)?;
-    let whole = |path: &Path| path.canonicalize().ok();
-    if whole(from).is_some() && whole(from) == whole(&config.data_dir) {
+    if lies_in(&config.data_dir, from) {
         return Err(RestoreError::IntoItself(from.display().to_string()));
     }
     let places = Places::of(config, &database);
@@ -146,6 +145,13 @@ pub async fn restore(
     }
     sync_directory(&config.data_dir)?;
     Ok(Restored { manifest, change, kept })
+}
+
+/// True if the path, or what there is of it, lies in the directory or is it.
+fn lies_in(path: &Path, directory: &Path) -> bool {
+    let whole = std::path::absolute(path).unwrap_or_default();
+    let there = whole.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+    there.zip(directory.canonicalize().ok()).is_some_and(|(there, directory)| there.starts_with(directory))
 }
 
 /// A sealing key that is kept elsewhere must be the backup's already: no other directory is written to.

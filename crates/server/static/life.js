@@ -51,14 +51,17 @@ export function startLife({ held, replace, recheck, callAgain, diagram }) {
   const refresh = () =>
     exchange("token", "refreshToken", () => ({ refresh_token: held()?.refresh_token }), ["Not refreshed", "No token set came; one may have been issued, and the refresh token spent"], async ({ result }) => {
       await replace(result, "from a refresh");
+      if (held() !== result) return;
       show(place);
       byId("life-status").textContent = "✓ Refreshed: the token set above is new, and the old refresh token is spent.";
       focusOn(byId("token-title"));
     });
   const revoke = () =>
     exchange("revoke", "revokeToken", () => ({ token: held()?.access_token }), ["Not revoked", "It may be revoked"], async () => {
+      const revoked = held();
       byId("token-from").textContent = "revoked";
       await recheck();
+      if (held() !== revoked) return;
       showRevoked(place, callAgain, Boolean(held()?.refresh_token));
     });
 
@@ -99,6 +102,6 @@ function showRevoked(place, callAgain, canRefresh) {
   const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Revoked"));
   const again = el("button", { type: "button", class: "button", id: "call-again" }, "Call again");
   again.addEventListener("click", () => once(again, callAgain));
-  show(place, title, el("p", {}, "The token is dead, whatever time it had left. Every API behind this server knows within a second. Call again, and see it refused."), canRefresh ? el("p", {}, "The refresh token lives on: Refresh still gives a new set. Revoke that one at the same endpoint, and its whole family ends.") : null, el("p", { class: "actions" }, again));
+  show(place, title, el("p", {}, "The token is dead, whatever time it had left. Every API behind this server knows within a second. Call again, and see it refused."), canRefresh ? el("p", {}, "The refresh token was not revoked with it: unless its family has ended, Refresh gives a new set. Revoke that one at the same endpoint, and the whole family ends.") : null, el("p", { class: "actions" }, again));
   focusOn(title);
 }

@@ -19,6 +19,10 @@ let built = null;
 let held = null;
 /** Counts the changes of the inputs, so that a late answer to earlier ones is known as such. */
 let changes = 0;
+/** Counts the checks, so that only the newest is shown. */
+let checks = 0;
+/** What the verdicts that are shown say. */
+let verdicts = "";
 /** Counts how often everything was forgotten: an answer to a question before that is neither shown nor used. */
 let wipes = 0;
 
@@ -30,7 +34,7 @@ byId("another").addEventListener("click", () => leave(byId("another"), byId("ano
 addEventListener("pagehide", wipe);
 addEventListener("pageshow", begun);
 // Meanwhile another tab may have ended the token, or the session with it.
-document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && check());
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && check({ again: true }));
 begun();
 
 /** The browser may have restored a choice of the form by itself. */
@@ -145,18 +149,29 @@ async function replace(set, from) {
   await check();
 }
 
-/** Asks for the claims and the verdicts of the token that is shown. */
-async function check() {
+/**
+ * Asks for the claims and the verdicts of the token that is shown. Asked again, it leaves what says the same as it
+ * stands, with what is read in it, and so it does where no answer comes.
+ * @param {{ again?: boolean }} [how]
+ */
+async function check({ again = false } = {}) {
   const token = held?.access_token;
   if (!token) return;
+  checks += 1;
+  const turn = checks;
   try {
     const { result } = await post("claims", { token });
-    if (token !== held?.access_token) return;
+    if (turn !== checks || !held) return;
+    const said = JSON.stringify([token, result.checks]);
+    if (again && said === verdicts) return;
+    verdicts = said;
     showClaims(byId("claims"), result.claims);
     showVerdicts(byId("verdicts"), result.checks);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    show(byId("claims"), problemBox(error, "The claims cannot be read"));
+    if (turn !== checks || !held || (again && error.code !== "sign_in_needed")) return;
+    verdicts = "";
+    if (!again) show(byId("claims"), problemBox(error, "The claims cannot be read"));
     show(byId("verdicts"), problemBox(error, "The token was not checked"));
   }
 }

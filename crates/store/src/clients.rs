@@ -33,7 +33,8 @@ statements! {
     SET_EXPIRY = "UPDATE credentials SET expires_at = $1 WHERE id = $2";
     SET_LABEL = "UPDATE credentials SET label = $1 WHERE id = $2";
     DELETE_ENTITLEMENT = "DELETE FROM entitlements WHERE client_id = $1 AND api_id = $2 AND kind = $3";
-    INSERT_ENTITLEMENT = "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants) VALUES ($1, $2, $3, $4, $5)";
+    INSERT_ENTITLEMENT = "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants, given_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)";
     LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day \
          FROM clients ORDER BY id";
     SET_LIMITS = "UPDATE clients SET tokens_per_minute = $1, tokens_per_day = $2 WHERE id = $3";
@@ -197,6 +198,7 @@ impl Change {
             .bind(kind)
             .bind(scopes)
             .bind(grants)
+            .bind(self.now)
             .execute(&mut *self.transaction)
             .await?;
         Ok(())

@@ -41,7 +41,7 @@ pub use revocations::StoredRevocation;
 pub use second_factors::{NewSecondFactor, StoredSecondFactor};
 pub use sessions::{Ended, MAX_SESSION_TOKENS, NewSession, SessionToken, StoredSession};
 pub use sign_ins::{SignIn, SpentCode};
-pub use token_counts::{TokenCount, TokenCountQuery};
+pub use token_counts::{EntitlementUse, TokenCount, TokenCountQuery};
 pub use users::{NewUser, StoredPassword};
 
 /// Every statement of this crate, so that a test can prepare each of them on both engines.

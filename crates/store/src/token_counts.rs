@@ -21,8 +21,22 @@ statements! {
     LIST_OF_CLIENT = "SELECT hour, client_id, credential_id, api_id, grant_type, tokens FROM token_counts \
          WHERE client_id = $1 AND hour >= $2 AND hour < $3 \
          ORDER BY hour, client_id, credential_id, api_id, grant_type LIMIT $4 OFFSET $5";
-    LAST_BY_ENTITLEMENT = "SELECT client_id, api_id, MAX(hour) FROM token_counts GROUP BY client_id, api_id";
+    LAST_BY_ENTITLEMENT = "SELECT e.client_id, e.api_id, e.given_at, (SELECT MAX(t.hour) FROM token_counts t \
+         WHERE t.client_id = e.client_id AND t.api_id = e.api_id) FROM entitlements e WHERE e.kind = 'ask'";
     DELETE_OLD = "DELETE FROM token_counts WHERE hour < $1";
+}
+
+/// When what a client may ask of an Api was last asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntitlementUse {
+    /// The client.
+    pub client_id: String,
+    /// The Api.
+    pub api_id: String,
+    /// Since when it is as it is; 0 for what is older than the note.
+    pub given_at: UnixTime,
+    /// The last hour in which it got a token.
+    pub last_hour: Option<UnixTime>,
 }
 
 /// Tokens of one hour, client, credential, Api and grant, in the order of the table's key.
@@ -68,10 +82,18 @@ impl Store {
         query.fetch_all(self.reader()).await?.iter().map(read).collect()
     }
 
-    /// The last hour in which each client got a token for each Api, as `(client, api, hour)`.
-    pub async fn list_last_uses(&self) -> Result<Vec<(String, String, UnixTime)>, StoreError> {
+    /// The last use of every entitlement to ask.
+    pub async fn list_entitlement_uses(&self) -> Result<Vec<EntitlementUse>, StoreError> {
         let rows = sqlx::query(LAST_BY_ENTITLEMENT).fetch_all(self.reader()).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+        let read = |row: &AnyRow| {
+            Ok(EntitlementUse {
+                client_id: row.try_get(0)?,
+                api_id: row.try_get(1)?,
+                given_at: row.try_get(2)?,
+                last_hour: row.try_get(3)?,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Forgets the counts of hours before `before`; returns how many.

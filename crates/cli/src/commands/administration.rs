@@ -148,7 +148,9 @@ impl Session<'_> {
         match (self.quiet, self.format) {
             (true, _) => self.output.line(thing[id].as_str().unwrap_or_default()),
             (_, Format::Json) => self.output.line(&thing.to_string()),
-            (_, Format::Table) => details(thing, self.now).iter().for_each(|line| self.output.line(line)),
+            (_, Format::Table) => {
+                details(thing, self.now, self.output.width()).iter().for_each(|line| self.output.line(line))
+            }
         }
     }
 

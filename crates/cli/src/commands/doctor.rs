@@ -1,5 +1,6 @@
 //! `countersign doctor`: what is wrong here, and what to do about it
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,7 +73,11 @@ async fn examine_all(config: &Config, authorities: Option<&[u8]>) -> Vec<Check> 
             None
         }
         Ok(Ok(file)) => Some(file),
-        Err(_) => None,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => None,
+        Err(error) => {
+            checks.push(Check::failed("operator", format!("{OPERATOR_FILE}: {error}")));
+            None
+        }
     };
     match find_address(file, config, is_running) {
         None => checks.push(Check::good("reachability", "not asked: no operator.json says where, and no server runs")),

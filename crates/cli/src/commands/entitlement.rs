@@ -9,8 +9,6 @@ use crate::remote::{Call, parse_id};
 
 /// How often an entitlement is read again because somebody else has changed it meanwhile.
 const TRIES: usize = 3;
-/// What a client may ask by, if nothing is named.
-const DEFAULT_GRANT: &str = "client_credentials";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Allowance {
@@ -21,9 +19,9 @@ pub(crate) struct Allowance {
     #[arg(value_parser = parse_id)]
     api: String,
     /// A scope that it may ask for, each by a flag of its own
-    #[arg(long, value_name = "SCOPE", required_unless_present_any = ["grant", "introspect"])]
+    #[arg(long, value_name = "SCOPE", required_unless_present_any = ["grant", "introspect"], requires = "grant")]
     scope: Vec<String>,
-    /// A grant by which it may ask, each by a flag of its own [default: client_credentials, if there is none yet]
+    /// A grant by which it may ask, each by a flag of its own: client_credentials, password, refresh_token
     #[arg(long, value_name = "GRANT")]
     grant: Vec<String>,
     /// Let it introspect every token of the API
@@ -61,10 +59,7 @@ async fn find(session: &mut Session<'_>, path: &[&str]) -> Result<(Value, Option
 impl Allowance {
     fn added_to(&self, known: &Value) -> Value {
         let scopes = union(&known["scopes"], &self.scope);
-        let mut grants = union(&known["grants"], &self.grant);
-        if grants.is_empty() && !scopes.is_empty() {
-            grants.push(DEFAULT_GRANT.into());
-        }
+        let grants = union(&known["grants"], &self.grant);
         let introspect = self.introspect || known["introspect"] == json!(true);
         json!({ "scopes": scopes, "grants": grants, "introspect": introspect })
     }
@@ -96,12 +91,12 @@ mod tests {
         let known = json!({ "api": "billing", "scopes": ["r"], "grants": ["password"], "introspect": true });
         for (allowance, known, expected) in [
             (
-                allowance(&["r", "w"], &[], false),
+                allowance(&["r", "w"], &["client_credentials"], false),
                 &known,
-                r#"{"scopes":["r","w"],"grants":["password"],"introspect":true}"#,
+                r#"{"scopes":["r","w"],"grants":["password","client_credentials"],"introspect":true}"#,
             ),
             (
-                allowance(&["r"], &[], false),
+                allowance(&["r"], &["client_credentials"], false),
                 &Value::Null,
                 r#"{"scopes":["r"],"grants":["client_credentials"],"introspect":false}"#,
             ),

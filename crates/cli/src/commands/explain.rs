@@ -73,7 +73,7 @@ mod tests {
             "presented": { "authorization": "Basic", "path_api": null, "resource": [], "parameters": ["scope", "x"] },
         });
         assert_eq!(
-            details(&in_words(&refusal, 1_795_601_160), 1_795_601_160),
+            details(&in_words(&refusal, 1_795_601_160), 1_795_601_160, None),
             [
                 "refused    2026-11-25 10:05 UTC (1 m ago)",
                 "endpoint   token",

@@ -146,7 +146,11 @@ async fn create(session: &mut Session<'_>, new: NewSecret) -> Result<(), Failure
 
 fn tell_of_the_old(session: &mut Session<'_>, old: &Value) {
     let ids: Vec<&str> = old["ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    if let Some(end) = old["expires_at"].as_i64().filter(|_| !ids.is_empty()) {
-        session.note(&format!("Until {} UTC these work too: {}", show(end), ids.join(" ")));
+    match old["expires_at"].as_i64().filter(|_| !ids.is_empty()) {
+        Some(end) if end > session.now => {
+            session.note(&format!("Until {} UTC these work too: {}", show(end), ids.join(" ")));
+        }
+        Some(_) => session.note(&format!("These have ended: {}", ids.join(" "))),
+        None => {}
     }
 }

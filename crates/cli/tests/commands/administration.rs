@@ -41,26 +41,35 @@ async fn what_is_allowed_is_added_to_what_there_is_also_by_several_at_once() {
     let entitlement = |scopes: &[&str], grants: &[&str], introspect: bool| json!({ "api": "billing", "scopes": scopes, "grants": grants, "introspect": introspect });
     let cc = &["client_credentials"][..];
     let both = ["invoices:read", "invoices:write"];
-    assert_eq!(team.json("client allow nightly-job billing --scope invoices:write"), entitlement(&both, cc, false));
+    assert_eq!(
+        team.json("client allow nightly-job billing --scope invoices:write --grant client_credentials"),
+        entitlement(&both, cc, false)
+    );
     assert_eq!(team.json("client allow nightly-job billing --introspect"), entitlement(&both, cc, true));
     team.ok("client create reader --no-secret");
     let only = team.json("client allow reader billing --introspect");
     assert_eq!(only, entitlement(&[], &[], true));
-    assert_eq!(team.json("client allow reader billing --scope invoices:read"), entitlement(&both[..1], cc, true));
+    assert_eq!(
+        team.json("client allow reader billing --scope invoices:read --grant client_credentials"),
+        entitlement(&both[..1], cc, true)
+    );
     for scope in ["a", "b"] {
         team.ok(&format!("scope create billing {scope} --rule \"GET /{scope}\""));
     }
     std::thread::scope(|threads| {
         for scope in ["a", "b"] {
             let team = &team;
-            threads.spawn(move || team.ok(&format!("client allow reader billing --scope {scope}")));
+            threads.spawn(move || {
+                team.ok(&format!("client allow reader billing --scope {scope} --grant client_credentials"))
+            });
         }
     });
     let shown = team.json("client show reader");
     assert_eq!(shown["entitlements"][0]["scopes"], json!(["a", "b", "invoices:read"]));
-    let line = team.fail(1, "client allow reader billing --scope nothing");
+    let line = team.fail(1, "client allow reader billing --scope nothing --grant client_credentials");
     assert_eq!(line, "countersign: --scope: `nothing` is no scope of billing");
     assert!(team.fail(2, "client allow reader billing").contains("--scope"));
+    assert!(team.fail(2, "client allow reader billing --scope invoices:read").contains("--grant"));
     team.fail(3, "client allow nobody billing --introspect");
     team.fail(3, "client allow reader nothing --introspect");
     team.ok("client disallow reader billing");
@@ -104,7 +113,7 @@ async fn a_rotation_has_no_outage_and_is_seen_in_the_list() {
     assert_eq!(status(&new, "invoices:read").await, 200);
     team.fail(3, &format!("secret end nightly-job {first} --yes"));
     let bad = team.fail(1, "secret rotate nightly-job --overlap 91d");
-    assert_eq!(bad, "countersign: --overlap: must be from 0 to 7776000");
+    assert_eq!(bad, "countersign: --overlap: must be from 0 to 7776000 seconds");
     team.serving.stop();
 }
 

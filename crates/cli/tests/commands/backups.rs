@@ -161,8 +161,11 @@ async fn a_restore_overwrites_nothing_and_nobody() {
     failed(&team.file("data").display().to_string(), "--replace", "is no backup");
     failed("/nowhere", "--replace", "is no backup");
     let into_itself = place.replace(&team.file("data").display().to_string(), &backup);
-    let itself = run(&format!("restore {backup} {into_itself} --replace"), &[], "");
-    assert!(itself.failed("itself", 1).contains("is the data directory itself"));
+    for deeper in ["", "/deeper"] {
+        let into_itself = into_itself.replace(&backup, &format!("{backup}{deeper}"));
+        let itself = run(&format!("restore {backup} {into_itself} --replace"), &[], "");
+        assert!(itself.failed("itself", 1).contains("the data directory is this backup, or lies in it"));
+    }
     if team.database.url.is_none() {
         let cut = team.file("cut").display().to_string();
         run(&format!("backup {cut} {place}"), &[], "");

@@ -73,6 +73,10 @@ async fn a_secret_made_elsewhere_is_imported_and_not_shown_again() {
     assert_eq!(members, ["client_id", "secret_id"]);
     assert_eq!(status(&team.serving.actor("job", secret), "x").await, 400);
     let env_file = team.file("job.env").display().to_string();
+    let again = team.fail(1, &format!("secret create job --import-file {file} --env-file {env_file}"));
+    assert_eq!(again, "countersign: --import-file: job has this secret already");
+    let secret = "also-made-elsewhere-0123456789-01234";
+    std::fs::write(team.file("secret"), secret).unwrap();
     team.ok(&format!("secret create job --import-file {file} --env-file {env_file}"));
     assert!(read(&team.file("job.env")).contains(&format!("COUNTERSIGN_CLIENT_SECRET={secret}\n")));
     let short = team.run_with("client create other --import-secret-file -", &[], "short\n").failed("short", 1);

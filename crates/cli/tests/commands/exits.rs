@@ -124,15 +124,16 @@ async fn a_narrow_administrator_is_told_which_scope_is_missing() {
     });
     let none = mine("client list").failed("no entitlement", 5);
     assert!(none.contains("narrow may not ask anything of admin-api") && none.contains(&issuer), "{none}");
-    team.ok("client allow narrow admin-api --scope clients:read");
+    team.ok("client allow narrow admin-api --scope clients:read --grant client_credentials");
     assert_eq!(mine("client list --quiet").stdout, "operator\nnarrow\n");
     let line = mine("client create other").failed("clients:read only", 5);
     assert_eq!(line, "countersign: narrow may not: it does not hold clients:write of admin-api");
     assert!(mine("audit list").failed("clients:read only", 5).contains("audit:read"));
-    team.ok("client allow narrow admin-api --scope clients:write");
+    team.ok("client allow narrow admin-api --scope clients:write --grant client_credentials");
     assert!(mine("client create other").failed("no secrets:write", 5).contains("secrets:write"));
     assert_eq!(mine("client create other --no-secret").code, Some(0));
-    let more = mine("client allow narrow admin-api --scope apis:write").failed("more than it has", 5);
+    let more = mine("client allow narrow admin-api --scope apis:write --grant client_credentials")
+        .failed("more than it has", 5);
     assert!(more.contains("--scope") && more.contains("apis:write"), "{more}");
     team.serving.stop();
 }

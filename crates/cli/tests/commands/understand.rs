@@ -104,7 +104,9 @@ async fn of_two_first_entitlements_at_once_none_is_lost() {
         std::thread::scope(|threads| {
             for scope in ["invoices:read", "invoices:write"] {
                 let (team, id) = (&team, &id);
-                threads.spawn(move || team.ok(&format!("client allow {id} billing --scope {scope}")));
+                threads.spawn(move || {
+                    team.ok(&format!("client allow {id} billing --scope {scope} --grant client_credentials"))
+                });
             }
         });
         let shown = team.json(&format!("client show {id}"));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::admin::access::{self, Operator};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
-use crate::admin::fields::{api_id, find_api, grants, line, within};
+use crate::admin::fields::{api_id, find_api, grants, name, within};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::scopes;
@@ -103,7 +103,7 @@ pub(crate) async fn create(
         Changes { audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s };
     apply(&mut api, &chosen)?;
     if changing.registry.find_api(api.id.as_str()).is_some() {
-        return Err(Problem::conflict(format!("id: {} is taken", api.id)));
+        return Err(Problem::taken("id", format!("{} is taken", api.id)));
     }
     check_audience_is_free(&changing.registry, &api)?;
     changing.change.insert_api(&api).await?;
@@ -173,8 +173,8 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
     if let Some(text) = &changes.audience {
         api.audience = audience(text)?;
     }
-    if let Some(name) = &changes.name {
-        api.name = line("name", name)?;
+    if let Some(text) = &changes.name {
+        api.name = name(text)?;
     }
     if let Some(names) = &changes.grants {
         api.grants = grants(names)?;
@@ -213,12 +213,15 @@ fn audience(text: &str) -> Result<Audience, Problem> {
 fn is_uri(text: &str) -> bool {
     let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
     let is_octet = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
-    text.bytes().all(may_be) && text.split('%').skip(1).all(is_octet)
+    let has_host = text.split_once("://").is_none_or(|(_, rest)| !rest.starts_with('/'));
+    let bracket = text.find(['[', ']']);
+    let brackets_a_host = bracket.is_none_or(|at| text[..at].ends_with("://") && text.matches(['[', ']']).count() == 2);
+    text.bytes().all(may_be) && text.split('%').skip(1).all(is_octet) && has_host && brackets_a_host
 }
 
 fn check_audience_is_free(registry: &Registry, api: &Api) -> Result<(), Problem> {
     match registry.find_api_by_audience(api.audience.as_str()) {
-        Some(other) if other.id != api.id => Err(Problem::conflict(format!("{} has this audience", other.id))),
+        Some(other) if other.id != api.id => Err(Problem::taken("audience", format!("{} has this one", other.id))),
         _ => Ok(()),
     }
 }

@@ -14,9 +14,9 @@ use crate::admin::access::{Operator, all_scopes};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::entitlements;
-use crate::admin::fields::{client_id, find_client, line, named, object, status, within};
+use crate::admin::fields::{self, client_id, find_client, line, named, object, status, within};
 use crate::admin::new_secret::{self, NewSecret};
-use crate::admin::operator::{is_operator, stays_operator};
+use crate::admin::operator::{STAYS_S, administers_until};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::usage::{LastUses, is_unused};
@@ -102,7 +102,7 @@ pub(crate) async fn create(
         Some(names) => methods(names)?,
         None => ClientAuthMethod::ALL.into_iter().collect(),
     };
-    let name = line("name", new.name.as_deref().unwrap_or(id.as_str()))?;
+    let name = fields::name(new.name.as_deref().unwrap_or(id.as_str()))?;
     let owner = line("owner", &new.owner)?;
     if new.secret.is_some() {
         operator.check_may("secrets:write")?;
@@ -157,8 +157,8 @@ pub(crate) async fn update(
     let before = describe(&client, &note);
     check_match(&headers, &before)?;
     check_may_become(&operator, &client)?;
-    if let Some(name) = &changes.name {
-        client.name = line("name", name)?;
+    if let Some(text) = &changes.name {
+        client.name = fields::name(text)?;
     }
     if let Some(owner) = &changes.owner {
         note.owner = line("owner", owner)?;
@@ -219,10 +219,10 @@ pub(crate) fn check_one_stays(
     after: Option<&Client>,
     now: UnixTime,
 ) -> Result<(), Problem> {
-    let others = || registry.clients().any(|other| other.id != client.id && stays_operator(other, now));
-    let loses =
-        |is_one: fn(&Client, UnixTime) -> bool| is_one(client, now) && !after.is_some_and(|after| is_one(after, now));
-    if (loses(is_operator) || loses(stays_operator)) && !others() {
+    let until = |client: &Client| administers_until(client, now);
+    let (before, after) = (until(client), after.map_or(now, until));
+    let others = || registry.clients().any(|other| other.id != client.id && until(other) >= now + STAYS_S);
+    if after < before && after < now + STAYS_S && !others() {
         let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
         return Err(Problem::conflict(what));
     }

@@ -1,5 +1,7 @@
 //! The fields that several things have, each checked in one place.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use countersign_protocol::api::{Api, ApiId};
@@ -7,7 +9,8 @@ use countersign_protocol::client::{Client, ClientId, Status};
 use countersign_protocol::grant::{GrantType, GrantTypes};
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::user::{User, UserId};
-use serde::de::{DeserializeOwned, Error};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::admin::change::SERVER;
@@ -17,10 +20,11 @@ use crate::registry::Registry;
 /// The longest name, owner, label or description, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
-/// True for a character that leaves a line as it reads: neither control nor turning its direction.
+/// True for a character that leaves a line as it reads: neither control, nor unseen, nor turning its direction.
 pub(crate) fn is_plain(char: char) -> bool {
-    let turns = matches!(char, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    !char.is_control() && !turns
+    let turns = matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let is_unseen = matches!(char, '\u{AD}' | '\u{180E}' | '\u{200B}' | '\u{2060}'..='\u{2065}' | '\u{FEFF}');
+    !char.is_control() && !turns && !is_unseen
 }
 
 /// One line for people.
@@ -32,15 +36,38 @@ pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
+/// A name for people: a line with something in it.
+pub(crate) fn name(text: &str) -> Result<String, Problem> {
+    let name = line("name", text)?;
+    if name.is_empty() { Err(Problem::invalid("name", "must not be empty")) } else { Ok(name) }
+}
+
 /// Reads a field that may be `null`: named and null is not the same as not named.
 pub(crate) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 /// Reads a field that is an object or `null`: serde would take a list of its members too.
-pub(crate) fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let members = Option::<serde_json::Map<_, _>>::deserialize(deserializer)?;
-    members.map(|members| serde_json::from_value(members.into()).map_err(D::Error::custom)).transpose()
+pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    deserializer.deserialize_any(Object(PhantomData))
 }
 
 /// A whole number within bounds.

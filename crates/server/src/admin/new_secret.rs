@@ -1,7 +1,7 @@
 //! What a client secret is made of: random bytes of ours, or an imported text, with its dates.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{ClientId, Credential};
+use countersign_protocol::client::{Client, ClientId, Credential};
 use countersign_protocol::jose::base64url;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use serde::Deserialize;
@@ -41,6 +41,12 @@ impl NewSecret {
         }
         let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
         Ok((make(state, &self.label, &secret, not_before, expires_at)?, Some(secret)))
+    }
+
+    /// True if the client has the imported secret already: whoever ended the one would leave the other.
+    pub(crate) fn is_known_to(&self, client: &Client) -> bool {
+        let import = self.import.as_ref().map(Secret::hash);
+        import.is_some_and(|imported| client.credentials.iter().any(|known| known.secret_hash.matches(&imported)))
     }
 }
 

@@ -26,8 +26,9 @@ pub const FILE: &str = "operator.json";
 /// The client id of the first administrator.
 pub(crate) const CLIENT: &str = "operator";
 const NAME: &str = "The first administrator";
-/// Whoever is to be the only administrator must be one for at least this long, in seconds.
-const STAYS_S: i64 = 7 * 86_400;
+/// Whoever is to be the only administrator must be one for at least this long, in seconds: a secret that is about to end
+/// keeps nobody from being locked out.
+pub(crate) const STAYS_S: i64 = 7 * 86_400;
 
 /// Why there is no operator.
 #[derive(Debug, thiserror::Error)]
@@ -60,28 +61,31 @@ fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_str(secret.expose())
 }
 
-/// True if the client can administer everything now, and still can in a week: a secret that is about to end keeps nobody
-/// from being locked out.
-pub(crate) fn stays_operator(client: &Client, now: UnixTime) -> bool {
-    is_operator(client, now) && is_operator(client, now + STAYS_S)
-}
-
-/// True if the client could administer everything at `now`, as our commands ask: by Basic, and as often as they need.
-pub(crate) fn is_operator(client: &Client, now: UnixTime) -> bool {
-    let lives = |credential: &Credential| {
-        credential.not_before <= now && credential.expires_at.is_none_or(|expires_at| expires_at > now)
-    };
+/// Until when the client can administer everything without a gap, as our commands ask: by Basic, and as often as they
+/// need. Now, if it cannot.
+pub(crate) fn administers_until(client: &Client, now: UnixTime) -> UnixTime {
     let may_all = |(api, entitlement): &(ApiId, Entitlement)| {
         api.as_str() == access::API
             && entitlement.grants.contains(GrantType::ClientCredentials)
             && all_scopes().is_subset(&entitlement.scopes)
     };
     let is_unlimited = client.limits.as_deref().copied().unwrap_or_default() == TokenLimits::default();
-    client.status == Status::Active
+    let may = client.status == Status::Active
         && is_unlimited
         && client.auth_methods.contains(ClientAuthMethod::ClientSecretBasic)
-        && client.credentials.iter().any(lives)
-        && client.may_ask.iter().any(may_all)
+        && client.may_ask.iter().any(may_all);
+    if !may {
+        return now;
+    }
+    let end = |credential: &Credential| credential.expires_at.unwrap_or(UnixTime::MAX);
+    let mut until = now;
+    while let Some(next) = client.credentials.iter().filter(|one| one.not_before <= until).map(end).max() {
+        if next <= until {
+            break;
+        }
+        until = next;
+    }
+    until
 }
 
 /// Makes `admin-api` and its operator at the first start of a database, or a new secret if one is wanted; brings the Api

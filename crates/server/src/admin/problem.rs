@@ -63,6 +63,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", detail)
     }
 
+    /// 409: somebody else, or another of them, has this already.
+    pub(crate) fn taken(field: &str, detail: impl Into<String>) -> Self {
+        Self::conflict(detail).of(field)
+    }
+
     /// 412: it has been changed since it was read (RFC 9110 §13.1.1).
     pub(crate) fn changed_meanwhile() -> Self {
         let detail = "it was changed since you read it: read it again, and send its ETag as If-Match";

@@ -108,7 +108,7 @@ pub(crate) async fn create(
     let token =
         token.ok_or_else(|| Problem::invalid("name", "must be visible ASCII without spaces and \" \\ / % ; ? #"))?;
     if api.find_scope(&token).is_some() {
-        return Err(Problem::conflict(format!("{id} has a scope {token}")));
+        return Err(Problem::taken("name", format!("{id} has a scope {token}")));
     }
     if api.scopes.len() >= MAX_SCOPES {
         return Err(Problem::conflict(format!("{id} has {MAX_SCOPES} scopes, which is the most")));
@@ -193,7 +193,8 @@ fn rules(texts: &[String]) -> Result<Vec<PathRule>, Problem> {
         if text.chars().any(char::is_control) {
             return Err(Problem::invalid("rules", "must each be one line"));
         }
-        if text.split(' ').next_back().is_some_and(|pattern| pattern.starts_with(char::is_alphanumeric)) {
+        let pattern = text.split_once(' ').map_or("", |(_, pattern)| pattern);
+        if pattern.starts_with(|begin: char| begin.is_alphanumeric() || begin.is_whitespace()) {
             return Err(Problem::invalid("rules", format!("`{text}`: matches no path, for a path begins with /")));
         }
         Ok(parsed)

@@ -89,6 +89,9 @@ pub(crate) async fn create(
     check_may_become(&operator, client)?;
     make_room(&mut changing, client, state.now()).await?;
     let (credential, shown) = new.make(&state)?;
+    if new.is_known_to(client) {
+        return Err(Problem::taken("import", format!("{id} has this secret already")));
+    }
     changing.change.insert_credential(&client.id, &credential).await?;
     let after = describe(&credential);
     let (action, target) = ("secret.create", target(client, &credential));
@@ -113,7 +116,9 @@ pub(crate) async fn rotate(
     make_room(&mut changing, client, now).await?;
     let (credential, secret) = make_successor(&state, &asked.label)?;
     changing.change.insert_credential(&client.id, &credential).await?;
-    let outlives = |old: &&Credential| old.expires_at.is_none_or(|expires_at| expires_at > end);
+    // One that is to begin later is somebody's plan, and none of the old ones.
+    let outlives =
+        |old: &&Credential| old.not_before <= now && old.expires_at.is_none_or(|expires_at| expires_at > end);
     let dated: Vec<&Credential> = client.credentials.iter().filter(outlives).collect();
     if overlap_s < SOON_S {
         let histories = state.store.list_credential_histories(&client.id).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::UnixTime;
-use countersign_store::{TokenCount, TokenCountQuery};
+use countersign_store::{EntitlementUse, TokenCount, TokenCountQuery};
 use http::Uri;
 use serde_json::{Value, json};
 
@@ -70,10 +70,10 @@ pub(crate) async fn unused(extract::State(state): extract::State<Arc<State>>, _:
             }
         }
         for (api, _) in &client.may_ask {
-            let last = uses.of_entitlement(id, api.as_str());
-            if last.is_none_or(|last| last < since) {
-                items
-                    .push(json!({ "kind": "entitlement", "client_id": id, "api": api.as_str(), "last_used_at": last }));
+            let (given_at, last) = uses.of_entitlement(id, api.as_str());
+            if given_at < since && last.is_none_or(|last| last < since) {
+                let item = json!({ "kind": "entitlement", "client_id": id, "api": api.as_str(), "created_at": given_at, "last_used_at": last });
+                items.push(item);
             }
         }
     }
@@ -83,7 +83,8 @@ pub(crate) async fn unused(extract::State(state): extract::State<Arc<State>>, _:
 /// When everything was last used, as far as it is stored or known to this node.
 pub(crate) struct LastUses {
     secrets: HashMap<String, Vec<(String, UnixTime, Option<UnixTime>)>>,
-    entitlements: HashMap<(String, String), UnixTime>,
+    /// By client and Api: since when it is as it is, and when it was last used.
+    entitlements: HashMap<(String, String), (UnixTime, Option<UnixTime>)>,
 }
 
 impl LastUses {
@@ -95,10 +96,10 @@ impl LastUses {
             let last = history.uses.map(|uses| uses.last_used_at);
             secrets.entry(client_id).or_default().push((history.credential_id, history.created_at, last));
         }
-        let entitlements = state.store.list_last_uses().await?;
         // Counted by the hour, so at its end at the latest: what may have been used is not called unused.
         let latest = |hour: UnixTime| (hour + HOUR_S - 1).min(state.now());
-        let entitlements = entitlements.into_iter().map(|(client, api, hour)| ((client, api), latest(hour))).collect();
+        let known = |one: EntitlementUse| ((one.client_id, one.api_id), (one.given_at, one.last_hour.map(latest)));
+        let entitlements = state.store.list_entitlement_uses().await?.into_iter().map(known).collect();
         Ok(Self { secrets, entitlements })
     }
 
@@ -111,8 +112,8 @@ impl LastUses {
         self.secrets.get(id).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn of_entitlement(&self, client: &str, api: &str) -> Option<UnixTime> {
-        self.entitlements.get(&(client.to_owned(), api.to_owned())).copied()
+    fn of_entitlement(&self, client: &str, api: &str) -> (UnixTime, Option<UnixTime>) {
+        self.entitlements.get(&(client.to_owned(), api.to_owned())).copied().unwrap_or_default()
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::admin::audit;
 use crate::admin::change::{Author, Entry};
+use crate::admin::fields::named;
 use crate::demo::access::{Administrator, Anybody};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
@@ -116,7 +117,7 @@ fn view(state: &State, settings: &PlaygroundSettings) -> Value {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct NewSettings {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named")]
     version: Option<i64>,
     #[serde(default)]
     tenant_url: Option<String>,
@@ -152,7 +153,7 @@ pub(crate) async fn update(
             Ok(Success::new("Settings updated successfully"))
         }
         Saved::Conflict(version) => {
-            let message = format!("version: somebody saved version {version} meanwhile; read it and save again");
+            let message = format!("version: what stands is version {version}; read it and save again");
             Err(Fault::new(StatusCode::CONFLICT, "conflict", message))
         }
     }

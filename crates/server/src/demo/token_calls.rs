@@ -24,9 +24,9 @@ pub(crate) struct Token {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
-    #[serde(rename = "refresh_token", alias = "refreshToken")]
+    #[serde(alias = "refreshToken")]
     refresh_token: Secret,
 }
 

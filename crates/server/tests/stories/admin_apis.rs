@@ -73,6 +73,8 @@ async fn whatever_is_wrong_with_an_api_is_named_by_its_field_and_nothing_is_chan
         ("audience", json!("https://billing.example#x")),
         ("audience", json!("https://billing.example/%zz")),
         ("audience", json!("https://billing.example/{id}")),
+        ("audience", json!("https://billing.example/[")),
+        ("audience", json!("https:///billing")),
         ("audience", json!(7)),
         ("access_token_lifetime_s", json!(0)),
         ("access_token_lifetime_s", json!(-1)),
@@ -118,6 +120,7 @@ async fn rules_are_checked_when_they_are_made_and_a_path_tells_which_rule_opens_
         "GET /x\nGET /y",
         "GET /x\0",
         "GET invoices",
+        "GET  /x",
         too_large.as_str(),
     ] {
         let answer = operator.post("/apis/oauthclient/scopes", scope(rule)).await;

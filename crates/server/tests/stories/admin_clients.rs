@@ -89,6 +89,8 @@ async fn whatever_is_wrong_with_a_client_is_named_and_nothing_is_changed() {
         (json!({ "client_id": "x", "secret": { "import": "too short" } }), "import"),
         (json!({ "client_id": "x", "secret": { "hash": "x" } }), "hash"),
         (json!({ "client_id": "x", "secret": [] }), "secret"),
+        (json!({ "client_id": "x", "secret": { "label": 7 } }), "secret.label"),
+        (json!({ "client_id": "x", "name": " " }), "name"),
         (json!({ "client_id": "x", "secret": { "expires_at": 1 } }), "expires_at"),
     ] {
         let answer = operator.post("/clients", body.clone()).await;
@@ -142,6 +144,13 @@ async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_
     let whole = operator.get("/clients/nightly-job/secrets").await.body;
     assert!(!whole.contains(&old) && !whole.contains(text(&new, "client_secret")));
 
+    let planned = operator.post("/clients/nightly-job/secrets", json!({ "not_before": now + 7200 })).await.json();
+    let rotated = operator.post("/clients/nightly-job/secrets/rotate", json!({ "overlap_s": 3600 })).await.json();
+    assert!(!rotated["old"]["ids"].as_array().unwrap().contains(&planned["secret_id"]), "a later one is left alone");
+    for id in [&planned["secret_id"], &rotated["secret_id"]] {
+        let path = format!("/clients/nightly-job/secrets/{}", id.as_str().unwrap());
+        assert_eq!(operator.delete(&path).await.status, 204);
+    }
     let at_once = operator.post("/clients/nightly-job/secrets/rotate", json!({ "overlap_s": 0 })).await;
     assert_eq!((at_once.status, at_once.text("detail").contains("was used 0 s ago")), (409, true), "{at_once}");
     let path = format!("/clients/nightly-job/secrets/{old_id}");
@@ -254,6 +263,7 @@ async fn secrets_have_dates_and_bounds_and_may_be_imported() {
     let made = operator.post(path, body).await;
     assert_eq!((made.status, made.json()["client_secret"].clone()), (201, Value::Null), "it is known already");
     let id = text(&made.json(), "secret_id").to_owned();
+    assert_eq!(operator.post(path, json!({ "import": imported })).await.status, 409, "one end would leave the other");
     let job = server.actor("nightly-job", imported);
     assert!(!works(&job).await, "not yet");
     server.advance(10).await;

@@ -134,6 +134,15 @@ async fn what_nobody_uses_is_found() {
         items.map(|item| item["kind"].as_str().unwrap()).collect()
     };
     assert_eq!((of("idle"), of("busy")), (vec!["client"], vec!["secret", "entitlement"]));
+    operator
+        .put(
+            "/clients/busy/entitlements/admin-api",
+            json!({ "scopes": ["audit:read"], "grants": ["client_credentials"] }),
+        )
+        .await;
+    let now_given = operator.list_whole(&format!("/usage/unused?since={since}")).await;
+    let of_busy = now_given.iter().filter(|item| item["client_id"] == "busy" && item["kind"] == "entitlement");
+    assert_eq!(of_busy.count(), 0, "what was given today is not called unused");
     server.advance(2 * 60).await;
     let just_now = operator.list_whole(&format!("/usage/unused?since={}", server.state.now() - 3600)).await;
     let busy = just_now.iter().filter(|item| item["client_id"] == "busy" && item["api"] == "oauthclient");

@@ -140,7 +140,7 @@ async fn the_original_checked_nothing_ours_names_the_field_in_the_guides_words()
         (json!({ "tenantUrl": "http://169.254.169.254/" }), "tenantUrl: the tenant is this server"),
         (json!({ "tenantUrl": "http://127.0.0.1:8080@evil.example" }), "tenantUrl: the tenant is this server"),
         (json!({ "widgetId": "x" }), "widgetId: unknown field"),
-        (json!({ "oauthAppId": 7 }), "oauthAppId: invalid type"),
+        (json!({ "oauthAppId": 7 }), "oauthAppId: must be a string"),
     ] {
         let answer = browser.put("updateSettings", settings(&change)).await;
         assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{change}");
