@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Outcome;
 
 /// What can be named on the command line, to measure that alone.
-pub(crate) const SECTIONS: [&str; 6] = ["tokens", "introspection", "clients", "starts", "memory", "commits"];
+pub(crate) const SECTIONS: [&str; 7] = ["tokens", "introspection", "clients", "limits", "starts", "memory", "commits"];
 
 /// What one run does.
 pub(crate) struct Plan {

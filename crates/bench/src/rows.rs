@@ -3,6 +3,7 @@
 mod clients;
 mod commits;
 mod introspection;
+mod limits;
 mod memory;
 mod starts;
 mod tokens;
@@ -46,6 +47,9 @@ pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
     }
     if plan.has("clients") {
         clients::measure(&mut bench).await?;
+    }
+    if plan.has("limits") {
+        limits::measure(&mut bench).await?;
     }
     if plan.has("starts") {
         starts::measure(&mut bench).await?;
@@ -119,6 +123,22 @@ impl Bench<'_> {
                 ..Row::default()
             },
         ]);
+    }
+
+    /// A row of the cost of two sides of ours, and by how much the second may be dearer.
+    fn add_percent(&mut self, figure: String, base: &str, (of_base, of_ours): (&[Round], &[Round]), most: f64) {
+        self.watch(of_base);
+        self.watch(of_ours);
+        let cost = |rounds: &[Round]| Spread::of(rounds.iter().map(|round| round.cost_us));
+        let percent = |(ours, base): (&Round, &Round)| (ours.cost_us / base.cost_us - 1.0) * 100.0;
+        let above = Spread::of(of_ours.iter().zip(of_base).map(percent));
+        self.table.add([Row {
+            figure,
+            bare: format!("{base}: {}", cost(of_base)),
+            ours: cost(of_ours).to_string(),
+            compared: format!("{above:+.1} %"),
+            target: Some((format!("within {most:.0} %"), above.median <= most)),
+        }]);
     }
 
     /// Keeps what else the cores did, for the notes.

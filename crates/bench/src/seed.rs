@@ -5,7 +5,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entitlement};
+use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entitlement, TokenLimits};
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
@@ -29,6 +29,17 @@ pub(crate) async fn registry(directory: &Path, algorithms: &[Algorithm], clients
     for (index, algorithm) in (0..clients).zip(algorithms.iter().cycle()) {
         insert_client(&mut change, index, *algorithm).await?;
     }
+    change.commit().await?;
+    store.close().await;
+    Ok(())
+}
+
+/// Gives a client limits that it does not reach.
+pub(crate) async fn limit(directory: &Path, index: usize) -> Outcome<()> {
+    let store = open(directory).await?;
+    let mut change = store.begin_change(0).await?;
+    let limits = TokenLimits { per_minute: Some(1_000_000_000), per_day: Some(1_000_000_000) };
+    change.set_client_limits(&client_id(index)?, limits).await?;
     change.commit().await?;
     store.close().await;
     Ok(())

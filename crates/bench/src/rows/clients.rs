@@ -6,7 +6,7 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use serde_json::Value;
 
 use crate::connection::Connection;
-use crate::load::{Round, Side, compare};
+use crate::load::{Side, compare};
 use crate::process::Server;
 use crate::rows::{Bench, text_member};
 use crate::spread::Spread;
@@ -33,18 +33,8 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     let one_side = Side { server: &one, requests: &by_one };
     let many_side = Side { server: &many, requests: &by_many };
     let (of_one, of_many) = compare(bench.plan, one_side, many_side).await?;
-    bench.watch(&of_one);
-    bench.watch(&of_many);
-    let cost = |rounds: &[Round]| Spread::of(rounds.iter().map(|round| round.cost_us));
-    let percent = |(many, one): (&Round, &Round)| (many.cost_us / one.cost_us - 1.0) * 100.0;
-    let above = Spread::of(of_many.iter().zip(&of_one).map(percent));
-    bench.table.add([Row {
-        figure: format!("{algorithm} with 10,000 clients, against one: cost, µs"),
-        bare: format!("one: {}", cost(&of_one)),
-        ours: cost(&of_many).to_string(),
-        compared: format!("{above:+.1} %"),
-        target: Some((format!("within {MAX_ABOVE_PERCENT:.0} %"), above.median <= MAX_ABOVE_PERCENT)),
-    }]);
+    let figure = format!("{algorithm} with 10,000 clients, against one: cost, µs");
+    bench.add_percent(figure, "one", (&of_one, &of_many), MAX_ABOVE_PERCENT);
     add_list(bench, &many, &with_many).await?;
     one.stop()?;
     many.stop()
