@@ -21,7 +21,9 @@ let held = null;
 let changes = 0;
 /** Counts the checks, so that only the newest is shown. */
 let checks = 0;
-/** What the verdicts that are shown say. */
+/** How many of them are under way. */
+let checking = 0;
+/** What the verdicts that are shown say of the token that is shown. */
 let verdicts = "";
 /** Counts how often everything was forgotten: an answer to a question before that is neither shown nor used. */
 let wipes = 0;
@@ -140,6 +142,7 @@ function refuse(error, what, unanswered) {
  */
 async function replace(set, from) {
   held = set;
+  verdicts = "";
   byId("token-from").textContent = from;
   showTokenSet(byId("token-set"), set, { until: findExpiry(set.access_token), expired });
   showJwt(byId("jwt"), set.access_token);
@@ -156,13 +159,14 @@ async function replace(set, from) {
  */
 async function check({ again = false } = {}) {
   const token = held?.access_token;
-  if (!token) return;
+  if (!token || (again && checking > 0)) return;
   checks += 1;
+  checking += 1;
   const turn = checks;
   try {
     const { result } = await post("claims", { token });
     if (turn !== checks || !held) return;
-    const said = JSON.stringify([token, result.checks]);
+    const said = JSON.stringify(result.checks);
     if (again && said === verdicts) return;
     verdicts = said;
     showClaims(byId("claims"), result.claims);
@@ -173,6 +177,8 @@ async function check({ again = false } = {}) {
     verdicts = "";
     if (!again) show(byId("claims"), problemBox(error, "The claims cannot be read"));
     show(byId("verdicts"), problemBox(error, "The token was not checked"));
+  } finally {
+    checking -= 1;
   }
 }
 

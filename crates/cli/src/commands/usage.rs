@@ -42,7 +42,7 @@ pub(crate) enum UsageVerb {
         #[arg(long, value_name = "WHEN", value_parser = parse_when)]
         to: Option<When>,
     },
-    /// List the clients and secrets that are older than this and were not used for so long, and what they may ask
+    /// List the clients, secrets and entitlements that are older than this and were not used for so long
     #[command(after_help = "Example:\n  countersign usage unused 30d")]
     Unused {
         /// Such as 30d

@@ -8,14 +8,14 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::api::{Api, ApiId, Audience};
 use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, Entitlement, Status, TokenLimits};
 use countersign_protocol::grant::GrantType;
-use countersign_protocol::jose::base64url;
-use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
+use countersign_protocol::secret::Secret;
 use countersign_store::NewClient;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::admin::access::{self, all_scopes};
 use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::new_secret::make_successor;
 use crate::admin::problem::Problem;
 use crate::admin::scopes;
 use crate::data_directory::{DataDirectory, DirectoryError, write_private};
@@ -155,14 +155,7 @@ async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
 }
 
 async fn insert_secret(state: &State, changing: &mut Changing<'_>) -> Result<Secret, Problem> {
-    let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
-    let credential = Credential {
-        id: format!("cred_{}", base64url(&state.entropy.bytes::<12>())),
-        label: FILE.to_owned(),
-        secret_hash: secret.hash(),
-        not_before: state.now(),
-        expires_at: None,
-    };
+    let (credential, secret) = make_successor(state, FILE)?;
     changing.change.insert_credential(&client_id(), &credential).await?;
     Ok(secret)
 }
