@@ -119,8 +119,10 @@ fn describe_wrong(secret: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
-    use crate::client::ClientId;
+    use crate::client::{ClientId, MayAsk};
 
     const SECRET: &str = "a secret made elsewhere: 100% + é";
 
@@ -139,14 +141,14 @@ mod tests {
             id: ClientId::parse("job").expect("an id"),
             name: "Job".to_owned(),
             auth_methods: ClientAuthMethod::ALL.into_iter().collect(),
-            credentials: vec![Credential {
+            credentials: smallvec![Credential {
                 id: "c1".to_owned(),
                 label: String::new(),
                 secret_hash: SecretHash::of(SECRET),
                 not_before: 100,
                 expires_at: Some(200),
             }],
-            may_ask: Vec::new(),
+            may_ask: MayAsk::new(),
             may_introspect: Vec::new(),
             limits: None,
             status: Status::Active,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -25,20 +26,20 @@ use crate::state::State;
 #[derive(Clone, Debug)]
 pub struct Front {
     router: Router,
-    state: State,
+    state: Arc<State>,
     proxies: TrustedProxies,
 }
 
 impl Front {
     /// A front for a state, behind these proxies.
     pub fn new(state: State, trusted_proxies: &[IpNet]) -> Self {
-        Self { router: router(&state), state, proxies: TrustedProxies::new(trusted_proxies) }
+        Self { router: router(&state), state: Arc::new(state), proxies: TrustedProxies::new(trusted_proxies) }
     }
 
     /// A front that answers with the metrics and nothing else.
     pub fn of_metrics(state: State) -> Self {
         let router = for_metrics(&state).fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method);
-        Self { router, state, proxies: TrustedProxies::new(&[]) }
+        Self { router, state: Arc::new(state), proxies: TrustedProxies::new(&[]) }
     }
 
     /// Answers one request of `peer`, whatever it is: no error and no panic leaves here.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use countersign_protocol::UnixTime;
 use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{
-    Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Entitlement, Status, TokenLimits,
+    Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Credentials, Entitlement, MayAsk, Status,
+    TokenLimits,
 };
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::SecretHash;
@@ -248,8 +249,8 @@ pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<Client>, 
     Ok(clients)
 }
 
-async fn load_credentials(connection: &mut AnyConnection) -> Result<HashMap<String, Vec<Credential>>, StoreError> {
-    let mut credentials: HashMap<String, Vec<Credential>> = HashMap::new();
+async fn load_credentials(connection: &mut AnyConnection) -> Result<HashMap<String, Credentials>, StoreError> {
+    let mut credentials: HashMap<String, Credentials> = HashMap::new();
     for row in sqlx::query(LOAD_CREDENTIALS).fetch_all(&mut *connection).await? {
         let id: String = row.try_get(0)?;
         let hash: Vec<u8> = row.try_get(3)?;
@@ -267,7 +268,7 @@ async fn load_credentials(connection: &mut AnyConnection) -> Result<HashMap<Stri
     Ok(credentials)
 }
 
-type Entitlements = (Vec<(ApiId, Entitlement)>, Vec<ApiId>);
+type Entitlements = (MayAsk, Vec<ApiId>);
 
 async fn load_entitlements(connection: &mut AnyConnection) -> Result<HashMap<String, Entitlements>, StoreError> {
     let mut entitlements: HashMap<String, Entitlements> = HashMap::new();

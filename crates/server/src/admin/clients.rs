@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{Client, ClientAuthMethod, ClientAuthMethods, Status, TokenLimits};
+use countersign_protocol::client::{
+    Client, ClientAuthMethod, ClientAuthMethods, Credentials, MayAsk, Status, TokenLimits,
+};
 use countersign_store::{NewClient as StoredClient, Note};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
@@ -123,8 +125,8 @@ pub(crate) async fn create(
         id: id.clone(),
         name,
         auth_methods,
-        credentials: Vec::new(),
-        may_ask: Vec::new(),
+        credentials: Credentials::new(),
+        may_ask: MayAsk::new(),
         may_introspect: Vec::new(),
         limits: Some(Box::new(limits)),
         status: Status::Active,
