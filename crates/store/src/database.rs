@@ -5,6 +5,7 @@ mod inspection;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
@@ -13,6 +14,7 @@ use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, SqlSafeStr, 
 use url::Url;
 
 use crate::error::StoreError;
+use crate::group_commit::Group;
 
 pub use inspection::Migrated;
 
@@ -123,29 +125,33 @@ pub struct Store {
     engine: Engine,
     reader: AnyPool,
     writer: AnyPool,
+    /// Writes that share commits, on SQLite.
+    group: Option<Arc<Group>>,
 }
 
 impl Store {
     /// Opens and migrates the database. The first connection is unpooled, so that the cause of a failure is known.
     pub async fn open(database: &DatabaseUrl) -> Result<Self, StoreError> {
+        let engine = database.engine;
         let options = AnyConnectOptions::from_str(database.url.as_str())?.disable_statement_logging();
-        migrate(database.engine, &options).await?;
+        migrate(engine, &options).await?;
         let pool = |connections| {
-            let engine = database.engine;
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
+                // A file does not go away as a server does, and asking it takes as long as a short statement.
+                .test_before_acquire(engine == Engine::Postgres)
                 .after_connect(move |connection, _| Box::pin(prepare_connection(engine, connection)))
                 .connect_lazy_with(options.clone())
         };
-        let (reader, writer) = match database.engine {
-            Engine::Sqlite => (pool(SQLITE_READERS), pool(1)),
+        let (reader, writer, group) = match engine {
+            Engine::Sqlite => (pool(SQLITE_READERS), pool(1), Some(Arc::default())),
             Engine::Postgres => {
                 let shared = pool(POSTGRES_CONNECTIONS);
-                (shared.clone(), shared)
+                (shared.clone(), shared, None)
             }
         };
-        Ok(Self { engine: database.engine, reader, writer })
+        Ok(Self { engine, reader, writer, group })
     }
 
     /// Closes every connection; SQLite folds its log into the database.
@@ -157,6 +163,11 @@ impl Store {
     /// The connections for single reads.
     pub(crate) fn reader(&self) -> &AnyPool {
         &self.reader
+    }
+
+    /// The writes that share commits, where they do.
+    pub(crate) fn group(&self) -> Option<&Group> {
+        self.group.as_deref()
     }
 
     /// Begins a transaction that writes.

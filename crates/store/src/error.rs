@@ -4,7 +4,7 @@ use sqlx::error::ErrorKind;
 use sqlx::migrate::MigrateError;
 
 /// Why the store could not do what was asked; nothing was changed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database URL is neither of SQLite nor of PostgreSQL, or is malformed.
     #[error("database.url: {0}")]

@@ -10,6 +10,7 @@ mod clients;
 mod credential_uses;
 mod database;
 mod error;
+mod group_commit;
 mod keys;
 mod leases;
 mod notes;

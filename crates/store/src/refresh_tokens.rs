@@ -11,9 +11,10 @@ use countersign_protocol::user::UserId;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
-use crate::changes::Change;
+use crate::changes::{Change, raise_change};
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::group_commit::Write;
 use crate::revocations::insert_revocation;
 use crate::statement::statements;
 
@@ -98,14 +99,9 @@ impl Store {
         family: &FamilyId,
         successor: &NewRefreshToken,
     ) -> Result<Spend, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let spend = sqlx::query(SPEND_TOKEN).bind(successor.issued_at).bind(hash.as_bytes().to_vec());
-        if spend.execute(&mut *transaction).await?.rows_affected() == 0 {
-            return Ok(Spend::TooLate);
-        }
-        insert_token(&mut transaction, family, successor).await?;
-        transaction.commit().await?;
-        Ok(Spend::Spent)
+        let (hash, family, successor) = (*hash, family.clone(), successor.clone());
+        let spent = self.write(Write::Spend { hash, family, successor }).await?;
+        Ok(if spent { Spend::Spent } else { Spend::TooLate })
     }
 
     /// Ends a family and revokes its access tokens; returns until when the last of them would have lived.
@@ -144,9 +140,25 @@ pub(crate) async fn end_family(
     let last = sqlx::query(LAST_ACCESS_TOKEN).bind(family.as_str().to_owned()).fetch_one(&mut **transaction).await?;
     let until = last.try_get::<Option<i64>, _>(0)?.unwrap_or(now).max(at_least);
     if ended {
-        insert_revocation(transaction, &Revoked::Family(family.clone()), until).await?;
+        let change = raise_change(transaction).await?;
+        insert_revocation(transaction, change, &Revoked::Family(family.clone()), until).await?;
     }
     Ok(until)
+}
+
+/// Spends a token and stores its successor, in the caller's transaction; false if it is too late.
+pub(crate) async fn spend_token(
+    transaction: &mut Transaction<'static, Any>,
+    hash: &SecretHash,
+    family: &FamilyId,
+    successor: &NewRefreshToken,
+) -> Result<bool, StoreError> {
+    let spend = sqlx::query(SPEND_TOKEN).bind(successor.issued_at).bind(hash.as_bytes().to_vec());
+    if spend.execute(&mut **transaction).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    insert_token(transaction, family, successor).await?;
+    Ok(true)
 }
 
 async fn insert_token(

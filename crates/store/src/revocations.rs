@@ -4,9 +4,10 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::revocation::Revoked;
 use sqlx::{Any, Row, Transaction};
 
-use crate::changes::{Change, raise_change};
+use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::group_commit::Write;
 use crate::statement::statements;
 
 statements! {
@@ -28,16 +29,14 @@ pub struct StoredRevocation {
 impl Change {
     /// Revokes with this change; false if it was revoked before.
     pub async fn revoke(&mut self, revoked: &Revoked, expires_at: UnixTime) -> Result<bool, StoreError> {
-        insert_revocation(&mut self.transaction, revoked, expires_at).await
+        insert_revocation(&mut self.transaction, self.number, revoked, expires_at).await
     }
 }
 
 impl Store {
     /// Revokes durably; to revoke the same again changes nothing.
     pub async fn revoke(&self, revoked: &Revoked, expires_at: UnixTime) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        insert_revocation(&mut transaction, revoked, expires_at).await?;
-        Ok(transaction.commit().await?)
+        self.write(Write::Revoke { revoked: revoked.clone(), expires_at }).await.map(drop)
     }
 
     /// The revocations made after a change.
@@ -62,13 +61,13 @@ impl Store {
     }
 }
 
-/// Stores a revocation and counts it, in the caller's transaction; false if it was there.
+/// Stores a revocation under the number of a change, in the caller's transaction; false if it was there.
 pub(crate) async fn insert_revocation(
     transaction: &mut Transaction<'static, Any>,
+    change: i64,
     revoked: &Revoked,
     expires_at: UnixTime,
 ) -> Result<bool, StoreError> {
-    let change = raise_change(transaction).await?;
     let (kind, id) = revoked.parts();
     let insert = sqlx::query(INSERT_REVOCATION).bind(kind).bind(id.to_owned()).bind(expires_at).bind(change);
     Ok(insert.execute(&mut **transaction).await?.rows_affected() == 1)

@@ -8,7 +8,7 @@ use countersign_protocol::user::UserId;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
-use crate::changes::Change;
+use crate::changes::{Change, raise_change};
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::refresh_tokens::end_family;
@@ -204,7 +204,8 @@ pub(crate) async fn end_session(
             ended.push((Revoked::Family(family), until));
         } else if expires_at > now {
             let token = Revoked::Token(token_id);
-            insert_revocation(transaction, &token, expires_at).await?;
+            let change = raise_change(transaction).await?;
+            insert_revocation(transaction, change, &token, expires_at).await?;
             ended.push((token, expires_at));
         }
     }

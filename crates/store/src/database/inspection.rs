@@ -51,7 +51,7 @@ impl Store {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { engine: database.engine, reader: pool.clone(), writer: pool })
+        Ok(Self { engine: database.engine, reader: pool.clone(), writer: pool, group: None })
     }
 
     /// Writes a whole copy, as of one moment, into a file that is empty. Only of SQLite.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::fresh;
 
-fn family(id: &str, expires_at: i64) -> RefreshFamily {
+pub(crate) fn family(id: &str, expires_at: i64) -> RefreshFamily {
     RefreshFamily {
         id: FamilyId::new(id),
         client_id: ClientId::parse("job").unwrap(),
@@ -26,7 +26,7 @@ fn family(id: &str, expires_at: i64) -> RefreshFamily {
     }
 }
 
-fn token(text: &str) -> NewRefreshToken {
+pub(crate) fn token(text: &str) -> NewRefreshToken {
     NewRefreshToken { hash: SecretHash::of(text), issued_at: 20, expires_at: 30, access_token_expires_at: 50 }
 }
 

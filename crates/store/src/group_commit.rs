@@ -1,0 +1,126 @@
+//! Group commit: on SQLite, small writes that wait for its one connection share a transaction, and so its fsync.
+//!
+//! On PostgreSQL each goes by itself: connections are many there, the engine groups commits, and two nodes that each held
+//! the rows of several writes could wait for each other.
+
+use std::sync::{Mutex, PoisonError};
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::revocation::Revoked;
+use countersign_protocol::secret::SecretHash;
+use sqlx::{Any, Transaction};
+use tokio::sync::oneshot;
+
+use crate::changes::raise_change;
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::refresh_tokens::{NewRefreshToken, spend_token};
+use crate::revocations::insert_revocation;
+
+/// The most writes of one transaction, so that whoever waits for the connection waits for milliseconds.
+const MAX_WRITES: usize = 100;
+
+/// A write that may share its transaction: whatever comes of it, the others stand.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    /// Spends a refresh token and stores its successor.
+    Spend { hash: SecretHash, family: FamilyId, successor: NewRefreshToken },
+    /// Revokes until all that it ends is dead by itself.
+    Revoke { revoked: Revoked, expires_at: UnixTime },
+}
+
+/// Who is told whether a write changed anything.
+type Answer = oneshot::Sender<Result<bool, StoreError>>;
+
+/// The writes that wait, and the turn to write them all.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    waiting: Mutex<Vec<(Write, Answer)>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Group {
+    fn add(&self, write: Write, answer: Answer) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((write, answer));
+    }
+
+    fn take(&self) -> Vec<(Write, Answer)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = waiting.len().min(MAX_WRITES);
+        waiting.drain(..taken).collect()
+    }
+}
+
+impl Store {
+    /// Writes durably; returns whether that changed anything.
+    pub(crate) async fn write(&self, write: Write) -> Result<bool, StoreError> {
+        let Some(group) = self.group() else {
+            return self.write_alone(&write).await;
+        };
+        let (answer, mut answered) = oneshot::channel();
+        group.add(write, answer);
+        loop {
+            // Who has the turn writes for all; the others are answered before theirs comes.
+            tokio::select! {
+                biased;
+                answer = &mut answered => return answer.unwrap_or_else(|_| Err(abandoned())),
+                _turn = group.turn.lock() => self.write_waiting(group).await,
+            }
+        }
+    }
+
+    async fn write_waiting(&self, group: &Group) {
+        // Until the connection is free, more may come to wait.
+        let begun = self.begin_write().await;
+        let (writes, answers): (Vec<_>, Vec<_>) = group.take().into_iter().unzip();
+        let written = match begun {
+            Ok(transaction) => write_all(transaction, &writes).await,
+            Err(error) => Err(error),
+        };
+        // Who is not there any more needs no answer.
+        let tell = |answer: Answer, result| drop(answer.send(result));
+        match written {
+            Ok(changed) => answers.into_iter().zip(changed).for_each(|(answer, changed)| tell(answer, Ok(changed))),
+            Err(error @ StoreError::Unavailable(_)) => {
+                answers.into_iter().for_each(|answer| tell(answer, Err(error.clone())));
+            }
+            // One of them cannot be written: the others can, each by itself.
+            Err(_) => {
+                for (write, answer) in writes.iter().zip(answers) {
+                    tell(answer, self.write_alone(write).await);
+                }
+            }
+        }
+    }
+
+    async fn write_alone(&self, write: &Write) -> Result<bool, StoreError> {
+        let changed = write_all(self.begin_write().await?, std::slice::from_ref(write)).await?;
+        Ok(changed == [true])
+    }
+}
+
+/// Writes all or nothing; returns what changed anything.
+async fn write_all(mut transaction: Transaction<'static, Any>, writes: &[Write]) -> Result<Vec<bool>, StoreError> {
+    let mut change = None;
+    let mut changed = Vec::with_capacity(writes.len());
+    for write in writes {
+        changed.push(match write {
+            Write::Spend { hash, family, successor } => spend_token(&mut transaction, hash, family, successor).await?,
+            Write::Revoke { revoked, expires_at } => {
+                let change = match change {
+                    Some(change) => change,
+                    None => *change.insert(raise_change(&mut transaction).await?),
+                };
+                insert_revocation(&mut transaction, change, revoked, *expires_at).await?
+            }
+        });
+    }
+    transaction.commit().await?;
+    Ok(changed)
+}
+
+/// For those whose writer ended before it could tell them, with the whole server: what became of it is not known.
+fn abandoned() -> StoreError {
+    StoreError::Unavailable("the write was abandoned".to_owned())
+}

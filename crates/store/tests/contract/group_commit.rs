@@ -1,0 +1,81 @@
+//! Writes that wait for one connection share a commit, and nothing else.
+
+use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::revocation::Revoked;
+use countersign_protocol::secret::SecretHash;
+use countersign_store::{Spend, Store, StoreError};
+use tokio::task::JoinSet;
+
+use crate::fresh;
+use crate::refresh_tokens::{family, token};
+
+const MANY: usize = 250;
+
+fn revoked(index: usize) -> Revoked {
+    Revoked::Token(format!("t{index}"))
+}
+
+async fn is_stored(store: &Store, wanted: &Revoked) -> bool {
+    store.load_revocations(0).await.unwrap().iter().any(|stored| stored.revoked == *wanted)
+}
+
+#[tokio::test]
+async fn many_revocations_at_once_are_all_stored_in_fewer_commits() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    let before = store.read_counters().await.unwrap().change;
+    let mut revoking = JoinSet::new();
+    for index in 0..MANY {
+        let store = store.clone();
+        revoking.spawn(async move { store.revoke(&revoked(index), 100).await });
+    }
+    assert!(revoking.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(store.load_revocations(before).await.unwrap().len(), MANY, "whoever reads from before sees all");
+    let commits = store.read_counters().await.unwrap().change - before;
+    let single = i64::try_from(MANY).unwrap();
+    match fresh.url.sqlite_file() {
+        Some(_) => assert!(commits < single / 2, "{commits}"),
+        None => assert_eq!(commits, single),
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_cannot_be_stored_takes_no_other_with_it() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    for name in ["f", "g", "h"] {
+        store.insert_family(&family(name, 100), &token(name)).await.unwrap();
+    }
+    let spend = async |name: &str, successor: &str| {
+        store.spend_refresh_token(&SecretHash::of(name), &FamilyId::new(name), &token(successor)).await
+    };
+    // The successor of the second is there already.
+    let token = revoked(0);
+    let (first, second, third, fourth) =
+        tokio::join!(spend("f", "f2"), spend("g", "h"), spend("h", "h2"), store.revoke(&token, 100));
+    assert_eq!((first.unwrap(), third.unwrap()), (Spend::Spent, Spend::Spent));
+    assert!(matches!(second, Err(StoreError::Taken(_))), "{second:?}");
+    assert!(fourth.is_ok() && is_stored(store, &token).await);
+    assert!(!store.find_refresh_token(&SecretHash::of("g")).await.unwrap().unwrap().spent, "both or neither");
+}
+
+#[tokio::test]
+async fn who_hangs_up_leaves_nobody_waiting_and_what_is_said_to_be_stored_is() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    let mut revoking: Vec<_> = (0..MANY)
+        .map(|index| {
+            let store = store.clone();
+            tokio::spawn(async move { store.revoke(&revoked(index), 100).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    // The first of them writes for others by now.
+    revoking.iter().step_by(3).for_each(tokio::task::JoinHandle::abort);
+    for (index, task) in revoking.drain(..).enumerate() {
+        if let Ok(Ok(())) = task.await {
+            assert!(is_stored(store, &revoked(index)).await, "{index}");
+        }
+    }
+    store.revoke(&revoked(MANY), 100).await.unwrap();
+}
