@@ -17,9 +17,11 @@ use crate::demo::token_set::{answer, timed};
 use crate::demo::transport::{Inner, OwnServer};
 use crate::state::State;
 
+/// An access token, or a refresh token by its own name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Token {
+    #[serde(alias = "refresh_token", alias = "refreshToken")]
     token: Secret,
 }
 

@@ -184,6 +184,13 @@ async fn a_token_is_introspected_refreshed_and_revoked_by_the_client_of_the_sett
     assert_eq!(browser.post("revokeToken", json!({ "token": own })).await.result(), true);
     assert_eq!(browser.post("introspect", json!({ "token": own })).await.result()["active"], false);
     assert_eq!(browser.post("revokeToken", json!({ "token": own })).await.result(), true, "dead is dead");
+    let third = by_password(&server, &mut browser).await;
+    let by_name = json!({ "refresh_token": third["refresh_token"] });
+    assert_eq!(browser.post("introspect", by_name.clone()).await.result()["active"], true);
+    assert_eq!(browser.post("revokeToken", by_name.clone()).await.result(), true);
+    assert_eq!(browser.post("introspect", by_name).await.result(), json!({ "active": false }));
+    let both = json!({ "token": third["access_token"], "refresh_token": third["refresh_token"] });
+    assert_eq!(browser.post("introspect", both).await.fault(), (400, "bad_request".to_owned()), "one or the other");
     for (call, field) in [("introspect", "token"), ("refreshToken", "refresh_token"), ("revokeToken", "token")] {
         let mut empty = json!({});
         empty[field] = "".into();
