@@ -94,10 +94,9 @@ async function watchOver(context, origin, { complaints, refused, broken }, expec
   });
   context.on("requestfailed", (request) => {
     const what = path(request.url());
-    // The browser drops its request for the icon when the page is left.
-    if (what.endsWith("/icon.svg") && request.failure()?.errorText === "net::ERR_ABORTED") return;
     if (expected.broken.includes(what)) broken.add(what);
-    else complaints.push(`request failed: ${what}: ${request.failure()?.errorText}`);
+    // The browser drops what is under way when its page is left.
+    else if (request.failure()?.errorText !== "net::ERR_ABORTED") complaints.push(`request failed: ${what}: ${request.failure()?.errorText}`);
   });
   context.on("console", (message) => {
     if (["error", "warning"].includes(message.type()) && !ofTheBrowser(message)) complaints.push(`console: ${message.text()}`);

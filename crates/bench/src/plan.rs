@@ -1,4 +1,4 @@
-//! How much is measured: the whole run takes about six minutes, a quick one under one.
+//! How much is measured: the whole run takes about five minutes, a quick one under one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
