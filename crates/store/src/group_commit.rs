@@ -3,7 +3,8 @@
 //! On PostgreSQL each goes by itself: connections are many there, the engine groups commits, and two nodes that each held
 //! the rows of several writes could wait for each other.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::refresh_token::FamilyId;
@@ -11,6 +12,7 @@ use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::SecretHash;
 use sqlx::{Any, Transaction};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::changes::raise_change;
 use crate::database::Store;
@@ -20,6 +22,8 @@ use crate::revocations::insert_revocation;
 
 /// The most writes of one transaction, so that whoever waits for the connection waits for milliseconds.
 const MAX_WRITES: usize = 100;
+/// What has waited longer is not written any more: soon its caller is told that it was not.
+const MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// A write that may share its transaction: whatever comes of it, the others stand.
 #[derive(Clone, Debug)]
@@ -36,20 +40,31 @@ type Answer = oneshot::Sender<Result<bool, StoreError>>;
 /// The writes that wait, and the turn to write them all.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
-    waiting: Mutex<Vec<(Write, Answer)>>,
+    waiting: Mutex<Vec<(Instant, Write, Answer)>>,
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Group {
     fn add(&self, write: Write, answer: Answer) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((write, answer));
+        self.lock().push((now(), write, answer));
     }
 
-    fn take(&self) -> Vec<(Write, Answer)> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = waiting.len().min(MAX_WRITES);
-        waiting.drain(..taken).collect()
+    /// Takes the first `most` of those that are still in time; the others hear that they were given up.
+    fn take(&self, most: usize) -> (Vec<Write>, Vec<Answer>) {
+        let (mut waiting, now) = (self.lock(), now());
+        waiting.retain(|(since, ..)| now.duration_since(*since) < MAX_WAIT);
+        let taken = waiting.len().min(most);
+        waiting.drain(..taken).map(|(_, write, answer)| (write, answer)).unzip()
     }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Write, Answer)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures a wait; nothing that is stored depends on it")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Store {
@@ -64,16 +79,16 @@ impl Store {
             // Who has the turn writes for all; the others are answered before theirs comes.
             tokio::select! {
                 biased;
-                answer = &mut answered => return answer.unwrap_or_else(|_| Err(abandoned())),
+                answer = &mut answered => return answer.unwrap_or_else(|_| Err(given_up())),
                 _turn = group.turn.lock() => self.write_waiting(group).await,
             }
         }
     }
 
     async fn write_waiting(&self, group: &Group) {
-        // Until the connection is free, more may come to wait.
+        // Until the connection is free, more may come to wait. What one cannot begin, none can.
         let begun = self.begin_write().await;
-        let (writes, answers): (Vec<_>, Vec<_>) = group.take().into_iter().unzip();
+        let (writes, answers) = group.take(if begun.is_ok() { MAX_WRITES } else { usize::MAX });
         let written = match begun {
             Ok(transaction) => write_all(transaction, &writes).await,
             Err(error) => Err(error),
@@ -120,7 +135,7 @@ async fn write_all(mut transaction: Transaction<'static, Any>, writes: &[Write])
     Ok(changed)
 }
 
-/// For those whose writer ended before it could tell them, with the whole server: what became of it is not known.
-fn abandoned() -> StoreError {
-    StoreError::Unavailable("the write was abandoned".to_owned())
+/// For those who waited too long, and those whose writer ended with the whole server.
+fn given_up() -> StoreError {
+    StoreError::Unavailable("the write was given up".to_owned())
 }

@@ -8,11 +8,11 @@ use countersign_protocol::grant::{Grant, Subject};
 use countersign_protocol::jose::base64url;
 use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, StoredRefreshToken, idle_expiry};
 use countersign_protocol::refusal::Refusal;
+use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret, SecretHash};
 use countersign_store::{NewRefreshToken, Spend};
 use serde::Serialize;
 
-use crate::oauth::revoke::end_family;
 use crate::registry::Registry;
 use crate::state::State;
 
@@ -123,14 +123,21 @@ pub(crate) async fn issue_with_successor(
     let (secret, successor) = new_refresh_token(state, order.api, family.expires_at, order.now);
     let issued = issue(state, order)?;
     let (store, id) = (state.store.clone(), family.id.clone());
-    let spend = state.write(async move { store.spend_refresh_token(&presented, &id, &successor).await }).await?;
-    match spend {
-        Spend::Spent => Ok(Issued { refresh_token: Some(secret), ..issued }),
-        Spend::TooLate => {
-            end_family(state, &family).await?;
-            Err(Refusal::RefreshTokenReused(family.id.to_string()))
+    // In one task: who hangs up meanwhile has used the token twice all the same.
+    let ended = state.write(async move {
+        match store.spend_refresh_token(&presented, &id, &successor).await? {
+            Spend::Spent => Ok(None),
+            Spend::TooLate => {
+                let until = successor.access_token_expires_at;
+                store.end_family(&id, successor.issued_at, until).await.map(Some)
+            }
         }
-    }
+    });
+    let Some(until) = ended.await? else {
+        return Ok(Issued { refresh_token: Some(secret), ..issued });
+    };
+    state.registry.insert_revoked(Revoked::Family(family.id.clone()), until);
+    Err(Refusal::RefreshTokenReused(family.id.to_string()))
 }
 
 fn new_refresh_token(state: &State, api: &Api, family_ends: UnixTime, now: UnixTime) -> (Secret, NewRefreshToken) {

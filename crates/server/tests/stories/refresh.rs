@@ -1,14 +1,17 @@
 //! Refresh tokens: used once, never more than at first, and whoever uses one twice ends the family.
 
+use std::time::Duration;
+
 use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{ClientId, Entitlement, Status};
 use countersign_protocol::grant::GrantType::{self, Password, RefreshToken};
 use countersign_protocol::scope::Scope;
+use countersign_store::SQLITE_FILE;
 use countersign_testkit::{Actor, Answer, NewTestClient, TestServer};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 const DAY_S: i64 = 86_400;
 
@@ -174,6 +177,32 @@ async fn of_a_hundred_refreshes_at_once_one_wins() {
     assert_eq!(winners.len(), 1);
     answers.iter().filter(|answer| answer.status != 200).for_each(refused);
     refused(&service.refresh(&winners[0].text("refresh_token")).await);
+}
+
+#[tokio::test]
+async fn whoever_uses_a_token_twice_ends_the_family_even_by_hanging_up() {
+    let (server, service) = story().await;
+    if !server.directory().join(SQLITE_FILE).exists() {
+        return; // nothing holds back every writer on PostgreSQL
+    }
+    let token = sign_in(&service, "all").await.text("refresh_token");
+    let held = server.state.store.begin_change(0).await.unwrap();
+    let mut uses = Vec::new();
+    for _ in 0..4 {
+        let (service, token) = (service.clone(), token.clone());
+        uses.push(tokio::spawn(async move { service.refresh(&token).await }));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let first = uses.remove(0);
+    uses.iter().for_each(JoinHandle::abort);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(held);
+    let winner = first.await.unwrap();
+    assert_eq!(winner.status, 200, "{winner}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.follow().await;
+    assert_eq!(service.introspect(&winner.text("access_token")).await.body, r#"{"active":false}"#);
+    refused(&service.refresh(&winner.text("refresh_token")).await);
 }
 
 #[tokio::test]

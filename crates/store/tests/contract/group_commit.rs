@@ -60,6 +60,24 @@ async fn a_write_that_cannot_be_stored_takes_no_other_with_it() {
 }
 
 #[tokio::test]
+async fn what_is_refused_because_another_holds_the_database_is_not_written_later() {
+    let fresh = fresh().await;
+    let (store, other) = (&fresh.store, Store::open(&fresh.url).await.unwrap());
+    let held = other.begin_change(0).await.unwrap();
+    let mut revoking = JoinSet::new();
+    for index in 0..MANY {
+        let store = store.clone();
+        revoking.spawn(async move { store.revoke(&revoked(index), 100).await });
+    }
+    for refused in revoking.join_all().await {
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    }
+    drop(held);
+    store.revoke(&revoked(MANY), 100).await.unwrap();
+    assert_eq!(store.load_revocations(0).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn who_hangs_up_leaves_nobody_waiting_and_what_is_said_to_be_stored_is() {
     let fresh = fresh().await;
     let store = &fresh.store;
