@@ -4,6 +4,10 @@ import { followClock } from "./time.js";
 
 /** How long an answer may take, in milliseconds. */
 const PATIENCE_MS = 20000;
+/** True on a page that names who is signed in: it acts for them, and for nobody who signed in after it was opened. */
+const NAMES_PERSON = document.getElementById("sign-out") !== null;
+/** The pair of the session that this page was opened in. */
+let opened = pair();
 
 /**
  * @typedef {object} Answer
@@ -49,6 +53,8 @@ export class Problem extends Error {
  */
 export async function call(method, path, body) {
   if (!pair()) await send("GET", "getUISettings");
+  opened ||= pair();
+  if (NAMES_PERSON && pair() !== opened) throw new Problem("sign_in_needed", "Since this page was opened, another tab has signed out or signed in.");
   try {
     return await send(method, path, body);
   } catch (error) {
@@ -61,7 +67,7 @@ export async function call(method, path, body) {
 /** @param {string} path @param {object} [body] */
 export const post = (path, body = {}) => call("POST", path, body);
 
-/** Read anew for every call: it changes with the session. */
+/** Read anew for every call: it changes with the session. @returns {string} */
 function pair() {
   const found = document.cookie.split("; ").find((one) => one.startsWith("XSRF-TOKEN="));
   return found ? decodeURIComponent(found.slice("XSRF-TOKEN=".length)) : "";

@@ -11,7 +11,7 @@ const LANES = /** @type {Lane[]} */ (["Person", "Client", "Countersign", "API"])
 const HEAD = 40;
 const ROW = 40;
 /** About how wide a letter is, in pixels; bold ones are the widest. */
-const LETTER = 7.6;
+const LETTER = 8;
 
 const STAGES = { waiting: "has not happened yet", going: "under way", done: "done", failed: "failed" };
 

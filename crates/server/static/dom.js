@@ -92,12 +92,13 @@ export function announce(words) {
 /**
  * Puts the focus on an element that is not for typing, and brings it into view.
  * @param {HTMLElement} element
+ * @param {"nearest" | "start"} [where] `start` where what follows is to be seen too
  */
-export function focusOn(element) {
+export function focusOn(element, where = "nearest") {
   if (!element.hasAttribute("tabindex")) element.tabIndex = -1;
   element.focus({ preventScroll: true });
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  element.scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
+  element.scrollIntoView({ block: where, behavior: still ? "auto" : "smooth" });
 }
 
 /**

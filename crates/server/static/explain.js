@@ -5,8 +5,8 @@
 /** @type {Record<string, Explanation>} */
 const CODES = {
   invalid_client: {
-    means: "The server does not know this client, or its secret is wrong, expired or not valid yet. It never says which: that would help who guesses.",
-    change: "Compare Username and Password in Settings with the registered client; store the secret again.",
+    means: "The server does not know this client, or it is disabled, or its secret is wrong, expired or not valid yet. It never says which: that would help who guesses.",
+    change: "See that the client is active; compare Username and Password in Settings with it, and store the secret again.",
   },
   invalid_grant: {
     means: "What was presented as proof does not count: a wrong user or password, a user with a second factor, or a refresh token that is unknown, expired or already used.",

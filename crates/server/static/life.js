@@ -2,8 +2,10 @@
 
 import { post, Problem } from "./api.js";
 import { button, byId, el, focusOn, inTurn, once, show } from "./dom.js";
+import { findExpiry } from "./jwt.js";
 import { showProblem } from "./problem.js";
 import { mark, showClaims } from "./result.js";
+import { now } from "./time.js";
 
 /** @typedef {import("./api.js").Answer} Answer */
 
@@ -11,12 +13,12 @@ import { mark, showClaims } from "./result.js";
  * @param {{
  *   held: () => Record<string, any> | null,
  *   replace: (set: Record<string, any>, from: string) => Promise<void>,
- *   recheck: () => Promise<void>,
+ *   check: (how?: { again?: boolean }) => Promise<void>,
  *   callAgain: () => Promise<void>,
  *   diagram: import("./diagram.js").Diagram,
  * }} page
  */
-export function startLife({ held, replace, recheck, callAgain, diagram }) {
+export function startLife({ held, replace, check, callAgain, diagram }) {
   const place = byId("life-result");
 
   /**
@@ -43,11 +45,15 @@ export function startLife({ held, replace, recheck, callAgain, diagram }) {
       if (held() !== asked) return;
       if (error instanceof Problem) diagram.answered("life", error.timing, error.code);
       byId("life-status").textContent = "";
-      showProblem(place, error, ...failure);
+      const problem = showProblem(place, error, ...failure);
+      if (problem.code === "sign_in_needed") await check({ again: true });
     }
   };
 
-  const introspect = () => exchange("introspect", "introspect", () => ({ token: held()?.access_token }), ["Not introspected"], ({ result }) => showIntrospection(place, result));
+  const introspect = () => exchange("introspect", "introspect", () => ({ token: held()?.access_token }), ["Not introspected"], async ({ result }) => {
+      showIntrospection(place, result);
+      if (result.active !== true) await check({ again: true });
+    });
   const refresh = () =>
     exchange("token", "refreshToken", () => ({ refresh_token: held()?.refresh_token }), ["Not refreshed", "No token set came; one may have been issued, and the refresh token spent"], async ({ result }) => {
       await replace(result, "from a refresh");
@@ -59,10 +65,10 @@ export function startLife({ held, replace, recheck, callAgain, diagram }) {
   const revoke = () =>
     exchange("revoke", "revokeToken", () => ({ token: held()?.access_token }), ["Not revoked", "It may be revoked"], async () => {
       const revoked = held();
-      byId("token-from").textContent = "revoked";
-      await recheck();
+      await check();
       if (held() !== revoked) return;
-      showRevoked(place, callAgain, Boolean(held()?.refresh_token));
+      if (now() >= (findExpiry(revoked?.access_token) ?? Infinity)) return showLate(place);
+      showRevoked(place, callAgain, Boolean(revoked?.refresh_token));
     });
 
   button("introspect").addEventListener("click", () => inTurn(place, button("introspect"), introspect));
@@ -90,6 +96,13 @@ function showIntrospection(place, result) {
   const members = el("div", { id: "introspection" });
   showClaims(members, result);
   show(place, title, el("p", { class: "muted" }, words), members);
+  focusOn(title);
+}
+
+/** @param {Element} place */
+function showLate(place) {
+  const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Nothing to end"));
+  show(place, title, el("p", {}, "The token had expired by itself. The endpoint answers 200 all the same: what the client wanted is so (RFC 7009 §2.2)."));
   focusOn(title);
 }
 

@@ -3,7 +3,7 @@
 
 import { post, Problem } from "./api.js";
 import { startDiagram } from "./diagram.js";
-import { announce, byId, focusOn, show } from "./dom.js";
+import { announce, byId, el, focusOn, once, show } from "./dom.js";
 import { forgetPassword, markErrors, say, startFlow } from "./flow.js";
 import { findExpiry, showJwt } from "./jwt.js";
 import { startLife } from "./life.js";
@@ -30,13 +30,14 @@ let wipes = 0;
 
 const diagram = startDiagram(byId("diagram"), byId("diagram-steps"));
 const flow = startFlow({ changed, build, submit });
-const resource = startResource({ token: () => held?.access_token, diagram });
-const life = startLife({ held: () => held, replace, recheck: check, callAgain: () => resource.call(byId("resource-form"), "GET", "/resource/whoami"), diagram });
+const recheck = () => check({ again: true });
+const resource = startResource({ token: () => held?.access_token, recheck, diagram });
+const life = startLife({ held: () => held, replace, check, callAgain: () => resource.call(byId("resource-form"), "GET", "/resource/whoami"), diagram });
 byId("another").addEventListener("click", () => leave(byId("another"), byId("another-problem"), wipe));
 addEventListener("pagehide", wipe);
 addEventListener("pageshow", begun);
 // Meanwhile another tab may have ended the token, or the session with it.
-document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && check({ again: true }));
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && recheck());
 begun();
 
 /** The browser may have restored a choice of the form by itself. */
@@ -98,7 +99,7 @@ async function submit() {
     await replace(answer.result, "from this request");
     if (of !== changes) markStale();
     say(body.grantType === "password" ? "✓ The token set is here. The password is forgotten; type it again for another." : "✓ The token set is here.");
-    focusOn(byId("token-title"));
+    focusOn(byId("token-title"), "start");
   } catch (error) {
     if (during !== wipes) return;
     if (error instanceof Problem) diagram.answered("token", error.timing, error.code);
@@ -171,15 +172,25 @@ async function check({ again = false } = {}) {
     verdicts = said;
     showClaims(byId("claims"), result.claims);
     showVerdicts(byId("verdicts"), result.checks);
+    nameEnd(result.checks);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (turn !== checks || !held || (again && error.code !== "sign_in_needed")) return;
     verdicts = "";
     if (!again) show(byId("claims"), problemBox(error, "The claims cannot be read"));
-    show(byId("verdicts"), problemBox(error, "The token was not checked"));
+    const retry = el("button", { type: "button", class: "button", id: "check-again" }, "Check again");
+    retry.addEventListener("click", () => once(retry, () => check()));
+    show(byId("verdicts"), problemBox(error, "The token was not checked"), error.code === "sign_in_needed" ? null : el("p", { class: "actions" }, retry));
   } finally {
     checking -= 1;
   }
+}
+
+/** A token that is dead is called so at its head. @param {{ check: string, holds: boolean }[]} said */
+function nameEnd(said) {
+  const fails = (/** @type {string} */ name) => said.some(({ check, holds }) => check === name && !holds);
+  if (fails("time")) byId("token-from").textContent = "expired";
+  else if (fails("revocation")) byId("token-from").textContent = "revoked";
 }
 
 function expired() {

@@ -16,6 +16,18 @@ import { mark } from "./result.js";
  * @property {{ allowed: boolean, scope: string | null, rule: string | null, reason: string }} decision
  */
 
+const FOREIGN = {
+  means: "The token is good, but for another API: its aud names another audience than this one. So one API cannot use a token at the next (RFC 9068 §4).",
+  change: "Choose the Api that these paths belong to, and get a token of its own.",
+};
+
+/**
+ * @typedef {object} Page
+ * @property {() => string | undefined} token the one that is shown
+ * @property {() => Promise<void>} recheck called where an answer says that the token is dead
+ * @property {import("./diagram.js").Diagram} diagram
+ */
+
 /** The words that HTTP gives the statuses that occur here. @type {Record<number, string>} */
 const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Service Unavailable" };
 
@@ -25,11 +37,11 @@ const AMBIGUOUS = {
 };
 
 /**
- * @param {{ token: () => string | undefined, diagram: import("./diagram.js").Diagram }} page
+ * @param {Page} page
  */
-export function startResource({ token, diagram }) {
+export function startResource(page) {
   const place = byId("resource-result");
-  const run = (/** @type {HTMLElement} */ control, /** @type {string} */ method, /** @type {string} */ path) => inTurn(place, control, () => send(place, token, method, path, diagram));
+  const run = (/** @type {HTMLElement} */ control, /** @type {string} */ method, /** @type {string} */ path) => inTurn(place, control, () => send(place, page, method, path));
   const [method, path] = [select("resource-method"), input("resource-path")];
   for (const ready of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-method]"))) {
     ready.addEventListener("click", () => {
@@ -65,12 +77,11 @@ const nothing = () => el("p", { class: "empty" }, "No call yet. Choose one above
 
 /**
  * @param {HTMLElement} place
- * @param {() => string | undefined} token the one that is shown
+ * @param {Page} page
  * @param {string} method
  * @param {string} path
- * @param {import("./diagram.js").Diagram} diagram
  */
-async function send(place, token, method, path, diagram) {
+async function send(place, { token, recheck, diagram }, method, path) {
   const asked = token();
   if (!asked) return;
   const status = byId("resource-status");
@@ -82,15 +93,17 @@ async function send(place, token, method, path, diagram) {
     if (token() !== asked) return; // it is of a token that is not shown any more
     const good = result.status < 400;
     diagram.light("call-request", "done");
-    diagram.light("call-answer", good ? "done" : "failed", `${result.status} ${STATUS[result.status] ?? ""}${timing ? ` · ${timing.ms.toFixed(1)} ms` : ""}`);
+    diagram.light("call-answer", good ? "done" : "failed", `${result.status} · ${timing ? `${timing.ms.toFixed(1)} ms · ` : ""}${STATUS[result.status] ?? ""}`);
     status.textContent = "";
     showCall(place, result);
+    if (result.status === 401) await recheck();
   } catch (error) {
     if (token() !== asked) return;
     diagram.light("call-request", "failed");
     status.textContent = "";
     const problem = showProblem(place, error, "The call was not made");
     if (problem.field === "path") fieldError(input("resource-path"), problem.words);
+    if (problem.code === "sign_in_needed") await recheck();
   }
 }
 
@@ -106,7 +119,7 @@ function showCall(place, { request, status, headers, body, decision }) {
     place,
     title,
     ruled(decision, status),
-    refusal(status, headers, body),
+    refusal(status, headers, body, decision.reason),
     el("h4", {}, "Request"),
     codeBlock("call-request", sent, "the request", "Request"),
     el("h4", {}, "Answer"),
@@ -146,13 +159,15 @@ function inWords(rule) {
  * @param {number} status
  * @param {Record<string, string>} headers
  * @param {string} body
+ * @param {string} reason the guard's
  */
-function refusal(status, headers, body) {
+function refusal(status, headers, body, reason) {
   const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === "www-authenticate")?.[1] ?? "";
   const code = /error="([a-z_]+)"/.exec(challenge)?.[1] ?? (status === 401 || status === 403 ? /"error":\s*"([a-z_]+)"/.exec(body)?.[1] : undefined);
   if (!code) return null;
   // Of an OAuth endpoint this code says more; the guard has it for the path alone.
-  const { means, change } = code === "invalid_request" ? AMBIGUOUS : explainCode(code);
+  const known = code === "invalid_request" ? AMBIGUOUS : code === "invalid_token" && reason === "the audience is another" ? FOREIGN : undefined;
+  const { means, change } = known ?? explainCode(code);
   return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change));
 }
 

@@ -100,7 +100,7 @@ async function tryAnother(page) {
   await button(page, "Try Another Flow").click();
   await at(page, "/");
   assert.equal(await button(page, "Sign out").count(), 0, "signed out");
-  const words = page.getByText("You are signed out; the tokens asked through this sign-in are revoked.");
+  const words = page.getByText("You are signed out; the tokens asked through this sign-in, the last 100, are revoked.");
   await seen(words);
   await page.reload();
   assert.equal(await words.count(), 0, "it is said once");

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
-import { button, callApi, chooseScopes, getToken, openFlow, build, region, seen, submit, typeOwner, until, valueOf, verdicts } from "../steps.mjs";
+import { at, button, callApi, chooseScopes, getToken, openFlow, build, region, seen, signIn, submit, typeOwner, until, valueOf, verdicts } from "../steps.mjs";
 
 walk("a scope opens its path, and the guard names the rule that refuses another", async ({ page, demo }) => {
   await getToken(page, demo, ["reports:read"]);
@@ -15,6 +15,40 @@ walk("a scope opens its path, and the guard names the rule that refuses another"
   assert.match(refused.words, /insufficient_scope/);
   const method = await callApi(page, "POST", "/resource/reports");
   assert.match(method.title, /403 Forbidden/, "reading is not writing");
+});
+
+walk("a token that was ended elsewhere is seen to be dead as soon as an answer says so", async ({ page, demo, context }) => {
+  for (const ask of [() => callApi(page, "GET", "/resource/whoami"), () => button(page, "Introspect").click()]) {
+    await getToken(page, demo);
+    assert.equal((await verdicts(page)).hold, 5);
+    await endElsewhere(context, await valueOf(region(page, "Token set"), "access_token"));
+    await ask();
+    await until("the verdict says so", async () => (await verdicts(page)).hold === 4);
+    await seen(region(page, "Token set").getByText("revoked", { exact: true }));
+    await button(page, "Try Another Flow").click();
+    await at(page, "/");
+  }
+});
+
+/** As another tab, or a shell, would. */
+async function endElsewhere(context, token) {
+  const pair = (await context.cookies()).find(({ name }) => name === "XSRF-TOKEN").value;
+  const answer = await context.request.post("/api/revokeToken", { data: { token }, headers: { "x-xsrf-token": pair } });
+  assert.equal(answer.status(), 200);
+}
+
+walk("a page acts for nobody who signed in in another tab since", async ({ page, demo, context }) => {
+  await openFlow(page, demo);
+  const other = await context.newPage();
+  await other.goto("/protocols");
+  await button(other, "Sign out").click();
+  await at(other, "/");
+  await signIn(other, demo);
+  await button(page, "Build Token URL").click();
+  await seen(page.getByText("another tab has signed out or signed in"));
+  await page.getByRole("link", { name: "Sign in again" }).click();
+  await at(page, "/m2m");
+  await build(page);
 });
 
 walk("a method that the API does not have is answered 405", async ({ page, demo }) => {

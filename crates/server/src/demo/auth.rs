@@ -70,7 +70,7 @@ pub(crate) async fn begin(
 ) -> Answer {
     let login = asked.user.trim();
     if Login::parse(login).is_none() {
-        return Err(Fault::bad_request(format!("User: must have 1 to {MAX_LOGIN_BYTES} printable characters")));
+        return Err(Fault::bad_request(format!("User: must have 1 to {MAX_LOGIN_BYTES} bytes, all printable")));
     }
     let now = state.now();
     state.guessing.begin_sign_in(begun.caller.address, now)?;

@@ -26,7 +26,7 @@ use crate::state::State;
 
 const API: &str = "oauthclient";
 const DEFAULT_SCOPE: &str = "all";
-const CLIENT: &str = "demo-service";
+pub(crate) const DEMO_CLIENT: &str = "demo-service";
 const USER: &str = "demo";
 /// The guide's lifetime, in seconds.
 const LIFETIME_S: i64 = 7200;
@@ -161,7 +161,7 @@ async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'stat
     let hash = file.client_secret.hash();
     let registry = state.registry.current().clone();
     let secret_holds = registry
-        .find_client(CLIENT)
+        .find_client(DEMO_CLIENT)
         .is_some_and(|client| client.credentials.iter().any(|one| one.secret_hash.matches(&hash)));
     let stored = state.store.find_password(USER).await?.map(|stored| stored.password_hash);
     let made = state.store.find_setting(MADE_PASSWORD).await?;
@@ -198,7 +198,7 @@ async fn fill_settings(state: &State, file: &DemoFile) -> Result<(), DemoError> 
 async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     let (secret, password) = new_secrets(state);
     let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
-    state.registry.current().find_client(CLIENT).ok_or(DemoError::Gone("the client"))?;
+    state.registry.current().find_client(DEMO_CLIENT).ok_or(DemoError::Gone("the client"))?;
     let user = state.store.find_password(USER).await?.ok_or(DemoError::Gone("the user"))?.user_id;
     let mut change = state.store.begin_change(state.now()).await?;
     change.insert_credential(&client_id(), &new_credential(state, &secret)).await?;
@@ -293,7 +293,7 @@ fn describe(issuer: &Issuer, client_secret: Secret, password: Secret) -> DemoFil
         api: api.id.to_string(),
         audience: api.audience.to_string(),
         scopes: api.scopes.iter().map(|scope| scope.token.to_string()).collect(),
-        client_id: CLIENT.to_owned(),
+        client_id: DEMO_CLIENT.to_owned(),
         client_secret,
         username: USER.to_owned(),
         password,
@@ -305,7 +305,7 @@ fn api_id() -> ApiId {
 }
 
 fn client_id() -> ClientId {
-    ClientId::parse(CLIENT).expect("a client id")
+    ClientId::parse(DEMO_CLIENT).expect("a client id")
 }
 
 fn audience(issuer: &Issuer) -> Audience {

@@ -9,6 +9,7 @@ use countersign_client::{Client, Endpoints};
 use countersign_protocol::issuer::Issuer;
 use http::StatusCode;
 
+use crate::demo::provide::DEMO_CLIENT;
 use crate::demo::settings::Settings;
 use crate::pages::error;
 use crate::pages::layout::{Frame, respond};
@@ -20,7 +21,10 @@ use crate::state::State;
 struct Home {
     frame: Frame,
     curl: String,
+    /// Whether the settings name a client that is registered.
     has_client: bool,
+    /// Whether that is the demo's own.
+    is_demo_client: bool,
     /// Whether the page comes right after a sign-out (`static/shell.js`).
     is_signed_out: bool,
 }
@@ -35,19 +39,21 @@ pub(crate) async fn home(
         Ok(settings) => settings,
         Err(sealed) => return error::failed(sealed),
     };
+    let has_client = state.registry.current().find_client(&settings.client_id).is_some();
     let page = Home {
         is_signed_out: visitor.person.is_none() && query.as_deref() == Some("signed-out"),
         frame: Frame::of_text("OAuth 2 for machines", "/", visitor.person),
-        curl: curl(&settings, &state.issuer),
-        has_client: !settings.client_id.is_empty(),
+        curl: curl(&settings, has_client, &state.issuer),
+        has_client,
+        is_demo_client: has_client && settings.client_id == DEMO_CLIENT,
     };
     respond(StatusCode::OK, &page)
 }
 
 /// One line that works when pasted: the request that `/m2m` builds where nothing but the settings is chosen.
-fn curl(settings: &Settings, issuer: &Issuer) -> String {
+fn curl(settings: &Settings, has_client: bool, issuer: &Issuer) -> String {
     match (Endpoints::tenant_in_process(issuer.as_str(), &settings.api_id), &settings.client_secret) {
-        (Ok(endpoints), Some(secret)) if !settings.client_id.is_empty() => {
+        (Ok(endpoints), Some(secret)) if has_client => {
             let client = Client::new(endpoints, settings.client_id.as_str(), secret.clone(), ());
             let scope = Some(settings.scope.as_str()).filter(|scope| !scope.is_empty());
             client.prepare_client_credentials(scope).to_curl()
@@ -74,7 +80,7 @@ mod tests {
                 client_secret: Some(Secret::new("secret")),
                 scope: "all".to_owned(),
             };
-            curl(&settings, &Issuer::parse("http://127.0.0.1:8080").expect("an issuer"))
+            curl(&settings, true, &Issuer::parse("http://127.0.0.1:8080").expect("an issuer"))
         };
         assert!(
             line("demo-service").starts_with("curl -u \"demo-service:$CLIENT_SECRET\" "),

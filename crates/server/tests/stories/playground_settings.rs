@@ -1,7 +1,7 @@
 //! The playground's settings: for administrators, checked, versioned, and never telling the secret.
 
 use countersign_protocol::client::ClientId;
-use countersign_testkit::{NewTestClient, TestServer};
+use countersign_testkit::{Browser, NewTestClient, TestServer};
 use serde_json::{Value, json};
 
 const SECRET: &str = "a secret that was made elsewhere, long";
@@ -89,7 +89,12 @@ async fn what_is_not_registered_is_not_saved_and_the_field_is_named() {
     }
     assert_eq!(browser.get("getSettings").await.result()["version"], 1);
     let job = settings(&json!({ "oauthServiceUserName": "job", "oauthServiceUserPassword": SECRET }));
+    let home = async |browser: &mut Browser| browser.send(browser.request("GET", "/")).await.body;
+    assert!(home(&mut browser).await.contains("<code>demo.json</code>, which the demo wrote"));
     assert_eq!(browser.put("updateSettings", job).await.status, 200);
+    let of_job = home(&mut browser).await;
+    assert!(of_job.contains("&#34;job:$(") && of_job.contains("a secret of this client"), "{of_job}");
+    assert!(!of_job.contains("demo.json"), "whose secret is another");
 }
 
 #[tokio::test]
@@ -104,6 +109,8 @@ async fn settings_that_named_what_is_gone_since_do_not_fit_and_their_secret_is_r
     let page = browser.send(browser.request("GET", "/m2m")).await.body;
     assert!(page.contains("Settings do not fit.") && page.contains("no client of the stored id"), "{page}");
     assert!(!page.contains("Settings are not complete"));
+    let home = browser.send(browser.request("GET", "/")).await.body;
+    assert!(home.contains("$CLIENT_ID:$CLIENT_SECRET") && home.contains("no client that is registered"), "{home}");
 }
 
 #[tokio::test]
