@@ -80,7 +80,7 @@ mod tests {
                 client_secret: Some(Secret::new("secret")),
                 scope: "all".to_owned(),
             };
-            curl(&settings, true, &Issuer::parse("http://127.0.0.1:8080").expect("an issuer"))
+            curl(&settings, !id.is_empty(), &Issuer::parse("http://127.0.0.1:8080").expect("an issuer"))
         };
         assert!(
             line("demo-service").starts_with("curl -u \"demo-service:$CLIENT_SECRET\" "),
