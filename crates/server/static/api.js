@@ -54,14 +54,17 @@ export class Problem extends Error {
 export async function call(method, path, body) {
   if (!pair()) await send("GET", "getUISettings");
   opened ||= pair();
-  if (NAMES_PERSON && pair() !== opened) throw new Problem("sign_in_needed", "Since this page was opened, another tab has signed out or signed in.");
+  const act = () => {
+    if (NAMES_PERSON && pair() !== opened) throw new Problem("sign_in_needed", "Since this page was opened, another tab has signed out or signed in.");
+    return send(method, path, body);
+  };
   try {
-    return await send(method, path, body);
+    return await act();
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== "xsrf") throw error;
   }
   await send("GET", "getUISettings");
-  return send(method, path, body);
+  return act();
 }
 
 /** @param {string} path @param {object} [body] */
