@@ -166,7 +166,7 @@ function refusal(status, headers, body, reason) {
   const code = /error="([a-z_]+)"/.exec(challenge)?.[1] ?? (status === 401 || status === 403 ? /"error":\s*"([a-z_]+)"/.exec(body)?.[1] : undefined);
   if (!code) return null;
   // Of an OAuth endpoint this code says more; the guard has it for the path alone.
-  const known = code === "invalid_request" ? AMBIGUOUS : code === "invalid_token" && reason === "the audience is another" ? FOREIGN : undefined;
+  const known = code === "invalid_request" ? AMBIGUOUS : code === "invalid_token" && reason.endsWith("the audience is another") ? FOREIGN : undefined;
   const { means, change } = known ?? explainCode(code);
   return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change));
 }

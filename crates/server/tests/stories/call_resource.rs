@@ -1,6 +1,8 @@
 //! The step that the original never had: the token opens a resource, or is seen to be refused, and by which rule.
 
-use countersign_testkit::{Browser, TestServer};
+use countersign_protocol::grant::GrantType::ClientCredentials;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_testkit::{Browser, MayAsk, NewTestApi, NewTestClient, TestServer};
 use serde_json::{Value, json};
 
 async fn token(browser: &mut Browser, scope: &str) -> Value {
@@ -62,6 +64,24 @@ async fn a_bad_token_is_refused_before_any_rule_and_a_revoked_one_at_once() {
     let result = call(&mut browser, &all, "GET", "/resource/whoami").await;
     assert_eq!(result["status"], 401);
     assert!(result["decision"]["reason"].as_str().unwrap().contains("was revoked"), "{result}");
+}
+
+#[tokio::test]
+async fn a_token_for_another_api_is_refused_for_its_audience() {
+    let server = TestServer::start().await;
+    let (id, secret) = ("stock", "a secret that was made elsewhere, long");
+    server
+        .add_api(NewTestApi { id, scopes: &["read"], grants: &[ClientCredentials], algorithm: Algorithm::Es256 })
+        .await;
+    let may_ask: &[MayAsk<'_>] = &[(id, "read", &[ClientCredentials])];
+    server.add_client(NewTestClient { id: "clerk", secret, may_ask, may_introspect: &[] }).await;
+    server.state.make_missing_keys().await.unwrap();
+    let token = server.actor("clerk", secret).token(&[("grant_type", "client_credentials")]).await.text("access_token");
+    let mut browser = server.demo_browser().await;
+    let result = call(&mut browser, &token.into(), "GET", "/resource/whoami").await;
+    assert_eq!(result["status"], 401);
+    // The page explains this one by itself, and knows it by these words (`static/resource.js`).
+    assert!(result["decision"]["reason"].as_str().unwrap().ends_with("the audience is another"), "{result}");
 }
 
 #[tokio::test]
