@@ -95,8 +95,8 @@ async function watchOver(context, origin, { complaints, refused, broken }, expec
   context.on("requestfailed", (request) => {
     const what = path(request.url());
     if (expected.broken.includes(what)) broken.add(what);
-    // The browser drops what is under way when its page is left.
-    else if (request.failure()?.errorText !== "net::ERR_ABORTED") complaints.push(`request failed: ${what}: ${request.failure()?.errorText}`);
+    // The browser drops what it still reads when its page is left; what changes something is never to be dropped.
+    else if (request.method() !== "GET" || request.failure()?.errorText !== "net::ERR_ABORTED") complaints.push(`request failed: ${what}: ${request.failure()?.errorText}`);
   });
   context.on("console", (message) => {
     if (["error", "warning"].includes(message.type()) && !ofTheBrowser(message)) complaints.push(`console: ${message.text()}`);

@@ -50,7 +50,8 @@ export function startLife({ held, replace, check, callAgain, diagram }) {
     }
   };
 
-  const introspect = () => exchange("introspect", "introspect", () => ({ token: held()?.access_token }), ["Not introspected"], async ({ result }) => {
+  const introspect = () =>
+    exchange("introspect", "introspect", () => ({ token: held()?.access_token }), ["Not introspected"], async ({ result }) => {
       showIntrospection(place, result);
       if (result.active !== true) await check({ again: true });
     });

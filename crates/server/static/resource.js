@@ -16,11 +16,6 @@ import { mark } from "./result.js";
  * @property {{ allowed: boolean, scope: string | null, rule: string | null, reason: string }} decision
  */
 
-const FOREIGN = {
-  means: "The token is good, but for another API: its aud names another audience than this one. So one API cannot use a token at the next (RFC 9068 §4).",
-  change: "Choose the Api that these paths belong to, and get a token of its own.",
-};
-
 /**
  * @typedef {object} Page
  * @property {() => string | undefined} token the one that is shown
@@ -34,6 +29,11 @@ const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request
 const AMBIGUOUS = {
   means: "The path can be read in two ways. What the guard allows and what the API then does might differ, so it goes no further.",
   change: "Write the path in its plain form: without . and .. segments, double or escaped slashes, or a % that is no escape.",
+};
+
+const FOREIGN = {
+  means: "The token is good, but for another API: its aud names another audience than this one. So one API cannot use a token at the next (RFC 9068 §4).",
+  change: "Choose the Api that these paths belong to, and get a token of its own.",
 };
 
 /**

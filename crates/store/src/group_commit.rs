@@ -26,7 +26,7 @@ const MAX_WRITES: usize = 100;
 const MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// A write that may share its transaction: whatever comes of it, the others stand.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Write {
     /// Spends a refresh token and stores its successor.
     Spend { hash: SecretHash, family: FamilyId, successor: NewRefreshToken },

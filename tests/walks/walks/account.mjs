@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
-import { answerSignIn, at, build, button, region, seen, signIn, typeOwner } from "../steps.mjs";
+import { answerSignIn, at, build, button, region, seen, signIn, submit, typeOwner } from "../steps.mjs";
 import { codeOf, currentStep } from "../totp.mjs";
 
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
@@ -38,10 +38,12 @@ walk("an enrolment that is cancelled changes nothing", async ({ page, demo }) =>
   await seen(place.getByText("Off", { exact: true }));
 });
 
-walk("another session is seen in the list, and ended", { refused: ["401 /api/tokenRequestPreview"] }, async ({ page, enter, demo }) => {
+walk("another session is seen in the list, and ended", { refused: ["401 /api/claims", "401 /api/tokenRequestPreview"] }, async ({ page, enter, demo }) => {
   await signIn(page, demo, "/account");
   const other = await (await enter({ userAgent: FIREFOX })).newPage();
   await signIn(other, demo, "/m2m");
+  await build(other);
+  await submit(other);
   await page.reload();
   const rows = region(page, "Sessions").getByRole("listitem");
   await seen(rows.filter({ hasText: "This one" }));
@@ -49,8 +51,10 @@ walk("another session is seen in the list, and ended", { refused: ["401 /api/tok
   await page.getByRole("button", { name: "End the session of Firefox on Linux" }).click();
   await rows.filter({ hasText: "Firefox" }).waitFor({ state: "detached" });
   assert.equal(await rows.count(), 1);
+  await other.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await seen(other.getByText("The token was not checked"));
   await button(other, "Build Token URL").click();
-  await seen(other.getByText("Your session has ended"));
+  await seen(other.getByRole("group", { name: "The request was not built" }).getByText("Your session has ended"));
   await other.reload();
   await at(other, "/login");
 });

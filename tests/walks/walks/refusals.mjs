@@ -142,6 +142,16 @@ walk("a token that ended with the session in another tab is judged again when it
   assert.equal(await page.getByText("Every check holds").isVisible(), false);
 });
 
+walk("a check that did not arrive can be asked for again", { broken: ["/api/claims"] }, async ({ page, demo }) => {
+  await openFlow(page, demo);
+  await build(page);
+  await page.route("**/api/claims", (route) => route.abort(), { times: 1 });
+  await submit(page);
+  await seen(page.getByText("The token was not checked"));
+  await button(page, "Check again").click();
+  await seen(page.getByText("Every check holds"));
+});
+
 walk("a sign-out that does not arrive says that the person is still signed in", { broken: ["/api/auth/out"] }, async ({ page, demo }) => {
   await signIn(page, demo, "/m2m");
   await page.route("**/api/auth/out", (route) => route.abort(), { times: 1 });

@@ -26,6 +26,7 @@ use crate::state::State;
 
 const API: &str = "oauthclient";
 const DEFAULT_SCOPE: &str = "all";
+/// The client that the demo makes.
 pub(crate) const DEMO_CLIENT: &str = "demo-service";
 const USER: &str = "demo";
 /// The guide's lifetime, in seconds.
