@@ -53,7 +53,7 @@ pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usiz
     // Nobody signs in here: a hash that no password has.
     let user = NewUser { id: user_id.clone(), login, password_hash: Secret::new("none"), roles: Vec::new() };
     let mut change = store.begin_change(0).await?;
-    let user_epoch = change.number();
+    let change_number = change.number();
     change.insert_user(&user).await?;
     change.commit().await?;
     let now = watch::unix_s();
@@ -67,8 +67,8 @@ pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usiz
             api_id: api(algorithm)?.id,
             scope: scope(SCOPES[0])?,
             auth_time: now,
-            client_epoch: user_epoch,
-            user_epoch,
+            issued_change: change_number,
+            user_change: change_number,
             expires_at: now + RefreshPolicy::default().absolute_s,
             ended: false,
         };
@@ -136,6 +136,8 @@ fn api(algorithm: Algorithm) -> Outcome<Api> {
         access_token_lifetime_s: 3600,
         algorithm,
         refresh: RefreshPolicy::default(),
+        epoch: 0,
+        removals: Box::default(),
     })
 }
 

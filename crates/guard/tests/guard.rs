@@ -35,6 +35,8 @@ fn api() -> Api {
         access_token_lifetime_s: 3600,
         algorithm: Algorithm::EdDsa,
         refresh: RefreshPolicy::default(),
+        epoch: 0,
+        removals: Box::default(),
     }
 }
 

@@ -68,13 +68,33 @@ struct Payload<'a> {
     rev: String,
 }
 
-/// The payload of a new access token for what was granted; `exp - iat` is the Api's lifetime exactly.
-pub fn payload(issuer: &Issuer, api: &Api, client: &Client, grant: &Grant, token_id: &str, now: UnixTime) -> Vec<u8> {
-    let (sub, unique_name, user_epoch) = match &grant.subject {
+/// Everything that the payload of a new access token is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct NewToken<'a> {
+    /// The `iss`.
+    pub issuer: &'a Issuer,
+    /// Whose audience and lifetime the token has.
+    pub api: &'a Api,
+    /// To whom it is issued.
+    pub client: &'a Client,
+    /// What was granted.
+    pub grant: &'a Grant,
+    /// The `jti`.
+    pub token_id: &'a str,
+    /// The number of the registry's change on which the grant was decided: any later removal of a right ends the token.
+    pub issued_change: i64,
+    /// The `iat`.
+    pub now: UnixTime,
+}
+
+/// The payload of a new access token; `exp - iat` is the API's lifetime exactly.
+pub fn payload(new: NewToken<'_>) -> Vec<u8> {
+    let NewToken { issuer, api, client, grant, token_id, issued_change, now } = new;
+    let (sub, unique_name, user_change) = match &grant.subject {
         Subject::Client(id) => (id.as_str(), id.as_str(), 0),
-        Subject::User { id, login, epoch } => (id.as_str(), login.as_str(), *epoch),
+        Subject::User { id, login } => (id.as_str(), login.as_str(), issued_change),
     };
-    let revision = Revision { client_epoch: client.epoch, user_epoch, family: grant.family.clone() };
+    let revision = Revision { issued_change, user_change, family: grant.family.clone() };
     let payload = Payload {
         iss: issuer.as_str(),
         sub,
@@ -114,7 +134,7 @@ pub struct Expected<'a> {
 }
 
 /// Why a token is not accepted. For the log: callers are told "invalid" and nothing more.
-#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TokenFault {
     /// It is no JWS, or its signature does not verify.
     #[error("{0}")]
@@ -156,8 +176,8 @@ pub fn check(text: &str, keys: &dyn KeySource, expected: Expected<'_>, now: Unix
     Ok(claims)
 }
 
-/// The part of [`check`] that does not pass: a token that fails only the rest may be accepted again later, when its
-/// client or user is enabled again or a clock has caught up. What ends tokens for good asks no more than this.
+/// The part of [`check`] that does not depend on what ended the token or on a clock that may catch up. Revocation asks no
+/// more than this, so that it is recorded whatever else is wrong with the token.
 pub fn check_issued(
     text: &str,
     keys: &dyn KeySource,
@@ -250,7 +270,6 @@ fn check_begun(issued_at: UnixTime, not_before: Option<UnixTime>, now: UnixTime)
 fn read_claims(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, TokenFault> {
     Ok(Claims {
         issuer: read_needed_text(members, "iss")?,
-        audiences: read_audiences(members)?,
         issued_at: read_needed_date(members, "iat")?,
         expires_at: read_needed_date(members, "exp")?,
         not_before: read_date(members, "nbf")?,
@@ -258,8 +277,8 @@ fn read_claims(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, To
     })
 }
 
-/// Reads what tells whether a token was ended, and all else that no other check of [`examine`] reads; issuer, audience
-/// and dates are left empty.
+/// Reads what tells whether a token was ended, and all else that no other check of [`examine`] reads; issuer and dates are
+/// left empty.
 fn read_standing(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, TokenFault> {
     let scope = match read_text(members, "scope")? {
         Some(text) => Scope::parse(&text).map_err(|_| TokenFault::Claim("scope"))?,
@@ -272,7 +291,7 @@ fn read_standing(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, 
     Ok(Claims {
         issuer: String::new(),
         subject: read_needed_text(members, "sub")?,
-        audiences: Vec::new(),
+        audiences: read_audiences(members)?,
         client_id: read_needed_text(members, "client_id")?,
         issued_at: 0,
         expires_at: 0,
@@ -316,12 +335,12 @@ fn whole_seconds(date: f64) -> Option<UnixTime> {
 }
 
 fn read_audiences(members: &Map<String, Value>) -> Result<Vec<String>, TokenFault> {
-    let fault = TokenFault::Claim("aud");
+    let fault = || TokenFault::Claim("aud");
     match members.get("aud") {
         Some(Value::String(one)) => Ok(vec![one.clone()]),
         Some(Value::Array(several)) => {
-            several.iter().map(|item| item.as_str().map(str::to_owned).ok_or(fault)).collect()
+            several.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(fault)).collect()
         }
-        _ => Err(fault),
+        _ => Err(fault()),
     }
 }

@@ -8,6 +8,7 @@ use url::Url;
 use crate::grant::{GrantType, GrantTypes};
 use crate::jose::algorithm::Algorithm;
 use crate::path_rule::{NormalPath, PathRule};
+use crate::removal::Removal;
 use crate::scope::{Scope, ScopeToken};
 
 /// The first path segments of this server, which no Api may be named after.
@@ -129,6 +130,10 @@ pub struct Api {
     pub algorithm: Algorithm,
     /// How long its refresh tokens live.
     pub refresh: RefreshPolicy,
+    /// Tokens issued before this change are refused: the change that made the API or gave it another audience.
+    pub epoch: i64,
+    /// Scopes and grants that the API itself no longer has, or did not have for a while.
+    pub removals: Box<[Removal]>,
 }
 
 impl Api {

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use crate::UnixTime;
 use crate::api::ApiId;
 use crate::grant::GrantTypes;
+use crate::removal::Removal;
 use crate::scope::Scope;
 use crate::secret::SecretHash;
 use crate::user::USER_ID_PREFIX;
@@ -101,7 +102,7 @@ impl FromIterator<ClientAuthMethod> for ClientAuthMethods {
 pub enum Status {
     /// It may.
     Active,
-    /// It may not, and its tokens are dead.
+    /// It may not. All that was issued to it has ended.
     Disabled,
 }
 
@@ -178,8 +179,10 @@ pub struct Client {
     pub limits: Option<Box<TokenLimits>>,
     /// Whether it may do anything.
     pub status: Status,
-    /// Tokens issued under a lower epoch are dead.
+    /// Tokens issued before this change are refused.
     pub epoch: i64,
+    /// Rights that were taken from it while tokens that use them may still be in circulation.
+    pub removals: Box<[Removal]>,
 }
 
 impl Client {

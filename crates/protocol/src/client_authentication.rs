@@ -153,6 +153,7 @@ mod tests {
             limits: None,
             status: Status::Active,
             epoch: 1,
+            removals: Box::default(),
         }
     }
 

@@ -83,8 +83,6 @@ pub enum Subject {
         id: UserId,
         /// The `unique_name`.
         login: Login,
-        /// The user's epoch now.
-        epoch: i64,
     },
 }
 

@@ -7,6 +7,7 @@ use crate::api::Api;
 use crate::client::Client;
 use crate::issuer::Issuer;
 use crate::refresh_token::StoredRefreshToken;
+use crate::scope::Scope;
 use crate::user::User;
 
 /// The answer for whatever is not a live token that the caller may see: exactly this, whatever was wrong.
@@ -37,11 +38,11 @@ pub fn access_token(claims: &Claims) -> Value {
     })
 }
 
-/// The answer for a live refresh token, to its own client.
-pub fn refresh_token(found: &StoredRefreshToken, user: &User, api: &Api, issuer: &Issuer) -> Value {
+/// The answer for a live refresh token, to its own client: `scope` is what a refresh would grant now.
+pub fn refresh_token(found: &StoredRefreshToken, scope: &Scope, user: &User, api: &Api, issuer: &Issuer) -> Value {
     json!({
         "active": true,
-        "scope": found.family.scope.to_string(),
+        "scope": scope.to_string(),
         "client_id": found.family.client_id.as_str(),
         "username": user.login.as_str(),
         "sub": user.id.as_str(),

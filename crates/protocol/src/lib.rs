@@ -16,6 +16,7 @@ pub mod metadata;
 pub mod path_rule;
 pub mod refresh_token;
 pub mod refusal;
+pub mod removal;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

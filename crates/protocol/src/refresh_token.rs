@@ -51,10 +51,11 @@ pub struct RefreshFamily {
     pub scope: Scope,
     /// When the user proved who they are.
     pub auth_time: UnixTime,
-    /// The client's epoch at that time.
-    pub client_epoch: i64,
-    /// The user's epoch at that time.
-    pub user_epoch: i64,
+    /// The registry's change when the family was issued. A family from before version 6 of the database has its client's
+    /// epoch here, which is not later.
+    pub issued_change: i64,
+    /// The same for the user; a family from before version 6 has the user's epoch.
+    pub user_change: i64,
     /// The family ends here, however often it is used.
     pub expires_at: UnixTime,
     /// It was revoked, or one of its tokens was used twice.

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use crate::access_token::Claims;
+use crate::api::Api;
 use crate::client::{Client, Status};
+use crate::grant::GrantType;
 use crate::jose::jwk::KeyId;
 use crate::refresh_token::FamilyId;
+use crate::removal::{Right, find_removed};
 use crate::user::User;
 
 /// What one revocation ends.
@@ -40,13 +43,15 @@ impl Revoked {
     }
 }
 
-/// The private claim `rev`: `CLIENT_EPOCH.USER_EPOCH[.FAMILY]`, the user epoch 0 without a user.
+/// The private claim `rev`: `CHANGE.USER_CHANGE[.FAMILY]`. Both numbers are the registry's change at issue; the second is 0
+/// for a token without a user. A token from before version 6 of the database has the epochs of its client and user here,
+/// which are not later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
-    /// The client's epoch when the token was issued.
-    pub client_epoch: i64,
-    /// The user's epoch when the token was issued; 0 without a user.
-    pub user_epoch: i64,
+    /// The registry's change when the token was issued.
+    pub issued_change: i64,
+    /// The same for a token that speaks for a user; 0 without a user.
+    pub user_change: i64,
     /// The family that the token belongs to.
     pub family: Option<FamilyId>,
 }
@@ -55,18 +60,28 @@ impl Revision {
     /// Reads the claim; `None` if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '.');
-        let mut epoch = || {
+        let mut number = || {
             let digits = parts.next()?;
             digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
         };
-        let (client_epoch, user_epoch) = (epoch()?, epoch()?);
-        Some(Self { client_epoch, user_epoch, family: parts.next().map(FamilyId::new) })
+        let (issued_change, user_change) = (number()?, number()?);
+        Some(Self { issued_change, user_change, family: parts.next().map(FamilyId::new) })
+    }
+
+    /// True if the token speaks for a user.
+    pub fn has_user(&self) -> bool {
+        self.user_change > 0
+    }
+
+    /// The grant whose removal ends the token. A refreshed token came of a password, too.
+    fn grant(&self) -> GrantType {
+        if self.has_user() { GrantType::Password } else { GrantType::ClientCredentials }
     }
 }
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.client_epoch, self.user_epoch)?;
+        write!(f, "{}.{}", self.issued_change, self.user_change)?;
         match &self.family {
             Some(family) => write!(f, ".{family}"),
             None => Ok(()),
@@ -74,13 +89,13 @@ impl fmt::Display for Revision {
     }
 }
 
-/// Why a token that verifies is dead all the same.
-#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+/// Why a token that verifies is refused all the same.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Ended {
-    /// The token has no `rev`, so it is none of ours.
+    /// The token has no `rev`, so this server did not issue it.
     #[error("the token has no `rev`")]
     NoRevision,
-    /// The client is gone.
+    /// The client was deleted.
     #[error("the client is gone")]
     ClientGone,
     /// The client is disabled.
@@ -89,7 +104,7 @@ pub enum Ended {
     /// The client's tokens were revoked since.
     #[error("the client's tokens were revoked since")]
     ClientEpoch,
-    /// The user is gone.
+    /// The user was deleted.
     #[error("the user is gone")]
     UserGone,
     /// The user is disabled.
@@ -98,24 +113,49 @@ pub enum Ended {
     /// The user's tokens were revoked since.
     #[error("the user's tokens were revoked since")]
     UserEpoch,
+    /// No API has the token's audience.
+    #[error("no API has this audience any more")]
+    ApiGone,
+    /// The API was made, or got this audience, after the token was issued.
+    #[error("the API was deleted or given another audience since")]
+    ApiEpoch,
+    /// A right that the token uses was removed after it was issued.
+    #[error("{} was removed since", describe(.0))]
+    RightRemoved(Right),
     /// The token, its family or its key was revoked.
     #[error("the {0} was revoked")]
     Revoked(&'static str),
 }
 
-/// Judges a verified token of ours against its client and user as they are now, and against the revocations.
-///
-/// `user` is who the `sub` names, `None` if nobody; it is not looked at for a token without a user.
-pub fn check_alive(
-    claims: &Claims,
-    client: Option<&Client>,
-    user: Option<&User>,
-    is_revoked: impl Fn(&Revoked) -> bool,
-) -> Result<(), Ended> {
+fn describe(right: &Right) -> String {
+    match right {
+        Right::Entitlement => "the client's entitlement to this API".to_owned(),
+        Right::Grant(grant) => format!("the grant {grant}"),
+        Right::Scope(scope) => format!("the scope {scope}"),
+    }
+}
+
+/// What a token is judged against: whom and what it names, as they are now.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The client of its `client_id`.
+    pub client: Option<&'a Client>,
+    /// The user of its `sub`; not looked at for a token without a user.
+    pub user: Option<&'a User>,
+    /// The API of its `aud`.
+    pub api: Option<&'a Api>,
+}
+
+/// Judges a verified token of this server against its client, user and API as they are now, and against the revocations.
+pub fn check_alive(claims: &Claims, known: Known<'_>, is_revoked: impl Fn(&Revoked) -> bool) -> Result<(), Ended> {
     let revision = claims.revision.as_ref().ok_or(Ended::NoRevision)?;
-    check_client(revision, client)?;
-    if revision.user_epoch > 0 {
-        check_user(revision, user)?;
+    let client = check_client(revision, known.client)?;
+    if revision.has_user() {
+        check_user(revision, known.user)?;
+    }
+    let api = check_api(revision, known.api)?;
+    if let Some(right) = find_removed(client, api, revision.issued_change, revision.grant(), &claims.scope) {
+        return Err(Ended::RightRemoved(right.clone()));
     }
     let ends = [
         Some(Revoked::Token(claims.token_id.clone())),
@@ -128,12 +168,12 @@ pub fn check_alive(
     }
 }
 
-fn check_client(revision: &Revision, client: Option<&Client>) -> Result<(), Ended> {
+fn check_client<'a>(revision: &Revision, client: Option<&'a Client>) -> Result<&'a Client, Ended> {
     match client {
         None => Err(Ended::ClientGone),
         Some(client) if client.status == Status::Disabled => Err(Ended::ClientDisabled),
-        Some(client) if revision.client_epoch < client.epoch => Err(Ended::ClientEpoch),
-        Some(_) => Ok(()),
+        Some(client) if revision.issued_change < client.epoch => Err(Ended::ClientEpoch),
+        Some(client) => Ok(client),
     }
 }
 
@@ -141,8 +181,16 @@ fn check_user(revision: &Revision, user: Option<&User>) -> Result<(), Ended> {
     match user {
         None => Err(Ended::UserGone),
         Some(user) if user.status == Status::Disabled => Err(Ended::UserDisabled),
-        Some(user) if revision.user_epoch < user.epoch => Err(Ended::UserEpoch),
+        Some(user) if revision.user_change < user.epoch => Err(Ended::UserEpoch),
         Some(_) => Ok(()),
+    }
+}
+
+fn check_api<'a>(revision: &Revision, api: Option<&'a Api>) -> Result<&'a Api, Ended> {
+    match api {
+        None => Err(Ended::ApiGone),
+        Some(api) if revision.issued_change < api.epoch => Err(Ended::ApiEpoch),
+        Some(api) => Ok(api),
     }
 }
 

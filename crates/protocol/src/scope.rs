@@ -62,6 +62,11 @@ impl Scope {
         Self(self.0.iter().filter(|token| other.contains(token)).cloned().collect())
     }
 
+    /// The names of `self` but for this one.
+    pub fn without(&self, removed: &ScopeToken) -> Self {
+        Self(self.0.iter().filter(|token| *token != removed).cloned().collect())
+    }
+
     /// The first name of `self` that `other` lacks.
     pub fn first_missing_in(&self, other: &Self) -> Option<&ScopeToken> {
         self.0.iter().find(|token| !other.contains(token))

@@ -107,6 +107,6 @@ pub struct User {
     pub status: Status,
     /// Whether signing in takes more than a password.
     pub has_second_factor: bool,
-    /// Tokens issued under a lower epoch are dead.
+    /// Tokens issued before this change are refused.
     pub epoch: i64,
 }

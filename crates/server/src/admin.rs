@@ -16,6 +16,7 @@ pub(crate) mod page;
 pub(crate) mod problem;
 pub(crate) mod refusals;
 pub(crate) mod revocations;
+pub(crate) mod rights;
 pub(crate) mod scopes;
 pub(crate) mod secrets;
 pub(crate) mod sessions;

@@ -14,7 +14,7 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::KeyId;
 use countersign_protocol::jose::key::VerifyingKey;
 use countersign_protocol::refusal::Refusal;
-use countersign_protocol::revocation::{Ended, Revoked, check_alive};
+use countersign_protocol::revocation::{Ended, Known, Revoked, check_alive};
 use countersign_protocol::scope::Scope;
 use countersign_protocol::user::{User, name_key};
 use countersign_store::{Notes, PlaygroundSettings, RegistryRows, Store};
@@ -61,6 +61,11 @@ impl Registry {
             notes: rows.notes,
             users: rows.users.into_iter().map(|user| (user.id.to_string(), Arc::new(user))).collect(),
         })
+    }
+
+    /// The number of the change that this registry is as of: what every token issued on it carries.
+    pub(crate) fn change(&self) -> i64 {
+        self.registry_change
     }
 
     /// The Api of an id.
@@ -284,8 +289,12 @@ impl KeySource for LiveRegistry {
 
     fn check_alive(&self, claims: &Claims) -> Result<(), Ended> {
         let registry = self.current();
-        let client = registry.find_client(&claims.client_id);
-        let user = registry.find_user(&claims.subject).map(Arc::as_ref);
-        check_alive(claims, client, user, |revoked| self.is_revoked(revoked))
+        let audience = claims.audiences.first();
+        let known = Known {
+            client: registry.find_client(&claims.client_id),
+            user: registry.find_user(&claims.subject).map(Arc::as_ref),
+            api: audience.and_then(|audience| registry.find_api_by_audience(audience)).map(Arc::as_ref),
+        };
+        check_alive(claims, known, |revoked| self.is_revoked(revoked))
     }
 }

@@ -151,6 +151,11 @@ impl State {
         }
     }
 
+    /// True while no administrative change is under way on this node.
+    pub fn is_change_free(&self) -> bool {
+        self.changing.try_lock().is_ok()
+    }
+
     /// Everything that was promised before `/readyz` answers 200 is done.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);

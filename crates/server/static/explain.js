@@ -108,7 +108,7 @@ const CLAIMS = {
   scope: "What the token opens, as names. The API maps each to methods and paths.",
   client_id: "The client that asked for the token. With Resource Owner it is not the subject.",
   unique_name: "The subject's name for people: client_id or login name.",
-  rev: "Ours: client epoch, user epoch and family at issue. The token is dead as soon as one of them is raised or ended, so a revocation needs no list of tokens.",
+  rev: "Ours: the number of the last change before the token was issued, the same for its user (0 without one), and its refresh family. Whatever takes away a right that the token uses has a higher number and ends it, so no list of tokens is needed.",
   active: "Whether the token lives now: signed by this server, in its time, and not revoked (RFC 7662 §2.2).",
   username: "The subject's name for people, in introspection.",
   token_type: "How the token is used. Bearer: who holds it may use it, so it is a secret.",

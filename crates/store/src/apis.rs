@@ -6,19 +6,25 @@ use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefini
 use countersign_protocol::grant::{GrantType, GrantTypes};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
+use countersign_protocol::removal::Right;
 use countersign_protocol::scope::ScopeToken;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::changes::Change;
 use crate::error::StoreError;
+use crate::removals::{RemovalsByClient, RightKey, api_reach_s};
 use crate::statement::{list, statements, words};
 
 statements! {
     INSERT_API = "INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s, created_at, created_change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+         refresh_absolute_s, created_at, created_change, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     UPDATE_API = "UPDATE apis SET audience = $1, name = $2, grants = $3, access_token_lifetime_s = $4, algorithm = $5, \
          refresh_idle_s = $6, refresh_absolute_s = $7 WHERE id = $8";
+    RAISE_EPOCH = "UPDATE apis SET epoch = $1 WHERE id = $2 AND audience <> $3";
+    RAISE_ISSUED_UNTIL = "UPDATE apis SET issued_until = $1 WHERE id = $2 AND issued_until < $3";
+    FIND_API = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
+         refresh_absolute_s, epoch FROM apis WHERE id = $1";
     DELETE_API = "DELETE FROM apis WHERE id = $1";
     DELETE_SCOPE = "DELETE FROM scopes WHERE api_id = $1 AND name = $2";
     PUT_SCOPE = "INSERT INTO scopes (api_id, name, description, rules, is_default, created_change) \
@@ -26,12 +32,12 @@ statements! {
          rules = excluded.rules, is_default = excluded.is_default";
     SET_AUDIENCE = "UPDATE apis SET audience = $1 WHERE id = $2";
     LOAD_APIS = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s FROM apis ORDER BY id";
+         refresh_absolute_s, epoch FROM apis ORDER BY id";
     LOAD_SCOPES = "SELECT api_id, name, description, rules, is_default FROM scopes ORDER BY created_change, name";
 }
 
 impl Change {
-    /// Adds an Api with its scopes; its id and audience must be new.
+    /// Adds an API with its scopes; its id and audience must be new. Its epoch is this change.
     pub async fn insert_api(&mut self, api: &Api) -> Result<(), StoreError> {
         sqlx::query(INSERT_API)
             .bind(api.id.as_str())
@@ -44,6 +50,7 @@ impl Change {
             .bind(api.refresh.absolute_s)
             .bind(self.now)
             .bind(self.number)
+            .bind(self.number)
             .execute(&mut *self.transaction)
             .await?;
         for scope in &api.scopes {
@@ -52,8 +59,10 @@ impl Change {
         self.raise_key_lifetimes(api.access_token_lifetime_s).await
     }
 
-    /// Changes an Api, but for its scopes.
+    /// Changes an API, but for its scopes. Another audience ends its tokens; a grant that it had before is removed.
     pub async fn update_api(&mut self, api: &Api) -> Result<(), StoreError> {
+        self.note_narrowing(api).await?;
+        self.raise_api_epoch(&api.id, &api.audience).await?;
         sqlx::query(UPDATE_API)
             .bind(api.audience.as_str())
             .bind(api.name.as_str())
@@ -68,7 +77,35 @@ impl Change {
         self.raise_key_lifetimes(api.access_token_lifetime_s).await
     }
 
-    /// Deletes an Api with its scopes, and what clients may ask of it.
+    /// Notes which grants the API had before and has no longer, and how long what was issued under longer lifetimes lasts.
+    async fn note_narrowing(&mut self, after: &Api) -> Result<(), StoreError> {
+        let row = sqlx::query(FIND_API).bind(after.id.as_str()).fetch_optional(&mut *self.transaction).await?;
+        let Some(row) = row else { return Ok(()) };
+        let broken = StoreError::Broken { table: "apis", row: after.id.to_string() };
+        let before = read_api(&row, after.id.as_str(), Vec::new())?.ok_or(broken)?;
+        for grant in before.grants.iter() {
+            self.rights.take(api_right(&after.id, Right::Grant(grant)));
+        }
+        for grant in after.grants.iter() {
+            self.rights.give(&api_right(&after.id, Right::Grant(grant)));
+        }
+        let reach_s = api_reach_s(&before);
+        if reach_s > api_reach_s(after) {
+            let until = self.now + reach_s;
+            let raise = sqlx::query(RAISE_ISSUED_UNTIL).bind(until).bind(after.id.as_str()).bind(until);
+            raise.execute(&mut *self.transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the tokens of an API whose audience is about to change.
+    async fn raise_api_epoch(&mut self, api: &ApiId, audience: &Audience) -> Result<(), StoreError> {
+        let raise = sqlx::query(RAISE_EPOCH).bind(self.number).bind(api.as_str()).bind(audience.as_str());
+        raise.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Deletes an API with its scopes, and what clients may ask of it.
     pub async fn delete_api(&mut self, api: &ApiId) -> Result<(), StoreError> {
         sqlx::query(DELETE_API).bind(api.as_str()).execute(&mut *self.transaction).await?;
         Ok(())
@@ -86,26 +123,39 @@ impl Change {
             .bind(self.number)
             .execute(&mut *self.transaction)
             .await?;
+        self.rights.give(&api_right(api, Right::Scope(scope.token.clone())));
         Ok(())
     }
 
-    /// Takes a scope from an Api.
+    /// Takes a scope from an API.
     pub async fn delete_scope(&mut self, api: &ApiId, scope: &ScopeToken) -> Result<(), StoreError> {
         let delete = sqlx::query(DELETE_SCOPE).bind(api.as_str()).bind(scope.as_str());
-        delete.execute(&mut *self.transaction).await?;
+        if delete.execute(&mut *self.transaction).await?.rows_affected() > 0 {
+            self.rights.take(api_right(api, Right::Scope(scope.clone())));
+        }
         Ok(())
     }
 
-    /// Gives an Api another audience; tokens of the old one are then refused.
+    /// Gives an API another audience, which ends its tokens.
     pub async fn set_audience(&mut self, api: &ApiId, audience: &Audience) -> Result<(), StoreError> {
+        self.raise_api_epoch(api, audience).await?;
         let update = sqlx::query(SET_AUDIENCE).bind(audience.as_str()).bind(api.as_str());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }
 }
 
-/// Reads every Api.
-pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<Api>, StoreError> {
+/// A right that everybody has who may ask the API.
+fn api_right(api: &ApiId, right: Right) -> RightKey {
+    RightKey { client_id: String::new(), api_id: api.clone(), right }
+}
+
+/// Reads every API, with the removals that are its own.
+pub(crate) async fn load(
+    connection: &mut AnyConnection,
+    removals: &mut RemovalsByClient,
+) -> Result<Vec<Api>, StoreError> {
+    let removals = removals.remove("").unwrap_or_default();
     let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
     for row in sqlx::query(LOAD_SCOPES).fetch_all(&mut *connection).await? {
         let (api, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -116,7 +166,10 @@ pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<Api>, Sto
     for row in sqlx::query(LOAD_APIS).fetch_all(&mut *connection).await? {
         let id: String = row.try_get(0)?;
         let defined = scopes.remove(&id).unwrap_or_default();
-        apis.push(read_api(&row, &id, defined)?.ok_or(StoreError::Broken { table: "apis", row: id })?);
+        let read = read_api(&row, &id, defined)?;
+        let mut api = read.ok_or(StoreError::Broken { table: "apis", row: id })?;
+        api.removals = removals.iter().filter(|removal| removal.api_id == api.id).cloned().collect();
+        apis.push(api);
     }
     Ok(apis)
 }
@@ -134,6 +187,7 @@ fn read_api(row: &AnyRow, id: &str, scopes: Vec<ScopeDefinition>) -> Result<Opti
     let name = row.try_get(2)?;
     let access_token_lifetime_s = row.try_get(4)?;
     let refresh = RefreshPolicy { idle_s: row.try_get(6)?, absolute_s: row.try_get(7)? };
+    let epoch = row.try_get(8)?;
     let read = || {
         Some(Api {
             id: ApiId::parse(id)?,
@@ -144,6 +198,8 @@ fn read_api(row: &AnyRow, id: &str, scopes: Vec<ScopeDefinition>) -> Result<Opti
             access_token_lifetime_s,
             algorithm: Algorithm::parse(&algorithm)?,
             refresh,
+            epoch,
+            removals: Box::default(),
         })
     };
     Ok(read())

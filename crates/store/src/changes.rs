@@ -11,6 +11,7 @@ use crate::error::StoreError;
 use crate::keys::StoredKey;
 use crate::notes::Notes;
 use crate::playground::PlaygroundSettings;
+use crate::removals::TouchedRights;
 use crate::statement::statements;
 
 statements! {
@@ -54,6 +55,7 @@ pub struct Change {
     pub(crate) transaction: Transaction<'static, Any>,
     pub(crate) number: i64,
     pub(crate) now: UnixTime,
+    pub(crate) rights: TouchedRights,
 }
 
 impl Change {
@@ -62,8 +64,9 @@ impl Change {
         self.number
     }
 
-    /// Makes the change durable.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    /// Makes the change durable, with a removal for each right that it took away.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        self.store_removals().await?;
         Ok(self.transaction.commit().await?)
     }
 }
@@ -73,7 +76,7 @@ impl Store {
     pub async fn begin_change(&self, now: UnixTime) -> Result<Change, StoreError> {
         let mut transaction = self.begin_write().await?;
         let row = sqlx::query(RAISE_BOTH).fetch_one(&mut *transaction).await?;
-        Ok(Change { number: row.try_get(0)?, transaction, now })
+        Ok(Change { number: row.try_get(0)?, transaction, now, rights: TouchedRights::default() })
     }
 
     /// How far the database has come.
@@ -87,10 +90,11 @@ impl Store {
         let mut snapshot = self.begin_snapshot().await?;
         let row = sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot).await?;
         let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
+        let mut removals = crate::removals::load(&mut snapshot).await?;
         let rows = RegistryRows {
             counters,
-            apis: crate::apis::load(&mut snapshot).await?,
-            clients: crate::clients::load(&mut snapshot).await?,
+            apis: crate::apis::load(&mut snapshot, &mut removals).await?,
+            clients: crate::clients::load(&mut snapshot, &mut removals).await?,
             users: crate::users::load(&mut snapshot).await?,
             notes: crate::notes::load(&mut snapshot).await?,
             playground: crate::playground::load(&mut snapshot).await?,

@@ -8,6 +8,7 @@ use countersign_protocol::client::{
     Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Credentials, Entitlement, MayAsk, Status,
     TokenLimits,
 };
+use countersign_protocol::removal::Right;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::name_key;
@@ -16,6 +17,7 @@ use sqlx::{AnyConnection, Row};
 use crate::apis::read_grants;
 use crate::changes::Change;
 use crate::error::StoreError;
+use crate::removals::{RemovalsByClient, RightKey};
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -34,6 +36,7 @@ statements! {
     SET_EXPIRY = "UPDATE credentials SET expires_at = $1 WHERE id = $2";
     SET_LABEL = "UPDATE credentials SET label = $1 WHERE id = $2";
     DELETE_ENTITLEMENT = "DELETE FROM entitlements WHERE client_id = $1 AND api_id = $2 AND kind = $3";
+    FIND_ENTITLEMENT = "SELECT scopes, grants FROM entitlements WHERE client_id = $1 AND api_id = $2 AND kind = $3";
     INSERT_ENTITLEMENT = "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants, given_at) \
          VALUES ($1, $2, $3, $4, $5, $6)";
     LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day \
@@ -90,8 +93,9 @@ impl Change {
         Ok(())
     }
 
-    /// Deletes a client with its credentials and entitlements; its tokens are dead.
+    /// Deletes a client with its credentials and entitlements, which ends its tokens.
     pub async fn delete_client(&mut self, client: &ClientId) -> Result<(), StoreError> {
+        self.delete_removals(client).await?;
         sqlx::query(DELETE_CLIENT).bind(client.as_str()).execute(&mut *self.transaction).await?;
         self.free_name(client.as_str()).await
     }
@@ -103,11 +107,14 @@ impl Change {
         Ok(())
     }
 
-    /// Enables or disables a client.
+    /// Enables or disables a client. Disabling ends what was issued to it, also for when it is enabled again.
     pub async fn set_client_status(&mut self, client: &ClientId, status: Status) -> Result<(), StoreError> {
         let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(client.as_str());
         update.execute(&mut *self.transaction).await?;
-        Ok(())
+        match status {
+            Status::Active => Ok(()),
+            Status::Disabled => self.raise_client_epoch(client).await,
+        }
     }
 
     /// Ends every token that the client has been issued so far.
@@ -165,9 +172,25 @@ impl Change {
 
     /// Lets a client ask for tokens of an Api, in place of what it could ask before.
     pub async fn allow_ask(&mut self, client: &ClientId, api: &ApiId, what: &Entitlement) -> Result<(), StoreError> {
+        self.note_taken(client, api).await?;
+        for right in rights_of(what) {
+            self.rights.give(&client_right(client, api, right));
+        }
         let scopes = what.scopes.to_string();
         let grants = list(what.grants.iter().map(|grant| grant.as_str()));
         self.put_entitlement(client, api, ASK, (scopes, grants)).await
+    }
+
+    /// Notes the rights that are about to be replaced or deleted.
+    async fn note_taken(&mut self, client: &ClientId, api: &ApiId) -> Result<(), StoreError> {
+        let find = sqlx::query(FIND_ENTITLEMENT).bind(client.as_str()).bind(api.as_str()).bind(ASK);
+        let Some(row) = find.fetch_optional(&mut *self.transaction).await? else { return Ok(()) };
+        let (scopes, grants): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let broken = || StoreError::Broken { table: "entitlements", row: format!("{client} {api}") };
+        for right in rights_of(&read_entitlement(&scopes, &grants).ok_or_else(broken)?) {
+            self.rights.take(client_right(client, api, right));
+        }
+        Ok(())
     }
 
     /// Lets a client introspect every token of an Api.
@@ -175,8 +198,9 @@ impl Change {
         self.put_entitlement(client, api, INTROSPECT, (String::new(), String::new())).await
     }
 
-    /// Takes back what a client may ask of an Api and introspect there.
+    /// Takes back what a client may ask of an API and introspect there, which ends the tokens that use it.
     pub async fn disallow(&mut self, client: &ClientId, api: &ApiId) -> Result<(), StoreError> {
+        self.note_taken(client, api).await?;
         for kind in [ASK, INTROSPECT] {
             let delete = sqlx::query(DELETE_ENTITLEMENT).bind(client.as_str()).bind(api.as_str()).bind(kind);
             delete.execute(&mut *self.transaction).await?;
@@ -221,8 +245,27 @@ impl Change {
     }
 }
 
-/// Reads every client.
-pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<Client>, StoreError> {
+fn client_right(client: &ClientId, api: &ApiId, right: Right) -> RightKey {
+    RightKey { client_id: client.to_string(), api_id: api.clone(), right }
+}
+
+/// Every right that an entitlement is made of.
+fn rights_of(what: &Entitlement) -> Vec<Right> {
+    let grants = what.grants.iter().map(Right::Grant);
+    let scopes = what.scopes.iter().cloned().map(Right::Scope);
+    [Right::Entitlement].into_iter().chain(grants).chain(scopes).collect()
+}
+
+fn read_entitlement(scopes: &str, grants: &str) -> Option<Entitlement> {
+    let scopes = words(scopes).map(ScopeToken::parse).collect::<Option<Scope>>()?;
+    Some(Entitlement { scopes, grants: read_grants(grants)? })
+}
+
+/// Reads every client, with what was taken from it.
+pub(crate) async fn load(
+    connection: &mut AnyConnection,
+    removals: &mut RemovalsByClient,
+) -> Result<Vec<Client>, StoreError> {
     let mut credentials = load_credentials(connection).await?;
     let mut entitlements = load_entitlements(connection).await?;
     let mut clients = Vec::new();
@@ -242,6 +285,7 @@ pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<Client>, 
                 limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
                 status: Status::parse(&status)?,
                 epoch,
+                removals: removals.remove(&id).unwrap_or_default().into(),
             })
         };
         clients.push(read().ok_or(StoreError::Broken { table: "clients", row: id.clone() })?);
@@ -279,10 +323,7 @@ async fn load_entitlements(connection: &mut AnyConnection) -> Result<HashMap<Str
         let mut read = || {
             let api = ApiId::parse(&api)?;
             match kind.as_str() {
-                ASK => {
-                    let scopes = words(&scopes).map(ScopeToken::parse).collect::<Option<Scope>>()?;
-                    of_client.0.push((api, Entitlement { scopes, grants: read_grants(&grants)? }));
-                }
+                ASK => of_client.0.push((api, read_entitlement(&scopes, &grants)?)),
                 INTROSPECT => of_client.1.push(api),
                 _ => return None,
             }

@@ -36,6 +36,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (3, "administration", include_str!("../migrations/sqlite/0003_administration.sql")),
     (4, "understand", include_str!("../migrations/sqlite/0004_understand.sql")),
     (5, "order", include_str!("../migrations/sqlite/0005_order.sql")),
+    (6, "rights", include_str!("../migrations/sqlite/0006_rights.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
@@ -43,6 +44,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (3, "administration", include_str!("../migrations/postgres/0003_administration.sql")),
     (4, "understand", include_str!("../migrations/postgres/0004_understand.sql")),
     (5, "order", include_str!("../migrations/postgres/0005_order.sql")),
+    (6, "rights", include_str!("../migrations/postgres/0006_rights.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.
@@ -321,6 +323,8 @@ mod tests {
                 "INSERT INTO second_factors (id, user_id, kind, sealed_seed, created_at) \
                  VALUES ('f', 'usr_1', 'totp', {seed}, 5)"
             ),
+            "INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
+             refresh_absolute_s) VALUES ('billing', 'https://b.example', 'B', 'password', 60, 'ES256', 60, 60)",
         ] {
             sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.expect("inserts");
         }
@@ -328,6 +332,7 @@ mod tests {
         let store = Store::open(&url).await.expect("migrates the rest");
         let rows = store.load_registry().await.expect("reads");
         assert_eq!((rows.users.len(), rows.users[0].has_second_factor, rows.playground.version), (1, true, 0));
+        assert_eq!((rows.apis[0].epoch, rows.apis[0].removals.len()), (0, 0), "its tokens go on");
         let factor = store.find_second_factor(&rows.users[0].id, "totp").await.expect("reads").expect("is there");
         assert_eq!((factor.sealed_seed, factor.last_step), (vec![1, 2], 0));
     }

@@ -17,6 +17,7 @@ mod notes;
 mod playground;
 mod refresh_tokens;
 mod refusals;
+mod removals;
 mod restore;
 mod revocations;
 mod second_factors;
@@ -59,6 +60,7 @@ pub fn statements() -> Vec<&'static str> {
         playground::STATEMENTS,
         refresh_tokens::STATEMENTS,
         refusals::STATEMENTS,
+        removals::STATEMENTS,
         restore::STATEMENTS,
         revocations::STATEMENTS,
         second_factors::STATEMENTS,

@@ -74,8 +74,8 @@ impl Store {
             .bind(family.api_id.as_str())
             .bind(family.scope.to_string())
             .bind(family.auth_time)
-            .bind(family.client_epoch)
-            .bind(family.user_epoch)
+            .bind(family.issued_change)
+            .bind(family.user_change)
             .bind(family.expires_at)
             .execute(&mut *transaction)
             .await?;
@@ -188,8 +188,8 @@ fn read_token(row: &AnyRow) -> Result<StoredRefreshToken, StoreError> {
         api_id: ApiId::parse(&api_id).ok_or_else(broken)?,
         scope: Scope::parse(&scope).map_err(|_| broken())?,
         auth_time: row.try_get(5)?,
-        client_epoch: row.try_get(6)?,
-        user_epoch: row.try_get(7)?,
+        issued_change: row.try_get(6)?,
+        user_change: row.try_get(7)?,
         expires_at: row.try_get(8)?,
         ended: row.try_get::<Option<i64>, _>(9)?.is_some(),
     };

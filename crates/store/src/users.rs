@@ -114,10 +114,14 @@ impl Change {
         self.free_name(login.as_str()).await
     }
 
-    /// Enables or disables a user.
+    /// Enables or disables a user. Disabling ends what speaks for them, also for when they are enabled again.
     pub async fn set_user_status(&mut self, user: &UserId, status: Status) -> Result<(), StoreError> {
         let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
+        if status == Status::Disabled {
+            let raise = sqlx::query(RAISE_EPOCH).bind(self.number).bind(user.as_str());
+            raise.execute(&mut *self.transaction).await?;
+        }
         Ok(())
     }
 }

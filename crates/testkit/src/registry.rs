@@ -68,6 +68,8 @@ impl TestServer {
             access_token_lifetime_s: 3600,
             algorithm: new.algorithm,
             refresh: RefreshPolicy::default(),
+            epoch: 0,
+            removals: Box::default(),
         };
         self.change(async |change| change.insert_api(&api).await.unwrap()).await;
     }

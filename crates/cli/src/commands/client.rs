@@ -63,7 +63,7 @@ pub(crate) enum ClientVerb {
         #[arg(value_parser = parse_id)]
         id: String,
     },
-    /// Refuse a client and its tokens until it is enabled
+    /// Refuse a client until it is enabled; all tokens issued to it end for good
     #[command(after_help = "Example:\n  countersign client disable nightly-job --yes")]
     Disable {
         #[arg(value_parser = parse_id)]
@@ -148,7 +148,7 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
 impl Verb for ClientVerb {
     fn question(&self) -> Option<String> {
         match self {
-            Self::Disable { id } => Some(format!("Disable the client {id}, and refuse its tokens?")),
+            Self::Disable { id } => Some(format!("Disable the client {id}, and end all its tokens?")),
             Self::Revoke { id } => Some(format!("End all tokens of the client {id}?")),
             Self::Delete { id } => Some(format!("Delete the client {id} with its secrets and tokens?")),
             _ => None,

@@ -30,5 +30,5 @@ pub fn check_user(user: &User) -> Result<Subject, Refusal> {
     if user.has_second_factor {
         return Err(Refusal::SecondFactor);
     }
-    Ok(Subject::User { id: user.id.clone(), login: user.login.clone(), epoch: user.epoch })
+    Ok(Subject::User { id: user.id.clone(), login: user.login.clone() })
 }

@@ -5,8 +5,9 @@ use crate::api::Api;
 use crate::client::{Client, Entitlement};
 use crate::grant::password::check_user;
 use crate::grant::{Grant, GrantType, check_allowed};
-use crate::refresh_token::StoredRefreshToken;
+use crate::refresh_token::{RefreshFamily, StoredRefreshToken};
 use crate::refusal::Refusal;
+use crate::removal::{Right, removed_since};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::token_request::TokenRequest;
@@ -22,7 +23,8 @@ pub fn check_owner(found: &StoredRefreshToken, client: &Client) -> Result<(), Re
     if found.family.client_id == client.id { Ok(()) } else { Err(Refusal::ForeignRefreshToken) }
 }
 
-/// Decides what to grant now: the grant, the entitlement and the user as they are, never more than was granted first.
+/// Decides what to grant now: the grant, the entitlement and the user as they are, never more than was granted first, and
+/// nothing that was removed since then, even if it was granted again.
 ///
 /// The caller has checked the owner, and ends the family on [`Refusal::RefreshTokenReused`].
 pub fn decide(
@@ -39,9 +41,8 @@ pub fn decide(
     let scope = decide_scope(&family.scope, entitlement, asked)?;
     check_proof(found, now)?;
     let user = user.ok_or(Refusal::UnknownUser)?;
-    if client.epoch > family.client_epoch || user.epoch > family.user_epoch {
-        return Err(Refusal::RevokedRefreshToken);
-    }
+    check_epochs(family, client, user, api)?;
+    let scope = keep_unremoved(family, client, api, scope, asked)?;
     Ok(Grant { scope, subject: check_user(user)?, auth_time: family.auth_time, family: Some(family.id.clone()) })
 }
 
@@ -59,6 +60,13 @@ fn check_proof(found: &StoredRefreshToken, now: UnixTime) -> Result<(), Refusal>
     Ok(())
 }
 
+/// Whether the family was issued after all that ended the tokens of its client, its user or its API.
+fn check_epochs(family: &RefreshFamily, client: &Client, user: &User, api: &Api) -> Result<(), Refusal> {
+    let is_ended =
+        client.epoch > family.issued_change || api.epoch > family.issued_change || user.epoch > family.user_change;
+    if is_ended { Err(Refusal::RevokedRefreshToken) } else { Ok(()) }
+}
+
 /// What was granted first and the client is still entitled to; a wider wish is refused.
 fn decide_scope(first: &Scope, entitlement: &Entitlement, asked: Option<&str>) -> Result<Scope, Refusal> {
     let Some(asked) = asked else {
@@ -73,4 +81,27 @@ fn decide_scope(first: &Scope, entitlement: &Entitlement, asked: Option<&str>) -
         Some(token) => Err(Refusal::ScopeNotEntitled(token.clone())),
         None => Ok(asked),
     }
+}
+
+/// The scope without what was removed since the family was issued. A removed grant or entitlement ends the family.
+fn keep_unremoved(
+    family: &RefreshFamily,
+    client: &Client,
+    api: &Api,
+    scope: Scope,
+    asked: Option<&str>,
+) -> Result<Scope, Refusal> {
+    let mut kept = scope;
+    for right in removed_since(client, api, family.issued_change) {
+        match right {
+            Right::Entitlement | Right::Grant(GrantType::Password | GrantType::RefreshToken) => {
+                return Err(Refusal::RevokedRefreshToken);
+            }
+            Right::Grant(GrantType::ClientCredentials) => {}
+            Right::Scope(removed) if !kept.contains(removed) => {}
+            Right::Scope(removed) if asked.is_some() => return Err(Refusal::ScopeWidened(removed.clone())),
+            Right::Scope(removed) => kept = kept.without(removed),
+        }
+    }
+    if kept.is_empty() { Err(Refusal::RevokedRefreshToken) } else { Ok(kept) }
 }

@@ -39,7 +39,7 @@ impl KeySource for Known {
     }
 
     fn check_alive(&self, _: &Claims) -> Result<(), Ended> {
-        self.ended.map_or(Ok(()), Err)
+        self.ended.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -262,16 +262,17 @@ fn an_examination_judges_each_check_whatever_the_others_say() {
 }
 
 #[test]
-fn a_claim_that_is_missing_fails_the_check_that_reads_it_and_no_other() {
+fn a_claim_that_is_missing_fails_the_checks_that_read_it_and_no_others() {
     let expected = Expected { issuer: "https://issuer", audience: Some("https://api") };
     for (name, failing) in [
-        ("iss", "issuer"),
-        ("aud", "audience"),
-        ("iat", "time"),
-        ("exp", "time"),
-        ("sub", "revocation"),
-        ("client_id", "revocation"),
-        ("jti", "revocation"),
+        ("iss", &["issuer"][..]),
+        // By its audience the API is found whose tokens may have been ended.
+        ("aud", &["audience", "revocation"]),
+        ("iat", &["time"]),
+        ("exp", &["time"]),
+        ("sub", &["revocation"]),
+        ("client_id", &["revocation"]),
+        ("jti", &["revocation"]),
     ] {
         let text = token(&without(name));
         let Examination { signature, issuer, audience, time, revocation } =
@@ -283,7 +284,7 @@ fn a_claim_that_is_missing_fails_the_check_that_reads_it_and_no_other() {
             ("time", time),
             ("revocation", revocation),
         ] {
-            let wanted = if check == failing { Err(TokenFault::Claim(name)) } else { Ok(()) };
+            let wanted = if failing.contains(&check) { Err(TokenFault::Claim(name)) } else { Ok(()) };
             assert_eq!(found, wanted, "without {name}: {check}");
         }
     }

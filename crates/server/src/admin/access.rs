@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{self, FromRequestParts};
+use axum::extract;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use countersign_guard::{Guard, Guarded, VerifiedToken, Verifier};
+use countersign_guard::{Guard, Guarded, Verifier};
 use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
@@ -15,7 +15,6 @@ use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use http::Request;
-use http::request::Parts;
 use tower::Layer;
 
 use crate::admin::problem::Problem;
@@ -75,6 +74,8 @@ pub(crate) fn api(audience: Audience) -> Api {
         access_token_lifetime_s: LIFETIME_S,
         algorithm: Algorithm::Es256,
         refresh: RefreshPolicy::default(),
+        epoch: 0,
+        removals: Box::default(),
     }
 }
 
@@ -124,53 +125,5 @@ pub(crate) async fn around(
     match tokio::spawn(answering).await {
         Ok(response) => response,
         Err(error) => Problem::internal(error).into_response(),
-    }
-}
-
-/// Who administers: a client, or somebody for whom it speaks.
-#[derive(Clone, Debug)]
-pub(crate) struct Operator {
-    /// As the audit log names them.
-    pub(crate) name: String,
-    /// What they hold of `admin-api`.
-    pub(crate) scope: Scope,
-    /// Where they call from.
-    pub(crate) caller: Caller,
-}
-
-impl Operator {
-    /// Err unless they hold each of these scopes of `admin-api`: nobody gives away more than they have.
-    pub(crate) fn check_holds(&self, scopes: &Scope, field: &'static str) -> Result<(), Problem> {
-        match scopes.first_missing_in(&self.scope) {
-            None => Ok(()),
-            Some(missing) => Err(Problem::not_yours(field, missing)),
-        }
-    }
-
-    /// Err unless they hold this scope, where a call asks for more than its path says.
-    pub(crate) fn check_may(&self, scope: &str) -> Result<(), Problem> {
-        if self.scope.iter().any(|held| held.as_str() == scope) { Ok(()) } else { Err(Problem::scope_missing(scope)) }
-    }
-
-    /// Err unless they hold all of `admin-api`.
-    pub(crate) fn check_holds_all(&self, field: &'static str) -> Result<(), Problem> {
-        self.check_holds(&all_scopes(), field)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Operator {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let token = VerifiedToken::from_request_parts(parts, state).await;
-        let VerifiedToken(claims) = token.map_err(|_| Problem::internal("a route of the admin API has no guard"))?;
-        let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Problem::internal("the caller is unknown"))?;
-        let name = if claims.subject == claims.client_id {
-            claims.client_id.clone()
-        } else {
-            format!("{} by {}", claims.subject, claims.client_id)
-        };
-        Ok(Self { name, scope: claims.scope.clone(), caller })
     }
 }

@@ -12,12 +12,13 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access::{self, Operator};
+use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::{api_id, find_api, grants, name, within};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::admin::scopes;
 use crate::registry::Registry;
 use crate::state::State;
@@ -96,6 +97,8 @@ pub(crate) async fn create(
         access_token_lifetime_s: DEFAULT_LIFETIME_S,
         algorithm: Algorithm::Es256,
         refresh: RefreshPolicy::default(),
+        epoch: changing.change.number(),
+        removals: Box::default(),
     };
     let NewApi { name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s, .. } = new;
     let audience = None;

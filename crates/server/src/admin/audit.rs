@@ -12,11 +12,11 @@ use countersign_store::{AuditRecord, Change, NewAuditRecord, StoreError};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use crate::admin::access::Operator;
 use crate::admin::answer::Answer;
 use crate::admin::change::{Author, Entry};
 use crate::admin::page::{Query, list};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::answer::json_response;
 use crate::state::State;
 

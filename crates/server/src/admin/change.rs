@@ -6,16 +6,16 @@ use countersign_store::Change;
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::admin::access::Operator;
 use crate::admin::audit;
 use crate::admin::problem::Problem;
+use crate::admin::rights::{Operator, Right};
 use crate::registry::Registry;
 use crate::state::State;
 
 /// The server itself, as the audit log names it.
 pub(crate) const SERVER: &str = "countersign";
 
-/// Who makes a change, as the audit log names them.
+/// Who makes a change, as the audit log names them, and by what right.
 #[derive(Clone, Debug)]
 pub(crate) struct Author {
     /// Who.
@@ -24,12 +24,15 @@ pub(crate) struct Author {
     pub(crate) address: String,
     /// Under which request id; empty for the server itself.
     pub(crate) request_id: String,
+    /// By what right.
+    pub(crate) right: Right,
 }
 
 impl Author {
     /// The server itself, by its own schedule or at its start.
     pub(crate) fn server() -> Self {
-        Self { name: SERVER.to_owned(), address: String::new(), request_id: String::new() }
+        let (address, request_id) = (String::new(), String::new());
+        Self { name: SERVER.to_owned(), address, request_id, right: Right::Server }
     }
 }
 
@@ -40,6 +43,7 @@ impl From<&Operator> for Author {
             name: operator.name.clone(),
             address: caller.address.to_string(),
             request_id: caller.request_id().to_owned(),
+            right: Right::Token(Box::new(operator.clone())),
         }
     }
 }
@@ -68,15 +72,17 @@ pub(crate) struct Entry {
 }
 
 impl<'s> Changing<'s> {
-    /// Begins a change: takes the database's lock, then reads what is newest.
+    /// Begins a change: takes the database's lock, reads what is newest, and decides again whether the author may.
     pub(crate) async fn begin(state: &'s State, author: impl Into<Author>) -> Result<Self, Problem> {
         state.registry.check_database()?;
         // One at a time on a node: many that wait for the lock must not take the connection that the first one needs.
         let alone = state.changing.clone().lock_owned().await;
         let change = state.store.begin_change(state.now()).await?;
         state.follow().await?;
+        let author = author.into();
+        author.right.check_still(state)?;
         let registry = state.registry.current().clone();
-        Ok(Self { state, author: author.into(), change, registry, _alone: alone })
+        Ok(Self { state, author, change, registry, _alone: alone })
     }
 
     /// Audits, commits, and brings this node's registry up.

@@ -12,7 +12,6 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access::{Operator, all_scopes};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::entitlements;
@@ -21,6 +20,7 @@ use crate::admin::new_secret::{self, NewSecret};
 use crate::admin::operator::{STAYS_S, administers_until};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::admin::usage::{LastUses, is_unused};
 use crate::registry::Registry;
 use crate::state::State;
@@ -131,6 +131,7 @@ pub(crate) async fn create(
         limits: Some(Box::new(limits)),
         status: Status::Active,
         epoch: changing.change.number(),
+        removals: Box::default(),
     };
     let after = describe(&client, &Note { created_at: state.now(), owner, ..Note::default() });
     let (mut audited, mut shown) = (after.clone(), after.clone());
@@ -158,7 +159,7 @@ pub(crate) async fn update(
     let mut note = registry.notes().of_client(&id);
     let before = describe(&client, &note);
     check_match(&headers, &before)?;
-    check_may_become(&operator, &client)?;
+    operator.check_can_administer(&client)?;
     if let Some(text) = &changes.name {
         client.name = fields::name(text)?;
     }
@@ -195,7 +196,7 @@ pub(crate) async fn update(
     Ok(show(&after))
 }
 
-/// `DELETE clients/{id}`: with its secrets and entitlements; its tokens are dead.
+/// `DELETE clients/{id}`: with its secrets and entitlements, which ends its tokens.
 pub(crate) async fn delete(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -207,7 +208,7 @@ pub(crate) async fn delete(
     let client = find_client(&registry, &id)?;
     let before = view(&registry, client);
     check_match(&headers, &before)?;
-    check_may_become(&operator, client)?;
+    operator.check_can_administer(client)?;
     check_one_stays(&registry, client, None, state.now())?;
     changing.change.delete_client(&client.id).await?;
     changing.finish(Entry { action: "client.delete", target: id, before: Some(before), after: None }).await?;
@@ -229,16 +230,6 @@ pub(crate) fn check_one_stays(
         return Err(Problem::conflict(what));
     }
     Ok(())
-}
-
-/// Err unless the operator holds all that the client may ask of `admin-api`: whoever makes its secret becomes it, and
-/// nobody ends who may do more.
-pub(crate) fn check_may_become(operator: &Operator, client: &Client) -> Result<(), Problem> {
-    let own = client.may_ask.iter().find(|(api, _)| api.as_str() == super::access::API);
-    match own {
-        Some((_, entitlement)) => operator.check_holds(&entitlement.scopes.intersection(&all_scopes()), "client_id"),
-        None => Ok(()),
-    }
 }
 
 fn limit(field: &str, most: i64) -> Result<i64, Problem> {

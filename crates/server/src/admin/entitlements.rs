@@ -9,13 +9,14 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access::{self, Operator};
+use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, done, show};
 use crate::admin::change::{Changing, Entry};
-use crate::admin::clients::{check_may_become, check_one_stays};
+use crate::admin::clients::check_one_stays;
 use crate::admin::fields::{find_api, find_client, grants, scopes};
 use crate::admin::page::list;
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::state::State;
 
 /// An entitlement, whole.
@@ -65,6 +66,7 @@ pub(crate) async fn put(
     let api = find_api(&registry, &api_id)?;
     let before = find_view(client, &api_id);
     check_match(&headers, before.as_ref().unwrap_or(&Value::Null))?;
+    operator.check_can_administer(client)?;
     let (scopes, grants) = (scopes(api, &new.scopes)?, grants(&new.grants)?);
     if let Some(refused) = grants.iter().find(|grant| !api.allows(*grant)) {
         return Err(Problem::invalid("grants", format!("{api_id} does not allow {refused}")));
@@ -77,7 +79,6 @@ pub(crate) async fn put(
     }
     if api_id == access::API {
         operator.check_holds(&scopes, "scopes")?;
-        check_may_become(&operator, client)?;
         if new.introspect {
             operator.check_holds_all("introspect")?;
         }
@@ -112,9 +113,7 @@ pub(crate) async fn delete(
     let client = find_client(&registry, &id)?;
     let before = find_view(client, &api).ok_or_else(|| Problem::not_found("entitlement to", &api))?;
     check_match(&headers, &before)?;
-    if api == access::API {
-        check_may_become(&operator, client)?;
-    }
+    operator.check_can_administer(client)?;
     let mut without = client.clone();
     without.may_ask.retain(|(id, _)| id.as_str() != api);
     check_one_stays(&registry, client, Some(&without), state.now())?;

@@ -7,10 +7,10 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::KeyState;
 use serde::Deserialize;
 
-use crate::admin::access::Operator;
 use crate::admin::answer::{AdminBody, Answer, created, done, show};
 use crate::admin::page::list as page_of;
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::key_ring::KeyLife;
 use crate::key_rotation::{self, find as find_in, signs_at, view};
 use crate::state::State;

@@ -52,6 +52,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "scope-missing", format!("your token does not hold {scope} of admin-api"))
     }
 
+    /// 403: the caller's right ended while the call was under way.
+    pub(crate) fn rights_ended(reason: impl fmt::Display) -> Self {
+        let detail = format!("your right to make this change ended meanwhile ({reason}), and nothing was changed");
+        Self::new(StatusCode::FORBIDDEN, "rights-ended", detail)
+    }
+
     /// 404: there is no such thing.
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
         let shown: String = id.chars().take(100).collect();
@@ -84,6 +90,13 @@ impl Problem {
     fn unavailable(reason: impl fmt::Display) -> Self {
         tracing::error!(%reason, "an administrative request cannot be answered now");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database does not answer; try again shortly")
+    }
+}
+
+impl Problem {
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
     }
 }
 

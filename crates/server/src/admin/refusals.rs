@@ -7,10 +7,10 @@ use countersign_store::{RefusalCount, StoredRefusal};
 use http::Uri;
 use serde_json::{Value, json};
 
-use crate::admin::access::Operator;
 use crate::admin::answer::{Answer, show};
 use crate::admin::page::{Query, list as page_of};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::background::store_refusals;
 use crate::state::State;
 

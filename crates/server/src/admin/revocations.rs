@@ -1,4 +1,5 @@
-//! `/admin/v1/revocations`: what leaked ends, everywhere within a second, whoever's it is.
+//! `/admin/v1/revocations`: ends what leaked, everywhere within a second. Nobody ends what may do more than they may,
+//! but for signing keys: a leaked key is more urgent.
 
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access::Operator;
 use crate::admin::answer::{AdminBody, Answer};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::{find_client, find_user};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::admin::{secrets, users};
 use crate::answer::json_response;
 use crate::key_rotation;
@@ -65,6 +66,7 @@ pub(crate) async fn create(
 async fn end_token(state: &State, operator: &Operator, token: &Secret) -> Result<Value, Problem> {
     let mut changing = Changing::begin(state, operator).await?;
     let revoked = if token.expose().starts_with(REFRESH_TOKEN_PREFIX) {
+        // A family is of a user, and no user's token has a scope of `admin-api`.
         let family = find_family(state, token).await?.ok_or_else(not_ours)?;
         let lifetime_s = changing.registry.longest_lifetime_s();
         changing.change.end_family(&family.id, state.now() + lifetime_s).await?;
@@ -73,6 +75,7 @@ async fn end_token(state: &State, operator: &Operator, token: &Secret) -> Result
         let expected = Expected { issuer: state.issuer.as_str(), audience: None };
         let claims = check_issued(token.expose(), state.registry.as_ref(), expected, state.now());
         let claims = claims.map_err(|_| not_ours())?;
+        operator.check_can_revoke(&changing.registry, &claims)?;
         let revoked = Revoked::Token(claims.token_id);
         changing.change.revoke(&revoked, claims.expires_at).await?;
         revoked
@@ -92,7 +95,10 @@ async fn find_family(state: &State, token: &Secret) -> Result<Option<RefreshFami
 
 async fn end_client(state: &State, operator: &Operator, id: &str) -> Result<Value, Problem> {
     let mut changing = Changing::begin(state, operator).await?;
-    let client_id = find_client(&changing.registry, id)?.id.clone();
+    let registry = changing.registry.clone();
+    let client = find_client(&registry, id)?;
+    operator.check_can_administer(client)?;
+    let client_id = client.id.clone();
     changing.change.raise_client_epoch(&client_id).await?;
     let target = client_id.to_string();
     changing.finish(Entry { action: "client.revoke", target, before: None, after: None }).await?;
@@ -101,7 +107,10 @@ async fn end_client(state: &State, operator: &Operator, id: &str) -> Result<Valu
 
 async fn end_user(state: &State, operator: &Operator, id: &str) -> Result<Value, Problem> {
     let mut changing = Changing::begin(state, operator).await?;
-    let user_id = find_user(&changing.registry, id)?.id.clone();
+    let registry = changing.registry.clone();
+    let user = find_user(&registry, id)?;
+    operator.check_can_administer_user(user)?;
+    let user_id = user.id.clone();
     changing.change.end_user(&user_id, users::at_least(state)).await?;
     let target = user_id.to_string();
     changing.finish(Entry { action: "user.revoke", target, before: None, after: None }).await?;

@@ -10,13 +10,13 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access::Operator;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::apis::find_own;
 use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::{find_api, line};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::answer::json_response;
 use crate::state::State;
 

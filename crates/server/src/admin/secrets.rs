@@ -10,14 +10,15 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access::Operator;
+use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show_with};
 use crate::admin::change::{Changing, Entry};
-use crate::admin::clients::{check_may_become, check_one_stays};
+use crate::admin::clients::check_one_stays;
 use crate::admin::fields::{find_client, line, named, within};
 use crate::admin::new_secret::{NewSecret, answer, make_successor, moment};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::state::State;
 
 /// The most secrets of a client: a request is compared with each.
@@ -86,7 +87,7 @@ pub(crate) async fn create(
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
-    check_may_become(&operator, client)?;
+    operator.check_can_administer(client)?;
     make_room(&mut changing, client, state.now()).await?;
     let (credential, shown) = new.make(&state)?;
     if new.is_known_to(client) {
@@ -110,7 +111,7 @@ pub(crate) async fn rotate(
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
-    check_may_become(&operator, client)?;
+    operator.check_can_administer(client)?;
     let overlap_s = within("overlap_s", asked.overlap_s.unwrap_or(DEFAULT_OVERLAP_S), OVERLAP_S)?;
     let (now, end) = (state.now(), state.now() + overlap_s);
     make_room(&mut changing, client, now).await?;
@@ -128,6 +129,9 @@ pub(crate) async fn rotate(
     }
     for old in &dated {
         changing.change.set_credential_expiry(&old.id, Some(end)).await?;
+    }
+    if end <= now && !dated.is_empty() && is_administrator(client) {
+        changing.change.raise_client_epoch(&client.id).await?;
     }
     let ids: Vec<&str> = dated.iter().map(|old| old.id.as_str()).collect();
     let before = json!({ "old": dated.iter().map(|old| describe(old)).collect::<Vec<_>>() });
@@ -150,7 +154,7 @@ pub(crate) async fn update(
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
-    check_may_become(&operator, client)?;
+    operator.check_can_administer(client)?;
     let mut credential = find_secret(client, &secret)?.clone();
     let before = describe(&credential);
     check_match(&headers, &before)?;
@@ -175,6 +179,9 @@ pub(crate) async fn update(
         }
         check_one_stays(&registry, client, Some(&dated), state.now())?;
         changing.change.set_credential_expiry(&credential.id, credential.expires_at).await?;
+        if credential.expires_at.is_some_and(|end| end <= state.now()) && is_administrator(client) {
+            changing.change.raise_client_epoch(&client.id).await?;
+        }
     }
     let after = describe(&credential);
     let (action, target) = ("secret.update", target(client, &credential));
@@ -183,7 +190,7 @@ pub(crate) async fn update(
 }
 
 /// `DELETE clients/{id}/secrets/{secret}?force=true&for_cause=true`: ends it at once. One that was used within the hour
-/// is ended only by force; for cause, the client's tokens end too.
+/// is ended only by force; for cause, or where the client may administer, the client's tokens end too.
 pub(crate) async fn end(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -196,7 +203,7 @@ pub(crate) async fn end(
     let changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
-    check_may_become(&operator, client)?;
+    operator.check_can_administer(client)?;
     let credential = find_secret(client, &secret)?;
     check_match(&headers, &describe(credential))?;
     if !force {
@@ -214,7 +221,7 @@ pub(crate) async fn end_for_cause(state: &State, operator: &Operator, id: &str) 
     let mut clients = registry.clients();
     let found = clients.find_map(|client| Some((client, client.credentials.iter().find(|one| one.id == id)?)));
     let (client, credential) = found.ok_or_else(|| Problem::not_found("secret", id))?;
-    check_may_become(operator, client)?;
+    operator.check_can_administer(client)?;
     delete(state, changing, client, credential, true).await?;
     Ok(json!({ "kind": "secret", "id": id, "client_id": client.id.as_str() }))
 }
@@ -230,12 +237,18 @@ async fn delete(
     without.credentials.retain(|other| other.id != credential.id);
     check_one_stays(&changing.registry, client, Some(&without), state.now())?;
     changing.change.delete_credential(&credential.id).await?;
-    if for_cause {
+    if for_cause || is_administrator(client) {
         changing.change.raise_client_epoch(&client.id).await?;
     }
     let before = Some(describe(credential));
     let after = for_cause.then(|| json!({ "for_cause": true }));
     changing.finish(Entry { action: "secret.end", target: target(client, credential), before, after }).await
+}
+
+/// True for a client of `admin-api`: with a secret that is ended at once, its tokens end too, for by one of them it could
+/// make itself another secret.
+fn is_administrator(client: &Client) -> bool {
+    client.find_entitlement(&access::api_id()).is_some()
 }
 
 /// Err if the secret was used within the hour: whoever used it would be without one.

@@ -7,12 +7,12 @@ use countersign_store::StoredSession;
 use http::Uri;
 use serde_json::{Value, json};
 
-use crate::admin::access::Operator;
 use crate::admin::answer::{Answer, done};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::find_user;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::admin::users::at_least;
 use crate::state::State;
 
@@ -38,6 +38,7 @@ pub(crate) async fn end(
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let user = find_user(&registry, &id)?;
+    operator.check_can_administer_user(user)?;
     let sessions = state.store.list_sessions(&user.id).await?;
     let found = sessions.iter().find(|one| one.id == session);
     let before = view(found.ok_or_else(|| Problem::not_found("session", &session))?);

@@ -9,10 +9,10 @@ use countersign_store::{EntitlementUse, TokenCount, TokenCountQuery};
 use http::Uri;
 use serde_json::{Value, json};
 
-use crate::admin::access::Operator;
 use crate::admin::answer::Answer;
 use crate::admin::page::{Query, list as page_of};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::background::flush_uses;
 use crate::registry::Registry;
 use crate::state::State;

@@ -13,13 +13,13 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access::Operator;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::{find_user, is_plain, status};
 use crate::admin::operator;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
+use crate::admin::rights::Operator;
 use crate::passwords;
 use crate::state::State;
 
@@ -110,7 +110,7 @@ pub(crate) async fn update(
     let note = registry.notes().of_user(user.id.as_str());
     let before = view(&user, &note);
     check_match(&headers, &before)?;
-    check_may_become(&operator, &user)?;
+    operator.check_can_administer_user(&user)?;
     if let Some(names) = &changes.roles {
         user.roles = roles(&operator, names)?;
         changing.change.set_roles(&user.id, &user.roles).await?;
@@ -150,7 +150,7 @@ pub(crate) async fn delete(
     let user = find_user(&registry, &id)?;
     let before = view(user, &registry.notes().of_user(user.id.as_str()));
     check_match(&headers, &before)?;
-    check_may_become(&operator, user)?;
+    operator.check_can_administer_user(user)?;
     changing.change.end_user(&user.id, at_least(&state)).await?;
     changing.change.delete_user(&user.id, &user.login).await?;
     let (action, target) = ("user.delete", user.id.to_string());
@@ -167,7 +167,7 @@ pub(crate) async fn delete_second_factor(
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let user = find_user(&registry, &id)?;
-    check_may_become(&operator, user)?;
+    operator.check_can_administer_user(user)?;
     if !user.has_second_factor {
         return Err(Problem::conflict(format!("{} has no second factor", user.login)));
     }
@@ -180,11 +180,6 @@ pub(crate) async fn delete_second_factor(
 /// The end of a token issued now: until then a revocation must be remembered.
 pub(crate) fn at_least(state: &State) -> UnixTime {
     state.now() + state.registry.current().longest_lifetime_s()
-}
-
-/// Err unless the operator holds what the user's roles stand for: whoever sets a password may sign in with it.
-fn check_may_become(operator: &Operator, user: &User) -> Result<(), Problem> {
-    if user.roles.is_empty() { Ok(()) } else { operator.check_holds_all("id") }
 }
 
 /// Roles by name. An administrator may do everything, so only who holds all of `admin-api` makes one.

@@ -1,5 +1,5 @@
-//! Deletes what is dead: revocations whose tokens have expired, families of refresh tokens, sessions and sign-ins that
-//! have ended, refusals and counts that are old.
+//! Deletes what is no longer needed: revocations and removals whose tokens have expired, families of refresh tokens,
+//! sessions and sign-ins that have ended, refusals and counts that are old.
 
 use countersign_store::StoreError;
 
@@ -19,11 +19,12 @@ pub async fn run_once(state: &State) {
 
 async fn delete(state: &State, before: i64) -> Result<u64, StoreError> {
     let revocations = state.store.delete_expired_revocations(before).await?;
+    let removals = state.store.delete_expired_removals(before).await?;
     let families = state.store.delete_dead_families(before).await?;
     let sign_ins = state.store.delete_expired_sign_ins(before).await?;
     let sessions = state.store.delete_expired_sessions(before, before - SESSION_IDLE_S).await?;
     let now = state.now();
     let refusals = state.store.delete_old_refusals(now - REFUSALS_KEPT_S, MAX_STORED_REFUSALS).await?;
     let counts = state.store.delete_old_token_counts(now - TOKEN_COUNTS_KEPT_S).await?;
-    Ok(revocations + families + sign_ins + sessions + refusals + counts)
+    Ok(revocations + removals + families + sign_ins + sessions + refusals + counts)
 }

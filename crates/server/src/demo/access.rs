@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use crate::admin::change::Author;
+use crate::admin::rights::Right;
 use crate::caller::Caller;
 use crate::demo::envelope::Fault;
 use crate::demo::xsrf::check_pair;
@@ -46,6 +47,8 @@ pub(crate) struct SignedIn {
 pub(crate) struct Administrator {
     /// Who they are, as the audit log names them.
     pub(crate) author: Author,
+    /// Where they call from.
+    pub(crate) caller: Caller,
 }
 
 impl FromRequestParts<Arc<State>> for Anybody {
@@ -86,10 +89,22 @@ impl FromRequestParts<Arc<State>> for Administrator {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
         let SignedIn { session, caller, .. } = SignedIn::from_request_parts(parts, state).await?;
         if session.user.roles.contains(&Role::Administrator) {
-            let (address, request_id) = (caller.address.to_string(), caller.request_id().to_owned());
-            Ok(Self { author: Author { name: session.user.id.to_string(), address, request_id } })
+            Ok(Self { author: Author::person(&session, &caller, Some(Role::Administrator)), caller })
         } else {
             Err(Fault::not_allowed("settings are for administrators: ask one for that role"))
+        }
+    }
+}
+
+impl Author {
+    /// A person, by their session and, where only such people may, by a role.
+    pub(crate) fn person(session: &Session, caller: &Caller, role: Option<Role>) -> Self {
+        let user = &session.user;
+        Self {
+            name: user.id.to_string(),
+            address: caller.address.to_string(),
+            request_id: caller.request_id().to_owned(),
+            right: Right::Session { user_id: user.id.clone(), epoch: user.epoch, role },
         }
     }
 }

@@ -14,6 +14,7 @@ use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admin::problem::Problem;
 use crate::answer::json_response;
 use crate::caller::Caller;
 use crate::demo::xsrf::check_origin;
@@ -124,7 +125,7 @@ impl Fault {
     }
 
     /// 403: the person may not do this.
-    pub(crate) fn not_allowed(message: &'static str) -> Self {
+    pub(crate) fn not_allowed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", message)
     }
 
@@ -177,6 +178,17 @@ impl From<Refusal> for Fault {
             other => Self::internal(other.to_string()),
         };
         fault.with_reason(reason)
+    }
+}
+
+impl From<Problem> for Fault {
+    /// What may befall a change that a person makes.
+    fn from(problem: Problem) -> Self {
+        match problem.status() {
+            StatusCode::FORBIDDEN => Self::not_allowed(problem.to_string()),
+            StatusCode::SERVICE_UNAVAILABLE => unavailable(RETRY_AFTER_S).with_reason(problem.to_string()),
+            _ => Self::internal(problem.to_string()),
+        }
     }
 }
 

@@ -283,6 +283,8 @@ fn api(audience: Audience) -> Api {
         access_token_lifetime_s: LIFETIME_S,
         algorithm: Algorithm::Rs256,
         refresh: RefreshPolicy::default(),
+        epoch: 0,
+        removals: Box::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The playground's settings: which client asks which Api for which scopes. The tenant is this server.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract;
@@ -8,18 +9,19 @@ use countersign_protocol::client_authentication::{self, ClientAuthentication};
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::Secret;
-use countersign_store::{PlaygroundSettings, Saved, StoreError};
+use countersign_store::{PlaygroundSettings, Saved};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::audit;
-use crate::admin::change::{Author, Entry};
+use crate::admin::change::{Author, Changing, Entry};
 use crate::admin::fields::named;
+use crate::admin::{access, operator};
 use crate::demo::access::{Administrator, Anybody};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::pages::session::{self, SessionKey, Standing};
+use crate::registry::Registry;
 use crate::sealing::SealError;
 use crate::state::State;
 
@@ -59,6 +61,7 @@ impl Settings {
 
     /// The client secret, if everything that a flow needs is set; otherwise what is missing, by the guide's keys.
     pub(crate) fn find_secret(&self) -> Result<Secret, Fault> {
+        check_not_administrative(&self.api_id, &self.client_id)?;
         let needed = [
             ("oauthAppId", self.api_id.is_empty()),
             ("oauthServiceUserName", self.client_id.is_empty()),
@@ -132,55 +135,48 @@ pub(crate) struct NewSettings {
 /// Saves the settings, all or nothing, unless somebody saved others since the version that is named.
 pub(crate) async fn update(
     extract::State(state): extract::State<Arc<State>>,
-    Administrator { author }: Administrator,
+    Administrator { author, caller }: Administrator,
     JsonBody(new): JsonBody<NewSettings>,
 ) -> Answer {
-    let standing = Settings::load(&state)?;
-    let (secret, scope) = check(&state, &new, standing.client_secret.is_some())?;
+    // In a task of its own, which goes on to its end when the caller hangs up.
+    let saving = tokio::spawn(async move { save(&state, author, caller.address, new).await });
+    saving.await.map_err(|error| Fault::internal(error.to_string()))?
+}
+
+/// Decides under the lock of all changes that the person still may, before a secret is checked for them; then saves.
+async fn save(state: &State, author: Author, address: IpAddr, new: NewSettings) -> Answer {
+    let is_set = state.registry.current().playground().sealed_client_secret.is_some();
+    let (secret, scope) = check(state, &new, is_set)?;
+    let mut changing = Changing::begin(state, author).await?;
+    let before = changing.registry.playground().clone();
     let settings = PlaygroundSettings {
         version: new.version.unwrap_or_default(),
         api_id: new.oauth_app_id.trim().to_owned(),
         client_id: new.oauth_service_user_name.trim().to_owned(),
-        sealed_client_secret: secret.as_ref().map(|secret| seal(&state, secret)).transpose()?,
+        sealed_client_secret: secret.as_ref().map(|secret| seal(state, secret)).transpose()?,
         scope: new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" "),
     };
-    // A secret that was stored for one client is none of another's.
-    let kept = standing.client_secret.filter(|_| standing.client_id != settings.client_id);
-    check_registered(&state, &settings, &scope, secret.or(kept))?;
-    match state.write(save(state.clone(), author, settings, new.version.is_none())).await? {
-        Saved::As(_) => {
-            state.follow().await?;
-            Ok(Success::new("Settings updated successfully"))
+    let version = match changing.change.save_playground_settings(&settings, new.version.is_none()).await {
+        Ok(Saved::As(version)) => version,
+        Ok(Saved::Conflict(version)) => {
+            let message = format!("version: the settings are at version {version} now; read them and save again");
+            return Err(Fault::new(StatusCode::CONFLICT, "conflict", message));
         }
-        Saved::Conflict(version) => {
-            let message = format!("version: what stands is version {version}; read it and save again");
-            Err(Fault::new(StatusCode::CONFLICT, "conflict", message))
-        }
+        Err(error) => return Err(state.store_failed(&error).into()),
+    };
+    // A secret that was stored for one client is not another's.
+    let stored = Settings::load(state)?.client_secret.filter(|_| before.client_id != settings.client_id);
+    check_registered(&changing.registry, &settings, &scope)?;
+    if let Some(secret) = secret.or(stored) {
+        check_secret(state, &changing.registry, &settings.client_id, secret, address)?;
     }
-}
-
-/// Saves them, audited, unless they are of another version than the one that stands and `anyway` is not said.
-async fn save(
-    state: Arc<State>,
-    author: Author,
-    settings: PlaygroundSettings,
-    anyway: bool,
-) -> Result<Saved, StoreError> {
-    let mut change = state.store.begin_change(state.now()).await?;
-    let standing = state.registry.current().playground().clone();
-    let saved = change.save_playground_settings(&settings, anyway).await?;
-    if let Saved::As(version) = saved {
-        let (is_new_secret, sealed) = (settings.sealed_client_secret.is_some(), standing.sealed_client_secret.clone());
-        let sealed_client_secret = settings.sealed_client_secret.clone().or(sealed);
-        let mut after = view(&state, &PlaygroundSettings { version, sealed_client_secret, ..settings });
-        after["isNewPassword"] = is_new_secret.into();
-        let (before, target) = (Some(view(&state, &standing)), "playground".to_owned());
-        let entry = Entry { action: "settings.update", target, before, after: Some(after) };
-        audit::record(&state, &author, &mut change, entry).await?;
-        change.commit().await?;
-        tracing::info!(version, request_id = author.request_id, actor = author.name, "settings saved");
-    }
-    Ok(saved)
+    let is_new_secret = settings.sealed_client_secret.is_some();
+    let sealed_client_secret = settings.sealed_client_secret.clone().or(before.sealed_client_secret.clone());
+    let mut after = view(state, &PlaygroundSettings { version, sealed_client_secret, ..settings });
+    after["isNewPassword"] = is_new_secret.into();
+    let (action, target) = ("settings.update", "playground".to_owned());
+    changing.finish(Entry { action, target, before: Some(view(state, &before)), after: Some(after) }).await?;
+    Ok(Success::new("Settings updated successfully"))
 }
 
 /// Checks every field alone, in the guide's words; returns the new secret, if there is one, and the scopes.
@@ -232,30 +228,53 @@ fn check_password(password: &Secret) -> Result<Secret, Fault> {
 }
 
 /// Checks the fields against what is registered now: a flow would find out only by being refused.
-fn check_registered(
-    state: &State,
-    new: &PlaygroundSettings,
-    scope: &Scope,
-    secret: Option<Secret>,
-) -> Result<(), Fault> {
-    let registry = state.registry.current();
+fn check_registered(registry: &Registry, new: &PlaygroundSettings, scope: &Scope) -> Result<(), Fault> {
     let refuse = |key: &str, what: &str| Fault::bad_request(format!("{key}: {what}"));
     let api = registry.find_api(&new.api_id).ok_or(refuse("oauthAppId", "is not the id of an Api"))?;
-    let client = registry.find_client(&new.client_id);
-    let client = client.ok_or(refuse("oauthServiceUserName", "is not the client_id of a client"))?;
-    if let Some(secret) = secret {
-        let (method, client_id) = (ClientAuthMethod::ClientSecretBasic, new.client_id.clone());
-        let presented = ClientAuthentication { method, client_id, secret };
-        let judged = client_authentication::check(&presented, Some(client), state.now());
-        judged.map_err(|refusal| {
-            refuse("oauthServiceUserPassword", &format!("would be refused with this Username: {refusal}"))
-        })?;
-    }
+    check_not_administrative(&new.api_id, &new.client_id)?;
+    registry.find_client(&new.client_id).ok_or(refuse("oauthServiceUserName", "is not the client_id of a client"))?;
     match scope.first_missing_in(&api.all_scopes()) {
         Some(unknown) => {
             let fault = refuse("oauthScopesSupported", &format!("must be of the Api, which has no {unknown}"));
             Err(fault.with_reason(Refusal::UnknownScope(unknown.clone()).to_string()))
         }
         None => Ok(()),
+    }
+}
+
+/// Err if a flow would ask for tokens of `admin-api`, or ask as the first administrator: whoever signs in could then
+/// administer.
+pub(crate) fn check_not_administrative(api_id: &str, client_id: &str) -> Result<(), Fault> {
+    let refuse = |key: &str, id: &str| {
+        Err(Fault::bad_request(format!("{key}: {id} is for administration, and cannot be used in the playground")))
+    };
+    if api_id == access::API {
+        return refuse("oauthAppId", api_id);
+    }
+    if client_id == operator::CLIENT {
+        return refuse("oauthServiceUserName", client_id);
+    }
+    Ok(())
+}
+
+/// Checks the secret of the client as the token endpoint would; a wrong one counts as a guess.
+fn check_secret(
+    state: &State,
+    registry: &Registry,
+    client_id: &str,
+    secret: Secret,
+    address: IpAddr,
+) -> Result<(), Fault> {
+    let now = state.now();
+    state.guessing.check_client(address, now)?;
+    let presented =
+        ClientAuthentication { method: ClientAuthMethod::ClientSecretBasic, client_id: client_id.to_owned(), secret };
+    match client_authentication::check(&presented, registry.find_client(client_id), now) {
+        Ok(_) => Ok(()),
+        Err(refusal) => {
+            state.guessing.count_client_failure(address, now);
+            let what = format!("oauthServiceUserPassword: would be refused with this Username: {refusal}");
+            Err(Fault::bad_request(what))
+        }
     }
 }

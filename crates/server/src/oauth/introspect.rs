@@ -8,7 +8,7 @@ use axum::response::Response;
 use countersign_protocol::access_token::{Expected, TokenFault, check};
 use countersign_protocol::api::{Api, ApiId};
 use countersign_protocol::client::Client;
-use countersign_protocol::grant::refresh_token;
+use countersign_protocol::grant::{Grant, refresh_token};
 use countersign_protocol::introspection;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
@@ -91,9 +91,10 @@ async fn describe_refresh_token(
     let (Some(api), Some(user)) = (api, user) else {
         return Ok(None);
     };
-    let alive = refresh_token::check_owner(&found, client)
+    let granted = refresh_token::check_owner(&found, client)
         .and_then(|()| refresh_token::decide(&found, client, Some(user), api, None, state.now()));
-    Ok(alive.is_ok().then(|| introspection::refresh_token(&found, user, api, &state.issuer)))
+    let describe = |grant: Grant| introspection::refresh_token(&found, &grant.scope, user, api, &state.issuer);
+    Ok(granted.ok().map(describe))
 }
 
 /// On a tenant path a token of another Api is inactive.

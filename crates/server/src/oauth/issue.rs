@@ -1,7 +1,7 @@
 //! Issue: claims, a signature, and for users a refresh token.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::access_token;
+use countersign_protocol::access_token::{self, NewToken};
 use countersign_protocol::api::{Api, ApiId};
 use countersign_protocol::client::Client;
 use countersign_protocol::grant::{Grant, Subject};
@@ -73,7 +73,9 @@ pub(crate) struct Order<'a> {
 pub(crate) fn issue(state: &State, order: &Order<'_>) -> Result<Issued, Refusal> {
     let Order { registry, client, api, grant, now } = order;
     let token_id = base64url(&state.entropy.bytes::<16>());
-    let payload = access_token::payload(&state.issuer, api, client, grant, &token_id, *now);
+    let issued_change = registry.change();
+    let new = NewToken { issuer: &state.issuer, api, client, grant, token_id: &token_id, issued_change, now: *now };
+    let payload = access_token::payload(new);
     let signed = registry.keys().sign(api.algorithm, &payload);
     let signed = signed.ok_or_else(|| Refusal::Internal(format!("there is no active {} key", api.algorithm)))?;
     Ok(Issued {
@@ -88,8 +90,8 @@ pub(crate) fn issue(state: &State, order: &Order<'_>) -> Result<Issued, Refusal>
 
 /// Issues an access token and the first refresh token of a new family.
 pub(crate) async fn issue_with_family(state: &State, mut order: Order<'_>) -> Result<Issued, Refusal> {
-    let Order { client, api, now, .. } = order;
-    let Subject::User { id, epoch, .. } = &order.grant.subject else {
+    let Order { registry, client, api, now, .. } = order;
+    let Subject::User { id, .. } = &order.grant.subject else {
         return issue(state, &order);
     };
     let family = RefreshFamily {
@@ -99,8 +101,8 @@ pub(crate) async fn issue_with_family(state: &State, mut order: Order<'_>) -> Re
         api_id: api.id.clone(),
         scope: order.grant.scope.clone(),
         auth_time: order.grant.auth_time,
-        client_epoch: client.epoch,
-        user_epoch: *epoch,
+        issued_change: registry.change(),
+        user_change: registry.change(),
         expires_at: now + api.refresh.absolute_s,
         ended: false,
     };

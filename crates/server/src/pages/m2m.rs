@@ -10,7 +10,7 @@ use countersign_protocol::client::{Client, Entitlement};
 use countersign_protocol::grant::GrantType;
 use http::StatusCode;
 
-use crate::admin::access;
+use crate::admin::{access, operator};
 use crate::demo::settings::Settings;
 use crate::pages::error;
 use crate::pages::layout::{Frame, respond};
@@ -85,8 +85,7 @@ pub(crate) async fn m2m(extract::State(state): extract::State<Arc<State>>, visit
 /// The page for what is registered and what Settings choose.
 fn view(registry: &Registry, chosen: &Settings, person: Person) -> M2m {
     let client = registry.find_client(&chosen.client_id);
-    let entitled = |api: &Api| client.is_some_and(|client| client.find_entitlement(&api.id).is_some());
-    let shown = registry.apis().filter(|api| !access::is_own(api) || entitled(api));
+    let shown = registry.apis().filter(|api| !access::is_own(api));
     let mut apis: Vec<ApiView> = shown.map(|api| api_view(api, client, chosen)).collect();
     apis.sort_by(|a, b| b.is_chosen.cmp(&a.is_chosen).then_with(|| a.id.cmp(&b.id)));
     let lacking = find_lacking(chosen);
@@ -144,9 +143,11 @@ fn find_lacking(chosen: &Settings) -> Vec<&'static str> {
     needed.into_iter().filter(|(lacks, _)| *lacks).map(|(_, what)| what).collect()
 }
 
-/// What Settings name that is not registered: it was when they were saved.
+/// What Settings name that is not registered or not for the playground: it was when they were saved.
 fn find_unregistered(registry: &Registry, chosen: &Settings) -> Vec<&'static str> {
     let named = [
+        (chosen.api_id == access::API, "Application ID: admin-api is for administration"),
+        (chosen.client_id == operator::CLIENT, "Username: the operator is for administration"),
         (registry.find_api(&chosen.api_id).is_none(), "Application ID: there is no Api of the stored id"),
         (registry.find_client(&chosen.client_id).is_none(), "Username: there is no client of the stored id"),
     ];

@@ -31,6 +31,7 @@ mod playground_tokens;
 mod refresh;
 mod refusals;
 mod revocation;
+mod rights;
 mod rotation;
 mod sign_in;
 mod transport;

@@ -299,6 +299,8 @@ async fn a_session_ends_by_age_by_idleness_and_with_its_user() {
     server.change(async |change| change.set_user_status(&id, Status::Disabled).await.unwrap()).await;
     assert_eq!(fault(&ada.get("account/sessions").await), needed);
     server.change(async |change| change.set_user_status(&id, Status::Active).await.unwrap()).await;
+    assert_eq!(fault(&ada.get("account/sessions").await), needed, "for good");
+    assert_eq!(ada.sign_in("ada", "correct horse").await.status, 200);
     assert_eq!(ada.get("account/sessions").await.status, 200);
     server.change(async |change| change.set_password(&id, &hash_password("another horse"), START).await.unwrap()).await;
     assert_eq!(fault(&ada.get("account/sessions").await), needed);

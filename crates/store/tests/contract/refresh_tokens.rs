@@ -19,8 +19,8 @@ pub(crate) fn family(id: &str, expires_at: i64) -> RefreshFamily {
         api_id: ApiId::parse("billing").unwrap(),
         scope: Scope::parse("a b").unwrap(),
         auth_time: 10,
-        client_epoch: 3,
-        user_epoch: 4,
+        issued_change: 3,
+        user_change: 4,
         expires_at,
         ended: false,
     }

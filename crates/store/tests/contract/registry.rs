@@ -29,6 +29,8 @@ fn api(id: &str) -> Api {
         access_token_lifetime_s: 600,
         algorithm: Algorithm::EdDsa,
         refresh: RefreshPolicy { idle_s: 1, absolute_s: 2 },
+        epoch: 0,
+        removals: Box::default(),
     }
 }
 
@@ -83,7 +85,8 @@ async fn everything_is_read_back_as_it_was_written() {
     let number = fill(store).await;
     let rows = store.load_registry().await.unwrap();
     assert_eq!(rows.counters.registry_change, number);
-    assert_eq!(format!("{:?}", rows.apis), format!("{:?}", [api("billing")]));
+    let expected = Api { epoch: number, ..api("billing") };
+    assert_eq!(format!("{:?}", rows.apis), format!("{:?}", [expected]));
     let client = &rows.clients[0];
     assert_eq!((client.id.as_str(), client.epoch, client.status), ("job", number, Status::Active));
     assert!(client.auth_methods.iter().eq([ClientAuthMethod::ClientSecretPost]));

@@ -1,0 +1,163 @@
+//! Who makes an administrative change, and by what right: decided when the call arrives, and again under the change's lock.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use countersign_guard::VerifiedToken;
+use countersign_protocol::access_token::{Claims, KeySource};
+use countersign_protocol::client::{Client, Status};
+use countersign_protocol::path_rule::normalise;
+use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::user::{Role, User, UserId};
+use http::request::Parts;
+
+use crate::admin::access::{self, all_scopes, api_id};
+use crate::admin::problem::Problem;
+use crate::caller::Caller;
+use crate::registry::Registry;
+use crate::state::State;
+
+/// A caller of the admin API: a client, or somebody for whom it speaks.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator {
+    /// As the audit log names them.
+    pub(crate) name: String,
+    /// Where they call from.
+    pub(crate) caller: Caller,
+    /// The scopes of their token that their client is still entitled to.
+    scope: Scope,
+    claims: Arc<Claims>,
+}
+
+impl Operator {
+    /// Err unless they hold each of these scopes of `admin-api`: nobody gives away more than they have.
+    pub(crate) fn check_holds(&self, scopes: &Scope, field: &'static str) -> Result<(), Problem> {
+        match scopes.first_missing_in(&self.scope) {
+            None => Ok(()),
+            Some(missing) => Err(Problem::not_yours(field, missing)),
+        }
+    }
+
+    /// Err unless they hold this scope, where a call asks for more than its path says.
+    pub(crate) fn check_may(&self, scope: &str) -> Result<(), Problem> {
+        if self.scope.iter().any(|held| held.as_str() == scope) { Ok(()) } else { Err(Problem::scope_missing(scope)) }
+    }
+
+    /// Err unless they hold all of `admin-api`.
+    pub(crate) fn check_holds_all(&self, field: &'static str) -> Result<(), Problem> {
+        self.check_holds(&all_scopes(), field)
+    }
+
+    /// Err unless they hold all that the client may do with `admin-api`: whoever makes its secret can act as it, and
+    /// nobody ends or changes a client that may do more than they may.
+    pub(crate) fn check_can_administer(&self, client: &Client) -> Result<(), Problem> {
+        if client.may_introspect.contains(&api_id()) {
+            self.check_holds_all("client_id")?;
+        }
+        match client.find_entitlement(&api_id()) {
+            Some(entitlement) => self.check_holds(&entitlement.scopes.intersection(&all_scopes()), "client_id"),
+            None => Ok(()),
+        }
+    }
+
+    /// Err unless they hold what the user's roles stand for: whoever sets a password can sign in with it, and nobody ends
+    /// the sessions of a user who may do more than they may.
+    pub(crate) fn check_can_administer_user(&self, user: &User) -> Result<(), Problem> {
+        if user.roles.is_empty() { Ok(()) } else { self.check_holds_all("user") }
+    }
+
+    /// Err unless they hold the scopes of `admin-api` that a token has.
+    pub(crate) fn check_can_revoke(&self, registry: &Registry, token: &Claims) -> Result<(), Problem> {
+        let api = token.audiences.first().and_then(|audience| registry.find_api_by_audience(audience));
+        if api.is_some_and(|api| access::is_own(api)) { self.check_holds(&token.scope, "token") } else { Ok(()) }
+    }
+}
+
+impl FromRequestParts<Arc<State>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Problem> {
+        let token = VerifiedToken::from_request_parts(parts, state).await;
+        let VerifiedToken(claims) = token.map_err(|_| Problem::internal("a route of the admin API has no guard"))?;
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Problem::internal("the caller is unknown"))?;
+        let registry = state.registry.current().clone();
+        let scope = held_now(&registry, &claims);
+        check_opens(&registry, &scope, parts)?;
+        let name = if claims.subject == claims.client_id {
+            claims.client_id.clone()
+        } else {
+            format!("{} by {}", claims.subject, claims.client_id)
+        };
+        Ok(Self { name, caller, scope, claims })
+    }
+}
+
+/// The scopes of a token that its client is entitled to as things are now.
+fn held_now(registry: &Registry, claims: &Claims) -> Scope {
+    let entitlement = registry.find_client(&claims.client_id).and_then(|client| client.find_entitlement(&api_id()));
+    entitlement.map(|entitlement| claims.scope.intersection(&entitlement.scopes)).unwrap_or_default()
+}
+
+/// Err unless one of these scopes opens the request: the guard has judged the token's own.
+fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), Problem> {
+    let path = normalise(parts.uri.path()).map_err(|_| Problem::internal("the guard let an ambiguous path pass"))?;
+    let Some(api) = registry.find_api(access::API) else {
+        return Err(Problem::rights_ended("there is no admin-api"));
+    };
+    let opening: Vec<&ScopeToken> =
+        api.find_opening(parts.method.as_str(), &path).map(|(scope, _)| &scope.token).collect();
+    match opening.first() {
+        Some(needed) if !opening.iter().any(|token| scope.contains(token)) => {
+            Err(Problem::scope_missing(needed.as_str()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// By what right a change is made.
+#[derive(Clone, Debug)]
+pub(crate) enum Right {
+    /// It is the server's own, by its schedule or at its start.
+    Server,
+    /// A token of `admin-api`.
+    Token(Box<Operator>),
+    /// A person's session.
+    Session {
+        /// Whose.
+        user_id: UserId,
+        /// Their epoch when they signed in.
+        epoch: i64,
+        /// What they must be, if only such people may make the change.
+        role: Option<Role>,
+    },
+}
+
+impl Right {
+    /// Err if the right ended since the call arrived. The caller holds the lock of all changes, and this node's registry is
+    /// up to date: a right that was taken away by the change before this one counts no more.
+    pub(crate) fn check_still(&self, state: &State) -> Result<(), Problem> {
+        let registry = state.registry.current().clone();
+        match self {
+            Self::Server => Ok(()),
+            Self::Token(operator) => {
+                state.registry.check_alive(&operator.claims).map_err(Problem::rights_ended)?;
+                match operator.scope.first_missing_in(&held_now(&registry, &operator.claims)) {
+                    Some(missing) => Err(Problem::scope_missing(missing.as_str())),
+                    None => Ok(()),
+                }
+            }
+            Self::Session { user_id, epoch, role } => {
+                let may = |user: &User| {
+                    user.status == Status::Active
+                        && user.epoch == *epoch
+                        && role.is_none_or(|role| user.roles.contains(&role))
+                };
+                if registry.find_user(user_id.as_str()).is_some_and(|user| may(user)) {
+                    return Ok(());
+                }
+                Err(Problem::rights_ended("the user's role or session ended"))
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Rights that a change takes away: what is left of them at its end is stored, so that nothing issued before uses them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::api::{Api, ApiId};
+use countersign_protocol::client::ClientId;
+use countersign_protocol::grant::GrantType;
+use countersign_protocol::removal::{Removal, Right};
+use sqlx::{AnyConnection, Row};
+
+use crate::changes::Change;
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::statement::statements;
+
+statements! {
+    PUT_REMOVAL = "INSERT INTO removals (client_id, api_id, kind, name, change, expires_at) \
+         SELECT $1, id, $2, $3, CAST($4 AS BIGINT), CASE WHEN issued_until > $5 THEN issued_until ELSE $6 END \
+         FROM apis WHERE id = $7 \
+         ON CONFLICT (client_id, api_id, kind, name) DO UPDATE SET change = excluded.change, \
+         expires_at = CASE WHEN removals.expires_at > excluded.expires_at THEN removals.expires_at \
+         ELSE excluded.expires_at END";
+    DELETE_REMOVALS = "DELETE FROM removals WHERE client_id = $1";
+    FIND_REACH = "SELECT grants, access_token_lifetime_s, refresh_absolute_s FROM apis WHERE id = $1";
+    LOAD_REMOVALS = "SELECT client_id, api_id, kind, name, change FROM removals ORDER BY client_id, api_id, kind, name";
+    DELETE_EXPIRED = "DELETE FROM removals WHERE expires_at < $1";
+}
+
+/// Whose right it is: a client's, or that of everybody who asks the API.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RightKey {
+    /// Empty for everybody.
+    pub(crate) client_id: String,
+    pub(crate) api_id: ApiId,
+    pub(crate) right: Right,
+}
+
+/// The rights that a change has touched, and whether they are there at its end: what is deleted and put again was not
+/// removed.
+#[derive(Debug, Default)]
+pub(crate) struct TouchedRights(BTreeMap<RightKey, bool>);
+
+impl TouchedRights {
+    /// Notes that a right, which was there, was taken away.
+    pub(crate) fn take(&mut self, key: RightKey) {
+        self.0.insert(key, false);
+    }
+
+    /// The rights that are gone. An entitlement stands for its scopes and grants.
+    fn into_removed(self) -> Vec<RightKey> {
+        let mut removed: Vec<RightKey> = Vec::new();
+        for (key, _) in self.0.into_iter().filter(|(_, is_there)| !is_there) {
+            let of_removed = |last: &RightKey| {
+                last.right == Right::Entitlement && (&last.client_id, &last.api_id) == (&key.client_id, &key.api_id)
+            };
+            if !removed.last().is_some_and(of_removed) {
+                removed.push(key);
+            }
+        }
+        removed
+    }
+
+    /// Notes that a right was granted.
+    pub(crate) fn give(&mut self, key: &RightKey) {
+        if let Some(is_there) = self.0.get_mut(key) {
+            *is_there = true;
+        }
+    }
+}
+
+impl Change {
+    /// Stores the rights that are gone at the end of this change.
+    pub(crate) async fn store_removals(&mut self) -> Result<(), StoreError> {
+        let touched = std::mem::take(&mut self.rights);
+        for key in touched.into_removed() {
+            // An API that is gone needs no removals: one made again has a later epoch.
+            let Some(reach_s) = self.find_reach_s(&key.api_id).await? else { continue };
+            let (kind, name) = key.right.parts();
+            let expires_at = self.now + reach_s;
+            sqlx::query(PUT_REMOVAL)
+                .bind(key.client_id)
+                .bind(kind)
+                .bind(name.to_owned())
+                .bind(self.number)
+                .bind(expires_at)
+                .bind(expires_at)
+                .bind(key.api_id.as_str())
+                .execute(&mut *self.transaction)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// How long after its issue the last of an API's tokens expires, by its lifetimes now; `None` without the API.
+    async fn find_reach_s(&mut self, api: &ApiId) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query(FIND_REACH).bind(api.as_str()).fetch_optional(&mut *self.transaction).await?;
+        let Some(row) = row else { return Ok(None) };
+        let grants: String = row.try_get(0)?;
+        let grants = crate::apis::read_grants(&grants);
+        let grants = grants.ok_or_else(|| StoreError::Broken { table: "apis", row: api.to_string() })?;
+        Ok(Some(reach_s(grants.contains(GrantType::RefreshToken), row.try_get(1)?, row.try_get(2)?)))
+    }
+
+    /// Forgets the removals of a client that is deleted: one of that id made again has a later epoch.
+    pub(crate) async fn delete_removals(&mut self, client: &ClientId) -> Result<(), StoreError> {
+        sqlx::query(DELETE_REMOVALS).bind(client.as_str()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Forgets the removals after which everything issued before them has expired by `before`; returns how many.
+    pub async fn delete_expired_removals(&self, before: UnixTime) -> Result<u64, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let deleted = sqlx::query(DELETE_EXPIRED).bind(before).execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+}
+
+/// How long after its issue the last of an API's tokens expires, in seconds.
+pub(crate) fn api_reach_s(api: &Api) -> i64 {
+    reach_s(api.allows(GrantType::RefreshToken), api.access_token_lifetime_s, api.refresh.absolute_s)
+}
+
+fn reach_s(may_refresh: bool, access_token_lifetime_s: i64, refresh_absolute_s: i64) -> i64 {
+    if may_refresh { access_token_lifetime_s.max(refresh_absolute_s) } else { access_token_lifetime_s }
+}
+
+/// Removals by the client that lost the right; those of the APIs themselves have an empty id.
+pub(crate) type RemovalsByClient = HashMap<String, Vec<Removal>>;
+
+/// Reads every removal.
+pub(crate) async fn load(connection: &mut AnyConnection) -> Result<RemovalsByClient, StoreError> {
+    let mut removals = RemovalsByClient::new();
+    for row in sqlx::query(LOAD_REMOVALS).fetch_all(&mut *connection).await? {
+        let (client, api, kind, name): (String, String, String, String) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        let change = row.try_get(4)?;
+        let read = || Some(Removal { api_id: ApiId::parse(&api)?, right: Right::from_parts(&kind, &name)?, change });
+        let removal = read().ok_or_else(|| StoreError::Broken { table: "removals", row: format!("{client} {api}") })?;
+        removals.entry(client).or_default().push(removal);
+    }
+    Ok(removals)
+}
