@@ -14,24 +14,20 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::admin::change::SERVER;
+use crate::admin::characters::{is_anything_visible, is_line};
 use crate::admin::problem::Problem;
 use crate::registry::Registry;
 
 /// The longest name, owner, label or description, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
-/// True for a character that leaves a line as it reads: neither control, nor unseen, nor turning its direction.
-pub(crate) fn is_plain(char: char) -> bool {
-    let turns = matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    let is_unseen = matches!(char, '\u{AD}' | '\u{180E}' | '\u{200B}' | '\u{2060}'..='\u{2065}' | '\u{FEFF}');
-    !char.is_control() && !turns && !is_unseen
-}
-
 /// One line for people.
 pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim();
-    if text.chars().count() > MAX_TEXT_CHARS || !text.chars().all(is_plain) {
-        return Err(Problem::invalid(field, format!("must be one line of at most {MAX_TEXT_CHARS} plain characters")));
+    if text.chars().count() > MAX_TEXT_CHARS || !is_line(text) {
+        let what =
+            format!("must be one line of at most {MAX_TEXT_CHARS} characters, without control characters or tags");
+        return Err(Problem::invalid(field, what));
     }
     Ok(text.to_owned())
 }
@@ -39,7 +35,7 @@ pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
 /// A name for people: a line with something in it.
 pub(crate) fn name(text: &str) -> Result<String, Problem> {
     let name = line("name", text)?;
-    if name.is_empty() { Err(Problem::invalid("name", "must not be empty")) } else { Ok(name) }
+    if is_anything_visible(&name) { Ok(name) } else { Err(Problem::invalid("name", "must not be empty or blank")) }
 }
 
 /// Reads a field that may be `null`: named and null is not the same as not named.

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
-use crate::admin::fields::{find_user, is_plain, status};
+use crate::admin::characters::is_identifier;
+use crate::admin::fields::{find_user, status};
 use crate::admin::operator;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
@@ -196,9 +197,12 @@ fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, Problem> {
 
 /// A new login name: one that reads as it is, is no id, and leaves the operator's to the operator.
 fn check_login(text: &str) -> Result<Login, Problem> {
-    let what = format!("must have 1 to {MAX_LOGIN_BYTES} bytes, printable, without spaces, and not begin with usr_");
-    let is_plain = text.chars().all(|char| is_plain(char) && !char.is_whitespace()) && UserId::parse(text).is_none();
-    let login = Login::parse(text).filter(|_| is_plain).ok_or_else(|| Problem::invalid("login", what))?;
+    let what = format!(
+        "must have 1 to {MAX_LOGIN_BYTES} bytes, visible characters in their plain form (Unicode NFKC) without spaces, and \
+         not begin with usr_"
+    );
+    let may_be = is_identifier(text) && UserId::parse(text).is_none();
+    let login = Login::parse(text).filter(|_| may_be).ok_or_else(|| Problem::invalid("login", what))?;
     if text.eq_ignore_ascii_case(operator::CLIENT) {
         return Err(Problem::invalid("login", format!("{} is the first administrator's client", operator::CLIENT)));
     }

@@ -89,6 +89,8 @@ async fn whatever_is_wrong_with_an_api_is_named_by_its_field_and_nothing_is_chan
         ("refresh_idle_s", json!(31_536_000)),
         ("name", json!("two\nlines")),
         ("name", json!("turned \u{202E}round")),
+        ("name", json!("tagged \u{E0041}")),
+        ("name", json!("\u{3164}\u{2800}")),
         ("name", json!("x".repeat(201))),
         ("epoch", json!(1)),
     ] {

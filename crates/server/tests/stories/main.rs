@@ -10,6 +10,7 @@ mod admin_clients;
 mod admin_contract;
 mod admin_keys;
 mod admin_people;
+mod admin_rights;
 mod admin_understand;
 mod apis;
 mod call_resource;

@@ -1,0 +1,98 @@
+//! Which characters may be typed in a name: what cannot be seen, or reads as something else, lets one name pass for another.
+//!
+//! Checked on input only: names that are stored already still load.
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// BRAILLE PATTERN BLANK: a symbol by its category, and nothing but blank by its looks.
+const BRAILLE_BLANK: char = '\u{2800}';
+
+/// True for a text by which something is told from everything else: every character can be seen, and the text is stable
+/// under NFKC, so that no other spelling of it looks the same (UAX #15, UAX #31).
+pub(crate) fn is_identifier(text: &str) -> bool {
+    text.chars().all(|char| is_visible(char) && !is_format(char))
+        && ComposingNormalizerBorrowed::new_nfkc().is_normalized(text)
+}
+
+/// True for one line that people read. Joiners and symbols are part of many scripts; control characters, tags, and what
+/// turns the direction of a line or is never seen are not.
+pub(crate) fn is_line(text: &str) -> bool {
+    text.chars().all(is_plain)
+}
+
+/// True if something of the text can be seen.
+pub(crate) fn is_anything_visible(text: &str) -> bool {
+    text.chars().any(is_visible)
+}
+
+fn is_plain(char: char) -> bool {
+    let turns = matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let is_unseen = matches!(char, '\u{AD}' | '\u{180E}' | '\u{200B}' | '\u{2060}'..='\u{2065}' | '\u{FEFF}');
+    let is_tag = matches!(char, '\u{E0000}'..='\u{E007F}');
+    !char.is_control() && !turns && !is_unseen && !is_tag
+}
+
+fn is_visible(char: char) -> bool {
+    let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(char);
+    !char.is_control() && !char.is_whitespace() && !is_ignorable && char != BRAILLE_BLANK
+}
+
+/// True for what no text is made of: format characters, and code points that are private or mean nothing yet.
+fn is_format(char: char) -> bool {
+    matches!(
+        CodePointMapData::<GeneralCategory>::new().get(char),
+        GeneralCategory::Format
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Surrogate
+            | GeneralCategory::Unassigned
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_what_it_looks_like() {
+        for good in ["ada", "Ada.Lovelace", "ada@example.com", "josé", "Łukasz", "明美", "мария", "मीरा"]
+        {
+            assert!(is_identifier(good), "{good}");
+        }
+        for bad in [
+            "ada\u{200D}",   // zero width joiner
+            "\u{3164}",      // hangul filler
+            "ada\u{2800}",   // braille blank
+            "ada\u{E0001}",  // language tag
+            "ada\u{E0061}",  // tag letter
+            "ada\u{FE0F}",   // variation selector
+            "ada\u{34F}",    // combining grapheme joiner
+            "ada\u{115F}",   // hangul choseong filler
+            "ada\u{FFF9}",   // interlinear annotation
+            "ada\u{E000}",   // private use
+            "ada\u{378}",    // unassigned
+            "ada lovelace",  // a space
+            "\u{FB01}fi",    // a ligature
+            "ada\u{B2}",     // superscript two
+            "\u{FF21}da",    // fullwidth A
+            "jose\u{301}",   // a letter and its accent, which compose
+            "\u{212A}elvin", // Kelvin sign
+        ] {
+            assert!(!is_identifier(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_for_people_may_hold_joiners_and_symbols_but_nothing_that_hides_or_turns_it() {
+        for good in ["½ price ™", "👩\u{200D}🚒 brigade", "می\u{200C}خواهم", "Ops ☎\u{FE0F}", ""] {
+            assert!(is_line(good), "{good}");
+        }
+        for bad in ["a\u{7}b", "a\u{9B}b", "a\u{202E}b", "a\u{E0041}b", "a\u{E0001}", "a\u{200B}b", "a\u{2028}b"] {
+            assert!(!is_line(bad), "{bad:?}");
+        }
+        assert!(!is_anything_visible("\u{3164} \u{2800}\u{200D}") && is_anything_visible("\u{2800}a"));
+    }
+}
