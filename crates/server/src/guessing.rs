@@ -5,9 +5,9 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::hmac;
 use countersign_protocol::UnixTime;
 use countersign_protocol::refusal::Refusal;
-use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::name_key;
 
 /// Most windows of failures are this long, in seconds.
@@ -42,13 +42,20 @@ impl Source {
     }
 }
 
-/// The hash of a user's name in its one spelling: a name may be as long as a body, and a table must not.
+/// The MAC of a user's name in its one spelling: a name may be as long as a body, and a table must not; and it may be a
+/// password that was typed into the wrong field, so it is kept nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct NameHash([u8; 32]);
+pub struct NameMac([u8; 32]);
 
-impl NameHash {
-    fn of(login: &str) -> Self {
-        Self(*SecretHash::of(&name_key(login)).as_bytes())
+impl NameMac {
+    /// The stored bytes; `None` unless they are 32.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -83,6 +90,11 @@ impl<K: Eq + Hash + Copy> Failures<K> {
         entry.1 = entry.1.saturating_add(1);
     }
 
+    /// True once the last failure that is heard was counted.
+    fn is_full(&self, key: &K) -> bool {
+        self.counts.get(key).is_some_and(|(_, count)| *count >= self.max)
+    }
+
     /// Takes back one failure that was counted ahead of its proof.
     fn take_back(&mut self, key: &K) {
         if let Some((_, count)) = self.counts.get_mut(key) {
@@ -106,12 +118,12 @@ impl<K: Eq + Hash + Copy> Failures<K> {
 
 #[derive(Debug)]
 struct Tables {
-    user_and_address: Failures<(NameHash, Source)>,
-    user: Failures<NameHash>,
+    user_and_address: Failures<(NameMac, Source)>,
+    user: Failures<NameMac>,
     passwords: Failures<Source>,
     clients: Failures<Source>,
     sign_ins: Failures<Source>,
-    known: HashMap<(NameHash, Source), UnixTime>,
+    known: HashMap<(NameMac, Source), UnixTime>,
 }
 
 impl Tables {
@@ -124,26 +136,45 @@ impl Tables {
 
 /// All counters of a node.
 #[derive(Debug)]
-pub struct Guessing(Mutex<Tables>);
+pub struct Guessing {
+    tables: Mutex<Tables>,
+    name_key: hmac::Key,
+}
 
 /// One password check under way: counted as failed until it succeeds, so that guesses side by side gain nothing.
 #[derive(Debug)]
 pub struct PasswordAttempt {
-    user: NameHash,
+    user: NameMac,
     source: Source,
+    is_last: bool,
+}
+
+impl PasswordAttempt {
+    /// True if the user is locked out, from here or from everywhere, once this attempt has failed.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
 }
 
 impl Guessing {
-    /// Nothing counted.
-    pub fn new() -> Self {
-        Self(Mutex::new(Tables {
+    /// Nothing counted; names are told apart by their MACs under this key.
+    pub fn new(name_key: hmac::Key) -> Self {
+        let tables = Mutex::new(Tables {
             user_and_address: Failures::new(WINDOW_S, MAX_PER_USER_AND_ADDRESS),
             user: Failures::new(USER_WINDOW_S, MAX_PER_USER),
             passwords: Failures::new(WINDOW_S, MAX_PASSWORDS_PER_ADDRESS),
             clients: Failures::new(WINDOW_S, MAX_CLIENTS_PER_ADDRESS),
             sign_ins: Failures::new(WINDOW_S, MAX_SIGN_INS_PER_ADDRESS),
             known: HashMap::new(),
-        }))
+        });
+        Self { tables, name_key }
+    }
+
+    /// The MAC of a user's name, whatever its case.
+    pub fn name_mac(&self, login: &str) -> NameMac {
+        let mut mac = [0; 32];
+        mac.copy_from_slice(hmac::sign(&self.name_key, name_key(login).as_bytes()).as_ref());
+        NameMac(mac)
     }
 
     /// Err if the address has failed to authenticate as a client too often.
@@ -158,8 +189,8 @@ impl Guessing {
     }
 
     /// Begins a password check. Known and unknown users count the same, under one spelling of the name.
-    pub fn begin_password(&self, login: &str, address: IpAddr, now: UnixTime) -> Result<PasswordAttempt, Refusal> {
-        let attempt = PasswordAttempt { user: NameHash::of(login), source: Source::of(address) };
+    pub fn begin_password(&self, user: NameMac, address: IpAddr, now: UnixTime) -> Result<PasswordAttempt, Refusal> {
+        let mut attempt = PasswordAttempt { user, source: Source::of(address), is_last: false };
         let pair = (attempt.user, attempt.source);
         let mut tables = self.tables();
         refuse(tables.user_and_address.blocked_for_s(&pair, now), "this user from this address")?;
@@ -171,6 +202,7 @@ impl Guessing {
         tables.user_and_address.add(pair, now);
         tables.user.add(attempt.user, now);
         tables.passwords.add(attempt.source, now);
+        attempt.is_last = tables.user_and_address.is_full(&pair) || (!known && tables.user.is_full(&attempt.user));
         Ok(attempt)
     }
 
@@ -202,7 +234,7 @@ impl Guessing {
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,19 +249,27 @@ fn refuse(blocked_for_s: Option<i64>, what: &'static str) -> Result<(), Refusal>
 mod tests {
     use super::*;
 
+    fn guessing() -> Guessing {
+        Guessing::new(hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]))
+    }
+
+    fn begin(guessing: &Guessing, name: &str, from: IpAddr, now: UnixTime) -> Result<PasswordAttempt, Refusal> {
+        guessing.begin_password(guessing.name_mac(name), from, now)
+    }
+
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
 
     #[test]
     fn ten_failures_close_the_door_for_one_user_and_address_until_the_window_ends() {
-        let guessing = Guessing::new();
-        let try_it = |name, from, now| guessing.begin_password(name, address(from), now).map(|_| ());
+        let guessing = guessing();
+        let try_it = |name, from, now| begin(&guessing, name, address(from), now);
         for at in 0..10 {
-            assert!(try_it("Ada", "192.0.2.1", 1000 + at).is_ok());
+            assert!(try_it("Ada", "192.0.2.1", 1000 + at).is_ok_and(|attempt| attempt.is_last() == (at == 9)));
         }
         let blocked = Refusal::TooManyAttempts { what: "this user from this address", retry_after_s: 890 };
-        assert_eq!(try_it("aDA", "192.0.2.1", 1010), Err(blocked));
+        assert_eq!(try_it("aDA", "192.0.2.1", 1010).err(), Some(blocked));
         assert!(try_it("ada", "192.0.2.2", 1010).is_ok());
         assert!(try_it("bob", "192.0.2.1", 1010).is_ok());
         assert!(try_it("ada", "192.0.2.1", 1900).is_ok());
@@ -237,29 +277,29 @@ mod tests {
 
     #[test]
     fn a_success_is_not_counted_and_its_address_stays_heard() {
-        let guessing = Guessing::new();
+        let guessing = guessing();
         let home = address("2001:db8::1");
         for now in 0..50 {
-            let attempt = guessing.begin_password("ada", home, now).expect("heard");
+            let attempt = begin(&guessing, "ada", home, now).expect("heard");
             guessing.succeed(attempt, now);
         }
         for index in 0..100u32 {
             let from = IpAddr::from(0x0a00_0000u32.wrapping_add(index).to_be_bytes());
-            assert!(guessing.begin_password("ada", from, 100).is_ok(), "{index}");
+            assert!(begin(&guessing, "ada", from, 100).is_ok(), "{index}");
         }
-        assert!(guessing.begin_password("ada", address("198.51.100.7"), 101).is_err());
-        assert!(guessing.begin_password("ada", address("2001:db8::ffff"), 101).is_ok(), "the same /64");
-        assert!(guessing.begin_password("ada", address("2001:db8:0:1::1"), 101).is_err());
+        assert!(begin(&guessing, "ada", address("198.51.100.7"), 101).is_err());
+        assert!(begin(&guessing, "ada", address("2001:db8::ffff"), 101).is_ok(), "the same /64");
+        assert!(begin(&guessing, "ada", address("2001:db8:0:1::1"), 101).is_err());
     }
 
     #[test]
     fn an_address_may_fail_a_hundred_passwords_and_a_thousand_clients() {
-        let guessing = Guessing::new();
+        let guessing = guessing();
         let from = address("::ffff:192.0.2.1");
         for index in 0..100 {
-            assert!(guessing.begin_password(&format!("user{index}"), from, 0).is_ok());
+            assert!(begin(&guessing, &format!("user{index}"), from, 0).is_ok());
         }
-        assert!(guessing.begin_password("another", address("192.0.2.1"), 0).is_err());
+        assert!(begin(&guessing, "another", address("192.0.2.1"), 0).is_err());
         for _ in 0..1000 {
             assert!(guessing.check_client(from, 0).is_ok());
             guessing.count_client_failure(from, 0);

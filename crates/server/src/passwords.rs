@@ -1,19 +1,22 @@
 //! People's passwords: Argon2id on a small pool, so that guessing cannot take the server down.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use countersign_protocol::UnixTime;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
-use countersign_store::StoredPassword;
+use countersign_protocol::user::UserId;
+use countersign_store::{SignIn, StoredPassword};
 use tokio::sync::Semaphore;
+use zxcvbn::{Score, zxcvbn};
 
-use crate::guessing::PasswordAttempt;
+use crate::admin::audit::{self, Actor};
+use crate::admin::change::Entry;
+use crate::caller::Caller;
+use crate::guessing::{NameMac, PasswordAttempt};
 use crate::limits::{
     MAX_NEW_PASSWORD_CHARS, MAX_PASSWORD_BYTES, MIN_NEW_PASSWORD_CHARS, PASSWORD_QUEUE, PASSWORD_SLOTS,
 };
@@ -27,6 +30,13 @@ const LANES: u32 = 1;
 /// What an unknown user's password is checked against, so that it costs what a known one's does. Nobody knows of what.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IG5vYm9keSBubw$KREvIrYFVJxYBmOaWeRVGLE8W4hZ2d6RYbqYZJNcgBU";
+
+/// What is said of a password that everybody guesses first.
+const EASILY_GUESSED: &str =
+    "is too easy to guess: it is on a list of common passwords, or made of what is; take several unrelated words";
+
+/// Who failed, as the audit log names them: nobody has proved anything.
+const UNKNOWN: &str = "unknown";
 
 /// A bounded pool that hashes passwords.
 #[derive(Clone, Debug)]
@@ -77,6 +87,38 @@ impl Drop for Waiting {
     }
 }
 
+/// Whose password is asked for: a name as it was typed, and whose it is, if anybody's.
+pub(crate) struct Named {
+    /// Under which failures are counted.
+    pub(crate) mac: NameMac,
+    /// What the password is checked against.
+    pub(crate) stored: Option<StoredPassword>,
+}
+
+impl Named {
+    /// Whoever has this login name.
+    pub(crate) async fn find(state: &State, login: &str) -> Result<Self, Refusal> {
+        state.registry.check_database()?;
+        let stored = state.store.find_password(login).await.map_err(|error| state.store_failed(&error))?;
+        Ok(Self { mac: state.guessing.name_mac(login), stored })
+    }
+
+    /// Whom a sign-in has found, under the name that was typed then.
+    pub(crate) async fn of_sign_in(state: &State, sign_in: &SignIn) -> Result<Self, Refusal> {
+        state.registry.check_database()?;
+        let stored = match &sign_in.user_id {
+            Some(id) => state.store.find_password_of(id).await.map_err(|error| state.store_failed(&error))?,
+            None => None,
+        };
+        Ok(Self { mac: name_of(sign_in)?, stored })
+    }
+}
+
+/// The MAC of the name that was typed when a sign-in began.
+pub(crate) fn name_of(sign_in: &SignIn) -> Result<NameMac, Refusal> {
+    NameMac::from_bytes(&sign_in.name_mac).ok_or_else(|| Refusal::Internal("a sign-in has no name".to_owned()))
+}
+
 /// What came of checking a password.
 pub(crate) struct Checked {
     /// What it was checked against: of whose name was given, if anybody's.
@@ -90,25 +132,53 @@ pub(crate) struct Checked {
 /// Checks a password on the pool. Known and unknown users take the same path, count the same and cost the same.
 pub(crate) async fn check(
     state: &State,
-    login: &str,
+    Named { mac, stored }: Named,
     password: &Secret,
-    address: IpAddr,
-    now: UnixTime,
+    caller: &Caller,
 ) -> Result<Checked, Refusal> {
-    state.registry.check_database()?;
-    let stored = state.store.find_password(login).await.map_err(|error| state.store_failed(&error))?;
-    let (login, password, guessing) = (login.to_owned(), password.clone(), state.guessing.clone());
+    let (password, guessing) = (password.clone(), state.guessing.clone());
+    let (address, now) = (caller.address, state.now());
     // Counted inside the slot: guesses that wait side by side are judged one after the other.
     let check = move || {
-        let attempt = guessing.begin_password(&login, address, now)?;
+        let attempt = guessing.begin_password(mac, address, now)?;
         let holds = verify(&password, stored.as_ref().map(|stored| &stored.password_hash));
-        Ok(Checked { stored, holds, attempt })
+        Ok::<_, Refusal>(Checked { stored, holds, attempt })
     };
-    state.passwords.run(check).await?
+    let checked = state.passwords.run(check).await??;
+    if !checked.holds {
+        record_lock_out(state, &checked.attempt, checked.stored.as_ref().map(|stored| &stored.user_id), caller).await;
+    }
+    Ok(checked)
 }
 
-/// Err, saying what is wrong, if this cannot be somebody's new password.
-pub(crate) fn check_new(password: &Secret) -> Result<(), String> {
+/// Records that this failed attempt was the last one for a while. Of a name that nobody has, nothing is kept.
+pub(crate) async fn record_lock_out(state: &State, attempt: &PasswordAttempt, user: Option<&UserId>, caller: &Caller) {
+    let Some(user) = user.filter(|_| attempt.is_last()) else { return };
+    let (request_id, address) = (caller.request_id(), caller.address);
+    tracing::warn!(request_id, %address, user_id = %user, "locked out after too many failures");
+    let entry = Entry { action: "user.lock-out", target: user.to_string(), before: None, after: None };
+    if let Err(error) = audit::record_event(state, &Actor::new(UNKNOWN, caller), entry).await {
+        tracing::error!(request_id, %error, "a lock-out could not be recorded");
+    }
+}
+
+/// The PHC string of somebody's new password, or, within, what is wrong with it.
+pub(crate) async fn hash_new(state: &State, password: &Secret, login: &str) -> Result<Result<Secret, String>, Refusal> {
+    if let Err(what) = check_length(password) {
+        return Ok(Err(what));
+    }
+    let (password, login, salt) = (password.clone(), login.to_owned(), state.entropy.bytes());
+    let work = move || {
+        if is_easily_guessed(&password, &login) {
+            Ok(Err(EASILY_GUESSED.to_owned()))
+        } else {
+            hash(&password, &salt).map(Ok)
+        }
+    };
+    state.passwords.run(work).await?
+}
+
+fn check_length(password: &Secret) -> Result<(), String> {
     let length = password.expose().chars().count();
     if !(MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
         return Err(format!("must have {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters"));
@@ -117,6 +187,12 @@ pub(crate) fn check_new(password: &Secret) -> Result<(), String> {
         return Err("must have no control characters, which a form cannot send".to_owned());
     }
     Ok(())
+}
+
+/// True for a password of zxcvbn's lists of common ones, or made of such words and the user's own name so that it is guessed
+/// as soon (NIST SP 800-63B §5.1.1.2).
+fn is_easily_guessed(password: &Secret, login: &str) -> bool {
+    zxcvbn(password.expose(), &[login]).score() < Score::Three
 }
 
 /// The PHC string of a password.
@@ -158,7 +234,20 @@ mod tests {
     }
 
     #[test]
-    fn nobody_costs_what_a_user_does() {
+    fn easily_guessed_passwords_are_refused() {
+        let is_easily_guessed = |password: &str| is_easily_guessed(&Secret::new(password), "ada.lovelace");
+        for bad in
+            ["password1234", "123456789012", "qwertyuiopas", "iloveyouiloveyou", "manchesterunited", "ada.lovelace1"]
+        {
+            assert!(is_easily_guessed(bad), "{bad}");
+        }
+        for good in ["correct horse", "correct horse battery staple", "a longer password", "tQ8#vN2!pLz0"] {
+            assert!(!is_easily_guessed(good), "{good}");
+        }
+    }
+
+    #[test]
+    fn unknown_user_hash_uses_same_argon2_params() {
         let parameters = |phc: &str| phc.rsplitn(3, '$').last().map(str::to_owned);
         let stored = hash(&Secret::new("x"), &[1; 16]).expect("hashes");
         assert_eq!(parameters(NOBODY), parameters(stored.expose()));

@@ -28,6 +28,8 @@ use crate::uses::Uses;
 
 /// The key of the audit log is derived from the sealing key under this label.
 const AUDIT_LABEL: &str = "audit log";
+/// The key under which names of people are told apart is derived under this label.
+const NAMES_LABEL: &str = "names of people";
 
 /// The parts of a running server. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -86,7 +88,7 @@ impl State {
             registry: Arc::new(registry),
             store,
             cookie_keys: Arc::new(CookieKeys::derive(&sealing)),
-            audit_key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(AUDIT_LABEL).as_slice())),
+            audit_key: Arc::new(derive_mac_key(&sealing, AUDIT_LABEL)),
             uses: Arc::default(),
             refusals: Arc::default(),
             metrics: Arc::default(),
@@ -95,11 +97,11 @@ impl State {
             changing: Arc::default(),
             rotate_keys_after_s: Keys::default().rotate_after_s,
             node_id: base64url(&entropy.bytes::<12>()).into(),
+            guessing: Arc::new(Guessing::new(derive_mac_key(&sealing, NAMES_LABEL))),
             sealing,
             clock,
             entropy,
             passwords: Passwords::new(),
-            guessing: Arc::new(Guessing::new()),
             playground: false,
             in_flight: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             ready: Arc::default(),
@@ -151,6 +153,11 @@ impl State {
         }
     }
 
+    /// Under what failures of a person's name are counted, whatever its case.
+    pub fn name_mac(&self, login: &str) -> Vec<u8> {
+        self.guessing.name_mac(login).as_bytes().to_vec()
+    }
+
     /// True while no administrative change is under way on this node.
     pub fn is_change_free(&self) -> bool {
         self.changing.try_lock().is_ok()
@@ -165,4 +172,8 @@ impl State {
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
+}
+
+fn derive_mac_key(sealing: &SealingKey, label: &str) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(label).as_slice())
 }

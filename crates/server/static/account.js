@@ -18,16 +18,19 @@ form("enrol", ["enrol-password"], { password: "enrol-password" }, async () => {
 });
 form("confirm", ["confirm-code"], { code: "confirm-code" }, async () => {
   await post("account/confirmSecondFactor", { enrolment, code: take("confirm-code") });
-  state("remove", "✓ From now on, signing in takes a code too.");
+  state("remove", "✓ From now on, signing in takes a code too. Your other sessions have ended.");
+  await load();
 });
 form("remove", ["remove-password", "remove-code"], { password: "remove-password", code: "remove-code" }, async () => {
   await post("account/removeSecondFactor", { password: take("remove-password"), code: take("remove-code") });
   state("enrol", "✓ Removed. Your password alone signs you in again.");
 });
-form("change-password", ["old-password", "new-password"], { password: "old-password", newPassword: "new-password" }, async () => {
+const changeFields = { password: "old-password", newPassword: "new-password", code: "change-code" };
+form("change-password", ["old-password", "new-password", "change-code"], changeFields, async () => {
   const { length } = [...input("new-password").value]; // as the server counts: characters, not UTF-16 units
   if (length < 12 || length > 128) throw new Problem("bad_request", "newPassword: It must have 12 to 128 characters.");
-  await post("account/changePassword", { password: take("old-password"), newPassword: take("new-password") });
+  const code = byId("change-code-field").hidden ? {} : { code: take("change-code") };
+  await post("account/changePassword", { password: take("old-password"), newPassword: take("new-password"), ...code });
   byId("password-status").textContent = "✓ Changed. Every other session and every token of yours has ended.";
   await load();
 });
@@ -63,7 +66,7 @@ async function attempt(element, required, named, send) {
   show(place);
   byId("second-factor-status").textContent = "";
   byId("password-status").textContent = "";
-  const empty = required.filter((field) => !input(field).value);
+  const empty = required.filter((field) => !input(field).value && !input(field).closest("[hidden]"));
   for (const field of required) fieldError(input(field), empty.includes(field) ? "Required" : "");
   if (empty.length > 0) return input(empty[0]).focus();
   try {
@@ -78,7 +81,7 @@ async function attempt(element, required, named, send) {
 }
 
 /** @param {string[]} required */
-const wrong = (required) => (required.includes("remove-code") ? "The password or the code is wrong, or the code is too old or was used before. Try again with the next code." : required.includes("confirm-code") ? "That code is not right. Wait for the next one." : "That is not your password.");
+const wrong = (required) => (required.includes("remove-code") || (required.includes("change-code") && !byId("change-code-field").hidden) ? "The password or the code is wrong, or the code is too old or was used before. Try again with the next code." : required.includes("confirm-code") ? "That code is not right. Wait for the next one." : "That is not your password.");
 
 /**
  * A field's value; the field is emptied.
@@ -98,6 +101,7 @@ function take(id) {
 function state(shown, words) {
   for (const id of ["enrol", "confirm", "remove"]) byId(id).hidden = id !== shown;
   if (shown !== "confirm") forgetEnrolment();
+  byId("change-code-field").hidden = shown !== "remove";
   byId("second-factor-badge").textContent = shown === "remove" ? "On" : "Off";
   byId("second-factor-status").textContent = words;
   if (words) focusOn(byId("second-factor-title"));

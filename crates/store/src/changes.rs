@@ -79,6 +79,14 @@ impl Store {
         Ok(Change { number: row.try_get(0)?, transaction, now, rights: TouchedRights::default() })
     }
 
+    /// Begins what is audited and changes nothing that the registry holds. It takes the same lock as [`Store::begin_change`],
+    /// and makes no node load its registry again.
+    pub async fn begin_event(&self, now: UnixTime) -> Result<Change, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let number = raise_change(&mut transaction).await?;
+        Ok(Change { number, transaction, now, rights: TouchedRights::default() })
+    }
+
     /// How far the database has come.
     pub async fn read_counters(&self) -> Result<Counters, StoreError> {
         let row = sqlx::query(READ_COUNTERS).fetch_one(self.reader()).await?;

@@ -37,6 +37,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (4, "understand", include_str!("../migrations/sqlite/0004_understand.sql")),
     (5, "order", include_str!("../migrations/sqlite/0005_order.sql")),
     (6, "rights", include_str!("../migrations/sqlite/0006_rights.sql")),
+    (7, "sign_ins", include_str!("../migrations/sqlite/0007_sign_ins.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
@@ -45,6 +46,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (4, "understand", include_str!("../migrations/postgres/0004_understand.sql")),
     (5, "order", include_str!("../migrations/postgres/0005_order.sql")),
     (6, "rights", include_str!("../migrations/postgres/0006_rights.sql")),
+    (7, "sign_ins", include_str!("../migrations/postgres/0007_sign_ins.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.

@@ -23,6 +23,7 @@ statements! {
     DELETE_USER = "DELETE FROM users WHERE id = $1";
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
+    FIND_PASSWORD_OF = "SELECT id, password_hash FROM users WHERE id = $1";
     LOAD_USERS = "SELECT id, login, roles, status, epoch, \
          (SELECT CAST(COUNT(*) AS BIGINT) FROM second_factors WHERE second_factors.user_id = users.id) \
          FROM users ORDER BY id";
@@ -101,6 +102,24 @@ impl Change {
         Ok(())
     }
 
+    /// Ends a user's sessions but for one, with the tokens asked through them, and sign-ins under way. `at_least` is as in
+    /// [`Store::end_session`].
+    pub async fn end_other_sessions(
+        &mut self,
+        user: &UserId,
+        kept: &str,
+        at_least: UnixTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query(DELETE_SIGN_INS).bind(user.as_str()).execute(&mut *self.transaction).await?;
+        for row in sqlx::query(LIST_SESSIONS).bind(user.as_str()).fetch_all(&mut *self.transaction).await? {
+            let id: &str = row.try_get(0)?;
+            if id != kept {
+                self.end_session(id, at_least).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a user these roles and no others.
     pub async fn set_roles(&mut self, user: &UserId, roles: &[Role]) -> Result<(), StoreError> {
         let update = sqlx::query(SET_ROLES).bind(list(roles.iter().map(|role| role.as_str()))).bind(user.as_str());
@@ -129,8 +148,16 @@ impl Change {
 impl Store {
     /// The password hash of whoever signs in under this name, in any case.
     pub async fn find_password(&self, login: &str) -> Result<Option<StoredPassword>, StoreError> {
-        let row = sqlx::query(FIND_PASSWORD).bind(name_key(login)).fetch_optional(self.reader()).await?;
-        let Some(row) = row else {
+        self.read_password(FIND_PASSWORD, name_key(login)).await
+    }
+
+    /// What a password of this user is checked against.
+    pub async fn find_password_of(&self, user: &UserId) -> Result<Option<StoredPassword>, StoreError> {
+        self.read_password(FIND_PASSWORD_OF, user.to_string()).await
+    }
+
+    async fn read_password(&self, query: &'static str, key: String) -> Result<Option<StoredPassword>, StoreError> {
+        let Some(row) = sqlx::query(query).bind(key).fetch_optional(self.reader()).await? else {
             return Ok(None);
         };
         let (id, password_hash): (String, String) = (row.try_get(0)?, row.try_get(1)?);

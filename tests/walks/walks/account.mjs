@@ -23,6 +23,8 @@ walk("a one-time code is enrolled, asked for, good once, and removed", { refused
   await button(page, "Sign out").click();
   await at(page, "/");
   await signInWithCode(page, demo, codeOf(key, step - 1), codeOf(key, step));
+  await changePassword(page, demo.password, "a password without a code");
+  await seen(region(page, "Password").getByText("Required"));
   await remove(page, demo, codeOf(key, step + 1));
 });
 
@@ -136,6 +138,7 @@ async function remove(page, demo, code) {
   await seen(page.getByText("The password or the code is wrong"));
   await send(code);
   await seen(page.getByText("Removed. Your password alone signs you in again."));
+  await region(page, "Password").getByLabel("Code from the app").waitFor({ state: "hidden" });
 }
 
 async function changePassword(page, old, fresh) {

@@ -13,11 +13,12 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use crate::admin::answer::Answer;
-use crate::admin::change::{Author, Entry};
+use crate::admin::change::Entry;
 use crate::admin::page::{Query, list};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::answer::json_response;
+use crate::caller::Caller;
 use crate::state::State;
 
 /// Records read at once while verifying.
@@ -26,21 +27,42 @@ const BATCH: i64 = 500;
 /// The head of a log without records.
 const EMPTY_HEAD: &str = "0";
 
+/// Who did something, as the audit log names them.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    /// Who.
+    pub(crate) name: String,
+    /// From where; empty for the server itself.
+    pub(crate) address: String,
+    /// Under which request id; empty for the server itself.
+    pub(crate) request_id: String,
+}
+
+impl Actor {
+    /// Somebody who calls.
+    pub(crate) fn new(name: impl Into<String>, caller: &Caller) -> Self {
+        let (address, request_id) = (caller.address.to_string(), caller.request_id().to_owned());
+        Self { name: name.into(), address, request_id }
+    }
+}
+
+/// Writes the record of what changed nothing that the registry holds, such as a lock-out.
+pub(crate) async fn record_event(state: &State, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
+    let mut event = state.store.begin_event(state.now()).await?;
+    record(state, actor, &mut event, entry).await?;
+    event.commit().await
+}
+
 /// Writes the record of a change in its transaction.
-pub(crate) async fn record(
-    state: &State,
-    author: &Author,
-    change: &mut Change,
-    entry: Entry,
-) -> Result<(), StoreError> {
+pub(crate) async fn record(state: &State, actor: &Actor, change: &mut Change, entry: Entry) -> Result<(), StoreError> {
     let last = change.find_last_audit_record().await?;
     let (sequence, previous) = last.map_or((1, Vec::new()), |last| (last.said.sequence + 1, last.mac));
     let said = NewAuditRecord {
         sequence,
         at: state.now(),
-        actor: author.name.clone(),
-        address: author.address.clone(),
-        request_id: author.request_id.clone(),
+        actor: actor.name.clone(),
+        address: actor.address.clone(),
+        request_id: actor.request_id.clone(),
         action: entry.action.to_owned(),
         target: entry.target,
         before: entry.before.map(|value| value.to_string()),

@@ -6,7 +6,7 @@ use countersign_store::Change;
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::admin::audit;
+use crate::admin::audit::{self, Actor};
 use crate::admin::problem::Problem;
 use crate::admin::rights::{Operator, Right};
 use crate::registry::Registry;
@@ -15,15 +15,11 @@ use crate::state::State;
 /// The server itself, as the audit log names it.
 pub(crate) const SERVER: &str = "countersign";
 
-/// Who makes a change, as the audit log names them, and by what right.
+/// Who makes a change, and by what right.
 #[derive(Clone, Debug)]
 pub(crate) struct Author {
     /// Who.
-    pub(crate) name: String,
-    /// From where; empty for the server itself.
-    pub(crate) address: String,
-    /// Under which request id; empty for the server itself.
-    pub(crate) request_id: String,
+    pub(crate) actor: Actor,
     /// By what right.
     pub(crate) right: Right,
 }
@@ -31,20 +27,15 @@ pub(crate) struct Author {
 impl Author {
     /// The server itself, by its own schedule or at its start.
     pub(crate) fn server() -> Self {
-        let (address, request_id) = (String::new(), String::new());
-        Self { name: SERVER.to_owned(), address, request_id, right: Right::Server }
+        let actor = Actor { name: SERVER.to_owned(), address: String::new(), request_id: String::new() };
+        Self { actor, right: Right::Server }
     }
 }
 
 impl From<&Operator> for Author {
     fn from(operator: &Operator) -> Self {
-        let caller = &operator.caller;
-        Self {
-            name: operator.name.clone(),
-            address: caller.address.to_string(),
-            request_id: caller.request_id().to_owned(),
-            right: Right::Token(Box::new(operator.clone())),
-        }
+        let actor = Actor::new(operator.name.as_str(), &operator.caller);
+        Self { actor, right: Right::Token(Box::new(operator.clone())) }
     }
 }
 
@@ -88,10 +79,10 @@ impl<'s> Changing<'s> {
     /// Audits, commits, and brings this node's registry up.
     pub(crate) async fn finish(mut self, entry: Entry) -> Result<(), Problem> {
         let (action, target) = (entry.action, entry.target.clone());
-        audit::record(self.state, &self.author, &mut self.change, entry).await?;
+        audit::record(self.state, &self.author.actor, &mut self.change, entry).await?;
         self.change.commit().await?;
         self.state.follow().await?;
-        let Author { name, request_id, .. } = self.author;
+        let Actor { name, request_id, .. } = self.author.actor;
         tracing::info!(request_id, actor = name, action, target, "changed");
         Ok(())
     }

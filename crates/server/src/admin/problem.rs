@@ -58,6 +58,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "rights-ended", detail)
     }
 
+    /// 401: the person's session ended while the call was under way.
+    pub(crate) fn session_ended() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "session-ended", "the session ended meanwhile, and nothing was changed")
+    }
+
     /// 404: there is no such thing.
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
         let shown: String = id.chars().take(100).collect();

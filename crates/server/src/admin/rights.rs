@@ -148,15 +148,15 @@ impl Right {
                 }
             }
             Self::Session { user_id, epoch, role } => {
-                let may = |user: &User| {
-                    user.status == Status::Active
-                        && user.epoch == *epoch
-                        && role.is_none_or(|role| user.roles.contains(&role))
-                };
-                if registry.find_user(user_id.as_str()).is_some_and(|user| may(user)) {
-                    return Ok(());
+                let has_session = |user: &&Arc<User>| user.status == Status::Active && user.epoch == *epoch;
+                let user = registry.find_user(user_id.as_str()).filter(has_session);
+                let user = user.ok_or_else(Problem::session_ended)?;
+                match role {
+                    Some(role) if !user.roles.contains(role) => {
+                        Err(Problem::rights_ended(format!("the user is no {} any more", role.as_str())))
+                    }
+                    _ => Ok(()),
                 }
-                Err(Problem::rights_ended("the user's role or session ended"))
             }
         }
     }

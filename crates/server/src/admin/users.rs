@@ -72,11 +72,9 @@ pub(crate) async fn create(
 ) -> Answer {
     let login = check_login(&new.login)?;
     let roles = roles(&operator, &new.roles)?;
-    let password = match &new.password {
-        Some(password) => check_password(password)?,
-        None => Secret::new(base64url(&state.entropy.bytes::<15>())),
-    };
-    let password_hash = hash(&state, &password).await?;
+    let made = new.password.is_none().then(|| Secret::new(base64url(&state.entropy.bytes::<15>())));
+    let password = new.password.as_ref().or(made.as_ref()).ok_or_else(|| Problem::internal("no password"))?;
+    let password_hash = hash(&state, password, login.as_str()).await?;
     let mut changing = Changing::begin(&state, &operator).await?;
     let id = UserId::from_random(state.entropy.bytes());
     let stored = StoredUser { id: id.clone(), login: login.clone(), password_hash, roles: roles.clone() };
@@ -87,8 +85,8 @@ pub(crate) async fn create(
     let (action, target) = ("user.create", id.to_string());
     changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
     let mut shown = after.clone();
-    if new.password.is_none() {
-        shown["password"] = password.expose().into();
+    if let Some(made) = &made {
+        shown["password"] = made.expose().into();
     }
     Ok(created(&shown, &after, &format!("/admin/v1/users/{id}")))
 }
@@ -102,7 +100,10 @@ pub(crate) async fn update(
     AdminBody(changes): AdminBody<Changes>,
 ) -> Answer {
     let new_hash = match &changes.password {
-        Some(password) => Some(hash(&state, &check_password(password)?).await?),
+        Some(password) => {
+            let user = find_user(&state.registry.current(), &id)?.clone();
+            Some(hash(&state, password, user.login.as_str()).await?)
+        }
         None => None,
     };
     let mut changing = Changing::begin(&state, &operator).await?;
@@ -209,14 +210,8 @@ fn check_login(text: &str) -> Result<Login, Problem> {
     Ok(login)
 }
 
-fn check_password(password: &Secret) -> Result<Secret, Problem> {
-    passwords::check_new(password).map_err(|what| Problem::invalid("password", what))?;
-    Ok(password.clone())
-}
-
-async fn hash(state: &State, password: &Secret) -> Result<Secret, Problem> {
-    let (password, salt) = (password.clone(), state.entropy.bytes());
-    Ok(state.passwords.run(move || passwords::hash(&password, &salt)).await??)
+async fn hash(state: &State, password: &Secret, login: &str) -> Result<Secret, Problem> {
+    passwords::hash_new(state, password, login).await?.map_err(|what| Problem::invalid("password", what))
 }
 
 /// A user as it is shown.

@@ -7,6 +7,7 @@ use countersign_protocol::user::Role;
 use http::HeaderMap;
 use http::request::Parts;
 
+use crate::admin::audit::Actor;
 use crate::admin::change::Author;
 use crate::admin::rights::Right;
 use crate::caller::Caller;
@@ -89,24 +90,24 @@ impl FromRequestParts<Arc<State>> for Administrator {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
         let SignedIn { session, caller, .. } = SignedIn::from_request_parts(parts, state).await?;
         if session.user.roles.contains(&Role::Administrator) {
-            Ok(Self { author: Author::person(&session, &caller, Some(Role::Administrator)), caller })
+            Ok(Self { author: author(&session, &caller, Some(Role::Administrator)), caller })
         } else {
             Err(Fault::not_allowed("settings are for administrators: ask one for that role"))
         }
     }
 }
 
-impl Author {
-    /// A person, by their session and, where only such people may, by a role.
-    pub(crate) fn person(session: &Session, caller: &Caller, role: Option<Role>) -> Self {
-        let user = &session.user;
-        Self {
-            name: user.id.to_string(),
-            address: caller.address.to_string(),
-            request_id: caller.request_id().to_owned(),
-            right: Right::Session { user_id: user.id.clone(), epoch: user.epoch, role },
-        }
+impl SignedIn {
+    /// The person as the author of a change of their own account.
+    pub(crate) fn author(&self) -> Author {
+        author(&self.session, &self.caller, None)
     }
+}
+
+fn author(session: &Session, caller: &Caller, role: Option<Role>) -> Author {
+    let user = &session.user;
+    let right = Right::Session { user_id: user.id.clone(), epoch: user.epoch, role };
+    Author { actor: Actor::new(user.id.as_str(), caller), right }
 }
 
 fn find_caller(parts: &Parts) -> Result<Caller, Fault> {

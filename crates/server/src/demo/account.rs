@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::secret::Secret;
+use countersign_protocol::user::UserId;
+use countersign_store::StoreError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::admin::change::{Author, Changing, Entry};
 use crate::demo::access::SignedIn;
-use crate::demo::envelope::{Answer, Fault, Success};
+use crate::demo::envelope::{Answer, Fault, Success, to_the_end};
 use crate::demo::json_body::JsonBody;
+use crate::demo::second_factor::{self, ProvedCode};
 use crate::limits::SESSION_IDLE_S;
 use crate::pages::session;
-use crate::passwords::{self, Checked};
+use crate::passwords::{self, Checked, Named};
 use crate::state::State;
 
 #[derive(Deserialize)]
@@ -21,6 +25,9 @@ pub(crate) struct NewPassword {
     password: Secret,
     #[serde(alias = "new_password")]
     new_password: Secret,
+    /// Needed where a one-time code is enrolled.
+    #[serde(default)]
+    code: Option<Secret>,
 }
 
 #[derive(Deserialize)]
@@ -35,11 +42,10 @@ pub(crate) async fn check_own_password(
     signed_in: &SignedIn,
     password: &Secret,
 ) -> Result<Secret, Fault> {
-    let (login, now) = (signed_in.session.user.login.as_str(), state.now());
-    let address = signed_in.caller.address;
-    let Checked { stored, holds, attempt } = passwords::check(state, login, password, address, now).await?;
+    let named = Named::find(state, signed_in.session.user.login.as_str()).await?;
+    let Checked { stored, holds, attempt } = passwords::check(state, named, password, &signed_in.caller).await?;
     let stored = stored.filter(|_| holds).ok_or(wrong_password("not their password"))?;
-    state.guessing.succeed(attempt, now);
+    state.guessing.succeed(attempt, state.now());
     Ok(stored.password_hash)
 }
 
@@ -49,47 +55,58 @@ pub(crate) async fn change_password(
     signed_in: SignedIn,
     JsonBody(asked): JsonBody<NewPassword>,
 ) -> Answer {
-    check_new(&asked)?;
-    let old_hash = check_own_password(&state, &signed_in, &asked.password).await?;
-    let user_id = signed_in.session.user.id.clone();
-    let (new, salt) = (asked.new_password.clone(), state.entropy.bytes());
-    let hash = state.passwords.run(move || passwords::hash(&new, &salt)).await??;
-    let (store, id, now) = (state.store.clone(), user_id.clone(), state.now());
-    let at_least = now + state.registry.current().longest_lifetime_s();
-    let changed = state.write(async move {
-        let mut change = store.begin_change(now).await?;
-        // Of two who change it at once, the later one has checked a password that is not theirs any more.
-        let is_still = change.has_password(&id, &old_hash).await?;
-        if is_still {
-            change.set_password(&id, &hash, at_least).await?;
-            change.commit().await?;
-        }
-        Ok(is_still)
-    });
-    if !changed.await? {
-        return Err(wrong_password("the password was changed meanwhile"));
+    let refuse = |what: String| Fault::bad_request(format!("newPassword: {what}"));
+    if asked.new_password.expose() == asked.password.expose() {
+        return Err(refuse("is the old one".to_owned()));
     }
-    state.follow().await?;
-    tracing::info!(request_id = signed_in.caller.request_id(), %user_id, "password changed");
+    let user = &signed_in.session.user;
+    if user.has_second_factor && asked.code.is_none() {
+        return Err(Fault::bad_request("code: Required, for a one-time code is enrolled"));
+    }
+    let new_hash = passwords::hash_new(&state, &asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
+    let checked = check_own_password(&state, &signed_in, &asked.password).await;
+    let wording = |fault: Fault| if user.has_second_factor { second_factor::wording(fault) } else { fault };
+    let old_hash = checked.map_err(wording)?;
+    let proved = second_factor::prove(&state, &signed_in, asked.code.as_ref()).await?;
+    let replacing = replace_password(state.clone(), signed_in.author(), user.id.clone(), [old_hash, new_hash], proved);
+    to_the_end(replacing).await?;
     let registry = state.registry.current().clone();
-    let user = registry.find_user(user_id.as_str()).ok_or_else(Fault::sign_in_needed)?;
+    let user = registry.find_user(user.id.as_str()).ok_or_else(Fault::sign_in_needed)?;
     let (new, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);
     let store = state.store.clone();
     state.write(async move { store.insert_session(&new).await }).await?;
     Ok(Success::new(Value::Null).with_cookies(session::cookies(&state, &key)))
 }
 
-fn wrong_password(reason: &'static str) -> Fault {
-    Fault::wrong_answer("the password is wrong", reason)
-}
-
-fn check_new(asked: &NewPassword) -> Result<(), Fault> {
-    let refuse = |what: String| Fault::bad_request(format!("newPassword: {what}"));
-    passwords::check_new(&asked.new_password).map_err(refuse)?;
-    if asked.new_password.expose() == asked.password.expose() {
-        return Err(refuse("is the old one".to_owned()));
+/// Spends the code and replaces the password, all or nothing.
+async fn replace_password(
+    state: Arc<State>,
+    author: Author,
+    user: UserId,
+    [old_hash, new_hash]: [Secret; 2],
+    proved: Option<ProvedCode>,
+) -> Result<(), Fault> {
+    let failed = |error: StoreError| Fault::from(state.store_failed(&error));
+    let mut changing = Changing::begin(&state, author).await?;
+    // Of two who change it at once, the later one has checked a password that is not theirs any more.
+    if !changing.change.has_password(&user, &old_hash).await.map_err(failed)? {
+        return Err(wrong_password("the password was changed meanwhile"));
+    }
+    if let Some(proved) = &proved {
+        proved.spend(&mut changing.change).await.map_err(failed)??;
+    }
+    let at_least = state.now() + changing.registry.longest_lifetime_s();
+    changing.change.set_password(&user, &new_hash, at_least).await.map_err(failed)?;
+    let (action, target) = ("user.change-password", user.to_string());
+    changing.finish(Entry { action, target, before: None, after: None }).await?;
+    if let Some(proved) = proved {
+        proved.succeed(&state);
     }
     Ok(())
+}
+
+fn wrong_password(reason: &'static str) -> Fault {
+    Fault::wrong_answer("the password is wrong", reason)
 }
 
 /// `GET account/sessions`: the person's live sessions, the last used first.

@@ -11,14 +11,15 @@ use countersign_store::{SignIn, SpentCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::caller::Caller;
+use crate::admin::audit::{self, Actor};
+use crate::admin::change::Entry;
 use crate::demo::access::{Begun, SignedIn};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, WRONG_CODE};
 use crate::limits::SIGN_IN_S;
 use crate::pages::session::{self, SessionKey, Standing};
-use crate::passwords::{self, Checked};
+use crate::passwords::{self, Checked, Named, record_lock_out};
 use crate::state::State;
 
 /// The mechanisms, by the names that the guide's family of products has for them.
@@ -74,13 +75,13 @@ pub(crate) async fn begin(
     }
     let now = state.now();
     state.guessing.begin_sign_in(begun.caller.address, now)?;
-    let found = state.store.find_password(login).await.map_err(|error| state.store_failed(&error))?;
+    let named = Named::find(&state, login).await?;
     let id = Secret::new(base64url(&state.entropy.bytes::<32>()));
     let sign_in = SignIn {
         key_hash: id.hash(),
         session_hash: begun.key.hash(),
-        login: login.to_owned(),
-        user_id: found.map(|found| found.user_id),
+        name_mac: named.mac.as_bytes().to_vec(),
+        user_id: named.stored.map(|stored| stored.user_id),
         password_passed: false,
         expires_at: now + SIGN_IN_S,
     };
@@ -150,9 +151,9 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn check_password(self, session_id: &str) -> Answer {
-        let Self { state, begun: Begun { caller: Caller { address, .. }, .. }, sign_in, answer } = &self;
-        let Checked { holds, attempt, .. } =
-            passwords::check(state, &sign_in.login, answer, *address, state.now()).await?;
+        let Self { state, begun: Begun { caller, .. }, sign_in, answer } = &self;
+        let named = Named::of_sign_in(state, sign_in).await?;
+        let Checked { holds, attempt, .. } = passwords::check(state, named, answer, caller).await?;
         let user = self.find_user().filter(|_| holds);
         let user = user.ok_or(Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password"))?;
         if second_factor::find(state, &user.id).await?.is_none() {
@@ -168,11 +169,15 @@ impl Attempt<'_> {
 
     async fn check_code(self) -> Answer {
         let Self { state, begun, sign_in, answer } = &self;
-        let attempt = state.guessing.begin_password(&sign_in.login, begun.caller.address, state.now())?;
+        let name = passwords::name_of(sign_in)?;
+        let attempt = state.guessing.begin_password(name, begun.caller.address, state.now())?;
         let wrong = |reason| Fault::wrong_answer(WRONG_CODE, reason);
         let user = self.find_user().ok_or(wrong("the user is gone or disabled"))?;
         let factor = second_factor::find(state, &user.id).await?.ok_or(wrong("the second factor is gone"))?;
-        let step = second_factor::find_step(state, &factor, answer)?.ok_or(wrong("not a code of now"))?;
+        let Some(step) = second_factor::find_step(state, &factor, answer)? else {
+            record_lock_out(state, &attempt, Some(&user.id), &begun.caller).await;
+            return Err(wrong("not a code of now"));
+        };
         let spent = SpentCode { factor_id: factor.id, step };
         let answer = self.complete(&user, Some(spent)).await?;
         state.guessing.succeed(attempt, state.now());
@@ -189,9 +194,26 @@ impl Attempt<'_> {
     async fn complete(&self, user: &User, code: Option<SpentCode>) -> Answer {
         let Self { state, begun, sign_in, .. } = self;
         let (new, key) = session::new_session(state, user, begun.caller.address, &begun.headers);
-        let (store, sign_in, session_id) = (state.store.clone(), sign_in.key_hash, new.id.clone());
+        let session_id = new.id.clone();
         let is_by_code = code.is_some();
-        let completed = state.write(async move { store.complete_sign_in(&sign_in, code.as_ref(), &new).await }).await?;
+        let entry = Entry {
+            action: "user.sign-in",
+            target: user.id.to_string(),
+            before: None,
+            after: Some(json!({ "session": session_id, "second_factor": is_by_code })),
+        };
+        let actor = Actor::new(user.id.as_str(), &begun.caller);
+        let (state_of_task, sign_in, now) = (State::clone(state), sign_in.key_hash, state.now());
+        let completing = async move {
+            let mut event = state_of_task.store.begin_event(now).await?;
+            let is_first = event.complete_sign_in(&sign_in, code.as_ref(), &new).await?;
+            if is_first {
+                audit::record(&state_of_task, &actor, &mut event, entry).await?;
+                event.commit().await?;
+            }
+            Ok(is_first)
+        };
+        let completed = state.write(completing).await?;
         if !completed {
             let used = "the code was used before, or the sign-in has ended";
             return Err(if is_by_code { Fault::wrong_answer(WRONG_CODE, used) } else { Fault::bad_request(ENDED) });

@@ -185,6 +185,7 @@ impl From<Problem> for Fault {
     /// What may befall a change that a person makes.
     fn from(problem: Problem) -> Self {
         match problem.status() {
+            StatusCode::UNAUTHORIZED => Self::sign_in_needed().with_reason(problem.to_string()),
             StatusCode::FORBIDDEN => Self::not_allowed(problem.to_string()),
             StatusCode::SERVICE_UNAVAILABLE => unavailable(RETRY_AFTER_S).with_reason(problem.to_string()),
             _ => Self::internal(problem.to_string()),
@@ -302,6 +303,13 @@ async fn answer(state: &State, request: Request, next: Next) -> Response {
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     }
+}
+
+/// Does work in a task of its own, which goes on to its end when the caller hangs up.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::spawn(work).await.map_err(|error| Fault::internal(error.to_string()))?
 }
 
 /// What holds for every call, before it is asked who makes it.

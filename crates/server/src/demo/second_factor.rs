@@ -3,22 +3,26 @@
 use std::sync::Arc;
 
 use axum::extract;
+use countersign_protocol::UnixTime;
 use countersign_protocol::jose::{base64url, from_base64url};
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::totp::{self, Enrolment, SEED_BYTES};
 use countersign_protocol::user::UserId;
-use countersign_store::{NewSecondFactor, SpentCode, StoreError, StoredSecondFactor};
+use countersign_store::{Change, NewSecondFactor, SpentCode, StoreError, StoredSecondFactor};
 use qrcode::{Color, QrCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use crate::admin::change::{Author, Changing, Entry};
 use crate::demo::access::SignedIn;
 use crate::demo::account::check_own_password;
 use crate::demo::auth::tenant_id;
-use crate::demo::envelope::{Answer, Fault, Success};
+use crate::demo::envelope::{Answer, Fault, Success, to_the_end};
 use crate::demo::json_body::JsonBody;
+use crate::guessing::PasswordAttempt;
+use crate::passwords::record_lock_out;
 use crate::state::State;
 
 const KIND: &str = "totp";
@@ -45,6 +49,53 @@ pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSe
 pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secret) -> Result<Option<i64>, Fault> {
     let seed = state.sealing.open(SEED, &factor.id, &factor.sealed_seed)?;
     Ok(totp::find_step(&seed, without_spaces(code).expose(), state.now()).filter(|step| *step > factor.last_step))
+}
+
+/// A code that was right, to be spent with what it allows; until then the attempt counts as failed.
+pub(crate) struct ProvedCode {
+    code: SpentCode,
+    attempt: PasswordAttempt,
+}
+
+impl ProvedCode {
+    /// Spends the code with a change; Err within if it was spent before, and the change must be dropped.
+    pub(crate) async fn spend(&self, change: &mut Change) -> Result<Result<(), Fault>, StoreError> {
+        let is_first = change.spend_code(&self.code).await?;
+        Ok(if is_first { Ok(()) } else { Err(wrong_code("the code was used before")) })
+    }
+
+    /// All was right: the attempt counts no more.
+    pub(crate) fn succeed(self, state: &State) {
+        state.guessing.succeed(self.attempt, state.now());
+    }
+}
+
+/// Has who is signed in prove their second factor; `None` where none is enrolled. It is asked after the password, and what
+/// is said does not tell which of them was wrong.
+pub(crate) async fn prove(
+    state: &State,
+    signed_in: &SignedIn,
+    code: Option<&Secret>,
+) -> Result<Option<ProvedCode>, Fault> {
+    let (user, caller) = (&signed_in.session.user, &signed_in.caller);
+    let Some(factor) = find(state, &user.id).await? else { return Ok(None) };
+    let name = state.guessing.name_mac(user.login.as_str());
+    let attempt = state.guessing.begin_password(name, caller.address, state.now())?;
+    let step = code.map(|code| find_step(state, &factor, code)).transpose()?.flatten();
+    let Some(step) = step else {
+        record_lock_out(state, &attempt, Some(&user.id), caller).await;
+        return Err(wrong_code("not a code of now"));
+    };
+    Ok(Some(ProvedCode { code: SpentCode { factor_id: factor.id, step }, attempt }))
+}
+
+/// The same fault in words that do not tell whether the password or the code was wrong.
+pub(crate) fn wording(fault: Fault) -> Fault {
+    fault.wording_wrong_answer(WRONG_PASSWORD_OR_CODE)
+}
+
+fn wrong_code(reason: &'static str) -> Fault {
+    Fault::wrong_answer(WRONG_PASSWORD_OR_CODE, reason)
 }
 
 /// Apps show a code in two groups, and so people copy it.
@@ -118,26 +169,35 @@ pub(crate) async fn confirm(
     let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of the new seed"))?;
     let id = format!("fac_{}", base64url(&state.entropy.bytes::<12>()));
     let sealed_seed = state.sealing.seal(SEED, &id, seed, state.entropy.bytes())?;
-    let (user_id, now, store) = (session.user.id.clone(), state.now(), state.store.clone());
-    let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: now, last_step: step };
-    let spent = Revoked::Token(format!("enrolment.{}", base64url(&sealed)));
-    let added = state.write(async move {
-        let mut change = store.begin_change(now).await?;
-        if !change.revoke(&spent, expires_at).await? {
-            return Ok(Err("enrolment: was confirmed before; begin again"));
-        }
-        match change.insert_second_factor(&new).await {
-            Err(StoreError::Taken(_)) => Ok(Err(ALREADY_ENROLLED)),
-            inserted => {
-                inserted?;
-                change.commit().await.map(Ok)
-            }
-        }
-    });
-    added.await?.map_err(Fault::bad_request)?;
-    state.follow().await?;
-    tracing::info!(request_id = signed_in.caller.request_id(), user_id = %session.user.id, "second factor enrolled");
+    let user_id = session.user.id.clone();
+    let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
+    let spent = (Revoked::Token(format!("enrolment.{}", base64url(&sealed))), expires_at);
+    to_the_end(enrol(state.clone(), signed_in.author(), session.id.clone(), new, spent)).await?;
     Ok(Success::new(Value::Null))
+}
+
+/// Spends the enrolment and adds the factor. Every other session ends: whoever signed in there has proved less.
+async fn enrol(
+    state: Arc<State>,
+    author: Author,
+    session_id: String,
+    new: NewSecondFactor,
+    (spent, until): (Revoked, UnixTime),
+) -> Result<(), Fault> {
+    let failed = |error: StoreError| Fault::from(state.store_failed(&error));
+    let mut changing = Changing::begin(&state, author).await?;
+    if !changing.change.revoke(&spent, until).await.map_err(failed)? {
+        return Err(Fault::bad_request("enrolment: was confirmed before; begin again"));
+    }
+    match changing.change.insert_second_factor(&new).await {
+        Err(StoreError::Taken(_)) => return Err(Fault::bad_request(ALREADY_ENROLLED)),
+        inserted => inserted.map_err(failed)?,
+    }
+    let at_least = state.now() + changing.registry.longest_lifetime_s();
+    changing.change.end_other_sessions(&new.user_id, &session_id, at_least).await.map_err(failed)?;
+    let after = json!({ "id": new.id, "kind": new.kind });
+    let (action, target) = ("user.enrol-second-factor", new.user_id.to_string());
+    Ok(changing.finish(Entry { action, target, before: None, after: Some(after) }).await?)
 }
 
 /// `POST account/removeSecondFactor`: takes the password and a code, so that a session alone cannot; it never says which
@@ -147,32 +207,25 @@ pub(crate) async fn remove(
     signed_in: SignedIn,
     JsonBody(asked): JsonBody<Remove>,
 ) -> Answer {
-    let checked = check_own_password(&state, &signed_in, &asked.password).await;
-    checked.map_err(|fault| fault.wording_wrong_answer(WRONG_PASSWORD_OR_CODE))?;
-    let (user, address) = (&signed_in.session.user, signed_in.caller.address);
-    let factor =
-        find(&state, &user.id).await?.ok_or(Fault::bad_request("code: is of no second factor: none is enrolled"))?;
-    let attempt = state.guessing.begin_password(user.login.as_str(), address, state.now())?;
-    let step = find_step(&state, &factor, &asked.code)?;
-    let step = step.ok_or(Fault::wrong_answer(WRONG_PASSWORD_OR_CODE, "not a code of now"))?;
-    let code = SpentCode { factor_id: factor.id, step };
-    let (store, user_id, now) = (state.store.clone(), user.id.clone(), state.now());
-    let removed = state.write(async move {
-        let mut change = store.begin_change(now).await?;
-        let is_first = change.spend_code(&code).await?;
-        if is_first {
-            change.delete_second_factors(&user_id).await?;
-            change.commit().await?;
-        }
-        Ok(is_first)
-    });
-    if !removed.await? {
-        return Err(Fault::wrong_answer(WRONG_PASSWORD_OR_CODE, "the code was used before"));
-    }
-    state.guessing.succeed(attempt, state.now());
-    state.follow().await?;
-    tracing::info!(request_id = signed_in.caller.request_id(), user_id = %user.id, "second factor removed");
+    check_own_password(&state, &signed_in, &asked.password).await.map_err(wording)?;
+    let proved = prove(&state, &signed_in, Some(&asked.code)).await?;
+    let proved = proved.ok_or(Fault::bad_request("code: is of no second factor: none is enrolled"))?;
+    let user_id = signed_in.session.user.id.clone();
+    to_the_end(take_away(state.clone(), signed_in.author(), user_id, proved)).await?;
     Ok(Success::new(Value::Null))
+}
+
+/// Spends the code and removes the factor, all or nothing.
+async fn take_away(state: Arc<State>, author: Author, user_id: UserId, proved: ProvedCode) -> Result<(), Fault> {
+    let failed = |error: StoreError| Fault::from(state.store_failed(&error));
+    let mut changing = Changing::begin(&state, author).await?;
+    proved.spend(&mut changing.change).await.map_err(failed)??;
+    changing.change.delete_second_factors(&user_id).await.map_err(failed)?;
+    let before = Some(json!({ "id": proved.code.factor_id, "kind": KIND }));
+    let (action, target) = ("user.remove-second-factor", user_id.to_string());
+    changing.finish(Entry { action, target, before, after: None }).await?;
+    proved.succeed(&state);
+    Ok(())
 }
 
 /// A QR code as one SVG path of its dark modules, with the quiet zone that the standard asks for.

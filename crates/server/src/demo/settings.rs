@@ -18,7 +18,7 @@ use crate::admin::change::{Author, Changing, Entry};
 use crate::admin::fields::named;
 use crate::admin::{access, operator};
 use crate::demo::access::{Administrator, Anybody};
-use crate::demo::envelope::{Answer, Fault, Success};
+use crate::demo::envelope::{Answer, Fault, Success, to_the_end};
 use crate::demo::json_body::JsonBody;
 use crate::pages::session::{self, SessionKey, Standing};
 use crate::registry::Registry;
@@ -138,9 +138,7 @@ pub(crate) async fn update(
     Administrator { author, caller }: Administrator,
     JsonBody(new): JsonBody<NewSettings>,
 ) -> Answer {
-    // In a task of its own, which goes on to its end when the caller hangs up.
-    let saving = tokio::spawn(async move { save(&state, author, caller.address, new).await });
-    saving.await.map_err(|error| Fault::internal(error.to_string()))?
+    to_the_end(async move { save(&state, author, caller.address, new).await }).await
 }
 
 /// Decides under the lock of all changes that the person still may, before a secret is checked for them; then saves.

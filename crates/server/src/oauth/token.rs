@@ -22,7 +22,7 @@ use crate::oauth::form_body::receive;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family, issue_with_successor};
 use crate::oauth::revoke::end_family;
 use crate::oauth::{Exchange, refusal};
-use crate::passwords::{self, Checked};
+use crate::passwords::{self, Checked, Named};
 use crate::registry::Registry;
 use crate::state::State;
 use crate::uses::Used;
@@ -137,12 +137,11 @@ async fn check_password(
     username: &str,
     password: &Secret,
 ) -> Result<Subject, Refusal> {
-    let now = state.now();
-    let Checked { stored, holds, attempt } =
-        passwords::check(state, username, password, asked.caller.address, now).await?;
+    let named = Named::find(state, username).await?;
+    let Checked { stored, holds, attempt } = passwords::check(state, named, password, asked.caller).await?;
     let user = stored.and_then(|stored| asked.registry.find_user(stored.user_id.as_str())).map(Arc::as_ref);
     let subject = password::decide(user, holds)?;
-    state.guessing.succeed(attempt, now);
+    state.guessing.succeed(attempt, state.now());
     Ok(subject)
 }
 

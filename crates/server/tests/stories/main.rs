@@ -27,6 +27,7 @@ mod metrics;
 mod nodes;
 mod pages;
 mod password;
+mod people;
 mod playground_settings;
 mod playground_tokens;
 mod refresh;
