@@ -12,6 +12,12 @@ pub enum Refusal {
     /// There is no `Host` header, or more than one (RFC 9112 §3.2), or another than `:authority` (RFC 9113 §8.3.1).
     #[error("there is no Host header, or more than one, or another than the address names")]
     Host,
+    /// The `Host` header names another server: DNS rebinding, or a name that is not configured (RFC 9110 §7.4).
+    #[error("the Host header names another server than this")]
+    ForeignHost,
+    /// The body has a transfer coding other than `chunked` (RFC 9112 §6.1).
+    #[error("the body has a transfer coding other than chunked")]
+    TransferEncoding,
     /// The method is not POST.
     #[error("the method is not POST")]
     Method,

@@ -56,11 +56,12 @@ impl TrustedProxies {
 
     /// The last address in the chain that is no trusted proxy: anything before it is hearsay.
     fn find_origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let values = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-        let chain: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        // As bytes: a client may have sent some that are not ASCII, and the proxy's own entry is behind them.
+        let lines = headers.get_all(FORWARDED_FOR).iter();
+        let chain: Vec<&[u8]> = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).collect();
         let mut origin = peer;
         for hop in chain.iter().rev() {
-            let Some(address) = parse_hop(hop.trim()) else {
+            let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| parse_hop(hop.trim())) else {
                 break;
             };
             origin = address.to_canonical();
@@ -97,10 +98,12 @@ fn new_request_id(entropy: &Entropy) -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn origin(peer: &str, forwarded_for: &str) -> String {
+    fn origin(peer: &str, forwarded_for: &[u8]) -> String {
         let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
         let mut headers = HeaderMap::new();
-        headers.insert(FORWARDED_FOR, HeaderValue::from_str(forwarded_for).expect("a header"));
+        for line in forwarded_for.split(|byte| *byte == b'\n') {
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line).expect("a header"));
+        }
         let peer = peer.parse().expect("an address");
         TrustedProxies::new(&networks).identify(&headers, peer, &Entropy::System).address.to_string()
     }
@@ -119,7 +122,20 @@ mod tests {
             ("10.0.0.1", "198.51.100.1, nonsense", "10.0.0.1"),
             ("10.0.0.1", "", "10.0.0.1"),
         ] {
-            assert_eq!(origin(peer, forwarded_for), expected, "{peer} {forwarded_for}");
+            assert_eq!(origin(peer, forwarded_for.as_bytes()), expected, "{peer} {forwarded_for}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_ascii_hide_nothing_that_a_proxy_wrote_behind_them() {
+        for (forwarded_for, expected) in [
+            (&b"\xff, 203.0.113.9"[..], "203.0.113.9"),
+            (b"\xff\n203.0.113.9", "203.0.113.9"),
+            (b"caf\xc3\xa9, 203.0.113.9\n10.9.9.9", "203.0.113.9"),
+            (b"203.0.113.9, \xff", "10.0.0.1"),
+            (b"203.0.113.9\n\xff", "10.0.0.1"),
+        ] {
+            assert_eq!(origin("10.0.0.1", forwarded_for), expected, "{}", forwarded_for.escape_ascii());
         }
     }
 }

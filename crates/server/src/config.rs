@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 /// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
-pub const KEYS: [(&str, Kind); 18] = [
+pub const KEYS: [(&str, Kind); 19] = [
     ("listen", Kind::Text),
     ("issuer", Kind::Text),
     ("insecure_http", Kind::Switch),
@@ -37,6 +37,7 @@ pub const KEYS: [(&str, Kind); 18] = [
     ("database.url", Kind::Text),
     ("registry.max_age_s", Kind::Number),
     ("keys.rotate_after_s", Kind::Number),
+    ("http.hosts", Kind::List),
     ("http.max_connections", Kind::Number),
     ("http.max_in_flight", Kind::Number),
     ("http.shutdown_s", Kind::Number),
@@ -292,6 +293,20 @@ mod tests {
         assert_eq!(found, listed);
         assert!(toml::from_str::<Config>("listen = 1").is_err());
         assert!(toml::from_str::<Config>("[database]\nuri = \"x\"").is_err());
+    }
+
+    #[test]
+    fn host_names_are_read_as_browsers_send_them_and_nothing_else_is_taken() {
+        let read = |hosts: &str| toml::from_str::<Config>(&format!("[http]\nhosts = [{hosts}]")).map(|c| c.http.hosts);
+        let good = read(r#""Auth.Internal", "my_server", "caf\u00e9.example", "localhost", "auth.example.""#);
+        let wanted = ["auth.internal", "my_server", "xn--caf-dma.example", "localhost", "auth.example."];
+        assert_eq!(good.expect("good"), wanted);
+        for bad in
+            ["", "10.0.0.1", "::1", "[::1]", "auth.example:8080", "https://auth.example", "*.example", "a b", "a/"]
+        {
+            let refused = read(&format!("\"{bad}\"")).expect_err(bad);
+            assert!(refused.message().starts_with(&format!("`{bad}` is ")), "{refused}");
+        }
     }
 
     #[test]

@@ -1,26 +1,37 @@
-//! Before and after the router: who calls, whether there is room, and the guide's spelling of paths.
+//! Before and after the router: who calls, whether this server is meant, and the guide's spelling of paths.
 
-use std::net::SocketAddr;
+pub(crate) mod host;
+mod refused;
+
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use countersign_protocol::issuer::Issuer;
 use countersign_protocol::refusal::Refusal;
 use futures_util::FutureExt;
-use http::header::HOST;
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Request, Uri, Version};
+use http::header::{STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use ipnet::IpNet;
 use tower::ServiceExt;
 
 use crate::answer;
-use crate::caller::{REQUEST_ID, TrustedProxies};
+use crate::caller::{Caller, REQUEST_ID, TrustedProxies};
+use crate::front::host::HostNames;
 use crate::metrics;
 use crate::oauth::refusal;
 use crate::router::{for_metrics, router};
 use crate::state::State;
+
+/// A year (RFC 6797 §6.1.1): an issuer that is https stays so, for it is in every token, and a browser that is back within a
+/// year never asks in clear text again, where somebody between could take its session.
+///
+/// No `includeSubDomains` and no `preload`: both bind hosts that are not ours, and the latter cannot be taken back.
+const HSTS: &str = "max-age=31536000";
 
 /// The whole server as one service: every request that arrives goes through [`Front::answer`].
 #[derive(Clone, Debug)]
@@ -28,79 +39,94 @@ pub struct Front {
     router: Router,
     state: Arc<State>,
     proxies: TrustedProxies,
+    /// The names that may be asked for; `None` where only operators ask.
+    hosts: Option<HostNames>,
+    /// Whether browsers are told to ask by https only.
+    is_strict: bool,
 }
 
 impl Front {
-    /// A front for a state, behind these proxies.
-    pub fn new(state: State, trusted_proxies: &[IpNet]) -> Self {
-        Self { router: router(&state), state: Arc::new(state), proxies: TrustedProxies::new(trusted_proxies) }
+    /// A front for a state that answers under the issuer's name and these, behind these proxies.
+    pub fn new(state: State, hosts: &[String], trusted_proxies: &[IpNet]) -> Self {
+        let hosts = Some(HostNames::new(&state.issuer, hosts));
+        let proxies = TrustedProxies::new(trusted_proxies);
+        let is_strict = is_strict(&state.issuer);
+        Self { router: router(&state), state: Arc::new(state), proxies, hosts, is_strict }
     }
 
     /// A front that answers with the metrics and nothing else.
     pub fn of_metrics(state: State) -> Self {
         let router = for_metrics(&state).fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method);
-        Self { router, state: Arc::new(state), proxies: TrustedProxies::new(&[]) }
+        Self { router, state: Arc::new(state), proxies: TrustedProxies::new(&[]), hosts: None, is_strict: false }
     }
 
     /// Answers one request of `peer`, whatever it is: no error and no panic leaves here.
     pub async fn answer(&self, mut request: Request<Body>, peer: SocketAddr) -> Response {
         let caller = self.proxies.identify(request.headers(), peer.ip(), &self.state.entropy);
         let request_id = caller.request_id.clone();
-        if !names_one_host(&mut request) {
-            return with_id(refusal::shed(&self.state, &caller, &Refusal::Host), request_id);
-        }
-        lower_tenant_path(&mut request);
         let (began_us, method) = (self.state.clock.monotonic_us(), request.method().clone());
+        let checked = self.check(&mut request);
+        lower_tenant_path(&mut request);
         let route = metrics::route(request.uri().path());
-        request.headers_mut().insert(REQUEST_ID, request_id.clone());
+        let response = match checked {
+            Ok(()) => self.route(request, caller).await,
+            Err(refusal) => refused::answer(&self.state, &caller, &request, &refusal),
+        };
+        let took_us = self.state.clock.monotonic_us() - began_us;
+        self.state.metrics.count_request(&method, route, response.status(), took_us);
+        self.finish(response, request_id)
+    }
+
+    /// The headers of every answer.
+    fn finish(&self, mut response: Response, request_id: HeaderValue) -> Response {
+        response.headers_mut().insert(REQUEST_ID, request_id);
+        if self.is_strict {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+        }
+        response
+    }
+
+    /// Whether the request is for this server, and framed in one way.
+    fn check(&self, request: &mut Request<Body>) -> Result<(), Refusal> {
+        host::settle_host(request)?;
+        check_framing(request.headers())?;
+        self.hosts.as_ref().map_or(Ok(()), |hosts| hosts.check(request))
+    }
+
+    async fn route(&self, mut request: Request<Body>, caller: Caller) -> Response {
+        request.headers_mut().insert(REQUEST_ID, caller.request_id.clone());
+        let request_id = caller.request_id.clone();
         request.extensions_mut().insert(caller);
         // A task of its own would cost a switch for each request; a panic is caught where it is.
-        let response = match AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind().await {
+        match AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(_) => {
                 tracing::error!(request_id = request_id.to_str().unwrap_or_default(), "a handler panicked");
                 refusal::internal()
             }
-        };
-        let took_us = self.state.clock.monotonic_us() - began_us;
-        self.state.metrics.count_request(&method, route, response.status(), took_us);
-        with_id(response, request_id)
+        }
     }
 }
 
-/// True if the request names one host; it is then in `Host`, also when HTTP/2's `:authority` named it.
+/// Err if the body is framed by another transfer coding than `chunked` alone.
 ///
-/// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2). In HTTP/2 `:authority` takes its place, and a `Host` beside it must
-/// be the same (RFC 9113 §8.3.1). Two servers might otherwise take one request for different hosts.
-fn names_one_host(request: &mut Request<Body>) -> bool {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let (host, another) = (hosts.next(), hosts.next());
-    let (is_named, authority) = match (host, request.uri().authority()) {
-        (None, None) => return request.version() < Version::HTTP_11,
-        (Some(_), None) => return another.is_none(),
-        (Some(host), Some(authority)) => (another.is_none() && is_same_host(host, authority), authority),
-        (None, Some(authority)) => (request.version() != Version::HTTP_11, authority),
-    };
-    // A user's name before the host is no part of it, and has deceived readers.
-    let Some(host) = HeaderValue::from_str(authority.as_str()).ok().filter(|_| !authority.as_str().contains('@'))
-    else {
-        return false;
-    };
-    if is_named {
-        request.headers_mut().insert(HOST, host);
+/// We decode no other, and a peer that reads `gzip, chunked` or a doubled header otherwise than we do would see another
+/// request begin where we see this one's body (request smuggling, RFC 9112 §6.1 and §11.2).
+fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Refusal::TransferEncoding),
     }
-    is_named
 }
 
-/// Hosts are compared without regard to case (RFC 3986 §6.2.2.1).
-fn is_same_host(host: &HeaderValue, authority: &Authority) -> bool {
-    host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
-}
-
-fn with_id(mut response: Response, request_id: HeaderValue) -> Response {
-    response.headers_mut().insert(REQUEST_ID, request_id);
-    response
+/// True if the issuer is https under a name that is this server's alone: `localhost` belongs to every program on a
+/// machine, and a browser that is strict about it would not reach the others, whatever their port.
+fn is_strict(issuer: &Issuer) -> bool {
+    let (host, _) = issuer.authority();
+    issuer.is_https() && (host.parse::<IpAddr>().is_ok() || !host::is_loopback_name(&host))
 }
 
 /// Lower-cases the first two segments when they spell a tenant path, which the guide's clients write in any case.

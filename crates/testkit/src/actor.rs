@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -153,8 +154,19 @@ impl Actor {
 
     /// Writes bytes to a connection of its own and reads until it is closed.
     pub async fn raw(&self, bytes: &[u8]) -> String {
+        self.raw_in_pieces(&[bytes]).await
+    }
+
+    /// The same, with a pause after each piece, so that the server reads it alone.
+    pub async fn raw_in_pieces(&self, pieces: &[&[u8]]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        for (index, piece) in pieces.iter().enumerate() {
+            if index > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            stream.write_all(piece).await.unwrap();
+        }
         let mut answer = Vec::new();
         // A server that closes early resets; what it said before is what counts.
         let _ = stream.read_to_end(&mut answer).await;

@@ -28,6 +28,9 @@ pub mod flag {
     pub const END_HEADERS: u8 = 4;
 }
 
+/// What every peer takes (RFC 9113 §4.2).
+const LARGEST_FRAME: usize = 16 * 1024;
+
 /// A frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -73,6 +76,20 @@ impl Frames {
     /// Asks without a body.
     pub async fn ask(&mut self, stream: u32, head: &[(&str, &str)]) -> std::io::Result<()> {
         self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &block(head)).await
+    }
+
+    /// The same with a head that may be larger than a frame.
+    pub async fn ask_in_pieces(&mut self, stream: u32, head: &[(&str, &str)]) -> std::io::Result<()> {
+        let block = block(head);
+        let (first, rest) = block.split_at(block.len().min(LARGEST_FRAME));
+        let end = |rest: &[u8]| if rest.is_empty() { flag::END_HEADERS } else { 0 };
+        self.send(kind::HEADERS, flag::END_STREAM | end(rest), stream, first).await?;
+        let pieces: Vec<&[u8]> = rest.chunks(LARGEST_FRAME).collect();
+        for (index, piece) in pieces.iter().enumerate() {
+            let flags = if index + 1 == pieces.len() { flag::END_HEADERS } else { 0 };
+            self.send(kind::CONTINUATION, flags, stream, piece).await?;
+        }
+        Ok(())
     }
 
     /// The next frame; `None` once the connection has ended. Settings and pings are acknowledged.
@@ -129,20 +146,46 @@ pub fn block(head: &[(&str, &str)]) -> Vec<u8> {
     for (name, value) in head {
         bytes.push(0);
         for text in [name, value] {
-            bytes.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("a short text"));
+            bytes.extend(length(text.len()));
             bytes.extend(text.as_bytes());
         }
     }
     bytes
 }
 
-/// The status at the beginning of a head: one of the static table, or a literal of three digits.
-fn status_of(block: &[u8]) -> u16 {
-    match block[0] {
-        0x88 => 200,
-        0x8c => 400,
-        0x8d => 404,
-        0x8e => 500,
-        other => panic!("a status that this reader does not know: {other:#x}"),
+/// The length of a text that is not Huffman-coded: an integer with a prefix of seven bits (RFC 7541 §5.1).
+fn length(length: usize) -> Vec<u8> {
+    let Some(mut rest) = length.checked_sub(127) else {
+        return vec![u8::try_from(length).unwrap()];
+    };
+    let mut bytes = vec![127];
+    while rest >= 128 {
+        bytes.push(u8::try_from(rest % 128).unwrap() | 128);
+        rest /= 128;
     }
+    bytes.push(u8::try_from(rest).unwrap());
+    bytes
+}
+
+/// The status at the beginning of a head: one of the static table, or a literal that is indexed or not.
+fn status_of(block: &[u8]) -> u16 {
+    match block {
+        [0x88, ..] => 200,
+        [0x8c, ..] => 400,
+        [0x8d, ..] => 404,
+        [0x8e, ..] => 500,
+        [0x08 | 0x48, 0x82, a, b, ..] => status_of_huffman([*a, *b, 0, 0]),
+        [0x08 | 0x48, 0x83, a, b, c, ..] => status_of_huffman([*a, *b, *c, 0]),
+        other => panic!("a status that this reader does not know: {other:x?}"),
+    }
+}
+
+/// Three digits: the code of 0, 1 and 2 has five bits, that of the others six (RFC 7541, appendix B).
+fn status_of_huffman(bytes: [u8; 4]) -> u16 {
+    let (mut status, mut left) = (0, u32::from_be_bytes(bytes));
+    for _ in 0..3 {
+        let (digit, length) = if left >> 27 < 3 { (left >> 27, 5) } else { ((left >> 26) - 0b01_1001 + 3, 6) };
+        (status, left) = (status * 10 + u16::try_from(digit).unwrap(), left << length);
+    }
+    status
 }

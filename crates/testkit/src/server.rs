@@ -29,17 +29,23 @@ pub const START: i64 = 1_893_456_000;
 pub struct Options {
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
+    /// Host names beside the issuer's.
+    pub hosts: Vec<String>,
     /// Requests answered at once.
     pub max_in_flight: usize,
     /// Whether it is started with `--demo`.
     pub demo: bool,
+    /// The issuer.
+    pub issuer: String,
     /// The first value of the seeded randomness: two nodes on one database need different ones.
     pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { trusted_proxies: Vec::new(), max_in_flight: 1024, demo: true, seed: 0 }
+        // One issuer for every node of a story, whatever its port.
+        let issuer = "http://127.0.0.1:8080".to_owned();
+        Self { trusted_proxies: Vec::new(), hosts: Vec::new(), max_in_flight: 1024, demo: true, issuer, seed: 0 }
     }
 }
 
@@ -83,17 +89,17 @@ impl TestServer {
         let directory = own_directory.as_ref().unwrap_or(&database.directory);
         config.data_dir = directory.path().to_owned();
         config.database.url = database.url.clone();
+        config.http.hosts = options.hosts.clone();
         config.http.max_in_flight = options.max_in_flight;
         config.proxy.trusted = options.trusted_proxies.iter().map(|net| net.parse().unwrap()).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        // One issuer for every node of a story, whatever its port.
-        let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
+        let issuer = Issuer::parse(&options.issuer).unwrap();
         let entropy = Entropy::Seeded(Arc::new(AtomicU64::new(options.seed)));
         let wanted = Wanted { demo: options.demo, ..Wanted::default() };
         let mut started = start(&config, issuer, wanted, Clock::Fixed(clock.clone()), entropy).await?;
         let state = started.state.clone();
-        let front = Front::new(state.clone(), &config.proxy.trusted);
+        let front = Front::new(state.clone(), &config.http.hosts, &config.proxy.trusted);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             serve::serve(listener, front, &config.http, None, async { drop(stopped.await) }).await;

@@ -130,6 +130,9 @@ fn evaluate(expression: &str) -> Option<String> {
     if expression == "None" {
         return Some("none".to_owned());
     }
+    if expression == "Vec::new()" {
+        return Some("`[]`".to_owned());
+    }
     if matches!(expression, "true" | "false") {
         return Some(format!("`{expression}`"));
     }

@@ -70,7 +70,7 @@ async fn run_until_stopped(
         reload_certificate::warn_of_name(tls);
         tasks.spawn(reload_on(hangup, tls.clone(), state.clock.clone()));
     }
-    let front = Front::new(state.clone(), &config.proxy.trusted);
+    let front = Front::new(state.clone(), &config.http.hosts, &config.proxy.trusted);
     let (stop, stopped) = oneshot::channel::<()>();
     let http = config.http.clone();
     let serving =

@@ -87,6 +87,44 @@ async fn a_request_names_one_host() {
 }
 
 #[tokio::test]
+async fn an_authority_that_is_another_servers_is_misdirected() {
+    let story = Story::begin();
+    let mut frames = story.frames(&[]).await;
+    for (stream, (authority, path, status)) in (1..).step_by(2).zip([
+        ("127.0.0.1", "/oauth2/jwks", 200),
+        ("evil.example", "/oauth2/jwks", 421),
+        ("evil.example", "/readyz", 200),
+        ("localhost:1", "/oauth2/jwks", 200),
+    ]) {
+        let head = [(":method", "GET"), (":scheme", "https"), (":authority", authority), (":path", path)];
+        frames.ask(stream, &head).await.unwrap();
+        assert_eq!(frames.status(stream).await, status, "{authority} {path}");
+    }
+    story.end().await;
+}
+
+#[tokio::test]
+async fn the_head_of_a_request_is_bounded_by_32_kib_in_one_line_or_in_many() {
+    const BOUND: usize = 32 * 1024;
+    let story = Story::begin();
+    for (lines, length, status) in
+        [(1, BOUND - 1, 200), (1, BOUND + 1, 431), (50, BOUND - 1, 200), (50, BOUND + 1, 431)]
+    {
+        let mut head = GET.to_vec();
+        // RFC 9113 §10.5.1: each field counts 32 bytes more than it has.
+        let size = |name: &str, value: &str| name.len() + value.len() + 32;
+        let room = length - head.iter().map(|(name, value)| size(name, value)).sum::<usize>();
+        let shares = (0..lines).map(|line| room / lines + if line == 0 { room % lines } else { 0 });
+        let values: Vec<String> = shares.map(|share| "x".repeat(share - size("x", ""))).collect();
+        head.extend(values.iter().map(|value| ("x", value.as_str())));
+        let mut frames = story.frames(&[]).await;
+        frames.ask_in_pieces(1, &head).await.unwrap();
+        assert_eq!(frames.status(1).await, status, "{lines} lines, {length} bytes");
+    }
+    story.end().await;
+}
+
+#[tokio::test]
 async fn requests_taken_back_at_once_end_their_connection() {
     let story = Story::begin();
     let mut frames = story.frames(&[]).await;
@@ -112,7 +150,7 @@ async fn more_requests_at_once_than_allowed_are_refused() {
     let head = [
         (":method", "POST"),
         (":scheme", "https"),
-        (":authority", "x"),
+        (":authority", "127.0.0.1"),
         (":path", "/oauth2/token"),
         ("content-type", "application/x-www-form-urlencoded"),
     ];
@@ -209,7 +247,7 @@ async fn at_the_end_the_client_is_told_and_what_is_under_way_is_answered() {
     let head = [
         (":method", "POST"),
         (":scheme", "https"),
-        (":authority", "x"),
+        (":authority", "127.0.0.1"),
         (":path", "/oauth2/token"),
         ("content-type", "application/x-www-form-urlencoded"),
     ];

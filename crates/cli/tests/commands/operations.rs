@@ -96,3 +96,23 @@ async fn a_new_operator_ends_the_secrets_and_tokens_of_the_old_one() {
     team.ok("audit verify");
     team.serving.stop();
 }
+
+#[tokio::test]
+async fn metrics_are_read_under_any_name_and_the_configured_names_are_the_servers() {
+    let database = TestDatabase::fresh();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let metrics = free.local_addr().unwrap();
+    drop(free);
+    let listen = metrics.to_string();
+    let environment =
+        [("COUNTERSIGN_METRICS_LISTEN", listen.as_str()), ("COUNTERSIGN_HTTP_HOSTS", "Countersign.Internal")];
+    let serving = Serving::start(&database, &[], &environment);
+    let ask = async |address: std::net::SocketAddr, path: &str, host: &str| {
+        let stranger = Actor::new(address, "", "");
+        stranger.send(stranger.request("GET", path).header("host", host)).await.status
+    };
+    assert_eq!(ask(metrics, "/metrics", "prometheus-target.internal").await, 200);
+    assert_eq!(ask(serving.address(), "/oauth2/jwks", "countersign.internal:8080").await, 200);
+    assert_eq!(ask(serving.address(), "/oauth2/jwks", "prometheus-target.internal").await, 421);
+    serving.stop();
+}

@@ -21,7 +21,7 @@ async fn a_request_under_way_is_answered_and_a_new_connection_is_not_taken() {
             demo["client_secret"].as_str().unwrap()
         );
         let head = format!(
-            "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+            "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n\
              content-length: {}\r\n\r\n",
             body.len()
         );

@@ -60,7 +60,7 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_those_under_way_g
     let (serving, _database, authority, files) = serving();
     let mut under_way = authority.connect(serving.address(), &["http/1.1"]).await.unwrap();
     let mut ask = async || {
-        under_way.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        under_way.write_all(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
         let mut answer = [0; 15];
         under_way.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
@@ -200,7 +200,7 @@ async fn what_is_no_tls_ends_cleanly_and_a_handshake_that_never_ends_holds_up_no
         plain.read_to_end(&mut answer).await.expect("an end, not a reset");
         answer
     };
-    let typed = answer(format!("GET /livez HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(20_000))).await;
+    let typed = answer(format!("GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nx: {}\r\n\r\n", "x".repeat(20_000))).await;
     let typed = String::from_utf8(typed).unwrap();
     assert!(typed.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{typed}");
     assert!(typed.ends_with("\r\n\r\nthis port speaks TLS: use https://\n"), "{typed}");

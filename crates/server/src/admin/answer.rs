@@ -62,10 +62,10 @@ pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), Prob
         return Ok(());
     }
     let tag = etag(thing);
-    let is_any = |one: &str| one == "*" && !thing.is_null();
-    let names = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|text| text.split(',').any(|one| is_any(one.trim()) || one.trim() == tag))
-    };
+    let is_meant = |one: &[u8]| one == tag.as_bytes() || (one == b"*" && !thing.is_null());
+    // As bytes: the tags of others may be no ASCII (RFC 9110 §8.8.3).
+    let names =
+        |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(|one| is_meant(one.trim_ascii()));
     if wanted.any(names) { Ok(()) } else { Err(Problem::changed_meanwhile()) }
 }
 

@@ -14,6 +14,7 @@ use crate::answer::json_response;
 use crate::json_body::BadBody;
 use crate::key_ring::KeyRingError;
 use crate::limits::RETRY_AFTER_S;
+use crate::oauth::refusal::description_of;
 use crate::sealing::SealError;
 
 /// A refusal of the admin API.
@@ -145,6 +146,11 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::BodyTooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large"),
+            Refusal::Host => Self::invalid("Host", description_of(&refusal)),
+            Refusal::ForeignHost => {
+                Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", description_of(&refusal)).of("Host")
+            }
+            Refusal::TransferEncoding => Self::invalid("Transfer-Encoding", description_of(&refusal)),
             Refusal::BrokenBody | Refusal::LateBody => {
                 Self::invalid("body", "the body did not arrive whole and in time")
             }

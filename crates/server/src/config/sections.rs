@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use url::Host;
 
 use crate::config::ConfigError;
 
@@ -57,6 +58,10 @@ impl Default for Keys {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
+    /// More host names of this server. A request whose `Host` is neither the issuer's host nor one of these gets 421;
+    /// IP addresses and health probes always pass.
+    #[serde(deserialize_with = "host_names")]
+    pub hosts: Vec<String>,
     /// Connections held at once; more wait to be accepted.
     pub max_connections: usize,
     /// Requests answered at once; more are refused with 503.
@@ -67,8 +72,22 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { max_connections: 10_000, max_in_flight: 1024, shutdown_s: 10 }
+        Self { hosts: Vec::new(), max_connections: 10_000, max_in_flight: 1024, shutdown_s: 10 }
     }
+}
+
+/// Reads host names, as a browser would send them: in lower case, and in Punycode where they are not ASCII.
+fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let name = |text: &String| match Host::parse(text) {
+        Ok(Host::Domain(name)) if name.bytes().all(is_of_name) => Ok(name),
+        Ok(Host::Ipv4(_) | Host::Ipv6(_)) => {
+            let words = "is an address, and requests that name an address are always answered; leave it out";
+            Err(D::Error::custom(format!("`{text}` {words}")))
+        }
+        _ => Err(D::Error::custom(format!("`{text}` is not a host name; write it alone, such as auth.internal"))),
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(name).collect()
 }
 
 /// The certificate by which connections are encrypted; without one they are in clear text.

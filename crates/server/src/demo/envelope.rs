@@ -20,7 +20,7 @@ use crate::caller::Caller;
 use crate::demo::xsrf::check_origin;
 use crate::key_ring::KeyRingError;
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
-use crate::oauth::refusal::without_secrets;
+use crate::oauth::refusal::{description_of, without_secrets};
 use crate::sealing::SealError;
 use crate::state::State;
 
@@ -170,6 +170,8 @@ impl From<Refusal> for Fault {
                 let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
             }
+            Refusal::Host | Refusal::TransferEncoding => Self::bad_request(description_of(&refusal)),
+            Refusal::ForeignHost => Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", description_of(&refusal)),
             Refusal::BrokenBody | Refusal::LateBody => Self::bad_request("the body did not arrive whole and in time"),
             Refusal::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
             Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => {

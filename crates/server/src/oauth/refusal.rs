@@ -26,6 +26,7 @@ const BASIC_CHALLENGE: &str = "Basic realm=\"countersign\", charset=\"UTF-8\"";
 /// Whoever presents nothing learns nothing by being told so: only what was presented is answered alike.
 const NOTHING_PRESENTED: &str = "send client_id and client_secret by HTTP Basic or in the body";
 const NO_SUCH_API: &str = "the path names no API; leave its last segment out, or write the id of an API there";
+const FOREIGN_HOST: &str = "the Host header names another server; use the host name of the issuer";
 /// The most bytes of a description: a name that the caller sent is not sent back at length.
 const MAX_DESCRIPTION_BYTES: usize = 300;
 
@@ -48,17 +49,16 @@ fn bad(error: &'static str, description: impl Into<Cow<'static, str>>) -> Wire {
 fn describe(refusal: &Refusal) -> Wire {
     use Refusal as R;
     match refusal {
-        R::Host => bad(INVALID_REQUEST, "send one Host header"),
+        R::Host => bad(INVALID_REQUEST, "send one Host header, with a host and perhaps a port"),
+        R::ForeignHost => wire(StatusCode::MISDIRECTED_REQUEST, INVALID_REQUEST, FOREIGN_HOST),
+        R::TransferEncoding => bad(INVALID_REQUEST, "send the body with Content-Length, or Transfer-Encoding: chunked"),
         R::Method => wire(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "use POST"),
         R::ParametersInUrl => bad(INVALID_REQUEST, "send the parameters in the body, not in the URL"),
         R::NotAForm => bad(INVALID_REQUEST, "send the body as application/x-www-form-urlencoded in UTF-8"),
         R::ContentEncoding => {
             wire(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "send the body without Content-Encoding")
         }
-        R::BodyTooLarge => {
-            let text = format!("the body is larger than {MAX_BODY_BYTES} bytes");
-            wire(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, text)
-        }
+        R::BodyTooLarge => body_too_large(),
         R::ForeignPage(_) => bad(INVALID_REQUEST, "pages of other origins are not answered here"),
         R::BrokenBody => bad(INVALID_REQUEST, "the body broke off"),
         R::LateBody => bad(INVALID_REQUEST, "the body did not arrive in time"),
@@ -118,6 +118,11 @@ fn describe(refusal: &Refusal) -> Wire {
     }
 }
 
+fn body_too_large() -> Wire {
+    let text = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+    wire(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, text)
+}
+
 fn name_grants() -> String {
     let known = GrantType::ALL.map(GrantType::as_str).join(", ");
     format!("the grant type is not supported; supported are {known}")
@@ -140,6 +145,11 @@ pub(crate) fn respond(exchange: &Exchange, endpoint: &'static str, answer: Resul
             to_response(&refusal)
         }
     }
+}
+
+/// What the caller is told in words.
+pub(crate) fn description_of(refusal: &Refusal) -> Cow<'static, str> {
+    describe(refusal).description
 }
 
 /// The `error` that the caller is told.
@@ -270,6 +280,8 @@ mod tests {
             (R::BrokenBody, 400, "invalid_request"),
             (R::LateBody, 400, "invalid_request"),
             (R::Host, 400, "invalid_request"),
+            (R::ForeignHost, 421, "invalid_request"),
+            (R::TransferEncoding, 400, "invalid_request"),
             (R::BrokenEscape, 400, "invalid_request"),
             (R::InvalidUtf8, 400, "invalid_request"),
             (R::Nul, 400, "invalid_request"),

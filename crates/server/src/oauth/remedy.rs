@@ -2,11 +2,22 @@
 
 use countersign_protocol::refusal::Refusal;
 
+const FOREIGN_HOST: &str =
+    "use the issuer's host name, or add the other name to http.hosts; a proxy must send the issuer's host as Host";
+const MALFORMED_BASIC: &str =
+    "form-encode id and secret, join them by a colon, and encode that in Base64 (RFC 6749 §2.3.1)";
+const UNKNOWN_CLIENT: &str =
+    "check the client id, and whether this is the right server; `client list` has those that are known";
+
 /// What to change, or what to wait for.
 pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
     use Refusal as R;
     match refusal {
         R::Host => "send exactly one Host header, naming this server",
+        R::ForeignHost => FOREIGN_HOST,
+        R::TransferEncoding => {
+            "send the body with Content-Length, or with Transfer-Encoding: chunked and no other coding"
+        }
         R::Method => "use POST",
         R::ParametersInUrl => "send the parameters in the body",
         R::NotAForm => "send the body as application/x-www-form-urlencoded in UTF-8",
@@ -22,12 +33,8 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         R::TwoAuthentications | R::ClientIdMismatch => "authenticate in one way: by the header or in the body",
         R::NotAuthenticated => "send client_id and client_secret, by HTTP Basic or in the body",
         R::UnknownScheme => "use HTTP Basic, or client_id and client_secret in the body",
-        R::MalformedBasic => {
-            "form-encode id and secret, join them by a colon, and encode that in Base64 (RFC 6749 §2.3.1)"
-        }
-        R::UnknownClient => {
-            "check the client id, and whether this is the right server; `client list` has those that are known"
-        }
+        R::MalformedBasic => MALFORMED_BASIC,
+        R::UnknownClient => UNKNOWN_CLIENT,
         R::AuthMethodNotRegistered(_) => {
             "use a method that the client is registered for, or register this one: `client update --auth-method`"
         }

@@ -7,7 +7,7 @@ use axum::extract::{self, FromRequestParts, Request};
 use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
 use http::header::ACCEPT;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::answer;
 use crate::caller::REQUEST_ID;
@@ -15,6 +15,9 @@ use crate::pages::layout::{Frame, respond};
 use crate::pages::session::Visitor;
 use crate::sealing::SealError;
 use crate::state::State;
+
+/// What browsers name among what they accept.
+const HTML: &[u8] = b"text/html";
 
 /// A page that says what is missing, and where to go on.
 #[derive(Template)]
@@ -65,6 +68,18 @@ pub(crate) fn failed(error: SealError) -> Response {
     .respond()
 }
 
+/// The request names another host than this server. None of our styles are fetched: they would be asked of that host.
+#[derive(Template)]
+#[template(path = "misdirected.html")]
+struct Misdirected<'a> {
+    issuer: &'a str,
+}
+
+/// This server is not meant, says the request; a person is told where it is.
+pub(crate) fn misdirected(state: &State) -> Response {
+    respond(StatusCode::MISDIRECTED_REQUEST, &Misdirected { issuer: state.issuer.as_str() })
+}
+
 /// No such address: a page for a browser, JSON for everybody else.
 pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
     if !state.playground || !wants_page(request.headers()) {
@@ -85,20 +100,21 @@ pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>,
 }
 
 /// True if the request names `text/html` among what it accepts, as browsers do when a person goes somewhere.
-fn wants_page(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/html"))
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let names = |value: &HeaderValue| value.as_bytes().windows(HTML.len()).any(|part| part.eq_ignore_ascii_case(HTML));
+    headers.get_all(ACCEPT).iter().any(names)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
     fn only_who_accepts_a_page_gets_one() {
         let accepts = |value| wants_page(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))]));
         assert!(accepts("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"));
+        let not_ascii = HeaderValue::from_bytes(b"text/html, x/\xff").expect("a header");
+        assert!(wants_page(&HeaderMap::from_iter([(ACCEPT, not_ascii)])));
         assert!(!accepts("*/*") && !accepts("application/json"));
         assert!(!wants_page(&HeaderMap::new()));
     }

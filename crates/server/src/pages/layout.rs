@@ -1,6 +1,5 @@
 //! What every page has: its frame, its headers, and the one name under which it is served.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use askama::Template;
@@ -15,6 +14,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 
+use crate::front::host::{host_of, is_loopback_name};
 use crate::pages::session::Person;
 use crate::state::State;
 use crate::static_files;
@@ -114,27 +114,12 @@ pub(crate) async fn around(
 /// The address under the issuer's name, if both it and the name asked are loopback and differ: cookies and `Origin`
 /// belong to a name, so the playground would work under one of them only.
 fn find_own_name(issuer: &Issuer, headers: &HeaderMap, path: &str) -> Option<HeaderValue> {
-    let asked = host_of(headers.get(HOST)?.to_str().ok()?);
+    let asked = host_of(headers.get(HOST)?.to_str().ok()?)?;
     let (own, _) = issuer.authority();
     if own.eq_ignore_ascii_case(asked) || !is_loopback_name(&own) || !is_loopback_name(asked) {
         return None;
     }
     HeaderValue::from_str(&issuer.join(path)).ok()
-}
-
-/// The host of `host[:port]`, without the brackets of an IPv6 address.
-fn host_of(authority: &str) -> &str {
-    if let Some(rest) = authority.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or(rest);
-    }
-    authority.split(':').next().unwrap_or(authority)
-}
-
-fn is_loopback_name(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -164,7 +149,7 @@ mod tests {
             find_own_name(&issuer, &headers, "/m2m?a=b").map(|address| address.to_str().expect("a text").to_owned())
         };
         let ours = "http://127.0.0.1:8080";
-        for other in ["localhost:8080", "localhost", "LOCALHOST:9", "[::1]:8080", "127.0.0.2:8080", "a.localhost"] {
+        for other in ["localhost:8080", "localhost.", "LOCALHOST:9", "[::1]:8080", "127.0.0.2:8080", "a.localhost"] {
             assert_eq!(led(ours, other), Some("http://127.0.0.1:8080/m2m?a=b".to_owned()), "{other}");
         }
         for same in ["127.0.0.1:8080", "127.0.0.1", "127.0.0.1:9", "evil.example", "localhost.evil.example", "10.0.0.1"]

@@ -159,7 +159,6 @@ pub(crate) fn new_session(
     headers: &HeaderMap,
 ) -> (NewSession, SessionKey) {
     let key = SessionKey::new(state, SIGNED_IN, SESSION_LIFETIME_S);
-    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let now = state.now();
     let session = NewSession {
         id: format!("ses_{}", base64url(&state.entropy.bytes::<12>())),
@@ -169,9 +168,15 @@ pub(crate) fn new_session(
         created_at: now,
         expires_at: now + SESSION_LIFETIME_S,
         address: address.to_string(),
-        user_agent: user_agent.chars().take(MAX_USER_AGENT_CHARS).collect(),
+        user_agent: headers.get(USER_AGENT).map(show_user_agent).unwrap_or_default(),
     };
     (session, key)
+}
+
+/// What a browser says it is, for people to read: a byte that is not visible ASCII is shown as `?`, and hides no other.
+fn show_user_agent(value: &HeaderValue) -> String {
+    let shown = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
+    value.as_bytes().iter().take(MAX_USER_AGENT_CHARS).map(shown).collect()
 }
 
 /// Ends a session and revokes the tokens asked through it, durably and on this node at once.
@@ -204,10 +209,11 @@ fn session_cookie(state: &State) -> &'static str {
 
 /// The one cookie of this name; two of them may be a neighbour's doing, and are none.
 pub(crate) fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut values = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value);
-    values.next().filter(|_| values.next().is_none())
+    // As bytes: another program at this host may have set a cookie that is not ASCII.
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let mut values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    let only = values.next().filter(|_| values.next().is_none())?;
+    std::str::from_utf8(only).ok()
 }
 
 /// Who looks at a page.

@@ -108,8 +108,9 @@ async fn a_path_that_two_parsers_might_read_differently_is_refused_with_400() {
     let service = server.demo_service();
     let token = service.client_credentials("reports:read").await.text("access_token");
     let get = async |path: &str| {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
         let answer = service.raw(request.as_bytes()).await;
         answer.split(' ').nth(1).unwrap_or_default().to_owned()
     };

@@ -20,6 +20,8 @@ mod envelope;
 mod guard;
 mod guessing;
 mod guide;
+mod headers;
+mod hosts;
 mod introspection;
 mod keys;
 mod metadata;

@@ -59,7 +59,7 @@ async fn too_many_requests_at_once_are_shed_with_503_and_the_operators_are_still
 }
 
 fn half_a_request() -> String {
-    let head = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
     format!("{head}content-length: 10\r\n\r\ngrant")
 }
 
@@ -79,7 +79,7 @@ async fn a_body_that_does_not_arrive_is_given_up_and_holds_no_place_meanwhile() 
 async fn who_does_not_read_the_answer_holds_no_connection() {
     let server = TestServer::start().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let ask = "GET /oauth2/jwks HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    let ask = "GET /oauth2/jwks HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(200);
     let hang = async {
         loop {
             // It never reads, so that in the end the server can neither write nor take more.
@@ -94,21 +94,22 @@ async fn who_does_not_read_the_answer_holds_no_connection() {
 async fn what_is_no_http_and_what_is_too_large_is_refused() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
-    let head = |more: &str| format!("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n");
+    let head = |more: &str| format!("GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{more}\r\n");
     assert!(stranger.raw(head("").as_bytes()).await.starts_with("HTTP/1.1 200"));
     assert!(stranger.raw(b"nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400"));
     let large = stranger.raw(head(&format!("x: {}\r\n", "x".repeat(64 * 1024))).as_bytes()).await;
     assert!(large.is_empty() || large.starts_with("HTTP/1.1 431"), "{large}");
-    for hosts in ["", "host: x\r\nhost: x\r\n"] {
+    for hosts in ["", "host: 127.0.0.1\r\nhost: 127.0.0.1\r\n"] {
         let answer = stranger.raw(format!("GET /livez HTTP/1.1\r\n{hosts}connection: close\r\n\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     }
-    let announced = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+    let announced = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n\
                      content-length: 1000000000\r\nconnection: close\r\n\r\n";
     assert!(stranger.raw(announced.as_bytes()).await.starts_with("HTTP/1.1 413"), "before it is sent");
-    let broken = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+    let broken = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n\
                   transfer-encoding: chunked\r\nconnection: close\r\n\r\nzz\r\n";
     assert!(stranger.raw(broken.as_bytes()).await.starts_with("HTTP/1.1 400"));
-    let smuggled = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello";
+    let smuggled =
+        "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello";
     assert!(stranger.raw(smuggled.as_bytes()).await.starts_with("HTTP/1.1 400"));
 }

@@ -1,0 +1,149 @@
+//! Headers as a hostile or careless peer writes them: over the bound, not ASCII, framed in two ways.
+
+use countersign_testkit::{Options, TestServer};
+use serde_json::json;
+
+/// The bound of a request's head that the server states, in bytes.
+const BOUND: usize = 32 * 1024;
+
+/// A request whose head is exactly this long, filled by one header line or by several.
+fn head_of(length: usize, lines: usize) -> Vec<u8> {
+    let begin = "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n";
+    let room = length - begin.len() - "\r\n".len();
+    let mut head = begin.to_owned();
+    for line in 0..lines {
+        let share = room / lines + if line == 0 { room % lines } else { 0 };
+        head.push_str(&format!("x: {}\r\n", "x".repeat(share - "x: \r\n".len())));
+    }
+    head.push_str("\r\n");
+    assert_eq!(head.len(), length);
+    head.into_bytes()
+}
+
+#[tokio::test]
+async fn the_head_of_a_request_is_bounded_by_32_kib_in_one_line_or_in_many() {
+    let server = TestServer::start().await;
+    let stranger = server.stranger();
+    for lines in [1, 50] {
+        let most = stranger.raw(&head_of(BOUND, lines)).await;
+        assert!(most.starts_with("HTTP/1.1 200"), "{lines} lines: {most}");
+        let more = stranger.raw(&head_of(BOUND + 1, lines)).await;
+        assert!(more.starts_with("HTTP/1.1 431"), "{lines} lines: {more}");
+    }
+    // The same in pieces: the second byte comes when the first part was read.
+    for (length, status) in [(BOUND, "HTTP/1.1 200"), (BOUND + 1, "HTTP/1.1 431")] {
+        let head = head_of(length, 1);
+        let answer = stranger.raw_in_pieces(&[&head[..9000], &head[9000..20_000], &head[20_000..]]).await;
+        assert!(answer.starts_with(status), "{length}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_framed_by_chunked_alone() {
+    let server = TestServer::start().await;
+    let stranger = server.stranger();
+    let sent = async |version: &str, framing: &str| {
+        let head = format!(
+            "POST /oauth2/token HTTP/{version}\r\nhost: 127.0.0.1\r\nconnection: close\r\n\
+             content-type: application/x-www-form-urlencoded\r\n{framing}\r\n\r\n"
+        );
+        let answer = stranger.raw(format!("{head}c\r\ngrant_type=x\r\n0\r\n\r\n").as_bytes()).await;
+        answer.lines().next().unwrap_or_default().to_owned()
+    };
+    for chunked in ["chunked", "Chunked"] {
+        let answer = sent("1.1", &format!("transfer-encoding: {chunked}")).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "the form is read: {answer}");
+    }
+    for framing in [
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: gzip\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked, chunked",
+        "transfer-encoding: identity",
+        "transfer-encoding: identity, chunked",
+        "transfer-encoding: ,chunked",
+        "transfer-encoding: chunked;x=y",
+        "transfer-encoding: xchunked",
+        "transfer-encoding:",
+    ] {
+        let answer = sent("1.1", framing).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{framing}: {answer}");
+    }
+    let old = sent("1.0", "transfer-encoding: chunked").await;
+    assert!(old.starts_with("HTTP/1.1 400") || old.starts_with("HTTP/1.0 400"), "HTTP/1.0 has no chunks: {old}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_framed_in_two_ways_is_the_last_of_its_connection() {
+    let server = TestServer::start().await;
+    let smuggled = "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    for framing in
+        ["content-length: 4\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 4"]
+    {
+        let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded";
+        let answer = server.stranger().raw(format!("{head}\r\n{framing}\r\n\r\n0\r\n\r\n{smuggled}").as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{framing}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_byte_that_is_no_ascii_does_not_hide_who_calls() {
+    let trusted_proxies = vec!["127.0.0.1/32".to_owned()];
+    let server = TestServer::start_with(Options { trusted_proxies, ..Options::default() }).await;
+    let operator = server.operator().await;
+    for forwarded in [
+        &b"x-forwarded-for: \xff, 203.0.113.9"[..],
+        b"x-forwarded-for: \xff\r\nx-forwarded-for: 203.0.113.9",
+        b"x-forwarded-for: 198.51.100.1, caf\xc3\xa9\r\nx-forwarded-for: 203.0.113.9\r\nx-forwarded-for: 127.0.0.1",
+    ] {
+        let head = b"POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\
+                     content-type: application/x-www-form-urlencoded\r\ncontent-length: 12\r\n";
+        let answer = server.stranger().raw(&[head, forwarded, b"\r\n\r\ngrant_type=x"].concat()).await;
+        let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).expect("a request id");
+        let refusal = operator.get(&format!("/refusals/{id}")).await;
+        assert_eq!(refusal.text("address"), "203.0.113.9", "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_of_somebody_else_does_not_hide_ours() {
+    let server = TestServer::start().await;
+    let browser = server.demo_browser().await;
+    let ours: Vec<String> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let ask = async |cookies: &[&[u8]]| {
+        let mut head = b"GET /api/getSettings HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n".to_vec();
+        head.extend(format!("x-xsrf-token: {}\r\n", browser.cookies["XSRF-TOKEN"]).as_bytes());
+        for cookie in cookies {
+            head.extend([b"cookie: ", *cookie, b"\r\n"].concat());
+        }
+        head.extend(b"\r\n");
+        let answer = server.stranger().raw(&head).await;
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let all = ours.join("; ");
+    assert_eq!(ask(&[all.as_bytes()]).await, "200");
+    assert_eq!(ask(&[format!("theirs=caf\u{e9}; {all}").as_bytes()]).await, "200");
+    assert_eq!(ask(&[&[b"theirs=\xff; ", all.as_bytes()].concat()]).await, "200");
+    let each: Vec<&[u8]> =
+        [b"theirs=\xff"].map(|theirs| &theirs[..]).into_iter().chain(ours.iter().map(String::as_bytes)).collect();
+    assert_eq!(ask(&each).await, "200", "a line for each, as HTTP/2 sends them");
+    // A second one of our name is a neighbour's, also when it is no text.
+    assert_eq!(ask(&[&[all.as_bytes(), b"; cs_session=\xff"].concat()]).await, "401");
+}
+
+#[tokio::test]
+async fn an_entity_tag_of_somebody_else_does_not_hide_ours() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    let made = operator.post("/apis", json!({ "id": "billing", "audience": "https://billing.example" })).await;
+    let tag = made.header("etag").to_owned();
+    let named = |tags: &str| vec![("if-match", tags.to_owned())];
+    for tags in [named(&format!("\"caf\u{e9}\", {tag}")), named(&format!("\"x\", {tag}"))] {
+        let headers: Vec<(&str, &str)> = tags.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let changed = operator.call("PATCH", "/apis/billing", Some(&json!({ "name": "x" })), &headers).await;
+        assert!(changed.status == 200 || tag != operator.get("/apis/billing").await.header("etag"), "{changed}");
+        assert_eq!(changed.status, 200, "{changed}");
+        let back = operator.call("PATCH", "/apis/billing", Some(&json!({ "name": made.json()["name"] })), &[]).await;
+        assert_eq!(back.header("etag"), tag, "{back}");
+    }
+}
