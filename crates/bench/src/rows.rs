@@ -8,10 +8,13 @@ mod memory;
 mod starts;
 mod tokens;
 
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::from_base64url;
+use countersign_store::SQLITE_FILE;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -73,7 +76,10 @@ impl Bench<'_> {
     /// A new data directory with a registry in it.
     async fn seeded(&self, name: &str, algorithms: &[Algorithm], clients: usize) -> Outcome<PathBuf> {
         let directory = self.path(name);
-        std::fs::create_dir(&directory)?;
+        // Private, as a server's own: it starts in no other.
+        DirBuilder::new().mode(0o700).create(&directory)?;
+        let mut private = OpenOptions::new();
+        private.create_new(true).write(true).mode(0o600).open(directory.join(SQLITE_FILE))?;
         seed::registry(&directory, algorithms, clients).await?;
         Ok(directory)
     }

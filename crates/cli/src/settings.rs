@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) origins: BTreeMap<String, String>,
     /// Variables that are of our prefix, and of somebody else's making.
     pub(crate) ignored: Vec<String>,
+    /// Files that were read, and hold the password of a database.
+    pub(crate) secret_files: Vec<PathBuf>,
 }
 
 /// Reads and checks the configuration; the first key that is wrong is named.
@@ -40,7 +42,13 @@ pub(crate) fn read(args: &SettingsArgs, environment: &[(String, String)]) -> Res
     merged.add_flags(args);
     let config = merged.table.clone().try_into::<Config>().map_err(|error| merged.blame(&error))?;
     config.validate().map_err(|error| merged.locate(error))?;
-    Ok(Settings { config, origins: merged.origins, ignored: merged.ignored })
+    let mut secret_files = merged.secret_files;
+    secret_files.extend(
+        args.config.clone().filter(|path| {
+            merged.origins.get("database.url").is_some_and(|origin| *origin == path.display().to_string())
+        }),
+    );
+    Ok(Settings { config, origins: merged.origins, ignored: merged.ignored, secret_files })
 }
 
 /// The data directory of a server here, by the same precedence. Other keys are not looked at: who administers a server
@@ -73,6 +81,7 @@ struct Merged {
     table: Table,
     origins: BTreeMap<String, String>,
     ignored: Vec<String>,
+    secret_files: Vec<PathBuf>,
 }
 
 impl Merged {
@@ -113,6 +122,7 @@ impl Merged {
             if name == "COUNTERSIGN_DATABASE_URL_FILE" {
                 let text = std::fs::read_to_string(value).map_err(|error| ConfigError::new(name, error))?;
                 self.set("database.url", Value::String(text.trim_end().to_owned()), name);
+                self.secret_files.push(value.into());
                 continue;
             }
             if is_set_by_kubernetes(name, value) {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::config::Config;
+use crate::exposure::{Exposure, Reach, find_in_directory};
 use crate::sealing::SealingKey;
 
 /// The sealing key's name in the data directory.
@@ -32,9 +34,21 @@ pub enum DirectoryError {
     /// Another process has it.
     #[error("{0}: another countersign serves from this data directory; stop it, or choose another with --data-dir")]
     Locked(String),
+    /// Other users of the machine can read or write it, or a file with a secret in it.
+    #[error("{0}")]
+    Exposed(Exposure),
     /// A sealing key file holds something else.
     #[error("{0}: not a sealing key")]
     NotASealingKey(String),
+}
+
+/// Err if the data directory, or a file with a secret in it, is open to every user of the machine: they could read the keys,
+/// or put their own in place of ours. One that is not there yet is made private.
+pub(crate) fn check_private(config: &Config) -> Result<(), DirectoryError> {
+    match find_in_directory(config).into_iter().next().filter(|exposure| exposure.reach == Reach::Everybody) {
+        Some(exposure) => Err(DirectoryError::Exposed(exposure)),
+        None => Ok(()),
+    }
 }
 
 /// A data directory that this process has locked, until it ends.

@@ -2,7 +2,7 @@
 
 mod directory;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
@@ -10,7 +10,7 @@ use countersign_store::{KeyState, RegistryRows, Store, StoreError};
 
 use crate::config::Config;
 use crate::data_directory::{is_locked, read_sealing_key};
-use crate::doctor::directory::{check_modes, check_room};
+use crate::doctor::directory::{check_elsewhere, check_modes, check_room};
 use crate::key_ring::KeyRing;
 use crate::sealing::SealingKey;
 use crate::start::{SEALING_KEY_CHECK, sealing_key_check};
@@ -71,15 +71,18 @@ pub struct Findings {
 }
 
 /// Looks at everything that is here: directory, database, keys, certificate.
-pub async fn examine(config: &Config, now: UnixTime) -> Findings {
+///
+/// `secret_files` are those that the configuration was read from, besides the keys that it has.
+pub async fn examine(config: &Config, secret_files: &[PathBuf], now: UnixTime) -> Findings {
     let directory = &config.data_dir;
     let mut checks = vec![match directory.read_dir() {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let detail = format!("{}: {error}; run `doctor` as the user whom the server runs as", directory.display());
             Check::failed("data directory", detail)
         }
-        _ => check_modes(directory),
+        _ => check_modes(config),
     }];
+    checks.extend(check_elsewhere(config, secret_files));
     if directory.read_dir().is_err() {
         return Findings { checks, is_running: false };
     }

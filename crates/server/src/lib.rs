@@ -14,6 +14,7 @@ mod data_directory;
 mod demo;
 pub mod doctor;
 mod expiry;
+pub mod exposure;
 mod front;
 mod guessing;
 mod json_body;

@@ -18,7 +18,8 @@ use crate::backup::{CREDENTIALS, Engine, MANIFEST, Manifest, copy_private};
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{
-    DataDirectory, DirectoryError, SEALING_KEY_FILE, failed, read_sealing_key, sync_directory, write_private,
+    DataDirectory, DirectoryError, SEALING_KEY_FILE, check_private, failed, read_sealing_key, sync_directory,
+    write_private,
 };
 use crate::key_ring::{KeyRingError, make_key};
 use crate::registry::LiveRegistry;
@@ -117,6 +118,7 @@ pub async fn restore(
     }
     let places = Places::of(config, &database);
     places.check_free(replace)?;
+    check_private(config)?;
     // Now it is ours: a server that serves from it is in the way.
     let directory = DataDirectory::open(&config.data_dir)?;
     let database = match &places.database {

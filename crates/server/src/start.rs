@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::admin::operator::{self, OperatorError};
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
-use crate::data_directory::{DataDirectory, DirectoryError, read_sealing_key, write_private};
+use crate::data_directory::{DataDirectory, DirectoryError, check_private, read_sealing_key, write_private};
 use crate::demo::provide::{self, Demo, DemoError};
 use crate::key_ring::KeyRingError;
 use crate::registry::LiveRegistry;
@@ -91,6 +91,7 @@ pub async fn start(
 ) -> Result<Started, StartError> {
     // First: a wrong certificate changes nothing on disk.
     let tls = Tls::read(&config.tls, &issuer, clock.now())?;
+    check_private(config)?;
     let directory = DataDirectory::open(&config.data_dir)?;
     let database = config.database()?;
     if config.database.url.is_none() {

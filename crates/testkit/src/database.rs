@@ -1,10 +1,12 @@
 //! A fresh database for each test: SQLite in a directory of its own, or PostgreSQL where the environment names one.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use countersign_store::install_drivers;
-use tempfile::TempDir;
+use tempfile::{Builder, TempDir};
 
 /// The variable by which `cargo xtask test` names its PostgreSQL: a URL without a database.
 const POSTGRES: &str = "COUNTERSIGN_TEST_POSTGRES";
@@ -28,7 +30,7 @@ impl TestDatabase {
     pub fn fresh() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         install_drivers();
-        let directory = TempDir::new().unwrap();
+        let directory = private_directory();
         let url = postgres().map(|server| {
             let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
             let (base, query) = server.split_once('?').unwrap_or((&server, ""));
@@ -40,6 +42,11 @@ impl TestDatabase {
         });
         Self { directory, url }
     }
+}
+
+/// A directory that only its owner can open, as a server wants its own.
+pub(crate) fn private_directory() -> TempDir {
+    Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "how `cargo xtask test` says which engine this run is for")]

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::actor::Actor;
-use crate::database::TestDatabase;
+use crate::database::{TestDatabase, private_directory};
 
 /// When every story begins: 2030-01-01T00:00:00Z.
 pub const START: i64 = 1_893_456_000;
@@ -113,11 +113,11 @@ impl TestServer {
     /// A second node on the same PostgreSQL database, with a directory and randomness of its own.
     pub async fn second_node(&self) -> Self {
         let first = self.database.as_ref().unwrap();
-        let directory = TempDir::new().unwrap();
+        let directory = private_directory();
         for file in ["sealing.key", "demo.json"] {
             std::fs::copy(first.directory.path().join(file), directory.path().join(file)).unwrap();
         }
-        let database = TestDatabase { directory: TempDir::new().unwrap(), url: first.url.clone() };
+        let database = TestDatabase { directory: private_directory(), url: first.url.clone() };
         let options = Options { seed: 1 << 32, ..Options::default() };
         let opened = Self::open(database, Some(directory), self.clock.clone(), &options).await;
         opened.unwrap_or_else(|error| panic!("{error}"))

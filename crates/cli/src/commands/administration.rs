@@ -101,7 +101,7 @@ fn run_verb(
         output.confirm(&question)?;
     }
     let remote = Remote::new(
-        find_identity(flags, environment)?,
+        find_identity(flags, environment, output)?,
         read_authorities(flags.ca_file.as_deref(), environment)?.as_deref(),
     )?;
     let (format, quiet) = (flags.output, flags.quiet);
@@ -110,14 +110,16 @@ fn run_verb(
     runtime.block_on(verb.perform(&mut session))
 }
 
-fn find_identity(flags: &Flags, environment: &[(String, String)]) -> Result<Identity, Failure> {
-    match Identity::from_environment(environment)? {
-        Some(identity) => Ok(identity),
-        None => {
-            let directory = settings::find_directory(flags.config.as_deref(), flags.data_dir.as_deref(), environment);
-            Identity::from_directory(&directory.map_err(Failure::new)?)
-        }
+fn find_identity(flags: &Flags, environment: &[(String, String)], output: &mut Output) -> Result<Identity, Failure> {
+    if let Some(identity) = Identity::from_environment(environment)? {
+        return Ok(identity);
     }
+    let directory = settings::find_directory(flags.config.as_deref(), flags.data_dir.as_deref(), environment);
+    let directory = directory.map_err(Failure::new)?;
+    for exposure in Identity::check_directory(&directory)? {
+        output.note(&format!("warning: {exposure}"));
+    }
+    Identity::from_directory(&directory)
 }
 
 /// The authorities to trust: those of the file that the flag or the environment names, if one does.

@@ -20,7 +20,7 @@ use crate::args::{Format, SettingsArgs};
 use crate::commands::administration::read_authorities;
 use crate::moment::parse_http_date;
 use crate::output::{Failure, Output};
-use crate::settings;
+use crate::settings::{self, Settings};
 
 /// A server that is well answers at once.
 const BOUNDS: Bounds =
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Doctor, environment: &[(String, String)], output: &mut 
                 set => format!("is good: {set} keys are set"),
             };
             let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
-            let examining = examine_all(&settings.config, authorities.as_deref());
+            let examining = examine_all(&settings, authorities.as_deref());
             [vec![Check::good("configuration", good)], runtime.block_on(examining)].concat()
         }
     };
@@ -63,9 +63,9 @@ pub(crate) fn run(args: &Doctor, environment: &[(String, String)], output: &mut 
     }
 }
 
-async fn examine_all(config: &Config, authorities: Option<&[u8]>) -> Vec<Check> {
+async fn examine_all(Settings { config, secret_files, .. }: &Settings, authorities: Option<&[u8]>) -> Vec<Check> {
     let now = Clock::system().now();
-    let Findings { mut checks, is_running } = examine(config, now).await;
+    let Findings { mut checks, is_running } = examine(config, secret_files, now).await;
     let file = match std::fs::read(config.data_dir.join(OPERATOR_FILE)).map(|text| serde_json::from_slice(&text)) {
         Ok(Err(_)) => {
             let detail = format!("{OPERATOR_FILE}: is not what a start wrote; `serve --new-operator` writes it anew");

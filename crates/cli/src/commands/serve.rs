@@ -2,11 +2,14 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_server::background::{flush_uses, reload_certificate, store_refusals};
 use countersign_server::clock::{Clock, Entropy};
+use countersign_server::config::Config;
+use countersign_server::exposure::{Exposure, find_in_directory, list_elsewhere};
 use countersign_server::start::{Started, Wanted, start};
 use countersign_server::tls::Tls;
 use countersign_server::{Demo, Front, background, serve};
@@ -34,7 +37,7 @@ pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut O
 }
 
 async fn run_until_stopped(
-    Settings { config, ignored, .. }: &Settings,
+    Settings { config, ignored, secret_files, .. }: &Settings,
     wanted: Wanted,
     no_color: bool,
     output: &mut Output,
@@ -62,6 +65,7 @@ async fn run_until_stopped(
     if !ignored.is_empty() {
         tracing::warn!(variables = ignored.join(" "), "ignored: Kubernetes sets these for a Service named countersign");
     }
+    warn_of_modes(config, secret_files);
     if config.insecure_http && !state.issuer.is_https() {
         tracing::warn!(issuer = %state.issuer, "insecure_http: tokens and secrets cross the network in clear text");
     }
@@ -104,6 +108,13 @@ async fn run_until_stopped(
     let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;
     drop(directory);
     Ok(())
+}
+
+/// What is open to everybody in the data directory has stopped the start already.
+fn warn_of_modes(config: &Config, secret_files: &[PathBuf]) {
+    let elsewhere = list_elsewhere(config, secret_files);
+    let exposed = elsewhere.iter().filter_map(|path| Exposure::find(path)).chain(find_in_directory(config));
+    exposed.for_each(|exposure| tracing::warn!("{exposure}"));
 }
 
 async fn bind(key: &str, address: SocketAddr, hint: &str) -> Result<TcpListener, Failure> {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use countersign_client::Secret;
+use countersign_server::exposure::{Exposure, Reach};
 use countersign_server::{OPERATOR_FILE, OperatorFile};
 
 use crate::output::Failure;
@@ -35,6 +36,17 @@ impl Identity {
         let client_secret = Secret::new(needed(CLIENT_SECRET)?);
         let issuer = needed(ISSUER)?.trim_end_matches('/').to_owned();
         Ok(Some(Self { issuer, client_id, client_secret }))
+    }
+
+    /// Err if every user of the machine could read the operator's secret, or put another server's in its place: a server
+    /// does not start from such a directory either. Returns what its group can do.
+    pub(crate) fn check_directory(directory: &Path) -> Result<Vec<Exposure>, Failure> {
+        let found: Vec<Exposure> =
+            [directory, &directory.join(OPERATOR_FILE)].into_iter().filter_map(Exposure::find).collect();
+        match found.iter().find(|exposure| exposure.reach == Reach::Everybody) {
+            Some(exposure) => Err(Failure::SignInNeeded(exposure.to_string())),
+            None => Ok(found),
+        }
     }
 
     /// The operator of the server whose data directory this is.

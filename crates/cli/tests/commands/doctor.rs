@@ -1,13 +1,12 @@
 //! What `doctor` says of a server that is well, of one that is not, and of one that is down; and that it touches nothing.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use countersign_testkit::{CertificateFiles, Certified, TestAuthority, TestDatabase, engine_is_postgres};
 use serde_json::Value;
 
-use crate::process::Serving;
+use crate::process::{Serving, set_mode};
 use crate::team::{Team, run};
 
 /// Each check with its result and what it says.
@@ -70,14 +69,13 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     let Team { serving, database } = team;
     serving.stop();
     let directory = database.directory.path().join("data");
-    let set_mode = |mode| std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(mode)).unwrap();
     let failed = |check: &str, why: &str| {
         let checks = examine(&database, "", 1);
         assert!(checks[check].0 == "fail" && checks[check].1.contains(why), "{checks:?}");
     };
-    set_mode(0o755);
-    failed("data directory", "chmod 700");
-    set_mode(0o700);
+    set_mode(&directory, 0o755);
+    failed("data directory", "chmod o-rwx");
+    set_mode(&directory, 0o700);
     let key = directory.join("sealing.key");
     let mine = std::fs::read(&key).unwrap();
     std::fs::remove_file(&key).unwrap();
@@ -87,7 +85,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     std::fs::write(&key, "nonsense").unwrap();
     failed("sealing key", "not a sealing key");
     std::fs::write(&key, mine).unwrap();
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    set_mode(&key, 0o600);
     let operator = directory.join("operator.json");
     let mine = std::fs::read(&operator).unwrap();
     for damaged in ["", "{", "null", "{}"] {

@@ -13,6 +13,7 @@ mod exits;
 mod http2;
 mod lists;
 mod logs;
+mod modes;
 mod nodes;
 mod operations;
 mod process;

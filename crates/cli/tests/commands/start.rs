@@ -2,7 +2,7 @@
 
 use countersign_testkit::{TestDatabase, engine_is_postgres};
 
-use crate::process::{Serving, failed_line, run, serve_arguments};
+use crate::process::{Serving, failed_line, run, serve_arguments, set_mode};
 
 /// Starts on a free port with more arguments, and expects the one line of a failure.
 fn fail(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> String {
@@ -39,6 +39,7 @@ async fn without_its_sealing_key_a_database_stays_shut() {
     Serving::start(&database, &["--demo"], &[("COUNTERSIGN_SEALING_KEY_FILE", &named)]).stop();
     for other in [&b"not a key"[..], &[0xFF; 32]] {
         std::fs::write(&key, other).unwrap();
+        set_mode(&key, 0o600);
         assert!(fail(&database, &[], &[]).contains("not a sealing key"));
     }
     std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
@@ -101,6 +102,8 @@ async fn a_file_that_is_no_database_is_left_as_it_is() {
     let file = directory.join("countersign.db");
     let content = "this is somebody's diary, ".repeat(100);
     std::fs::write(&file, &content).unwrap();
+    set_mode(&directory, 0o700);
+    set_mode(&file, 0o600);
     let line = fail(&database, &[], &[]);
     assert!(line.contains("not a database"), "{line}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), content);

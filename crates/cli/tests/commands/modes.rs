@@ -1,0 +1,140 @@
+//! Who else on the machine may open the server's secrets: nobody, or it does not start.
+
+use std::path::{Path, PathBuf};
+
+use countersign_testkit::{CertificateFiles, TestAuthority, TestDatabase};
+
+use crate::process::{Serving, failed_line, run, serve_arguments, set_mode};
+use crate::team::{Team, run as run_line};
+
+/// Starts where a start must fail.
+fn fail(database: &TestDatabase) -> String {
+    let arguments = serve_arguments(database);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    failed_line(&run(&arguments, &[("COUNTERSIGN_LISTEN", "127.0.0.1:0")]))
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_while_others_can_open_its_directory_or_a_secret_in_it() {
+    let database = TestDatabase::fresh();
+    Serving::demo(&database).stop();
+    let directory = database.directory.path().join("data");
+    let mut open: Vec<(PathBuf, u32)> = [0o701, 0o702, 0o704, 0o755].map(|mode| (directory.clone(), mode)).into();
+    let mut files = vec!["sealing.key", "operator.json", "demo.json"];
+    if database.url.is_none() {
+        std::fs::write(directory.join("countersign.db-journal"), "").unwrap();
+        files.extend(["countersign.db", "countersign.db-journal"]);
+    }
+    open.extend(files.iter().flat_map(|name| [0o604, 0o602].map(|mode| (directory.join(name), mode))));
+    set_mode(&directory, 0o700);
+    files.iter().for_each(|name| set_mode(&directory.join(name), 0o600));
+    for (path, exposed) in open {
+        let private = mode(&path);
+        set_mode(&path, exposed);
+        let line = fail(&database);
+        let told = format!(
+            "countersign: {0}: is open to other users (mode {exposed:03o}); run: chmod o-rwx {0}",
+            path.display()
+        );
+        assert_eq!(line, told);
+        assert_eq!(mode(&path), exposed, "nothing is changed behind the operator's back");
+        let words: Vec<&str> = line.split("run: ").nth(1).unwrap().split(' ').collect();
+        assert!(std::process::Command::new(words[0]).args(&words[1..]).status().unwrap().success(), "{line}");
+        Serving::demo(&database).stop();
+        set_mode(&path, private);
+    }
+}
+
+#[tokio::test]
+async fn a_new_directory_and_all_in_it_is_private() {
+    let database = TestDatabase::fresh();
+    let serving = Serving::demo(&database);
+    let directory = database.directory.path().join("data");
+    assert_eq!(mode(&directory), 0o700);
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{path:?}");
+    }
+    serving.stop();
+}
+
+#[tokio::test]
+async fn what_its_group_can_open_is_warned_of() {
+    let team = Team::start().await;
+    let Team { serving, database } = team;
+    serving.stop();
+    let directory = database.directory.path().join("data");
+    set_mode(&directory, 0o750);
+    set_mode(&directory.join("sealing.key"), 0o640);
+    let serving = Serving::start(&database, &[], &[]);
+    serving.ready().await;
+    let data = directory.display().to_string();
+    set_mode(&directory.join("operator.json"), 0o640);
+    let told = |name: &str, mode: u32| {
+        format!("{data}{name}: is open to its group (mode {mode:03o}); run: chmod g-rwx {data}{name}")
+    };
+    let asked = run_line("client list --quiet", &[("COUNTERSIGN_DATA_DIR", &data)], "");
+    assert_eq!((asked.code, asked.stdout.as_str()), (Some(0), "operator\n"), "{asked:?}");
+    assert_eq!(asked.stderr, format!("warning: {}\nwarning: {}\n", told("", 0o750), told("/operator.json", 0o640)));
+    let url = database.url.as_ref().map(|url| format!("--database-url \"{url}\"")).unwrap_or_default();
+    let doctor = run_line(&format!("doctor --data-dir {data} {url}"), &[], "");
+    assert!(doctor.stdout.contains(&format!("warn  data directory  {}", told("", 0o750))), "{doctor:?}");
+    let log = serving.stop();
+    for told in [told("", 0o750), told("/sealing.key", 0o640)] {
+        assert!(log.lines().any(|line| line.contains("WARN") && line.contains(&told)), "{told}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_lies_elsewhere_and_is_open_is_warned_of() {
+    let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
+    let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
+    Serving::demo(&database).stop();
+    let key = database.directory.path().join("mounted.key");
+    std::fs::rename(database.directory.path().join("data/sealing.key"), &key).unwrap();
+    let doctor = |more: &str, environment: &[(&str, &str)]| {
+        let data = database.directory.path().join("data").display().to_string();
+        let url = database.url.as_ref().map(|url| format!("--database-url \"{url}\"")).unwrap_or_default();
+        run_line(&format!("doctor --data-dir {data} {url} {more}"), environment, "").stdout
+    };
+    let named = key.display().to_string();
+    let environment = [("COUNTERSIGN_SEALING_KEY_FILE", named.as_str())];
+    assert!(doctor("", &environment).contains("ok    secret files"), "{}", doctor("", &environment));
+    // As a container's secret is mounted.
+    set_mode(&key, 0o444);
+    set_mode(&files.key(), 0o640);
+    let flags = files.flags();
+    let serving = Serving::start(&database, &flags.each_ref().map(String::as_str), &environment);
+    let told = [format!("{named}: is open to other users (mode 444)"), format!("{}: is open to its group", flags[3])];
+    let found = doctor(&flags.join(" "), &environment);
+    let line = found.lines().find(|line| line.starts_with("warn  secret files")).expect("a warning");
+    assert!(told.iter().all(|told| line.contains(told)), "{line}");
+    let log = serving.stop();
+    assert!(told.iter().all(|told| log.lines().any(|line| line.contains("WARN") && line.contains(told))), "{log}");
+    let url = database.directory.path().join("url");
+    std::fs::write(&url, database.url.clone().unwrap_or("sqlite:///nowhere/x.db".to_owned())).unwrap();
+    set_mode(&url, 0o604);
+    let named = url.display().to_string();
+    let found = doctor("", &[("COUNTERSIGN_DATABASE_URL_FILE", &named)]);
+    assert!(found.contains(&format!("{named}: is open to other users (mode 604)")), "{found}");
+}
+
+#[tokio::test]
+async fn a_command_does_not_ask_as_an_operator_whose_file_is_open_to_others() {
+    let team = Team::start().await;
+    let (directory, file) = (team.file("data"), team.file("data/operator.json"));
+    for (path, open, private) in [(&directory, 0o707, 0o700), (&file, 0o644, 0o600)] {
+        set_mode(path, open);
+        let line = team.fail(4, "client list");
+        assert!(line.contains(&format!("{0}: is open to other users", path.display())), "{line}");
+        assert!(line.ends_with(&format!("run: chmod o-rwx {}", path.display())), "{line}");
+        set_mode(path, private);
+    }
+    team.ok("client list");
+    team.serving.stop();
+}
