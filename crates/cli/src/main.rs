@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod env_file;
+mod hardening;
 mod log_buffer;
 mod logging;
 mod moment;
@@ -25,11 +26,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[expect(clippy::disallowed_methods, reason = "only main reads the environment")]
 fn main() -> ExitCode {
+    let protected = hardening::protect_process();
     countersign_server::install_drivers();
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect();
     let mut output = Output::process();
+    if let Err(error) = protected {
+        output.note(&format!("warning: other processes of this user may read this one's memory: {error}"));
+    }
     let outcome = match Args::try_parse() {
         Ok(args) => run(args, &environment, &mut output),
         Err(error) => return usage(&error, &mut output),

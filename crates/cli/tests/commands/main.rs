@@ -13,6 +13,7 @@ mod exits;
 mod http2;
 mod lists;
 mod logs;
+mod memory;
 mod modes;
 mod nodes;
 mod operations;

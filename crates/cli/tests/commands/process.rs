@@ -103,6 +103,11 @@ impl Serving {
         serving
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Says where it listens, when that is not its issuer.
     pub(crate) fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
