@@ -114,7 +114,8 @@ pub(crate) struct SettingsArgs {
     /// Keep the database, the sealing key and the lock here [default: ./countersign-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Use this database [default: SQLite in the data directory]
+    /// Use this database; keep a URL with a password out of the process list by `COUNTERSIGN_DATABASE_URL_FILE` [default:
+    /// SQLite in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
     /// Serve TLS with the certificate of this PEM file, its chain behind it
@@ -134,7 +135,8 @@ pub(crate) struct PlaceArgs {
     /// The server's data directory [default: ./countersign-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// The server's database [default: SQLite in the data directory]
+    /// The server's database; keep a URL with a password out of the process list by `COUNTERSIGN_DATABASE_URL_FILE`
+    /// [default: SQLite in the data directory]
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
 }

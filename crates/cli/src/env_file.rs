@@ -26,6 +26,7 @@ impl EnvFile {
     /// lost by it.
     pub(crate) fn prepare(path: &Path, client_id: &str) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new(format!("--env-file: {}: {error}", path.display()));
+        check_value("client id", client_id)?;
         let Some(name) = path.file_name() else {
             return Err(Failure::usage(format!("--env-file: {} is not the name of a file", path.display())));
         };
@@ -41,8 +42,11 @@ impl EnvFile {
         Ok(prepared)
     }
 
-    /// Writes the file whole and durably, in the place of an older one.
+    /// Writes the file whole and durably, in the place of an older one. A shell reads it: what a hostile server answers must
+    /// not become a command there.
     pub(crate) fn write(mut self, client_id: &str, secret: &str, issuer: &str) -> Result<(), Failure> {
+        check_value("client id", client_id)?;
+        check_value("secret", secret)?;
         let mut text = Zeroizing::new(String::with_capacity(ROOM_BYTES));
         for (name, value) in NAMES.into_iter().zip([client_id, secret, issuer]) {
             text.push_str(name);
@@ -97,10 +101,11 @@ impl Drop for EnvFile {
 }
 
 /// Err if readers of such files would differ about a value: some expand `$` and `#`, some do not.
-pub(crate) fn check_value(value: &str) -> Result<(), Failure> {
+pub(crate) fn check_value(what: &str, value: &str) -> Result<(), Failure> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.@%+=:,/~".contains(&byte);
     if !value.is_empty() && value.bytes().all(is_plain) {
         return Ok(());
     }
-    Err(Failure::usage("--env-file: the imported secret has characters that readers of such files take differently"))
+    let why = "has characters that readers of such files take differently";
+    Err(Failure::usage(format!("--env-file: the {what} {why}")))
 }

@@ -17,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::log_buffer::{LogBuffer, LogFlusher};
+use crate::plain::is_deceptive;
 
 /// Installs the process's log subscriber. Colour only on a terminal, and never with `NO_COLOR`.
 ///
@@ -71,7 +72,7 @@ impl<W: fmt::Write> fmt::Write for OneLine<W> {
             return self.0.write_str(text);
         }
         text.chars().try_for_each(|char| match char {
-            char if char.is_control() => write!(self.0, "{}", char.escape_default()),
+            char if is_deceptive(char) => write!(self.0, "{}", char.escape_default()),
             char => self.0.write_char(char),
         })
     }
@@ -83,8 +84,8 @@ mod tests {
 
     #[test]
     fn what_a_stranger_wrote_stays_in_its_line() {
-        let (mut line, scope) = (String::new(), "a\n2026-11-29 INFO forged\u{1b}[2J\u{9b} é");
+        let (mut line, scope) = (String::new(), "a\n2026-11-29 INFO forged\u{1b}[2J\u{9b}\u{202e} é");
         write!(OneLine(&mut line), "scope={scope}").expect("a string takes all");
-        assert_eq!(line, "scope=a\\n2026-11-29 INFO forged\\u{1b}[2J\\u{9b} é");
+        assert_eq!(line, "scope=a\\n2026-11-29 INFO forged\\u{1b}[2J\\u{9b}\\u{202e} é");
     }
 }

@@ -8,6 +8,7 @@ mod log_buffer;
 mod logging;
 mod moment;
 mod output;
+mod plain;
 mod remote;
 mod settings;
 mod table;
@@ -77,7 +78,7 @@ fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Res
 fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            output.line(error.to_string().trim_end());
+            output.own_text(error.to_string().trim_end());
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

@@ -3,6 +3,10 @@
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
+use serde_json::Value;
+
+use crate::plain::{escape, escape_json};
+
 /// The three streams of a command.
 pub(crate) struct Output {
     stdin: Box<dyn BufRead + Send>,
@@ -94,8 +98,18 @@ impl Output {
         self.width
     }
 
-    /// Prints a line of the result. A reader who has gone away is no failure of ours.
+    /// Prints a line of the result, in which nothing is obeyed by a terminal.
     pub(crate) fn line(&mut self, text: &str) {
+        self.own_text(&escape(text));
+    }
+
+    /// Prints a result for programs, in one line.
+    pub(crate) fn json(&mut self, thing: &Value) {
+        self.own_text(&escape_json(&thing.to_string()));
+    }
+
+    /// Prints text that is ours alone, such as help, as it is. A reader who has gone away is no failure of ours.
+    pub(crate) fn own_text(&mut self, text: &str) {
         match writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.lost = Some(error),
             _ => {}
@@ -112,18 +126,20 @@ impl Output {
 
     /// Prints a line that is no part of the result.
     pub(crate) fn note(&mut self, text: &str) {
-        let _ = writeln!(self.stderr, "{text}");
+        let _ = writeln!(self.stderr, "{}", escape(text));
     }
 
     /// Prints the one line of a failure, if it has one.
     pub(crate) fn fail(&mut self, failure: &Failure) {
         if let Some(reason) = failure.reason() {
-            self.note(&format!("countersign: {}", reason.replace(char::is_control, " ")));
+            // Some libraries break their messages into lines.
+            self.note(&format!("countersign: {}", reason.replace(['\n', '\r', '\t'], " ")));
         }
     }
 
     /// Asks before something is done that cannot be undone. Where nobody can be asked, only `--yes` is an answer.
     pub(crate) fn confirm(&mut self, question: &str) -> Result<(), Failure> {
+        let question = escape(question);
         if !self.can_ask {
             return Err(Failure::usage(format!("{question} There is no terminal to ask on: add --yes")));
         }
@@ -134,6 +150,17 @@ impl Output {
             "y" | "yes" => Ok(()),
             _ => Err(Failure::new("nothing was done")),
         }
+    }
+
+    /// Reads stdin: on a terminal the one line that is typed after the prompt, elsewhere everything.
+    pub(crate) fn read_stdin_line(&mut self, prompt: &str, most: u64) -> io::Result<Vec<u8>> {
+        if !self.can_ask {
+            return self.read_stdin(most);
+        }
+        let _ = write!(self.stderr, "{prompt}: ").and_then(|()| self.stderr.flush());
+        let mut line = Vec::new();
+        (&mut self.stdin).take(most).read_until(b'\n', &mut line)?;
+        Ok(line)
     }
 
     /// Reads stdin to its end, which must come before this many bytes.

@@ -4,6 +4,7 @@ use countersign_protocol::UnixTime;
 use serde_json::{Map, Value};
 
 use crate::moment::{show, show_age, show_duration};
+use crate::plain::escape;
 
 /// No column is cut to fewer characters than this.
 const NARROWEST: usize = 8;
@@ -28,11 +29,11 @@ pub(crate) fn details(thing: &Value, now: UnixTime, width: Option<usize>) -> Vec
         match value.as_array().filter(|items| items.iter().any(Value::is_object)) {
             Some(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    let name = if index == 0 { member.as_str() } else { "" };
-                    rows.push(vec![name.to_owned(), describe(item, now)]);
+                    let name = if index == 0 { escape(member).into_owned() } else { String::new() };
+                    rows.push(vec![name, describe(item, now)]);
                 }
             }
-            None => rows.push(vec![member.clone(), in_full(member, value, now)]),
+            None => rows.push(vec![escape(member).into_owned(), in_full(member, value, now)]),
         }
     }
     let names = fit(&rows, None).first().copied().unwrap_or_default();
@@ -76,7 +77,7 @@ fn describe(thing: &Value, now: UnixTime) -> String {
     let members = thing.as_object().map(Map::iter).into_iter().flatten();
     let part = |(index, (member, value)): (usize, (&String, &Value))| {
         let text = cell(member, value, now);
-        if index == 0 { text } else { format!("{member}: {text}") }
+        if index == 0 { text } else { format!("{}: {text}", escape(member)) }
     };
     members.enumerate().map(part).collect::<Vec<_>>().join("; ")
 }
@@ -93,7 +94,7 @@ fn cell(member: &str, value: &Value, now: UnixTime) -> String {
             _ => number.to_string(),
         },
         Value::String(text) if text.is_empty() => "-".to_owned(),
-        Value::String(text) => text.replace(char::is_control, " "),
+        Value::String(text) => escape(text).into_owned(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(|item| cell(member, first(item), now)).collect::<Vec<_>>().join(", "),
         Value::Object(_) => describe(value, now),
@@ -196,7 +197,7 @@ mod tests {
                 "grants                   client_credentials, password",
                 "scopes                   r; rules: GET /; default: yes",
                 "                         w; rules: -; default: no",
-                "name                     a [31m b",
+                "name                     a\\u{1b}[31m b",
                 "created_at               2026-11-25 10:04 UTC (1 m ago)",
             ]
         );

@@ -8,6 +8,7 @@ use countersign_protocol::UnixTime;
 use countersign_server::clock::Clock;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
+use zeroize::Zeroizing;
 
 use crate::args::Format;
 use crate::output::{Failure, Output};
@@ -149,7 +150,7 @@ impl Session<'_> {
     pub(crate) fn show(&mut self, id: &str, thing: &Value) {
         match (self.quiet, self.format) {
             (true, _) => self.output.line(thing[id].as_str().unwrap_or_default()),
-            (_, Format::Json) => self.output.line(&thing.to_string()),
+            (_, Format::Json) => self.output.json(thing),
             (_, Format::Table) => {
                 details(thing, self.now, self.output.width()).iter().for_each(|line| self.output.line(line))
             }
@@ -173,7 +174,7 @@ impl Session<'_> {
                     self.output.line(&id.as_str().map_or_else(|| id.to_string(), str::to_owned));
                 }
             }
-            (_, Format::Json) => self.output.line(&json!(things).to_string()),
+            (_, Format::Json) => self.output.json(&json!(things)),
             (_, Format::Table) if things.is_empty() => self.output.note("There are none."),
             (_, Format::Table) => {
                 let lines = table(columns, things, self.now, self.output.width());
@@ -198,7 +199,7 @@ impl Session<'_> {
         self.remote.ask(call).await?;
         match (self.quiet, self.format) {
             (true, _) => self.output.line(id),
-            (_, Format::Json) => self.output.line(&json!({ what: id }).to_string()),
+            (_, Format::Json) => self.output.json(&json!({ what: id })),
             (_, Format::Table) => self.output.line(sentence),
         }
         Ok(())
@@ -207,7 +208,7 @@ impl Session<'_> {
     /// Prints a result of one word or line; as JSON, the thing that it is of.
     pub(crate) fn word(&mut self, word: &str, thing: &Value) {
         match self.format {
-            Format::Json if !self.quiet => self.output.line(&thing.to_string()),
+            Format::Json if !self.quiet => self.output.json(thing),
             _ => self.output.line(word),
         }
     }
@@ -215,7 +216,7 @@ impl Session<'_> {
     /// Prints a result that people are told as a failure.
     pub(crate) fn only_json(&mut self, thing: &Value) {
         if self.format == Format::Json && !self.quiet {
-            self.output.line(&thing.to_string());
+            self.output.json(thing);
         }
     }
 
@@ -230,6 +231,19 @@ impl Session<'_> {
             return Err(Failure::usage(format!("with --quiet nobody sees the secret, ever: {otherwise}")));
         }
         Ok(())
+    }
+
+    /// Reads a token from the one line of stdin; what surrounds it is trimmed. Half a token would be another one, which the
+    /// server does not know: so a token that was broken into lines is refused.
+    pub(crate) fn read_token(&mut self, name: &str) -> Result<Secret, Failure> {
+        let failed = |what: &str| Failure::usage(format!("{name}: stdin {what}"));
+        let line = self.output.read_stdin_line(name, MAX_SECRET_BYTES).map_err(|error| failed(&error.to_string()))?;
+        let text = Zeroizing::new(String::from_utf8(line).map_err(|_| failed("is not UTF-8"))?);
+        match text.trim() {
+            "" => Err(failed("is empty")),
+            word if word.contains(char::is_whitespace) => Err(failed("must be one token, in one line")),
+            word => Ok(Secret::new(word)),
+        }
     }
 
     /// Reads a secret from a file, or from stdin if it is `-`; a line break at its end is none of it.

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Backup, environment: &[(String, String)], output: &mut 
     if args.output == Format::Json {
         let mut thing = json!(manifest);
         thing["directory"] = directory.into();
-        output.line(&thing.to_string());
+        output.json(&thing);
         return Ok(());
     }
     let made = moment::show(manifest.made_at);

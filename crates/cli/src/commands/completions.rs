@@ -17,5 +17,5 @@ pub(crate) struct Completions {
 pub(crate) fn run(args: &Completions, output: &mut Output) {
     let mut script = Vec::new();
     generate(args.shell, &mut Args::command(), "countersign", &mut script);
-    output.line(String::from_utf8_lossy(&script).trim_end());
+    output.own_text(String::from_utf8_lossy(&script).trim_end());
 }

@@ -35,7 +35,7 @@ fn show(settings: &Settings, format: Format, output: &mut Output) -> Result<(), 
                     json!({ "key": key, "value": value, "origin": origin, "variable": variable(key) })
                 })
                 .collect();
-            output.line(&json!(rows).to_string());
+            output.json(&json!(rows));
         }
         Format::Table => {
             let width = |column: fn(&(&str, String, &str)) -> usize| rows.iter().map(column).max().unwrap_or_default();

@@ -158,11 +158,10 @@ fn show(checks: &[Check], format: Format, output: &mut Output) {
         let all = checks.iter().map(|Check { check, verdict, detail }| {
             json!({ "check": check, "result": word(*verdict).to_ascii_lowercase(), "detail": detail })
         });
-        return output.line(&Value::Array(all.collect()).to_string());
+        return output.json(&Value::Array(all.collect()));
     }
     let width = checks.iter().map(|check| check.check.len()).max().unwrap_or_default();
     for Check { check, verdict, detail } in checks {
-        let detail = detail.replace(char::is_control, " ");
         output.line(&format!("{:4}  {check:width$}  {detail}", word(*verdict)));
     }
 }

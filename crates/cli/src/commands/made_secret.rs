@@ -26,7 +26,7 @@ impl MadeSecret {
     ) -> Result<Self, Failure> {
         let imported = import.map(|path| session.read_secret(flag, &path)).transpose()?;
         match (&imported, &env_file) {
-            (Some(secret), Some(_)) => check_value(secret.expose())?,
+            (Some(secret), Some(_)) => check_value("imported secret", secret.expose())?,
             (None, None) => session.check_is_seen("add --env-file FILE, or leave --quiet out")?,
             _ => {}
         }

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Restore, environment: &[(String, String)], output: &mut
     let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
     if args.output == Format::Json {
         let made_at = manifest.made_at;
-        output.line(&json!({ "directory": directory, "made_at": made_at, "change": change, "kept": kept }).to_string());
+        output.json(&json!({ "directory": directory, "made_at": made_at, "change": change, "kept": kept }));
         return Ok(());
     }
     let made = moment::show(manifest.made_at);

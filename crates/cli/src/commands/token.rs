@@ -1,6 +1,7 @@
 //! `countersign token`: tokens that were issued
 
 use clap::Subcommand;
+use countersign_client::Secret;
 use serde_json::json;
 
 use crate::commands::administration::{Session, Verb};
@@ -12,9 +13,10 @@ pub(crate) enum TokenVerb {
     /// End a token, whoever's it is; a refresh token with all that came of it
     #[command(after_help = "Examples:
   countersign token revoke - --yes < token.txt
-  countersign token revoke eyJ… --yes      (others on this machine may see it in the list of processes)")]
+  countersign token revoke -               (asks for it: it is in no process list and no shell history)
+  countersign token revoke eyJ… --yes      (other users of this machine can see it in the process list)")]
     Revoke {
-        /// The token, or - for stdin
+        /// The token, or - to read it from stdin, as one line
         token: String,
     },
 }
@@ -27,10 +29,10 @@ impl Verb for TokenVerb {
     async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {
         let Self::Revoke { token } = self;
         let token = match token.as_str() {
-            "-" => session.read_secret("TOKEN", "-".as_ref())?.expose().trim().to_owned(),
-            _ => token,
+            "-" => session.read_token("TOKEN")?,
+            _ => Secret::new(token),
         };
-        let call = Call::post(&["revocations"], json!({ "token": token })).naming("token", "TOKEN");
+        let call = Call::post(&["revocations"], json!({ "token": token.expose() })).naming("token", "TOKEN");
         let revoked = session.remote.ask(call).await?.body["revoked"].take();
         session.show("id", &revoked);
         Ok(())

@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod env_files;
 mod exits;
+mod hostile;
 mod http2;
 mod lists;
 mod logs;
