@@ -1,17 +1,18 @@
-//! Keeps secrets in memory and in new files from other processes of the same user, and out of core dumps.
+//! Keeps the secrets in this process's memory and files away from other processes and out of core dumps.
 
 use std::io;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setrlimit, umask};
 
-/// Every command holds a secret or a token for a while, so this is done before anything is read.
+/// Forbids core dumps, attaching debuggers, and files that others can open.
 ///
-/// A debugger of the same user can no longer attach, and `/proc/PID/mem` and `/proc/PID/environ` belong to root.
+/// Every command holds a secret or a token at some time, so `main` calls this before it reads anything. On Linux the
+/// kernel then gives `/proc/PID/mem` and `/proc/PID/environ` to root.
 pub(crate) fn protect_process() -> io::Result<()> {
-    // SQLite makes a database that is configured elsewhere by this mask alone.
+    // SQLite creates a database outside the data directory with mode 0644 less this mask.
     umask(Mode::from_raw_mode(0o077));
-    // A sandbox may forbid this one. A process that is not dumpable leaves no core in any case.
+    // A sandbox may forbid this call. A process that is not dumpable leaves no core anyway.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     forbid_dumps()
 }
@@ -22,7 +23,7 @@ fn forbid_dumps() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// Elsewhere only the limit of core dumps is known.
+/// Other systems have only the limit of core dumps.
 #[cfg(not(target_os = "linux"))]
 fn forbid_dumps() -> io::Result<()> {
     Ok(())

@@ -1,26 +1,26 @@
-//! Text of strangers, so that it stays in its line and is what it looks like.
+//! Escapes text that a stranger may have written, so that a terminal only shows it.
 //!
-//! A terminal obeys control characters: they move the cursor, change what was printed and set the clipboard. Format
-//! characters reorder or hide what stands beside them (Trojan Source, CVE-2021-42574).
+//! A terminal obeys control characters: they move the cursor, overwrite earlier lines and set the clipboard. Format
+//! characters reorder or hide the text around them (Trojan Source, CVE-2021-42574).
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// True for what a terminal obeys, and for what reorders or hides the text around it.
+/// True for a character that a terminal obeys, or that reorders or hides the text around it.
 pub(crate) fn is_deceptive(character: char) -> bool {
     use GeneralCategory as C;
     let format = [C::Control, C::Format, C::LineSeparator, C::ParagraphSeparator];
     !matches!(character, ' '..='~') && format.contains(&character.general_category())
 }
 
-/// The text with each such character as Rust writes it: `\u{1b}`, `\n`. Text that is escaped already stays as it is.
+/// Returns the text with each such character written as in Rust: `\u{1b}`, `\n`. Escaped text does not change again.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     replace(text, |escaped, character| write!(escaped, "{}", character.escape_default()))
 }
 
-/// JSON with each such character as JSON writes it: the value is the same, and no terminal obeys it.
+/// Returns the JSON text with each such character as a JSON escape. Its value stays the same.
 pub(crate) fn escape_json(json: &str) -> Cow<'_, str> {
     replace(json, |escaped, character| {
         character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(escaped, "\\u{unit:04x}"))

@@ -47,7 +47,9 @@ impl TrustedProxies {
         if !self.trusts(address) {
             return Caller { address, request_id: new_request_id(entropy) };
         }
-        let inbound = headers.get(REQUEST_ID).filter(|id| is_plausible(id)).cloned();
+        // Of several, one may be what the client sent to the proxy.
+        let mut ids = headers.get_all(REQUEST_ID).iter();
+        let inbound = ids.next().filter(|id| ids.next().is_none() && is_plausible(id)).cloned();
         Caller {
             address: self.find_origin(address, headers),
             request_id: inbound.unwrap_or_else(|| new_request_id(entropy)),

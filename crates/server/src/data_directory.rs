@@ -42,8 +42,8 @@ pub enum DirectoryError {
     NotASealingKey(String),
 }
 
-/// Err if the data directory, or a file with a secret in it, is open to every user of the machine: they could read the keys,
-/// or put their own in place of ours. One that is not there yet is made private.
+/// Err if the data directory, or a file with a secret in it, is open to every user of the machine. They could read our keys,
+/// or replace them with their own. A directory that does not exist yet passes, because we create it private.
 pub(crate) fn check_private(config: &Config) -> Result<(), DirectoryError> {
     match find_in_directory(config).into_iter().next().filter(|exposure| exposure.reach == Reach::Everybody) {
         Some(exposure) => Err(DirectoryError::Exposed(exposure)),

@@ -1,4 +1,4 @@
-//! Which users of this machine, besides the server's own, the modes of files let at its secrets.
+//! Files with secrets that users of this machine other than the server's own can open.
 
 use std::fmt;
 use std::fs;
@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 
-/// What the names of files with secrets begin with in the data directory: the keys and credentials, the database with its
-/// log and index, what is written beside its place until it is complete, and what a restore has kept.
+/// How the names of files with secrets begin in the data directory. This covers `sealing.key`, `operator.json`,
+/// `demo.json` and `countersign.db`, SQLite's `-wal` and `-shm`, our temporary files (`.new`, `.restoring`), and what a
+/// restore keeps (`.before-restore`).
 const SECRET_NAMES: [&str; 4] = ["sealing.", "operator.", "demo.", "countersign."];
-/// What users other than the owner and the group may do. On a directory each bit counts: by the last one a file in it can
-/// be opened by its name.
+/// The permissions of users who are neither the owner nor in the group. On a directory the execute bit counts too: it
+/// lets them open a file by its name.
 const OTHERS: u32 = 0o007;
+/// The permissions of the group.
 const GROUP: u32 = 0o070;
 const PERMISSIONS: u32 = 0o777;
 
@@ -25,7 +27,7 @@ pub struct Exposure {
     pub reach: Reach,
 }
 
-/// To whom a file is open.
+/// The users to whom a file is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// To its group: some orchestrators give a volume to one.
@@ -59,15 +61,15 @@ impl fmt::Display for Exposure {
     }
 }
 
-/// Returns what is exposed of the data directory and the files with secrets in it, what is open to everybody first.
+/// Returns the exposures of the data directory and of the files with secrets in it, those to everybody first.
 pub fn find_in_directory(config: &Config) -> Vec<Exposure> {
     let mut found: Vec<Exposure> = list_secrets(config).iter().filter_map(|path| Exposure::find(path)).collect();
     found.sort_by_key(|exposure| exposure.reach == Reach::Group);
     found
 }
 
-/// The files with secrets that the configuration names outside the data directory; `named` are those that only the command
-/// line knows.
+/// Returns the files with secrets that the configuration names outside the data directory. `named` are files from which the
+/// configuration itself was read.
 pub fn list_elsewhere(config: &Config, named: &[PathBuf]) -> Vec<PathBuf> {
     let mut files = list_configured(config);
     files.extend_from_slice(named);

@@ -78,11 +78,13 @@ fn is_unreachable(status: u16) -> bool {
     matches!(status, 502..=504)
 }
 
-/// The scope that the challenge asks for (RFC 6750 §3).
-fn find_missing_scope(answer: &Response<Vec<u8>>) -> Option<&str> {
-    let challenge = answer.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?;
-    let (_, rest) = challenge.split_once(" scope=\"")?;
-    rest.split_once('"').map(|(scope, _)| scope)
+/// The scope that a challenge asks for (RFC 6750 §3); there may be several challenges, and a proxy's may not be ASCII.
+fn find_missing_scope(answer: &Response<Vec<u8>>) -> Option<String> {
+    answer.headers().get_all(WWW_AUTHENTICATE).iter().find_map(|challenge| {
+        let challenge = String::from_utf8_lossy(challenge.as_bytes());
+        let (_, rest) = challenge.split_once(" scope=\"")?;
+        rest.split_once('"').map(|(scope, _)| scope.to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -104,6 +106,12 @@ mod tests {
             (
                 403,
                 "Bearer realm=\"x\", error=\"insufficient_scope\", scope=\"apis:read\"",
+                "",
+                "Denied(\"job may not: it does not hold apis:read of admin-api\")",
+            ),
+            (
+                403,
+                "Basic realm=\"caf\u{e9}\", Bearer realm=\"x\", scope=\"apis:read\"",
                 "",
                 "Denied(\"job may not: it does not hold apis:read of admin-api\")",
             ),

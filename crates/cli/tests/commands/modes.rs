@@ -138,3 +138,19 @@ async fn a_command_does_not_ask_as_an_operator_whose_file_is_open_to_others() {
     team.ok("client list");
     team.serving.stop();
 }
+
+#[tokio::test]
+async fn nothing_is_restored_into_a_directory_that_is_open_to_others() {
+    let team = Team::start().await;
+    let path = |name: &str| team.file(name).display().to_string();
+    let url = team.database.url.as_ref().map(|url| format!("--database-url \"{url}\"")).unwrap_or_default();
+    let made = run_line(&format!("backup {} --data-dir {} {url}", path("backup"), path("data")), &[], "");
+    assert_eq!(made.code, Some(0), "{made:?}");
+    std::fs::create_dir(team.file("open")).unwrap();
+    set_mode(&team.file("open"), 0o755);
+    let line = format!("restore {} --data-dir {} {url}", path("backup"), path("open"));
+    let refused = run_line(&line, &[], "").failed(&line, 1);
+    assert!(refused.contains(&format!("{}: is open to other users", path("open"))), "{refused}");
+    assert_eq!(std::fs::read_dir(team.file("open")).unwrap().count(), 0);
+    team.serving.stop();
+}

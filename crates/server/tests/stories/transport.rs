@@ -20,6 +20,8 @@ async fn every_answer_has_a_request_id_and_an_inbound_one_counts_only_from_a_tru
     let stranger = server.stranger();
     let with_id = |id: &str| stranger.request("GET", "/livez").header("x-request-id", id);
     assert_eq!(stranger.send(with_id("from-the-proxy")).await.header("x-request-id"), "from-the-proxy");
+    let several = stranger.send(with_id("mine").header("x-request-id", "from-the-proxy")).await;
+    assert!(!["mine", "from-the-proxy"].contains(&several.header("x-request-id")), "{several}");
     for implausible in ["a b", "", &"x".repeat(129)] {
         assert_ne!(stranger.send(with_id(implausible)).await.header("x-request-id"), implausible);
     }
