@@ -67,7 +67,8 @@ async fn a_database_elsewhere_is_made_private_whatever_the_umask() {
     let database = directory.path().join("elsewhere.db");
     let url = format!("sqlite://{}?mode=rwc", database.display());
     let data = directory.path().join("data");
-    let mut child = Command::new("sh")
+    let mut child = Command::new("/bin/sh")
+        .env_clear()
         .args(["-c", "umask 0; exec \"$0\" serve --listen 127.0.0.1:0 --database-url \"$1\" --data-dir \"$2\""])
         .args([env!("CARGO_BIN_EXE_countersign"), &url, &data.display().to_string()])
         .stdout(Stdio::piped())
