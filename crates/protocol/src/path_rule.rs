@@ -1,24 +1,35 @@
 //! Which requests a scope opens, and the one form of a path that is judged.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use regex::{Regex, RegexBuilder};
 
 /// The longest pattern, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 500;
-/// The most memory that one compiled pattern may take, in bytes.
+/// The largest program that a pattern may compile to, in bytes, for each direction it is read in.
 const MAX_COMPILED_BYTES: usize = 64 * 1024;
 /// The methods that a rule may name.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// A rule of a scope: `METHOD[,METHOD] PATTERN`, `*` for any method; GET implies HEAD.
 ///
-/// The pattern is matched whole (`\A(?:PATTERN)\z`), with regard to case, in linear time.
-#[derive(Clone, Debug)]
-pub struct PathRule {
-    text: String,
-    methods: Vec<&'static str>,
-    pattern: Regex,
+/// The pattern is matched whole (`\A(?:PATTERN)\z`), with regard to case, in linear time. It is compiled when the rule
+/// is first matched, because a compiled pattern can take 100 KB and most rules are matched on another machine.
+/// Clones share the compiled pattern.
+#[derive(Clone)]
+pub struct PathRule(Arc<Rule>);
+
+struct Rule {
+    text: Box<str>,
+    methods: Methods,
+    /// Compiled at the first match; `None` if it does not compile.
+    pattern: OnceLock<Option<Regex>>,
+}
+
+enum Methods {
+    Any,
+    These(Vec<&'static str>),
 }
 
 /// Why a text is no rule.
@@ -36,32 +47,82 @@ pub enum PathRuleError {
 }
 
 impl PathRule {
-    /// Parses and compiles a rule.
+    /// Parses a rule and compiles its pattern.
     pub fn parse(text: &str) -> Result<Self, PathRuleError> {
         let (methods, pattern) = text.split_once(' ').ok_or(PathRuleError::Shape)?;
-        Ok(Self { text: text.to_owned(), methods: parse_methods(methods)?, pattern: compile(pattern)? })
+        let (methods, pattern) = (parse_methods(methods)?, compile(pattern)?);
+        Ok(Self::new(text, methods, OnceLock::from(Some(pattern))))
+    }
+
+    /// Takes a rule that was parsed before it was stored, without compiling its pattern.
+    ///
+    /// A text that is not a rule matches nothing, so that a stored rule can never stop a server from starting.
+    pub fn from_stored(text: &str) -> Self {
+        let methods = text.split_once(' ').and_then(|(methods, _)| parse_methods(methods).ok());
+        Self::new(text, methods.unwrap_or(Methods::These(Vec::new())), OnceLock::new())
+    }
+
+    fn new(text: &str, methods: Methods, pattern: OnceLock<Option<Regex>>) -> Self {
+        Self(Arc::new(Rule { text: text.into(), methods, pattern }))
+    }
+
+    /// The same rule, which shares a pattern that is compiled already, and otherwise compiles one of its own.
+    ///
+    /// For matching a rule once without keeping its compiled pattern in memory.
+    pub fn detached(&self) -> Self {
+        if self.is_compiled() { self.clone() } else { Self::from_stored(self.as_str()) }
+    }
+
+    /// True once the pattern was compiled.
+    pub fn is_compiled(&self) -> bool {
+        self.0.pattern.get().is_some()
+    }
+
+    /// True if both are clones of one rule, which share its compiled pattern.
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// True if the rule opens this method on this path, which must come from [`normalise`].
     pub fn allows(&self, method: &str, path: &NormalPath) -> bool {
-        let named = |wanted: &str| self.methods.contains(&wanted);
-        let method_fits = self.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"));
-        method_fits && self.pattern.is_match(&path.0)
+        self.0.methods.contains(method) && self.pattern().is_some_and(|pattern| pattern.is_match(&path.0))
+    }
+
+    fn pattern(&self) -> Option<&Regex> {
+        let compile_first = || self.as_str().split_once(' ').and_then(|(_, pattern)| compile(pattern).ok());
+        self.0.pattern.get_or_init(compile_first).as_ref()
     }
 
     /// The rule as it was written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 }
 
-fn parse_methods(text: &str) -> Result<Vec<&'static str>, PathRuleError> {
-    if text == "*" {
-        return Ok(Vec::new());
+impl fmt::Debug for PathRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PathRule").field(&self.as_str()).finish()
     }
-    text.split(',')
-        .map(|word| METHODS.into_iter().find(|method| *method == word).ok_or(PathRuleError::Method))
-        .collect()
+}
+
+impl Methods {
+    fn contains(&self, method: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(methods) => {
+                let named = |wanted: &str| methods.contains(&wanted);
+                named(method) || (method == "HEAD" && named("GET"))
+            }
+        }
+    }
+}
+
+fn parse_methods(text: &str) -> Result<Methods, PathRuleError> {
+    if text == "*" {
+        return Ok(Methods::Any);
+    }
+    let find = |word| METHODS.into_iter().find(|method| *method == word).ok_or(PathRuleError::Method);
+    text.split(',').map(find).collect::<Result<_, _>>().map(Methods::These)
 }
 
 fn compile(pattern: &str) -> Result<Regex, PathRuleError> {
@@ -71,8 +132,9 @@ fn compile(pattern: &str) -> Result<Regex, PathRuleError> {
     if sets_flags(pattern) {
         return Err(PathRuleError::Pattern("must not set flags".to_owned()));
     }
-    // Alone first, so that `a)|(?:b` cannot close the group that anchors it.
-    let built = build(pattern).and_then(|_| build(&format!(r"\A(?:{pattern})\z")));
+    // Parsed alone first, so that `a)|(?:b` cannot close the group that anchors it.
+    let alone = regex_syntax::parse(pattern).map_err(|error| regex::Error::Syntax(error.to_string()));
+    let built = alone.and_then(|_| build(&format!(r"\A(?:{pattern})\z")));
     built.map_err(|error| PathRuleError::Pattern(describe(&error)))
 }
 
@@ -227,6 +289,26 @@ mod tests {
             assert!(PathRule::parse(bad).is_err(), "{bad}");
         }
         assert!(PathRule::parse(&format!("GET {}", "a".repeat(MAX_PATTERN_BYTES + 1))).is_err());
+    }
+
+    #[test]
+    fn a_stored_rule_is_compiled_once_at_its_first_match() {
+        let path = normalise("/a").expect("a plain path");
+        let rule = PathRule::from_stored("GET /a");
+        let clone = rule.clone();
+        assert!(!rule.allows("POST", &path) && !rule.is_compiled(), "the method decides alone");
+        assert!(rule.detached().allows("GET", &path) && !rule.is_compiled(), "a detached rule keeps to itself");
+        assert!(rule.allows("GET", &path) && clone.is_compiled() && clone.is_shared_with(&rule));
+        assert!(rule.detached().is_shared_with(&rule), "what is compiled is not compiled again");
+    }
+
+    #[test]
+    fn a_stored_text_that_is_no_rule_opens_nothing() {
+        let path = normalise("/a").expect("a plain path");
+        for text in ["", "GET", "* ", "GET (", "get /a", "GET,, /a", "GET (?i)/a", "GET a)|(?:.*"] {
+            let rule = PathRule::from_stored(text);
+            assert!(["GET", "get", ""].iter().all(|method| !rule.allows(method, &path)), "{text}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::KeyId;
 use countersign_protocol::jose::key::VerifyingKey;
+use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::revocation::{Ended, Known, Revoked, check_alive};
 use countersign_protocol::scope::Scope;
@@ -39,7 +40,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    fn build(rows: RegistryRows, sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
+    fn build(mut rows: RegistryRows, sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
+        rows.apis.iter_mut().for_each(|api| keep_compiled_rules(api, previous));
         let audience = |api: &Api| (api.audience.to_string(), api.id.to_string());
         let keys = KeyRing::build(&rows.keys, sealing, &previous.keys)?;
         let mut sets = HashSet::new();
@@ -159,6 +161,18 @@ impl Registry {
             (None, _) => Err(Refusal::GrantNotAllowedToClient),
             (Some((id, _)), None) => self.find_api(id.as_str()).ok_or(Refusal::NoEntitlement),
             (Some(_), Some(_)) => Err(Refusal::AmbiguousApi),
+        }
+    }
+}
+
+/// Takes over the rules of the previous registry that are compiled, so that a change compiles no pattern again.
+fn keep_compiled_rules(api: &mut Api, previous: &Registry) {
+    let known = previous.find_api(api.id.as_str()).into_iter().flat_map(|api| &api.scopes);
+    let known = known.flat_map(|scope| &scope.rules).filter(|rule| rule.is_compiled());
+    let known: HashMap<&str, &PathRule> = known.map(|rule| (rule.as_str(), rule)).collect();
+    for rule in api.scopes.iter_mut().flat_map(|scope| &mut scope.rules) {
+        if let Some(compiled) = known.get(rule.as_str()) {
+            *rule = PathRule::clone(compiled);
         }
     }
 }

@@ -64,6 +64,8 @@ pub struct State {
     pub(crate) refusals: Arc<Refusals>,
     /// Held by the one administrative change that this node works on.
     pub(crate) changing: Arc<Mutex<()>>,
+    /// Held by the one question which rules match a path that this node works on.
+    pub(crate) matching: Arc<Mutex<()>>,
     /// What audit records are chained with.
     pub(crate) audit_key: Arc<hmac::Key>,
     /// A key signs for this many seconds.
@@ -95,6 +97,7 @@ impl State {
             metrics_beside: false,
             token_limits: Arc::default(),
             changing: Arc::default(),
+            matching: Arc::default(),
             rotate_keys_after_s: Keys::default().rotate_after_s,
             node_id: base64url(&entropy.bytes::<12>()).into(),
             guessing: Arc::new(Guessing::new(derive_mac_key(&sealing, NAMES_LABEL))),

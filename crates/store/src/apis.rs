@@ -177,9 +177,8 @@ pub(crate) async fn load(
 fn read_scope(row: &AnyRow, name: &str) -> Result<Option<ScopeDefinition>, sqlx::Error> {
     let (description, rules): (String, String) = (row.try_get(2)?, row.try_get(3)?);
     let is_default = row.try_get::<i64, _>(4)? != 0;
-    let rules: Option<Vec<PathRule>> = rules.lines().map(|rule| PathRule::parse(rule).ok()).collect();
-    let parsed = ScopeToken::parse(name).zip(rules);
-    Ok(parsed.map(|(token, rules)| ScopeDefinition { token, description, rules, is_default }))
+    let rules = rules.lines().map(PathRule::from_stored).collect();
+    Ok(ScopeToken::parse(name).map(|token| ScopeDefinition { token, description, rules, is_default }))
 }
 
 fn read_api(row: &AnyRow, id: &str, scopes: Vec<ScopeDefinition>) -> Result<Option<Api>, sqlx::Error> {

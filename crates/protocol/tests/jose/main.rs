@@ -7,3 +7,4 @@ mod rfc_vectors;
 mod round_trip;
 mod strictness;
 mod weak_keys;
+mod wycheproof_vectors;

@@ -28,6 +28,8 @@ const LIFETIME_S: std::ops::RangeInclusive<i64> = 1..=86_400;
 /// Refresh tokens live from a minute to a year.
 const REFRESH_S: std::ops::RangeInclusive<i64> = 60..=31_536_000;
 const DEFAULT_LIFETIME_S: i64 = 3600;
+/// The most APIs: every node holds all of them in memory and reads them again at each change.
+const MAX_APIS: usize = 10_000;
 
 /// A new Api.
 #[derive(Deserialize)]
@@ -109,6 +111,9 @@ pub(crate) async fn create(
         return Err(Problem::taken("id", format!("{} is taken", api.id)));
     }
     check_audience_is_free(&changing.registry, &api)?;
+    if changing.registry.apis().count() >= MAX_APIS {
+        return Err(Problem::conflict(format!("this server has {MAX_APIS} APIs, which is the most: delete one first")));
+    }
     changing.change.insert_api(&api).await?;
     let note = Note { created_at: state.now(), ..Note::default() };
     let after = view(&api, &note);

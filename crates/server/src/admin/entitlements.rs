@@ -19,6 +19,9 @@ use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::state::State;
 
+/// The most APIs that a client may be entitled to: each of its token requests may search all of them.
+const MAX_ENTITLEMENTS: usize = 200;
+
 /// An entitlement, whole.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +79,10 @@ pub(crate) async fn put(
         (true, _) => return Err(Problem::invalid("scopes", "must name at least one")),
         (false, true) => return Err(Problem::invalid("grants", "must name at least one")),
         (false, false) => {}
+    }
+    if before.is_none() && views(client).len() >= MAX_ENTITLEMENTS {
+        let detail = format!("{id} is entitled to {MAX_ENTITLEMENTS} APIs, which is the most: delete one first");
+        return Err(Problem::conflict(detail));
     }
     if api_id == access::API {
         operator.check_holds(&scopes, "scopes")?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::api::{Api, ScopeDefinition};
-use countersign_protocol::path_rule::{PathRule, normalise};
+use countersign_protocol::path_rule::{NormalPath, PathRule, normalise};
 use countersign_protocol::scope::ScopeToken;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
@@ -18,11 +18,16 @@ use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::answer::json_response;
+use crate::registry::Registry;
 use crate::state::State;
 
 /// The most scopes of an Api, and the most rules of a scope.
 const MAX_SCOPES: usize = 200;
 const MAX_RULES: usize = 50;
+/// The most rules of an API: its guard may try each of them for one request.
+const MAX_API_RULES: usize = 2_000;
+/// The most rules of all APIs: every node holds their texts in memory and reads them again at each change.
+const MAX_SERVER_RULES: usize = 20_000;
 
 /// A new scope.
 #[derive(Deserialize)]
@@ -86,11 +91,21 @@ pub(crate) async fn find_match(
         return Err(Problem::invalid("path", "must begin with /"));
     }
     let normal = normalise(path).map_err(|error| Problem::invalid("path", error.to_string()))?;
-    let opening = api.find_opening(method, &normal);
-    let matches: Vec<Value> =
-        opening.map(|(scope, rule)| json!({ "scope": scope.token.as_str(), "rule": rule.as_str() })).collect();
+    // One at a time and away from the threads that serve requests: an API may have thousands of rules to compile.
+    let _alone = state.matching.lock().await;
+    let (api, asked) = (api.clone(), (method.to_owned(), normal.clone()));
+    let find = move || find_matches(&api, &asked.0, &asked.1);
+    let matches = tokio::task::spawn_blocking(find).await.map_err(Problem::internal)?;
     let body = json!({ "method": method, "path": normal.as_str(), "matches": matches });
     Ok(json_response(StatusCode::OK, body.to_string()))
+}
+
+/// The first rule of each scope that opens the request. The rules are tried detached: this node need not guard the API,
+/// so it must not keep thousands of compiled patterns because somebody asked.
+fn find_matches(api: &Api, method: &str, path: &NormalPath) -> Vec<Value> {
+    let opens = |rule: &&PathRule| rule.detached().allows(method, path);
+    let opening = api.scopes.iter().filter_map(|scope| scope.rules.iter().find(opens).map(|rule| (scope, rule)));
+    opening.map(|(scope, rule)| json!({ "scope": scope.token.as_str(), "rule": rule.as_str() })).collect()
 }
 
 /// `POST apis/{id}/scopes`
@@ -115,6 +130,7 @@ pub(crate) async fn create(
     }
     let description = line("description", &new.description)?;
     let scope = ScopeDefinition { token, description, rules: rules(&new.rules)?, is_default: new.default };
+    check_room_for_rules(&changing.registry, &api, scope.rules.len())?;
     changing.change.put_scope(&api.id, &scope).await?;
     let after = view(&scope);
     let target = format!("{id} {}", scope.token);
@@ -139,7 +155,9 @@ pub(crate) async fn update(
         scope.description = line("description", description)?;
     }
     if let Some(texts) = &changes.rules {
+        let more = texts.len().saturating_sub(scope.rules.len());
         scope.rules = rules(texts)?;
+        check_room_for_rules(&changing.registry, &api, more)?;
     }
     scope.is_default = changes.default.unwrap_or(scope.is_default);
     changing.change.put_scope(&api.id, &scope).await?;
@@ -178,6 +196,17 @@ pub(crate) async fn delete(
 fn find_scope<'a>(api: &'a Api, name: &str) -> Result<&'a ScopeDefinition, Problem> {
     let found = ScopeToken::parse(name).and_then(|token| api.find_scope(&token));
     found.ok_or_else(|| Problem::not_found("scope", name))
+}
+
+/// Refuses rules beyond the bound of the API or of the server. Fewer rules are always possible.
+fn check_room_for_rules(registry: &Registry, api: &Api, more: usize) -> Result<(), Problem> {
+    let count = |api: &Api| api.scopes.iter().map(|scope| scope.rules.len()).sum::<usize>();
+    let check = |owner: &str, present: usize, most: usize| {
+        let detail = format!("{owner} has {present} rules and can have at most {most}: {more} more do not fit");
+        if more > 0 && present + more > most { Err(Problem::conflict(detail)) } else { Ok(()) }
+    };
+    check(&format!("API {}", api.id), count(api), MAX_API_RULES)?;
+    check("this server", registry.apis().map(count).sum(), MAX_SERVER_RULES)
 }
 
 fn rules(texts: &[String]) -> Result<Vec<PathRule>, Problem> {

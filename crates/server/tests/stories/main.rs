@@ -6,6 +6,7 @@ mod account;
 mod admin_access;
 mod admin_apis;
 mod admin_audit;
+mod admin_bounds;
 mod admin_clients;
 mod admin_contract;
 mod admin_keys;
