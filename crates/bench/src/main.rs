@@ -16,6 +16,7 @@ mod seed;
 mod spread;
 mod sqlite;
 mod table;
+mod timing;
 mod watch;
 
 use std::path::Path;
@@ -49,7 +50,9 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &[&str]) -> Outcome<()> {
     let plan = Plan::parse(arguments)?;
-    plan.build_binary()?;
+    if plan.needs_binary() {
+        plan.build_binary()?;
+    }
     // Before the runtime, so that all its threads inherit it.
     cores::pin(cores::GENERATOR)?;
     countersign_store::install_drivers();

@@ -7,7 +7,10 @@ use std::time::Duration;
 use crate::Outcome;
 
 /// What can be named on the command line, to measure that alone.
-pub(crate) const SECTIONS: [&str; 7] = ["tokens", "introspection", "clients", "limits", "starts", "memory", "commits"];
+pub(crate) const SECTIONS: [&str; 8] =
+    ["tokens", "introspection", "clients", "limits", "starts", "memory", "commits", "timing"];
+/// The section that measures functions in this process instead of the binary.
+const IN_PROCESS: &str = "timing";
 
 /// What one run does.
 pub(crate) struct Plan {
@@ -61,6 +64,11 @@ impl Plan {
     /// True if a section is to be measured.
     pub(crate) fn has(&self, section: &str) -> bool {
         self.sections.is_empty() || self.sections.iter().any(|name| name == section)
+    }
+
+    /// True if a section measures the binary.
+    pub(crate) fn needs_binary(&self) -> bool {
+        SECTIONS.iter().any(|section| *section != IN_PROCESS && self.has(section))
     }
 
     /// True if everything is measured at full length: only then is it worth keeping.

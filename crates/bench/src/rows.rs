@@ -6,6 +6,7 @@ mod introspection;
 mod limits;
 mod memory;
 mod starts;
+mod timing;
 mod tokens;
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -20,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::connection::Connection;
 use crate::load::Round;
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::process::Server;
 use crate::request::{self, Requests};
 use crate::spread::Spread;
@@ -39,7 +40,7 @@ struct Bench<'p> {
 /// Measures all that the plan names.
 pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
     // Beside the binary, not in /tmp, which may be memory: commits are to reach a disk.
-    let scratch = TempDir::with_prefix_in("bench-", plan::binary()?.parent().unwrap_or(Path::new(".")))?;
+    let scratch = TempDir::with_prefix_in("bench-", std::env::current_exe()?.parent().unwrap_or(Path::new(".")))?;
     let mut bench =
         Bench { plan, scratch, table: Table::default(), others_busy: Vec::new(), generator_busy: Vec::new() };
     if plan.has("tokens") {
@@ -62,6 +63,9 @@ pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
     }
     if plan.has("commits") {
         commits::measure(&mut bench).await?;
+    }
+    if plan.has("timing") {
+        timing::measure(&mut bench)?;
     }
     bench.add_notes();
     Ok(bench.table)

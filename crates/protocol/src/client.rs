@@ -30,6 +30,11 @@ impl ClientId {
         (fits && !ours && text.bytes().all(allowed)).then(|| Self(text.into()))
     }
 
+    /// The id of no client: it is empty.
+    pub(crate) fn nobody() -> Self {
+        Self("".into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -154,6 +159,8 @@ pub struct TokenLimits {
     pub per_day: Option<i64>,
 }
 
+/// The most credentials of a client. A presented secret is compared with as many, whatever the client has.
+pub const MAX_CREDENTIALS: usize = 10;
 /// Credentials of one client. Most have one, and it is in place: a pointer less to follow, which is felt with ten thousand
 /// clients (`cargo xtask bench clients`).
 pub type Credentials = SmallVec<[Credential; 1]>;

@@ -3,7 +3,12 @@
 //! `Display` is the exact reason, for the log: it names what is registered, and of what was merely sent only the length,
 //! for a secret may have been sent in its place. What the caller may know is the server's one table.
 
+use arrayvec::ArrayString;
+
 use crate::scope::ScopeToken;
+
+/// The id of a credential, kept in place: neither making nor dropping one takes time that others do not.
+pub type CredentialName = ArrayString<32>;
 
 /// Why an OAuth request is refused.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -94,10 +99,10 @@ pub enum Refusal {
     WrongSecret,
     /// The secret is right but has expired.
     #[error("credential {0} has expired")]
-    ExpiredSecret(String),
+    ExpiredSecret(CredentialName),
     /// The secret is right but not valid yet.
     #[error("credential {0} is not valid yet")]
-    SecretNotYetValid(String),
+    SecretNotYetValid(CredentialName),
     /// The client is disabled.
     #[error("the client is disabled")]
     ClientDisabled,

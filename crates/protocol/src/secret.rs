@@ -50,6 +50,8 @@ impl Secret {
 
     /// True if the text has the prefix, length, alphabet and checksum of a secret of ours.
     pub fn is_well_formed(prefix: &str, text: &str) -> bool {
+        #[cfg(test)]
+        work::count(work::CHECKSUMS);
         let Some(rest) = text.strip_prefix(prefix) else {
             return false;
         };
@@ -83,6 +85,8 @@ pub struct SecretHash([u8; 32]);
 impl SecretHash {
     /// Hashes a presented secret.
     pub fn of(secret: &str) -> Self {
+        #[cfg(test)]
+        work::count(work::HASHES);
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
         Self(bytes)
@@ -103,10 +107,20 @@ impl SecretHash {
         &self.0
     }
 
-    /// Compares in constant time.
+    /// Compares in constant time, by words: a request is compared with ten hashes, and bytes would take seven times as long.
     pub fn matches(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        #[cfg(test)]
+        work::count(work::COMPARISONS);
+        words(&self.0).ct_eq(&words(&other.0)).into()
     }
+}
+
+fn words(hash: &[u8; 32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(hash.as_chunks().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    words
 }
 
 impl fmt::Debug for SecretHash {
@@ -129,6 +143,31 @@ fn push_base62(text: &mut String, bytes: &[u8], digits: usize) {
         reversed.push(BASE62[remainder as usize]);
     }
     text.extend(reversed.iter().rev().map(|digit| char::from(*digit)));
+}
+
+/// What was done on this thread, so that a test can show that two refusals cost the same.
+#[cfg(test)]
+pub(crate) mod work {
+    use std::cell::Cell;
+
+    pub(crate) const HASHES: usize = 0;
+    pub(crate) const COMPARISONS: usize = 1;
+    pub(crate) const CHECKSUMS: usize = 2;
+
+    thread_local! {
+        static DONE: Cell<[usize; 3]> = const { Cell::new([0; 3]) };
+    }
+
+    pub(crate) fn count(kind: usize) {
+        let mut done = DONE.get();
+        done[kind] += 1;
+        DONE.set(done);
+    }
+
+    /// What was done since the last call: hashes, comparisons, checksums.
+    pub(crate) fn take() -> [usize; 3] {
+        DONE.replace([0; 3])
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +197,19 @@ mod tests {
         let mut high = String::new();
         push_base62(&mut high, &[0xFF; 32], BODY_DIGITS);
         assert_eq!(high, "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1");
+    }
+
+    #[test]
+    fn hashes_match_only_when_every_byte_is_the_same() {
+        let hash = SecretHash::of("open sesame");
+        assert!(hash.matches(&SecretHash::of("open sesame")));
+        for at in 0..32 {
+            for bit in 0..8 {
+                let mut other = *hash.as_bytes();
+                other[at] ^= 1 << bit;
+                assert!(!hash.matches(&SecretHash::from_array(other)), "byte {at}, bit {bit}");
+            }
+        }
     }
 
     #[test]

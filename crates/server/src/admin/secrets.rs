@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{Client, ClientId, Credential};
+use countersign_protocol::client::{Client, ClientId, Credential, MAX_CREDENTIALS};
 use countersign_store::{CredentialHistory, CredentialUse};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
@@ -21,8 +21,6 @@ use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::state::State;
 
-/// The most secrets of a client: a request is compared with each.
-const MAX_SECRETS: usize = 10;
 /// How long an old secret may outlive its successor: up to 90 days.
 const OVERLAP_S: std::ops::RangeInclusive<i64> = 0..=90 * 86_400;
 const DEFAULT_OVERLAP_S: i64 = 86_400;
@@ -272,11 +270,11 @@ fn check_unused(
 async fn make_room(changing: &mut Changing<'_>, client: &Client, now: UnixTime) -> Result<(), Problem> {
     let is_over = |one: &&Credential| one.expires_at.is_some_and(|expires_at| expires_at <= now);
     let (all, over) = (client.credentials.len(), client.credentials.iter().filter(is_over).count());
-    if all - over >= MAX_SECRETS {
-        let what = format!("{} has {MAX_SECRETS} secrets, which is the most: end one first", client.id);
+    if all - over >= MAX_CREDENTIALS {
+        let what = format!("{} has {MAX_CREDENTIALS} secrets, which is the most: end one first", client.id);
         return Err(Problem::conflict(what));
     }
-    for one in client.credentials.iter().filter(is_over).filter(|_| all >= MAX_SECRETS) {
+    for one in client.credentials.iter().filter(is_over).filter(|_| all >= MAX_CREDENTIALS) {
         changing.change.delete_credential(&one.id).await?;
     }
     Ok(())

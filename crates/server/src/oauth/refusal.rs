@@ -260,6 +260,7 @@ pub(crate) fn without_secrets(reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::refusal::CredentialName;
     use countersign_protocol::scope::ScopeToken;
     use http::header::{CACHE_CONTROL, PRAGMA};
 
@@ -298,8 +299,8 @@ mod tests {
             (R::AuthMethodNotRegistered("x"), 401, "invalid_client"),
             (R::MistypedSecret, 401, "invalid_client"),
             (R::WrongSecret, 401, "invalid_client"),
-            (R::ExpiredSecret(text()), 401, "invalid_client"),
-            (R::SecretNotYetValid(text()), 401, "invalid_client"),
+            (R::ExpiredSecret(CredentialName::new()), 401, "invalid_client"),
+            (R::SecretNotYetValid(CredentialName::new()), 401, "invalid_client"),
             (R::ClientDisabled, 401, "invalid_client"),
             (R::UnknownGrantType, 400, "unsupported_grant_type"),
             (R::UnknownApiPath, 404, "invalid_request"),
