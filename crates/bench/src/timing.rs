@@ -142,6 +142,7 @@ fn client(secrets: &[&Secret], change: impl FnOnce(&mut Client)) -> Outcome<Clie
         limits: None,
         status: Status::Active,
         epoch: 1,
+        removals: Box::default(),
     };
     change(&mut client);
     Ok(client)

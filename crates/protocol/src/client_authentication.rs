@@ -33,6 +33,7 @@ static NOBODY: LazyLock<Client> = LazyLock::new(|| {
         limits: None,
         status: Status::Active,
         epoch: 0,
+        removals: Box::default(),
     }
 });
 
