@@ -32,6 +32,8 @@ fn api(id: &str, scopes: usize) -> Api {
         access_token_lifetime_s: 3600,
         algorithm: Algorithm::Es256,
         refresh: RefreshPolicy::default(),
+        epoch: 0,
+        removals: Box::default(),
     }
 }
 
