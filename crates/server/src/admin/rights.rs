@@ -141,6 +141,9 @@ impl Right {
         match self {
             Self::Server => Ok(()),
             Self::Token(operator) => {
+                if state.now() >= operator.claims.expires_at {
+                    return Err(Problem::rights_ended("the token has expired"));
+                }
                 state.registry.check_alive(&operator.claims).map_err(Problem::rights_ended)?;
                 match operator.scope.first_missing_in(&held_now(&registry, &operator.claims)) {
                     Some(missing) => Err(Problem::scope_missing(missing.as_str())),
