@@ -27,7 +27,9 @@ pub(crate) fn run() -> Outcome {
 /// The whole workspace again: a part of it would be built with other features, which takes longer than to run it.
 fn on_postgres(postgres: &Postgres) -> Outcome {
     let mut command = Command::new("cargo");
-    command.args(["test", "--workspace", "--tests"]).env("COUNTERSIGN_TEST_POSTGRES", postgres.url());
+    command.args(["test", "--workspace", "--tests", "--", "--include-ignored"]);
+    // What is about files of SQLite, and what is a test only as the child process of another.
+    command.args(["--skip", "_on_sqlite", "--skip", "the_child_asks"]).env("COUNTERSIGN_TEST_POSTGRES", postgres.url());
     status(&mut command)
 }
 

@@ -1,10 +1,12 @@
 //! Who administers the server in a story.
 
+use std::collections::BTreeSet;
+
 use countersign_server::OperatorFile;
 use serde_json::Value;
 
 use crate::actor::{Actor, Answer};
-use crate::openapi::check_documented;
+use crate::openapi::{Met, check_documented};
 use crate::server::TestServer;
 
 /// A client with a token of `admin-api`. Each answer it gets is held against the OpenAPI document.
@@ -12,6 +14,7 @@ use crate::server::TestServer;
 pub struct Administrator {
     actor: Actor,
     token: String,
+    met: Met,
 }
 
 impl TestServer {
@@ -28,21 +31,26 @@ impl TestServer {
         let audience = format!("{}/admin", self.state.issuer);
         let answer = actor.token(&[("grant_type", "client_credentials"), ("resource", &audience)]).await;
         assert_eq!(answer.status, 200, "{answer}");
-        Administrator { actor, token: answer.text("access_token") }
+        Administrator { actor, token: answer.text("access_token"), met: self.met.clone() }
+    }
+
+    /// Every answer that administrators of this server have met, as `METHOD PATH STATUS`.
+    pub fn met_answers(&self) -> BTreeSet<String> {
+        self.met.to_set()
     }
 }
 
 impl Administrator {
     /// Somebody with this token, whatever it is.
     pub fn with_token(server: &TestServer, token: &str) -> Self {
-        Self { actor: server.stranger(), token: token.to_owned() }
+        Self { actor: server.stranger(), token: token.to_owned(), met: server.met.clone() }
     }
 
     /// One call with a body of any type.
     pub async fn call_raw(&self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Answer {
         let request = self.actor.request(method, &format!("/admin/v1{path}")).bearer_auth(&self.token);
         let answer = self.actor.send(request.header("content-type", content_type).body(body)).await;
-        check_documented(method, path, None, &answer);
+        check_documented(&self.met, method, path, None, &answer);
         answer
     }
 
@@ -56,7 +64,7 @@ impl Administrator {
             request = request.header(*name, *value);
         }
         let answer = self.actor.send(request).await;
-        check_documented(method, path, body, &answer);
+        check_documented(&self.met, method, path, body, &answer);
         answer
     }
 

@@ -17,7 +17,7 @@ pub use administrator::Administrator;
 pub use browser::Browser;
 pub use certificates::{CertificateFiles, Certified, TestAuthority};
 pub use database::{TestDatabase, engine_is_postgres};
-pub use openapi::{documented_answers, met_answers};
+pub use openapi::documented_answers;
 pub use registry::{MayAsk, NewTestApi, NewTestClient, hash_password};
 pub use reqwest::RequestBuilder;
 pub use server::{Options, START, TestServer};

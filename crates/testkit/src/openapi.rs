@@ -2,7 +2,7 @@
 //! does not have fails the story that met it.
 
 use std::collections::BTreeSet;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use countersign_server::ADMIN_DOCUMENT;
 use serde_json::{Map, Value};
@@ -10,11 +10,24 @@ use serde_json::{Map, Value};
 use crate::actor::Answer;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(ADMIN_DOCUMENT).unwrap());
-/// What was met in this process, as `METHOD PATH STATUS`.
-static MET: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// The answers that the administrators of one server have met, as `METHOD PATH STATUS`. Stories do not share it: what one
+/// story meets must not stand in for what another forgets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Met(Arc<Mutex<BTreeSet<String>>>);
 
-/// Fails unless the document knows the operation, the answer and all that is in both bodies.
-pub(crate) fn check_documented(method: &str, path: &str, body: Option<&Value>, answer: &Answer) {
+impl Met {
+    fn insert(&self, answer: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(answer);
+    }
+
+    /// All of them.
+    pub(crate) fn to_set(&self) -> BTreeSet<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Fails unless the document knows the operation, the answer and all that is in both bodies; remembers that it was met.
+pub(crate) fn check_documented(met_here: &Met, method: &str, path: &str, body: Option<&Value>, answer: &Answer) {
     let path = path.split('?').next().unwrap_or_default();
     let Some((template, operation)) = find_operation(method, path) else {
         assert!(matches!(answer.status, 400 | 403 | 404 | 405), "{method} {path} is not documented: {answer}");
@@ -32,7 +45,7 @@ pub(crate) fn check_documented(method: &str, path: &str, body: Option<&Value>, a
         Some(content) => check(&content["schema"], &answer.json(), &met),
         None => assert!(answer.body.is_empty(), "{met}: {media_type} is not documented: {answer}"),
     }
-    MET.lock().unwrap_or_else(PoisonError::into_inner).insert(met);
+    met_here.insert(met);
 }
 
 /// Every operation and answer of the document, as `METHOD PATH STATUS`.
@@ -46,11 +59,6 @@ pub fn documented_answers() -> BTreeSet<String> {
         }
     }
     all
-}
-
-/// Every answer that administrators of this process have met, as `METHOD PATH STATUS`.
-pub fn met_answers() -> BTreeSet<String> {
-    MET.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// The operation of a path; a fixed segment goes before a parameter, as in the router.

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::actor::Actor;
 use crate::database::{TestDatabase, private_directory};
+use crate::openapi::Met;
 
 /// When every story begins: 2030-01-01T00:00:00Z.
 pub const START: i64 = 1_893_456_000;
@@ -64,6 +65,7 @@ pub struct TestServer {
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
     started: Option<Started>,
+    pub(crate) met: Met,
 }
 
 impl TestServer {
@@ -107,7 +109,7 @@ impl TestServer {
         state.set_ready();
         let demo = started.demo.take().map(|demo| demo.file);
         let (database, stop, started) = (Some(database), Some(stop), Some(started));
-        Ok(Self { address, state, demo, database, own_directory, clock, stop, serving, started })
+        Ok(Self { address, state, demo, database, own_directory, clock, stop, serving, started, met: Met::default() })
     }
 
     /// A second node on the same PostgreSQL database, with a directory and randomness of its own.
@@ -117,6 +119,7 @@ impl TestServer {
         for file in ["sealing.key", "demo.json"] {
             std::fs::copy(first.directory.path().join(file), directory.path().join(file)).unwrap();
         }
+        assert!(first.url.is_some(), "SQLite has one process a data directory");
         let database = TestDatabase { directory: private_directory(), url: first.url.clone() };
         let options = Options { seed: 1 << 32, ..Options::default() };
         let opened = Self::open(database, Some(directory), self.clock.clone(), &options).await;

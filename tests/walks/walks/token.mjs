@@ -65,7 +65,7 @@ walk("a method that the API does not have is answered 405", async ({ page, demo 
 walk("the calls that stand ready are answered as they say", async ({ page, demo }) => {
   await getToken(page, demo);
   const place = region(page, "Call an API");
-  for (const [method, path, status] of [["GET", "/resource/whoami", "200"], ["GET", "/resource/reports", "200"], ["POST", "/resource/reports", "20"], ["DELETE", "/resource/reports", "405"]]) {
+  for (const [method, path, status] of [["GET", "/resource/whoami", "200 OK"], ["GET", "/resource/reports", "200 OK"], ["POST", "/resource/reports", "201 Created"], ["DELETE", "/resource/reports", "405 Method Not Allowed"]]) {
     await page.getByRole("button", { name: `${method} ${path}` }).click();
     await seen(place.getByRole("group", { name: "Request" }).filter({ hasText: `${method} ${path} HTTP` }));
     await seen(place.getByRole("heading", { level: 3 }).filter({ hasText: status }));

@@ -129,9 +129,7 @@ fn a_secret_may_be_anything_and_is_never_in_the_line() {
 
 #[test]
 fn the_real_curl_sends_what_the_client_would() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        return;
-    }
+    Command::new("curl").arg("--version").output().expect("this test needs curl");
     let server = Server::answering("200 OK", "", "{}");
     for hostile in HOSTILE {
         let client = client(&server.url("/t?[a]={b}"), hostile, "s+%: é");

@@ -333,6 +333,7 @@ mod tests {
             (R::StaleRegistry, 503, "temporarily_unavailable"),
             (R::DatabaseUnavailable, 503, "temporarily_unavailable"),
             (R::Internal(text()), 500, "server_error"),
+            (R::Internal("another reason".to_owned()), 500, "server_error"),
         ]
     }
 
@@ -354,6 +355,7 @@ mod tests {
             let presented = |row: &(Refusal, u16, &str)| row.1 == status && row.0 != Refusal::NotAuthenticated;
             let rows = every_refusal().into_iter().filter(presented);
             let mut texts: Vec<String> = rows.map(|row| describe(&row.0).description.into_owned()).collect();
+            assert!(texts.len() > 1, "{status}: one row is like itself");
             texts.dedup();
             assert_eq!(texts.len(), 1, "{texts:?}");
         }

@@ -90,7 +90,9 @@ async fn the_openapi_document_lists_every_call_of_the_router_and_no_other() {
         else {
             continue;
         };
-        for method in ["get", "post", "put"].into_iter().filter(|method| rest.contains(&format!("{method}("))) {
+        for method in
+            ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| rest.contains(&format!("{method}(")))
+        {
             routed.push(format!("{method} /api/{path}"));
         }
     }
