@@ -31,9 +31,9 @@ const LANES: u32 = 1;
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IG5vYm9keSBubw$KREvIrYFVJxYBmOaWeRVGLE8W4hZ2d6RYbqYZJNcgBU";
 
-/// What is said of a password that everybody guesses first.
+/// What is wrong with a password that is guessed early.
 const EASILY_GUESSED: &str =
-    "is too easy to guess: it is on a list of common passwords, or made of what is; take several unrelated words";
+    "is too easy to guess: it is a common password, or close to one; use several unrelated words";
 
 /// Who failed, as the audit log names them: nobody has proved anything.
 const UNKNOWN: &str = "unknown";
@@ -189,8 +189,8 @@ fn check_length(password: &Secret) -> Result<(), String> {
     Ok(())
 }
 
-/// True for a password of zxcvbn's lists of common ones, or made of such words and the user's own name so that it is guessed
-/// as soon (NIST SP 800-63B §5.1.1.2).
+/// True for a password of zxcvbn's lists of common passwords, or one that its patterns and the user's own name make as easy
+/// to guess (NIST SP 800-63B §5.1.1.2).
 fn is_easily_guessed(password: &Secret, login: &str) -> bool {
     zxcvbn(password.expose(), &[login]).score() < Score::Three
 }
