@@ -11,6 +11,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data_directory::SEALING_KEY_FILE;
+use crate::limits::MAX_REGISTRY_AGE_S;
 
 pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Metrics, Playground, Proxy, Registry, Tls};
 
@@ -151,7 +152,7 @@ impl Config {
             if range.contains(&value) { Ok(()) } else { Err(ConfigError::new(key, reason)) }
         };
         let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-        in_range("registry.max_age_s", self.registry.max_age_s, 1..=3600)?;
+        in_range("registry.max_age_s", self.registry.max_age_s, 1..=MAX_REGISTRY_AGE_S)?;
         // An hour: a successor is published long before it signs. Ten years: nobody means more.
         in_range("keys.rotate_after_s", self.keys.rotate_after_s, 3600..=315_360_000)?;
         in_range("http.max_connections", count(self.http.max_connections), 1..=1_000_000)?;

@@ -90,7 +90,7 @@ impl<K: Eq + Hash + Copy> Failures<K> {
         entry.1 = entry.1.saturating_add(1);
     }
 
-    /// True once the last failure that is heard was counted.
+    /// True once no further failure is accepted.
     fn is_full(&self, key: &K) -> bool {
         self.counts.get(key).is_some_and(|(_, count)| *count >= self.max)
     }

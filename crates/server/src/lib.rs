@@ -4,6 +4,7 @@
 
 mod admin;
 mod answer;
+mod attempt;
 pub mod background;
 pub mod backup;
 mod body;

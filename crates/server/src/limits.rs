@@ -62,6 +62,8 @@ pub const FOLLOW_TIMEOUT: Duration = Duration::from_secs(2);
 pub const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(600);
 /// What is dead is kept this much longer, in seconds, so that no clock of ours still counts it as live.
 pub const DEAD_MARGIN_S: i64 = 60;
+/// The highest `registry.max_age_s`: for an hour at most a node decides by what it last read, in seconds.
+pub const MAX_REGISTRY_AGE_S: i64 = 3600;
 /// A change to the database may take this long before the caller is told 503.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Passwords hashed at once: each takes 19 MiB and tens of milliseconds of one core.

@@ -13,10 +13,9 @@ use countersign_store::{SignIn, StoredPassword};
 use tokio::sync::Semaphore;
 use zxcvbn::{Score, zxcvbn};
 
-use crate::admin::audit::{self, Actor};
-use crate::admin::change::Entry;
+use crate::attempt::CountedAttempt;
 use crate::caller::Caller;
-use crate::guessing::{NameMac, PasswordAttempt};
+use crate::guessing::NameMac;
 use crate::limits::{
     MAX_NEW_PASSWORD_CHARS, MAX_PASSWORD_BYTES, MIN_NEW_PASSWORD_CHARS, PASSWORD_QUEUE, PASSWORD_SLOTS,
 };
@@ -31,12 +30,12 @@ const LANES: u32 = 1;
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IG5vYm9keSBubw$KREvIrYFVJxYBmOaWeRVGLE8W4hZ2d6RYbqYZJNcgBU";
 
-/// What is wrong with a password that is guessed early.
+/// What is said of a new password that is easily guessed.
 const EASILY_GUESSED: &str =
     "is too easy to guess: it is a common password, or close to one; use several unrelated words";
 
-/// Who failed, as the audit log names them: nobody has proved anything.
-const UNKNOWN: &str = "unknown";
+/// The id of no user.
+const NOBODYS_ID: &str = "usr_";
 
 /// A bounded pool that hashes passwords.
 #[derive(Clone, Debug)]
@@ -106,12 +105,15 @@ impl Named {
     /// Whom a sign-in has found, under the name that was typed then.
     pub(crate) async fn of_sign_in(state: &State, sign_in: &SignIn) -> Result<Self, Refusal> {
         state.registry.check_database()?;
-        let stored = match &sign_in.user_id {
-            Some(id) => state.store.find_password_of(id).await.map_err(|error| state.store_failed(&error))?,
-            None => None,
-        };
+        // Somebody is looked for whether or not the name is anybody's, so that both cost the same.
+        let id = sign_in.user_id.clone().or_else(|| UserId::parse(NOBODYS_ID)).ok_or_else(no_user_id)?;
+        let stored = state.store.find_password_of(&id).await.map_err(|error| state.store_failed(&error))?;
         Ok(Self { mac: name_of(sign_in)?, stored })
     }
+}
+
+fn no_user_id() -> Refusal {
+    Refusal::Internal("the id of nobody is no user id".to_owned())
 }
 
 /// The MAC of the name that was typed when a sign-in began.
@@ -126,7 +128,7 @@ pub(crate) struct Checked {
     /// True if the password is theirs.
     pub(crate) holds: bool,
     /// Counted as failed until it is said to have succeeded.
-    pub(crate) attempt: PasswordAttempt,
+    pub(crate) attempt: CountedAttempt,
 }
 
 /// Checks a password on the pool. Known and unknown users take the same path, count the same and cost the same.
@@ -136,46 +138,33 @@ pub(crate) async fn check(
     password: &Secret,
     caller: &Caller,
 ) -> Result<Checked, Refusal> {
-    let (password, guessing) = (password.clone(), state.guessing.clone());
-    let (address, now) = (caller.address, state.now());
+    let (password, state_of_task, caller) = (password.clone(), state.clone(), caller.clone());
     // Counted inside the slot: guesses that wait side by side are judged one after the other.
     let check = move || {
-        let attempt = guessing.begin_password(mac, address, now)?;
+        let user = stored.as_ref().map(|stored| stored.user_id.clone());
+        let attempt = CountedAttempt::begin(&state_of_task, mac, user, &caller)?;
         let holds = verify(&password, stored.as_ref().map(|stored| &stored.password_hash));
-        Ok::<_, Refusal>(Checked { stored, holds, attempt })
+        Ok(Checked { stored, holds, attempt })
     };
-    let checked = state.passwords.run(check).await??;
-    if !checked.holds {
-        record_lock_out(state, &checked.attempt, checked.stored.as_ref().map(|stored| &stored.user_id), caller).await;
-    }
-    Ok(checked)
+    state.passwords.run(check).await?
 }
 
-/// Records that this failed attempt was the last one for a while. Of a name that nobody has, nothing is kept.
-pub(crate) async fn record_lock_out(state: &State, attempt: &PasswordAttempt, user: Option<&UserId>, caller: &Caller) {
-    let Some(user) = user.filter(|_| attempt.is_last()) else { return };
-    let (request_id, address) = (caller.request_id(), caller.address);
-    tracing::warn!(request_id, %address, user_id = %user, "locked out after too many failures");
-    let entry = Entry { action: "user.lock-out", target: user.to_string(), before: None, after: None };
-    if let Err(error) = audit::record_event(state, &Actor::new(UNKNOWN, caller), entry).await {
-        tracing::error!(request_id, %error, "a lock-out could not be recorded");
-    }
-}
-
-/// The PHC string of somebody's new password, or, within, what is wrong with it.
-pub(crate) async fn hash_new(state: &State, password: &Secret, login: &str) -> Result<Result<Secret, String>, Refusal> {
+/// Err within, saying what is wrong, if this cannot be the user's new password.
+pub(crate) async fn check_new(password: &Secret, login: &str) -> Result<Result<(), String>, Refusal> {
     if let Err(what) = check_length(password) {
         return Ok(Err(what));
     }
-    let (password, login, salt) = (password.clone(), login.to_owned(), state.entropy.bytes());
-    let work = move || {
-        if is_easily_guessed(&password, &login) {
-            Ok(Err(EASILY_GUESSED.to_owned()))
-        } else {
-            hash(&password, &salt).map(Ok)
-        }
-    };
-    state.passwords.run(work).await?
+    let (password, login) = (password.clone(), login.to_owned());
+    // Not on the pool: this takes no memory to speak of, and must not keep others from signing in.
+    let checked = tokio::task::spawn_blocking(move || is_easily_guessed(&password, &login)).await;
+    let is_easy = checked.map_err(|_| Refusal::Internal("checking a new password failed".to_owned()))?;
+    Ok(if is_easy { Err(EASILY_GUESSED.to_owned()) } else { Ok(()) })
+}
+
+/// The PHC string of a new password.
+pub(crate) async fn hash_new(state: &State, password: &Secret) -> Result<Secret, Refusal> {
+    let (password, salt) = (password.clone(), state.entropy.bytes());
+    state.passwords.run(move || hash(&password, &salt)).await?
 }
 
 fn check_length(password: &Secret) -> Result<(), String> {

@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, Row};
 
 use crate::changes::Change;
 use crate::error::StoreError;
-use crate::removals::{RemovalsByClient, RightKey, api_reach_s};
+use crate::removals::{Removals, RightKey, api_reach_s};
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -151,11 +151,7 @@ fn api_right(api: &ApiId, right: Right) -> RightKey {
 }
 
 /// Reads every API, with the removals that are its own.
-pub(crate) async fn load(
-    connection: &mut AnyConnection,
-    removals: &mut RemovalsByClient,
-) -> Result<Vec<Api>, StoreError> {
-    let removals = removals.remove("").unwrap_or_default();
+pub(crate) async fn load(connection: &mut AnyConnection, removals: &mut Removals) -> Result<Vec<Api>, StoreError> {
     let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
     for row in sqlx::query(LOAD_SCOPES).fetch_all(&mut *connection).await? {
         let (api, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -168,7 +164,7 @@ pub(crate) async fn load(
         let defined = scopes.remove(&id).unwrap_or_default();
         let read = read_api(&row, &id, defined)?;
         let mut api = read.ok_or(StoreError::Broken { table: "apis", row: id })?;
-        api.removals = removals.iter().filter(|removal| removal.api_id == api.id).cloned().collect();
+        api.removals = removals.by_api.remove(&api.id).unwrap_or_default().into();
         apis.push(api);
     }
     Ok(apis)

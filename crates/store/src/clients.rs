@@ -17,7 +17,7 @@ use sqlx::{AnyConnection, Row};
 use crate::apis::read_grants;
 use crate::changes::Change;
 use crate::error::StoreError;
-use crate::removals::{RemovalsByClient, RightKey};
+use crate::removals::{Removals, RightKey};
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -28,6 +28,7 @@ statements! {
     DELETE_CLIENT = "DELETE FROM clients WHERE id = $1";
     UPDATE_CLIENT = "UPDATE clients SET name = $1, owner = $2, auth_methods = $3 WHERE id = $4";
     SET_STATUS = "UPDATE clients SET status = $1 WHERE id = $2";
+    RAISE_EPOCH_UNLESS = "UPDATE clients SET epoch = $1 WHERE id = $2 AND status <> $3";
     RAISE_EPOCH = "UPDATE clients SET epoch = $1 WHERE id = $2";
     INSERT_CREDENTIAL = "INSERT INTO credentials (id, client_id, label, secret_hash, not_before, expires_at, created_at, \
          created_change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -107,14 +108,14 @@ impl Change {
         Ok(())
     }
 
-    /// Enables or disables a client. Disabling ends what was issued to it, also for when it is enabled again.
+    /// Enables or disables a client. Either ends what was issued to it before: a version before this one did not end it when
+    /// the client was disabled.
     pub async fn set_client_status(&mut self, client: &ClientId, status: Status) -> Result<(), StoreError> {
+        let raise = sqlx::query(RAISE_EPOCH_UNLESS).bind(self.number).bind(client.as_str()).bind(status.as_str());
+        raise.execute(&mut *self.transaction).await?;
         let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(client.as_str());
         update.execute(&mut *self.transaction).await?;
-        match status {
-            Status::Active => Ok(()),
-            Status::Disabled => self.raise_client_epoch(client).await,
-        }
+        Ok(())
     }
 
     /// Ends every token that the client has been issued so far.
@@ -262,10 +263,7 @@ fn read_entitlement(scopes: &str, grants: &str) -> Option<Entitlement> {
 }
 
 /// Reads every client, with what was taken from it.
-pub(crate) async fn load(
-    connection: &mut AnyConnection,
-    removals: &mut RemovalsByClient,
-) -> Result<Vec<Client>, StoreError> {
+pub(crate) async fn load(connection: &mut AnyConnection, removals: &mut Removals) -> Result<Vec<Client>, StoreError> {
     let mut credentials = load_credentials(connection).await?;
     let mut entitlements = load_entitlements(connection).await?;
     let mut clients = Vec::new();
@@ -285,7 +283,7 @@ pub(crate) async fn load(
                 limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
                 status: Status::parse(&status)?,
                 epoch,
-                removals: removals.remove(&id).unwrap_or_default().into(),
+                removals: removals.by_client.remove(&id).unwrap_or_default().into(),
             })
         };
         clients.push(read().ok_or(StoreError::Broken { table: "clients", row: id.clone() })?);

@@ -114,6 +114,8 @@ impl Store {
         at_least: UnixTime,
     ) -> Result<UnixTime, StoreError> {
         let mut transaction = self.begin_write().await?;
+        // The counter's lock first, as a change takes it: the other way round, two could wait for each other.
+        raise_change(&mut transaction).await?;
         let until = end_family(&mut transaction, family, now, at_least).await?;
         transaction.commit().await?;
         Ok(until)

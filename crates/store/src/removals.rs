@@ -22,10 +22,17 @@ statements! {
          expires_at = CASE WHEN removals.expires_at > excluded.expires_at THEN removals.expires_at \
          ELSE excluded.expires_at END";
     DELETE_REMOVALS = "DELETE FROM removals WHERE client_id = $1";
+    COUNT_REMOVALS = "SELECT CAST(COUNT(*) AS BIGINT) FROM removals WHERE client_id = $1 AND api_id = $2";
+    DELETE_REMOVALS_OF_API = "DELETE FROM removals WHERE client_id = $1 AND api_id = $2";
+    RAISE_API_EPOCH = "UPDATE apis SET epoch = $1 WHERE id = $2";
     FIND_REACH = "SELECT grants, access_token_lifetime_s, refresh_absolute_s FROM apis WHERE id = $1";
     LOAD_REMOVALS = "SELECT client_id, api_id, kind, name, change FROM removals ORDER BY client_id, api_id, kind, name";
     DELETE_EXPIRED = "DELETE FROM removals WHERE expires_at < $1";
 }
+
+/// The most removals of one client and API, or of an API itself: more than the scopes of an API, and few enough for every node
+/// to hold and for every token to be compared with.
+const MAX_REMOVALS: i64 = 500;
 
 /// Whose right it is: a client's, or that of everybody who asks the API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,49 +54,78 @@ impl TouchedRights {
         self.0.insert(key, false);
     }
 
-    /// The rights that are gone. An entitlement stands for its scopes and grants.
-    fn into_removed(self) -> Vec<RightKey> {
-        let mut removed: Vec<RightKey> = Vec::new();
-        for (key, _) in self.0.into_iter().filter(|(_, is_there)| !is_there) {
-            let of_removed = |last: &RightKey| {
-                last.right == Right::Entitlement && (&last.client_id, &last.api_id) == (&key.client_id, &key.api_id)
-            };
-            if !removed.last().is_some_and(of_removed) {
-                removed.push(key);
-            }
-        }
-        removed
-    }
-
     /// Notes that a right was granted.
     pub(crate) fn give(&mut self, key: &RightKey) {
         if let Some(is_there) = self.0.get_mut(key) {
             *is_there = true;
         }
     }
+
+    /// The rights that are gone. A removed entitlement includes its scopes and grants.
+    fn into_removed(self) -> Vec<RightKey> {
+        let mut removed: Vec<RightKey> = Vec::new();
+        for (key, _) in self.0.into_iter().filter(|(_, is_there)| !is_there) {
+            let is_included = |last: &RightKey| {
+                last.right == Right::Entitlement && (&last.client_id, &last.api_id) == (&key.client_id, &key.api_id)
+            };
+            if !removed.last().is_some_and(is_included) {
+                removed.push(key);
+            }
+        }
+        removed
+    }
 }
 
 impl Change {
     /// Stores the rights that are gone at the end of this change.
     pub(crate) async fn store_removals(&mut self) -> Result<(), StoreError> {
-        let touched = std::mem::take(&mut self.rights);
-        for key in touched.into_removed() {
-            // An API that is gone needs no removals: one made again has a later epoch.
-            let Some(reach_s) = self.find_reach_s(&key.api_id).await? else { continue };
-            let (kind, name) = key.right.parts();
-            let expires_at = self.now + reach_s;
-            sqlx::query(PUT_REMOVAL)
-                .bind(key.client_id)
-                .bind(kind)
-                .bind(name.to_owned())
-                .bind(self.number)
-                .bind(expires_at)
-                .bind(expires_at)
-                .bind(key.api_id.as_str())
-                .execute(&mut *self.transaction)
-                .await?;
+        let removed = std::mem::take(&mut self.rights).into_removed();
+        for key in &removed {
+            self.put_removal(key).await?;
+        }
+        let mut owners: Vec<(&str, &ApiId)> = removed.iter().map(|key| (key.client_id.as_str(), &key.api_id)).collect();
+        owners.dedup();
+        for (client_id, api_id) in owners {
+            self.bound_removals(client_id, api_id).await?;
         }
         Ok(())
+    }
+
+    async fn put_removal(&mut self, key: &RightKey) -> Result<(), StoreError> {
+        // An API that is gone needs no removals: one made again has a later epoch.
+        let Some(reach_s) = self.find_reach_s(&key.api_id).await? else { return Ok(()) };
+        let (kind, name) = key.right.parts();
+        let expires_at = self.now + reach_s;
+        sqlx::query(PUT_REMOVAL)
+            .bind(key.client_id.clone())
+            .bind(kind)
+            .bind(name.to_owned())
+            .bind(self.number)
+            .bind(expires_at)
+            .bind(expires_at)
+            .bind(key.api_id.as_str())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Replaces too many removals by one that includes them all: the client's entitlement, or everything that was issued for
+    /// the API.
+    async fn bound_removals(&mut self, client_id: &str, api_id: &ApiId) -> Result<(), StoreError> {
+        let count = sqlx::query(COUNT_REMOVALS).bind(client_id.to_owned()).bind(api_id.as_str());
+        let count: i64 = count.fetch_one(&mut *self.transaction).await?.try_get(0)?;
+        if count <= MAX_REMOVALS {
+            return Ok(());
+        }
+        let delete = sqlx::query(DELETE_REMOVALS_OF_API).bind(client_id.to_owned()).bind(api_id.as_str());
+        delete.execute(&mut *self.transaction).await?;
+        if client_id.is_empty() {
+            let raise = sqlx::query(RAISE_API_EPOCH).bind(self.number).bind(api_id.as_str());
+            raise.execute(&mut *self.transaction).await?;
+            return Ok(());
+        }
+        let (client_id, api_id) = (client_id.to_owned(), api_id.clone());
+        self.put_removal(&RightKey { client_id, api_id, right: Right::Entitlement }).await
     }
 
     /// How long after its issue the last of an API's tokens expires, by its lifetimes now; `None` without the API.
@@ -128,19 +164,28 @@ fn reach_s(may_refresh: bool, access_token_lifetime_s: i64, refresh_absolute_s: 
     if may_refresh { access_token_lifetime_s.max(refresh_absolute_s) } else { access_token_lifetime_s }
 }
 
-/// Removals by the client that lost the right; those of the APIs themselves have an empty id.
-pub(crate) type RemovalsByClient = HashMap<String, Vec<Removal>>;
+/// Every removal, by who lost the right.
+#[derive(Default)]
+pub(crate) struct Removals {
+    pub(crate) by_client: HashMap<String, Vec<Removal>>,
+    /// What the APIs themselves lost.
+    pub(crate) by_api: HashMap<ApiId, Vec<Removal>>,
+}
 
 /// Reads every removal.
-pub(crate) async fn load(connection: &mut AnyConnection) -> Result<RemovalsByClient, StoreError> {
-    let mut removals = RemovalsByClient::new();
+pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Removals, StoreError> {
+    let mut removals = Removals::default();
     for row in sqlx::query(LOAD_REMOVALS).fetch_all(&mut *connection).await? {
         let (client, api, kind, name): (String, String, String, String) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         let change = row.try_get(4)?;
         let read = || Some(Removal { api_id: ApiId::parse(&api)?, right: Right::from_parts(&kind, &name)?, change });
         let removal = read().ok_or_else(|| StoreError::Broken { table: "removals", row: format!("{client} {api}") })?;
-        removals.entry(client).or_default().push(removal);
+        if client.is_empty() {
+            removals.by_api.entry(removal.api_id.clone()).or_default().push(removal);
+        } else {
+            removals.by_client.entry(client).or_default().push(removal);
+        }
     }
     Ok(removals)
 }

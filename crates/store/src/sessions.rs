@@ -87,6 +87,17 @@ pub struct SessionToken {
 pub type Ended = Vec<(Revoked, UnixTime)>;
 
 impl Change {
+    /// True if the session has not ended.
+    pub async fn has_session(&mut self, id: &str) -> Result<bool, StoreError> {
+        let find = sqlx::query(LOCK_SESSION).bind(id.to_owned());
+        Ok(find.fetch_optional(&mut *self.transaction).await?.is_some())
+    }
+
+    /// Stores a session whose user has just proved themselves in another way than by a sign-in.
+    pub async fn insert_session(&mut self, session: &NewSession) -> Result<(), StoreError> {
+        insert_session(&mut self.transaction, session).await
+    }
+
     /// Ends a session and revokes the tokens asked through it. `at_least` is as in [`Store::end_session`].
     pub async fn end_session(&mut self, id: &str, at_least: UnixTime) -> Result<(), StoreError> {
         end_session(&mut self.transaction, id, self.now, at_least).await.map(|_| ())
@@ -94,13 +105,6 @@ impl Change {
 }
 
 impl Store {
-    /// Stores a session for which no sign-in is needed.
-    pub async fn insert_session(&self, session: &NewSession) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        insert_session(&mut transaction, session).await?;
-        Ok(transaction.commit().await?)
-    }
-
     /// The session of this key, whatever its state.
     pub async fn find_session(&self, key_hash: &SecretHash) -> Result<Option<StoredSession>, StoreError> {
         let query = sqlx::query(FIND_SESSION).bind(key_hash.as_bytes().to_vec());
@@ -148,6 +152,8 @@ impl Store {
     /// `at_least` is the end of a token issued now: a refresh under way may store one that is not seen here.
     pub async fn end_session(&self, id: &str, now: UnixTime, at_least: UnixTime) -> Result<Ended, StoreError> {
         let mut transaction = self.begin_write().await?;
+        // The counter's lock first, as a change takes it: the other way round, two could wait for each other.
+        raise_change(&mut transaction).await?;
         let ended = end_session(&mut transaction, id, now, at_least).await?;
         transaction.commit().await?;
         Ok(ended)

@@ -20,6 +20,8 @@ statements! {
     LIST_SESSIONS = "SELECT id FROM sessions WHERE user_id = $1";
     SET_ROLES = "UPDATE users SET roles = $1 WHERE id = $2";
     RAISE_EPOCH = "UPDATE users SET epoch = $1 WHERE id = $2";
+    RAISE_EPOCH_UNLESS = "UPDATE users SET epoch = $1 WHERE id = $2 AND status <> $3";
+    KEEP_SESSION = "UPDATE sessions SET user_epoch = $1 WHERE id = $2";
     DELETE_USER = "DELETE FROM users WHERE id = $1";
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
@@ -92,28 +94,28 @@ impl Change {
     /// Ends every token that speaks for a user, their sessions with the tokens asked through them, and sign-ins under way.
     /// `at_least` is as in [`Store::end_session`].
     pub async fn end_user(&mut self, user: &UserId, at_least: UnixTime) -> Result<(), StoreError> {
-        let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(user.as_str());
-        update.execute(&mut *self.transaction).await?;
-        // First, so that a sign-in that is just being completed is waited for, and its session is then seen.
-        sqlx::query(DELETE_SIGN_INS).bind(user.as_str()).execute(&mut *self.transaction).await?;
-        for row in sqlx::query(LIST_SESSIONS).bind(user.as_str()).fetch_all(&mut *self.transaction).await? {
-            self.end_session(row.try_get(0)?, at_least).await?;
-        }
-        Ok(())
+        self.end_user_but(user, None, at_least).await
     }
 
-    /// Ends a user's sessions but for one, with the tokens asked through them, and sign-ins under way. `at_least` is as in
-    /// [`Store::end_session`].
-    pub async fn end_other_sessions(
+    /// The same, but one session goes on. `at_least` is as in [`Store::end_session`].
+    pub async fn end_user_elsewhere(
         &mut self,
         user: &UserId,
         kept: &str,
         at_least: UnixTime,
     ) -> Result<(), StoreError> {
+        self.end_user_but(user, Some(kept), at_least).await?;
+        sqlx::query(KEEP_SESSION).bind(self.number).bind(kept.to_owned()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    async fn end_user_but(&mut self, user: &UserId, kept: Option<&str>, at_least: UnixTime) -> Result<(), StoreError> {
+        let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(user.as_str());
+        update.execute(&mut *self.transaction).await?;
         sqlx::query(DELETE_SIGN_INS).bind(user.as_str()).execute(&mut *self.transaction).await?;
         for row in sqlx::query(LIST_SESSIONS).bind(user.as_str()).fetch_all(&mut *self.transaction).await? {
             let id: &str = row.try_get(0)?;
-            if id != kept {
+            if Some(id) != kept {
                 self.end_session(id, at_least).await?;
             }
         }
@@ -133,14 +135,12 @@ impl Change {
         self.free_name(login.as_str()).await
     }
 
-    /// Enables or disables a user. Disabling ends what speaks for them, also for when they are enabled again.
+    /// Enables or disables a user. Either ends what spoke for them before.
     pub async fn set_user_status(&mut self, user: &UserId, status: Status) -> Result<(), StoreError> {
+        let raise = sqlx::query(RAISE_EPOCH_UNLESS).bind(self.number).bind(user.as_str()).bind(status.as_str());
+        raise.execute(&mut *self.transaction).await?;
         let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
-        if status == Status::Disabled {
-            let raise = sqlx::query(RAISE_EPOCH).bind(self.number).bind(user.as_str());
-            raise.execute(&mut *self.transaction).await?;
-        }
         Ok(())
     }
 }

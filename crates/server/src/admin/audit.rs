@@ -46,13 +46,6 @@ impl Actor {
     }
 }
 
-/// Writes the record of what changed nothing that the registry holds, such as a lock-out.
-pub(crate) async fn record_event(state: &State, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
-    let mut event = state.store.begin_event(state.now()).await?;
-    record(state, actor, &mut event, entry).await?;
-    event.commit().await
-}
-
 /// Writes the record of a change in its transaction.
 pub(crate) async fn record(state: &State, actor: &Actor, change: &mut Change, entry: Entry) -> Result<(), StoreError> {
     let last = change.find_last_audit_record().await?;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use countersign_store::Change;
+use countersign_store::{Change, StoreError};
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::admin::audit::{self, Actor};
 use crate::admin::problem::Problem;
-use crate::admin::rights::{Operator, Right};
+use crate::admin::rights::{Authority, Operator};
 use crate::registry::Registry;
 use crate::state::State;
 
@@ -21,21 +21,21 @@ pub(crate) struct Author {
     /// Who.
     pub(crate) actor: Actor,
     /// By what right.
-    pub(crate) right: Right,
+    pub(crate) authority: Authority,
 }
 
 impl Author {
     /// The server itself, by its own schedule or at its start.
     pub(crate) fn server() -> Self {
         let actor = Actor { name: SERVER.to_owned(), address: String::new(), request_id: String::new() };
-        Self { actor, right: Right::Server }
+        Self { actor, authority: Authority::Server }
     }
 }
 
 impl From<&Operator> for Author {
     fn from(operator: &Operator) -> Self {
         let actor = Actor::new(operator.name.as_str(), &operator.caller);
-        Self { actor, right: Right::Token(Box::new(operator.clone())) }
+        Self { actor, authority: Authority::Token(Box::new(operator.clone())) }
     }
 }
 
@@ -68,10 +68,10 @@ impl<'s> Changing<'s> {
         state.registry.check_database()?;
         // One at a time on a node: many that wait for the lock must not take the connection that the first one needs.
         let alone = state.changing.clone().lock_owned().await;
-        let change = state.store.begin_change(state.now()).await?;
+        let mut change = state.store.begin_change(state.now()).await?;
         state.follow().await?;
         let author = author.into();
-        author.right.check_still(state)?;
+        author.authority.check_still(state, &mut change).await?;
         let registry = state.registry.current().clone();
         Ok(Self { state, author, change, registry, _alone: alone })
     }
@@ -85,5 +85,27 @@ impl<'s> Changing<'s> {
         let Actor { name, request_id, .. } = self.author.actor;
         tracing::info!(request_id, actor = name, action, target, "changed");
         Ok(())
+    }
+}
+
+/// Something audited that changes nothing of the registry, such as a sign-in. Dropped without [`Event::finish`], nothing
+/// happened.
+pub(crate) struct Event {
+    /// The transaction.
+    pub(crate) change: Change,
+    _alone: OwnedMutexGuard<()>,
+}
+
+impl Event {
+    /// Begins an event: it takes its turn among the changes, and then the database's lock.
+    pub(crate) async fn begin(state: &State) -> Result<Self, StoreError> {
+        let alone = state.changing.clone().lock_owned().await;
+        Ok(Self { change: state.store.begin_event(state.now()).await?, _alone: alone })
+    }
+
+    /// Audits and commits.
+    pub(crate) async fn finish(mut self, state: &State, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
+        audit::record(state, actor, &mut self.change, entry).await?;
+        self.change.commit().await
     }
 }

@@ -6,13 +6,15 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// BRAILLE PATTERN BLANK: a symbol by its category, and nothing but blank by its looks.
-const BRAILLE_BLANK: char = '\u{2800}';
+/// Characters that are blank by their looks, and symbols, letters or marks by their category: braille, a null notehead, a
+/// Khitan filler, Egyptian blanks.
+const BLANKS: [char; 5] = ['\u{2800}', '\u{1D159}', '\u{16FE4}', '\u{13441}', '\u{13442}'];
 
 /// True for a text by which something is told from everything else: every character can be seen, and the text is stable
 /// under NFKC, so that no other spelling of it looks the same (UAX #15, UAX #31).
 pub(crate) fn is_identifier(text: &str) -> bool {
     text.chars().all(|char| is_visible(char) && !is_format(char))
+        && !text.starts_with(is_mark)
         && ComposingNormalizerBorrowed::new_nfkc().is_normalized(text)
 }
 
@@ -36,7 +38,15 @@ fn is_plain(char: char) -> bool {
 
 fn is_visible(char: char) -> bool {
     let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(char);
-    !char.is_control() && !char.is_whitespace() && !is_ignorable && char != BRAILLE_BLANK
+    !char.is_control() && !char.is_whitespace() && !is_ignorable && !BLANKS.contains(&char)
+}
+
+/// True for what is drawn upon the character before it.
+fn is_mark(char: char) -> bool {
+    matches!(
+        CodePointMapData::<GeneralCategory>::new().get(char),
+        GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark | GeneralCategory::SpacingMark
+    )
 }
 
 /// True for what no text is made of: format characters, and code points that are private or mean nothing yet.
@@ -79,6 +89,10 @@ mod tests {
             "ada\u{B2}",     // superscript two
             "\u{FF21}da",    // fullwidth A
             "jose\u{301}",   // a letter and its accent, which compose
+            "\u{303}ada",    // a mark upon nothing
+            "ada\u{1D159}",  // null notehead
+            "ada\u{16FE4}",  // Khitan filler
+            "ada\u{13441}",  // Egyptian blank
             "\u{212A}elvin", // Kelvin sign
         ] {
             assert!(!is_identifier(bad), "{bad:?}");

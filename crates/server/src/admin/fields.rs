@@ -21,6 +21,9 @@ use crate::registry::Registry;
 /// The longest name, owner, label or description, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
+/// Who has proved nothing, as the audit log names them.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// One line for people.
 pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim();
@@ -123,8 +126,8 @@ pub(crate) fn api_id(text: &str) -> Result<ApiId, Problem> {
 /// A new client's id: what also stands in a path as it is.
 pub(crate) fn client_id(text: &str) -> Result<ClientId, Problem> {
     let grammar = "must be 1 to 100 letters, digits and . _ - @ +, beginning with a letter or digit, and not with usr_";
-    if text.eq_ignore_ascii_case(SERVER) {
-        return Err(Problem::invalid("client_id", format!("{SERVER} is who the audit log calls the server itself")));
+    if [SERVER, UNKNOWN].iter().any(|reserved| text.eq_ignore_ascii_case(reserved)) {
+        return Err(Problem::invalid("client_id", format!("{text} is a name that the audit log uses itself")));
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
     let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());

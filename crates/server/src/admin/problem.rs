@@ -42,9 +42,9 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid", detail).of(field)
     }
 
-    /// 403: more would be given away than the caller has.
+    /// 403: the caller would give away, or act upon, more than they have.
     pub(crate) fn not_yours(field: &str, missing: &ScopeToken) -> Self {
-        let detail = format!("your token does not hold {missing} of admin-api, so you cannot give it away");
+        let detail = format!("this takes {missing} of admin-api, which your token does not hold");
         Self::new(StatusCode::FORBIDDEN, "not-yours", detail).of(field)
     }
 

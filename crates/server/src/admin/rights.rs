@@ -1,4 +1,4 @@
-//! Who makes an administrative change, and by what right: decided when the call arrives, and again under the change's lock.
+//! Who may make an administrative change: decided when the call arrives, and again under the change's lock.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use countersign_protocol::client::{Client, Status};
 use countersign_protocol::path_rule::normalise;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::user::{Role, User, UserId};
+use countersign_store::Change;
 use http::request::Parts;
 
 use crate::admin::access::{self, all_scopes, api_id};
@@ -115,28 +116,28 @@ fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), 
     }
 }
 
-/// By what right a change is made.
+/// By what a change may be made.
 #[derive(Clone, Debug)]
-pub(crate) enum Right {
+pub(crate) enum Authority {
     /// It is the server's own, by its schedule or at its start.
     Server,
     /// A token of `admin-api`.
     Token(Box<Operator>),
     /// A person's session.
     Session {
+        /// Which.
+        id: String,
         /// Whose.
         user_id: UserId,
-        /// Their epoch when they signed in.
-        epoch: i64,
         /// What they must be, if only such people may make the change.
         role: Option<Role>,
     },
 }
 
-impl Right {
-    /// Err if the right ended since the call arrived. The caller holds the lock of all changes, and this node's registry is
-    /// up to date: a right that was taken away by the change before this one counts no more.
-    pub(crate) fn check_still(&self, state: &State) -> Result<(), Problem> {
+impl Authority {
+    /// Err if it ended since the call arrived. The caller holds the lock of all changes, and this node's registry is up to
+    /// date, so a right that the change before this one took away no longer counts.
+    pub(crate) async fn check_still(&self, state: &State, change: &mut Change) -> Result<(), Problem> {
         let registry = state.registry.current().clone();
         match self {
             Self::Server => Ok(()),
@@ -150,13 +151,15 @@ impl Right {
                     None => Ok(()),
                 }
             }
-            Self::Session { user_id, epoch, role } => {
-                let has_session = |user: &&Arc<User>| user.status == Status::Active && user.epoch == *epoch;
-                let user = registry.find_user(user_id.as_str()).filter(has_session);
+            Self::Session { id, user_id, role } => {
+                let user = registry.find_user(user_id.as_str()).filter(|user| user.status == Status::Active);
                 let user = user.ok_or_else(Problem::session_ended)?;
+                if !change.has_session(id).await? {
+                    return Err(Problem::session_ended());
+                }
                 match role {
                     Some(role) if !user.roles.contains(role) => {
-                        Err(Problem::rights_ended(format!("the user is no {} any more", role.as_str())))
+                        Err(Problem::rights_ended(format!("the user no longer has the role {}", role.as_str())))
                     }
                     _ => Ok(()),
                 }

@@ -211,7 +211,8 @@ fn check_login(text: &str) -> Result<Login, Problem> {
 }
 
 async fn hash(state: &State, password: &Secret, login: &str) -> Result<Secret, Problem> {
-    passwords::hash_new(state, password, login).await?.map_err(|what| Problem::invalid("password", what))
+    passwords::check_new(password, login).await?.map_err(|what| Problem::invalid("password", what))?;
+    Ok(passwords::hash_new(state, password).await?)
 }
 
 /// A user as it is shown.

@@ -3,7 +3,9 @@
 
 use countersign_store::StoreError;
 
-use crate::limits::{DEAD_MARGIN_S, MAX_STORED_REFUSALS, REFUSALS_KEPT_S, SESSION_IDLE_S, TOKEN_COUNTS_KEPT_S};
+use crate::limits::{
+    DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, REFUSALS_KEPT_S, SESSION_IDLE_S, TOKEN_COUNTS_KEPT_S,
+};
 use crate::state::State;
 
 /// Deletes what died before a margin ago, in memory and in the database.
@@ -19,7 +21,8 @@ pub async fn run_once(state: &State) {
 
 async fn delete(state: &State, before: i64) -> Result<u64, StoreError> {
     let revocations = state.store.delete_expired_revocations(before).await?;
-    let removals = state.store.delete_expired_removals(before).await?;
+    // A node that has lost the database issues by what it last read for as long as any node may.
+    let removals = state.store.delete_expired_removals(before - MAX_REGISTRY_AGE_S).await?;
     let families = state.store.delete_dead_families(before).await?;
     let sign_ins = state.store.delete_expired_sign_ins(before).await?;
     let sessions = state.store.delete_expired_sessions(before, before - SESSION_IDLE_S).await?;

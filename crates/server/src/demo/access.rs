@@ -9,7 +9,7 @@ use http::request::Parts;
 
 use crate::admin::audit::Actor;
 use crate::admin::change::Author;
-use crate::admin::rights::Right;
+use crate::admin::rights::Authority;
 use crate::caller::Caller;
 use crate::demo::envelope::Fault;
 use crate::demo::xsrf::check_pair;
@@ -106,8 +106,8 @@ impl SignedIn {
 
 fn author(session: &Session, caller: &Caller, role: Option<Role>) -> Author {
     let user = &session.user;
-    let right = Right::Session { user_id: user.id.clone(), epoch: user.epoch, role };
-    Author { actor: Actor::new(user.id.as_str(), caller), right }
+    let authority = Authority::Session { id: session.id.clone(), user_id: user.id.clone(), role };
+    Author { actor: Actor::new(user.id.as_str(), caller), authority }
 }
 
 fn find_caller(parts: &Parts) -> Result<Caller, Fault> {

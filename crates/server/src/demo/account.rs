@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::UserId;
-use countersign_store::StoreError;
+use countersign_store::NewSession;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::change::{Author, Changing, Entry};
 use crate::demo::access::SignedIn;
-use crate::demo::envelope::{Answer, Fault, Success, to_the_end};
+use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, ProvedCode};
 use crate::limits::SESSION_IDLE_S;
@@ -45,7 +44,7 @@ pub(crate) async fn check_own_password(
     let named = Named::find(state, signed_in.session.user.login.as_str()).await?;
     let Checked { stored, holds, attempt } = passwords::check(state, named, password, &signed_in.caller).await?;
     let stored = stored.filter(|_| holds).ok_or(wrong_password("not their password"))?;
-    state.guessing.succeed(attempt, state.now());
+    attempt.succeed();
     Ok(stored.password_hash)
 }
 
@@ -61,48 +60,57 @@ pub(crate) async fn change_password(
     }
     let user = &signed_in.session.user;
     if user.has_second_factor && asked.code.is_none() {
-        return Err(Fault::bad_request("code: Required, for a one-time code is enrolled"));
+        return Err(Fault::bad_request("code: Required, because a one-time code is enrolled"));
     }
-    let new_hash = passwords::hash_new(&state, &asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
+    // Before the password is proved, or the answer would tell that it was right.
+    passwords::check_new(&asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
     let checked = check_own_password(&state, &signed_in, &asked.password).await;
     let wording = |fault: Fault| if user.has_second_factor { second_factor::wording(fault) } else { fault };
     let old_hash = checked.map_err(wording)?;
     let proved = second_factor::prove(&state, &signed_in, asked.code.as_ref()).await?;
-    let replacing = replace_password(state.clone(), signed_in.author(), user.id.clone(), [old_hash, new_hash], proved);
-    to_the_end(replacing).await?;
-    let registry = state.registry.current().clone();
-    let user = registry.find_user(user.id.as_str()).ok_or_else(Fault::sign_in_needed)?;
-    let (new, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);
-    let store = state.store.clone();
-    state.write(async move { store.insert_session(&new).await }).await?;
+    let new_hash = passwords::hash_new(&state, &asked.new_password).await?;
+    let (session, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);
+    let replacement = Replacement { old_hash, new_hash, proved, session };
+    to_the_end(replacement.make(state.clone(), signed_in.author())).await?;
     Ok(Success::new(Value::Null).with_cookies(session::cookies(&state, &key)))
 }
 
-/// Spends the code and replaces the password, all or nothing.
-async fn replace_password(
-    state: Arc<State>,
-    author: Author,
-    user: UserId,
-    [old_hash, new_hash]: [Secret; 2],
+/// A new password in place of an old one.
+struct Replacement {
+    old_hash: Secret,
+    new_hash: Secret,
     proved: Option<ProvedCode>,
-) -> Result<(), Fault> {
-    let failed = |error: StoreError| Fault::from(state.store_failed(&error));
-    let mut changing = Changing::begin(&state, author).await?;
-    // Of two who change it at once, the later one has checked a password that is not theirs any more.
-    if !changing.change.has_password(&user, &old_hash).await.map_err(failed)? {
-        return Err(wrong_password("the password was changed meanwhile"));
+    /// The only session that goes on.
+    session: NewSession,
+}
+
+impl Replacement {
+    /// Spends the code, replaces the password and begins the session, all or nothing.
+    async fn make(self, state: Arc<State>, author: Author) -> Result<(), Fault> {
+        let Self { old_hash, new_hash, proved, session } = self;
+        let (failed, user) = (failed(&state), session.user_id.clone());
+        let mut changing = Changing::begin(&state, author).await?;
+        // Of two who change it at once, the later one has checked a password that is not theirs any more.
+        if !changing.change.has_password(&user, &old_hash).await.map_err(&failed)? {
+            return Err(wrong_password("the password was changed meanwhile"));
+        }
+        let has_factor = changing.registry.find_user(user.as_str()).is_some_and(|user| user.has_second_factor);
+        match &proved {
+            Some(proved) => proved.spend(&mut changing.change).await.map_err(&failed)??,
+            None if has_factor => return Err(wrong_password("a one-time code was enrolled meanwhile")),
+            None => {}
+        }
+        let at_least = state.now() + changing.registry.longest_lifetime_s();
+        changing.change.set_password(&user, &new_hash, at_least).await.map_err(&failed)?;
+        let session = NewSession { user_epoch: changing.change.number(), ..session };
+        changing.change.insert_session(&session).await.map_err(&failed)?;
+        let (action, target) = ("user.change-password", user.to_string());
+        changing.finish(Entry { action, target, before: None, after: None }).await?;
+        if let Some(proved) = proved {
+            proved.succeed();
+        }
+        Ok(())
     }
-    if let Some(proved) = &proved {
-        proved.spend(&mut changing.change).await.map_err(failed)??;
-    }
-    let at_least = state.now() + changing.registry.longest_lifetime_s();
-    changing.change.set_password(&user, &new_hash, at_least).await.map_err(failed)?;
-    let (action, target) = ("user.change-password", user.to_string());
-    changing.finish(Entry { action, target, before: None, after: None }).await?;
-    if let Some(proved) = proved {
-        proved.succeed(&state);
-    }
-    Ok(())
 }
 
 fn wrong_password(reason: &'static str) -> Fault {

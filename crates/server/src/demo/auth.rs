@@ -11,15 +11,16 @@ use countersign_store::{SignIn, SpentCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::audit::{self, Actor};
-use crate::admin::change::Entry;
+use crate::admin::audit::Actor;
+use crate::admin::change::{Entry, Event};
+use crate::attempt::CountedAttempt;
 use crate::demo::access::{Begun, SignedIn};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, WRONG_CODE};
 use crate::limits::SIGN_IN_S;
 use crate::pages::session::{self, SessionKey, Standing};
-use crate::passwords::{self, Checked, Named, record_lock_out};
+use crate::passwords::{self, Checked, Named};
 use crate::state::State;
 
 /// The mechanisms, by the names that the guide's family of products has for them.
@@ -157,10 +158,10 @@ impl Attempt<'_> {
         let user = self.find_user().filter(|_| holds);
         let user = user.ok_or(Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password"))?;
         if second_factor::find(state, &user.id).await?.is_none() {
-            state.guessing.succeed(attempt, state.now());
+            attempt.succeed();
             return self.complete(&user, None).await;
         }
-        state.guessing.pass(attempt);
+        attempt.pass();
         let (store, key) = (state.store.clone(), sign_in.key_hash);
         state.write(async move { store.pass_password(&key).await }).await?;
         let prompt = ("Enter the code of your authenticator app", "Authenticator app");
@@ -170,17 +171,14 @@ impl Attempt<'_> {
     async fn check_code(self) -> Answer {
         let Self { state, begun, sign_in, answer } = &self;
         let name = passwords::name_of(sign_in)?;
-        let attempt = state.guessing.begin_password(name, begun.caller.address, state.now())?;
+        let attempt = CountedAttempt::begin(state, name, sign_in.user_id.clone(), &begun.caller)?;
         let wrong = |reason| Fault::wrong_answer(WRONG_CODE, reason);
         let user = self.find_user().ok_or(wrong("the user is gone or disabled"))?;
         let factor = second_factor::find(state, &user.id).await?.ok_or(wrong("the second factor is gone"))?;
-        let Some(step) = second_factor::find_step(state, &factor, answer)? else {
-            record_lock_out(state, &attempt, Some(&user.id), &begun.caller).await;
-            return Err(wrong("not a code of now"));
-        };
+        let step = second_factor::find_step(state, &factor, answer)?.ok_or(wrong("not a code of now"))?;
         let spent = SpentCode { factor_id: factor.id, step };
         let answer = self.complete(&user, Some(spent)).await?;
-        state.guessing.succeed(attempt, state.now());
+        attempt.succeed();
         Ok(answer)
     }
 
@@ -203,13 +201,12 @@ impl Attempt<'_> {
             after: Some(json!({ "session": session_id, "second_factor": is_by_code })),
         };
         let actor = Actor::new(user.id.as_str(), &begun.caller);
-        let (state_of_task, sign_in, now) = (State::clone(state), sign_in.key_hash, state.now());
+        let (state_of_task, sign_in) = (State::clone(state), sign_in.key_hash);
         let completing = async move {
-            let mut event = state_of_task.store.begin_event(now).await?;
-            let is_first = event.complete_sign_in(&sign_in, code.as_ref(), &new).await?;
+            let mut event = Event::begin(&state_of_task).await?;
+            let is_first = event.change.complete_sign_in(&sign_in, code.as_ref(), &new).await?;
             if is_first {
-                audit::record(&state_of_task, &actor, &mut event, entry).await?;
-                event.commit().await?;
+                event.finish(&state_of_task, &actor, entry).await?;
             }
             Ok(is_first)
         };

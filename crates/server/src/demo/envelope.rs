@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use countersign_client::ClientError;
 use countersign_protocol::refusal::Refusal;
+use countersign_store::StoreError;
 use futures_util::FutureExt;
 use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
@@ -305,6 +306,11 @@ async fn answer(state: &State, request: Request, next: Next) -> Response {
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     }
+}
+
+/// The fault for a failure of the store.
+pub(crate) fn failed(state: &State) -> impl Fn(StoreError) -> Fault + '_ {
+    |error| state.store_failed(&error).into()
 }
 
 /// Does work in a task of its own, which goes on to its end when the caller hangs up.

@@ -10,11 +10,10 @@ use countersign_protocol::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::admin::access;
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
-use crate::demo::settings::Settings;
+use crate::demo::settings::{Settings, check_not_admin_api};
 use crate::demo::transport::{Inner, OwnServer};
 use crate::state::State;
 
@@ -75,11 +74,7 @@ pub(crate) fn prepare(
 ) -> Result<(Client<OwnServer>, PreparedRequest), Fault> {
     let secret = settings.find_secret()?;
     let api = ask.api.as_deref().unwrap_or(&settings.api_id);
-    if api == access::API {
-        return Err(Fault::bad_request(format!(
-            "api: {api} is for administration, and cannot be used in the playground"
-        )));
-    }
+    check_not_admin_api("api", api)?;
     let endpoints = Endpoints::tenant_in_process(issuer.as_str(), api);
     let endpoints = endpoints.map_err(|error| Fault::bad_request(format!("api: {error}")))?;
     let client = Client::new(endpoints, settings.client_id.as_str(), secret, transport);

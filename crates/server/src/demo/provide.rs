@@ -17,6 +17,8 @@ use countersign_protocol::user::{Login, Role, UserId};
 use countersign_store::{Change, NewClient, NewUser, PlaygroundSettings, Saved, StoreError};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::admin::audit;
+use crate::admin::change::{Author, Entry};
 use crate::data_directory::{DataDirectory, DirectoryError, write_private};
 use crate::demo::settings;
 use crate::key_ring::KeyRingError;
@@ -208,6 +210,8 @@ async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     change.set_password(&user, &password_hash, at_least).await?;
     change.delete_second_factors(&user).await?;
     change.set_setting(MADE_PASSWORD, &mark(&password_hash)).await?;
+    let entry = Entry { action: "demo.renew", target: user.to_string(), before: None, after: None };
+    audit::record(state, &Author::server().actor, &mut change, entry).await?;
     change.commit().await?;
     state.follow().await?;
     Ok(describe(&state.issuer, secret, password))

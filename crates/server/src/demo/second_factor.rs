@@ -16,13 +16,12 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::admin::change::{Author, Changing, Entry};
+use crate::attempt::CountedAttempt;
 use crate::demo::access::SignedIn;
 use crate::demo::account::check_own_password;
 use crate::demo::auth::tenant_id;
-use crate::demo::envelope::{Answer, Fault, Success, to_the_end};
+use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
-use crate::guessing::PasswordAttempt;
-use crate::passwords::record_lock_out;
 use crate::state::State;
 
 const KIND: &str = "totp";
@@ -54,7 +53,7 @@ pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secre
 /// A code that was right, to be spent with what it allows; until then the attempt counts as failed.
 pub(crate) struct ProvedCode {
     code: SpentCode,
-    attempt: PasswordAttempt,
+    attempt: CountedAttempt,
 }
 
 impl ProvedCode {
@@ -65,8 +64,8 @@ impl ProvedCode {
     }
 
     /// All was right: the attempt counts no more.
-    pub(crate) fn succeed(self, state: &State) {
-        state.guessing.succeed(self.attempt, state.now());
+    pub(crate) fn succeed(self) {
+        self.attempt.succeed();
     }
 }
 
@@ -80,12 +79,9 @@ pub(crate) async fn prove(
     let (user, caller) = (&signed_in.session.user, &signed_in.caller);
     let Some(factor) = find(state, &user.id).await? else { return Ok(None) };
     let name = state.guessing.name_mac(user.login.as_str());
-    let attempt = state.guessing.begin_password(name, caller.address, state.now())?;
+    let attempt = CountedAttempt::begin(state, name, Some(user.id.clone()), caller)?;
     let step = code.map(|code| find_step(state, &factor, code)).transpose()?.flatten();
-    let Some(step) = step else {
-        record_lock_out(state, &attempt, Some(&user.id), caller).await;
-        return Err(wrong_code("not a code of now"));
-    };
+    let step = step.ok_or(wrong_code("not a code of now"))?;
     Ok(Some(ProvedCode { code: SpentCode { factor_id: factor.id, step }, attempt }))
 }
 
@@ -176,7 +172,8 @@ pub(crate) async fn confirm(
     Ok(Success::new(Value::Null))
 }
 
-/// Spends the enrolment and adds the factor. Every other session ends: whoever signed in there has proved less.
+/// Spends the enrolment and adds the factor. The user's other sessions, tokens and refresh tokens end: they came of a password
+/// alone.
 async fn enrol(
     state: Arc<State>,
     author: Author,
@@ -184,17 +181,17 @@ async fn enrol(
     new: NewSecondFactor,
     (spent, until): (Revoked, UnixTime),
 ) -> Result<(), Fault> {
-    let failed = |error: StoreError| Fault::from(state.store_failed(&error));
+    let failed = failed(&state);
     let mut changing = Changing::begin(&state, author).await?;
-    if !changing.change.revoke(&spent, until).await.map_err(failed)? {
+    if !changing.change.revoke(&spent, until).await.map_err(&failed)? {
         return Err(Fault::bad_request("enrolment: was confirmed before; begin again"));
     }
     match changing.change.insert_second_factor(&new).await {
         Err(StoreError::Taken(_)) => return Err(Fault::bad_request(ALREADY_ENROLLED)),
-        inserted => inserted.map_err(failed)?,
+        inserted => inserted.map_err(&failed)?,
     }
     let at_least = state.now() + changing.registry.longest_lifetime_s();
-    changing.change.end_other_sessions(&new.user_id, &session_id, at_least).await.map_err(failed)?;
+    changing.change.end_user_elsewhere(&new.user_id, &session_id, at_least).await.map_err(&failed)?;
     let after = json!({ "id": new.id, "kind": new.kind });
     let (action, target) = ("user.enrol-second-factor", new.user_id.to_string());
     Ok(changing.finish(Entry { action, target, before: None, after: Some(after) }).await?)
@@ -209,7 +206,7 @@ pub(crate) async fn remove(
 ) -> Answer {
     check_own_password(&state, &signed_in, &asked.password).await.map_err(wording)?;
     let proved = prove(&state, &signed_in, Some(&asked.code)).await?;
-    let proved = proved.ok_or(Fault::bad_request("code: is of no second factor: none is enrolled"))?;
+    let proved = proved.ok_or(Fault::bad_request("code: no one-time code is enrolled"))?;
     let user_id = signed_in.session.user.id.clone();
     to_the_end(take_away(state.clone(), signed_in.author(), user_id, proved)).await?;
     Ok(Success::new(Value::Null))
@@ -217,14 +214,14 @@ pub(crate) async fn remove(
 
 /// Spends the code and removes the factor, all or nothing.
 async fn take_away(state: Arc<State>, author: Author, user_id: UserId, proved: ProvedCode) -> Result<(), Fault> {
-    let failed = |error: StoreError| Fault::from(state.store_failed(&error));
+    let failed = failed(&state);
     let mut changing = Changing::begin(&state, author).await?;
-    proved.spend(&mut changing.change).await.map_err(failed)??;
-    changing.change.delete_second_factors(&user_id).await.map_err(failed)?;
+    proved.spend(&mut changing.change).await.map_err(&failed)??;
+    changing.change.delete_second_factors(&user_id).await.map_err(&failed)?;
     let before = Some(json!({ "id": proved.code.factor_id, "kind": KIND }));
     let (action, target) = ("user.remove-second-factor", user_id.to_string());
     changing.finish(Entry { action, target, before, after: None }).await?;
-    proved.succeed(&state);
+    proved.succeed();
     Ok(())
 }
 

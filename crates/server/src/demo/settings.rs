@@ -242,17 +242,18 @@ fn check_registered(registry: &Registry, new: &PlaygroundSettings, scope: &Scope
 
 /// Err if a flow would ask for tokens of `admin-api`, or ask as the first administrator: whoever signs in could then
 /// administer.
-pub(crate) fn check_not_administrative(api_id: &str, client_id: &str) -> Result<(), Fault> {
-    let refuse = |key: &str, id: &str| {
-        Err(Fault::bad_request(format!("{key}: {id} is for administration, and cannot be used in the playground")))
-    };
-    if api_id == access::API {
-        return refuse("oauthAppId", api_id);
-    }
-    if client_id == operator::CLIENT {
-        return refuse("oauthServiceUserName", client_id);
-    }
-    Ok(())
+fn check_not_administrative(api_id: &str, client_id: &str) -> Result<(), Fault> {
+    check_not_admin_api("oauthAppId", api_id)?;
+    if client_id == operator::CLIENT { Err(for_administration("oauthServiceUserName", client_id)) } else { Ok(()) }
+}
+
+/// Err if this is `admin-api`; `key` is the field that names it.
+pub(crate) fn check_not_admin_api(key: &str, api_id: &str) -> Result<(), Fault> {
+    if api_id == access::API { Err(for_administration(key, api_id)) } else { Ok(()) }
+}
+
+fn for_administration(key: &str, id: &str) -> Fault {
+    Fault::bad_request(format!("{key}: {id} is for administration, and cannot be used in the playground"))
 }
 
 /// Checks the secret of the client as the token endpoint would; a wrong one counts as a guess.

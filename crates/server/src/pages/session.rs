@@ -139,7 +139,7 @@ async fn find_live(state: &State, key: SessionKey) -> Result<Option<Session>, Re
     let now = state.now();
     let registry = state.registry.current().clone();
     let user = registry.find_user(stored.user_id.as_str());
-    let user = user.filter(|user| user.status == Status::Active && user.epoch == stored.user_epoch);
+    let user = user.filter(|user| user.status == Status::Active && user.epoch <= stored.user_epoch);
     let lives = now < stored.expires_at && now < stored.last_seen_at + SESSION_IDLE_S;
     let Some(user) = user.filter(|_| lives) else {
         return Ok(None);

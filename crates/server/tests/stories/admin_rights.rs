@@ -44,6 +44,40 @@ async fn an_administrator_whose_secret_is_ended_has_no_token_left() {
 }
 
 #[tokio::test]
+async fn a_secret_of_an_administrator_that_is_to_end_within_a_minute_ends_now_with_the_tokens() {
+    let server = TestServer::start().await;
+    for (id, how) in [("dated", "PATCH"), ("rotated", "POST")] {
+        with_scopes(&server, id, &["clients:read"]).await;
+        let epoch = || server.state.registry.current().find_client(id).unwrap().epoch;
+        let before = epoch();
+        let secret = server.operator().await.list(&format!("/clients/{id}/secrets")).await[0]["id"].clone();
+        let path = format!("/clients/{id}/secrets/{}", secret.as_str().unwrap());
+        // One that was used within the hour is not ended like this.
+        server.advance(3700).await;
+        let (operator, now) = (server.operator().await, server.state.now());
+        let answer = match how {
+            "PATCH" => operator.patch(&path, json!({ "expires_at": now + 30 })).await,
+            _ => operator.post(&format!("/clients/{id}/secrets/rotate"), json!({ "overlap_s": 30 })).await,
+        };
+        assert!(answer.status < 300, "{answer}");
+        assert_eq!(operator.get(&path).await.json()["expires_at"], now, "{id}");
+        assert!(epoch() > before, "{id}: its tokens ended");
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_left_without_a_trace_opens_nothing_either() {
+    let server = TestServer::start().await;
+    let writer = with_scopes(&server, "writer", &["clients:read", "clients:write"]).await;
+    // As by a version before the one that stores removals.
+    server.tamper("UPDATE entitlements SET scopes = 'clients:read' WHERE client_id = 'writer'");
+    server.change(async |_| ()).await;
+    let refused = writer.post("/clients", json!({ "client_id": "accomplice" })).await;
+    assert_eq!(refused.problem(), (403, "scope-missing".to_owned(), String::new()), "{refused}");
+    assert_eq!(writer.get("/clients").await.status, 200, "what is left");
+}
+
+#[tokio::test]
 async fn rights_are_decided_again_once_the_change_has_the_lock() {
     let server = TestServer::start().await;
     let writer = with_scopes(&server, "writer", &["clients:read", "clients:write"]).await;

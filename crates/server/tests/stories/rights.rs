@@ -4,7 +4,7 @@ use countersign_protocol::api::{ApiId, Audience};
 use countersign_protocol::client::{ClientId, Entitlement, Status};
 use countersign_protocol::grant::GrantType::{self, ClientCredentials, Password, RefreshToken};
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_protocol::scope::Scope;
+use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_testkit::{Actor, Answer, NewTestApi, NewTestClient, TestServer};
 use serde_json::json;
 
@@ -110,15 +110,25 @@ async fn a_grant_or_scope_that_the_api_itself_loses_ends_everybodys_tokens() {
     let grants = json!({ "grants": ["client_credentials", "password", "refresh_token"] });
     assert_eq!(operator.patch("/apis/billing", grants).await.status, 200);
     assert!(!story.is_active(&of_user.text("access_token")).await);
-    assert_eq!(story.job.refresh(&of_user.text("refresh_token")).await.status, 400);
+    let refused = story.job.refresh(&of_user.text("refresh_token")).await;
+    assert_eq!(refused.refusal(), (400, "invalid_grant".to_owned()), "{refused}");
 
     let pays = story.token("pay").await;
-    story.entitle("read write", &EVERY_GRANT).await;
-    assert_eq!(operator.delete("/apis/billing/scopes/pay").await.status, 204);
-    let pay = json!({ "name": "pay", "rules": ["* .*"] });
-    assert_eq!(operator.post("/apis/billing/scopes", pay).await.status, 201);
-    story.entitle("read write pay", &EVERY_GRANT).await;
+    let pay = ScopeToken::parse("pay").unwrap();
+    let defined = story.server.state.registry.current().find_api("billing").unwrap().find_scope(&pay).unwrap().clone();
+    story.server.change(async |change| change.delete_scope(&billing(), &pay).await.unwrap()).await;
     assert!(!story.is_active(&pays).await && story.is_active(&of_client).await);
+    story.server.change(async |change| change.put_scope(&billing(), &defined).await.unwrap()).await;
+    assert!(!story.is_active(&pays).await && story.is_active(&of_client).await);
+    let pays = story.token("pay").await;
+    story
+        .server
+        .change(async |change| {
+            change.delete_scope(&billing(), &pay).await.unwrap();
+            change.put_scope(&billing(), &defined).await.unwrap();
+        })
+        .await;
+    assert!(story.is_active(&pays).await, "deleted and put again in one change");
 }
 
 #[tokio::test]
@@ -196,6 +206,53 @@ async fn a_client_enabled_again_begins_anew() {
     assert_eq!(story.job.refresh(&family.text("refresh_token")).await.refusal(), (400, "invalid_grant".to_owned()));
     let anew = story.token("read").await;
     assert!(story.is_active(&anew).await);
+}
+
+#[tokio::test]
+async fn a_client_that_an_older_version_disabled_begins_anew_when_it_is_enabled() {
+    let story = Story::begin().await;
+    let family = story.sign_in("read").await;
+    // An older version raised no epoch.
+    story.server.tamper("UPDATE clients SET status = 'disabled' WHERE id = 'job'");
+    story.server.change(async |change| change.set_client_status(&job(), Status::Active).await.unwrap()).await;
+    assert_eq!(story.job.refresh(&family.text("refresh_token")).await.refusal(), (400, "invalid_grant".to_owned()));
+}
+
+#[tokio::test]
+async fn what_an_older_version_issued_goes_on_by_its_epochs_and_ends_by_a_later_removal() {
+    let story = Story::begin().await;
+    let family = story.sign_in("read write").await;
+    // An older version kept the epochs of the client and the user, which are not later than the change.
+    story.server.tamper(
+        "UPDATE refresh_families SET client_epoch = (SELECT epoch FROM clients WHERE id = 'job'), \
+         user_epoch = (SELECT epoch FROM users WHERE login_key = 'ada'); UPDATE apis SET epoch = 0",
+    );
+    story.server.change(async |_| ()).await;
+    let second = story.job.refresh(&family.text("refresh_token")).await;
+    assert_eq!(second.text("scope"), "read write", "{second}");
+    story.entitle("read", &EVERY_GRANT).await;
+    story.entitle("read write", &EVERY_GRANT).await;
+    let third = story.job.refresh(&second.text("refresh_token")).await;
+    assert_eq!(third.text("scope"), "read", "{third}");
+}
+
+#[tokio::test]
+async fn too_many_removals_become_one_that_includes_them_all() {
+    let story = Story::begin().await;
+    let keeps = story.token("read").await;
+    let names: Vec<String> = (0..600).map(|number| format!("s{number}")).collect();
+    let all = names.iter().map(|name| ScopeToken::parse(name).unwrap()).collect::<Scope>();
+    let entitle = async |scopes: Scope| {
+        let what = Entitlement { scopes, grants: EVERY_GRANT.into_iter().collect() };
+        story.server.change(async |change| change.allow_ask(&job(), &billing(), &what).await.unwrap()).await;
+    };
+    let read = Scope::parse("read").unwrap();
+    entitle(all.iter().chain(read.iter()).cloned().collect()).await;
+    assert!(story.is_active(&keeps).await);
+    entitle(read).await;
+    assert_eq!(story.removals().await, 1);
+    assert!(!story.is_active(&keeps).await, "rather too much is ended than too little");
+    assert!(story.is_active(&story.token("read").await).await);
 }
 
 #[tokio::test]

@@ -55,6 +55,12 @@ fn token(number: i64, family: Option<&str>) -> SessionToken {
     SessionToken { token_id: format!("t{number}"), family: family.map(FamilyId::new), expires_at: 50 }
 }
 
+async fn insert(store: &Store, session: &NewSession) {
+    let mut event = store.begin_event(0).await.unwrap();
+    event.insert_session(session).await.unwrap();
+    event.commit().await.unwrap();
+}
+
 /// As a sign-in is completed: one event, dropped if it comes too late.
 async fn complete(store: &Store, sign_in: &SecretHash, code: Option<&SpentCode>, session: &NewSession) -> bool {
     let mut event = store.begin_event(0).await.unwrap();
@@ -151,7 +157,7 @@ async fn ending_a_session_revokes_the_last_hundred_tokens_asked_through_it() {
     }
     assert!(store.keep_session_token("ses_k", &token(0, Some("fam"))).await.unwrap());
     let of_older_epoch = NewSession { user_epoch: 1, ..session("old") };
-    store.insert_session(&of_older_epoch).await.unwrap();
+    insert(&store, &of_older_epoch).await;
     assert!(!store.keep_session_token("ses_old", &token(1, None)).await.unwrap(), "the epoch was raised");
     let before = store.read_counters().await.unwrap().change;
     let ended = store.end_session("ses_k", 40, 45).await.unwrap();
@@ -168,7 +174,7 @@ async fn ending_a_session_revokes_the_last_hundred_tokens_asked_through_it() {
 #[tokio::test]
 async fn another_password_ends_sessions_with_their_tokens_and_sign_ins_in_its_own_transaction() {
     let (_fresh, store) = with_user().await;
-    store.insert_session(&session("k")).await.unwrap();
+    insert(&store, &session("k")).await;
     assert!(store.keep_session_token("ses_k", &token(1, None)).await.unwrap());
     let sign_in = begin(&store, "s").await;
     let before = store.read_counters().await.unwrap().change;
