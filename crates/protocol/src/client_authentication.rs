@@ -14,7 +14,7 @@ use crate::form::{Form, decode};
 use crate::refusal::{CredentialName, Refusal};
 use crate::secret::{CLIENT_SECRET_PREFIX, Secret, SecretHash};
 
-/// The client that is judged where there is none, with as many credentials as a client can have. Nothing hashes to zeros.
+/// A stand-in for an unknown client, with as many credentials as a client can have. No secret hashes to zeros.
 static NOBODY: LazyLock<Client> = LazyLock::new(|| {
     let credential = Credential {
         id: "cred_0000000000000000".to_owned(),
@@ -320,7 +320,7 @@ mod tests {
         for (secret, client, now, refusal) in kinds {
             assert_eq!(work_of(secret, client, now), ([1, MAX_CREDENTIALS, 1], Some(refusal)));
         }
-        // A secret that was made elsewhere has no checksum, whoever presents it.
+        // An imported secret has no checksum, for a known client as for an unknown one.
         for client in [None, Some(&known)] {
             assert_eq!(work_of("made elsewhere", client, 150).0, [1, MAX_CREDENTIALS, 0]);
         }

@@ -1,4 +1,4 @@
-//! Removals: rights taken from a client or from an API, which end what used them and was issued before.
+//! Removals: rights taken from a client or an API. A removal ends the tokens that use the right and were issued earlier.
 
 use crate::api::{Api, ApiId};
 use crate::client::Client;
@@ -12,8 +12,7 @@ pub struct Removal {
     pub api_id: ApiId,
     /// What was taken away.
     pub right: Right,
-    /// The number of the change that did it. What was issued before that change no longer has the right, even if it is
-    /// granted again.
+    /// The number of the change that removed it. Tokens issued earlier lose the right for good, even if it is granted again.
     pub change: i64,
 }
 

@@ -15,12 +15,12 @@ use crate::state::State;
 /// The server itself, as the audit log names it.
 pub(crate) const SERVER: &str = "countersign";
 
-/// Who makes a change, and by what right.
+/// Who makes a change, and what allows them to.
 #[derive(Clone, Debug)]
 pub(crate) struct Author {
     /// Who.
     pub(crate) actor: Actor,
-    /// By what right.
+    /// What allows it.
     pub(crate) authority: Authority,
 }
 

@@ -49,8 +49,8 @@ impl Operator {
         self.check_holds(&all_scopes(), field)
     }
 
-    /// Err unless they hold all that the client may do with `admin-api`: whoever makes its secret can act as it, and
-    /// nobody ends or changes a client that may do more than they may.
+    /// Err unless they hold all that the client may do with `admin-api`. Making a secret of a client means acting as it, and
+    /// ending or changing a stronger client would be a way around its rights.
     pub(crate) fn check_can_administer(&self, client: &Client) -> Result<(), Problem> {
         if client.may_introspect.contains(&api_id()) {
             self.check_holds_all("client_id")?;
@@ -61,8 +61,8 @@ impl Operator {
         }
     }
 
-    /// Err unless they hold what the user's roles stand for: whoever sets a password can sign in with it, and nobody ends
-    /// the sessions of a user who may do more than they may.
+    /// Err unless they hold all of `admin-api`, if the user has a role. Setting a password means signing in as the user, and
+    /// ending the sessions of a stronger user would be a way around their rights.
     pub(crate) fn check_can_administer_user(&self, user: &User) -> Result<(), Problem> {
         if user.roles.is_empty() { Ok(()) } else { self.check_holds_all("user") }
     }
@@ -116,7 +116,7 @@ fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), 
     }
 }
 
-/// By what a change may be made.
+/// What allows a change.
 #[derive(Clone, Debug)]
 pub(crate) enum Authority {
     /// It is the server's own, by its schedule or at its start.

@@ -191,8 +191,16 @@ async fn admin_api_is_out_of_reach_of_the_playground() {
     // Settings from before they were refused there.
     server.tamper("UPDATE playground_settings SET api_id = 'admin-api'");
     server.change(async |_| ()).await;
-    let answer = ada.post("tokenSet", json!({ "authFlow": "OAUTH", "grantType": "client_credentials" })).await;
-    assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{answer}");
+    for (call, body) in [
+        ("tokenSet", json!({ "authFlow": "OAUTH", "grantType": "client_credentials" })),
+        ("introspect", json!({ "token": "x" })),
+        ("refreshToken", json!({ "refresh_token": "x" })),
+        ("revokeToken", json!({ "token": "x" })),
+    ] {
+        let answer = ada.post(call, body).await;
+        assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{call}: {answer}");
+        assert!(answer.text("ErrorMessage").contains("is for administration"), "{call}: {answer}");
+    }
 }
 
 #[tokio::test]
