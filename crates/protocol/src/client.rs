@@ -193,6 +193,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// True if one of its secrets ended after `since` and by `now`.
+    pub fn has_lost_secret(&self, since: UnixTime, now: UnixTime) -> bool {
+        let end = |credential: &Credential| credential.expires_at;
+        self.credentials.iter().filter_map(end).any(|end| since < end && end <= now)
+    }
+
     /// What it may ask of an Api.
     pub fn find_entitlement(&self, api: &ApiId) -> Option<&Entitlement> {
         self.may_ask.iter().find(|(id, _)| id == api).map(|(_, entitlement)| entitlement)

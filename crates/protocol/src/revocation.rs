@@ -122,6 +122,9 @@ pub enum Ended {
     /// A right that the token uses was removed after it was issued.
     #[error("{} was removed since", describe(.0))]
     RightRemoved(Right),
+    /// A secret of the client has ended since, and the client may administer.
+    #[error("a secret of the client has ended since")]
+    SecretEnded,
     /// The token, its family or its key was revoked.
     #[error("the {0} was revoked")]
     Revoked(&'static str),

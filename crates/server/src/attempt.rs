@@ -48,20 +48,23 @@ impl Drop for CountedAttempt {
     /// Records a lock-out in a task of its own: nobody learns from the time of the answer whether a user has this name. Of a
     /// name that nobody has, nothing is kept.
     fn drop(&mut self) {
-        let is_last = self.counted.take().is_some_and(|counted| counted.is_last());
-        let Some(user) = self.user.take().filter(|_| is_last) else { return };
-        let (state, caller) = (self.state.clone(), self.caller.clone());
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(async move { record_lock_out(&state, &user, &caller).await })),
-            Err(error) => tracing::error!(%error, "a lock-out could not be recorded"),
+        let Some(counted) = self.counted.take() else { return };
+        let address = counted.is_last_of_address().then(|| ("address.lock-out", self.caller.address.to_string()));
+        let user = self.user.take().filter(|_| counted.is_last()).map(|user| ("user.lock-out", user.to_string()));
+        for (action, target) in user.into_iter().chain(address) {
+            let (state, caller) = (self.state.clone(), self.caller.clone());
+            match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(async move { record(&state, action, target, &caller).await })),
+                Err(error) => tracing::error!(%error, "a lock-out could not be recorded"),
+            }
         }
     }
 }
 
-async fn record_lock_out(state: &State, user: &UserId, caller: &Caller) {
+async fn record(state: &State, action: &'static str, target: String, caller: &Caller) {
     let (request_id, address) = (caller.request_id(), caller.address);
-    tracing::warn!(request_id, %address, user_id = %user, "locked out after too many failures");
-    let entry = Entry { action: "user.lock-out", target: user.to_string(), before: None, after: None };
+    tracing::warn!(request_id, %address, action, target, "locked out after too many failures");
+    let entry = Entry { action, target, before: None, after: None };
     let recorded = async {
         let event = Event::begin(state).await?;
         event.finish(state, &Actor::new(UNKNOWN, caller), entry).await

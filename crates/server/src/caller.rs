@@ -60,10 +60,12 @@ impl TrustedProxies {
     fn find_origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         // As bytes: a client may have sent some that are not ASCII, and the proxy's own entry is behind them.
         let lines = headers.get_all(FORWARDED_FOR).iter();
-        let chain: Vec<&[u8]> = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).collect();
+        // Empty elements are none (RFC 9110 §5.6.1).
+        let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        let chain: Vec<&[u8]> = elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty()).collect();
         let mut origin = peer;
         for hop in chain.iter().rev() {
-            let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| parse_hop(hop.trim())) else {
+            let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else {
                 break;
             };
             origin = address.to_canonical();
@@ -135,6 +137,8 @@ mod tests {
             (b"\xff\n203.0.113.9", "203.0.113.9"),
             (b"caf\xc3\xa9, 203.0.113.9\n10.9.9.9", "203.0.113.9"),
             (b"203.0.113.9, \xff", "10.0.0.1"),
+            (b"203.0.113.9,", "203.0.113.9"),
+            (b"198.51.100.1, 203.0.113.9, ,10.9.9.9", "203.0.113.9"),
             (b"203.0.113.9\n\xff", "10.0.0.1"),
         ] {
             assert_eq!(origin("10.0.0.1", forwarded_for), expected, "{}", forwarded_for.escape_ascii());

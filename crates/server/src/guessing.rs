@@ -147,12 +147,18 @@ pub struct PasswordAttempt {
     user: NameMac,
     source: Source,
     is_last: bool,
+    is_last_of_address: bool,
 }
 
 impl PasswordAttempt {
     /// True if the user is locked out, from here or from everywhere, once this attempt has failed.
     pub fn is_last(&self) -> bool {
         self.is_last
+    }
+
+    /// True if everybody is locked out at this address once this attempt has failed.
+    pub fn is_last_of_address(&self) -> bool {
+        self.is_last_of_address
     }
 }
 
@@ -190,7 +196,8 @@ impl Guessing {
 
     /// Begins a password check. Known and unknown users count the same, under one spelling of the name.
     pub fn begin_password(&self, user: NameMac, address: IpAddr, now: UnixTime) -> Result<PasswordAttempt, Refusal> {
-        let mut attempt = PasswordAttempt { user, source: Source::of(address), is_last: false };
+        let mut attempt =
+            PasswordAttempt { user, source: Source::of(address), is_last: false, is_last_of_address: false };
         let pair = (attempt.user, attempt.source);
         let mut tables = self.tables();
         refuse(tables.user_and_address.blocked_for_s(&pair, now), "this user from this address")?;
@@ -202,6 +209,7 @@ impl Guessing {
         tables.user_and_address.add(pair, now);
         tables.user.add(attempt.user, now);
         tables.passwords.add(attempt.source, now);
+        attempt.is_last_of_address = tables.passwords.is_full(&attempt.source);
         attempt.is_last = tables.user_and_address.is_full(&pair) || (!known && tables.user.is_full(&attempt.user));
         Ok(attempt)
     }

@@ -20,6 +20,7 @@ use countersign_protocol::scope::Scope;
 use countersign_protocol::user::{User, name_key};
 use countersign_store::{Notes, PlaygroundSettings, RegistryRows, Store};
 
+use crate::admin::access;
 use crate::clock::Clock;
 use crate::key_ring::{KeyRing, KeyRingError};
 use crate::sealing::SealingKey;
@@ -309,6 +310,10 @@ impl KeySource for LiveRegistry {
             user: registry.find_user(&claims.subject).map(Arc::as_ref),
             api: audience.and_then(|audience| registry.find_api_by_audience(audience)).map(Arc::as_ref),
         };
-        check_alive(claims, known, |revoked| self.is_revoked(revoked))
+        check_alive(claims, known, |revoked| self.is_revoked(revoked))?;
+        // By a token from before the end of a secret, an administrator's client could make itself another.
+        let has_lost_secret = |client: &Client| client.has_lost_secret(claims.issued_at, self.clock.now());
+        let is_administrative = known.api.is_some_and(access::is_own);
+        if is_administrative && known.client.is_some_and(has_lost_secret) { Err(Ended::SecretEnded) } else { Ok(()) }
     }
 }

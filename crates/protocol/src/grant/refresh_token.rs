@@ -38,11 +38,11 @@ pub fn decide(
     let family = &found.family;
     check_allowed(client, api, GrantType::Password)?;
     let entitlement = check_allowed(client, api, GrantType::RefreshToken)?;
-    let scope = decide_scope(&family.scope, entitlement, asked)?;
+    let left = find_left(family, client, api)?;
+    let scope = decide_scope(&left, entitlement, asked)?;
     check_proof(found, now)?;
     let user = user.ok_or(Refusal::UnknownUser)?;
     check_epochs(family, client, user, api)?;
-    let scope = keep_unremoved(family, client, api, scope, asked)?;
     Ok(Grant { scope, subject: check_user(user)?, auth_time: family.auth_time, family: Some(family.id.clone()) })
 }
 
@@ -67,41 +67,35 @@ fn check_epochs(family: &RefreshFamily, client: &Client, user: &User, api: &Api)
     if is_ended { Err(Refusal::RevokedRefreshToken) } else { Ok(()) }
 }
 
-/// What was granted first and the client is still entitled to; a wider wish is refused.
-fn decide_scope(first: &Scope, entitlement: &Entitlement, asked: Option<&str>) -> Result<Scope, Refusal> {
-    let Some(asked) = asked else {
-        let granted = first.intersection(&entitlement.scopes);
-        return if granted.is_empty() { Err(Refusal::NoDefaultScope) } else { Ok(granted) };
-    };
-    let asked = Scope::parse(asked)?;
-    if let Some(token) = asked.first_missing_in(first) {
-        return Err(Refusal::ScopeWidened(token.clone()));
-    }
-    match asked.first_missing_in(&entitlement.scopes) {
-        Some(token) => Err(Refusal::ScopeNotEntitled(token.clone())),
-        None => Ok(asked),
-    }
-}
-
-/// The scope without what was removed since the family was issued. A removed grant or entitlement ends the family.
-fn keep_unremoved(
-    family: &RefreshFamily,
-    client: &Client,
-    api: &Api,
-    scope: Scope,
-    asked: Option<&str>,
-) -> Result<Scope, Refusal> {
-    let mut kept = scope;
+/// What is left of the scope that was granted first. A removed grant or entitlement ends the family.
+fn find_left(family: &RefreshFamily, client: &Client, api: &Api) -> Result<Scope, Refusal> {
+    let mut left = family.scope.clone();
     for right in removed_since(client, api, family.issued_change) {
         match right {
             Right::Entitlement | Right::Grant(GrantType::Password | GrantType::RefreshToken) => {
                 return Err(Refusal::RevokedRefreshToken);
             }
             Right::Grant(GrantType::ClientCredentials) => {}
-            Right::Scope(removed) if !kept.contains(removed) => {}
-            Right::Scope(removed) if asked.is_some() => return Err(Refusal::ScopeWidened(removed.clone())),
-            Right::Scope(removed) => kept = kept.without(removed),
+            Right::Scope(removed) => left = left.without(removed),
         }
     }
-    if kept.is_empty() { Err(Refusal::RevokedRefreshToken) } else { Ok(kept) }
+    Ok(left)
+}
+
+/// What is left and the client is entitled to; a wider wish is refused. A family with nothing left has ended, so that its
+/// client asks the user again.
+fn decide_scope(left: &Scope, entitlement: &Entitlement, asked: Option<&str>) -> Result<Scope, Refusal> {
+    let granted = left.intersection(&entitlement.scopes);
+    if granted.is_empty() {
+        return Err(Refusal::RevokedRefreshToken);
+    }
+    let Some(asked) = asked else { return Ok(granted) };
+    let asked = Scope::parse(asked)?;
+    if let Some(token) = asked.first_missing_in(left) {
+        return Err(Refusal::ScopeWidened(token.clone()));
+    }
+    match asked.first_missing_in(&entitlement.scopes) {
+        Some(token) => Err(Refusal::ScopeNotEntitled(token.clone())),
+        None => Ok(asked),
+    }
 }

@@ -6,15 +6,19 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Characters that are blank by their looks, and symbols, letters or marks by their category: braille, a null notehead, a
-/// Khitan filler, Egyptian blanks.
-const BLANKS: [char; 5] = ['\u{2800}', '\u{1D159}', '\u{16FE4}', '\u{13441}', '\u{13442}'];
+/// Characters that are blank or stand for nothing by their looks, and symbols, letters or marks by their category: braille, a
+/// null notehead, a Khitan filler, Egyptian blanks, a Tifinagh joiner, an object and a character that were replaced.
+const BLANKS: [char; 8] =
+    ['\u{2800}', '\u{1D159}', '\u{16FE4}', '\u{13441}', '\u{13442}', '\u{2D7F}', '\u{FFFC}', '\u{FFFD}'];
+/// More marks than this upon one letter are drawn over its neighbours; scripts need four at most.
+const MAX_MARKS: usize = 4;
 
 /// True for a text by which something is told from everything else: every character can be seen, and the text is stable
 /// under NFKC, so that no other spelling of it looks the same (UAX #15, UAX #31).
 pub(crate) fn is_identifier(text: &str) -> bool {
     text.chars().all(|char| is_visible(char) && !is_format(char))
         && !text.starts_with(is_mark)
+        && !text.chars().collect::<Vec<_>>().windows(MAX_MARKS + 1).any(|chars| chars.iter().all(|char| is_mark(*char)))
         && ComposingNormalizerBorrowed::new_nfkc().is_normalized(text)
 }
 
@@ -73,27 +77,29 @@ mod tests {
             assert!(is_identifier(good), "{good}");
         }
         for bad in [
-            "ada\u{200D}",   // zero width joiner
-            "\u{3164}",      // hangul filler
-            "ada\u{2800}",   // braille blank
-            "ada\u{E0001}",  // language tag
-            "ada\u{E0061}",  // tag letter
-            "ada\u{FE0F}",   // variation selector
-            "ada\u{34F}",    // combining grapheme joiner
-            "ada\u{115F}",   // hangul choseong filler
-            "ada\u{FFF9}",   // interlinear annotation
-            "ada\u{E000}",   // private use
-            "ada\u{378}",    // unassigned
-            "ada lovelace",  // a space
-            "\u{FB01}fi",    // a ligature
-            "ada\u{B2}",     // superscript two
-            "\u{FF21}da",    // fullwidth A
-            "jose\u{301}",   // a letter and its accent, which compose
-            "\u{303}ada",    // a mark upon nothing
-            "ada\u{1D159}",  // null notehead
-            "ada\u{16FE4}",  // Khitan filler
-            "ada\u{13441}",  // Egyptian blank
-            "\u{212A}elvin", // Kelvin sign
+            "ada\u{200D}",                          // zero width joiner
+            "\u{3164}",                             // hangul filler
+            "ada\u{2800}",                          // braille blank
+            "ada\u{E0001}",                         // language tag
+            "ada\u{E0061}",                         // tag letter
+            "ada\u{FE0F}",                          // variation selector
+            "ada\u{34F}",                           // combining grapheme joiner
+            "ada\u{115F}",                          // hangul choseong filler
+            "ada\u{FFF9}",                          // interlinear annotation
+            "ada\u{E000}",                          // private use
+            "ada\u{378}",                           // unassigned
+            "ada lovelace",                         // a space
+            "\u{FB01}fi",                           // a ligature
+            "ada\u{B2}",                            // superscript two
+            "\u{FF21}da",                           // fullwidth A
+            "jose\u{301}",                          // a letter and its accent, which compose
+            "\u{303}ada",                           // a mark upon nothing
+            "ada\u{1D159}",                         // null notehead
+            "ada\u{16FE4}",                         // Khitan filler
+            "ada\u{FFFC}",                          // object replacement
+            "a\u{334}\u{334}\u{334}\u{334}\u{334}", // marks upon marks
+            "ada\u{13441}",                         // Egyptian blank
+            "\u{212A}elvin",                        // Kelvin sign
         ] {
             assert!(!is_identifier(bad), "{bad:?}");
         }

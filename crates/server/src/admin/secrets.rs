@@ -111,8 +111,7 @@ pub(crate) async fn rotate(
     let client = find_client(&registry, &id)?;
     operator.check_can_administer(client)?;
     let overlap_s = within("overlap_s", asked.overlap_s.unwrap_or(DEFAULT_OVERLAP_S), OVERLAP_S)?;
-    let now = state.now();
-    let end = end_of(client, now + overlap_s, now);
+    let (now, end) = (state.now(), state.now() + overlap_s);
     make_room(&mut changing, client, now).await?;
     let (credential, secret) = make_successor(&state, &asked.label)?;
     changing.change.insert_credential(&client.id, &credential).await?;
@@ -163,9 +162,7 @@ pub(crate) async fn update(
         changing.change.set_credential_label(&credential.id, &credential.label).await?;
     }
     if let Some(at) = changes.expires_at {
-        let now = state.now();
-        let end = |at| moment("expires_at", at, now).map(|at| end_of(client, at, now));
-        credential.expires_at = at.map(end).transpose()?;
+        credential.expires_at = at.map(|at| moment("expires_at", at, state.now())).transpose()?;
         if credential.expires_at.is_some_and(|end| end < credential.not_before) {
             return Err(Problem::invalid("expires_at", "must lie after not_before"));
         }
@@ -246,14 +243,8 @@ async fn delete(
     changing.finish(Entry { action: "secret.end", target: target(client, credential), before, after }).await
 }
 
-/// When a secret ends that is to end then. A client that may administer could, until then and with the tokens of the last
-/// minute, make itself another: for it an end within a minute is one at once.
-fn end_of(client: &Client, end: UnixTime, now: UnixTime) -> UnixTime {
-    if is_administrator(client) && end < now + SOON_S { now } else { end }
-}
-
-/// True for a client of `admin-api`. When one of its secrets ends at once its tokens end too, because it could use one of
-/// them to make itself another secret.
+/// True for a client of `admin-api`. When one of its secrets ends its tokens end too, because it could use one of them to make
+/// itself another secret. At a date that lies ahead, the registry sees to it.
 fn is_administrator(client: &Client) -> bool {
     client.find_entitlement(&access::api_id()).is_some()
 }
@@ -283,10 +274,14 @@ async fn make_room(changing: &mut Changing<'_>, client: &Client, now: UnixTime) 
         let what = format!("{} has {MAX_CREDENTIALS} secrets, which is the most: end one first", client.id);
         return Err(Problem::conflict(what));
     }
-    for one in client.credentials.iter().filter(is_over).filter(|_| all >= MAX_CREDENTIALS) {
+    if all < MAX_CREDENTIALS {
+        return Ok(());
+    }
+    for one in client.credentials.iter().filter(is_over) {
         changing.change.delete_credential(&one.id).await?;
     }
-    Ok(())
+    // Without the secret, the registry no longer knows when it ended.
+    if is_administrator(client) { Ok(changing.change.raise_client_epoch(&client.id).await?) } else { Ok(()) }
 }
 
 fn find_secret<'c>(client: &'c Client, id: &str) -> Result<&'c Credential, Problem> {

@@ -211,7 +211,9 @@ fn check_login(text: &str) -> Result<Login, Problem> {
 }
 
 async fn hash(state: &State, password: &Secret, login: &str) -> Result<Secret, Problem> {
-    passwords::check_new(password, login).await?.map_err(|what| Problem::invalid("password", what))?;
+    let invalid = |what| Problem::invalid("password", what);
+    passwords::check_length(password).map_err(invalid)?;
+    passwords::check_strength(password, login).await?.map_err(invalid)?;
     Ok(passwords::hash_new(state, password).await?)
 }
 

@@ -55,6 +55,7 @@ pub(crate) async fn change_password(
     JsonBody(asked): JsonBody<NewPassword>,
 ) -> Answer {
     let refuse = |what: String| Fault::bad_request(format!("newPassword: {what}"));
+    passwords::check_length(&asked.new_password).map_err(refuse)?;
     if asked.new_password.expose() == asked.password.expose() {
         return Err(refuse("is the old one".to_owned()));
     }
@@ -62,12 +63,17 @@ pub(crate) async fn change_password(
     if user.has_second_factor && asked.code.is_none() {
         return Err(Fault::bad_request("code: Required, because a one-time code is enrolled"));
     }
-    // Before the password is proved, or the answer would tell that it was right.
-    passwords::check_new(&asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
     let checked = check_own_password(&state, &signed_in, &asked.password).await;
     let wording = |fault: Fault| if user.has_second_factor { second_factor::wording(fault) } else { fault };
     let old_hash = checked.map_err(wording)?;
     let proved = second_factor::prove(&state, &signed_in, asked.code.as_ref()).await?;
+    // Only now: it is dear, and of who has a one-time code it would tell that the password alone was right.
+    if let Err(what) = passwords::check_strength(&asked.new_password, user.login.as_str()).await? {
+        if let Some(proved) = proved {
+            proved.release();
+        }
+        return Err(refuse(what));
+    }
     let new_hash = passwords::hash_new(&state, &asked.new_password).await?;
     let (session, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);
     let replacement = Replacement { old_hash, new_hash, proved, session };

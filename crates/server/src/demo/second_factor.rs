@@ -22,6 +22,7 @@ use crate::demo::account::check_own_password;
 use crate::demo::auth::tenant_id;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
+use crate::pages::session::Session;
 use crate::state::State;
 
 const KIND: &str = "totp";
@@ -61,6 +62,11 @@ impl ProvedCode {
     pub(crate) async fn spend(&self, change: &mut Change) -> Result<Result<(), Fault>, StoreError> {
         let is_first = change.spend_code(&self.code).await?;
         Ok(if is_first { Ok(()) } else { Err(wrong_code("the code was used before")) })
+    }
+
+    /// The code is not spent after all: the attempt counts no more.
+    pub(crate) fn release(self) {
+        self.attempt.pass();
     }
 
     /// All was right: the attempt counts no more.
@@ -134,13 +140,18 @@ pub(crate) async fn begin(
     }
     let seed = Zeroizing::new(state.entropy.bytes::<SEED_BYTES>());
     let dated = Zeroizing::new([&state.now().to_be_bytes(), seed.as_slice()].concat());
-    let sealed = state.sealing.seal(ENROLMENT, &signed_in.session.id, &dated, state.entropy.bytes())?;
+    let sealed = state.sealing.seal(ENROLMENT, &sealed_for(&signed_in.session), &dated, state.entropy.bytes())?;
     let enrolment = Enrolment::new(seed.as_slice(), &tenant_id(&state), user.login.as_str());
     let enrolment = enrolment.ok_or_else(|| Fault::internal("the seed makes no enrolment"))?;
     let uri = enrolment.uri().ok_or_else(|| Fault::internal("the enrolment has no address"))?;
     let qr = draw(&uri)?;
     let secret = enrolment.secret();
     Ok(Success::new(json!({ "enrolment": base64url(&sealed), "secret": secret, "uri": uri, "qr": qr })))
+}
+
+/// For whom an enrolment is sealed: this session, until the user's epoch is raised. Confirming another one raises it.
+fn sealed_for(session: &Session) -> String {
+    format!("{} {}", session.id, session.user.epoch)
 }
 
 /// `POST account/confirmSecondFactor`: a code of the new seed was shown; from now on signing in asks for one.
@@ -153,7 +164,7 @@ pub(crate) async fn confirm(
 ) -> Answer {
     let session = &signed_in.session;
     let sealed = from_base64url(&asked.enrolment);
-    let opened = sealed.as_ref().and_then(|sealed| state.sealing.open(ENROLMENT, &session.id, sealed).ok());
+    let opened = sealed.as_ref().and_then(|sealed| state.sealing.open(ENROLMENT, &sealed_for(session), sealed).ok());
     let (sealed, dated) =
         sealed.zip(opened).ok_or(Fault::bad_request("enrolment: not one of this session; begin again"))?;
     let (begun_at, seed) = dated.split_first_chunk().ok_or_else(|| Fault::internal("an enrolment is too short"))?;

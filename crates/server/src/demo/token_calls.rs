@@ -5,14 +5,17 @@ use std::sync::Arc;
 use axum::extract;
 use axum::extract::Extension;
 use countersign_client::{Client, Endpoints};
+use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_protocol::secret::Secret;
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::admin::access;
 use crate::caller::Caller;
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
-use crate::demo::settings::Settings;
+use crate::demo::settings::{Settings, for_administration};
 use crate::demo::token_set::{answer, timed};
 use crate::demo::transport::{Inner, OwnServer};
 use crate::state::State;
@@ -41,6 +44,7 @@ pub(crate) async fn introspect(
 ) -> Answer {
     let client = find_client(&state, &inner, &caller)?;
     let token = needed("token", &token)?;
+    check_not_of_admin_api(&state, &token)?;
     let (found, timing) = timed(&state, "introspect", client.introspect(&token)).await?;
     Ok(Success::new(found).with_timing(timing))
 }
@@ -67,6 +71,7 @@ pub(crate) async fn revoke(
 ) -> Answer {
     let client = find_client(&state, &inner, &caller)?;
     let token = needed("token", &token)?;
+    check_not_of_admin_api(&state, &token)?;
     let ((), timing) = timed(&state, "revoke", client.revoke_token(&token)).await?;
     Ok(Success::new(true).with_timing(timing))
 }
@@ -83,6 +88,18 @@ fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Client<O
     );
     let endpoints = endpoints.map_err(|error| Fault::internal(error.to_string()))?;
     Ok(Client::new(endpoints, settings.client_id, secret, OwnServer::new(inner, caller)))
+}
+
+/// Err for a token of `admin-api`, whether or not it verifies: the playground's client may hold rights there that people do
+/// not.
+fn check_not_of_admin_api(state: &State, token: &Secret) -> Result<(), Fault> {
+    let Ok(jwt) = UnverifiedJwt::parse(token.expose()) else { return Ok(()) };
+    let ours = state.issuer.join(access::PATH);
+    let is_ours = match jwt.claims().get("aud") {
+        Some(Value::Array(several)) => several.iter().any(|one| *one == ours),
+        one => one.is_some_and(|one| *one == ours),
+    };
+    if is_ours { Err(for_administration("token", "a token of admin-api")) } else { Ok(()) }
 }
 
 fn needed(field: &str, value: &Secret) -> Result<Secret, Fault> {

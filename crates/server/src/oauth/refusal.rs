@@ -95,7 +95,7 @@ fn describe(refusal: &Refusal) -> Wire {
         R::TooManyScopes => bad("invalid_scope", "there are too many scopes"),
         R::UnknownScope(name) => bad("invalid_scope", format!("scope {name} is unknown")),
         R::ScopeNotEntitled(name) => bad("invalid_scope", format!("the client is not entitled to scope {name}")),
-        R::ScopeWidened(name) => bad("invalid_scope", format!("scope {name} was not granted at first")),
+        R::ScopeWidened(name) => bad("invalid_scope", format!("the refresh token does not have scope {name}")),
         R::NoDefaultScope => bad("invalid_scope", "name a scope: none is granted by default"),
         R::UnknownUser | R::WrongPassword | R::UserDisabled | R::SecondFactor => {
             bad("invalid_grant", "the user name or password is wrong, or the user may not use this grant")

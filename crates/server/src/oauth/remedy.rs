@@ -57,7 +57,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         R::TooManyScopes => "ask for fewer scopes",
         R::UnknownScope(_) => "ask for scopes of the Api; `scope list` has them",
         R::ScopeNotEntitled(_) => "allow the client the scope: `client allow --scope`",
-        R::ScopeWidened(_) => "ask for no more than was granted at first, or begin again",
+        R::ScopeWidened(_) => "ask for no more than is left of what was granted at first, or begin again",
         R::NoDefaultScope => {
             "ask for a scope, or make one of the client's scopes a default of the Api: `countersign scope update API SCOPE --default true`"
         }

@@ -10,7 +10,7 @@ use countersign_protocol::client::{Client, Entitlement};
 use countersign_protocol::grant::GrantType;
 use http::StatusCode;
 
-use crate::admin::{access, operator};
+use crate::admin::access;
 use crate::demo::settings::Settings;
 use crate::pages::error;
 use crate::pages::layout::{Frame, respond};
@@ -143,11 +143,9 @@ fn find_lacking(chosen: &Settings) -> Vec<&'static str> {
     needed.into_iter().filter(|(lacks, _)| *lacks).map(|(_, what)| what).collect()
 }
 
-/// What Settings name that is not registered or not for the playground: it was when they were saved.
+/// What Settings name that is not registered: it was when they were saved.
 fn find_unregistered(registry: &Registry, chosen: &Settings) -> Vec<&'static str> {
     let named = [
-        (chosen.api_id == access::API, "Application ID: admin-api is for administration"),
-        (chosen.client_id == operator::CLIENT, "Username: the operator is for administration"),
         (registry.find_api(&chosen.api_id).is_none(), "Application ID: there is no Api of the stored id"),
         (registry.find_client(&chosen.client_id).is_none(), "Username: there is no client of the stored id"),
     ];

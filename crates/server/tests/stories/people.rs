@@ -151,6 +151,34 @@ async fn an_easily_guessed_password_is_refused_wherever_one_is_chosen() {
 }
 
 #[tokio::test]
+async fn an_enrolment_that_was_begun_before_another_was_confirmed_is_good_no_more() {
+    let (server, mut here) = story().await;
+    let begun = here.post("account/beginSecondFactor", json!({ "password": PASSWORD })).await.result();
+    let app = App::enrol(&server, &mut here).await;
+    server.advance(30).await;
+    let remove = json!({ "password": PASSWORD, "code": app.code(&server) });
+    assert_eq!(here.post("account/removeSecondFactor", remove).await.result(), Value::Null);
+    let seed = totp_rs::Secret::try_from_base32(begun["secret"].as_str().unwrap()).unwrap();
+    let confirm = json!({ "enrolment": begun["enrolment"], "code": App(seed.as_bytes().to_vec()).code(&server) });
+    let stale = here.post("account/confirmSecondFactor", confirm).await;
+    assert_eq!(stale.fault(), (400, "bad_request".to_owned()), "{stale}");
+}
+
+#[tokio::test]
+async fn the_lock_out_of_an_address_is_audited_too() {
+    let (server, _) = story().await;
+    let mut guessing = server.browser();
+    for number in 0..101 {
+        guessing.sign_in(&format!("nobody-{number}"), "wrong").await;
+    }
+    let last = async || server.state.store.find_last_audit_record().await.unwrap().unwrap().said;
+    while last().await.action != "address.lock-out" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((last().await.target.as_str(), last().await.actor.as_str()), ("127.0.0.1", "unknown"));
+}
+
+#[tokio::test]
 async fn what_was_typed_as_a_user_name_is_not_kept_in_clear() {
     let (server, _) = story().await;
     let typed = "my-secret-typed-into-the-wrong-field";
