@@ -1,5 +1,6 @@
 //! Many nodes, a lost database, and a registry that is too old.
 
+use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{ClientId, Status};
 use countersign_testkit::TestServer;
 
@@ -19,6 +20,27 @@ async fn what_one_node_revokes_or_changes_the_other_refuses_after_one_read() {
     first.change(async |change| change.set_client_status(&id, Status::Disabled).await.unwrap()).await;
     second.follow().await;
     assert_eq!(there.token(&[("grant_type", "client_credentials")]).await.status, 401);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn what_a_lagging_node_issues_by_a_right_that_was_removed_is_refused_everywhere() {
+    let first = TestServer::start().await;
+    let second = first.second_node().await;
+    let (id, api) = (ClientId::parse("demo-service").unwrap(), ApiId::parse("oauthclient").unwrap());
+    let what =
+        first.state.registry.current().find_client("demo-service").unwrap().find_entitlement(&api).unwrap().clone();
+    first.change(async |change| change.disallow(&id, &api).await.unwrap()).await;
+    first.change(async |change| change.allow_ask(&id, &api, &what).await.unwrap()).await;
+    // The second node has not read either change.
+    let late = second.demo_service().client_credentials("all").await.text("access_token");
+    assert_eq!(first.demo_service().call("GET", "/resource/whoami", &late).await.status, 401);
+    second.follow().await;
+    assert_eq!(second.demo_service().call("GET", "/resource/whoami", &late).await.status, 401);
+    let fresh = second.demo_service().client_credentials("all").await.text("access_token");
+    for node in [&first, &second] {
+        assert_eq!(node.demo_service().call("GET", "/resource/whoami", &fresh).await.status, 200);
+    }
 }
 
 #[tokio::test]
