@@ -27,8 +27,8 @@ use crate::oauth::refusal;
 use crate::router::{for_metrics, router};
 use crate::state::State;
 
-/// A year (RFC 6797 §6.1.1): an issuer that is https stays so, for it is in every token, and a browser that is back within a
-/// year never asks in clear text again, where somebody between could take its session.
+/// A year (RFC 6797 §6.1.1). An https issuer stays https, because it is in every token. A browser that comes back within a
+/// year never sends a request in clear text, where an attacker on the network could take its session.
 ///
 /// No `includeSubDomains` and no `preload`: both bind hosts that are not ours, and the latter cannot be taken back.
 const HSTS: &str = "max-age=31536000";

@@ -35,8 +35,8 @@ const NOBODY: &str =
 const EASILY_GUESSED: &str =
     "is too easy to guess: it is a common password, or close to one; use several unrelated words";
 
-/// So many characters are scored at a time: a quarter of this takes a tenth of the time, and four times as much more than a
-/// second.
+/// The most characters scored at once. zxcvbn takes longer than linear time: 32 characters take a tenth of a second at worst,
+/// and 100 take more than a second.
 const SCORED_CHARS: usize = 32;
 /// What people put into a password for this server.
 const PRODUCT: &str = "countersign";
@@ -102,14 +102,14 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    /// Whoever has this login name.
+    /// Finds the user with this login name.
     pub(crate) async fn find(state: &State, login: &str) -> Result<Self, Refusal> {
         state.registry.check_database()?;
         let stored = state.store.find_password(login).await.map_err(|error| state.store_failed(&error))?;
         Ok(Self { mac: state.guessing.name_mac(login), stored })
     }
 
-    /// Whom a sign-in has found, under the name that was typed then.
+    /// Finds the user of a sign-in, under the name that was typed when it began.
     pub(crate) async fn of_sign_in(state: &State, sign_in: &SignIn) -> Result<Self, Refusal> {
         state.registry.check_database()?;
         // Somebody is looked for whether or not the name is anybody's, so that both cost the same.

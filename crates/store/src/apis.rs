@@ -145,7 +145,7 @@ impl Change {
     }
 }
 
-/// A right that everybody has who may ask the API.
+/// A right that the API gives to every client.
 fn api_right(api: &ApiId, right: Right) -> RightKey {
     RightKey { client_id: String::new(), api_id: api.clone(), right }
 }

@@ -1,4 +1,4 @@
-//! Rights that a change takes away: what is left of them at its end is stored, so that nothing issued before uses them.
+//! The rights that a change takes away, stored so that no token issued before can use them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -34,10 +34,10 @@ statements! {
 /// to hold and for every token to be compared with.
 const MAX_REMOVALS: i64 = 500;
 
-/// Whose right it is: a client's, or that of everybody who asks the API.
+/// A right and its owner: one client, or every client of the API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RightKey {
-    /// Empty for everybody.
+    /// Empty for every client.
     pub(crate) client_id: String,
     pub(crate) api_id: ApiId,
     pub(crate) right: Right,

@@ -67,7 +67,7 @@ pub(crate) async fn change_password(
     let wording = |fault: Fault| if user.has_second_factor { second_factor::wording(fault) } else { fault };
     let old_hash = checked.map_err(wording)?;
     let proved = second_factor::prove(&state, &signed_in, asked.code.as_ref()).await?;
-    // Only now: it is dear, and of who has a one-time code it would tell that the password alone was right.
+    // Last, because it is expensive, and because before the code it would tell that the password was right.
     if let Err(what) = passwords::check_strength(&asked.new_password, user.login.as_str()).await? {
         if let Some(proved) = proved {
             proved.release();

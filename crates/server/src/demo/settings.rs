@@ -242,8 +242,8 @@ fn check_registered(registry: &Registry, new: &PlaygroundSettings, scope: &Scope
     }
 }
 
-/// Err if a flow would ask for tokens of `admin-api`, or ask as the first administrator: whoever signs in could then
-/// administer.
+/// Err if a flow would ask for tokens of `admin-api`, or ask as the first administrator. Every person who signs in to the
+/// playground could then administer.
 fn check_not_administrative(api_id: &str, client_id: &str) -> Result<(), Fault> {
     check_not_admin_api("oauthAppId", api_id)?;
     if client_id == operator::CLIENT { Err(for_administration("oauthServiceUserName", client_id)) } else { Ok(()) }
