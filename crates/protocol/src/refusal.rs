@@ -197,6 +197,9 @@ pub enum Refusal {
         /// Seconds until the window ends.
         retry_after_s: i64,
     },
+    /// Too many failed passwords of a user in a row; an administrator must unlock the user.
+    #[error("the user is locked after too many failed passwords")]
+    UserLocked,
     /// The client has had as many tokens as it may; try again after so many seconds.
     #[error("the client has had its tokens of this {window}")]
     TooManyTokens {

@@ -8,6 +8,7 @@ pub(crate) mod change;
 pub(crate) mod characters;
 pub(crate) mod clients;
 pub(crate) mod entitlements;
+pub(crate) mod failed_attempts;
 pub(crate) mod fields;
 pub(crate) mod keys;
 pub(crate) mod new_secret;

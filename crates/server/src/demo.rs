@@ -12,6 +12,7 @@ pub(crate) mod preview;
 pub mod provide;
 pub(crate) mod second_factor;
 pub(crate) mod settings;
+mod sign_in;
 pub(crate) mod token_calls;
 pub(crate) mod token_set;
 pub(crate) mod transport;

@@ -4,7 +4,6 @@
 
 mod admin;
 mod answer;
-mod attempt;
 pub mod background;
 pub mod backup;
 mod body;
@@ -35,6 +34,7 @@ pub mod restore;
 mod router;
 mod sealing;
 pub mod serve;
+mod source;
 pub mod start;
 pub mod state;
 mod static_files;

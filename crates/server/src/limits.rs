@@ -54,6 +54,8 @@ pub const HTTP2_QUIET_LOOKS: u32 = 10;
 pub const HTTP2_LAST_LOOKS: u32 = 3;
 /// Seconds after which a caller may try again when we are overloaded or cannot decide.
 pub const RETRY_AFTER_S: i64 = 5;
+/// Seconds after which a user who is locked may try again: an administrator is to unlock them meanwhile.
+pub const LOCKED_RETRY_AFTER_S: i64 = 3600;
 /// The registry is read for changes this often, so that a change is everywhere within a second.
 pub const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// One read of the change counter may take this long before the database counts as lost.
@@ -109,6 +111,8 @@ pub const REFUSALS_INTERVAL: Duration = Duration::from_secs(1);
 pub const REFUSALS_KEPT_S: i64 = 7 * 86_400;
 /// … and never more than so many.
 pub const MAX_STORED_REFUSALS: i64 = 100_000;
+/// Failed passwords are kept for so many names that nobody has; the oldest go first.
+pub const MAX_STRANGERS: i64 = 100_000;
 /// Counts of tokens are kept for 400 days, in seconds: a year and a month.
 pub const TOKEN_COUNTS_KEPT_S: i64 = 400 * 86_400;
 /// Secrets that end soon are warned of this often: once a day is heard, more is noise.

@@ -43,6 +43,8 @@ pub(crate) struct Metrics(Mutex<Counted>);
 struct Counted {
     requests: BTreeMap<(&'static str, &'static str, u16), Durations>,
     tokens: BTreeMap<(&'static str, &'static str), u64>,
+    client_failures: BTreeMap<&'static str, u64>,
+    passwords: BTreeMap<&'static str, u64>,
 }
 
 /// How many requests took at most so long, each bucket for itself.
@@ -76,6 +78,16 @@ impl Metrics {
         *self.lock().tokens.entry((grant.map_or(OTHER, GrantType::as_str), result)).or_default() += 1;
     }
 
+    /// Counts a client that did not prove who it is.
+    pub(crate) fn count_client_failure(&self, reason: &'static str) {
+        *self.lock().client_failures.entry(reason).or_default() += 1;
+    }
+
+    /// Counts what somebody's password came to: `right`, `wrong`, or not looked at, `waiting` or `locked`.
+    pub(crate) fn count_password(&self, result: &'static str) {
+        *self.lock().passwords.entry(result).or_default() += 1;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,6 +119,16 @@ fn render_counted(text: &mut String, counted: &Counted) {
     let _ = writeln!(text, "# HELP {name} Token requests, by grant and what they came to.\n# TYPE {name} counter");
     for ((grant, result), count) in &counted.tokens {
         let _ = writeln!(text, "{name}{{grant=\"{grant}\",result=\"{result}\"}} {count}");
+    }
+    let name = "countersign_client_authentication_failures_total";
+    let _ = writeln!(text, "# HELP {name} Failed client authentications, by reason.\n# TYPE {name} counter");
+    for (reason, count) in &counted.client_failures {
+        let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
+    }
+    let name = "countersign_passwords_total";
+    let _ = writeln!(text, "# HELP {name} Passwords of people, by what they came to.\n# TYPE {name} counter");
+    for (result, count) in &counted.passwords {
+        let _ = writeln!(text, "{name}{{result=\"{result}\"}} {count}");
     }
     let name = "http_server_request_duration_seconds";
     let _ = writeln!(text, "# HELP {name} How long requests took.\n# TYPE {name} histogram");

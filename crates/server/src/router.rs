@@ -54,7 +54,8 @@ pub fn for_metrics(state: &State) -> Router {
 /// The admin API, behind the guard of its own Api.
 fn for_administrators(state: &State) -> Router {
     use crate::admin::{
-        apis, clients, entitlements, keys, openapi, refusals, revocations, scopes, secrets, sessions, usage, users,
+        apis, clients, entitlements, failed_attempts, keys, openapi, refusals, revocations, scopes, secrets, sessions,
+        usage, users,
     };
     let routes = Router::new()
         .route("/admin/v1/apis", get(apis::list).post(apis::create))
@@ -77,6 +78,7 @@ fn for_administrators(state: &State) -> Router {
         )
         .route("/admin/v1/users", get(users::list).post(users::create))
         .route("/admin/v1/users/{id}", get(users::find).patch(users::update).delete(users::delete))
+        .route("/admin/v1/users/{id}/failed-attempts", get(failed_attempts::find).delete(failed_attempts::delete))
         .route("/admin/v1/users/{id}/second-factor", delete(users::delete_second_factor))
         .route("/admin/v1/users/{id}/sessions", get(sessions::list))
         .route("/admin/v1/users/{id}/sessions/{session}", delete(sessions::end))

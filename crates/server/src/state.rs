@@ -19,7 +19,7 @@ use crate::key_ring::{KeyRingError, make_first_key};
 use crate::limits::WRITE_TIMEOUT;
 use crate::metrics::Metrics;
 use crate::pages::session::CookieKeys;
-use crate::passwords::Passwords;
+use crate::passwords::PasswordQueue;
 use crate::refusals::Refusals;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
@@ -28,8 +28,6 @@ use crate::uses::Uses;
 
 /// The key of the audit log is derived from the sealing key under this label.
 const AUDIT_LABEL: &str = "audit log";
-/// The key under which names of people are told apart is derived under this label.
-const NAMES_LABEL: &str = "names of people";
 
 /// The parts of a running server. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -46,7 +44,7 @@ pub struct State {
     pub clock: Clock,
     /// Randomness.
     pub entropy: Entropy,
-    pub(crate) passwords: Passwords,
+    pub(crate) passwords: PasswordQueue,
     pub(crate) guessing: Arc<Guessing>,
     pub(crate) playground: bool,
     pub(crate) cookie_keys: Arc<CookieKeys>,
@@ -100,11 +98,11 @@ impl State {
             matching: Arc::default(),
             rotate_keys_after_s: Keys::default().rotate_after_s,
             node_id: base64url(&entropy.bytes::<12>()).into(),
-            guessing: Arc::new(Guessing::new(derive_mac_key(&sealing, NAMES_LABEL))),
+            guessing: Arc::new(Guessing::new(&sealing)),
             sealing,
             clock,
             entropy,
-            passwords: Passwords::new(),
+            passwords: PasswordQueue::new(),
             playground: false,
             in_flight: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             ready: Arc::default(),

@@ -35,11 +35,30 @@ impl Window {
     }
 }
 
+/// A token that a client may have. Dropped without [`Taken::keep`], as when the caller hangs up, it is given back.
+#[must_use]
+pub(crate) struct Taken<'l>(Option<(&'l TokenLimiter, &'l ClientId, Had)>);
+
+impl Taken<'_> {
+    /// The token was issued.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some((limiter, client, had)) = self.0.take() {
+            limiter.give_back(client, &had);
+        }
+    }
+}
+
 impl TokenLimiter {
     /// Takes one token from what the client may have, ahead of its being issued; a client without limits costs nothing.
-    pub(crate) fn take(&self, client: &Client, now: UnixTime) -> Result<(), Refusal> {
+    pub(crate) fn take<'l>(&'l self, client: &'l Client, now: UnixTime) -> Result<Taken<'l>, Refusal> {
         let Some(limits) = client.limits.as_deref() else {
-            return Ok(());
+            return Ok(Taken(None));
         };
         let mut all = self.lock();
         let had = all.entry(client.id.clone()).or_default();
@@ -55,16 +74,17 @@ impl TokenLimiter {
         }
         had.minute.tokens += 1;
         had.day.tokens += 1;
-        Ok(())
+        Ok(Taken(Some((self, &client.id, *had))))
     }
 
-    /// Gives back one that was not issued.
-    pub(crate) fn give_back(&self, client: &Client) {
-        if client.limits.is_some()
-            && let Some(had) = self.lock().get_mut(&client.id)
-        {
-            had.minute.tokens = (had.minute.tokens - 1).max(0);
-            had.day.tokens = (had.day.tokens - 1).max(0);
+    /// Gives back a token that was taken when these windows were under way.
+    fn give_back(&self, client: &ClientId, taken: &Had) {
+        if let Some(had) = self.lock().get_mut(client) {
+            for (had, taken) in [(&mut had.minute, &taken.minute), (&mut had.day, &taken.day)] {
+                if had.began == taken.began {
+                    had.tokens -= 1;
+                }
+            }
         }
     }
 

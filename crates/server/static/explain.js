@@ -37,8 +37,12 @@ const CODES = {
     change: "Wait a little and try again. Nothing was issued.",
   },
   too_many_attempts: {
-    means: "Too many wrong answers came from here or for this name. The server listens again later; this stops who guesses.",
+    means: "There were too many wrong answers for this user name. Devices that have not signed in before wait longer after each one; this slows down guessing.",
     change: "Wait, then try again with the right answer.",
+  },
+  user_locked: {
+    means: "There were 100 wrong passwords in a row for this user name. Waiting does not help.",
+    change: "Ask an administrator to unlock it: countersign user unlock NAME.",
   },
   insufficient_scope: {
     means: "The token is good, but none of its scopes opens this method on this path (RFC 6750 §3.1).",

@@ -38,6 +38,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (5, "order", include_str!("../migrations/sqlite/0005_order.sql")),
     (6, "rights", include_str!("../migrations/sqlite/0006_rights.sql")),
     (7, "sign_ins", include_str!("../migrations/sqlite/0007_sign_ins.sql")),
+    (9, "guessing", include_str!("../migrations/sqlite/0009_guessing.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
@@ -47,6 +48,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (5, "order", include_str!("../migrations/postgres/0005_order.sql")),
     (6, "rights", include_str!("../migrations/postgres/0006_rights.sql")),
     (7, "sign_ins", include_str!("../migrations/postgres/0007_sign_ins.sql")),
+    (9, "guessing", include_str!("../migrations/postgres/0009_guessing.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.

@@ -10,6 +10,7 @@ mod clients;
 mod credential_uses;
 mod database;
 mod error;
+mod failures;
 mod group_commit;
 mod keys;
 mod leases;
@@ -34,6 +35,7 @@ pub use clients::NewClient;
 pub use credential_uses::{CredentialHistory, CredentialUse};
 pub use database::{DatabaseUrl, Migrated, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
+pub use failures::{DeviceKind, FailureSummary, KnownDevice, NewPasswordFailure, NewSuccess, PasswordFailures};
 pub use keys::{KeyState, StoredKey};
 pub use notes::{Note, Notes};
 pub use playground::{PlaygroundSettings, Saved};
@@ -42,7 +44,7 @@ pub use refusals::{RefusalCount, StoredRefusal};
 pub use revocations::StoredRevocation;
 pub use second_factors::{NewSecondFactor, StoredSecondFactor};
 pub use sessions::{Ended, MAX_SESSION_TOKENS, NewSession, SessionToken, StoredSession};
-pub use sign_ins::{SignIn, SpentCode};
+pub use sign_ins::{Progress, SignInKey, SpentCode};
 pub use token_counts::{EntitlementUse, TokenCount, TokenCountQuery};
 pub use users::{NewUser, StoredPassword};
 
@@ -54,6 +56,7 @@ pub fn statements() -> Vec<&'static str> {
         changes::STATEMENTS,
         clients::STATEMENTS,
         credential_uses::STATEMENTS,
+        failures::STATEMENTS,
         keys::STATEMENTS,
         leases::STATEMENTS,
         notes::STATEMENTS,

@@ -1,8 +1,7 @@
-//! Sign-ins under way: who is named, and what they have shown so far.
+//! How far sign-ins have come. What a sign-in is, is sealed into its id; a row says only what must not be forgotten.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::secret::SecretHash;
-use countersign_protocol::user::UserId;
 use sqlx::Row;
 
 use crate::changes::Change;
@@ -13,28 +12,30 @@ use crate::sessions::{NewSession, insert_session};
 use crate::statement::statements;
 
 statements! {
-    INSERT_SIGN_IN = "INSERT INTO sign_ins (key_hash, session_hash, name_mac, user_id, password_passed, expires_at) \
-         VALUES ($1, $2, $3, $4, 0, $5)";
-    FIND_SIGN_IN =
-        "SELECT session_hash, name_mac, user_id, password_passed, expires_at FROM sign_ins WHERE key_hash = $1";
-    PASS_PASSWORD = "UPDATE sign_ins SET password_passed = 1 WHERE key_hash = $1";
-    DELETE_SIGN_IN = "DELETE FROM sign_ins WHERE key_hash = $1";
+    FIND_SIGN_IN = "SELECT ended FROM sign_ins WHERE key_hash = $1";
+    PASS_PASSWORD =
+        "INSERT INTO sign_ins (key_hash, ended, expires_at) VALUES ($1, 0, $2) ON CONFLICT (key_hash) DO NOTHING";
+    END_SIGN_IN = "INSERT INTO sign_ins (key_hash, ended, expires_at) VALUES ($1, 1, $2) \
+         ON CONFLICT (key_hash) DO UPDATE SET ended = 1 WHERE sign_ins.ended = 0";
     DELETE_EXPIRED = "DELETE FROM sign_ins WHERE expires_at < $1";
 }
 
-/// A sign-in under way.
-#[derive(Clone, Debug)]
-pub struct SignIn {
+/// How far a sign-in has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// No password was right yet.
+    Begun,
+    /// The password was right; a one-time code is asked.
+    PasswordPassed,
+    /// A session was made of it, or its owner started over.
+    Ended,
+}
+
+/// A sign-in, as far as the database knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct SignInKey {
     /// The hash of its id, which the browser holds.
-    pub key_hash: SecretHash,
-    /// The hash of the anonymous session that began it; no other goes on with it.
-    pub session_hash: SecretHash,
-    /// The MAC of the name that was typed, under which failures are counted.
-    pub name_mac: Vec<u8>,
-    /// Whose name it is, if anybody's.
-    pub user_id: Option<UserId>,
-    /// True once the password was right.
-    pub password_passed: bool,
+    pub hash: SecretHash,
     /// When it ends unfinished.
     pub expires_at: UnixTime,
 }
@@ -53,12 +54,12 @@ impl Change {
     /// if the sign-in had ended or the code was spent before. Of any number of callers one wins.
     pub async fn complete_sign_in(
         &mut self,
-        key_hash: &SecretHash,
+        key: &SignInKey,
         code: Option<&SpentCode>,
         session: &NewSession,
     ) -> Result<bool, StoreError> {
-        let delete = sqlx::query(DELETE_SIGN_IN).bind(key_hash.as_bytes().to_vec());
-        if delete.execute(&mut *self.transaction).await?.rows_affected() == 0 {
+        let end = sqlx::query(END_SIGN_IN).bind(key.hash.as_bytes().to_vec()).bind(key.expires_at);
+        if end.execute(&mut *self.transaction).await?.rows_affected() == 0 {
             return Ok(false);
         }
         if let Some(code) = code
@@ -72,52 +73,31 @@ impl Change {
 }
 
 impl Store {
-    /// Stores a new sign-in, whose password has not been seen.
-    pub async fn insert_sign_in(&self, new: &SignIn) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        sqlx::query(INSERT_SIGN_IN)
-            .bind(new.key_hash.as_bytes().to_vec())
-            .bind(new.session_hash.as_bytes().to_vec())
-            .bind(new.name_mac.clone())
-            .bind(new.user_id.as_ref().map(|id| id.as_str().to_owned()))
-            .bind(new.expires_at)
-            .execute(&mut *transaction)
-            .await?;
-        Ok(transaction.commit().await?)
-    }
-
-    /// The sign-in of this id, whatever its state.
-    pub async fn find_sign_in(&self, key_hash: &SecretHash) -> Result<Option<SignIn>, StoreError> {
+    /// How far the sign-in of this id has come.
+    pub async fn find_sign_in(&self, key_hash: &SecretHash) -> Result<Progress, StoreError> {
         let query = sqlx::query(FIND_SIGN_IN).bind(key_hash.as_bytes().to_vec());
-        let Some(row) = query.fetch_optional(self.reader()).await? else {
-            return Ok(None);
-        };
-        let broken = || StoreError::Broken { table: "sign_ins", row: "one".to_owned() };
-        let (session_hash, user_id): (Vec<u8>, Option<String>) = (row.try_get(0)?, row.try_get(2)?);
-        Ok(Some(SignIn {
-            key_hash: *key_hash,
-            session_hash: SecretHash::from_bytes(&session_hash).ok_or_else(broken)?,
-            name_mac: row.try_get(1)?,
-            user_id: user_id.map(|id| UserId::parse(&id).ok_or_else(broken)).transpose()?,
-            password_passed: row.try_get::<i64, _>(3)? > 0,
-            expires_at: row.try_get(4)?,
-        }))
+        Ok(match query.fetch_optional(self.reader()).await? {
+            None => Progress::Begun,
+            Some(row) if row.try_get::<i64, _>(0)? == 0 => Progress::PasswordPassed,
+            Some(_) => Progress::Ended,
+        })
     }
 
     /// Notes that the password was right.
-    pub async fn pass_password(&self, key_hash: &SecretHash) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        sqlx::query(PASS_PASSWORD).bind(key_hash.as_bytes().to_vec()).execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+    pub async fn pass_password(&self, key: &SignInKey) -> Result<(), StoreError> {
+        self.note(PASS_PASSWORD, key).await
     }
 
-    /// Ends a sign-in; false if it had ended.
-    pub async fn end_sign_in(&self, key_hash: &SecretHash) -> Result<bool, StoreError> {
+    /// Ends a sign-in.
+    pub async fn end_sign_in(&self, key: &SignInKey) -> Result<(), StoreError> {
+        self.note(END_SIGN_IN, key).await
+    }
+
+    async fn note(&self, statement: &'static str, key: &SignInKey) -> Result<(), StoreError> {
         let mut transaction = self.begin_write().await?;
-        let delete = sqlx::query(DELETE_SIGN_IN).bind(key_hash.as_bytes().to_vec());
-        let ended = delete.execute(&mut *transaction).await?.rows_affected() > 0;
-        transaction.commit().await?;
-        Ok(ended)
+        let note = sqlx::query(statement).bind(key.hash.as_bytes().to_vec()).bind(key.expires_at);
+        note.execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Forgets the sign-ins that ended before `before`; returns how many.

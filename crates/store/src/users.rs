@@ -16,7 +16,6 @@ statements! {
          created_change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     HAS_PASSWORD = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
     SET_PASSWORD = "UPDATE users SET password_hash = $1 WHERE id = $2";
-    DELETE_SIGN_INS = "DELETE FROM sign_ins WHERE user_id = $1";
     LIST_SESSIONS = "SELECT id FROM sessions WHERE user_id = $1";
     SET_ROLES = "UPDATE users SET roles = $1 WHERE id = $2";
     RAISE_EPOCH = "UPDATE users SET epoch = $1 WHERE id = $2";
@@ -91,8 +90,8 @@ impl Change {
         self.end_user(user, at_least).await
     }
 
-    /// Ends every token that speaks for a user, their sessions with the tokens asked through them, and sign-ins under way.
-    /// `at_least` is as in [`Store::end_session`].
+    /// Ends every token that speaks for a user, their sessions with the tokens asked through them, and, by the raised epoch,
+    /// sign-ins under way. `at_least` is as in [`Store::end_session`].
     pub async fn end_user(&mut self, user: &UserId, at_least: UnixTime) -> Result<(), StoreError> {
         self.end_user_but(user, None, at_least).await
     }
@@ -112,7 +111,6 @@ impl Change {
     async fn end_user_but(&mut self, user: &UserId, kept: Option<&str>, at_least: UnixTime) -> Result<(), StoreError> {
         let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
-        sqlx::query(DELETE_SIGN_INS).bind(user.as_str()).execute(&mut *self.transaction).await?;
         for row in sqlx::query(LIST_SESSIONS).bind(user.as_str()).fetch_all(&mut *self.transaction).await? {
             let id: &str = row.try_get(0)?;
             if Some(id) != kept {

@@ -149,7 +149,7 @@ impl Session<'_> {
     /// Prints a thing; of its members, `id` is what `--quiet` prints.
     pub(crate) fn show(&mut self, id: &str, thing: &Value) {
         match (self.quiet, self.format) {
-            (true, _) => self.output.line(thing[id].as_str().unwrap_or_default()),
+            (true, _) => self.output.line(&text_of(&thing[id])),
             (_, Format::Json) => self.output.json(thing),
             (_, Format::Table) => {
                 details(thing, self.now, self.output.width()).iter().for_each(|line| self.output.line(line))
@@ -170,8 +170,7 @@ impl Session<'_> {
         match (self.quiet, self.format) {
             (true, _) => {
                 for thing in things {
-                    let id = &thing[id];
-                    self.output.line(&id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+                    self.output.line(&text_of(&thing[id]));
                 }
             }
             (_, Format::Json) => self.output.json(&json!(things)),
@@ -258,6 +257,11 @@ impl Session<'_> {
         }
         Ok(Secret::new(text))
     }
+}
+
+/// A text as it is, anything else as JSON.
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {

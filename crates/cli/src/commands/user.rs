@@ -71,6 +71,18 @@ pub(crate) enum UserVerb {
         #[arg(value_parser = parse_id)]
         login: String,
     },
+    /// Show failed passwords of a user, and whether the user is locked
+    #[command(after_help = "Example:\n  countersign user attempts ada")]
+    Attempts {
+        #[arg(value_parser = parse_id)]
+        login: String,
+    },
+    /// Unlock a user: forget failed passwords and one-time codes
+    #[command(after_help = "Example:\n  countersign user unlock ada")]
+    Unlock {
+        #[arg(value_parser = parse_id)]
+        login: String,
+    },
     /// List where a user is signed in
     #[command(after_help = "Example:\n  countersign user sessions ada")]
     Sessions {
@@ -153,6 +165,16 @@ impl Verb for UserVerb {
                 let call = Call::delete(&["users", &login, "second-factor"]);
                 let sentence = format!("{login} signs in without a second factor.");
                 session.finish_saying(call, "reset", &login, &sentence).await
+            }
+            Self::Attempts { login } => {
+                let attempts = session.remote.ask(Call::get(&["users", &login, "failed-attempts"])).await?.body;
+                session.show("failures", &attempts);
+                Ok(())
+            }
+            Self::Unlock { login } => {
+                let call = Call::delete(&["users", &login, "failed-attempts"]);
+                let sentence = format!("{login} may sign in again; failed passwords and codes are forgotten.");
+                session.finish_saying(call, "unlocked", &login, &sentence).await
             }
             Self::EndSession { login, session: id } => {
                 session.finish(Call::delete(&["users", &login, "sessions", &id]), "ended", &id).await

@@ -21,7 +21,9 @@ use crate::admin::operator;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
-use crate::passwords;
+use crate::passwords::{self, Who};
+use crate::registry::Registry;
+use crate::source::Source;
 use crate::state::State;
 
 /// A new user; without a password one is made.
@@ -74,11 +76,17 @@ pub(crate) async fn create(
     let roles = roles(&operator, &new.roles)?;
     let made = new.password.is_none().then(|| Secret::new(base64url(&state.entropy.bytes::<15>())));
     let password = new.password.as_ref().or(made.as_ref()).ok_or_else(|| Problem::internal("no password"))?;
-    let password_hash = hash(&state, password, login.as_str()).await?;
+    // Before anything is hashed; the database decides again.
+    if state.registry.current().find_user_by_login(login.as_str()).is_some() {
+        return Err(Problem::conflict(format!("{login} is taken")));
+    }
+    let password_hash = hash(&state, &operator, password, &login).await?;
     let mut changing = Changing::begin(&state, &operator).await?;
     let id = UserId::from_random(state.entropy.bytes());
     let stored = StoredUser { id: id.clone(), login: login.clone(), password_hash, roles: roles.clone() };
     changing.change.insert_user(&stored).await?;
+    // What was tried under this name before is not theirs.
+    changing.change.forget_failures(&id, state.guessing.name_mac(login.as_str()).as_bytes()).await?;
     let (status, epoch) = (Status::Active, changing.change.number());
     let user = User { id: id.clone(), login, roles, status, has_second_factor: false, epoch };
     let after = view(&user, &Note { created_at: state.now(), ..Note::default() });
@@ -101,24 +109,22 @@ pub(crate) async fn update(
 ) -> Answer {
     let new_hash = match &changes.password {
         Some(password) => {
-            let user = find_user(&state.registry.current(), &id)?.clone();
-            Some(hash(&state, password, user.login.as_str()).await?)
+            // What would be refused below is refused before anything is hashed.
+            let user = check_changes(&operator, &state.registry.current().clone(), &id, &headers, &changes)?.user;
+            Some(hash(&state, &operator, password, &user.login).await?)
         }
         None => None,
     };
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
-    let mut user = User::clone(find_user(&registry, &id)?);
-    let note = registry.notes().of_user(user.id.as_str());
-    let before = view(&user, &note);
-    check_match(&headers, &before)?;
-    operator.check_can_administer_user(&user)?;
-    if let Some(names) = &changes.roles {
-        user.roles = roles(&operator, names)?;
+    let Checked { mut user, note, before, roles, status } =
+        check_changes(&operator, &registry, &id, &headers, &changes)?;
+    if let Some(roles) = roles {
+        user.roles = roles;
         changing.change.set_roles(&user.id, &user.roles).await?;
     }
-    if let Some(word) = &changes.status {
-        user.status = status(word)?;
+    if let Some(status) = status {
+        user.status = status;
         changing.change.set_user_status(&user.id, user.status).await?;
         if user.status == Status::Disabled {
             changing.change.end_user(&user.id, at_least(&state)).await?;
@@ -126,6 +132,7 @@ pub(crate) async fn update(
     }
     if let Some(hash) = &new_hash {
         changing.change.set_password(&user.id, hash, at_least(&state)).await?;
+        changing.change.forget_failures(&user.id, state.guessing.name_mac(user.login.as_str()).as_bytes()).await?;
     }
     let mut after = view(&user, &note);
     let audited = if new_hash.is_some() {
@@ -138,6 +145,33 @@ pub(crate) async fn update(
     let (action, target) = ("user.update", user.id.to_string());
     changing.finish(Entry { action, target, before: Some(before), after: Some(audited) }).await?;
     Ok(show(&after.take()))
+}
+
+/// A user, and what is to be changed of them.
+struct Checked {
+    user: User,
+    note: Note,
+    before: Value,
+    roles: Option<Vec<Role>>,
+    status: Option<Status>,
+}
+
+/// Everything that may refuse a change of a user.
+fn check_changes(
+    operator: &Operator,
+    registry: &Registry,
+    id: &str,
+    headers: &HeaderMap,
+    changes: &Changes,
+) -> Result<Checked, Problem> {
+    let user = User::clone(find_user(registry, id)?);
+    let note = registry.notes().of_user(user.id.as_str());
+    let before = view(&user, &note);
+    check_match(headers, &before)?;
+    operator.check_can_administer_user(&user)?;
+    let roles = changes.roles.as_deref().map(|names| roles(operator, names)).transpose()?;
+    let status = changes.status.as_deref().map(status).transpose()?;
+    Ok(Checked { user, note, before, roles, status })
 }
 
 /// `DELETE users/{id}`
@@ -210,11 +244,12 @@ fn check_login(text: &str) -> Result<Login, Problem> {
     Ok(login)
 }
 
-async fn hash(state: &State, password: &Secret, login: &str) -> Result<Secret, Problem> {
+async fn hash(state: &State, operator: &Operator, password: &Secret, login: &Login) -> Result<Secret, Problem> {
     let invalid = |what| Problem::invalid("password", what);
     passwords::check_length(password).map_err(invalid)?;
-    passwords::check_strength(password, login).await?.map_err(invalid)?;
-    Ok(passwords::hash_new(state, password).await?)
+    passwords::check_strength(password, login.as_str()).await?.map_err(invalid)?;
+    let (source, name) = (Source::of(operator.caller.address), state.guessing.name_mac(login.as_str()));
+    Ok(passwords::hash_new(state, password, Who { source, name, is_known: true }).await?)
 }
 
 /// A user as it is shown.

@@ -3,8 +3,10 @@
 
 use countersign_store::StoreError;
 
+use crate::guessing::{CODE_WINDOW_S, KNOWN_S};
 use crate::limits::{
-    DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, REFUSALS_KEPT_S, SESSION_IDLE_S, TOKEN_COUNTS_KEPT_S,
+    DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS, REFUSALS_KEPT_S, SESSION_IDLE_S,
+    TOKEN_COUNTS_KEPT_S,
 };
 use crate::state::State;
 
@@ -27,7 +29,8 @@ async fn delete(state: &State, before: i64) -> Result<u64, StoreError> {
     let sign_ins = state.store.delete_expired_sign_ins(before).await?;
     let sessions = state.store.delete_expired_sessions(before, before - SESSION_IDLE_S).await?;
     let now = state.now();
+    let failures = state.store.delete_old_failures(now - KNOWN_S, now - CODE_WINDOW_S, MAX_STRANGERS).await?;
     let refusals = state.store.delete_old_refusals(now - REFUSALS_KEPT_S, MAX_STORED_REFUSALS).await?;
     let counts = state.store.delete_old_token_counts(now - TOKEN_COUNTS_KEPT_S).await?;
-    Ok(revocations + removals + families + sign_ins + sessions + refusals + counts)
+    Ok(revocations + removals + families + sign_ins + sessions + failures + refusals + counts)
 }

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::secret::Secret;
+use countersign_protocol::user::User;
 use countersign_store::NewSession;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::change::{Changing, Entry};
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, ProvedCode};
+use crate::guessing::{Device, DeviceCookie};
 use crate::limits::SESSION_IDLE_S;
 use crate::pages::session;
-use crate::passwords::{self, Checked, Named};
+use crate::passwords::{self, Named, Who};
+use crate::source::Source;
 use crate::state::State;
 
 #[derive(Deserialize)]
@@ -41,11 +44,13 @@ pub(crate) async fn check_own_password(
     signed_in: &SignedIn,
     password: &Secret,
 ) -> Result<Secret, Fault> {
-    let named = Named::find(state, signed_in.session.user.login.as_str()).await?;
-    let Checked { stored, holds, attempt } = passwords::check(state, named, password, &signed_in.caller).await?;
-    let stored = stored.filter(|_| holds).ok_or(wrong_password("not their password"))?;
-    attempt.succeed();
-    Ok(stored.password_hash)
+    let SignedIn { session, caller, headers } = signed_in;
+    let named = Named::find(state, session.user.login.as_str()).await?;
+    let (device, hash) = (Device::of_browser(state, headers, Some(&session.user)), named.password_hash());
+    let judge = move |_: Option<Arc<User>>, is_right: bool| {
+        hash.filter(|_| is_right).ok_or(wrong_password("not their password"))
+    };
+    Ok(passwords::check(state, named, password, (caller, device), judge).await?.0)
 }
 
 /// `POST account/changePassword`: every session and token of the user ends, and a new session begins.
@@ -63,22 +68,26 @@ pub(crate) async fn change_password(
     if user.has_second_factor && asked.code.is_none() {
         return Err(Fault::bad_request("code: Required, because a one-time code is enrolled"));
     }
+    let asked_code = second_factor::ask(&state, &signed_in).await?;
     let checked = check_own_password(&state, &signed_in, &asked.password).await;
     let wording = |fault: Fault| if user.has_second_factor { second_factor::wording(fault) } else { fault };
     let old_hash = checked.map_err(wording)?;
-    let proved = second_factor::prove(&state, &signed_in, asked.code.as_ref()).await?;
+    let proved = match asked_code {
+        Some(asked_code) => Some(asked_code.check(&state, asked.code.as_ref()).await?),
+        None => None,
+    };
     // Last, because it is expensive, and because before the code it would tell that the password was right.
-    if let Err(what) = passwords::check_strength(&asked.new_password, user.login.as_str()).await? {
-        if let Some(proved) = proved {
-            proved.release();
-        }
-        return Err(refuse(what));
-    }
-    let new_hash = passwords::hash_new(&state, &asked.new_password).await?;
+    passwords::check_strength(&asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
+    let name = state.guessing.name_mac(user.login.as_str());
+    let who = Who { source: Source::of(signed_in.caller.address), name, is_known: true };
+    let new_hash = passwords::hash_new(&state, &asked.new_password, who).await?;
     let (session, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);
-    let replacement = Replacement { old_hash, new_hash, proved, session };
-    to_the_end(replacement.make(state.clone(), signed_in.author())).await?;
-    Ok(Success::new(Value::Null).with_cookies(session::cookies(&state, &key)))
+    let device = DeviceCookie::new(&state);
+    let [cookie, pair] = session::cookies(&state, &key);
+    let cookies = [cookie, pair, device.header(&state)];
+    let replacement = Replacement { old_hash, new_hash, proved, session, device };
+    to_the_end(replacement.make(state.clone(), signed_in)).await?;
+    Ok(Success::new(Value::Null).with_cookies(cookies))
 }
 
 /// A new password in place of an old one.
@@ -88,21 +97,23 @@ struct Replacement {
     proved: Option<ProvedCode>,
     /// The only session that goes on.
     session: NewSession,
+    /// By which its browser is known from now on.
+    device: DeviceCookie,
 }
 
 impl Replacement {
     /// Spends the code, replaces the password and begins the session, all or nothing.
-    async fn make(self, state: Arc<State>, author: Author) -> Result<(), Fault> {
-        let Self { old_hash, new_hash, proved, session } = self;
+    async fn make(self, state: Arc<State>, signed_in: SignedIn) -> Result<(), Fault> {
+        let Self { old_hash, new_hash, proved, session, device } = self;
         let (failed, user) = (failed(&state), session.user_id.clone());
-        let mut changing = Changing::begin(&state, author).await?;
+        let mut changing = Changing::begin(&state, signed_in.author()).await?;
         // Of two who change it at once, the later one has checked a password that is not theirs any more.
         if !changing.change.has_password(&user, &old_hash).await.map_err(&failed)? {
             return Err(wrong_password("the password was changed meanwhile"));
         }
         let has_factor = changing.registry.find_user(user.as_str()).is_some_and(|user| user.has_second_factor);
-        match &proved {
-            Some(proved) => proved.spend(&mut changing.change).await.map_err(&failed)??,
+        match proved {
+            Some(proved) => drop(proved.spend(&mut changing.change).await.map_err(&failed)??),
             None if has_factor => return Err(wrong_password("a one-time code was enrolled meanwhile")),
             None => {}
         }
@@ -110,12 +121,10 @@ impl Replacement {
         changing.change.set_password(&user, &new_hash, at_least).await.map_err(&failed)?;
         let session = NewSession { user_epoch: changing.change.number(), ..session };
         changing.change.insert_session(&session).await.map_err(&failed)?;
+        let known = device.success(&state, &signed_in.session.user, changing.change.number(), &signed_in.headers);
+        changing.change.add_success(&known).await.map_err(&failed)?;
         let (action, target) = ("user.change-password", user.to_string());
-        changing.finish(Entry { action, target, before: None, after: None }).await?;
-        if let Some(proved) = proved {
-            proved.succeed();
-        }
-        Ok(())
+        Ok(changing.finish(Entry { action, target, before: None, after: None }).await?)
     }
 }
 

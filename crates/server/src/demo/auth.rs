@@ -4,23 +4,22 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::client::Status;
-use countersign_protocol::jose::base64url;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, User};
-use countersign_store::{SignIn, SpentCode};
+use countersign_store::{Progress, SpentCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::audit::Actor;
 use crate::admin::change::{Entry, Event};
-use crate::attempt::CountedAttempt;
 use crate::demo::access::{Begun, SignedIn};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, WRONG_CODE};
-use crate::limits::SIGN_IN_S;
+use crate::demo::sign_in::{self, SignIn};
+use crate::guessing::{CodeAttempt, Device, DeviceCookie};
 use crate::pages::session::{self, SessionKey, Standing};
-use crate::passwords::{self, Checked, Named};
+use crate::passwords::{self, Named};
 use crate::state::State;
 
 /// The mechanisms, by the names that the guide's family of products has for them.
@@ -74,20 +73,8 @@ pub(crate) async fn begin(
     if Login::parse(login).is_none() {
         return Err(Fault::bad_request(format!("User: must have 1 to {MAX_LOGIN_BYTES} bytes, all printable")));
     }
-    let now = state.now();
-    state.guessing.begin_sign_in(begun.caller.address, now)?;
-    let named = Named::find(&state, login).await?;
-    let id = Secret::new(base64url(&state.entropy.bytes::<32>()));
-    let sign_in = SignIn {
-        key_hash: id.hash(),
-        session_hash: begun.key.hash(),
-        name_mac: named.mac.as_bytes().to_vec(),
-        user_id: named.stored.map(|stored| stored.user_id),
-        password_passed: false,
-        expires_at: now + SIGN_IN_S,
-    };
-    let store = state.store.clone();
-    state.write(async move { store.insert_sign_in(&sign_in).await }).await?;
+    let user = state.registry.current().find_user_by_login(login).cloned();
+    let id = sign_in::begin(&state, &begun.key, state.guessing.name_mac(login), user.as_ref())?;
     let prompt = ("Enter your password", "Password");
     Ok(Success::new(package(&state, id.expose(), "NewPackage", PASSWORD, prompt)))
 }
@@ -98,24 +85,23 @@ pub(crate) async fn advance(
     begun: Begun,
     JsonBody(step): JsonBody<Step>,
 ) -> Answer {
-    let sign_in = find_sign_in(&state, &begun.key, &step).await?;
+    let (sign_in, is_code_asked) = find_sign_in(&state, &begun.key, &step).await?;
     if matches!(step.action, Action::StartOver) {
-        let (store, key) = (state.store.clone(), sign_in.key_hash);
-        state.write(async move { store.end_sign_in(&key).await }).await?;
+        // Where no password was right yet there is nothing to end, and strangers cause no writes.
+        if is_code_asked {
+            let (store, key) = (state.store.clone(), sign_in.key);
+            state.write(async move { store.end_sign_in(&key).await }).await?;
+        }
         return Ok(Success::new(json!({ "Summary": "StartOver" })));
     }
-    let expected = if sign_in.password_passed { ONE_TIME_CODE } else { PASSWORD };
+    let expected = if is_code_asked { ONE_TIME_CODE } else { PASSWORD };
     if step.mechanism_id.as_deref() != Some(expected) {
         return Err(Fault::bad_request(format!("MechanismId: {expected} is asked now")));
     }
     let answer =
         step.answer.filter(|answer| !answer.expose().is_empty()).ok_or(Fault::bad_request("Answer: missing"))?;
     let attempt = Attempt { state: &state, begun: &begun, sign_in, answer };
-    if attempt.sign_in.password_passed {
-        attempt.check_code().await
-    } else {
-        attempt.check_password(step.session_id.expose()).await
-    }
+    if is_code_asked { attempt.check_code().await } else { attempt.check_password(step.session_id.expose()).await }
 }
 
 /// Signs out: the session ends, and with it the tokens asked through it.
@@ -130,15 +116,17 @@ pub(crate) async fn out(
     Ok(Success::new(Value::Null).with_cookies(session::cookies(&state, &anonymous)))
 }
 
-/// The sign-in that is named, if this browser began it and it has not ended.
-async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<SignIn, Fault> {
-    let found = state.store.find_sign_in(&step.session_id.hash()).await;
-    let found = found.map_err(|error| state.store_failed(&error))?;
-    let ours = found.filter(|found| found.session_hash.matches(&key.hash()) && state.now() < found.expires_at);
-    let sign_in = ours.ok_or(Fault::bad_request(ENDED))?;
-    match &step.tenant_id {
-        Some(tenant) if *tenant != tenant_id(state) => Err(Fault::bad_request("TenantId: not the one of this sign-in")),
-        _ => Ok(sign_in),
+/// The sign-in that is named, if this browser began it and it has not ended; true if a one-time code is asked now.
+async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<(SignIn, bool), Fault> {
+    let sign_in = sign_in::find(state, key, &step.session_id).ok_or(Fault::bad_request(ENDED))?;
+    if step.tenant_id.as_ref().is_some_and(|tenant| *tenant != tenant_id(state)) {
+        return Err(Fault::bad_request("TenantId: not the one of this sign-in"));
+    }
+    let progress = state.store.find_sign_in(&sign_in.key.hash).await;
+    match progress.map_err(|error| state.store_failed(&error))? {
+        Progress::Begun => Ok((sign_in, false)),
+        Progress::PasswordPassed => Ok((sign_in, true)),
+        Progress::Ended => Err(Fault::bad_request(ENDED)),
     }
 }
 
@@ -152,17 +140,19 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn check_password(self, session_id: &str) -> Answer {
-        let Self { state, begun: Begun { caller, .. }, sign_in, answer } = &self;
-        let named = Named::of_sign_in(state, sign_in).await?;
-        let Checked { holds, attempt, .. } = passwords::check(state, named, answer, caller).await?;
-        let user = self.find_user().filter(|_| holds);
-        let user = user.ok_or(Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password"))?;
+        let Self { state, begun: Begun { caller, headers, .. }, sign_in, answer } = &self;
+        let named = Named::of_user(state, sign_in.name, sign_in.user_id.as_ref()).await?;
+        let device = Device::of_browser(state, headers, named.user.as_deref());
+        let judge = |user: Option<Arc<User>>, is_right| {
+            let user = user.filter(|user| is_right && user.status == Status::Active);
+            user.ok_or(Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password"))
+        };
+        // Right, it counts for nothing until a session is made: a second factor may stop it.
+        let (user, _attempt) = passwords::check(state, named, answer, (caller, device), judge).await?;
         if second_factor::find(state, &user.id).await?.is_none() {
-            attempt.succeed();
-            return self.complete(&user, None).await;
+            return self.complete(&user, None).await?.ok_or(Fault::bad_request(ENDED));
         }
-        attempt.pass();
-        let (store, key) = (state.store.clone(), sign_in.key_hash);
+        let (store, key) = (state.store.clone(), sign_in.key);
         state.write(async move { store.pass_password(&key).await }).await?;
         let prompt = ("Enter the code of your authenticator app", "Authenticator app");
         Ok(Success::new(package(state, session_id, "StartNextChallenge", ONE_TIME_CODE, prompt)))
@@ -170,16 +160,21 @@ impl Attempt<'_> {
 
     async fn check_code(self) -> Answer {
         let Self { state, begun, sign_in, answer } = &self;
-        let name = passwords::name_of(sign_in)?;
-        let attempt = CountedAttempt::begin(state, name, sign_in.user_id.clone(), &begun.caller)?;
         let wrong = |reason| Fault::wrong_answer(WRONG_CODE, reason);
         let user = self.find_user().ok_or(wrong("the user is gone or disabled"))?;
+        let attempt = CodeAttempt::begin(state, sign_in.name, &user.id, &begun.caller).await?;
         let factor = second_factor::find(state, &user.id).await?.ok_or(wrong("the second factor is gone"))?;
-        let step = second_factor::find_step(state, &factor, answer)?.ok_or(wrong("not a code of now"))?;
-        let spent = SpentCode { factor_id: factor.id, step };
-        let answer = self.complete(&user, Some(spent)).await?;
-        attempt.succeed();
-        Ok(answer)
+        let Some(step) = second_factor::find_step(state, &factor, answer)? else {
+            attempt.fail().await?;
+            return Err(wrong("not a code of now"));
+        };
+        match self.complete(&user, Some(SpentCode { factor_id: factor.id, step })).await? {
+            Some(success) => Ok(success),
+            None => {
+                attempt.fail().await?;
+                Err(wrong("the code was used before, or the sign-in has ended"))
+            }
+        }
     }
 
     fn find_user(&self) -> Option<Arc<User>> {
@@ -188,8 +183,8 @@ impl Attempt<'_> {
         (user.status == Status::Active).then(|| user.clone())
     }
 
-    /// All was right: spends the sign-in and the code, and makes a session of another id.
-    async fn complete(&self, user: &User, code: Option<SpentCode>) -> Answer {
+    /// All was right: spends the sign-in and the code, and makes a session of another id. `None` if either was spent before.
+    async fn complete(&self, user: &User, code: Option<SpentCode>) -> Result<Option<Success>, Fault> {
         let Self { state, begun, sign_in, .. } = self;
         let (new, key) = session::new_session(state, user, begun.caller.address, &begun.headers);
         let session_id = new.id.clone();
@@ -201,20 +196,22 @@ impl Attempt<'_> {
             after: Some(json!({ "session": session_id, "second_factor": is_by_code })),
         };
         let actor = Actor::new(user.id.as_str(), &begun.caller);
-        let (state_of_task, sign_in) = (State::clone(state), sign_in.key_hash);
+        let device = DeviceCookie::new(state);
+        let success = device.success(state, user, user.epoch, &begun.headers);
+        let (state_of_task, sign_in) = (State::clone(state), sign_in.key);
         let completing = async move {
             let mut event = Event::begin(&state_of_task).await?;
             let is_first = event.change.complete_sign_in(&sign_in, code.as_ref(), &new).await?;
             if is_first {
+                event.change.add_success(&success).await?;
                 event.finish(&state_of_task, &actor, entry).await?;
             }
             Ok(is_first)
         };
-        let completed = state.write(completing).await?;
-        if !completed {
-            let used = "the code was used before, or the sign-in has ended";
-            return Err(if is_by_code { Fault::wrong_answer(WRONG_CODE, used) } else { Fault::bad_request(ENDED) });
+        if !state.write(completing).await? {
+            return Ok(None);
         }
+        state.metrics.count_password("right");
         if let Standing::SignedIn(before) = &begun.standing {
             session::end(state, &before.id).await?;
         }
@@ -223,7 +220,8 @@ impl Attempt<'_> {
         let login = user.login.as_str();
         let result =
             json!({ "Summary": "LoginSuccess", "User": login, "UserId": user.id.as_str(), "DisplayName": login });
-        Ok(Success::new(result).with_cookies(session::cookies(state, &key)))
+        let [session, pair] = session::cookies(state, &key);
+        Ok(Some(Success::new(result).with_cookies([session, pair, device.header(state)])))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::answer::json_response;
 use crate::caller::Caller;
 use crate::demo::xsrf::check_origin;
 use crate::key_ring::KeyRingError;
-use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
+use crate::limits::{LOCKED_RETRY_AFTER_S, MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::refusal::{description_of, without_secrets};
 use crate::sealing::SealError;
 use crate::state::State;
@@ -175,6 +175,7 @@ impl From<Refusal> for Fault {
             Refusal::ForeignHost => Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", description_of(&refusal)),
             Refusal::BrokenBody | Refusal::LateBody => Self::bad_request("the body did not arrive whole and in time"),
             Refusal::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
+            Refusal::UserLocked => user_locked(),
             Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => {
                 unavailable(RETRY_AFTER_S)
             }
@@ -241,6 +242,12 @@ fn after(retry_after_s: Option<u64>) -> i64 {
 fn too_many_attempts(after_s: i64) -> Fault {
     let message = format!("too many attempts; try again in {after_s} seconds");
     Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message).retry_after(after_s)
+}
+
+/// Said of a name that nobody has, too.
+fn user_locked() -> Fault {
+    let message = "too many failed attempts for this user name; ask an administrator to unlock it";
+    Fault::new(StatusCode::TOO_MANY_REQUESTS, "user_locked", message).retry_after(LOCKED_RETRY_AFTER_S)
 }
 
 fn unavailable(after_s: i64) -> Fault {

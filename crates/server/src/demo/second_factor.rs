@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::admin::change::{Author, Changing, Entry};
-use crate::attempt::CountedAttempt;
 use crate::demo::access::SignedIn;
 use crate::demo::account::check_own_password;
 use crate::demo::auth::tenant_id;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
+use crate::guessing::{CodeAttempt, DeviceCookie};
 use crate::pages::session::Session;
 use crate::state::State;
 
@@ -51,44 +51,51 @@ pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secre
     Ok(totp::find_step(&seed, without_spaces(code).expose(), state.now()).filter(|step| *step > factor.last_step))
 }
 
-/// A code that was right, to be spent with what it allows; until then the attempt counts as failed.
+/// A code that is asked beside the password: a place among those under way, taken before the password is hashed.
+pub(crate) struct AskedCode {
+    factor: StoredSecondFactor,
+    attempt: CodeAttempt,
+}
+
+/// Asks for the code of who is signed in; `None` where none is enrolled. Too many wrong ones are refused here.
+pub(crate) async fn ask(state: &State, signed_in: &SignedIn) -> Result<Option<AskedCode>, Fault> {
+    let (user, caller) = (&signed_in.session.user, &signed_in.caller);
+    let Some(factor) = find(state, &user.id).await? else { return Ok(None) };
+    let name = state.guessing.name_mac(user.login.as_str());
+    let attempt = CodeAttempt::begin(state, name, &user.id, caller).await?;
+    Ok(Some(AskedCode { factor, attempt }))
+}
+
+impl AskedCode {
+    /// Checks the code. It is asked after the password, and what is said does not tell which of them was wrong.
+    pub(crate) async fn check(self, state: &State, code: Option<&Secret>) -> Result<ProvedCode, Fault> {
+        let Self { factor, attempt } = self;
+        match code.map(|code| find_step(state, &factor, code)).transpose()?.flatten() {
+            Some(step) => Ok(ProvedCode { code: SpentCode { factor_id: factor.id, step }, attempt }),
+            None => {
+                attempt.fail().await?;
+                Err(wrong_code("not a code of now"))
+            }
+        }
+    }
+}
+
+/// A code that was right, to be spent with what it allows.
 pub(crate) struct ProvedCode {
     code: SpentCode,
-    attempt: CountedAttempt,
+    attempt: CodeAttempt,
 }
 
 impl ProvedCode {
     /// Spends the code with a change; Err within if it was spent before, and the change must be dropped.
-    pub(crate) async fn spend(&self, change: &mut Change) -> Result<Result<(), Fault>, StoreError> {
-        let is_first = change.spend_code(&self.code).await?;
-        Ok(if is_first { Ok(()) } else { Err(wrong_code("the code was used before")) })
+    pub(crate) async fn spend(self, change: &mut Change) -> Result<Result<String, Fault>, StoreError> {
+        if change.spend_code(&self.code).await? {
+            return Ok(Ok(self.code.factor_id));
+        }
+        // In a task of its own: the change holds the database's lock.
+        tokio::spawn(self.attempt.fail());
+        Ok(Err(wrong_code("the code was used before")))
     }
-
-    /// The code is not spent after all: the attempt counts no more.
-    pub(crate) fn release(self) {
-        self.attempt.pass();
-    }
-
-    /// All was right: the attempt counts no more.
-    pub(crate) fn succeed(self) {
-        self.attempt.succeed();
-    }
-}
-
-/// Has who is signed in prove their second factor; `None` where none is enrolled. It is asked after the password, and what
-/// is said does not tell which of them was wrong.
-pub(crate) async fn prove(
-    state: &State,
-    signed_in: &SignedIn,
-    code: Option<&Secret>,
-) -> Result<Option<ProvedCode>, Fault> {
-    let (user, caller) = (&signed_in.session.user, &signed_in.caller);
-    let Some(factor) = find(state, &user.id).await? else { return Ok(None) };
-    let name = state.guessing.name_mac(user.login.as_str());
-    let attempt = CountedAttempt::begin(state, name, Some(user.id.clone()), caller)?;
-    let step = code.map(|code| find_step(state, &factor, code)).transpose()?.flatten();
-    let step = step.ok_or(wrong_code("not a code of now"))?;
-    Ok(Some(ProvedCode { code: SpentCode { factor_id: factor.id, step }, attempt }))
 }
 
 /// The same fault in words that do not tell whether the password or the code was wrong.
@@ -133,11 +140,11 @@ pub(crate) async fn begin(
     signed_in: SignedIn,
     JsonBody(asked): JsonBody<Begin>,
 ) -> Answer {
-    check_own_password(&state, &signed_in, &asked.password).await?;
     let user = &signed_in.session.user;
     if find(&state, &user.id).await?.is_some() {
         return Err(Fault::bad_request(ALREADY_ENROLLED));
     }
+    check_own_password(&state, &signed_in, &asked.password).await?;
     let seed = Zeroizing::new(state.entropy.bytes::<SEED_BYTES>());
     let dated = Zeroizing::new([&state.now().to_be_bytes(), seed.as_slice()].concat());
     let sealed = state.sealing.seal(ENROLMENT, &sealed_for(&signed_in.session), &dated, state.entropy.bytes())?;
@@ -179,21 +186,23 @@ pub(crate) async fn confirm(
     let user_id = session.user.id.clone();
     let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
     let spent = (Revoked::Token(format!("enrolment.{}", base64url(&sealed))), expires_at);
-    to_the_end(enrol(state.clone(), signed_in.author(), session.id.clone(), new, spent)).await?;
-    Ok(Success::new(Value::Null))
+    let device = DeviceCookie::new(&state);
+    let cookie = device.header(&state);
+    to_the_end(enrol(state.clone(), signed_in, new, spent, device)).await?;
+    Ok(Success::new(Value::Null).with_cookies([cookie]))
 }
 
 /// Spends the enrolment and adds the factor. The user's other sessions, tokens and refresh tokens end: they came of a password
 /// alone.
 async fn enrol(
     state: Arc<State>,
-    author: Author,
-    session_id: String,
+    signed_in: SignedIn,
     new: NewSecondFactor,
     (spent, until): (Revoked, UnixTime),
+    device: DeviceCookie,
 ) -> Result<(), Fault> {
     let failed = failed(&state);
-    let mut changing = Changing::begin(&state, author).await?;
+    let mut changing = Changing::begin(&state, signed_in.author()).await?;
     if !changing.change.revoke(&spent, until).await.map_err(&failed)? {
         return Err(Fault::bad_request("enrolment: was confirmed before; begin again"));
     }
@@ -202,7 +211,10 @@ async fn enrol(
         inserted => inserted.map_err(&failed)?,
     }
     let at_least = state.now() + changing.registry.longest_lifetime_s();
-    changing.change.end_user_elsewhere(&new.user_id, &session_id, at_least).await.map_err(&failed)?;
+    let Session { id, user, .. } = &signed_in.session;
+    changing.change.end_user_elsewhere(&new.user_id, id, at_least).await.map_err(&failed)?;
+    let known = device.success(&state, user, changing.change.number(), &signed_in.headers);
+    changing.change.add_success(&known).await.map_err(&failed)?;
     let after = json!({ "id": new.id, "kind": new.kind });
     let (action, target) = ("user.enrol-second-factor", new.user_id.to_string());
     Ok(changing.finish(Entry { action, target, before: None, after: Some(after) }).await?)
@@ -215,9 +227,9 @@ pub(crate) async fn remove(
     signed_in: SignedIn,
     JsonBody(asked): JsonBody<Remove>,
 ) -> Answer {
+    let asked_code = ask(&state, &signed_in).await?.ok_or(Fault::bad_request("code: no one-time code is enrolled"))?;
     check_own_password(&state, &signed_in, &asked.password).await.map_err(wording)?;
-    let proved = prove(&state, &signed_in, Some(&asked.code)).await?;
-    let proved = proved.ok_or(Fault::bad_request("code: no one-time code is enrolled"))?;
+    let proved = asked_code.check(&state, Some(&asked.code)).await?;
     let user_id = signed_in.session.user.id.clone();
     to_the_end(take_away(state.clone(), signed_in.author(), user_id, proved)).await?;
     Ok(Success::new(Value::Null))
@@ -227,13 +239,11 @@ pub(crate) async fn remove(
 async fn take_away(state: Arc<State>, author: Author, user_id: UserId, proved: ProvedCode) -> Result<(), Fault> {
     let failed = failed(&state);
     let mut changing = Changing::begin(&state, author).await?;
-    proved.spend(&mut changing.change).await.map_err(&failed)??;
+    let factor_id = proved.spend(&mut changing.change).await.map_err(&failed)??;
     changing.change.delete_second_factors(&user_id).await.map_err(&failed)?;
-    let before = Some(json!({ "id": proved.code.factor_id, "kind": KIND }));
+    let before = Some(json!({ "id": factor_id, "kind": KIND }));
     let (action, target) = ("user.remove-second-factor", user_id.to_string());
-    changing.finish(Entry { action, target, before, after: None }).await?;
-    proved.succeed();
-    Ok(())
+    Ok(changing.finish(Entry { action, target, before, after: None }).await?)
 }
 
 /// A QR code as one SVG path of its dark modules, with the quiet zone that the standard asks for.

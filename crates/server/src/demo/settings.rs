@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::client::ClientAuthMethod;
-use countersign_protocol::client_authentication::{self, ClientAuthentication};
+use countersign_protocol::client_authentication::ClientAuthentication;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::Secret;
@@ -267,14 +267,13 @@ fn check_secret(
     secret: Secret,
     address: IpAddr,
 ) -> Result<(), Fault> {
-    let now = state.now();
-    state.guessing.check_client(address, now)?;
     let presented =
         ClientAuthentication { method: ClientAuthMethod::ClientSecretBasic, client_id: client_id.to_owned(), secret };
-    match client_authentication::check(&presented, registry.find_client(client_id), now) {
+    let (client, counted) = (registry.find_client(client_id), (&*state.metrics, state.now()));
+    match state.guessing.clients.check(&presented, client, address, counted) {
         Ok(_) => Ok(()),
+        Err(refusal @ Refusal::TooManyAttempts { .. }) => Err(refusal.into()),
         Err(refusal) => {
-            state.guessing.count_client_failure(address, now);
             let what = format!("oauthServiceUserPassword: would be refused with this Username: {refusal}");
             Err(Fault::bad_request(what))
         }

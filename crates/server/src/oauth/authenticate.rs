@@ -1,7 +1,7 @@
 //! Authenticate: the client from the registry, and what it presented (RFC 6749 §2.3).
 
 use countersign_protocol::client::{Client, Credential};
-use countersign_protocol::client_authentication::{check, parse};
+use countersign_protocol::client_authentication::parse;
 use countersign_protocol::form::Form;
 use countersign_protocol::refusal::Refusal;
 use http::HeaderMap;
@@ -20,7 +20,7 @@ pub(crate) struct Authenticated<'r> {
     pub(crate) credential: &'r Credential,
 }
 
-/// Finds the client and judges what it presented; failures count against the caller's address.
+/// Finds the client and judges what it presented; wrong secrets count against this client at the caller's address.
 pub(crate) fn authenticate<'r>(
     state: &State,
     registry: &'r Registry,
@@ -31,18 +31,10 @@ pub(crate) fn authenticate<'r>(
     let authorizations: Vec<&[u8]> = headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
     let (address, now) = (exchange.caller.address, state.now());
     let presented = parse(&authorizations, form)?;
-    state.guessing.check_client(address, now)?;
     let client = registry.find_client(&presented.client_id);
     exchange.client_id = client.map(|client| client.id.clone());
-    match check(&presented, client, now) {
-        Ok(credential) => {
-            let client = client.ok_or(Refusal::UnknownClient)?;
-            state.uses.record(Used { client: &client.id, credential_id: &credential.id, address }, now);
-            Ok(Authenticated { client, credential })
-        }
-        Err(refusal) => {
-            state.guessing.count_client_failure(address, now);
-            Err(refusal)
-        }
-    }
+    let credential = state.guessing.clients.check(&presented, client, address, (&state.metrics, now))?;
+    let client = client.ok_or(Refusal::UnknownClient)?;
+    state.uses.record(Used { client: &client.id, credential_id: &credential.id, address }, now);
+    Ok(Authenticated { client, credential })
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::answer::json_response;
 use crate::caller::Caller;
-use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_S};
+use crate::limits::{LOCKED_RETRY_AFTER_S, MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::remedy::remedy;
 use crate::oauth::{Exchange, presented};
 use crate::state::State;
@@ -26,6 +26,9 @@ const BASIC_CHALLENGE: &str = "Basic realm=\"countersign\", charset=\"UTF-8\"";
 /// Whoever presents nothing learns nothing by being told so: only what was presented is answered alike.
 const NOTHING_PRESENTED: &str = "send client_id and client_secret by HTTP Basic or in the body";
 const NO_SUCH_API: &str = "the path names no API; leave its last segment out, or write the id of an API there";
+const TOO_MANY_ATTEMPTS: &str = "too many failed attempts; try again later";
+/// Said of a name that nobody has, too.
+const USER_LOCKED: &str = "too many failed attempts for this user name; an administrator can unlock it";
 const FOREIGN_HOST: &str = "the Host header names another server; use the host name of the issuer";
 /// The most bytes of a description: a name that the caller sent is not sent back at length.
 const MAX_DESCRIPTION_BYTES: usize = 300;
@@ -107,9 +110,8 @@ fn describe(refusal: &Refusal) -> Wire {
         | R::ExpiredRefreshToken
         | R::RevokedRefreshToken => bad("invalid_grant", "the refresh token is invalid, expired or revoked"),
         R::ForeignToken => bad("unauthorized_client", "the token was issued to another client"),
-        R::TooManyAttempts { .. } => {
-            wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, "too many failed attempts; try again later")
-        }
+        R::TooManyAttempts { .. } => wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, TOO_MANY_ATTEMPTS),
+        R::UserLocked => wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, USER_LOCKED),
         R::TooManyTokens { window, .. } => too_many_tokens(window),
         R::Overloaded(_) | R::StaleRegistry | R::DatabaseUnavailable => {
             wire(StatusCode::SERVICE_UNAVAILABLE, TEMPORARILY_UNAVAILABLE, "try again shortly")
@@ -197,6 +199,7 @@ fn retry_after_s(refusal: &Refusal) -> Option<i64> {
         Refusal::TooManyAttempts { retry_after_s, .. } | Refusal::TooManyTokens { retry_after_s, .. } => {
             Some(*retry_after_s)
         }
+        Refusal::UserLocked => Some(LOCKED_RETRY_AFTER_S),
         Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => Some(RETRY_AFTER_S),
         _ => None,
     }
@@ -329,6 +332,7 @@ mod tests {
             (R::ForeignToken, 400, "unauthorized_client"),
             (R::TooManyTokens { window: "minute", retry_after_s: 7 }, 429, "temporarily_unavailable"),
             (R::TooManyAttempts { what: "x", retry_after_s: 7 }, 429, "temporarily_unavailable"),
+            (R::UserLocked, 429, "temporarily_unavailable"),
             (R::Overloaded("x"), 503, "temporarily_unavailable"),
             (R::StaleRegistry, 503, "temporarily_unavailable"),
             (R::DatabaseUnavailable, 503, "temporarily_unavailable"),

@@ -8,6 +8,8 @@ const MALFORMED_BASIC: &str =
     "form-encode id and secret, join them by a colon, and encode that in Base64 (RFC 6749 §2.3.1)";
 const UNKNOWN_CLIENT: &str =
     "check the client id, and whether this is the right server; `client list` has those that are known";
+const KEEP_TOKENS: &str =
+    "keep a token until it expires; or raise the client's limit: `client update --tokens-per-minute`";
 
 /// What to change, or what to wait for.
 pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
@@ -73,10 +75,9 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
             "begin again, and keep the new refresh token of each answer: the old one may have been stolen"
         }
         R::ForeignToken => "revoke it as the client that it was issued to, or as an administrator: `token revoke`",
-        R::TooManyAttempts { .. } => "wait, and look who is guessing from this address",
-        R::TooManyTokens { .. } => {
-            "keep a token until it expires; or raise the client's limit: `client update --tokens-per-minute`"
-        }
+        R::TooManyAttempts { .. } => "wait; the log names the address that the failures come from",
+        R::UserLocked => "find out who is guessing, in `audit list` and the log; then: `countersign user unlock NAME`",
+        R::TooManyTokens { .. } => KEEP_TOKENS,
         R::Overloaded(_) => "try again shortly; if it lasts, more nodes or a higher http.max_in_flight",
         R::StaleRegistry | R::DatabaseUnavailable => "look at the database: this node cannot read it",
         R::Internal(_) => "look at the log of this node under the request id",

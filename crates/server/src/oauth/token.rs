@@ -14,16 +14,19 @@ use countersign_protocol::refresh_token::StoredRefreshToken;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
 use countersign_protocol::token_request::TokenRequest;
+use countersign_protocol::user::User;
 use http::Request;
 
 use crate::caller::Caller;
+use crate::guessing::Device;
 use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::form_body::receive;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family, issue_with_successor};
 use crate::oauth::revoke::end_family;
 use crate::oauth::{Exchange, refusal};
-use crate::passwords::{self, Checked, Named};
+use crate::passwords::{self, Named};
 use crate::registry::Registry;
+use crate::source::Source;
 use crate::state::State;
 use crate::uses::Used;
 
@@ -58,22 +61,15 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
     let (caller, client) = (&exchange.caller, authenticated.client);
     let asked = Asked { registry: &registry, caller, client, named, request: &request };
-    state.token_limits.take(client, state.now())?;
+    let taken = state.token_limits.take(client, state.now())?;
     let issued = match grant_type {
         GrantType::ClientCredentials => by_client_credentials(state, &asked),
         GrantType::Password => by_password(state, &asked).await,
         GrantType::RefreshToken => by_refresh_token(state, &asked).await,
-    };
-    match issued {
-        Ok(issued) => {
-            record(state, caller, &authenticated, grant_type, &issued);
-            Ok(issued)
-        }
-        Err(refusal) => {
-            state.token_limits.give_back(client);
-            Err(refusal)
-        }
-    }
+    }?;
+    taken.keep();
+    record(state, caller, &authenticated, grant_type, &issued);
+    Ok(issued)
 }
 
 /// The Api that the path or `resource` names; both may, if they agree.
@@ -138,10 +134,12 @@ async fn check_password(
     password: &Secret,
 ) -> Result<Subject, Refusal> {
     let named = Named::find(state, username).await?;
-    let Checked { stored, holds, attempt } = passwords::check(state, named, password, asked.caller).await?;
-    let user = stored.and_then(|stored| asked.registry.find_user(stored.user_id.as_str())).map(Arc::as_ref);
-    let subject = password::decide(user, holds)?;
-    attempt.succeed();
+    let (caller, source) = (asked.caller, Source::of(asked.caller.address));
+    let device = Some(Device::of_client(state, &asked.client.id, source, &named.mac));
+    // A right password of somebody who may not use this grant counts as wrong, or it would be told from a wrong one.
+    let judge = |user: Option<Arc<User>>, is_right| password::decide(user.as_deref(), is_right);
+    let (subject, attempt) = passwords::check(state, named, password, (caller, device), judge).await?;
+    attempt.succeed().await?;
     Ok(subject)
 }
 

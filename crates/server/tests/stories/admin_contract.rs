@@ -172,6 +172,10 @@ const CALLS: &str = r#"
 400 PATCH /users/ada {"roles":["x"]}
 404 PATCH /users/x {}
 412 PATCH /users/ada {"status":"stale"}
+200 GET /users/demo/failed-attempts
+404 GET /users/x/failed-attempts
+204 DELETE /users/demo/failed-attempts
+404 DELETE /users/x/failed-attempts
 409 DELETE /users/demo/second-factor
 404 DELETE /users/x/second-factor
 200 GET /users/demo/sessions

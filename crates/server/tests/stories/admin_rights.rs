@@ -221,7 +221,7 @@ async fn a_secret_tried_through_settings_counts_as_a_guess_and_is_not_tried_for_
             other => break other,
         }
     };
-    assert_eq!((guesses, status), (1000, 429), "as many as at the token endpoint");
+    assert_eq!((guesses, status), (100, 429), "as many as at the token endpoint");
 
     let server = TestServer::start().await;
     let mut demo = server.demo_browser().await;

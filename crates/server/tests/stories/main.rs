@@ -18,6 +18,7 @@ mod call_resource;
 mod certificate;
 mod client_credentials;
 mod envelope;
+mod failed_secrets;
 mod guard;
 mod guessing;
 mod guide;

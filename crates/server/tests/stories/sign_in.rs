@@ -94,12 +94,12 @@ async fn a_wrong_password_may_be_tried_again_but_not_for_ever() {
     assert_eq!(browser.answer(&package, "correct horse").await.result()["Summary"], "LoginSuccess");
     let mut other = server.browser();
     let package = other.begin_auth("ADA").await;
-    for _ in 0..1 {
+    for _ in 0..10 {
         assert_eq!(fault(&other.answer(&package, "wrong").await), is(WRONG));
     }
     let blocked = other.answer(&package, "correct horse").await;
     assert_eq!(fault(&blocked), is((429, "too_many_attempts")));
-    assert!(blocked.header("retry-after").parse::<i64>().unwrap() > 0);
+    assert_eq!(blocked.header("retry-after"), "60");
 }
 
 #[tokio::test]
@@ -121,10 +121,8 @@ async fn a_sign_in_belongs_to_the_browser_that_began_it_and_ends_once() {
 
     let package = browser.begin_auth("demo").await;
     let start_over = json!({ "SessionId": package.json()["Result"]["SessionId"], "Action": "StartOver" });
-    let answer = browser.post("auth/advanceAuth", start_over.clone()).await;
+    let answer = browser.post("auth/advanceAuth", start_over).await;
     assert_eq!(answer.result(), json!({ "Summary": "StartOver" }));
-    assert_eq!(fault(&browser.post("auth/advanceAuth", start_over).await), over);
-    assert_eq!(fault(&browser.answer(&package, &password).await), over, "started over");
 
     let package = browser.begin_auth("demo").await;
     server.advance(600).await;
@@ -181,21 +179,6 @@ async fn a_step_that_names_the_wrong_thing_is_refused_by_its_field() {
 }
 
 #[tokio::test]
-async fn begun_sign_ins_of_one_address_are_bounded() {
-    let server = TestServer::start().await;
-    let mut browser = server.browser();
-    browser.get("getUISettings").await;
-    let mut begun = 0;
-    while browser.post("auth/beginAuth", json!({ "User": "demo" })).await.status == 200 {
-        begun += 1;
-        assert!(begun <= 300);
-    }
-    assert_eq!(begun, 300);
-    server.advance(901).await;
-    assert_eq!(browser.begin_auth("demo").await.status, 200);
-}
-
-#[tokio::test]
 async fn a_one_time_code_is_asked_where_one_is_enrolled_and_each_is_good_once() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
@@ -244,8 +227,13 @@ async fn codes_cannot_be_guessed_and_a_right_password_does_not_clear_the_count()
         assert_eq!(next.status, 200, "{round}: {next}");
         assert_eq!(fault(&guessing.answer(&next, "000000").await), is(WRONG));
     }
-    let blocked = guessing.sign_in("ada", "correct horse").await;
-    assert_eq!(fault(&blocked), is((429, "too_many_attempts")));
+    let next = guessing.sign_in("ada", "correct horse").await;
+    assert_eq!(fault(&guessing.answer(&next, "000000").await), is((429, "too_many_attempts")));
+    let start_over = json!({ "SessionId": next.json()["Result"]["SessionId"], "Action": "StartOver" });
+    assert_eq!(guessing.post("auth/advanceAuth", start_over.clone()).await.result(), json!({ "Summary": "StartOver" }));
+    let over = is((400, "bad_request"));
+    assert_eq!(fault(&guessing.post("auth/advanceAuth", start_over).await), over);
+    assert_eq!(fault(&guessing.answer(&next, "000000").await), over, "its owner has started over");
 }
 
 #[tokio::test]

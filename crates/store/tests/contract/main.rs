@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod changes;
+mod failures;
 mod group_commit;
 mod people;
 mod refresh_tokens;

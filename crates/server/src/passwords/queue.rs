@@ -1,0 +1,250 @@
+//! Who waits for a password to be hashed, and whose turn is next.
+//!
+//! Known devices come first. Of the rest, each network has its turn, and within it each user name: a stranger who asks a
+//! hundred times waits for their own hundred, and keeps out nobody else.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use countersign_protocol::refusal::Refusal;
+use tokio::sync::oneshot;
+
+use crate::guessing::NameMac;
+use crate::limits::{PASSWORD_QUEUE, PASSWORD_SLOTS};
+use crate::source::Source;
+
+/// Turns that are remembered: whoever had one among these comes after those who had none.
+const REMEMBERED_TURNS: usize = 2 * PASSWORD_QUEUE;
+
+/// Who waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Who {
+    /// From where.
+    pub(crate) source: Source,
+    /// For which user name.
+    pub(crate) name: NameMac,
+    /// Whether the device is known for it.
+    pub(crate) is_known: bool,
+}
+
+/// A queue for [`PASSWORD_SLOTS`].
+#[derive(Clone, Debug)]
+pub(crate) struct PasswordQueue(Arc<Mutex<Line>>);
+
+#[derive(Debug)]
+struct Line {
+    free: usize,
+    waiting: Vec<Waiting>,
+    next_ticket: u64,
+    /// The last turns, the newest last.
+    turns: VecDeque<(Source, NameMac)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    who: Who,
+    call: oneshot::Sender<Turn>,
+}
+
+/// A turn to hash; the next one's when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(Option<PasswordQueue>);
+
+impl PasswordQueue {
+    /// Nobody waits.
+    pub(crate) fn new() -> Self {
+        let line = Line { free: PASSWORD_SLOTS, waiting: Vec::new(), next_ticket: 0, turns: VecDeque::new() };
+        Self(Arc::new(Mutex::new(line)))
+    }
+
+    /// Waits for a turn. In a full queue whoever has most in it loses the last of them, or is refused.
+    pub(crate) async fn wait(&self, who: Who) -> Result<Turn, Refusal> {
+        let (call, called) = oneshot::channel();
+        let _place = {
+            let mut line = self.lock();
+            if line.free > 0 {
+                line.free -= 1;
+                line.remember(who);
+                return Ok(Turn(Some(self.clone())));
+            }
+            let ticket = line.next_ticket;
+            line.next_ticket += 1;
+            line.waiting.push(Waiting { ticket, who, call });
+            line.drop_beyond_bound();
+            Place { queue: self.clone(), ticket }
+        };
+        called.await.map_err(|_| Refusal::Overloaded("too many passwords wait to be checked"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue, given up on drop: whoever hangs up is not called.
+struct Place {
+    queue: PasswordQueue,
+    ticket: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let waiting = &mut self.queue.lock().waiting;
+        if let Some(index) = waiting.iter().position(|waiting| waiting.ticket == self.ticket) {
+            waiting.swap_remove(index);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(queue) = self.0.take() else { return };
+        let mut line = queue.lock();
+        while let Some(next) = line.take_next() {
+            match next.call.send(Turn(Some(queue.clone()))) {
+                Ok(()) => return,
+                // They have hung up: the turn is not theirs, and must not be passed on twice.
+                Err(mut unheard) => unheard.0 = None,
+            }
+        }
+        line.free += 1;
+    }
+}
+
+impl Line {
+    fn remember(&mut self, who: Who) {
+        if self.turns.len() == REMEMBERED_TURNS {
+            self.turns.pop_front();
+        }
+        self.turns.push_back((who.source, who.name));
+    }
+
+    /// Of those who are known, or else of all: whose network, then whose name had no turn for longest, then who came first.
+    fn take_next(&mut self) -> Option<Waiting> {
+        let last_turn = |is_it: &dyn Fn(&(Source, NameMac)) -> bool| self.turns.iter().rposition(is_it);
+        let order = |(_, Waiting { ticket, who, .. }): &(usize, &Waiting)| {
+            let of_source = last_turn(&|(source, _)| *source == who.source);
+            let of_name = last_turn(&|(source, name)| *source == who.source && *name == who.name);
+            (!who.is_known, of_source, of_name, *ticket)
+        };
+        let (index, _) = self.waiting.iter().enumerate().min_by_key(order)?;
+        let next = self.waiting.swap_remove(index);
+        self.remember(next.who);
+        Some(next)
+    }
+
+    /// Drops the newest of whoever has most in the queue: of a network, then of a name; known devices last.
+    fn drop_beyond_bound(&mut self) {
+        if self.waiting.len() <= PASSWORD_QUEUE {
+            return;
+        }
+        let count = |is_it: &dyn Fn(&Who) -> bool| self.waiting.iter().filter(|waiting| is_it(&waiting.who)).count();
+        let order = |(_, Waiting { ticket, who, .. }): &(usize, &Waiting)| {
+            let of_source = count(&|other| other.source == who.source);
+            let of_name = count(&|other| other.name == who.name);
+            (!who.is_known, of_source, of_name, *ticket)
+        };
+        if let Some((index, _)) = self.waiting.iter().enumerate().max_by_key(order) {
+            self.waiting.swap_remove(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    fn who(source: u8, name: u8, is_known: bool) -> Who {
+        let source = Source::of([192, 0, 2, source].into());
+        Who { source, name: NameMac::from_bytes(&[name; 32]).expect("32 bytes"), is_known }
+    }
+
+    /// Joins the queue, and is in it when this returns.
+    async fn join(queue: &PasswordQueue, who: Who) -> JoinHandle<Result<Turn, Refusal>> {
+        let queue = queue.clone();
+        let joined = tokio::spawn(async move { queue.wait(who).await });
+        tokio::task::yield_now().await;
+        joined
+    }
+
+    /// A queue whose slots are all taken.
+    async fn full() -> (PasswordQueue, Vec<Turn>) {
+        let queue = PasswordQueue::new();
+        let mut turns = Vec::new();
+        for _ in 0..PASSWORD_SLOTS {
+            turns.push(queue.wait(who(0, 0, false)).await.expect("a turn"));
+        }
+        (queue, turns)
+    }
+
+    async fn order_of(waiting: Vec<(char, JoinHandle<Result<Turn, Refusal>>)>, first: Vec<Turn>) -> String {
+        let (mut waiting, mut order, mut turns) = (waiting, String::new(), first);
+        turns.truncate(1);
+        while !waiting.is_empty() {
+            turns.clear();
+            tokio::task::yield_now().await;
+            let ready = waiting.iter().position(|(_, joined)| joined.is_finished()).expect("one is called");
+            let (letter, joined) = waiting.remove(ready);
+            order.push(letter);
+            turns.push(joined.await.expect("joins").expect("a turn"));
+        }
+        order
+    }
+
+    #[tokio::test]
+    async fn each_network_and_each_name_has_its_turn_and_known_devices_come_first() {
+        let (queue, mut turns) = full().await;
+        let others = turns.split_off(1);
+        let mut waiting = Vec::new();
+        for (letter, one) in [
+            ('a', who(1, 1, false)),
+            ('b', who(1, 1, false)),
+            ('c', who(1, 2, false)),
+            ('d', who(2, 3, false)),
+            ('e', who(3, 4, true)),
+            ('f', who(0, 9, false)),
+        ] {
+            waiting.push((letter, join(&queue, one).await));
+        }
+        assert_eq!(order_of(waiting, turns).await, "eadfcb");
+        drop(others);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_has_room_for_another_network_but_not_for_more_of_the_same() {
+        let (queue, turns) = full().await;
+        let mut strangers = Vec::new();
+        for name in 0..PASSWORD_QUEUE {
+            strangers.push(join(&queue, who(1, u8::try_from(name).expect("small"), false)).await);
+        }
+        let refused = queue.wait(who(1, 99, false)).now_or_never().expect("at once");
+        assert!(matches!(refused, Err(Refusal::Overloaded(_))));
+        let other = join(&queue, who(2, 1, false)).await;
+        let known = join(&queue, who(1, 1, true)).await;
+        assert_eq!(strangers.iter().filter(|joined| joined.is_finished()).count(), 2, "the two newest");
+        drop(turns);
+        assert!(known.await.expect("joins").is_ok() && other.await.expect("joins").is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_leaves_the_queue_and_loses_no_turn() {
+        let (queue, turns) = full().await;
+        let gone = join(&queue, who(1, 1, false)).await;
+        gone.abort();
+        let _ = gone.await;
+        assert!(queue.lock().waiting.is_empty());
+        drop(turns);
+        assert_eq!(queue.lock().free, PASSWORD_SLOTS);
+        // Called, and gone before they heard it.
+        let (queue, turns) = full().await;
+        let (call, called) = oneshot::channel();
+        queue.lock().waiting.push(Waiting { ticket: 7, who: who(1, 1, false), call });
+        drop(turns);
+        drop(called);
+        assert_eq!(queue.lock().free, PASSWORD_SLOTS);
+    }
+}

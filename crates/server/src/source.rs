@@ -1,0 +1,37 @@
+//! Where a request comes from, as far as one person or machine has it: an IPv4 address, or the /64 of an IPv6 one.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The network of one caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Source(IpAddr);
+
+impl Source {
+    /// The network that an address is in.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.into()),
+            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_an_ipv4_address_or_a_network_of_ipv6() {
+        let source = |text: &str| Source::of(text.parse().expect("an address")).to_string();
+        assert_eq!(source("192.0.2.1"), "192.0.2.1");
+        assert_eq!(source("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(source("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+}

@@ -1,0 +1,278 @@
+//! Failed passwords and one-time codes, and the devices that are known for a user.
+//!
+//! None of this raises the change counter: nodes read it when somebody tries, not when it changes.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::user::UserId;
+use sqlx::{Any, Row, Transaction};
+
+use crate::changes::Change;
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::statement::statements;
+
+statements! {
+    FIND_FAILURES =
+        "SELECT failures, unknown_failures, last_unknown_at, last_failure_at FROM password_failures WHERE name_mac = $1";
+    FIND_DEVICE = "SELECT d.last_success_at, d.failures, d.began_at, (SELECT CAST(COUNT(*) AS BIGINT) \
+         FROM known_devices later WHERE later.user_id = d.user_id AND later.kind = d.kind \
+         AND later.last_success_at > d.last_success_at) FROM known_devices d WHERE d.device_mac = $1";
+    ADD_FAILURE = "INSERT INTO password_failures \
+         (name_mac, user_id, failures, unknown_failures, last_unknown_at, last_failure_at) \
+         VALUES ($1, (SELECT id FROM users WHERE id = $2), 1, $3, $4, $5) ON CONFLICT (name_mac) DO UPDATE SET \
+         user_id = excluded.user_id, failures = password_failures.failures + 1, \
+         unknown_failures = password_failures.unknown_failures + excluded.unknown_failures, \
+         last_unknown_at = CASE WHEN excluded.last_unknown_at > password_failures.last_unknown_at \
+             THEN excluded.last_unknown_at ELSE password_failures.last_unknown_at END, \
+         last_failure_at = excluded.last_failure_at RETURNING failures, unknown_failures";
+    ADD_DEVICE_FAILURE = "UPDATE known_devices SET \
+         failures = CASE WHEN began_at <= $1 THEN 1 ELSE failures + 1 END, \
+         began_at = CASE WHEN began_at <= $2 THEN $3 ELSE began_at END WHERE device_mac = $4";
+    FORGET_FAILURES = "DELETE FROM password_failures WHERE name_mac = $1";
+    KEEP_DEVICE = "INSERT INTO known_devices (device_mac, user_id, kind, last_success_at, failures, began_at) \
+         SELECT $1, id, $2, $3, 0, 0 FROM users WHERE id = $4 ON CONFLICT (device_mac) DO UPDATE SET \
+         last_success_at = excluded.last_success_at, failures = 0, began_at = 0";
+    FORGET_DEVICE = "DELETE FROM known_devices WHERE device_mac = $1";
+    FORGET_OLDER_DEVICES = "DELETE FROM known_devices WHERE user_id = $1 AND kind = $2 AND device_mac NOT IN \
+         (SELECT device_mac FROM known_devices WHERE user_id = $3 AND kind = $4 \
+         ORDER BY last_success_at DESC, device_mac LIMIT $5)";
+    FIND_CODE_FAILURES = "SELECT failures, began_at FROM code_failures WHERE user_id = $1 AND source = $2";
+    ADD_CODE_FAILURE = "INSERT INTO code_failures (user_id, source, failures, began_at) \
+         SELECT id, $1, 1, $2 FROM users WHERE id = $3 ON CONFLICT (user_id, source) DO UPDATE SET \
+         failures = CASE WHEN code_failures.began_at <= $4 THEN 1 ELSE code_failures.failures + 1 END, \
+         began_at = CASE WHEN code_failures.began_at <= $5 THEN excluded.began_at ELSE code_failures.began_at END";
+    FORGET_CODE_FAILURES = "DELETE FROM code_failures WHERE user_id = $1";
+    COUNT_DEVICES = "SELECT CAST(COUNT(*) AS BIGINT) FROM known_devices WHERE user_id = $1 AND last_success_at > $2";
+    DELETE_OLD_DEVICES = "DELETE FROM known_devices WHERE last_success_at < $1";
+    DELETE_OLD_CODE_FAILURES = "DELETE FROM code_failures WHERE began_at < $1";
+    FIND_AGE_OF_STRANGERS = "SELECT last_failure_at FROM password_failures WHERE user_id IS NULL \
+         ORDER BY last_failure_at DESC LIMIT 1 OFFSET $1";
+    DELETE_OLD_STRANGERS = "DELETE FROM password_failures WHERE user_id IS NULL AND last_failure_at <= $1";
+}
+
+/// Known devices of one kind that a user may have; the one used longest ago is forgotten.
+const MAX_DEVICES: i64 = 20;
+
+/// Failed passwords of one name since the last success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PasswordFailures {
+    /// From everywhere.
+    pub failures: i64,
+    /// Of these, from devices that were not known.
+    pub unknown_failures: i64,
+    /// When the last one of an unknown device was.
+    pub last_unknown_at: UnixTime,
+}
+
+/// A device that has succeeded for a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownDevice {
+    /// When it last succeeded.
+    pub last_success_at: UnixTime,
+    /// Failures in its window…
+    pub failures: i64,
+    /// … which began then.
+    pub began_at: UnixTime,
+    /// True if no other device of this kind has succeeded for the user since.
+    pub is_last: bool,
+}
+
+/// Of which kind a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A browser, known by a cookie.
+    Browser,
+    /// A client at an address, which uses the password grant.
+    Client,
+}
+
+impl DeviceKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// One failed password.
+#[derive(Clone, Debug)]
+pub struct NewPasswordFailure {
+    /// The MAC of the name.
+    pub name_mac: Vec<u8>,
+    /// Whose name it is, if anybody's.
+    pub user_id: Option<UserId>,
+    /// The known device that failed; `None` for one that is not known.
+    pub known_device: Option<Vec<u8>>,
+    /// When.
+    pub now: UnixTime,
+    /// How long the windows of known devices are, in seconds.
+    pub window_s: i64,
+}
+
+/// One success.
+#[derive(Clone, Debug)]
+pub struct NewSuccess {
+    /// The MAC of the name.
+    pub name_mac: Vec<u8>,
+    /// Whose name it is.
+    pub user_id: UserId,
+    /// The device that is known from now on.
+    pub device_mac: Vec<u8>,
+    /// Of which kind it is.
+    pub kind: DeviceKind,
+    /// What this device was known by before.
+    pub replaces: Option<Vec<u8>>,
+    /// When.
+    pub now: UnixTime,
+}
+
+/// What an administrator sees of failed passwords of a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FailureSummary {
+    /// Failures since the last success.
+    pub failures: PasswordFailures,
+    /// When the last one was.
+    pub last_failure_at: Option<UnixTime>,
+    /// Devices that are known.
+    pub known_devices: i64,
+}
+
+impl Change {
+    /// Forgets the failures of a name, and knows the device from now on.
+    pub async fn add_success(&mut self, new: &NewSuccess) -> Result<(), StoreError> {
+        add_success(&mut self.transaction, new).await
+    }
+
+    /// Forgets the failed passwords and one-time codes of a user, and those of their name from before they had it.
+    pub async fn forget_failures(&mut self, user: &UserId, name_mac: &[u8]) -> Result<(), StoreError> {
+        sqlx::query(FORGET_FAILURES).bind(name_mac.to_vec()).execute(&mut *self.transaction).await?;
+        sqlx::query(FORGET_CODE_FAILURES).bind(user.as_str()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Failed passwords of a name.
+    pub async fn find_password_failures(&self, name_mac: &[u8]) -> Result<PasswordFailures, StoreError> {
+        Ok(self.read_failures(name_mac).await?.unwrap_or_default().0)
+    }
+
+    async fn read_failures(&self, name_mac: &[u8]) -> Result<Option<(PasswordFailures, UnixTime)>, StoreError> {
+        let query = sqlx::query(FIND_FAILURES).bind(name_mac.to_vec());
+        let Some(row) = query.fetch_optional(self.reader()).await? else { return Ok(None) };
+        let (failures, unknown_failures, last_unknown_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(Some((PasswordFailures { failures, unknown_failures, last_unknown_at }, row.try_get(3)?)))
+    }
+
+    /// A device, if it has ever succeeded.
+    pub async fn find_device(&self, device_mac: &[u8]) -> Result<Option<KnownDevice>, StoreError> {
+        let query = sqlx::query(FIND_DEVICE).bind(device_mac.to_vec());
+        let Some(row) = query.fetch_optional(self.reader()).await? else {
+            return Ok(None);
+        };
+        let (last_success_at, failures, began_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(Some(KnownDevice { last_success_at, failures, began_at, is_last: row.try_get::<i64, _>(3)? == 0 }))
+    }
+
+    /// Counts a failed password; returns the failures of the name with it.
+    pub async fn add_password_failure(&self, new: &NewPasswordFailure) -> Result<PasswordFailures, StoreError> {
+        let (unknown, last_unknown_at) = if new.known_device.is_none() { (1, new.now) } else { (0, 0) };
+        let mut transaction = self.begin_write().await?;
+        let row = sqlx::query(ADD_FAILURE)
+            .bind(new.name_mac.clone())
+            .bind(new.user_id.as_ref().map(|id| id.as_str().to_owned()))
+            .bind(unknown)
+            .bind(last_unknown_at)
+            .bind(new.now)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if let Some(device) = &new.known_device {
+            let ended = new.now - new.window_s;
+            let add = sqlx::query(ADD_DEVICE_FAILURE).bind(ended).bind(ended).bind(new.now).bind(device.clone());
+            add.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(PasswordFailures { failures: row.try_get(0)?, unknown_failures: row.try_get(1)?, last_unknown_at })
+    }
+
+    /// Forgets the failures of a name, and knows the device from now on.
+    pub async fn add_success(&self, new: &NewSuccess) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        add_success(&mut transaction, new).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Wrong one-time codes of a user from `source`, and when their window began.
+    pub async fn find_code_failures(&self, user: &UserId, source: &str) -> Result<(i64, UnixTime), StoreError> {
+        let query = sqlx::query(FIND_CODE_FAILURES).bind(user.as_str().to_owned()).bind(source.to_owned());
+        match query.fetch_optional(self.reader()).await? {
+            Some(row) => Ok((row.try_get(0)?, row.try_get(1)?)),
+            None => Ok((0, 0)),
+        }
+    }
+
+    /// Counts a wrong one-time code in the windows of these sources, each so many seconds long.
+    pub async fn add_code_failure(
+        &self,
+        user: &UserId,
+        windows: &[(&str, i64)],
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        for (source, window_s) in windows {
+            let add = sqlx::query(ADD_CODE_FAILURE).bind((*source).to_owned()).bind(now).bind(user.as_str());
+            add.bind(now - window_s).bind(now - window_s).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Failed passwords of a user, and the devices that succeeded after `since`.
+    pub async fn summarize_failures(
+        &self,
+        user: &UserId,
+        name_mac: &[u8],
+        since: UnixTime,
+    ) -> Result<FailureSummary, StoreError> {
+        let devices = sqlx::query(COUNT_DEVICES).bind(user.as_str().to_owned()).bind(since);
+        let known_devices = devices.fetch_one(self.reader()).await?.try_get(0)?;
+        let found = self.read_failures(name_mac).await?;
+        let (failures, last_failure_at) = found.map_or_else(Default::default, |(failures, at)| (failures, Some(at)));
+        Ok(FailureSummary { failures, last_failure_at, known_devices })
+    }
+
+    /// Forgets devices that last succeeded before `devices_before`, windows of codes that began before `codes_before`, and
+    /// the names that nobody has, but for the last `most`; returns how many.
+    pub async fn delete_old_failures(
+        &self,
+        devices_before: UnixTime,
+        codes_before: UnixTime,
+        most: i64,
+    ) -> Result<u64, StoreError> {
+        let age = sqlx::query(FIND_AGE_OF_STRANGERS).bind(most).fetch_optional(self.reader()).await?;
+        let age = age.map(|row| row.try_get::<i64, _>(0)).transpose()?;
+        let mut transaction = self.begin_write().await?;
+        let devices = sqlx::query(DELETE_OLD_DEVICES).bind(devices_before).execute(&mut *transaction).await?;
+        let codes = sqlx::query(DELETE_OLD_CODE_FAILURES).bind(codes_before).execute(&mut *transaction).await?;
+        let mut deleted = devices.rows_affected() + codes.rows_affected();
+        if let Some(age) = age {
+            let strangers = sqlx::query(DELETE_OLD_STRANGERS).bind(age).execute(&mut *transaction).await?;
+            deleted += strangers.rows_affected();
+        }
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+}
+
+async fn add_success(transaction: &mut Transaction<'static, Any>, new: &NewSuccess) -> Result<(), StoreError> {
+    let (user, kind) = (new.user_id.as_str(), new.kind.as_str());
+    sqlx::query(FORGET_FAILURES).bind(new.name_mac.clone()).execute(&mut **transaction).await?;
+    if let Some(before) = &new.replaces {
+        sqlx::query(FORGET_DEVICE).bind(before.clone()).execute(&mut **transaction).await?;
+    }
+    let keep = sqlx::query(KEEP_DEVICE).bind(new.device_mac.clone()).bind(kind).bind(new.now).bind(user);
+    keep.execute(&mut **transaction).await?;
+    let forget = sqlx::query(FORGET_OLDER_DEVICES).bind(user).bind(kind).bind(user).bind(kind).bind(MAX_DEVICES);
+    forget.execute(&mut **transaction).await?;
+    Ok(())
+}

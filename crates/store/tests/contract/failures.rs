@@ -1,0 +1,128 @@
+//! Failed passwords and one-time codes, and known devices, on every engine.
+
+use countersign_protocol::secret::Secret;
+use countersign_protocol::user::{Login, UserId};
+use countersign_store::{DeviceKind, KnownDevice, NewPasswordFailure, NewSuccess, NewUser, PasswordFailures, Store};
+
+use crate::fresh;
+
+const NAME: [u8; 32] = [7; 32];
+
+fn user() -> UserId {
+    UserId::from_random([1; 16])
+}
+
+async fn add_user(store: &Store) {
+    let mut change = store.begin_change(0).await.unwrap();
+    let login = Login::parse("ada").unwrap();
+    let new = NewUser { id: user(), login, password_hash: Secret::new("x"), roles: Vec::new() };
+    change.insert_user(&new).await.unwrap();
+    change.commit().await.unwrap();
+}
+
+fn failure(known_device: Option<u8>, now: i64) -> NewPasswordFailure {
+    let known_device = known_device.map(|number| vec![number; 32]);
+    NewPasswordFailure { name_mac: NAME.to_vec(), user_id: Some(user()), known_device, now, window_s: 900 }
+}
+
+fn success(device: u8, replaces: Option<u8>, kind: DeviceKind, now: i64) -> NewSuccess {
+    NewSuccess {
+        name_mac: NAME.to_vec(),
+        user_id: user(),
+        device_mac: vec![device; 32],
+        kind,
+        replaces: replaces.map(|number| vec![number; 32]),
+        now,
+    }
+}
+
+fn device(last_success_at: i64, failures: i64, began_at: i64, is_last: bool) -> Option<KnownDevice> {
+    Some(KnownDevice { last_success_at, failures, began_at, is_last })
+}
+
+#[tokio::test]
+async fn failures_add_up_until_a_success_and_raise_no_counter() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    add_user(store).await;
+    let before = store.read_counters().await.unwrap();
+    for now in [10, 20] {
+        store.add_password_failure(&failure(None, now)).await.unwrap();
+    }
+    let sum = store.add_password_failure(&failure(Some(1), 30)).await.unwrap();
+    assert_eq!((sum.failures, sum.unknown_failures), (3, 2));
+    let stored = PasswordFailures { failures: 3, unknown_failures: 2, last_unknown_at: 20 };
+    assert_eq!(store.find_password_failures(&NAME).await.unwrap(), stored);
+    let summary = store.summarize_failures(&user(), &NAME, 0).await.unwrap();
+    assert_eq!((summary.failures, summary.last_failure_at, summary.known_devices), (stored, Some(30), 0));
+    store.add_success(&success(1, None, DeviceKind::Browser, 40)).await.unwrap();
+    assert_eq!(store.find_password_failures(&NAME).await.unwrap(), PasswordFailures::default());
+    assert_eq!(store.summarize_failures(&user(), &NAME, 39).await.unwrap().known_devices, 1);
+    assert_eq!(store.read_counters().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_known_device_has_a_window_of_its_own() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    add_user(store).await;
+    store.add_success(&success(1, None, DeviceKind::Browser, 1000)).await.unwrap();
+    for now in [1010, 1020] {
+        store.add_password_failure(&failure(Some(1), now)).await.unwrap();
+    }
+    let found = async |number: u8| store.find_device(&[number; 32]).await.unwrap();
+    assert_eq!(found(1).await, device(1000, 2, 1010, true));
+    store.add_password_failure(&failure(Some(1), 1910)).await.unwrap();
+    assert_eq!(found(1).await, device(1000, 1, 1910, true));
+    store.add_success(&success(2, None, DeviceKind::Client, 1920)).await.unwrap();
+    assert!(found(1).await.unwrap().is_last, "of its kind");
+    store.add_success(&success(3, None, DeviceKind::Browser, 1930)).await.unwrap();
+    assert_eq!(found(1).await, device(1000, 1, 1910, false));
+    store.add_success(&success(4, Some(3), DeviceKind::Browser, 1940)).await.unwrap();
+    assert_eq!((found(3).await, found(4).await), (None, device(1940, 0, 0, true)));
+    for number in 10..40 {
+        store.add_success(&success(number, None, DeviceKind::Browser, i64::from(number) * 1000)).await.unwrap();
+    }
+    assert!(found(19).await.is_none() && found(20).await.is_some() && found(2).await.is_some(), "twenty of a kind");
+}
+
+#[tokio::test]
+async fn codes_are_counted_in_windows_by_source() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    add_user(store).await;
+    let add = async |source: &'static str, now| {
+        store.add_code_failure(&user(), &[(source, 900), ("", 86_400)], now).await.unwrap();
+    };
+    let found = async |source: &'static str| store.find_code_failures(&user(), source).await.unwrap();
+    add("192.0.2.1", 1000).await;
+    add("192.0.2.2", 1010).await;
+    add("192.0.2.1", 1900).await;
+    assert_eq!((found("192.0.2.1").await, found("192.0.2.2").await), ((1, 1900), (1, 1010)));
+    assert_eq!(found("").await, (3, 1000));
+    store.delete_old_failures(0, 1500, 10).await.unwrap();
+    assert_eq!((found("192.0.2.1").await, found("").await), ((1, 1900), (0, 0)));
+}
+
+#[tokio::test]
+async fn names_that_nobody_has_are_bounded_and_users_are_never_forgotten() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    add_user(store).await;
+    store.add_password_failure(&failure(None, 1)).await.unwrap();
+    for number in 0..5u8 {
+        let stranger = NewPasswordFailure { name_mac: vec![number; 32], user_id: None, ..failure(None, 10) };
+        let now = 10 + i64::from(number);
+        store.add_password_failure(&NewPasswordFailure { now, ..stranger }).await.unwrap();
+    }
+    store.delete_old_failures(0, 0, 2).await.unwrap();
+    let failures = async |number: u8| store.find_password_failures(&[number; 32]).await.unwrap().failures;
+    assert_eq!((failures(2).await, failures(3).await, failures(4).await), (0, 1, 1));
+    assert_eq!(failures(7).await, 1);
+    let gone = NewPasswordFailure { user_id: UserId::parse("usr_gone"), ..failure(None, 9) };
+    store.add_password_failure(&gone).await.unwrap();
+    let mut change = store.begin_change(20).await.unwrap();
+    change.forget_failures(&user(), &NAME).await.unwrap();
+    change.commit().await.unwrap();
+    assert_eq!(failures(7).await, 0);
+}
