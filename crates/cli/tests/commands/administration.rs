@@ -201,6 +201,9 @@ async fn users_are_made_changed_and_ended() {
     assert_eq!(team.json("user sessions ada"), json!([]));
     team.fail(3, "user end-session ada nothing --yes");
     assert!(team.fail(1, "user reset-second-factor ada --yes").contains("no second factor"));
+    assert_eq!(team.json("user attempts ada")["locked"], json!(false));
+    assert!(team.ok("user unlock ada").contains("may sign in again"));
+    assert!(team.fail(3, "user unlock nobody").contains("nobody"));
     assert_eq!(team.json("user revoke ada --yes"), json!({ "revoked": "ada" }));
     assert_eq!(team.json("user delete ada --yes"), json!({ "deleted": "ada" }));
     assert_eq!(team.fail(3, "user show ada"), "countersign: there is no user ada");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign_protocol::user::Role;
+use countersign_store::NewPasswordFailure;
 use countersign_testkit::{Answer, Browser, Options, TestServer};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -40,6 +41,18 @@ async fn fail_ten_times(server: &TestServer, from: &str, user: &str) {
     for _ in 0..10 {
         assert_eq!(grant(server, from, user, "wrong").await.status, 400);
     }
+}
+
+/// Failures of unknown devices in the last 900 s and before: hashing as many takes long.
+pub(crate) async fn have_failed(server: &TestServer, user: &str, times: usize) {
+    let store = &server.state.store;
+    let user_id = store.find_password(user).await.unwrap().map(|stored| stored.user_id);
+    let (name_mac, now) = (server.state.name_mac(user), server.state.now());
+    let failure = NewPasswordFailure { name_mac, user_id, known_device: None, now, window_s: 0 };
+    for _ in 0..times {
+        store.add_password_failure(&failure).await.unwrap();
+    }
+    server.advance(900).await;
 }
 
 /// A browser at an address.
@@ -145,13 +158,9 @@ async fn a_browser_is_known_by_its_cookie_wherever_it_is_until_the_password_chan
 async fn after_a_hundred_failures_only_an_administrator_lets_the_user_in_again() {
     let server = server().await;
     assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);
-    fail_ten_times(&server, ELSEWHERE, "ada").await;
-    fail_ten_times(&server, ELSEWHERE, "nobody").await;
-    for round in 0..89 {
-        server.advance(900).await;
-        for name in ["ada", "nobody"] {
-            assert_eq!(grant(&server, ELSEWHERE, name, "wrong").await.status, 400, "{round}");
-        }
+    for name in ["ada", "nobody"] {
+        have_failed(&server, name, 98).await;
+        assert_eq!(grant(&server, ELSEWHERE, name, "wrong").await.status, 400);
     }
     let attempts = server.operator().await.get("/users/ada/failed-attempts").await.json();
     assert_eq!(
@@ -196,11 +205,8 @@ async fn an_administrator_is_not_locked_out_of_the_browser_used_last() {
     server.advance(1).await;
     let mut last = Person::at(&server, HERE);
     assert_eq!(last.sign_in("ada", PASSWORD).await.status, 200);
-    fail_ten_times(&server, ELSEWHERE, "ada").await;
-    for _ in 0..90 {
-        server.advance(900).await;
-        assert_eq!(grant(&server, ELSEWHERE, "ada", "wrong").await.status, 400);
-    }
+    have_failed(&server, "ada", 99).await;
+    assert_eq!(grant(&server, ELSEWHERE, "ada", "wrong").await.status, 400);
     for person in [&mut older, &mut last] {
         person.browser.cookies.remove("cs_session");
         person.browser.cookies.remove("XSRF-TOKEN");
@@ -385,11 +391,10 @@ async fn nodes_count_together() {
     let first = server().await;
     let second = first.second_node().await;
     let ask = async |node: &TestServer, password| node.demo_service().password("ada", password).await.status;
-    assert_eq!(ask(&first, PASSWORD).await, 200);
     for _ in 0..5 {
         assert_eq!((ask(&first, "wrong").await, ask(&second, "wrong").await), (400, 400));
     }
-    let operator = second.operator().await;
+    let operator = first.operator().await;
     assert_eq!(operator.get("/users/ada/failed-attempts").await.json()["failures"], 10);
-    assert_eq!(ask(&second, PASSWORD).await, 429, "known at both, it has had its ten");
+    assert_eq!((ask(&first, PASSWORD).await, ask(&second, PASSWORD).await), (429, 429));
 }
