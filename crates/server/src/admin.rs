@@ -20,6 +20,7 @@ pub(crate) mod refusals;
 pub(crate) mod revocations;
 pub(crate) mod rights;
 pub(crate) mod scopes;
+pub(crate) mod secret_rotation;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod usage;

@@ -54,8 +54,8 @@ pub fn for_metrics(state: &State) -> Router {
 /// The admin API, behind the guard of its own Api.
 fn for_administrators(state: &State) -> Router {
     use crate::admin::{
-        apis, clients, entitlements, failed_attempts, keys, openapi, refusals, revocations, scopes, secrets, sessions,
-        usage, users,
+        apis, clients, entitlements, failed_attempts, keys, openapi, refusals, revocations, scopes, secret_rotation,
+        secrets, sessions, usage, users,
     };
     let routes = Router::new()
         .route("/admin/v1/apis", get(apis::list).post(apis::create))
@@ -71,7 +71,7 @@ fn for_administrators(state: &State) -> Router {
             get(entitlements::find).put(entitlements::put).delete(entitlements::delete),
         )
         .route("/admin/v1/clients/{id}/secrets", get(secrets::list).post(secrets::create))
-        .route("/admin/v1/clients/{id}/secrets/rotate", post(secrets::rotate))
+        .route("/admin/v1/clients/{id}/secrets/rotate", post(secret_rotation::rotate))
         .route(
             "/admin/v1/clients/{id}/secrets/{secret}",
             get(secrets::find).patch(secrets::update).delete(secrets::end),

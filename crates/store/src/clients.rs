@@ -42,6 +42,8 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6)";
     LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day \
          FROM clients ORDER BY id";
+    SET_ROTATED = "UPDATE clients SET rotated_at = $1 WHERE id = $2";
+    FIND_ROTATED = "SELECT rotated_at FROM clients WHERE id = $1 AND rotated_at > 0";
     SET_LIMITS = "UPDATE clients SET tokens_per_minute = $1, tokens_per_day = $2 WHERE id = $3";
     LOAD_CREDENTIALS = "SELECT id, client_id, label, secret_hash, not_before, expires_at FROM credentials \
          ORDER BY created_change, id";
@@ -121,6 +123,20 @@ impl Change {
     /// Ends every token that the client has been issued so far.
     pub async fn raise_client_epoch(&mut self, client: &ClientId) -> Result<(), StoreError> {
         let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(client.as_str());
+        update.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// When the client's secrets were last rotated, if ever.
+    pub async fn find_rotation(&mut self, client: &ClientId) -> Result<Option<UnixTime>, StoreError> {
+        let find = sqlx::query(FIND_ROTATED).bind(client.as_str());
+        let row = find.fetch_optional(&mut *self.transaction).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Notes that the client's secrets are rotated now.
+    pub async fn set_rotated(&mut self, client: &ClientId) -> Result<(), StoreError> {
+        let update = sqlx::query(SET_ROTATED).bind(self.now).bind(client.as_str());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }

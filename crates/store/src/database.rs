@@ -38,6 +38,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (5, "order", include_str!("../migrations/sqlite/0005_order.sql")),
     (6, "rights", include_str!("../migrations/sqlite/0006_rights.sql")),
     (7, "sign_ins", include_str!("../migrations/sqlite/0007_sign_ins.sql")),
+    (8, "nodes", include_str!("../migrations/sqlite/0008_nodes.sql")),
     (9, "guessing", include_str!("../migrations/sqlite/0009_guessing.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
@@ -48,6 +49,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (5, "order", include_str!("../migrations/postgres/0005_order.sql")),
     (6, "rights", include_str!("../migrations/postgres/0006_rights.sql")),
     (7, "sign_ins", include_str!("../migrations/postgres/0007_sign_ins.sql")),
+    (8, "nodes", include_str!("../migrations/postgres/0008_nodes.sql")),
     (9, "guessing", include_str!("../migrations/postgres/0009_guessing.sql")),
 ];
 
@@ -169,6 +171,16 @@ impl Store {
     /// The connections for single reads.
     pub(crate) fn reader(&self) -> &AnyPool {
         &self.reader
+    }
+
+    /// The connection for single writes.
+    pub(crate) fn writer(&self) -> &AnyPool {
+        &self.writer
+    }
+
+    /// True if several nodes can have it open.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.engine == Engine::Postgres
     }
 
     /// The writes that share commits, where they do.
@@ -327,6 +339,8 @@ mod tests {
                 "INSERT INTO second_factors (id, user_id, kind, sealed_seed, created_at) \
                  VALUES ('f', 'usr_1', 'totp', {seed}, 5)"
             ),
+            "INSERT INTO clients (id, name, owner, auth_methods, status, epoch) \
+             VALUES ('job', 'Job', '', 'client_secret_basic', 'active', 2)",
             "INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
              refresh_absolute_s) VALUES ('billing', 'https://b.example', 'B', 'password', 60, 'ES256', 60, 60)",
         ] {
@@ -339,6 +353,9 @@ mod tests {
         assert_eq!((rows.apis[0].epoch, rows.apis[0].removals.len()), (0, 0), "its tokens go on");
         let factor = store.find_second_factor(&rows.users[0].id, "totp").await.expect("reads").expect("is there");
         assert_eq!((factor.sealed_seed, factor.last_step), (vec![1, 2], 0));
+        let mut change = store.begin_change(1).await.expect("begins");
+        assert_eq!(change.find_rotation(&rows.clients[0].id).await.expect("reads"), None, "never rotated");
+        assert_eq!(store.list_nodes().await.expect("reads"), []);
     }
 
     #[tokio::test]

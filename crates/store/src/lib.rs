@@ -14,6 +14,7 @@ mod failures;
 mod group_commit;
 mod keys;
 mod leases;
+mod nodes;
 mod notes;
 mod playground;
 mod refresh_tokens;
@@ -37,6 +38,7 @@ pub use database::{DatabaseUrl, Migrated, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
 pub use failures::{DeviceKind, FailureSummary, KnownDevice, NewPasswordFailure, NewSuccess, PasswordFailures};
 pub use keys::{KeyState, StoredKey};
+pub use nodes::Node;
 pub use notes::{Note, Notes};
 pub use playground::{PlaygroundSettings, Saved};
 pub use refresh_tokens::{NewRefreshToken, Spend};
@@ -59,6 +61,7 @@ pub fn statements() -> Vec<&'static str> {
         failures::STATEMENTS,
         keys::STATEMENTS,
         leases::STATEMENTS,
+        nodes::STATEMENTS,
         notes::STATEMENTS,
         playground::STATEMENTS,
         refresh_tokens::STATEMENTS,

@@ -39,7 +39,8 @@ pub(crate) enum SecretVerb {
     /// Make a new secret, and let the old ones end after an overlap
     #[command(after_help = "Examples:
   countersign secret rotate nightly-job --env-file new.env
-  countersign secret rotate nightly-job --overlap 1h --output json")]
+  countersign secret rotate nightly-job --overlap 1h --output json
+  countersign secret rotate nightly-job --again --env-file new.env")]
     Rotate {
         #[arg(value_parser = parse_id)]
         client: String,
@@ -49,6 +50,9 @@ pub(crate) enum SecretVerb {
         /// What the new secret is for
         #[arg(long)]
         label: Option<String>,
+        /// Rotate although it was done within the last minute, such as when that secret was lost
+        #[arg(long)]
+        again: bool,
         /// Write the credentials to this file (0600) instead of showing them
         #[arg(long, value_name = "FILE")]
         env_file: Option<PathBuf>,
@@ -109,9 +113,13 @@ impl Verb for SecretVerb {
                 session.list("id", &COLUMNS, &secrets);
             }
             Self::Create(new) => create(session, new).await?,
-            Self::Rotate { client, overlap, label, env_file } => {
+            Self::Rotate { client, overlap, label, again, env_file } => {
                 let made = MadeSecret::prepare(session, &client, ("", None), env_file)?;
-                let asked = members([("label", label.map(Into::into)), ("overlap_s", Some(json!(overlap)))]);
+                let asked = members([
+                    ("label", label.map(Into::into)),
+                    ("overlap_s", Some(json!(overlap))),
+                    ("again", again.then(|| json!(true))),
+                ]);
                 let call = Call::post(&["clients", &client, "secrets", "rotate"], asked);
                 let answer = session.remote.ask(call).await?.body;
                 made.hand_over(session, "secret_id", &answer)?;

@@ -112,6 +112,11 @@ async fn a_rotation_has_no_outage_and_is_seen_in_the_list() {
     assert_eq!(status(&old, "invoices:read").await, 401);
     assert_eq!(status(&new, "invoices:read").await, 200);
     team.fail(3, &format!("secret end nightly-job {first} --yes"));
+    let twice = team.fail(1, "secret rotate nightly-job");
+    assert!(twice.contains(" s ago: use the new one, or rotate `again` (`--again`)"), "{twice}");
+    let again = team.json("secret rotate nightly-job --again");
+    let new = team.serving.actor("nightly-job", again["client_secret"].as_str().unwrap());
+    assert_eq!(status(&new, "invoices:read").await, 200);
     let bad = team.fail(1, "secret rotate nightly-job --overlap 91d");
     assert_eq!(bad, "countersign: --overlap: must be from 0 to 7776000 seconds");
     team.serving.stop();

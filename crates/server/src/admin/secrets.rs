@@ -14,28 +14,17 @@ use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show_with};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::clients::check_one_stays;
-use crate::admin::fields::{find_client, line, named, within};
-use crate::admin::new_secret::{NewSecret, answer, make_successor, moment};
+use crate::admin::fields::{find_client, line, named};
+use crate::admin::new_secret::{NewSecret, answer, moment};
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::state::State;
 
-/// How long an old secret may outlive its successor: up to 90 days.
-const OVERLAP_S: std::ops::RangeInclusive<i64> = 0..=90 * 86_400;
-const DEFAULT_OVERLAP_S: i64 = 86_400;
 /// A secret used within this time is not ended without force, in seconds.
 const STILL_USED_S: i64 = 3600;
 /// An end within this time is one at once, in seconds.
-const SOON_S: i64 = 60;
-
-/// A successor for all secrets of a client.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Rotation {
-    label: String,
-    overlap_s: Option<i64>,
-}
+pub(super) const SOON_S: i64 = 60;
 
 /// What can be changed of a secret; what is not named stays.
 #[derive(Deserialize)]
@@ -97,48 +86,6 @@ pub(crate) async fn create(
     changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
     let shown = answer(&client.id, &credential, shown.as_ref());
     Ok(created(&shown, &after, &address(&client.id, &credential)))
-}
-
-/// `POST clients/{id}/secrets/rotate`: a new secret, and an end for the old ones after the overlap.
-pub(crate) async fn rotate(
-    extract::State(state): extract::State<Arc<State>>,
-    operator: Operator,
-    Path(id): Path<String>,
-    AdminBody(asked): AdminBody<Rotation>,
-) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
-    let registry = changing.registry.clone();
-    let client = find_client(&registry, &id)?;
-    operator.check_can_administer(client)?;
-    let overlap_s = within("overlap_s", asked.overlap_s.unwrap_or(DEFAULT_OVERLAP_S), OVERLAP_S)?;
-    let (now, end) = (state.now(), state.now() + overlap_s);
-    make_room(&mut changing, client, now).await?;
-    let (credential, secret) = make_successor(&state, &asked.label)?;
-    changing.change.insert_credential(&client.id, &credential).await?;
-    // One that is to begin later is somebody's plan, and none of the old ones.
-    let outlives =
-        |old: &&Credential| old.not_before <= now && old.expires_at.is_none_or(|expires_at| expires_at > end);
-    let dated: Vec<&Credential> = client.credentials.iter().filter(outlives).collect();
-    if overlap_s < SOON_S {
-        let histories = state.store.list_credential_histories(&client.id).await?;
-        for old in &dated {
-            check_unused(&state, old, &histories, "give it an overlap")?;
-        }
-    }
-    for old in &dated {
-        changing.change.set_credential_expiry(&old.id, Some(end)).await?;
-    }
-    if end <= now && !dated.is_empty() && is_administrator(client) {
-        changing.change.raise_client_epoch(&client.id).await?;
-    }
-    let ids: Vec<&str> = dated.iter().map(|old| old.id.as_str()).collect();
-    let before = json!({ "old": dated.iter().map(|old| describe(old)).collect::<Vec<_>>() });
-    let after = json!({ "new": describe(&credential), "ended_at": end, "old": ids });
-    let (action, target) = ("secret.rotate", target(client, &credential));
-    changing.finish(Entry { action, target, before: Some(before), after: Some(after) }).await?;
-    let mut shown = answer(&client.id, &credential, Some(&secret));
-    shown["old"] = json!({ "ids": ids, "expires_at": end });
-    Ok(created(&shown, &describe(&credential), &address(&client.id, &credential)))
 }
 
 /// `PATCH clients/{id}/secrets/{secret}`: another label, or another end.
@@ -245,12 +192,12 @@ async fn delete(
 
 /// True for a client of `admin-api`. When one of its secrets ends its tokens end too, because it could use one of them to make
 /// itself another secret. At a date that lies ahead, the registry sees to it.
-fn is_administrator(client: &Client) -> bool {
+pub(super) fn is_administrator(client: &Client) -> bool {
     client.find_entitlement(&access::api_id()).is_some()
 }
 
 /// Err if the secret was used within the hour: whoever used it would be without one.
-fn check_unused(
+pub(super) fn check_unused(
     state: &State,
     credential: &Credential,
     histories: &[CredentialHistory],
@@ -267,7 +214,7 @@ fn check_unused(
 }
 
 /// Forgets those that are over where there are too many; a rotation by schedule must not end at the tenth.
-async fn make_room(changing: &mut Changing<'_>, client: &Client, now: UnixTime) -> Result<(), Problem> {
+pub(super) async fn make_room(changing: &mut Changing<'_>, client: &Client, now: UnixTime) -> Result<(), Problem> {
     let is_over = |one: &&Credential| one.expires_at.is_some_and(|expires_at| expires_at <= now);
     let (all, over) = (client.credentials.len(), client.credentials.iter().filter(is_over).count());
     if all - over >= MAX_CREDENTIALS {
@@ -293,16 +240,16 @@ fn find_use(state: &State, credential: &Credential, histories: &[CredentialHisto
     state.uses.add_to(&credential.id, stored.and_then(|history| history.uses.clone()))
 }
 
-fn target(client: &Client, credential: &Credential) -> String {
+pub(super) fn target(client: &Client, credential: &Credential) -> String {
     format!("{} {}", client.id, credential.id)
 }
 
-fn address(client: &ClientId, credential: &Credential) -> String {
+pub(super) fn address(client: &ClientId, credential: &Credential) -> String {
     format!("/admin/v1/clients/{client}/secrets/{}", credential.id)
 }
 
 /// Its state: what changes only by a change of it.
-fn describe(credential: &Credential) -> Value {
+pub(super) fn describe(credential: &Credential) -> Value {
     json!({
         "id": credential.id,
         "label": credential.label,

@@ -151,7 +151,7 @@ async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_
         let path = format!("/clients/nightly-job/secrets/{}", id.as_str().unwrap());
         assert_eq!(operator.delete(&path).await.status, 204);
     }
-    let at_once = operator.post("/clients/nightly-job/secrets/rotate", json!({ "overlap_s": 0 })).await;
+    let at_once = operator.post("/clients/nightly-job/secrets/rotate", json!({ "overlap_s": 0, "again": true })).await;
     assert_eq!((at_once.status, at_once.text("detail").contains("was used 0 s ago")), (409, true), "{at_once}");
     let path = format!("/clients/nightly-job/secrets/{old_id}");
     let still_used = operator.delete(&path).await;
@@ -169,6 +169,38 @@ async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_
     let restarted = server.restart().await;
     let kept = restarted.operator().await.list("/clients/nightly-job/secrets").await;
     assert_eq!((kept.len(), kept[0]["label"].as_str()), (1, Some("next")));
+}
+
+#[tokio::test]
+async fn of_fifteen_rotations_at_once_one_is_made_and_its_secret_works() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    let (_, old) = nightly(&server, &operator).await;
+    let path = "/clients/nightly-job/secrets";
+    // One that was merely added in the same minute is no rotation.
+    assert_eq!(operator.post(path, json!({ "label": "added" })).await.status, 201);
+    let rotate = || operator.post("/clients/nightly-job/secrets/rotate", json!({}));
+    let answers = futures_util::future::join_all((0..15).map(|_| rotate())).await;
+    let (made, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
+    assert_eq!((made.len(), refused.len()), (1, 14));
+    for answer in refused {
+        assert_eq!(answer.problem().0, 409, "{answer}");
+        let detail = answer.text("detail");
+        assert!(detail.contains("were rotated 0 s ago") && detail.contains("`--again`"), "{answer}");
+    }
+    assert_eq!(operator.list(path).await.len(), 3, "the first, the added one and the new one");
+    assert!(works(&server.actor("nightly-job", &made[0].text("client_secret"))).await);
+    assert!(works(&server.actor("nightly-job", &old)).await, "its overlap goes on");
+
+    server.advance(59).await;
+    assert_eq!(rotate().await.status, 409);
+    let again = operator.post("/clients/nightly-job/secrets/rotate", json!({ "again": true })).await;
+    assert_eq!(again.status, 201, "the first answer may have been lost: {again}");
+    assert_eq!(rotate().await.status, 409, "the last one counts, whether it was asked again or not");
+    server.advance(60).await;
+    let later = operator.post("/clients/nightly-job/secrets/rotate", json!({})).await;
+    assert_eq!(later.status, 201, "{later}");
+    assert!(works(&server.actor("nightly-job", &later.text("client_secret"))).await);
 }
 
 #[tokio::test]

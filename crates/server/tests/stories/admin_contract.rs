@@ -137,6 +137,8 @@ const CALLS: &str = r#"
 400 POST /clients/job/secrets {"label":7}
 404 POST /clients/x/secrets {}
 201 POST /clients/job/secrets/rotate {}
+409 POST /clients/job/secrets/rotate {}
+201 POST /clients/job/secrets/rotate {"again":true}
 400 POST /clients/job/secrets/rotate {"overlap_s":-1}
 404 POST /clients/x/secrets/rotate {}
 200 GET /clients/demo-service/secrets/SECRET
