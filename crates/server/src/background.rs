@@ -3,6 +3,8 @@
 pub mod clean_up;
 pub mod flush_uses;
 pub mod follow_changes;
+pub mod heartbeat;
+pub mod make_keys;
 pub mod reload_certificate;
 pub mod rotate_keys;
 pub mod store_refusals;
@@ -17,8 +19,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::limits::{
-    CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, REFUSALS_INTERVAL,
-    ROTATE_INTERVAL,
+    CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, HEARTBEAT_INTERVAL,
+    REFUSALS_INTERVAL, ROTATE_INTERVAL,
 };
 use crate::state::State;
 use crate::tls::Tls;
@@ -31,6 +33,8 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
         tasks.spawn(repeat(period, move || run_once(state.clone())));
     };
     begin(FOLLOW_INTERVAL, |state| async move { follow_changes::run_once(&state).await }.boxed());
+    begin(HEARTBEAT_INTERVAL, |state| async move { heartbeat::run_once(&state).await }.boxed());
+    begin(FOLLOW_INTERVAL, |state| async move { make_keys::run_once(&state).await }.boxed());
     begin(CLEAN_UP_INTERVAL, |state| async move { clean_up::run_once(&state).await }.boxed());
     begin(FLUSH_INTERVAL, |state| async move { flush_uses::run_once(&state).await }.boxed());
     begin(REFUSALS_INTERVAL, |state| async move { store_refusals::run_once(&state).await }.boxed());

@@ -10,6 +10,7 @@ use crate::admin::change::{Author, Changing, Entry};
 use crate::admin::problem::Problem;
 use crate::key_ring::{KeyLife, make_key};
 use crate::limits::{KEY_MARGIN_S, KEY_PENDING_S};
+use crate::nodes;
 use crate::registry::Registry;
 use crate::state::State;
 
@@ -66,7 +67,7 @@ pub(crate) fn find(keys: &[KeyLife], algorithm: Algorithm, state: KeyState) -> O
 /// Does what is due. What another node has done meanwhile is left as it is.
 pub(crate) async fn perform(state: &State, step: Step) -> Result<(), Problem> {
     match step {
-        Step::Prepare(algorithm) => prepare(state, Author::server(), algorithm).await.map(|_| ()),
+        Step::Prepare(algorithm) => prepare(state, Author::server(), algorithm, Role::Successor).await.map(|_| ()),
         Step::Activate(id) => {
             let mut changing = Changing::begin(state, Author::server()).await?;
             let Some(pending) = still(&changing.registry, &id, KeyState::Pending) else { return Ok(()) };
@@ -89,11 +90,26 @@ pub(crate) async fn perform(state: &State, step: Step) -> Result<(), Problem> {
     }
 }
 
-/// Makes a pending key; `None` if there is one.
-pub(crate) async fn prepare(state: &State, author: Author, algorithm: Algorithm) -> Result<Option<KeyLife>, Problem> {
+/// What a new key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Nothing signs with its algorithm yet.
+    First,
+    /// It follows the key that signs.
+    Successor,
+}
+
+/// Makes a pending key; `None` if there is one, or if another node was faster to make the first.
+pub(crate) async fn prepare(
+    state: &State,
+    author: Author,
+    algorithm: Algorithm,
+    role: Role,
+) -> Result<Option<KeyLife>, Problem> {
     let new = make_key(&state.sealing, algorithm, &state.entropy).await?;
     let mut changing = Changing::begin(state, author).await?;
-    if find(changing.registry.keys().lives(), algorithm, KeyState::Pending).is_some() {
+    let has = |key_state| find(changing.registry.keys().lives(), algorithm, key_state).is_some();
+    if has(KeyState::Pending) || (role == Role::First && has(KeyState::Active)) {
         return Ok(None);
     }
     changing.change.insert_key(&new.id, algorithm, KeyState::Pending, &new.sealed_pkcs8).await?;
@@ -103,35 +119,25 @@ pub(crate) async fn prepare(state: &State, author: Author, algorithm: Algorithm)
     Ok(still(&state.registry.current(), &new.id, KeyState::Pending))
 }
 
-/// Ends a key at once, with every token that it signed; of the active one the successor takes over, made if need be.
-pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<(), Problem> {
-    let find_known = |registry: &Registry| registry.keys().lives().iter().find(|key| key.id == id).cloned();
-    let known = find_known(&state.registry.current()).ok_or_else(|| Problem::not_found("key", id))?;
-    // Made before the transaction, for it may be needed and takes a while.
-    let spare = make_key(&state.sealing, known.algorithm, &state.entropy).await?;
-    let mut changing = Changing::begin(state, author).await?;
-    let key = find_known(&changing.registry).ok_or_else(|| Problem::not_found("key", id))?;
-    changing.change.retire_key(id).await?;
-    let mut successor = None;
-    if key.state == KeyState::Active {
-        let pending = find(changing.registry.keys().lives(), key.algorithm, KeyState::Pending);
-        successor = Some(match pending {
-            Some(pending) => {
-                changing.change.set_key_state(&pending.id, KeyState::Active).await?;
-                pending.id.clone()
-            }
-            None => {
-                changing.change.insert_key(&spare.id, key.algorithm, KeyState::Active, &spare.sealed_pkcs8).await?;
-                spare.id
-            }
-        });
+/// The id of a pending key that every live node can verify by, made if need be; a token by a key that another node has not
+/// read would be refused there. `None` if another node has taken it further meanwhile.
+pub(crate) async fn publish(
+    state: &State,
+    author: Author,
+    algorithm: Algorithm,
+    role: Role,
+) -> Result<Option<String>, Problem> {
+    let pending = || find(state.registry.current().keys().lives(), algorithm, KeyState::Pending).cloned();
+    if pending().is_none() {
+        prepare(state, author, algorithm, role).await?;
     }
-    let after = successor.map(|active| json!({ "active": active }));
-    let before = Some(view(&key));
-    changing.finish(Entry { action: "key.revoke", target: id.to_owned(), before, after }).await
+    let published = pending();
+    nodes::wait_until_seen(state).await;
+    Ok(published.map(|key| key.id))
 }
 
-fn still(registry: &Registry, id: &str, state: KeyState) -> Option<KeyLife> {
+/// The key of this id, if it is in this state.
+pub(crate) fn still(registry: &Registry, id: &str, state: KeyState) -> Option<KeyLife> {
     registry.keys().lives().iter().find(|key| key.id == id && key.state == state).cloned()
 }
 

@@ -60,6 +60,16 @@ pub const LOCKED_RETRY_AFTER_S: i64 = 3600;
 pub const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// One read of the change counter may take this long before the database counts as lost.
 pub const FOLLOW_TIMEOUT: Duration = Duration::from_secs(2);
+/// Each node tells the others this often that it is alive, and at once when it has read a change.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// A node whose heartbeat is younger is alive, in milliseconds: it may miss four.
+pub const NODE_ALIVE_MS: i64 = 5000;
+/// A heartbeat that has stopped is kept for an hour, in milliseconds, so that it can be asked which node is gone.
+pub const SILENT_NODE_KEPT_MS: i64 = 3600 * 1000;
+/// A key signs once every live node has read it, or after this time: eight reads. A leaked key must end all the same.
+pub const SEEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// It is looked this often whether they have.
+pub const SEEN_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// What is dead is deleted this often.
 pub const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(600);
 /// What is dead is kept this much longer, in seconds, so that no clock of ours still counts it as live.

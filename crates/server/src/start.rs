@@ -9,6 +9,7 @@ use countersign_store::{SQLITE_FILE, Store, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::admin::operator::{self, OperatorError};
+use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{DataDirectory, DirectoryError, check_private, read_sealing_key, write_private};
@@ -40,6 +41,9 @@ pub enum StartError {
     /// A signing key cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
+    /// A signing key could not be made.
+    #[error("a signing key could not be made: {0}")]
+    FirstKey(Problem),
     /// There is no sealing key for a database that has one.
     #[error(
         "{0}: the sealing key of this database is missing; copy it here, or name it by COUNTERSIGN_SEALING_KEY_FILE"
@@ -106,10 +110,12 @@ pub async fn start(
     provide::check_allowed(&state, wanted.demo).await?;
     state.metrics_beside = config.metrics_beside();
     state.rotate_keys_after_s = config.keys.rotate_after_s;
+    // First: whoever publishes a key from now on waits until this node has read it.
+    state.store.beat(&state.node_id, 0).await?;
     state.follow().await?;
     operator::provide(&state, &directory, wanted.new_operator).await?;
     let demo = if wanted.demo { Some(provide::provide(&state, &directory).await?) } else { None };
-    state.make_missing_keys().await?;
+    state.make_missing_keys().await.map_err(StartError::FirstKey)?;
     Ok(Started { state, demo, tls, directory })
 }
 

@@ -1,7 +1,7 @@
 //! What every request can reach.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use aws_lc_rs::hmac;
 use countersign_protocol::UnixTime;
@@ -12,10 +12,12 @@ use countersign_store::{Store, StoreError};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
+use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::Keys;
+use crate::first_key;
 use crate::guessing::Guessing;
-use crate::key_ring::{KeyRingError, make_first_key};
+use crate::key_ring::KeyRingError;
 use crate::limits::WRITE_TIMEOUT;
 use crate::metrics::Metrics;
 use crate::pages::session::CookieKeys;
@@ -68,8 +70,10 @@ pub struct State {
     pub(crate) audit_key: Arc<hmac::Key>,
     /// A key signs for this many seconds.
     pub(crate) rotate_keys_after_s: i64,
-    /// By which this node holds leases.
+    /// By which this node holds leases, and the others know it.
     pub(crate) node_id: Arc<str>,
+    /// The registry change of which the last heartbeat told.
+    pub(crate) told_change: Arc<AtomicI64>,
     ready: Arc<AtomicBool>,
 }
 
@@ -98,6 +102,7 @@ impl State {
             matching: Arc::default(),
             rotate_keys_after_s: Keys::default().rotate_after_s,
             node_id: base64url(&entropy.bytes::<12>()).into(),
+            told_change: Arc::default(),
             guessing: Arc::new(Guessing::new(&sealing)),
             sealing,
             clock,
@@ -120,11 +125,10 @@ impl State {
     }
 
     /// Makes a key for each algorithm in use that has none.
-    pub async fn make_missing_keys(&self) -> Result<(), KeyRingError> {
+    pub async fn make_missing_keys(&self) -> Result<(), Problem> {
         let missing = self.registry.current().missing_keys().to_vec();
         for algorithm in missing {
-            make_first_key(&self.store, &self.sealing, algorithm, &self.clock, &self.entropy).await?;
-            self.follow().await?;
+            first_key::provide(self, algorithm).await?;
         }
         Ok(())
     }

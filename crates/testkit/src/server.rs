@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use countersign_protocol::issuer::Issuer;
-use countersign_server::background::{clean_up, flush_uses, follow_changes, rotate_keys, store_refusals};
+use countersign_server::background::{
+    clean_up, flush_uses, follow_changes, heartbeat, make_keys, rotate_keys, store_refusals,
+};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
 use countersign_server::start::{StartError, Started, Wanted, start};
@@ -140,6 +142,7 @@ impl TestServer {
         (&mut self.serving).await.unwrap();
         flush_uses::run_once(&self.state).await;
         store_refusals::run_once(&self.state).await;
+        heartbeat::end(&self.state).await;
         self.state.store.close().await;
         drop(self.started.take());
     }
@@ -178,9 +181,10 @@ impl TestServer {
         self.clock.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    /// Reads the changes of others, as happens each 250 ms.
+    /// Reads the changes of others, as happens each 250 ms, and makes the keys that are then missing.
     pub async fn follow(&self) {
         follow_changes::run_once(&self.state).await;
+        make_keys::run_once(&self.state).await;
     }
 
     /// The demo's file.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_server::background::{flush_uses, reload_certificate, store_refusals};
+use countersign_server::background::{flush_uses, heartbeat, reload_certificate, store_refusals};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
 use countersign_server::exposure::{Exposure, find_in_directory, list_elsewhere};
@@ -104,6 +104,7 @@ async fn run_until_stopped(
     tasks.shutdown().await;
     flush_uses::run_once(&state).await;
     store_refusals::run_once(&state).await;
+    heartbeat::end(&state).await;
     // A database that is gone must not keep us: what was acknowledged is durable already.
     let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;
     drop(directory);

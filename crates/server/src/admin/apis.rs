@@ -20,6 +20,7 @@ use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::scopes;
+use crate::first_key;
 use crate::registry::Registry;
 use crate::state::State;
 
@@ -131,6 +132,11 @@ pub(crate) async fn update(
     headers: HeaderMap,
     AdminBody(changes): AdminBody<Changes>,
 ) -> Answer {
+    if let Some(algorithm) = changes.algorithm.as_deref().and_then(Algorithm::parse) {
+        find_own(&state.registry.current(), &id)?;
+        // Before the change: from then on the API's clients would be refused until there is a key.
+        first_key::provide(&state, algorithm).await?;
+    }
     let mut changing = Changing::begin(&state, &operator).await?;
     let note = changing.registry.notes().of_api(&id);
     let mut api = Api::clone(find_own(&changing.registry, &id)?);

@@ -1,12 +1,12 @@
 //! Deletes what is no longer needed: revocations and removals whose tokens have expired, families of refresh tokens,
-//! sessions and sign-ins that have ended, refusals and counts that are old.
+//! sessions and sign-ins that have ended, refusals and counts that are old, nodes that are gone.
 
 use countersign_store::StoreError;
 
 use crate::guessing::{CODE_WINDOW_S, KNOWN_S};
 use crate::limits::{
     DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS, REFUSALS_KEPT_S, SESSION_IDLE_S,
-    TOKEN_COUNTS_KEPT_S,
+    SILENT_NODE_KEPT_MS, TOKEN_COUNTS_KEPT_S,
 };
 use crate::state::State;
 
@@ -32,5 +32,6 @@ async fn delete(state: &State, before: i64) -> Result<u64, StoreError> {
     let failures = state.store.delete_old_failures(now - KNOWN_S, now - CODE_WINDOW_S, MAX_STRANGERS).await?;
     let refusals = state.store.delete_old_refusals(now - REFUSALS_KEPT_S, MAX_STORED_REFUSALS).await?;
     let counts = state.store.delete_old_token_counts(now - TOKEN_COUNTS_KEPT_S).await?;
-    Ok(revocations + removals + families + sign_ins + sessions + failures + refusals + counts)
+    let nodes = state.store.delete_silent_nodes(SILENT_NODE_KEPT_MS).await?;
+    Ok(revocations + removals + families + sign_ins + sessions + failures + refusals + counts + nodes)
 }

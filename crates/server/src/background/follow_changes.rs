@@ -2,10 +2,11 @@
 
 use tokio::time::timeout;
 
+use crate::background::heartbeat;
 use crate::limits::FOLLOW_TIMEOUT;
 use crate::state::State;
 
-/// Brings the registry up to the database, and makes the keys that it then lacks.
+/// Brings the registry up to the database, and tells the other nodes so.
 ///
 /// A failure is logged once; when it lasts longer than the registry may be old, requests are refused.
 pub async fn run_once(state: &State) {
@@ -16,8 +17,8 @@ pub async fn run_once(state: &State) {
         Ok(Err(error)) => note_loss(state, was_lost, &error.to_string()),
         Err(_) => note_loss(state, was_lost, "the database does not answer in time"),
     }
-    if let Err(error) = state.make_missing_keys().await {
-        tracing::error!(%error, "a signing key could not be made");
+    if timeout(FOLLOW_TIMEOUT, heartbeat::tell_what_was_read(state)).await.is_err() {
+        tracing::warn!("the heartbeat is not written in time");
     }
 }
 

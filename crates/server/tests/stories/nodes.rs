@@ -1,8 +1,107 @@
 //! Many nodes, a lost database, and a registry that is too old.
 
+use std::time::Duration;
+
 use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{ClientId, Status};
-use countersign_testkit::TestServer;
+use countersign_server::background::follow_changes;
+use countersign_server::clock::Clock;
+use countersign_testkit::{Administrator, TestServer};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+/// Lets nodes read the changes of others as they do in life.
+fn follow_each_250_ms(nodes: &[&TestServer]) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for state in nodes.iter().map(|node| node.state.clone()) {
+        tasks.spawn(async move {
+            loop {
+                follow_changes::run_once(&state).await;
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        });
+    }
+    tasks
+}
+
+/// Revokes the key that signs the demo's tokens; returns how long that took.
+async fn revoke_key(operator: &Administrator) -> Duration {
+    let keys = operator.list_whole("/keys").await;
+    let signs = |key: &&serde_json::Value| key["algorithm"] == "RS256" && key["state"] == "active";
+    let key = keys.iter().find(signs).unwrap()["id"].as_str().unwrap().to_owned();
+    let clock = Clock::system();
+    let revoked = operator.call("POST", &format!("/keys/{key}/revoke"), None, &[]).await;
+    assert_eq!(revoked.status, 204, "{revoked}");
+    Duration::from_millis(clock.monotonic_ms().unsigned_abs())
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_token_issued_right_after_a_key_is_revoked_verifies_at_the_other_node_at_once() {
+    let first = TestServer::start().await;
+    let second = first.second_node().await;
+    let _following = follow_each_250_ms(&[&second]);
+    let operator = first.operator().await;
+    for _ in 0..5 {
+        let took = revoke_key(&operator).await;
+        let token = first.demo_service().client_credentials("all").await.text("access_token");
+        assert_eq!(second.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
+        assert!(took < Duration::from_secs(2), "the other node answers, and is not waited for to the end: {took:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_leaked_key_ends_though_another_node_does_not_answer_and_one_that_stopped_is_not_waited_for() {
+    let first = TestServer::start().await;
+    let second = first.second_node().await;
+    let operator = first.operator().await;
+    let leaked = first.demo_service().client_credentials("all").await.text("access_token");
+    // The second node was alive a moment ago, and reads nothing any more.
+    let took = revoke_key(&operator).await;
+    assert!((2000..4000).contains(&took.as_millis()), "{took:?}");
+    assert_eq!(first.demo_service().call("GET", "/resource/whoami", &leaked).await.status, 401);
+    let token = first.demo_service().client_credentials("all").await.text("access_token");
+    assert_eq!(first.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
+    second.stop().await;
+    let alone = revoke_key(&operator).await;
+    assert!(alone < Duration::from_secs(2), "{alone:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn the_first_key_of_an_algorithm_is_one_and_its_first_token_verifies_at_the_other_node() {
+    let first = TestServer::start().await;
+    let second = first.second_node().await;
+    let _following = follow_each_250_ms(&[&second]);
+    let operator = first.operator().await;
+    let changed = operator.patch("/apis/oauthclient", json!({ "algorithm": "EdDSA" })).await;
+    assert_eq!(changed.status, 200, "{changed}");
+    let token = first.demo_service().client_credentials("all").await.text("access_token");
+    assert_eq!(second.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
+
+    // Both find out at the same moment that a key is missing.
+    first.tamper(
+        "UPDATE apis SET algorithm = 'ES256'; UPDATE signing_keys SET state = 'retired' WHERE algorithm = 'ES256'",
+    );
+    first.tamper("UPDATE change_counter SET change = change + 1, registry_change = change + 1");
+    let both = async |node: &TestServer| {
+        follow_changes::run_once(&node.state).await;
+        node.state.make_missing_keys().await.unwrap();
+    };
+    tokio::join!(both(&first), both(&second));
+    for node in [&first, &second] {
+        follow_changes::run_once(&node.state).await;
+        let keys = node.state.store.load_registry().await.unwrap().keys;
+        let algorithms: Vec<String> =
+            keys.iter().map(|key| format!("{} {}", key.algorithm, key.state.as_str())).collect();
+        assert_eq!(algorithms.iter().filter(|key| key.starts_with("ES256")).collect::<Vec<_>>(), ["ES256 active"]);
+        let token = node.demo_service().client_credentials("all").await.text("access_token");
+        for other in [&first, &second] {
+            assert_eq!(other.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
+        }
+    }
+}
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]

@@ -5,6 +5,7 @@
 mod changes;
 mod failures;
 mod group_commit;
+mod nodes;
 mod people;
 mod refresh_tokens;
 mod registry;

@@ -1,0 +1,32 @@
+//! Tells the other nodes that this one is alive, and which change it has read.
+
+use std::sync::atomic::Ordering;
+
+use crate::state::State;
+
+/// Writes the heartbeat.
+pub async fn run_once(state: &State) {
+    let change = state.registry.current().change();
+    match state.store.beat(&state.node_id, change).await {
+        Ok(()) => state.told_change.store(change, Ordering::Release),
+        // A lost database was reported by whoever reads the changes.
+        Err(error) if state.registry.check_database().is_ok() => {
+            tracing::warn!(%error, "the heartbeat cannot be written");
+        }
+        Err(_) => {}
+    }
+}
+
+/// Writes the heartbeat if something was read since the last one, because another node may wait for that.
+pub(super) async fn tell_what_was_read(state: &State) {
+    if state.told_change.load(Ordering::Acquire) != state.registry.current().change() {
+        run_once(state).await;
+    }
+}
+
+/// Takes the heartbeat away at the end, so that nobody waits for this node.
+pub async fn end(state: &State) {
+    if let Err(error) = state.store.delete_node(&state.node_id).await {
+        tracing::warn!(%error, "the heartbeat cannot be deleted");
+    }
+}

@@ -1,0 +1,13 @@
+//! Makes the first key of an algorithm where another node has made an API that signs with it and has not come to it.
+
+use crate::state::State;
+
+/// Makes a key for each algorithm in use that has none.
+pub async fn run_once(state: &State) {
+    if state.registry.check_database().is_err() {
+        return;
+    }
+    if let Err(error) = state.make_missing_keys().await {
+        tracing::error!(%error, "a signing key could not be made");
+    }
+}
