@@ -40,6 +40,8 @@ impl Server {
         let directory = PathBuf::from(directory.trim());
         let log = File::create(directory.join("log")).map_err(|error| error.to_string())?;
         let mut child = Command::new(binary()?)
+            // No balancer is in front of it.
+            .env("COUNTERSIGN_HTTP_DRAIN_S", "0")
             .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(directory.join("data"))
             .stdout(Stdio::piped())

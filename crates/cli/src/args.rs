@@ -100,7 +100,7 @@ pub(crate) struct Serve {
 }
 
 /// Flags that stand above the environment, which stands above the file.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct SettingsArgs {
     /// Read the configuration from a TOML file
     #[arg(long, value_name = "FILE")]

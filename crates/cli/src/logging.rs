@@ -12,27 +12,32 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, layer};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::registry;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, registry, reload};
 
 use crate::log_buffer::{LogBuffer, LogFlusher};
 use crate::plain::is_deceptive;
 
+/// Changes the level of the log that was installed. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct LogLevelSwitch(reload::Handle<Targets, Registry>);
+
+impl LogLevelSwitch {
+    /// Logs at this level from now on.
+    pub(crate) fn set(&self, level: LogLevel) {
+        if let Err(error) = self.0.reload(targets(level)) {
+            tracing::error!(%error, "the log level cannot be changed");
+        }
+    }
+}
+
 /// Installs the process's log subscriber. Colour only on a terminal, and never with `NO_COLOR`.
 ///
-/// What it returns is kept until the end: dropping it writes the last lines.
-pub(crate) fn install(log: &Log, no_color: bool) -> LogFlusher {
-    let level = match log.level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
-    };
+/// The flusher is kept until the end: dropping it writes the last lines.
+pub(crate) fn install(log: &Log, no_color: bool) -> (LogFlusher, LogLevelSwitch) {
     let colour = std::io::stderr().is_terminal() && !no_color;
-    // Of the libraries only what an operator must act on: sqlx tells of each idle connection.
-    let ours = Targets::new().with_default(level.min(Level::WARN)).with_target("countersign", level);
+    let (filter, switch) = reload::Layer::new(targets(log.level));
     let (buffer, flusher) = LogBuffer::start();
     let lines = layer().with_writer(move || buffer.clone()).with_ansi(colour);
     let lines = match log.format {
@@ -46,8 +51,20 @@ pub(crate) fn install(log: &Log, no_color: bool) -> LogFlusher {
         }
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
-    registry().with(lines.with_filter(ours)).init();
-    flusher
+    registry().with(lines.with_filter(filter)).init();
+    (flusher, LogLevelSwitch(switch))
+}
+
+/// What is logged at a level: of the libraries only what an operator must act on, because sqlx tells of each idle connection.
+fn targets(level: LogLevel) -> Targets {
+    let level = match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    Targets::new().with_default(level.min(Level::WARN)).with_target("countersign", level)
 }
 
 /// The same line as the coloured one, without the cost of deciding about colour at every word.

@@ -9,8 +9,10 @@ mod logging;
 mod moment;
 mod output;
 mod plain;
+mod reload;
 mod remote;
 mod settings;
+mod signals;
 mod table;
 
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use crate::answer;
 use crate::caller::{Caller, REQUEST_ID, TrustedProxies};
 use crate::front::host::HostNames;
+use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::oauth::refusal;
 use crate::router::{for_metrics, router};
@@ -58,6 +59,11 @@ impl Front {
     pub fn of_metrics(state: State) -> Self {
         let router = for_metrics(&state).fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method);
         Self { router, state: Arc::new(state), proxies: TrustedProxies::new(&[]), hosts: None, is_strict: false }
+    }
+
+    /// Where the process is in its life.
+    pub(crate) fn lifecycle(&self) -> &Lifecycle {
+        &self.state.lifecycle
     }
 
     /// Answers one request of `peer`, whatever it is: no error and no panic leaves here.

@@ -22,6 +22,7 @@ mod json_body;
 mod key_revocation;
 mod key_ring;
 mod key_rotation;
+mod lifecycle;
 pub mod limits;
 mod metrics;
 mod nodes;

@@ -16,9 +16,13 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz` and `/healthz`: 200 once everything is in place and while the registry is fresh, else 503 with the reason.
+/// `/readyz` and `/healthz`: 200 once everything is in place, while the registry is fresh, and until the end is near; else
+/// 503 with the reason.
 pub(crate) async fn ready(extract::State(state): extract::State<Arc<State>>) -> (StatusCode, String) {
-    if !state.is_ready() {
+    if state.lifecycle.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
+    }
+    if !state.lifecycle.is_ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned());
     }
     match state.registry.check_fresh() {

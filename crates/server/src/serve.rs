@@ -25,7 +25,8 @@ use crate::tls::Tls;
 /// After a failed accept, such as too many open files, the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` resolves, then drains for at most `http.shutdown_s`. With `tls` nothing is in clear text.
+/// Serves until `stop` resolves, then drains for at most `http.shutdown_s`. With `tls` nothing is in clear text. Before that,
+/// from [`State::set_stopping`](crate::state::State::set_stopping) on, connections are told to end and new ones are taken.
 pub async fn serve(
     listener: TcpListener,
     front: Front,

@@ -1,7 +1,7 @@
 //! What every request can reach.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 
 use aws_lc_rs::hmac;
 use countersign_protocol::UnixTime;
@@ -18,6 +18,7 @@ use crate::config::Keys;
 use crate::first_key;
 use crate::guessing::Guessing;
 use crate::key_ring::KeyRingError;
+use crate::lifecycle::Lifecycle;
 use crate::limits::WRITE_TIMEOUT;
 use crate::metrics::Metrics;
 use crate::pages::session::CookieKeys;
@@ -74,7 +75,7 @@ pub struct State {
     pub(crate) node_id: Arc<str>,
     /// The registry change of which the last heartbeat told.
     pub(crate) told_change: Arc<AtomicI64>,
-    ready: Arc<AtomicBool>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
 impl State {
@@ -110,7 +111,7 @@ impl State {
             passwords: PasswordQueue::new(),
             playground: false,
             in_flight: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-            ready: Arc::default(),
+            lifecycle: Arc::default(),
         }
     }
 
@@ -170,12 +171,12 @@ impl State {
 
     /// Everything that was promised before `/readyz` answers 200 is done.
     pub fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+        self.lifecycle.set_ready();
     }
 
-    /// True once [`State::set_ready`] was called.
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+    /// From now on `/readyz` answers 503, and connections are told to end.
+    pub fn set_stopping(&self) {
+        self.lifecycle.set_stopping();
     }
 }
 

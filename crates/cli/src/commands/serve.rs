@@ -6,22 +6,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_protocol::issuer::Issuer;
 use countersign_server::background::{flush_uses, heartbeat, reload_certificate, store_refusals};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
 use countersign_server::exposure::{Exposure, find_in_directory, list_elsewhere};
 use countersign_server::start::{Started, Wanted, start};
+use countersign_server::state::State;
 use countersign_server::tls::Tls;
 use countersign_server::{Demo, Front, background, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::args::Serve;
 use crate::output::{Failure, Output};
+use crate::reload::Reload;
 use crate::settings::Settings;
+use crate::signals::{Stop, StopSignal};
 use crate::{logging, settings};
 
 /// Connections to the database are given this long to close in good order.
@@ -29,51 +33,37 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Starts, serves until SIGTERM or SIGINT, and drains.
 pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
-    let settings = settings::read(&args.settings, environment).map_err(Failure::new)?;
     let runtime = Runtime::new().map_err(Failure::new)?;
-    let no_color = environment.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
-    let wanted = Wanted { demo: args.demo, new_operator: args.new_operator };
-    runtime.block_on(run_until_stopped(&settings, wanted, no_color, output))
+    runtime.block_on(run_until_stopped(args, environment, output))
 }
 
-async fn run_until_stopped(
-    Settings { config, ignored, secret_files, .. }: &Settings,
-    wanted: Wanted,
-    no_color: bool,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    // Before anything is promised: a signal that comes early ends the start in good order.
+async fn run_until_stopped(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
+    // Before anything is promised: a signal that comes early ends the start in good order, and a hangup ends nothing.
     let mut stop_signal = StopSignal::listen().map_err(Failure::new)?;
-    // Without a certificate a hangup ends the process, as it does any other.
-    let hangup = config.tls.cert.is_some().then(|| signal(SignalKind::hangup()));
-    let hangup = hangup.transpose().map_err(Failure::new)?;
-    let listen = config.listen;
-    let listener = bind("listen", listen, "; choose another with --listen").await?;
+    let hangup = signal(SignalKind::hangup()).map_err(Failure::new)?;
+    let settings = settings::read(&args.settings, environment).map_err(Failure::new)?;
+    let config = &settings.config;
+    let listener = bind("listen", config.listen, "; choose another with --listen").await?;
     let for_metrics = match config.metrics.listen {
         Some(listen) => Some(bind("metrics.listen", listen, "").await?),
         None => None,
     };
     let address = listener.local_addr().map_err(Failure::new)?;
     let issuer = config.issuer_for(address).map_err(Failure::new)?;
+    let wanted = Wanted { demo: args.demo, new_operator: args.new_operator };
     let starting = start(config, issuer, wanted, Clock::system(), Entropy::System);
     let Started { state, demo, tls, directory } = tokio::select! {
         started = starting => started.map_err(Failure::new)?,
-        () = stop_signal.wait() => return Err(Failure::Interrupted),
+        _ = stop_signal.wait() => return Err(Failure::Interrupted),
     };
     // Only now: a start that fails writes one line and nothing else.
-    let _log = logging::install(&config.log, no_color);
-    if !ignored.is_empty() {
-        tracing::warn!(variables = ignored.join(" "), "ignored: Kubernetes sets these for a Service named countersign");
-    }
-    warn_of_modes(config, secret_files);
-    if config.insecure_http && !state.issuer.is_https() {
-        tracing::warn!(issuer = %state.issuer, "insecure_http: tokens and secrets cross the network in clear text");
-    }
+    let no_color = environment.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
+    let (_log, level) = logging::install(&config.log, no_color);
+    warn_of_settings(&settings, &state.issuer, tls.as_deref());
     let mut tasks = background::start(&state, tls.as_ref());
-    if let (Some(tls), Some(hangup)) = (&tls, hangup) {
-        reload_certificate::warn_of_name(tls);
-        tasks.spawn(reload_on(hangup, tls.clone(), state.clock.clone()));
-    }
+    let (flags, environment) = (Arc::new(args.settings.clone()), environment.into());
+    let reload = Reload { flags, environment, level, tls: tls.clone(), clock: state.clock.clone() };
+    tasks.spawn(reload.run(hangup));
     let front = Front::new(state.clone(), &config.http.hosts, &config.proxy.trusted);
     let (stop, stopped) = oneshot::channel::<()>();
     let http = config.http.clone();
@@ -83,23 +73,14 @@ async fn run_until_stopped(
         let (front, http) = (Front::of_metrics(state.clone()), config.http.clone());
         tasks.spawn(async move { serve::serve(listener, front, &http, None, pending()).await });
     }
-    print_banner(output, state.issuer.as_str(), demo.as_ref());
-    // Our own Api, which administrators ask for, is always there.
-    if state.registry.current().apis().nth(1).is_none() {
-        output.line(
-            "Nothing is registered yet. `countersign api create --help` begins; --demo, with a --data-dir of its own, \
-             makes something to try.",
-        );
-    }
-    output.line(&format!("Ready: {}", state.issuer));
+    print_banner(output, &state, demo.as_ref());
     state.set_ready();
     tracing::info!(issuer = %state.issuer, %address, "serving");
-    stop_signal.wait().await;
-    tracing::info!("stopping");
+    drain(&state, config.http.drain_s, &mut stop_signal).await;
     drop(stop);
     tokio::select! {
         drained = serving => drained.map_err(Failure::new)?,
-        () = stop_signal.wait() => tracing::warn!("told twice to stop: requests under way are cut off"),
+        _ = stop_signal.wait() => tracing::warn!("told again to stop: requests under way are cut off"),
     }
     tasks.shutdown().await;
     flush_uses::run_once(&state).await;
@@ -109,6 +90,31 @@ async fn run_until_stopped(
     let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;
     drop(directory);
     Ok(())
+}
+
+/// Waits for the signal to stop, and then until balancers have noticed; whoever presses Ctrl-C has none.
+async fn drain(state: &State, drain_s: u64, stop_signal: &mut StopSignal) {
+    let stop = stop_signal.wait().await;
+    state.set_stopping();
+    tracing::info!("stopping");
+    if stop == Stop::Terminate {
+        stop_signal.wait_at_most(Duration::from_secs(drain_s)).await;
+    }
+}
+
+/// Says once what an operator should know of how it was started.
+fn warn_of_settings(settings: &Settings, issuer: &Issuer, tls: Option<&Tls>) {
+    let Settings { config, ignored, secret_files, .. } = settings;
+    if !ignored.is_empty() {
+        tracing::warn!(variables = ignored.join(" "), "ignored: Kubernetes sets these for a Service named countersign");
+    }
+    warn_of_modes(config, secret_files);
+    if config.insecure_http && !issuer.is_https() {
+        tracing::warn!(%issuer, "insecure_http: tokens and secrets cross the network in clear text");
+    }
+    if let Some(tls) = tls {
+        reload_certificate::warn_of_name(tls);
+    }
 }
 
 /// What is open to everybody in the data directory has stopped the start already.
@@ -123,14 +129,8 @@ async fn bind(key: &str, address: SocketAddr, hint: &str) -> Result<TcpListener,
     listener.map_err(|error| Failure::new(format!("{key}: {address}: {error}{hint}")))
 }
 
-/// Reads the certificate anew at each SIGHUP.
-async fn reload_on(mut hangup: Signal, tls: Arc<Tls>, clock: Clock) {
-    while hangup.recv().await.is_some() {
-        reload_certificate::run_once(&tls, &clock).await;
-    }
-}
-
-fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
+fn print_banner(output: &mut Output, state: &State, demo: Option<&Demo>) {
+    let issuer = &state.issuer;
     if let Some(Demo { file, renewed, has_own_password }) = demo {
         if let Some(why) = renewed {
             output.line(&format!(
@@ -146,23 +146,12 @@ fn print_banner(output: &mut Output, issuer: &str, demo: Option<&Demo>) {
         output.line(&format!("curl -u {id}:{secret} -d grant_type=client_credentials {endpoint}"));
         output.line("");
     }
-}
-
-/// SIGTERM and SIGINT, caught from now on.
-struct StopSignal {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignal {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    // Our own Api, which administrators ask for, is always there.
+    if state.registry.current().apis().nth(1).is_none() {
+        output.line(
+            "Nothing is registered yet. `countersign api create --help` begins; --demo, with a --data-dir of its own, \
+             makes something to try.",
+        );
     }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+    output.line(&format!("Ready: {issuer}"));
 }

@@ -22,9 +22,15 @@ struct Story {
 
 impl Story {
     fn begin() -> Self {
+        Self::begin_with(&[])
+    }
+
+    fn begin_with(environment: &[(&str, &str)]) -> Self {
         let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
         let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
-        Self { serving: Serving::over_tls(&database, &files), database, authority, _files: files }
+        let flags = files.flags();
+        let flags = [&["--demo"][..], &flags.each_ref().map(String::as_str)].concat();
+        Self { serving: Serving::start(&database, &flags, environment), database, authority, _files: files }
     }
 
     async fn frames(&self, settings: &[(u16, u32)]) -> Frames {
@@ -259,6 +265,41 @@ async fn at_the_end_the_client_is_told_and_what_is_under_way_is_answered() {
     frames.send(kind::DATA, flag::END_STREAM, 1, &body.as_bytes()[10..]).await.unwrap();
     let answer = timeout(Duration::from_secs(5), frames.next_of(kind::HEADERS)).await.unwrap().expect("an answer");
     assert_eq!(answer.payload[0], 0x88, "status 200");
+    let (status, log) = tokio::task::spawn_blocking(|| story.serving.wait()).await.unwrap();
+    assert!(status.success() && !log.contains("cut off"), "{status} {log}");
+}
+
+/// The kinds of all frames until the connection ends.
+async fn kinds_to_the_end(frames: &mut Frames) -> Vec<u8> {
+    let reading = async {
+        let mut kinds = Vec::new();
+        while let Some(frame) = frames.next().await {
+            kinds.push(frame.kind);
+        }
+        kinds
+    };
+    timeout(Duration::from_secs(5), reading).await.expect("the connection ends")
+}
+
+#[tokio::test]
+async fn while_balancers_notice_a_request_that_crosses_the_goaway_and_one_on_a_new_connection_are_answered() {
+    let story = Story::begin_with(&[("COUNTERSIGN_HTTP_DRAIN_S", "60")]);
+    let mut kept = story.frames(&[]).await;
+    kept.ask(1, &GET).await.unwrap();
+    assert_eq!(kept.status(1).await, 200);
+    let unused = story.frames(&[]).await;
+    story.serving.signal("TERM");
+    let goaway = timeout(Duration::from_secs(5), kept.next_of(kind::GOAWAY)).await.unwrap().expect("GOAWAY");
+    assert_eq!(goaway.payload[..4], [0x7f, 0xff, 0xff, 0xff], "nothing is refused yet");
+    kept.ask(3, &GET).await.unwrap();
+    assert!(kinds_to_the_end(&mut kept).await.contains(&kind::HEADERS), "it crossed the GOAWAY and is answered");
+    for mut frames in [unused, story.frames(&[]).await] {
+        sleep(Duration::from_millis(300)).await;
+        frames.ask(1, &GET).await.unwrap();
+        let kinds = kinds_to_the_end(&mut frames).await;
+        assert!(kinds.contains(&kind::HEADERS) && kinds.contains(&kind::GOAWAY), "{kinds:?}");
+    }
+    story.serving.signal("TERM");
     let (status, log) = tokio::task::spawn_blocking(|| story.serving.wait()).await.unwrap();
     assert!(status.success() && !log.contains("cut off"), "{status} {log}");
 }

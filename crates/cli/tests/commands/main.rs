@@ -20,6 +20,7 @@ mod nodes;
 mod operations;
 mod process;
 mod published;
+mod reload;
 mod shutdown;
 mod start;
 mod team;

@@ -81,7 +81,10 @@ impl Serving {
             arguments.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut child = countersign(&arguments).envs(environment.iter().copied()).spawn().unwrap();
+        // No balancer is in front of it, unless a story says so.
+        let drain = ("COUNTERSIGN_HTTP_DRAIN_S", "0");
+        let environment = std::iter::once(drain).chain(environment.iter().copied());
+        let mut child = countersign(&arguments).envs(environment).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let stderr = std::thread::spawn(move || {
             let mut text = String::new();

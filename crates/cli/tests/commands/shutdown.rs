@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
+use countersign_server::clock::Clock;
 use countersign_testkit::{Actor, TestDatabase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -49,13 +50,81 @@ async fn a_request_under_way_is_answered_and_a_new_connection_is_not_taken() {
     }
 }
 
+/// Serves the demo, with so many seconds for balancers.
+async fn serving_with_drain(database: &TestDatabase, drain_s: &str) -> Serving {
+    let serving = Serving::start(database, &["--demo"], &[("COUNTERSIGN_HTTP_DRAIN_S", drain_s)]);
+    serving.ready().await;
+    serving
+}
+
+/// Asks `/livez` on this connection; returns the head and the body.
+async fn ask(connection: &mut TcpStream) -> String {
+    connection.write_all(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with("ok\n") {
+        let mut part = [0; 1024];
+        let length = connection.read(&mut part).await.unwrap();
+        assert!(length > 0, "it was closed: {answer}");
+        answer.push_str(std::str::from_utf8(&part[..length]).unwrap());
+    }
+    answer
+}
+
+#[tokio::test]
+async fn after_sigterm_it_is_not_ready_and_still_answers_on_connections_that_then_end() {
+    let database = TestDatabase::fresh();
+    let serving = serving_with_drain(&database, "3").await;
+    let mut kept = TcpStream::connect(serving.address()).await.unwrap();
+    let mut idle = TcpStream::connect(serving.address()).await.unwrap();
+    assert!(!ask(&mut kept).await.contains("connection: close"));
+    ask(&mut idle).await;
+    let begun = Clock::system();
+    serving.signal("TERM");
+    let service = serving.demo_service(&demo_json(&database));
+    let ready = service.get("/readyz").await;
+    assert_eq!((ready.status, ready.body.as_str()), (503, "stopping\n"));
+    assert_eq!(service.get("/livez").await.status, 200);
+    let last = ask(&mut kept).await;
+    assert!(last.starts_with("HTTP/1.1 200") && last.contains("connection: close"), "{last}");
+    assert_eq!(kept.read(&mut [0]).await.unwrap(), 0, "and then it is closed");
+    while begun.monotonic_ms() < 2500 {
+        let issued = service.client_credentials("all").await;
+        assert_eq!(issued.header("connection"), "close");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(ask(&mut idle).await.contains("connection: close"), "it was left open as long as it was idle");
+    let address = serving.address();
+    let (status, log) = serving.wait();
+    assert!(status.success() && !log.contains("cut off"), "{status} {log}");
+    assert!((3000..5000).contains(&begun.monotonic_ms()), "{} ms", begun.monotonic_ms());
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_second_signal_or_ctrl_c_waits_for_no_balancer() {
+    for signals in [&["TERM", "TERM"][..], &["TERM", "INT"], &["INT"]] {
+        let database = TestDatabase::fresh();
+        let serving = serving_with_drain(&database, "60").await;
+        let stranger = serving.actor("nobody", "x");
+        let begun = Clock::system();
+        for (index, signal) in signals.iter().enumerate() {
+            serving.signal(signal);
+            if index + 1 < signals.len() {
+                while stranger.get("/readyz").await.status != 503 {}
+            }
+        }
+        let (status, log) = serving.wait();
+        assert!(status.success() && begun.monotonic_ms() < 5000, "{signals:?}: {status} {log}");
+    }
+}
+
 #[tokio::test]
 async fn a_log_that_nobody_reads_holds_neither_requests_nor_the_end() {
     let database = TestDatabase::fresh();
     let mut arguments = serve_arguments(&database);
     arguments.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut child = countersign(&arguments).spawn().unwrap();
+    let mut child = countersign(&arguments).env("COUNTERSIGN_HTTP_DRAIN_S", "0").spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ready = lines.find_map(|line| line.unwrap().strip_prefix("Ready: http://").map(str::to_owned)).unwrap();
     let stranger = Actor::new(ready.parse().unwrap(), "nobody", "x");

@@ -66,13 +66,16 @@ pub struct Http {
     pub max_connections: usize,
     /// Requests answered at once; more are refused with 503.
     pub max_in_flight: usize,
+    /// Seconds between SIGTERM and the end of accepting connections. `/readyz` is 503 meanwhile, so that balancers send
+    /// requests elsewhere, and those that still come are answered. Longer than a balancer takes to notice.
+    pub drain_s: u64,
     /// Seconds that requests under way are given to end at shutdown.
     pub shutdown_s: u64,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { hosts: Vec::new(), max_connections: 10_000, max_in_flight: 1024, shutdown_s: 10 }
+        Self { hosts: Vec::new(), max_connections: 10_000, max_in_flight: 1024, drain_s: 3, shutdown_s: 10 }
     }
 }
 

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,7 +29,12 @@ pub(super) async fn answer(
         let front = front.clone();
         async move {
             let (request, watch) = watch(request);
-            Ok::<_, Infallible>(watch.tell(front.answer(request, peer).await))
+            let mut response = watch.tell(front.answer(request, peer).await);
+            if front.lifecycle().is_stopping() {
+                // An idle connection stays open meanwhile: closing it could cross with a request, which nobody would repeat.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()

@@ -15,6 +15,7 @@ use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::drain::Draining;
@@ -28,7 +29,8 @@ use crate::limits::{
 /// Answers one connection to its end.
 ///
 /// The end is a GOAWAY, whether we stop or nothing moves: what is under way is answered, and a request that crosses it
-/// is known by the client not to have been taken. One who then does not move either is cut off.
+/// is known by the client not to have been taken. One who then does not move either is cut off. A connection that is made
+/// while we stop has one request first, or its client would make another.
 pub(super) async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     peer: SocketAddr,
@@ -45,6 +47,7 @@ pub(super) async fn answer(
         biased;
         _ = connection.as_mut() => return,
         () = draining.told() => {}
+        () = async { front.lifecycle().stopping().await; activity.asked.notified().await } => {}
         () = activity.quiet(HTTP2_QUIET_LOOKS) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -83,6 +86,8 @@ struct Activity {
     working: AtomicUsize,
     /// Raised whenever a request comes, is done, or a piece of its answer is taken.
     moves: AtomicUsize,
+    /// Holds a permit once there was a request.
+    asked: Notify,
 }
 
 impl Activity {
@@ -109,6 +114,7 @@ struct Work(Arc<Activity>);
 impl Work {
     fn begin(activity: &Arc<Activity>) -> Self {
         activity.note();
+        activity.asked.notify_one();
         activity.working.fetch_add(1, Ordering::Relaxed);
         Self(activity.clone())
     }

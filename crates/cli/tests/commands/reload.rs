@@ -1,0 +1,68 @@
+//! SIGHUP reads the log level again, with TLS and without, and never ends the process.
+
+use std::time::Duration;
+
+use countersign_testkit::{CertificateFiles, TestAuthority, TestDatabase};
+
+use crate::process::{Serving, set_mode};
+
+/// Writes a configuration file with this section for the log.
+fn write_config(database: &TestDatabase, log: &str) -> String {
+    let file = database.directory.path().join("countersign.toml");
+    std::fs::write(&file, format!("[log]\n{log}\n")).unwrap();
+    set_mode(&file, 0o600);
+    file.display().to_string()
+}
+
+/// Asks for a token by a wrong secret, which the log tells of at level `info` and below.
+async fn fail_once(serving: &Serving) -> String {
+    let refused = serving.actor("demo-service", "wrong").token(&[("grant_type", "client_credentials")]).await;
+    refused.header("x-request-id").to_owned()
+}
+
+async fn hang_up(serving: &Serving) {
+    serving.signal("HUP");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
+#[tokio::test]
+async fn a_hangup_without_tls_reads_the_log_level_again_and_a_wrong_file_changes_nothing() {
+    let database = TestDatabase::fresh();
+    let file = write_config(&database, "level = \"error\"");
+    let serving = Serving::start(&database, &["--demo", "--config", &file], &[]);
+    serving.ready().await;
+    let quiet = fail_once(&serving).await;
+    write_config(&database, "level = \"info\"");
+    hang_up(&serving).await;
+    let told = fail_once(&serving).await;
+    write_config(&database, "level = \"loud\"");
+    hang_up(&serving).await;
+    let still_told = fail_once(&serving).await;
+    write_config(&database, "level = \"error\"");
+    hang_up(&serving).await;
+    let quiet_again = fail_once(&serving).await;
+    serving.ready().await;
+    let log = serving.stop();
+    for (id, expected) in [(&quiet, 0), (&told, 1), (&still_told, 1), (&quiet_again, 0)] {
+        assert_eq!(log.lines().filter(|line| line.contains(id.as_str())).count(), expected, "{id}: {log}");
+    }
+    let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(errors.len(), 1, "{log}");
+    assert!(errors[0].contains("log.level") && errors[0].contains("the log level stays as it is"), "{log}");
+}
+
+#[tokio::test]
+async fn a_hangup_with_tls_reads_the_certificate_and_the_log_level() {
+    let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
+    let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
+    let file = write_config(&database, "level = \"info\"");
+    let flags = files.flags();
+    let flags = [&["--demo", "--config", &file][..], &flags.each_ref().map(String::as_str)].concat();
+    let serving = Serving::start(&database, &flags, &[]);
+    let second = authority.certify("127.0.0.1");
+    files.write(&second);
+    hang_up(&serving).await;
+    assert_eq!(authority.shown_at(serving.address()).await, second.der());
+    let log = serving.stop();
+    assert!(log.contains("the log level was read again") && log.contains("the certificate was replaced"), "{log}");
+}
