@@ -1,17 +1,21 @@
 //! Every test, on both engines, the unrelated clients, and the walks through the pages.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::postgres::Postgres;
-use crate::run::{cargo, is_ci, status};
+use crate::run::{apt_install, cargo, is_ci, status};
 use crate::{Outcome, fuzz, interop, walks};
+
+/// Each is a program in /usr/sbin, and the Debian package that has it.
+const PROXIES: [&str; 2] = ["haproxy", "nginx"];
 
 /// Runs all; what cannot run here is said in one line, and in CI is a failure.
 pub(crate) fn run() -> Outcome {
     cargo(&["test", "--workspace"])?;
     fuzz::run()?;
     match Postgres::start() {
-        Ok(postgres) => on_postgres(&postgres)?,
+        Ok(postgres) => on_postgres(&postgres, &settle_proxies()?)?,
         Err(reason) => skip("the tests on PostgreSQL", &reason)?,
     }
     match interop::prepare() {
@@ -25,12 +29,26 @@ pub(crate) fn run() -> Outcome {
 }
 
 /// The whole workspace again: a part of it would be built with other features, which takes longer than to run it.
-fn on_postgres(postgres: &Postgres) -> Outcome {
+fn on_postgres(postgres: &Postgres, skipped: &[&str]) -> Outcome {
     let mut command = Command::new("cargo");
     command.args(["test", "--workspace", "--tests", "--", "--include-ignored"]);
     // What is about files of SQLite, and what is a test only as the child process of another.
     command.args(["--skip", "_on_sqlite", "--skip", "the_child_asks"]).env("COUNTERSIGN_TEST_POSTGRES", postgres.url());
+    command.args(skipped);
     status(&mut command)
+}
+
+/// Installs the proxies in front of two nodes where they are missing; returns what leaves their story out if they cannot be.
+fn settle_proxies() -> Result<Vec<&'static str>, String> {
+    let is_there = |program: &&str| Path::new("/usr/sbin").join(program).exists();
+    let missing: Vec<&str> = PROXIES.into_iter().filter(|program| !is_there(program)).collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    match apt_install(&missing) {
+        Ok(()) => Ok(Vec::new()),
+        Err(reason) => skip("the restart behind proxies", &reason).map(|()| vec!["--skip", "behind_haproxy_and_nginx"]),
+    }
 }
 
 fn skip(what: &str, reason: &str) -> Outcome {
