@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use countersign_server::clock::Clock;
 use countersign_testkit::{Answer, TestDatabase};
 use tokio::task::JoinSet;
 
-use crate::process::{Serving, demo_json};
+use crate::process::{Serving, demo_json, run};
 
 /// Asks again each 20 ms until the answer is as wanted, for so long at most.
 async fn within(limit_ms: u64, ask: impl AsyncFn() -> Answer, wanted: impl Fn(&Answer) -> bool) -> Answer {
@@ -64,6 +65,54 @@ async fn a_token_revoked_at_one_node_is_dead_at_the_other_within_a_second() {
     }
     first.stop();
     second.stop();
+}
+
+/// Revokes the key that signs the demo's tokens, by the command; returns how many milliseconds that took.
+fn revoke_key(database: &TestDatabase) -> i64 {
+    let data = database.directory.path().join("data").display().to_string();
+    let command = |words: &[&str]| run(&[&["key"], words, &["--data-dir", &data, "--output", "json"]].concat(), &[]);
+    let keys: serde_json::Value = serde_json::from_slice(&command(&["list"]).stdout).unwrap();
+    let signs = |key: &&serde_json::Value| key["algorithm"] == "RS256" && key["state"] == "active";
+    let key = keys.as_array().unwrap().iter().find(signs).unwrap()["id"].as_str().unwrap().to_owned();
+    let begun = Clock::system();
+    let revoked = command(&["revoke", &key, "--yes"]);
+    assert!(revoked.status.success(), "{revoked:?}");
+    begun.monotonic_ms()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn after_a_key_was_revoked_tokens_verify_at_every_node_and_a_killed_one_is_hardly_waited_for() {
+    let database = TestDatabase::fresh();
+    let url = database.url.clone().expect("SQLite has one process a data directory");
+    let count_nodes = || {
+        let counted =
+            Command::new("psql").args([url.as_str(), "-qtAc", "SELECT COUNT(*) FROM nodes"]).output().unwrap();
+        String::from_utf8(counted.stdout).unwrap().trim().to_owned()
+    };
+    let first = Serving::demo(&database);
+    first.ready().await;
+    let demo = demo_json(&database);
+    let (second, _directory) = second_node(&database, &first.issuer);
+    second.ready().await;
+    let (here, there) = (first.demo_service(&demo), second.demo_service(&demo));
+    for _ in 0..5 {
+        let took_ms = tokio::task::block_in_place(|| revoke_key(&database));
+        let token = here.client_credentials("all").await.text("access_token");
+        assert_eq!(there.introspect(&token).await.json()["active"], true);
+        assert!(took_ms < 1900, "it was seen long before the end of the wait: {took_ms} ms");
+    }
+    assert_eq!(count_nodes(), "2");
+    second.signal("KILL");
+    second.wait();
+    let took_ms = tokio::task::block_in_place(|| revoke_key(&database));
+    assert!((2000..5000).contains(&took_ms), "it was alive a moment ago: {took_ms} ms");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let took_ms = tokio::task::block_in_place(|| revoke_key(&database));
+    assert!(took_ms < 1900, "its heartbeat has stopped: {took_ms} ms");
+    let log = first.stop();
+    assert!(log.contains("another node does not read the changes"), "{log}");
+    assert_eq!(count_nodes(), "1", "one that stops takes its own away");
 }
 
 #[tokio::test]
