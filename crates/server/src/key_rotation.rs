@@ -137,7 +137,7 @@ pub(crate) async fn publish(
 }
 
 /// The key of this id, if it is in this state.
-pub(crate) fn still(registry: &Registry, id: &str, state: KeyState) -> Option<KeyLife> {
+fn still(registry: &Registry, id: &str, state: KeyState) -> Option<KeyLife> {
     registry.keys().lives().iter().find(|key| key.id == id && key.state == state).cloned()
 }
 

@@ -70,6 +70,31 @@ async fn a_leaked_key_ends_though_another_node_does_not_answer_and_one_that_stop
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_leaked_key_ends_though_somebody_ends_its_successor_while_it_is_published() {
+    let first = TestServer::start().await;
+    // It does not read what it should, so that there is time.
+    let _second = first.second_node().await;
+    let operator = first.operator().await;
+    let leaked = first.demo_service().client_credentials("all").await.text("access_token");
+    let end_successor = async {
+        loop {
+            let keys = operator.list_whole("/keys").await;
+            if let Some(pending) = keys.iter().find(|key| key["state"] == "pending") {
+                let path = format!("/keys/{}/revoke", pending["id"].as_str().unwrap());
+                assert_eq!(operator.call("POST", &path, None, &[]).await.status, 204);
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::join!(revoke_key(&operator), end_successor);
+    assert_eq!(first.demo_service().call("GET", "/resource/whoami", &leaked).await.status, 401);
+    let token = first.demo_service().client_credentials("all").await.text("access_token");
+    assert_eq!(first.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn the_first_key_of_an_algorithm_is_one_and_its_first_token_verifies_at_the_other_node() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
