@@ -85,9 +85,12 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     tasks.shutdown().await;
     flush_uses::run_once(&state).await;
     store_refusals::run_once(&state).await;
-    heartbeat::end(&state).await;
+    let closing = async {
+        heartbeat::end(&state).await;
+        state.store.close().await;
+    };
     // A database that is gone must not keep us: what was acknowledged is durable already.
-    let _ = timeout(CLOSE_TIMEOUT, state.store.close()).await;
+    let _ = timeout(CLOSE_TIMEOUT, closing).await;
     drop(directory);
     Ok(())
 }
