@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod apis;
 pub(crate) mod audit;
 pub(crate) mod change;
+pub(crate) mod change_queue;
 pub(crate) mod characters;
 pub(crate) mod clients;
 pub(crate) mod entitlements;

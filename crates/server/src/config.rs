@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 /// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
-pub const KEYS: [(&str, Kind); 20] = [
+pub const KEYS: [(&str, Kind); 21] = [
     ("listen", Kind::Text),
     ("issuer", Kind::Text),
     ("insecure_http", Kind::Switch),
@@ -41,6 +41,7 @@ pub const KEYS: [(&str, Kind); 20] = [
     ("http.hosts", Kind::List),
     ("http.max_connections", Kind::Number),
     ("http.max_in_flight", Kind::Number),
+    ("http.queue_target_ms", Kind::Number),
     ("http.drain_s", Kind::Number),
     ("http.shutdown_s", Kind::Number),
     ("tls.cert", Kind::Text),
@@ -158,6 +159,7 @@ impl Config {
         in_range("keys.rotate_after_s", self.keys.rotate_after_s, 3600..=315_360_000)?;
         in_range("http.max_connections", count(self.http.max_connections), 1..=1_000_000)?;
         in_range("http.max_in_flight", count(self.http.max_in_flight), 1..=1_000_000)?;
+        in_range("http.queue_target_ms", i64::from(self.http.queue_target_ms), 0..=10_000)?;
         in_range("http.drain_s", i64::try_from(self.http.drain_s).unwrap_or(i64::MAX), 0..=3600)?;
         in_range("http.shutdown_s", i64::try_from(self.http.shutdown_s).unwrap_or(i64::MAX), 0..=3600)?;
         if self.data_dir.as_os_str().is_empty() {

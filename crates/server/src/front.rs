@@ -8,23 +8,26 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::refusal::Refusal;
 use futures_util::FutureExt;
-use http::header::{STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING};
+use http::header::{EXPECT, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri};
 use ipnet::IpNet;
 use tower::ServiceExt;
 
+use crate::admission::{Kind, Place};
 use crate::answer;
+use crate::body::discard_arrived;
 use crate::caller::{Caller, REQUEST_ID, TrustedProxies};
 use crate::front::host::HostNames;
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::oauth::refusal;
+use crate::ops::is_probe;
 use crate::router::{for_metrics, router};
 use crate::state::State;
 
@@ -74,9 +77,18 @@ impl Front {
         let checked = self.check(&mut request);
         lower_tenant_path(&mut request);
         let route = metrics::route(request.uri().path());
-        let response = match checked {
-            Ok(()) => self.route(request, caller).await,
-            Err(refusal) => refused::answer(&self.state, &caller, &request, &refusal),
+        let admitted = match checked {
+            Ok(()) => self.admit(&mut request, route).await,
+            Err(refusal) => Err(refusal),
+        };
+        let response = match admitted {
+            Ok(_place) => self.route(request, caller).await,
+            Err(refusal) => {
+                if !request.headers().contains_key(EXPECT) {
+                    discard_arrived(request.body_mut());
+                }
+                refused::answer(&self.state, &caller, &request, &refusal)
+            }
         };
         let took_us = self.state.clock.monotonic_us() - began_us;
         self.state.metrics.count_request(&method, route, response.status(), took_us);
@@ -97,6 +109,21 @@ impl Front {
         host::settle_host(request)?;
         check_framing(request.headers())?;
         self.hosts.as_ref().map_or(Ok(()), |hosts| hosts.check(request))
+    }
+
+    /// A place among the requests that are worked on, and its turn; a request with a body takes its turn when it has read
+    /// that. Operators are always heard: a node that has much to do must not be ended for being ill.
+    async fn admit(&self, request: &mut Request<Body>, route: &'static str) -> Result<Option<Arc<Place>>, Refusal> {
+        if self.hosts.is_none() || is_probe(route) {
+            return Ok(None);
+        }
+        let kind = Kind::of(request.method(), request.uri().path());
+        let place = Arc::new(Place::enter(&self.state.admission, kind)?);
+        if request.body().is_end_stream() || request.method().is_safe() {
+            place.wait_for_turn().await?;
+        }
+        request.extensions_mut().insert(place.clone());
+        Ok(Some(place))
     }
 
     async fn route(&self, mut request: Request<Body>, caller: Caller) -> Response {

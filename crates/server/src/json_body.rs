@@ -61,7 +61,8 @@ pub(crate) async fn receive<T: DeserializeOwned>(request: Request) -> Result<T, 
     if !is_json(request.headers()) {
         return Err(BadBody::NotJson);
     }
-    parse(&body::read(request.into_body()).await.map_err(BadBody::Unread)?)
+    let (head, body) = request.into_parts();
+    parse(&body::read(body, &head.extensions).await.map_err(BadBody::Unread)?)
 }
 
 /// True for `application/json` with any parameters: JSON is UTF-8 (RFC 8259 §8.1).

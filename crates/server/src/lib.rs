@@ -3,6 +3,7 @@
 //! Start reading at `router.rs`: every route on one screen. [`start`] builds the state, [`serve`] answers connections.
 
 mod admin;
+mod admission;
 mod answer;
 pub mod background;
 pub mod backup;

@@ -56,6 +56,14 @@ pub const HTTP2_LAST_LOOKS: u32 = 3;
 pub const RETRY_AFTER_S: i64 = 5;
 /// Seconds after which a user who is locked may try again: an administrator is to unlock them meanwhile.
 pub const LOCKED_RETRY_AFTER_S: i64 = 3600;
+/// Changes by administrators, and separately their looks, that are worked on at once: a change waits for the one lock of all
+/// changes, a look for the database, and neither may take the places of token requests.
+pub const MAX_ADMIN_IN_FLIGHT: usize = 64;
+/// Calls of people's pages that are worked on at once: a sign-in waits for the lock of all changes.
+pub const MAX_PEOPLE_IN_FLIGHT: usize = 64;
+/// Requests may wait for their turn this long while the queue was empty as recently, in microseconds: CoDel's interval
+/// (RFC 8289 §4.3), which is longer than what a burst of requests that can be served takes.
+pub const QUEUE_INTERVAL_US: i64 = 100_000;
 /// The registry is read for changes this often, so that a change is everywhere within a second.
 pub const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// One read of the change counter may take this long before the database counts as lost.

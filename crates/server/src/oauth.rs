@@ -19,7 +19,6 @@ use countersign_protocol::form::Form;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::caller::Caller;
 use crate::state::State;
@@ -36,8 +35,6 @@ pub(crate) struct Exchange {
     pub(crate) form: Option<Arc<Form>>,
     /// The client, once found.
     pub(crate) client_id: Option<ClientId>,
-    /// The place among those that are worked on, once the request has arrived whole: a slow sender holds none.
-    pub(crate) place: Option<OwnedSemaphorePermit>,
     state: Arc<State>,
 }
 
@@ -55,6 +52,6 @@ impl FromRequestParts<Arc<State>> for Exchange {
             |value: &HeaderValue| value.as_bytes().get(..6).is_some_and(|head| head.eq_ignore_ascii_case(b"basic "));
         let scheme = parts.headers.get(AUTHORIZATION).map(|value| if basic(value) { "Basic" } else { "other" });
         let state = state.clone();
-        Ok(Self { caller, tenant, scheme, form: None, client_id: None, place: None, state })
+        Ok(Self { caller, tenant, scheme, form: None, client_id: None, state })
     }
 }

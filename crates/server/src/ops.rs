@@ -11,6 +11,11 @@ use crate::answer;
 use crate::metrics;
 use crate::state::State;
 
+/// True for the addresses by which an orchestrator asks how this node is, as the metrics label them.
+pub(crate) fn is_probe(route: &str) -> bool {
+    ["/livez", "/readyz", "/healthz"].contains(&route)
+}
+
 /// `/livez`: the process answers.
 pub(crate) async fn live() -> &'static str {
     "ok\n"

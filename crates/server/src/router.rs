@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, delete, get, post, put};
 
 use crate::admin::{access, audit, problem};
@@ -103,7 +103,7 @@ fn for_administrators(state: &State) -> Router {
         .route_service("/admin", guarded.clone())
         .route_service("/admin/", guarded.clone())
         .route_service("/admin/{*path}", guarded)
-        .route_layer(from_fn_with_state(Arc::new(state.clone()), access::around))
+        .route_layer(from_fn(access::around))
         .route("/admin/v1/openapi.json", get(openapi::document))
         .with_state(Arc::new(state.clone()))
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::jose::base64url;
 use countersign_store::{SQLITE_FILE, Store, StoreError};
-use tokio::sync::Semaphore;
 
 use crate::admin::operator::{self, OperatorError};
 use crate::admin::problem::Problem;
+use crate::admission::Admission;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{DataDirectory, DirectoryError, check_private, read_sealing_key, write_private};
@@ -105,7 +105,7 @@ pub async fn start(
     let sealing = settle_sealing_key(config, &store, &entropy).await?;
     let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
-    state.in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
+    state.admission = Arc::new(Admission::new(&config.http, state.clock.clone()));
     state.playground = config.playground.enabled.unwrap_or(wanted.demo);
     provide::check_allowed(&state, wanted.demo).await?;
     state.metrics_beside = config.metrics_beside();

@@ -9,12 +9,14 @@ use countersign_protocol::issuer::Issuer;
 use countersign_protocol::jose::base64url;
 use countersign_protocol::refusal::Refusal;
 use countersign_store::{Store, StoreError};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::admin::change_queue::ChangeQueue;
 use crate::admin::problem::Problem;
+use crate::admission::Admission;
 use crate::clock::{Clock, Entropy};
-use crate::config::Keys;
+use crate::config::{Http, Keys};
 use crate::first_key;
 use crate::guessing::Guessing;
 use crate::key_ring::KeyRingError;
@@ -51,8 +53,8 @@ pub struct State {
     pub(crate) guessing: Arc<Guessing>,
     pub(crate) playground: bool,
     pub(crate) cookie_keys: Arc<CookieKeys>,
-    /// Requests that may be worked on at once; more are refused.
-    pub(crate) in_flight: Arc<Semaphore>,
+    /// Which requests are worked on, and which are told to come back.
+    pub(crate) admission: Arc<Admission>,
     /// When credentials were last used.
     pub(crate) uses: Arc<Uses>,
     /// What this node has counted.
@@ -63,8 +65,8 @@ pub struct State {
     pub(crate) token_limits: Arc<TokenLimiter>,
     /// Why requests were refused.
     pub(crate) refusals: Arc<Refusals>,
-    /// Held by the one administrative change that this node works on.
-    pub(crate) changing: Arc<Mutex<()>>,
+    /// Through it, one change after the other.
+    pub(crate) changing: Arc<ChangeQueue>,
     /// Held by the one question which rules match a path that this node works on.
     pub(crate) matching: Arc<Mutex<()>>,
     /// What audit records are chained with.
@@ -105,12 +107,12 @@ impl State {
             node_id: base64url(&entropy.bytes::<12>()).into(),
             told_change: Arc::default(),
             guessing: Arc::new(Guessing::new(&sealing)),
+            admission: Arc::new(Admission::new(&Http::default(), clock.clone())),
             sealing,
             clock,
             entropy,
             passwords: PasswordQueue::new(),
             playground: false,
-            in_flight: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             lifecycle: Arc::default(),
         }
     }
@@ -164,9 +166,14 @@ impl State {
         self.guessing.name_mac(login).as_bytes().to_vec()
     }
 
+    /// Takes every place for requests that is free, until the result is dropped: what a story of overload begins with.
+    pub fn take_all_places(&self) -> impl Sized + Send + use<> {
+        self.admission.fill()
+    }
+
     /// True while no administrative change is under way on this node.
     pub fn is_change_free(&self) -> bool {
-        self.changing.try_lock().is_ok()
+        self.changing.is_free()
     }
 
     /// Everything that was promised before `/readyz` answers 200 is done.

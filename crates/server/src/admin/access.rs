@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use countersign_guard::{Guard, Guarded, Verifier};
@@ -12,12 +11,12 @@ use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefini
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use http::Request;
 use tower::Layer;
 
 use crate::admin::problem::Problem;
+use crate::admission::Place;
 use crate::caller::Caller;
 use crate::state::State;
 
@@ -102,25 +101,23 @@ pub(crate) fn guarded(state: &State, routes: Router) -> Guarded<Router> {
     Guard::new(verifier, move || registry.current().find_api(API).map(Arc::clone)).layer(routes)
 }
 
-/// Around every request: a place among those that are worked on, and a task of its own, so that a change goes on to its
-/// end when the caller hangs up.
-pub(crate) async fn around(
-    extract::State(state): extract::State<Arc<State>>,
-    mut request: Request<Body>,
-    next: Next,
-) -> Response {
+/// Around every request: a task of its own, so that a change goes on to its end when the caller hangs up.
+pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
     // The outer router's parameters would be counted among those of the routes behind the guard.
     let caller = request.extensions_mut().remove::<Caller>();
+    let place = request.extensions_mut().remove::<Arc<Place>>();
     request.extensions_mut().clear();
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
-    let Ok(place) = state.in_flight.clone().try_acquire_owned() else {
-        return Problem::from(Refusal::Overloaded("too many requests at once")).into_response();
-    };
+    if let Some(place) = &place {
+        request.extensions_mut().insert(place.clone());
+    }
     let answering = async move {
-        let _place = place;
-        next.run(request).await
+        let response = next.run(request).await;
+        // It was held to the end, also of a change whose caller is gone.
+        drop(place);
+        response
     };
     match tokio::spawn(answering).await {
         Ok(response) => response,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use countersign_store::{Change, StoreError};
 use serde_json::Value;
-use tokio::sync::OwnedMutexGuard;
 
 use crate::admin::audit::{self, Actor};
+use crate::admin::change_queue::Turn;
 use crate::admin::problem::Problem;
 use crate::admin::rights::{Authority, Operator};
 use crate::registry::Registry;
@@ -47,7 +47,7 @@ pub(crate) struct Changing<'s> {
     pub(crate) change: Change,
     /// The registry as of the moment before this change: nobody else can change it now.
     pub(crate) registry: Arc<Registry>,
-    _alone: OwnedMutexGuard<()>,
+    _turn: Turn,
 }
 
 /// What is written of a change: what was done, to what, and how that was before and is after.
@@ -66,14 +66,13 @@ impl<'s> Changing<'s> {
     /// Begins a change: takes the database's lock, reads what is newest, and decides again whether the author may.
     pub(crate) async fn begin(state: &'s State, author: impl Into<Author>) -> Result<Self, Problem> {
         state.registry.check_database()?;
-        // One at a time on a node: many that wait for the lock must not take the connection that the first one needs.
-        let alone = state.changing.clone().lock_owned().await;
+        let author = author.into();
+        let turn = state.changing.wait(author.authority.waiter()).await?;
         let mut change = state.store.begin_change(state.now()).await?;
         state.follow().await?;
-        let author = author.into();
         author.authority.check_still(state, &mut change).await?;
         let registry = state.registry.current().clone();
-        Ok(Self { state, author, change, registry, _alone: alone })
+        Ok(Self { state, author, change, registry, _turn: turn })
     }
 
     /// Audits, commits, and brings this node's registry up.
@@ -93,14 +92,13 @@ impl<'s> Changing<'s> {
 pub(crate) struct Event {
     /// The transaction.
     pub(crate) change: Change,
-    _alone: OwnedMutexGuard<()>,
+    _turn: Turn,
 }
 
 impl Event {
-    /// Begins an event: it takes its turn among the changes, and then the database's lock.
-    pub(crate) async fn begin(state: &State) -> Result<Self, StoreError> {
-        let alone = state.changing.clone().lock_owned().await;
-        Ok(Self { change: state.store.begin_event(state.now()).await?, _alone: alone })
+    /// Begins an event whose turn it is: it takes the database's lock.
+    pub(crate) async fn begin(state: &State, turn: Turn) -> Result<Self, StoreError> {
+        Ok(Self { change: state.store.begin_event(state.now()).await?, _turn: turn })
     }
 
     /// Audits and commits.

@@ -154,9 +154,15 @@ impl From<Refusal> for Problem {
             Refusal::BrokenBody | Refusal::LateBody => {
                 Self::invalid("body", "the body did not arrive whole and in time")
             }
-            Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => {
-                Self::unavailable(refusal)
+            Refusal::Overloaded(reason) => {
+                tracing::debug!(reason, "an administrative request is refused");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "more is asked than can be done; try again shortly",
+                )
             }
+            Refusal::StaleRegistry | Refusal::DatabaseUnavailable => Self::unavailable(refusal),
             other => Self::internal(other),
         }
     }

@@ -13,6 +13,7 @@ use countersign_store::Change;
 use http::request::Parts;
 
 use crate::admin::access::{self, all_scopes, api_id};
+use crate::admin::change_queue::Waiter;
 use crate::admin::problem::Problem;
 use crate::caller::Caller;
 use crate::registry::Registry;
@@ -135,6 +136,15 @@ pub(crate) enum Authority {
 }
 
 impl Authority {
+    /// For whom its change waits.
+    pub(crate) fn waiter(&self) -> Waiter {
+        match self {
+            Self::Server => Waiter::Server,
+            Self::Token(_) => Waiter::Operator,
+            Self::Session { .. } => Waiter::Person,
+        }
+    }
+
     /// Err if it ended since the call arrived. The caller holds the lock of all changes, and this node's registry is up to
     /// date, so a right that the change before this one took away no longer counts.
     pub(crate) async fn check_still(&self, state: &State, change: &mut Change) -> Result<(), Problem> {

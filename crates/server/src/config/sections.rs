@@ -64,8 +64,12 @@ pub struct Http {
     pub hosts: Vec<String>,
     /// Connections held at once; more wait to be accepted.
     pub max_connections: usize,
-    /// Requests answered at once; more are refused with 503.
+    /// Requests worked on at once, whatever they ask; more are refused with 503. Changes by administrators, what
+    /// administrators look at, and calls of people's pages are counted apart, at most 64 of each. Health probes always pass.
     pub max_in_flight: usize,
+    /// Milliseconds that a request may wait for its turn while requests keep waiting; one that waits longer is refused with
+    /// 503. A burst may wait for 100 ms. With 0 none is refused for waiting.
+    pub queue_target_ms: u32,
     /// Seconds between SIGTERM and the end of accepting connections. `/readyz` is 503 meanwhile, so that balancers send
     /// requests elsewhere, and those that still come are answered. Longer than a balancer takes to notice.
     pub drain_s: u64,
@@ -75,7 +79,14 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { hosts: Vec::new(), max_connections: 10_000, max_in_flight: 1024, drain_s: 3, shutdown_s: 10 }
+        Self {
+            hosts: Vec::new(),
+            max_connections: 10_000,
+            max_in_flight: 1024,
+            queue_target_ms: 5,
+            drain_s: 3,
+            shutdown_s: 10,
+        }
     }
 }
 

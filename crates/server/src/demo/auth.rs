@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::admin::audit::Actor;
 use crate::admin::change::{Entry, Event};
+use crate::admin::change_queue::Waiter;
 use crate::demo::access::{Begun, SignedIn};
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
@@ -199,8 +200,9 @@ impl Attempt<'_> {
         let device = DeviceCookie::new(state);
         let success = device.success(state, user, user.epoch, &begun.headers);
         let (state_of_task, sign_in) = (State::clone(state), sign_in.key);
+        let turn = state.changing.wait(Waiter::Person).await?;
         let completing = async move {
-            let mut event = Event::begin(&state_of_task).await?;
+            let mut event = Event::begin(&state_of_task, turn).await?;
             let is_first = event.change.complete_sign_in(&sign_in, code.as_ref(), &new).await?;
             if is_first {
                 event.change.add_success(&success).await?;

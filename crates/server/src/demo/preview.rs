@@ -135,7 +135,7 @@ mod tests {
         let sent = sent.clone();
         Inner(Router::new().fallback(async move |request: Request<Body>| {
             let (head, body) = request.into_parts();
-            let body = body::read(body).await.expect("a body").to_vec();
+            let body = body::read(body, &http::Extensions::new()).await.expect("a body").to_vec();
             *sent.lock().expect("unpoisoned") = Some((head.uri.path().to_owned(), head.headers, body));
             StatusCode::IM_A_TEAPOT
         }))

@@ -6,10 +6,11 @@ use countersign_protocol::refusal::Refusal;
 use http::Request;
 
 use crate::admin::problem::Problem;
+use crate::admission::lies_under;
 use crate::caller::Caller;
 use crate::demo::envelope::Fault;
 use crate::oauth::refusal;
-use crate::pages::error::{misdirected, wants_page};
+use crate::pages::error::{misdirected, overloaded, wants_page};
 use crate::state::State;
 
 /// Logs a refusal, and answers it as a problem, an envelope, a page or an OAuth error.
@@ -22,12 +23,12 @@ pub(super) fn answer(state: &State, caller: &Caller, request: &Request<Body>, re
     if state.playground && lies_under(path, "/api") {
         return Fault::from(refusal.clone()).into_response();
     }
-    if state.playground && *refusal == Refusal::ForeignHost && wants_page(request.headers()) {
-        return misdirected(state);
+    if !state.playground || !wants_page(request.headers()) {
+        return shed;
     }
-    shed
-}
-
-fn lies_under(path: &str, begin: &str) -> bool {
-    path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    match refusal {
+        Refusal::ForeignHost => misdirected(state),
+        Refusal::Overloaded(_) => overloaded(),
+        _ => shed,
+    }
 }

@@ -8,6 +8,7 @@ use countersign_store::{KnownDevice, NewPasswordFailure, PasswordFailures};
 
 use crate::admin::audit::Actor;
 use crate::admin::change::{Entry, Event};
+use crate::admin::change_queue::Waiter;
 use crate::admin::fields::UNKNOWN;
 use crate::caller::Caller;
 use crate::guessing::rules::{DEVICE_WINDOW_S, MAX_FAILURES, Seen, decide, wait_s};
@@ -110,8 +111,12 @@ impl Attempt {
 /// Writes into the audit log that a user was locked.
 async fn record_lock(state: State, user: UserId, caller: Caller) {
     let entry = Entry { action: "user.lock-out", target: user.to_string(), before: None, after: None };
+    let Ok(turn) = state.changing.wait(Waiter::Record).await else {
+        tracing::error!(request_id = caller.request_id(), "a lock-out could not be recorded: too many changes wait");
+        return;
+    };
     let recorded = async {
-        let event = Event::begin(&state).await?;
+        let event = Event::begin(&state, turn).await?;
         event.finish(&state, &Actor::new(UNKNOWN, &caller), entry).await
     };
     if let Err(error) = recorded.await {

@@ -14,7 +14,7 @@ use crate::oauth::Exchange;
 use crate::origin::find_foreign;
 use crate::state::State;
 
-/// Refuses what a page of another origin sends, reads and parses the body, then takes a place among the requests that are worked on.
+/// Refuses what a page of another origin sends, then reads and parses the body.
 pub(crate) async fn receive(
     state: &State,
     exchange: &mut Exchange,
@@ -26,8 +26,6 @@ pub(crate) async fn receive(
     }
     let form = Arc::new(read_form(&head, body).await?);
     exchange.form = Some(form.clone());
-    let place = state.in_flight.clone().try_acquire_owned();
-    exchange.place = Some(place.map_err(|_| Refusal::Overloaded("too many requests at once"))?);
     Ok((head.headers, form))
 }
 
@@ -37,7 +35,7 @@ async fn read_form(head: &Parts, body: Body) -> Result<Form, Refusal> {
         return Err(Refusal::ParametersInUrl);
     }
     check_headers(&head.headers)?;
-    Form::parse(&body::read(body).await?)
+    Form::parse(&body::read(body, &head.extensions).await?)
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {

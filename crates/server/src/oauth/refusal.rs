@@ -181,7 +181,8 @@ pub(crate) fn internal() -> Response {
     to_response(&Refusal::Internal(String::new()))
 }
 
-fn to_response(refusal: &Refusal) -> Response {
+/// The answer to a refusal, without a line in the log.
+pub(crate) fn to_response(refusal: &Refusal) -> Response {
     let Wire { status, error, description } = describe(refusal);
     let body = json!({ "error": error, "error_description": clean(&description) });
     let mut response = json_response(status, body.to_string());

@@ -78,7 +78,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         R::TooManyAttempts { .. } => "wait; the log names the address that the failures come from",
         R::UserLocked => "find out who is guessing, in `audit list` and the log; then: `countersign user unlock NAME`",
         R::TooManyTokens { .. } => KEEP_TOKENS,
-        R::Overloaded(_) => "try again shortly; if it lasts, more nodes or a higher http.max_in_flight",
+        R::Overloaded(_) => "try again shortly; if it lasts, add nodes",
         R::StaleRegistry | R::DatabaseUnavailable => "look at the database: this node cannot read it",
         R::Internal(_) => "look at the log of this node under the request id",
     }

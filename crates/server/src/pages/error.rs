@@ -6,11 +6,12 @@ use askama::Template;
 use axum::extract::{self, FromRequestParts, Request};
 use axum::response::Response;
 use countersign_protocol::refusal::Refusal;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::answer;
 use crate::caller::REQUEST_ID;
+use crate::limits::RETRY_AFTER_S;
 use crate::pages::layout::{Frame, respond};
 use crate::pages::session::Visitor;
 use crate::sealing::SealError;
@@ -53,6 +54,20 @@ pub(crate) fn unavailable(refusal: &Refusal) -> Response {
         links: vec![("/", "Go to the home page")],
     }
     .respond()
+}
+
+/// More is asked than can be answered.
+pub(crate) fn overloaded() -> Response {
+    let mut response = ErrorPage {
+        frame: Frame::of_text("Too many requests at once", "", None),
+        status: 503,
+        words: "The server has more to do than it can. Try again in a few seconds; nothing was lost.".to_owned(),
+        request_id: None,
+        links: vec![("/", "Go to the home page")],
+    }
+    .respond();
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+    response
 }
 
 /// What a page needs cannot be read.

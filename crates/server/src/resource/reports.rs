@@ -15,6 +15,7 @@ use crate::answer::json_response;
 use crate::body;
 use crate::clock::Clock;
 use crate::limits::MAX_REPORTS;
+use crate::oauth::refusal::to_response;
 use crate::state::State;
 
 /// The longest title, in characters.
@@ -70,7 +71,12 @@ pub(crate) async fn create(
     VerifiedToken(claims): VerifiedToken,
     request: Request<Body>,
 ) -> Response {
-    match read_title(request).await {
+    let (head, body) = request.into_parts();
+    let body = match body::read(body, &head.extensions).await {
+        Ok(body) => body,
+        Err(refusal) => return to_response(&refusal),
+    };
+    match read_title(&body) {
         Ok(title) => {
             let author = claims.unique_name.clone().unwrap_or_else(|| claims.subject.clone());
             json_response(StatusCode::CREATED, json!(reports.add(title, author)).to_string())
@@ -82,9 +88,8 @@ pub(crate) async fn create(
     }
 }
 
-async fn read_title(request: Request<Body>) -> Result<String, String> {
-    let body = body::read(request.into_body()).await.map_err(|refusal| refusal.to_string())?;
-    let report: NewReport = serde_json::from_slice(&body).map_err(|error| format!("send {{\"title\": …}}: {error}"))?;
+fn read_title(body: &[u8]) -> Result<String, String> {
+    let report: NewReport = serde_json::from_slice(body).map_err(|error| format!("send {{\"title\": …}}: {error}"))?;
     match report.title.chars().count() {
         1..=MAX_TITLE_CHARS => Ok(report.title),
         _ => Err(format!("title must have 1 to {MAX_TITLE_CHARS} characters")),

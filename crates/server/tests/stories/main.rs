@@ -29,6 +29,7 @@ mod keys;
 mod metadata;
 mod metrics;
 mod nodes;
+mod overload;
 mod pages;
 mod password;
 mod people;

@@ -1,0 +1,233 @@
+//! Overload: how many requests are worked on at once, and how long one may wait for its turn; the rest is told to come back.
+//!
+//! A request holds a place while it is worked on, and none while its body is awaited. Then it waits for a turn. A token
+//! request is one piece of work that nothing interrupts, so without turns the queue would be where nobody sees it: among
+//! the runtime's tasks and in the sockets' buffers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+
+use countersign_protocol::refusal::Refusal;
+use http::Method;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+
+use crate::clock::Clock;
+use crate::config::Http;
+use crate::limits::{MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, QUEUE_INTERVAL_US};
+
+/// Turns for each thread that works: one whose work is under way, and one that is ready when that ends.
+const TURNS_PER_WORKER: usize = 2;
+
+/// Requests with a bound of their own: those that wait for a lock must not take the places of token requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An administrator changes something.
+    Change,
+    /// An administrator looks at something.
+    Look,
+    /// A person's page calls.
+    Person,
+    /// Token requests, and whatever else waits for nobody.
+    Other,
+}
+
+impl Kind {
+    /// The kind of a request, by its method and path.
+    pub(crate) fn of(method: &Method, path: &str) -> Self {
+        if lies_under(path, "/admin") {
+            if method.is_safe() { Self::Look } else { Self::Change }
+        } else if lies_under(path, "/api") {
+            Self::Person
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// True for a path and all below it.
+pub(crate) fn lies_under(path: &str, begin: &str) -> bool {
+    path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The places and turns of a node.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// In the order of [`Kind`].
+    pools: [Pool; 4],
+    turns: Semaphore,
+    queue: Queue,
+    clock: Clock,
+}
+
+impl Admission {
+    /// Bounds of the configuration, for the runtime that this is called on.
+    pub(crate) fn new(http: &Http, clock: Clock) -> Self {
+        let pool = |most: usize| Pool { most: most.min(http.max_in_flight), held: AtomicUsize::new(0) };
+        let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        Self {
+            pools: [MAX_ADMIN_IN_FLIGHT, MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, usize::MAX].map(pool),
+            turns: Semaphore::new(workers * TURNS_PER_WORKER),
+            queue: Queue::new(http.queue_target_ms),
+            clock,
+        }
+    }
+
+    /// Takes every place that is free; for stories of a server that has none.
+    pub(crate) fn fill(self: &Arc<Self>) -> Vec<Place> {
+        let kinds = [Kind::Change, Kind::Look, Kind::Person, Kind::Other];
+        kinds.into_iter().flat_map(|kind| std::iter::from_fn(move || Place::enter(self, kind).ok())).collect()
+    }
+}
+
+/// So many places.
+#[derive(Debug)]
+struct Pool {
+    most: usize,
+    held: AtomicUsize,
+}
+
+impl Pool {
+    fn enter(&self) -> Result<(), Refusal> {
+        if self.held.fetch_add(1, Ordering::Relaxed) < self.most {
+            return Ok(());
+        }
+        self.leave();
+        Err(Refusal::Overloaded("too many requests at once"))
+    }
+
+    fn leave(&self) {
+        self.held.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request's place among those that are worked on, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Place {
+    admission: Arc<Admission>,
+    kind: Kind,
+    is_held: AtomicBool,
+}
+
+impl Place {
+    /// A place for a request of this kind, or the refusal if none is free.
+    pub(crate) fn enter(admission: &Arc<Admission>, kind: Kind) -> Result<Self, Refusal> {
+        admission.pools[kind as usize].enter()?;
+        Ok(Self { admission: admission.clone(), kind, is_held: AtomicBool::new(true) })
+    }
+
+    /// Gives the place back while something is awaited that the caller sends: a slow sender holds none.
+    pub(crate) fn leave(&self) {
+        if self.is_held.swap(false, Ordering::Relaxed) {
+            self.admission.pools[self.kind as usize].leave();
+        }
+    }
+
+    /// Takes a place again; refused if none is free now.
+    pub(crate) fn enter_again(&self) -> Result<(), Refusal> {
+        self.admission.pools[self.kind as usize].enter()?;
+        self.is_held.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Waits until it is this request's turn; refused if that took too long.
+    ///
+    /// Who has the turn yields once: whatever was sent meanwhile is read first and joins the queue, so that how long it waits
+    /// is known. Then the turn is passed on before the work, not after it: the next request runs when this thread is free.
+    pub(crate) async fn wait_for_turn(&self) -> Result<(), Refusal> {
+        let Admission { turns, queue, clock, .. } = &*self.admission;
+        let since_us = clock.monotonic_us();
+        let free = turns.try_acquire();
+        let was_empty = free.is_ok();
+        // The semaphore is never closed.
+        let turn = if was_empty { free.ok() } else { turns.acquire().await.ok() };
+        if !was_empty {
+            queue.judge(since_us, clock.monotonic_us(), was_empty)?;
+        }
+        yield_now().await;
+        drop(turn);
+        queue.judge(since_us, clock.monotonic_us(), was_empty)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Controlled delay, after CoDel (RFC 8289): a burst may queue for [`QUEUE_INTERVAL_US`]; a queue that was never empty for as
+/// long is a standing one, in which waiting serves nobody, and is cut to the target.
+#[derive(Debug)]
+struct Queue {
+    /// 0 if nobody is refused for waiting.
+    target_us: i64,
+    /// When the queue was last seen empty.
+    empty_at_us: AtomicI64,
+}
+
+impl Queue {
+    fn new(target_ms: u32) -> Self {
+        Self { target_us: i64::from(target_ms) * 1000, empty_at_us: AtomicI64::new(0) }
+    }
+
+    /// Judges a request that has waited from one moment to another.
+    fn judge(&self, since_us: i64, now_us: i64, was_empty: bool) -> Result<(), Refusal> {
+        let waited_us = now_us - since_us;
+        if was_empty && waited_us <= self.target_us {
+            self.empty_at_us.store(now_us, Ordering::Relaxed);
+            return Ok(());
+        }
+        let is_burst = now_us - self.empty_at_us.load(Ordering::Relaxed) <= QUEUE_INTERVAL_US;
+        let most_us = if is_burst { QUEUE_INTERVAL_US.max(self.target_us) } else { self.target_us };
+        if self.target_us == 0 || waited_us <= most_us {
+            return Ok(());
+        }
+        Err(Refusal::Overloaded("the queue of requests is too long"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_may_wait_and_a_standing_queue_is_cut_to_the_target_until_it_is_empty() {
+        let queue = Queue::new(5);
+        let waited = |now_ms: i64, waited_ms: i64, was_empty| {
+            queue.judge((now_ms - waited_ms) * 1000, now_ms * 1000, was_empty).is_ok()
+        };
+        assert!(waited(1000, 0, true));
+        assert!(waited(1090, 90, false), "a burst");
+        assert!(!waited(1110, 6, false), "the queue was not empty for 100 ms");
+        assert!(waited(1111, 5, false));
+        assert!(!waited(1112, 6, false), "one that waited for less than the target ends no standing queue");
+        assert!(!waited(1113, 6, true), "nor one that found a free turn and then waited for a thread");
+        assert!(waited(1114, 1, true) && waited(1200, 80, false), "it was empty");
+    }
+
+    #[test]
+    fn with_a_target_of_0_nobody_is_refused_for_waiting() {
+        assert!(Queue::new(0).judge(0, i64::MAX, false).is_ok());
+    }
+
+    #[test]
+    fn each_kind_of_request_has_places_of_its_own() {
+        let http = Http { max_in_flight: 2, ..Http::default() };
+        let admission = Arc::new(Admission::new(&http, Clock::system()));
+        let enter = |method, path| Place::enter(&admission, Kind::of(&method, path));
+        let held = [enter(Method::PUT, "/admin/v1/x"), enter(Method::POST, "/admin")];
+        assert!(enter(Method::POST, "/admin/v1/x").is_err());
+        assert!(enter(Method::GET, "/admin/v1/x").is_ok() && enter(Method::POST, "/api/x").is_ok());
+        assert!(enter(Method::POST, "/oauth2/token").is_ok() && enter(Method::POST, "/administration").is_ok());
+        drop(held);
+        let place = enter(Method::POST, "/admin/v1/x").expect("free again");
+        let _other = enter(Method::POST, "/admin/v1/x").expect("free again");
+        place.leave();
+        let taken = enter(Method::POST, "/admin/v1/x").expect("it was given back");
+        assert!(place.enter_again().is_err());
+        drop(taken);
+        assert!(place.enter_again().is_ok() && enter(Method::POST, "/admin/v1/x").is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! More is asked than can be done: the rest is told to come back, cheaply, and health probes are answered all the same.
+
+use std::time::Duration;
+
+use countersign_testkit::{Options, TestServer};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// The answer to a head that announces a large body, of which nothing is ever sent.
+async fn answer_to_head(server: &TestServer, line: &str, more: &str) -> String {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("{line} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 60000\r\n{more}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    read.expect("the body is awaited").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn beyond_the_bound_every_family_of_routes_answers_503_before_the_body_is_read() {
+    let server = TestServer::start().await;
+    let places = server.state.take_all_places();
+    for (line, more, kind) in [
+        ("POST /oauth2/token", "expect: 100-continue\r\n", r#""error":"temporarily_unavailable""#),
+        ("POST /OAuth2/Token/oauthclient", "", r#""error":"temporarily_unavailable""#),
+        ("POST /oauth2/introspect", "", r#""error":"temporarily_unavailable""#),
+        ("POST /oauth2/revoke", "", r#""error":"temporarily_unavailable""#),
+        ("GET /oauth2/jwks", "", r#""error":"temporarily_unavailable""#),
+        ("GET /.well-known/oauth-authorization-server", "", r#""error":"temporarily_unavailable""#),
+        ("POST /resource/reports", "", r#""error":"temporarily_unavailable""#),
+        ("POST /admin/v1/clients", "expect: 100-continue\r\n", "urn:countersign:problem:unavailable"),
+        ("GET /admin/v1/clients", "", "urn:countersign:problem:unavailable"),
+        ("POST /api/auth/beginAuth", "expect: 100-continue\r\n", r#""ErrorCode":"temporarily_unavailable""#),
+        ("GET /api/getUISettings", "", r#""ErrorCode":"temporarily_unavailable""#),
+        ("GET /login", "accept: text/html\r\n", "<title>Too many requests at once"),
+        ("GET /nowhere", "", r#""error":"temporarily_unavailable""#),
+    ] {
+        let answer = answer_to_head(&server, line, more).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{line}: {answer}");
+        assert!(answer.contains("retry-after: 5\r\n") && answer.contains("x-request-id: "), "{line}: {answer}");
+        assert!(answer.contains("connection: close\r\n") && answer.contains(kind), "{line}: {answer}");
+    }
+    for probe in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(server.stranger().get(probe).await.status, 200, "{probe}");
+    }
+    let service = server.demo_service();
+    let refused = service.token(&[("grant_type", "client_credentials")]).await;
+    assert_eq!((refused.status, refused.header("connection")), (503, ""), "what has arrived is no reason to close");
+    drop(places);
+    service.client_credentials("all").await;
+}
+
+#[tokio::test]
+async fn bodies_that_trickle_in_hold_no_place() {
+    let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
+    let mut slow = Vec::new();
+    for line in ["POST /oauth2/token", "POST /resource/reports", "POST /api/auth/beginAuth", "POST /admin/v1/clients"] {
+        for _ in 0..10 {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let head = format!("{line} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n");
+            stream.write_all(format!("{head}content-length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.demo_service().client_credentials("all").await;
+    let operator = server.operator().await;
+    assert_eq!(operator.post("/clients", json!({ "client_id": "job" })).await.status, 201);
+    assert_eq!(server.browser().get("getUISettings").await.status, 200);
+    drop(slow);
+}
+
+#[tokio::test]
+async fn a_call_of_a_page_to_this_server_takes_one_place_and_not_two() {
+    let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
+    let mut browser = server.demo_browser().await;
+    assert!(browser.token_set().await["access_token"].is_string());
+}
+
+#[tokio::test]
+async fn a_flood_of_slow_changes_stops_neither_tokens_nor_people_nor_the_server_itself() {
+    let server = TestServer::start_with(Options { max_in_flight: 70, ..Options::default() }).await;
+    let (operator, service) = (server.operator().await, server.demo_service());
+    let first = server.state.store.begin_change(server.state.now()).await.unwrap();
+    let mut changes = JoinSet::new();
+    for number in 0..300 {
+        let operator = operator.clone();
+        changes.spawn(async move {
+            let answer = operator.post("/clients", json!({ "client_id": format!("job-{number}") })).await;
+            (answer.status, answer.header("retry-after").to_owned())
+        });
+    }
+    // All but those that wait are refused at once.
+    let mut refused = 0;
+    while refused < 300 - 64 {
+        let answer = timeout(Duration::from_secs(20), changes.join_next()).await.expect("they are refused").unwrap();
+        assert_eq!(answer.unwrap(), (503, "5".to_owned()));
+        refused += 1;
+    }
+    for _ in 0..20 {
+        service.client_credentials("all").await;
+    }
+    assert_eq!(server.browser().get("getUISettings").await.status, 200);
+    assert_eq!(operator.get("/clients").await.status, 200, "looking is counted apart");
+    drop(first);
+    while let Some(answer) = changes.join_next().await {
+        assert_eq!(answer.unwrap().0, 201);
+    }
+}
