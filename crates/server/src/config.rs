@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 /// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
-pub const KEYS: [(&str, Kind); 21] = [
+pub const KEYS: [(&str, Kind); 22] = [
     ("listen", Kind::Text),
     ("issuer", Kind::Text),
     ("insecure_http", Kind::Switch),
@@ -40,6 +40,7 @@ pub const KEYS: [(&str, Kind); 21] = [
     ("keys.rotate_after_s", Kind::Number),
     ("http.hosts", Kind::List),
     ("http.max_connections", Kind::Number),
+    ("http.max_connections_per_address", Kind::Number),
     ("http.max_in_flight", Kind::Number),
     ("http.queue_target_ms", Kind::Number),
     ("http.drain_s", Kind::Number),
@@ -158,6 +159,7 @@ impl Config {
         // An hour: a successor is published long before it signs. Ten years: nobody means more.
         in_range("keys.rotate_after_s", self.keys.rotate_after_s, 3600..=315_360_000)?;
         in_range("http.max_connections", count(self.http.max_connections), 1..=1_000_000)?;
+        in_range("http.max_connections_per_address", count(self.http.most_per_address()), 1..=1_000_000)?;
         in_range("http.max_in_flight", count(self.http.max_in_flight), 1..=1_000_000)?;
         in_range("http.queue_target_ms", i64::from(self.http.queue_target_ms), 0..=10_000)?;
         in_range("http.drain_s", i64::try_from(self.http.drain_s).unwrap_or(i64::MAX), 0..=3600)?;
@@ -280,6 +282,7 @@ mod tests {
             issuer: Some(String::new()),
             sealing_key_file: Some(PathBuf::new()),
             database: Database { url: Some(String::new()) },
+            http: Http { max_connections_per_address: Some(1), ..Http::default() },
             playground: Playground { enabled: Some(true) },
             metrics: Metrics { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9))) },
             tls: Tls { cert: Some(PathBuf::new()), key: Some(PathBuf::new()) },

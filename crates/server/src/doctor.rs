@@ -10,6 +10,7 @@ use countersign_store::{KeyState, RegistryRows, Store, StoreError};
 
 use crate::config::Config;
 use crate::data_directory::{is_locked, read_sealing_key};
+use crate::descriptors;
 use crate::doctor::directory::{check_elsewhere, check_modes, check_room};
 use crate::key_ring::KeyRing;
 use crate::sealing::SealingKey;
@@ -87,6 +88,7 @@ pub async fn examine(config: &Config, secret_files: &[PathBuf], now: UnixTime) -
         return Findings { checks, is_running: false };
     }
     checks.push(check_room(directory));
+    checks.push(descriptors::check(config));
     let locked = is_locked(directory);
     checks.push(match &locked {
         Ok(true) => Check::good("server", "is running: it holds the lock"),

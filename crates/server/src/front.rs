@@ -58,7 +58,7 @@ impl Front {
         Self { router: router(&state), state: Arc::new(state), proxies, hosts, is_strict }
     }
 
-    /// A front that answers with the metrics and nothing else.
+    /// A front that answers with the metrics and to health probes, and nothing else.
     pub fn of_metrics(state: State) -> Self {
         let router = for_metrics(&state).fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method);
         Self { router, state: Arc::new(state), proxies: TrustedProxies::new(&[]), hosts: None, is_strict: false }
@@ -67,6 +67,21 @@ impl Front {
     /// Where the process is in its life.
     pub(crate) fn lifecycle(&self) -> &Lifecycle {
         &self.state.lifecycle
+    }
+
+    /// True if only operators ask here.
+    pub(crate) fn is_for_operators(&self) -> bool {
+        self.hosts.is_none()
+    }
+
+    /// True for a proxy that is trusted: its connections are those of many callers.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.proxies.trusts(peer.to_canonical())
+    }
+
+    /// What every request reaches.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Answers one request of `peer`, whatever it is: no error and no panic leaves here.
@@ -114,7 +129,7 @@ impl Front {
     /// A place among the requests that are worked on, and its turn; a request with a body takes its turn when it has read
     /// that. Operators are always heard: a node that has much to do must not be ended for being ill.
     async fn admit(&self, request: &mut Request<Body>, route: &'static str) -> Result<Option<Arc<Place>>, Refusal> {
-        if self.hosts.is_none() || is_probe(route) {
+        if self.is_for_operators() || is_probe(route) {
             return Ok(None);
         }
         let kind = Kind::of(request.method(), request.uri().path());

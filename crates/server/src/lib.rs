@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 mod data_directory;
 mod demo;
+pub mod descriptors;
 pub mod doctor;
 mod expiry;
 pub mod exposure;

@@ -64,6 +64,8 @@ pub const MAX_PEOPLE_IN_FLIGHT: usize = 64;
 /// Requests may wait for their turn this long while the queue was empty as recently, in microseconds: CoDel's interval
 /// (RFC 8289 §4.3), which is longer than what a burst of requests that can be served takes.
 pub const QUEUE_INTERVAL_US: i64 = 100_000;
+/// Connections to `metrics.listen` at once: a handful of scrapers and orchestrators.
+pub const MAX_OPERATOR_CONNECTIONS: usize = 64;
 /// The registry is read for changes this often, so that a change is everywhere within a second.
 pub const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// One read of the change counter may take this long before the database counts as lost.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::grant::GrantType;
@@ -37,7 +38,20 @@ const OTHER: &str = "other";
 
 /// What this node has counted since it was started.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics(Mutex<Counted>);
+pub(crate) struct Metrics {
+    counted: Mutex<Counted>,
+    /// What became of connections.
+    pub(crate) connections: ConnectionCounts,
+}
+
+/// Connections that were not kept.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionCounts {
+    /// Closed at once: their address had too many.
+    pub(crate) refused: AtomicU64,
+    /// Closed while idle: another needed the room.
+    pub(crate) closed_for_room: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -89,7 +103,7 @@ impl Metrics {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,6 +111,7 @@ impl Metrics {
 pub(crate) fn render(state: &State) -> String {
     let mut text = String::new();
     render_counted(&mut text, &state.metrics.lock());
+    render_connections(&mut text, &state.metrics.connections);
     let now = state.now();
     let registry = state.registry.current();
     let fresh = i64::from(state.registry.check_fresh().is_ok());
@@ -144,6 +159,14 @@ fn render_counted(text: &mut String, counted: &Counted) {
         let _ = writeln!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {all}");
         let _ = writeln!(text, "{name}_sum{{{labels}}} {}", seconds(durations.sum_us));
         let _ = writeln!(text, "{name}_count{{{labels}}} {all}");
+    }
+}
+
+fn render_connections(text: &mut String, ConnectionCounts { refused, closed_for_room }: &ConnectionCounts) {
+    let name = "countersign_connections_closed_total";
+    let _ = writeln!(text, "# HELP {name} Connections closed to keep to bounds, by reason.\n# TYPE {name} counter");
+    for (reason, count) in [("address", refused), ("room", closed_for_room)] {
+        let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {}", count.load(Ordering::Relaxed));
     }
 }
 

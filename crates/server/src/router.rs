@@ -34,20 +34,30 @@ pub fn router(state: &State) -> Router {
         // for resource servers
         .route("/.well-known/oauth-protected-resource", get(metadata::root_resource))
         .route("/.well-known/oauth-protected-resource/{*path}", get(metadata::protected_resource))
-        // for operators
-        .route("/livez", get(ops::live))
-        .route("/readyz", get(ops::ready))
-        .route("/healthz", get(ops::ready))
         .fallback(pages::error::not_found)
         .with_state(Arc::new(state.clone()));
-    let router = if state.metrics_beside { router.merge(for_metrics(state)) } else { router };
+    let router = router.merge(for_probes(state));
+    let router = if state.metrics_beside { router.merge(with_metrics(state)) } else { router };
     let router = router.merge(for_administrators(state));
     let router = if state.playground { with_playground(router, state) } else { router };
     router.method_not_allowed_fallback(answer::wrong_method)
 }
 
-/// What operators watch, beside the rest or at an address of its own.
+/// What operators watch, at an address of its own.
 pub fn for_metrics(state: &State) -> Router {
+    for_probes(state).merge(with_metrics(state))
+}
+
+/// How this node is, for who decides whether it is sent requests.
+fn for_probes(state: &State) -> Router {
+    Router::new()
+        .route("/livez", get(ops::live))
+        .route("/readyz", get(ops::ready))
+        .route("/healthz", get(ops::ready))
+        .with_state(Arc::new(state.clone()))
+}
+
+fn with_metrics(state: &State) -> Router {
     Router::new().route("/metrics", get(ops::metrics)).with_state(Arc::new(state.clone()))
 }
 

@@ -1,5 +1,7 @@
 //! Accepting connections, with bounds on each, until told to stop; then letting what is under way end.
 
+mod activity;
+mod connections;
 mod drain;
 mod http1;
 mod http2;
@@ -12,10 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
+use self::activity::Watched;
+use self::connections::Connections;
 use self::drain::Drain;
 use crate::config::Http;
 use crate::front::Front;
@@ -34,25 +37,31 @@ pub async fn serve(
     tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()>,
 ) {
-    let connections = Arc::new(Semaphore::new(http.max_connections));
+    let connections = Connections::new(http, &front);
     let drain = Drain::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &connections) => accepted,
+            accepted = accept(&listener) => accepted,
         };
-        let (stream, peer, place) = accepted;
+        // One that is refused is closed as it is dropped, before anything is read or sent.
+        let Some(mut held) = connections.enter(peer.ip()) else { continue };
+        tokio::select! {
+            () = &mut stop => break,
+            () = connections.wait_for_room(&mut held) => {}
+        }
         // Without it small answers wait for an acknowledgement; a failure costs time only.
         let _ = stream.set_nodelay(true);
-        let (front, draining, tls, stream) = (front.clone(), drain.watch(), tls.clone(), with_write_timeout(stream));
+        let stream = Watched::new(with_write_timeout(stream), &held.activity);
+        let (front, draining, tls) = (front.clone(), drain.watch(), tls.clone());
         tokio::spawn(async move {
             match tls {
-                None => http1::answer(stream, peer, front, draining).await,
+                None => http1::answer(stream, peer, front, draining, &held.activity).await,
                 // In a box: the task of a connection in clear text is not to be as large as this.
-                Some(tls) => Box::pin(secure::answer(&tls, stream, peer, front, draining)).await,
+                Some(tls) => Box::pin(secure::answer(&tls, stream, peer, front, draining, &held.activity)).await,
             }
-            drop(place);
+            drop(held);
         });
     }
     drop(listener);
@@ -61,16 +70,11 @@ pub async fn serve(
     }
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<tokio::sync::OwnedSemaphorePermit>) {
-    // The semaphore is never closed.
-    let place = connections.clone().acquire_owned().await.ok();
+/// The next connection.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -80,9 +84,9 @@ async fn accept(
 }
 
 /// A stream that ends when its peer takes nothing for [`WRITE_PROGRESS_TIMEOUT`]: who does not read holds no place.
-type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
+type Stream = Watched<Pin<Box<TimeoutStream<TcpStream>>>>;
 
-fn with_write_timeout(stream: TcpStream) -> Stream {
+fn with_write_timeout(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_PROGRESS_TIMEOUT));
     Box::pin(stream)

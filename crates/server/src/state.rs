@@ -22,7 +22,7 @@ use crate::guessing::Guessing;
 use crate::key_ring::KeyRingError;
 use crate::lifecycle::Lifecycle;
 use crate::limits::WRITE_TIMEOUT;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, render};
 use crate::pages::session::CookieKeys;
 use crate::passwords::PasswordQueue;
 use crate::refusals::Refusals;
@@ -169,6 +169,11 @@ impl State {
     /// Takes every place for requests that is free, until the result is dropped: what a story of overload begins with.
     pub fn take_all_places(&self) -> impl Sized + Send + use<> {
         self.admission.fill()
+    }
+
+    /// What `/metrics` tells, where nothing is asked for it.
+    pub fn metrics(&self) -> String {
+        render(self)
     }
 
     /// True while no administrative change is under way on this node.

@@ -78,6 +78,16 @@ impl Frames {
         self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &block(head)).await
     }
 
+    /// Begins a request whose body follows.
+    pub async fn begin(&mut self, stream: u32, head: &[(&str, &str)]) -> std::io::Result<()> {
+        self.send(kind::HEADERS, flag::END_HEADERS, stream, &block(head)).await
+    }
+
+    /// Sends the whole body of a request that was begun.
+    pub async fn end(&mut self, stream: u32, body: &[u8]) -> std::io::Result<()> {
+        self.send(kind::DATA, flag::END_STREAM, stream, body).await
+    }
+
     /// The same with a head that may be larger than a frame.
     pub async fn ask_in_pieces(&mut self, stream: u32, head: &[(&str, &str)]) -> std::io::Result<()> {
         let block = block(head);

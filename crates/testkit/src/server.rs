@@ -36,6 +36,10 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Requests answered at once.
     pub max_in_flight: usize,
+    /// Connections held at once.
+    pub max_connections: usize,
+    /// Connections held at once of one address.
+    pub max_connections_per_address: Option<usize>,
     /// Whether it is started with `--demo`.
     pub demo: bool,
     /// The issuer.
@@ -48,7 +52,16 @@ impl Default for Options {
     fn default() -> Self {
         // One issuer for every node of a story, whatever its port.
         let issuer = "http://127.0.0.1:8080".to_owned();
-        Self { trusted_proxies: Vec::new(), hosts: Vec::new(), max_in_flight: 1024, demo: true, issuer, seed: 0 }
+        Self {
+            trusted_proxies: Vec::new(),
+            hosts: Vec::new(),
+            max_in_flight: 1024,
+            max_connections: 10_000,
+            max_connections_per_address: None,
+            demo: true,
+            issuer,
+            seed: 0,
+        }
     }
 }
 
@@ -95,6 +108,8 @@ impl TestServer {
         config.database.url = database.url.clone();
         config.http.hosts = options.hosts.clone();
         config.http.max_in_flight = options.max_in_flight;
+        config.http.max_connections = options.max_connections;
+        config.http.max_connections_per_address = options.max_connections_per_address;
         config.proxy.trusted = options.trusted_proxies.iter().map(|net| net.parse().unwrap()).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -10,6 +10,7 @@ use countersign_protocol::issuer::Issuer;
 use countersign_server::background::{flush_uses, heartbeat, reload_certificate, store_refusals};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
+use countersign_server::descriptors::{find_own_shortage, raise_limit};
 use countersign_server::exposure::{Exposure, find_in_directory, list_elsewhere};
 use countersign_server::start::{Started, Wanted, start};
 use countersign_server::state::State;
@@ -33,6 +34,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Starts, serves until SIGTERM or SIGINT, and drains.
 pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
+    raise_limit();
     let runtime = Runtime::new().map_err(Failure::new)?;
     runtime.block_on(run_until_stopped(args, environment, output))
 }
@@ -112,6 +114,9 @@ fn warn_of_settings(settings: &Settings, issuer: &Issuer, tls: Option<&Tls>) {
         tracing::warn!(variables = ignored.join(" "), "ignored: Kubernetes sets these for a Service named countersign");
     }
     warn_of_modes(config, secret_files);
+    if let Some(shortage) = find_own_shortage(config) {
+        tracing::warn!("{shortage}");
+    }
     if config.insecure_http && !issuer.is_https() {
         tracing::warn!(%issuer, "insecure_http: tokens and secrets cross the network in clear text");
     }

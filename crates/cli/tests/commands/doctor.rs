@@ -37,7 +37,7 @@ async fn a_server_that_is_well_is_told_so_running_or_not() {
     let team = Team::start().await;
     let Team { serving, database } = team;
     let checks = examine(&database, "", 0);
-    let expected = "certificate: ok, clock: ok, configuration: ok, data directory: ok, database: ok, free space: ok, \
+    let expected = "certificate: ok, clock: ok, configuration: ok, data directory: ok, database: ok, descriptors: ok, free space: ok, \
                     reachability: ok, sealing key: warn, server: ok, signing keys: ok";
     let expected = expected.replace("certificate: ok, ", "");
     assert_eq!(results(&checks), expected, "{checks:?}");

@@ -5,6 +5,7 @@
 mod administration;
 mod backups;
 mod config;
+mod connections;
 mod crash;
 mod demo;
 mod doctor;

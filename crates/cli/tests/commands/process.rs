@@ -84,7 +84,12 @@ impl Serving {
         // No balancer is in front of it, unless a story says so.
         let drain = ("COUNTERSIGN_HTTP_DRAIN_S", "0");
         let environment = std::iter::once(drain).chain(environment.iter().copied());
-        let mut child = countersign(&arguments).envs(environment).spawn().unwrap();
+        Self::spawn(countersign(&arguments).envs(environment))
+    }
+
+    /// Serves by a command that is ready to be run.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let stderr = std::thread::spawn(move || {
             let mut text = String::new();

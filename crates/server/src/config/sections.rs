@@ -62,8 +62,13 @@ pub struct Http {
     /// IP addresses and health probes always pass.
     #[serde(deserialize_with = "host_names")]
     pub hosts: Vec<String>,
-    /// Connections held at once; more wait to be accepted.
+    /// Connections held at once. When they are, one that is idle is closed for each new one, the longest idle first; while
+    /// none is, new ones wait.
     pub max_connections: usize,
+    /// Connections held at once of one address, or of one /64 of IPv6; more are closed at once. By default an eighth of
+    /// `http.max_connections`, at least one. Trusted proxies (`proxy.trusted`) are exempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_address: Option<usize>,
     /// Requests worked on at once, whatever they ask; more are refused with 503. Changes by administrators, what
     /// administrators look at, and calls of people's pages are counted apart, at most 64 of each. Health probes always pass.
     pub max_in_flight: usize,
@@ -82,11 +87,19 @@ impl Default for Http {
         Self {
             hosts: Vec::new(),
             max_connections: 10_000,
+            max_connections_per_address: None,
             max_in_flight: 1024,
             queue_target_ms: 5,
             drain_s: 3,
             shutdown_s: 10,
         }
+    }
+}
+
+impl Http {
+    /// Connections held at once of one address.
+    pub(crate) fn most_per_address(&self) -> usize {
+        self.max_connections_per_address.unwrap_or_else(|| (self.max_connections / 8).max(1))
     }
 }
 
@@ -138,8 +151,8 @@ impl Tls {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Where `/metrics` is served, and nothing else; by default beside everything else, while that is bound to loopback
-    /// and no proxy is trusted.
+    /// Where `/metrics`, `/livez`, `/readyz` and `/healthz` are served, outside the bounds of `http`; by default the metrics
+    /// are beside everything else, while that is bound to loopback and no proxy is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
 }

@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 
+use futures_util::FutureExt;
 use http::HeaderValue;
 use http::header::CONNECTION;
 use hyper::Request;
@@ -13,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::activity::Activity;
 use super::drain::Draining;
 use super::unread::watch;
 use crate::front::Front;
@@ -24,10 +27,13 @@ pub(super) async fn answer(
     peer: SocketAddr,
     front: Front,
     mut draining: Draining,
+    activity: &Arc<Activity>,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        let front = front.clone();
+        // The answer is in memory: once it is handed over, what of it is not written counts as activity of the stream.
+        let (front, under_way) = (front.clone(), activity.begin());
         async move {
+            let _under_way = under_way;
             let (request, watch) = watch(request);
             let mut response = watch.tell(front.answer(request, peer).await);
             if front.lifecycle().is_stopping() {
@@ -49,6 +55,13 @@ pub(super) async fn answer(
         biased;
         _ = connection.as_mut() => return,
         () = draining.told() => {}
+        () = activity.told_to_give_way() => {
+            connection.as_mut().graceful_shutdown();
+            // It has the chance to say farewell, and none to wait for more than it has of a head.
+            if connection.as_mut().now_or_never().is_some() || activity.is_idle() {
+                return;
+            }
+        }
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::activity::{Activity, UnderWay};
 use super::drain::Draining;
 use crate::front::Front;
 use crate::limits::{
@@ -36,10 +37,11 @@ pub(super) async fn answer(
     peer: SocketAddr,
     front: Front,
     mut draining: Draining,
+    held: &Arc<Activity>,
 ) {
-    let activity = Arc::new(Activity::default());
+    let moves = Arc::new(Moves::default());
     let service = service_fn(|request: Request<Incoming>| {
-        let (front, work) = (front.clone(), Work::begin(&activity));
+        let (front, work) = (front.clone(), Work::begin(&moves, held));
         async move { Ok::<_, Infallible>(work.hand_over(front.answer(request.map(Body::new), peer).await)) }
     });
     let mut connection = pin!(bounded().serve_connection(TokioIo::new(stream), service));
@@ -47,14 +49,15 @@ pub(super) async fn answer(
         biased;
         _ = connection.as_mut() => return,
         () = draining.told() => {}
-        () = async { front.lifecycle().stopping().await; activity.asked.notified().await } => {}
-        () = activity.quiet(HTTP2_QUIET_LOOKS) => {}
+        () = async { front.lifecycle().stopping().await; moves.asked.notified().await } => {}
+        () = held.told_to_give_way() => {}
+        () = moves.quiet(HTTP2_QUIET_LOOKS) => {}
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         biased;
         _ = connection => {}
-        () = activity.quiet(HTTP2_LAST_LOOKS) => {}
+        () = moves.quiet(HTTP2_LAST_LOOKS) => {}
     }
 }
 
@@ -81,7 +84,7 @@ fn bounded() -> Builder<TokioExecutor> {
 ///
 /// Pings do not count: a peer that only pings holds a place, and perhaps a hundred answers, for free.
 #[derive(Default)]
-struct Activity {
+struct Moves {
     /// Requests that are worked on.
     working: AtomicUsize,
     /// Raised whenever a request comes, is done, or a piece of its answer is taken.
@@ -90,7 +93,7 @@ struct Activity {
     asked: Notify,
 }
 
-impl Activity {
+impl Moves {
     fn note(&self) {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
@@ -109,26 +112,30 @@ impl Activity {
 }
 
 /// A request that is worked on, until this is dropped.
-struct Work(Arc<Activity>);
+struct Work {
+    moves: Arc<Moves>,
+    under_way: Option<UnderWay>,
+}
 
 impl Work {
-    fn begin(activity: &Arc<Activity>) -> Self {
-        activity.note();
-        activity.asked.notify_one();
-        activity.working.fetch_add(1, Ordering::Relaxed);
-        Self(activity.clone())
+    fn begin(moves: &Arc<Moves>, held: &Arc<Activity>) -> Self {
+        moves.note();
+        moves.asked.notify_one();
+        moves.working.fetch_add(1, Ordering::Relaxed);
+        Self { moves: moves.clone(), under_way: Some(held.begin()) }
     }
 
     /// The answer, so that it is seen how it is taken.
-    fn hand_over(self, response: Response) -> Response<InPieces> {
-        response.map(|body| InPieces { body, rest: Bytes::new(), activity: self.0.clone() })
+    fn hand_over(mut self, response: Response) -> Response<InPieces> {
+        let (moves, under_way) = (self.moves.clone(), self.under_way.take());
+        response.map(|body| InPieces { body, rest: Bytes::new(), moves, _under_way: under_way })
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.0.working.fetch_sub(1, Ordering::Relaxed);
-        self.0.note();
+        self.moves.working.fetch_sub(1, Ordering::Relaxed);
+        self.moves.note();
     }
 }
 
@@ -138,7 +145,9 @@ struct InPieces {
     body: Body,
     /// What is left of a piece that was too large.
     rest: Bytes,
-    activity: Arc<Activity>,
+    moves: Arc<Moves>,
+    /// The request is under way until its answer is sent.
+    _under_way: Option<UnderWay>,
 }
 
 impl hyper::body::Body for InPieces {
@@ -156,7 +165,7 @@ impl hyper::body::Body for InPieces {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        self.activity.note();
+        self.moves.note();
         let length = self.rest.len().min(HTTP2_SEND_BUFFER_BYTES);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }

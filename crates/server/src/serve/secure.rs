@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::activity::Activity;
 use super::drain::Draining;
 use super::{Stream, http1, http2};
 use crate::front::Front;
@@ -19,17 +21,25 @@ const IN_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r
     connection: close\r\n\r\nthis port speaks TLS: use https://\n";
 
 /// Shakes hands by the certificate of this moment, then answers to the connection's end.
-pub(super) async fn answer(tls: &Tls, stream: Stream, peer: SocketAddr, front: Front, mut draining: Draining) {
+pub(super) async fn answer(
+    tls: &Tls,
+    stream: Stream,
+    peer: SocketAddr,
+    front: Front,
+    mut draining: Draining,
+    activity: &Arc<Activity>,
+) {
     let shaken = tokio::select! {
         shaken = timeout(HANDSHAKE_TIMEOUT, shake_hands(tls, stream)) => shaken,
         // Nothing was asked yet, so nothing is lost.
         () = draining.told() => return,
+        () = activity.told_to_give_way() => return,
     };
     match shaken {
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
-            http2::answer(stream, peer, front, draining).await;
+            http2::answer(stream, peer, front, draining, activity).await;
         }
-        Ok(Ok(stream)) => http1::answer(stream, peer, front, draining).await,
+        Ok(Ok(stream)) => http1::answer(stream, peer, front, draining, activity).await,
         Ok(Err((error, stream))) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             end(stream).await;
@@ -42,7 +52,7 @@ pub(super) async fn answer(tls: &Tls, stream: Stream, peer: SocketAddr, front: F
 async fn shake_hands(tls: &Tls, mut stream: Stream) -> Result<TlsStream<Stream>, (io::Error, Stream)> {
     let mut first = [0];
     // Looked at and left: a TLS record begins with 0x16, a request in clear text with the letters of its method.
-    if matches!(stream.get_ref().peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase() {
+    if matches!(stream.get_ref().get_ref().peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase() {
         let sent = stream.write_all(IN_CLEAR).await;
         return Err((sent.err().unwrap_or_else(|| io::Error::other("a request in clear text")), stream));
     }

@@ -1,0 +1,125 @@
+//! Room for connections: what gives way over TLS, what is outside every bound, and what the operator is told.
+
+use std::process::Command;
+use std::time::Duration;
+
+use countersign_testkit::frames::{Frames, kind};
+use countersign_testkit::{Actor, CertificateFiles, TestAuthority, TestDatabase};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::process::{Serving, countersign, serve_arguments};
+
+const GET: [(&str, &str); 4] =
+    [(":method", "GET"), (":scheme", "https"), (":authority", "127.0.0.1"), (":path", "/livez")];
+/// Shorter than what ends idle connections anyway.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn room_for(connections: &str) -> [(&str, &str); 2] {
+    [("COUNTERSIGN_HTTP_MAX_CONNECTIONS", connections), ("COUNTERSIGN_HTTP_MAX_CONNECTIONS_PER_ADDRESS", "100")]
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_gives_way_by_goaway_and_one_with_a_stream_under_way_does_not() {
+    let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
+    let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
+    let flags = files.flags();
+    let flags = flags.each_ref().map(String::as_str);
+    let serving = Serving::start(&database, &flags, &room_for("3"));
+    let open = async || Frames::open(&authority, serving.address(), &[]).await;
+    let mut handshake = TcpStream::connect(serving.address()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut busy = open().await;
+    let head = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "127.0.0.1"),
+        (":path", "/oauth2/token"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    busy.begin(1, &head).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut idle = open().await;
+    idle.ask(1, &GET).await.unwrap();
+    assert_eq!(idle.status(1).await, 200);
+    let mut first = open().await;
+    first.ask(1, &GET).await.unwrap();
+    assert_eq!(timeout(PATIENCE, first.status(1)).await, Ok(200), "a handshake that does not begin gives way");
+    assert!(matches!(timeout(PATIENCE, handshake.read(&mut [0; 10])).await, Ok(Ok(0) | Err(_))));
+    let mut second = open().await;
+    second.ask(1, &GET).await.unwrap();
+    // It must answer pings, or it is cut off a little later.
+    let goaway = timeout(PATIENCE, idle.next_of(kind::GOAWAY)).await.expect("nobody is told to go");
+    assert!(goaway.is_some(), "it is told, not cut off");
+    assert_eq!(timeout(PATIENCE, second.status(1)).await, Ok(200));
+    busy.end(1, b"grant_type=x").await.unwrap();
+    assert_eq!(timeout(PATIENCE, busy.status(1)).await, Ok(401), "a request under way is answered");
+    serving.stop();
+}
+
+#[tokio::test]
+async fn health_is_told_on_the_address_of_the_metrics_while_all_else_is_full() {
+    let database = TestDatabase::fresh();
+    let metrics = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let listen = metrics.to_string();
+    let environment = [&room_for("2")[..], &[("COUNTERSIGN_METRICS_LISTEN", listen.as_str())]].concat();
+    let serving = Serving::start(&database, &[], &environment);
+    serving.ready().await;
+    let mut busy = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(serving.address()).await.unwrap();
+        let head =
+            "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+        let body = format!("{head}content-length: 100\r\n\r\ngrant");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, body.as_bytes()).await.unwrap();
+        busy.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let front = Actor::new(serving.address(), "", "");
+    assert!(timeout(Duration::from_secs(1), front.get("/livez")).await.is_err(), "there is no room");
+    let operator = Actor::new(metrics, "", "");
+    for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
+        let answer = timeout(PATIENCE, operator.get(path)).await.expect("outside every bound");
+        assert_eq!(answer.status, 200, "{path}: {answer}");
+    }
+    assert_eq!(operator.get("/oauth2/jwks").await.status, 404, "and nothing else is served there");
+    serving.stop();
+}
+
+/// Serves with a limit of descriptors, soft and hard; returns the limits of the process and its log.
+fn serve_with_limits(soft: &str, hard: &str) -> (String, String) {
+    let database = TestDatabase::fresh();
+    let mut arguments = serve_arguments(&database);
+    arguments.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let serve = countersign(&arguments);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"")]);
+    shell.arg(serve.get_program()).args(serve.get_args()).env_clear();
+    let serving = Serving::spawn(shell.stdin(std::process::Stdio::null()));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+    (line, serving.stop())
+}
+
+#[tokio::test]
+async fn the_limit_of_descriptors_is_raised_as_far_as_it_goes_and_one_that_is_too_low_is_warned_of() {
+    let (limits, log) = serve_with_limits("300", "12000");
+    assert_eq!(limits.split_whitespace().collect::<Vec<_>>()[3..5], ["12000", "12000"]);
+    assert!(!log.contains("sockets may be open"), "{log}");
+    let (_, log) = serve_with_limits("300", "400");
+    let warning = "at most 400 files and sockets may be open at once, but 10000 connections";
+    assert!(log.contains("WARN") && log.contains(warning) && log.contains("LimitNOFILE="), "{log}");
+    let directory = tempfile::tempdir().unwrap();
+    let doctor = |hard: &str| {
+        let line = format!("ulimit -n {hard} && exec \"$0\" doctor --data-dir \"$1\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line, env!("CARGO_BIN_EXE_countersign")]).arg(directory.path()).env_clear();
+        String::from_utf8(shell.output().unwrap().stdout).unwrap()
+    };
+    let told = doctor("400");
+    assert!(told.lines().any(|line| line.starts_with("warn") && line.contains(warning)), "{told}");
+    let told = doctor("12000");
+    assert!(told.lines().any(|line| line.starts_with("ok    descriptors") && line.contains("10100")), "{told}");
+}

@@ -1,0 +1,136 @@
+//! Connections: none keeps out the others, neither by their number nor by doing nothing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use countersign_testkit::{Options, TestServer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+const ASK: &str = "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+/// Longer than what gives way takes, and shorter than the time-outs by which idle connections end anyway.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server that holds so many connections, all of one address if need be.
+async fn start_with_room_for(max_connections: usize) -> TestServer {
+    let max_connections_per_address = Some(100);
+    TestServer::start_with(Options { max_connections, max_connections_per_address, ..Options::default() }).await
+}
+
+/// A connection from an address of this machine.
+async fn connect_from(server: &TestServer, from: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+    socket.connect(server.address).await.unwrap()
+}
+
+/// True if the server answers 200 on this connection, false if it closes it.
+async fn is_answered(stream: &mut TcpStream) -> bool {
+    if stream.write_all(ASK.as_bytes()).await.is_err() {
+        return false;
+    }
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\nok\n") {
+        let read = timeout(PATIENCE, stream.read_buf(&mut answer)).await.expect("neither answered nor closed");
+        if read.as_ref().map_or(0, |read| *read) == 0 {
+            return false;
+        }
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());
+    true
+}
+
+/// True once the server has closed it, without having sent anything.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let read = timeout(PATIENCE, stream.read(&mut [0; 1000])).await;
+    matches!(read, Ok(Ok(0) | Err(_)))
+}
+
+#[tokio::test]
+async fn one_address_holds_so_many_connections_and_a_trusted_proxy_as_many_as_there_are() {
+    let trusted_proxies = vec!["127.0.0.2/32".to_owned()];
+    let options = Options { max_connections_per_address: Some(3), trusted_proxies, ..Options::default() };
+    let server = TestServer::start_with(options).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = connect_from(&server, "127.0.0.1").await;
+        assert!(is_answered(&mut stream).await);
+        held.push(stream);
+    }
+    for _ in 0..5 {
+        assert!(is_closed(&mut connect_from(&server, "127.0.0.1").await).await, "before anything is sent");
+    }
+    assert!(is_answered(&mut connect_from(&server, "127.0.0.3").await).await, "another address");
+    let mut proxy = Vec::new();
+    for _ in 0..10 {
+        proxy.push(connect_from(&server, "127.0.0.2").await);
+        assert!(is_answered(proxy.last_mut().unwrap()).await, "a trusted proxy");
+    }
+    drop(held.pop());
+    let mut again = connect_from(&server, "127.0.0.1").await;
+    for _ in 0..100 {
+        if is_answered(&mut again).await {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        again = connect_from(&server, "127.0.0.1").await;
+    }
+    assert!(is_answered(&mut again).await, "one of the address has ended");
+    let mut scraper = connect_from(&server, "127.0.0.2").await;
+    let ask = "GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
+    scraper.write_all(ask.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    scraper.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn the_connections_that_were_idle_longest_give_way_and_one_with_a_request_under_way_does_not() {
+    let server = start_with_room_for(4).await;
+    let mut busy = connect_from(&server, "127.0.0.1").await;
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    busy.write_all(format!("{head}content-length: 12\r\n\r\ngrant").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut between_requests = connect_from(&server, "127.0.0.1").await;
+    assert!(is_answered(&mut between_requests).await);
+    let mut silent = connect_from(&server, "127.0.0.1").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut half_a_head = connect_from(&server, "127.0.0.1").await;
+    half_a_head.write_all(&ASK.as_bytes()[..20]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut newcomers = Vec::new();
+    for idle in [&mut between_requests, &mut silent, &mut half_a_head] {
+        let mut newcomer = connect_from(&server, "127.0.0.1").await;
+        assert!(is_answered(&mut newcomer).await, "there is room");
+        assert!(is_closed(idle).await, "the longest idle one made it");
+        newcomers.push(newcomer);
+    }
+    for newcomer in &mut newcomers {
+        assert!(is_answered(newcomer).await, "nobody else gave way");
+    }
+    busy.write_all(b"_type=x").await.unwrap();
+    let mut answer = [0; 12];
+    timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request under way is answered").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+    let metrics = server.state.metrics();
+    assert!(metrics.contains("countersign_connections_closed_total{reason=\"room\"} 3\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn while_no_connection_is_idle_a_new_one_waits() {
+    let server = start_with_room_for(1).await;
+    let mut busy = connect_from(&server, "127.0.0.1").await;
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    busy.write_all(format!("{head}content-length: 12\r\n\r\ngrant").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut newcomer = connect_from(&server, "127.0.0.2").await;
+    newcomer.write_all(ASK.as_bytes()).await.unwrap();
+    let waiting = timeout(Duration::from_millis(500), newcomer.read(&mut [0; 1000])).await;
+    assert!(waiting.is_err(), "nothing is closed for it: {waiting:?}");
+    busy.write_all(b"_type=x").await.unwrap();
+    let mut answer = [0; 12];
+    timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request under way is answered").unwrap();
+    timeout(PATIENCE, newcomer.read_exact(&mut answer)).await.expect("then there is room").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
