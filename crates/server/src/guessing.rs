@@ -10,7 +10,7 @@ mod under_way;
 use aws_lc_rs::hmac;
 use countersign_protocol::user::name_key;
 
-pub(crate) use attempt::Attempt;
+pub(crate) use attempt::{Attempt, Presenter};
 pub(crate) use code::CodeAttempt;
 pub(crate) use device::{Device, DeviceCookie};
 pub(crate) use rules::{CODE_WINDOW_S, KNOWN_S, is_locked, waits_until};
@@ -19,9 +19,9 @@ use crate::guessing::clients::FailedSecrets;
 use crate::guessing::under_way::UnderWay;
 use crate::sealing::SealingKey;
 
-/// The key under which names of people are told apart is derived under this label.
+/// The label under which the key of name MACs is derived.
 const NAMES_LABEL: &str = "names of people";
-/// The key under which known devices are told apart is derived under this label.
+/// The label under which the key of device MACs is derived.
 const DEVICES_LABEL: &str = "known devices";
 
 /// What a node knows of guesses; the rest is in the database.
@@ -64,7 +64,7 @@ impl Guessing {
 
     /// The MAC of a user's name, whatever its case.
     pub(crate) fn name_mac(&self, login: &str) -> NameMac {
-        NameMac(mac(&self.name_key, &[name_key(login).as_bytes()]))
+        NameMac(to_array(hmac::sign(&self.name_key, name_key(login).as_bytes())))
     }
 }
 
@@ -72,12 +72,14 @@ impl Guessing {
 fn mac(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(key);
     for part in parts {
-        if parts.len() > 1 {
-            context.update(&part.len().to_be_bytes());
-        }
+        context.update(&part.len().to_be_bytes());
         context.update(part);
     }
-    let mut mac = [0; 32];
-    mac.copy_from_slice(context.sign().as_ref());
-    mac
+    to_array(context.sign())
+}
+
+fn to_array(tag: hmac::Tag) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(tag.as_ref());
+    bytes
 }

@@ -13,8 +13,7 @@ use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{User, UserId};
 use countersign_store::StoredPassword;
 
-use crate::caller::Caller;
-use crate::guessing::{Attempt, Device, NameMac};
+use crate::guessing::{Attempt, NameMac, Presenter};
 use crate::limits::MAX_PASSWORD_BYTES;
 use crate::source::Source;
 use crate::state::State;
@@ -27,14 +26,14 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// What an unknown user's password is checked against, so that it costs what a known one's does. Nobody knows of what.
+/// What an unknown user's password is checked against, so that both cost the same. It is the hash of no known password.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IG5vYm9keSBubw$KREvIrYFVJxYBmOaWeRVGLE8W4hZ2d6RYbqYZJNcgBU";
 
 /// The id of no user.
 const NOBODYS_ID: &str = "usr_";
 
-/// Whose password is presented: a name as it was typed, and whose it is, if anybody's.
+/// The name under which a password is presented, and the user who has it.
 pub(crate) struct Named {
     /// Under which failures are counted.
     pub(crate) mac: NameMac,
@@ -52,7 +51,7 @@ impl Named {
         Ok(Self::new(state, state.guessing.name_mac(login), stored))
     }
 
-    /// Finds a user by their id. Somebody is looked for whether or not there is one, so that both cost the same.
+    /// Finds a user by their id. Without an id the lookup is made all the same, so that both cost the same.
     pub(crate) async fn of_user(state: &State, mac: NameMac, id: Option<&UserId>) -> Result<Self, Refusal> {
         state.registry.check_database()?;
         let nobody = || Refusal::Internal("the id of nobody is no user id".to_owned());
@@ -73,31 +72,37 @@ impl Named {
     }
 }
 
-/// Checks a password. `judge` is told whether it is right; what it refuses counts as a failure, durably, even if the caller
-/// has hung up by then. What it accepts counts as nothing until [`Attempt::succeed`].
+/// Checks a password. `judge` is told whether it is right. What it refuses counts as a failure, durably, even if the caller has
+/// hung up by then. What it accepts counts as a success if [`Verdict::Right`] says so.
 ///
 /// Known and unknown users take the same path and cost the same. Too many failures are refused before anything is hashed.
 pub(crate) async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
     state: &State,
     named: Named,
     password: &Secret,
-    (caller, device): (&Caller, Option<Device>),
-    judge: impl FnOnce(Option<Arc<User>>, bool) -> Result<T, E> + Send + 'static,
-) -> Result<(T, Attempt), E> {
-    let attempt = Attempt::begin(state, named.mac, named.user.as_ref(), device, caller).await?;
+    presenter: Presenter<'_>,
+    judge: impl FnOnce(Option<Arc<User>>, bool) -> Result<Verdict<T>, E> + Send + 'static,
+) -> Result<T, E> {
+    let mut attempt = Attempt::begin(state, named.mac, named.user.as_ref(), presenter).await?;
     if password.expose().len() > MAX_PASSWORD_BYTES {
         // Nobody has such a password, so this is no guess.
-        return Err(judge(named.user, false).err().unwrap_or_else(|| too_long().into()));
+        return judge(named.user, false).map(Verdict::into_inner);
     }
-    let who = Who { source: Source::of(caller.address), name: named.mac, is_known: attempt.is_known };
+    let source = Source::of(presenter.caller.address);
+    let who = Who { source, name: named.mac, is_known: attempt.is_known };
     let turn = state.passwords.wait(who).await?;
     let (password, Named { user, stored, .. }) = (password.clone(), named);
     // From here on the outcome counts: a task of its own goes on when the caller hangs up.
     let checking = async move {
+        attempt.take_place().await?;
         let hash = stored.map(|stored| stored.password_hash);
         let is_right = run(turn, move || verify(&password, hash.as_ref())).await?;
         match judge(user, is_right) {
-            Ok(found) => Ok((found, attempt)),
+            Ok(Verdict::Right(found)) => {
+                attempt.succeed().await?;
+                Ok(found)
+            }
+            Ok(Verdict::Pending(found)) => Ok(found),
             Err(refused) => {
                 attempt.fail().await?;
                 Err(refused)
@@ -107,8 +112,20 @@ pub(crate) async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
     tokio::spawn(checking).await.map_err(|_| E::from(Refusal::Internal("checking a password failed".to_owned())))?
 }
 
-fn too_long() -> Refusal {
-    Refusal::Internal("a password that is too long was accepted".to_owned())
+/// What a right password is worth.
+pub(crate) enum Verdict<T> {
+    /// It is all that is asked.
+    Right(T),
+    /// More is asked, so it counts as nothing yet.
+    Pending(T),
+}
+
+impl<T> Verdict<T> {
+    fn into_inner(self) -> T {
+        match self {
+            Self::Right(found) | Self::Pending(found) => found,
+        }
+    }
 }
 
 /// The PHC string of a new password of somebody who may set it.

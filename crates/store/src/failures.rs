@@ -14,25 +14,25 @@ use crate::statement::statements;
 statements! {
     FIND_FAILURES =
         "SELECT failures, unknown_failures, last_unknown_at, last_failure_at FROM password_failures WHERE name_mac = $1";
-    FIND_DEVICE = "SELECT d.last_success_at, d.failures, d.began_at, (SELECT CAST(COUNT(*) AS BIGINT) \
-         FROM known_devices later WHERE later.user_id = d.user_id AND later.kind = d.kind \
-         AND later.last_success_at > d.last_success_at) FROM known_devices d WHERE d.device_mac = $1";
+    FIND_DEVICE = "SELECT last_success_at, failures, began_at, kind FROM known_devices WHERE device_mac = $1";
     ADD_FAILURE = "INSERT INTO password_failures \
          (name_mac, user_id, failures, unknown_failures, last_unknown_at, last_failure_at) \
          VALUES ($1, (SELECT id FROM users WHERE id = $2), 1, $3, $4, $5) ON CONFLICT (name_mac) DO UPDATE SET \
-         user_id = excluded.user_id, failures = password_failures.failures + 1, \
+         user_id = COALESCE(excluded.user_id, password_failures.user_id), failures = password_failures.failures + 1, \
          unknown_failures = password_failures.unknown_failures + excluded.unknown_failures, \
          last_unknown_at = CASE WHEN excluded.last_unknown_at > password_failures.last_unknown_at \
              THEN excluded.last_unknown_at ELSE password_failures.last_unknown_at END, \
-         last_failure_at = excluded.last_failure_at RETURNING failures, unknown_failures";
+         last_failure_at = excluded.last_failure_at RETURNING failures, unknown_failures, last_unknown_at";
     ADD_DEVICE_FAILURE = "UPDATE known_devices SET \
          failures = CASE WHEN began_at <= $1 THEN 1 ELSE failures + 1 END, \
          began_at = CASE WHEN began_at <= $2 THEN $3 ELSE began_at END WHERE device_mac = $4";
     FORGET_FAILURES = "DELETE FROM password_failures WHERE name_mac = $1";
+    FORGET_UNLESS_KNOWN = "DELETE FROM password_failures WHERE name_mac = $1 AND NOT EXISTS \
+         (SELECT 1 FROM known_devices WHERE device_mac = $2 AND last_success_at > $3)";
+    END_ROW_OF_FAILURES = "UPDATE password_failures SET failures = 0 WHERE name_mac = $1";
     KEEP_DEVICE = "INSERT INTO known_devices (device_mac, user_id, kind, last_success_at, failures, began_at) \
          SELECT $1, id, $2, $3, 0, 0 FROM users WHERE id = $4 ON CONFLICT (device_mac) DO UPDATE SET \
          last_success_at = excluded.last_success_at, failures = 0, began_at = 0";
-    FORGET_DEVICE = "DELETE FROM known_devices WHERE device_mac = $1";
     FORGET_OLDER_DEVICES = "DELETE FROM known_devices WHERE user_id = $1 AND kind = $2 AND device_mac NOT IN \
          (SELECT device_mac FROM known_devices WHERE user_id = $3 AND kind = $4 \
          ORDER BY last_success_at DESC, device_mac LIMIT $5)";
@@ -45,13 +45,15 @@ statements! {
     COUNT_DEVICES = "SELECT CAST(COUNT(*) AS BIGINT) FROM known_devices WHERE user_id = $1 AND last_success_at > $2";
     DELETE_OLD_DEVICES = "DELETE FROM known_devices WHERE last_success_at < $1";
     DELETE_OLD_CODE_FAILURES = "DELETE FROM code_failures WHERE began_at < $1";
-    FIND_AGE_OF_STRANGERS = "SELECT last_failure_at FROM password_failures WHERE user_id IS NULL \
-         ORDER BY last_failure_at DESC LIMIT 1 OFFSET $1";
-    DELETE_OLD_STRANGERS = "DELETE FROM password_failures WHERE user_id IS NULL AND last_failure_at <= $1";
+    DELETE_UNKNOWN_NAMES = "DELETE FROM password_failures WHERE name_mac IN \
+         (SELECT name_mac FROM password_failures WHERE user_id IS NULL \
+         ORDER BY failures DESC, last_failure_at DESC LIMIT $1 OFFSET $2)";
 }
 
 /// Known devices of one kind that a user may have; the one used longest ago is forgotten.
 const MAX_DEVICES: i64 = 20;
+/// Rows deleted in one transaction: other writers wait for it.
+const BATCH: i64 = 1000;
 
 /// Failed passwords of one name since the last success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,11 +75,11 @@ pub struct KnownDevice {
     pub failures: i64,
     /// … which began then.
     pub began_at: UnixTime,
-    /// True if no other device of this kind has succeeded for the user since.
-    pub is_last: bool,
+    /// What kind of device it is.
+    pub kind: DeviceKind,
 }
 
-/// Of which kind a device is.
+/// The kinds of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
     /// A browser, known by a cookie.
@@ -92,6 +94,10 @@ impl DeviceKind {
             Self::Browser => "browser",
             Self::Client => "client",
         }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Browser, Self::Client].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -119,10 +125,12 @@ pub struct NewSuccess {
     pub user_id: UserId,
     /// The device that is known from now on.
     pub device_mac: Vec<u8>,
-    /// Of which kind it is.
+    /// What kind of device it is.
     pub kind: DeviceKind,
-    /// What this device was known by before.
-    pub replaces: Option<Vec<u8>>,
+    /// The device as it was presented. If it was known, failures of unknown devices still count.
+    pub presented_mac: Option<Vec<u8>>,
+    /// A device is known if it has succeeded after this.
+    pub known_since: UnixTime,
     /// When.
     pub now: UnixTime,
 }
@@ -139,7 +147,7 @@ pub struct FailureSummary {
 }
 
 impl Change {
-    /// Forgets the failures of a name, and knows the device from now on.
+    /// As [`Store::add_success`], in this transaction.
     pub async fn add_success(&mut self, new: &NewSuccess) -> Result<(), StoreError> {
         add_success(&mut self.transaction, new).await
     }
@@ -172,7 +180,9 @@ impl Store {
             return Ok(None);
         };
         let (last_success_at, failures, began_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        Ok(Some(KnownDevice { last_success_at, failures, began_at, is_last: row.try_get::<i64, _>(3)? == 0 }))
+        let kind: String = row.try_get(3)?;
+        let kind = DeviceKind::parse(&kind).ok_or(StoreError::Broken { table: "known_devices", row: kind })?;
+        Ok(Some(KnownDevice { last_success_at, failures, began_at, kind }))
     }
 
     /// Counts a failed password; returns the failures of the name with it.
@@ -193,10 +203,12 @@ impl Store {
             add.execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
-        Ok(PasswordFailures { failures: row.try_get(0)?, unknown_failures: row.try_get(1)?, last_unknown_at })
+        let (failures, unknown_failures, last_unknown_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(PasswordFailures { failures, unknown_failures, last_unknown_at })
     }
 
-    /// Forgets the failures of a name, and knows the device from now on.
+    /// Ends the row of failures of a name, and knows the device from now on. If the device was not known before, failures of
+    /// unknown devices are forgotten too.
     pub async fn add_success(&self, new: &NewSuccess) -> Result<(), StoreError> {
         let mut transaction = self.begin_write().await?;
         add_success(&mut transaction, new).await?;
@@ -242,34 +254,36 @@ impl Store {
     }
 
     /// Forgets devices that last succeeded before `devices_before`, windows of codes that began before `codes_before`, and
-    /// the names that nobody has, but for the last `most`; returns how many.
+    /// names that nobody has, but for the `most` with most failures; returns how many.
     pub async fn delete_old_failures(
         &self,
         devices_before: UnixTime,
         codes_before: UnixTime,
         most: i64,
     ) -> Result<u64, StoreError> {
-        let age = sqlx::query(FIND_AGE_OF_STRANGERS).bind(most).fetch_optional(self.reader()).await?;
-        let age = age.map(|row| row.try_get::<i64, _>(0)).transpose()?;
         let mut transaction = self.begin_write().await?;
         let devices = sqlx::query(DELETE_OLD_DEVICES).bind(devices_before).execute(&mut *transaction).await?;
         let codes = sqlx::query(DELETE_OLD_CODE_FAILURES).bind(codes_before).execute(&mut *transaction).await?;
         let mut deleted = devices.rows_affected() + codes.rows_affected();
-        if let Some(age) = age {
-            let strangers = sqlx::query(DELETE_OLD_STRANGERS).bind(age).execute(&mut *transaction).await?;
-            deleted += strangers.rows_affected();
-        }
         transaction.commit().await?;
-        Ok(deleted)
+        loop {
+            let mut transaction = self.begin_write().await?;
+            let names = sqlx::query(DELETE_UNKNOWN_NAMES).bind(BATCH).bind(most).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            deleted += names.rows_affected();
+            if names.rows_affected() < BATCH.unsigned_abs() {
+                return Ok(deleted);
+            }
+        }
     }
 }
 
 async fn add_success(transaction: &mut Transaction<'static, Any>, new: &NewSuccess) -> Result<(), StoreError> {
     let (user, kind) = (new.user_id.as_str(), new.kind.as_str());
-    sqlx::query(FORGET_FAILURES).bind(new.name_mac.clone()).execute(&mut **transaction).await?;
-    if let Some(before) = &new.replaces {
-        sqlx::query(FORGET_DEVICE).bind(before.clone()).execute(&mut **transaction).await?;
-    }
+    let presented = new.presented_mac.clone().unwrap_or_default();
+    let forget = sqlx::query(FORGET_UNLESS_KNOWN).bind(new.name_mac.clone()).bind(presented).bind(new.known_since);
+    forget.execute(&mut **transaction).await?;
+    sqlx::query(END_ROW_OF_FAILURES).bind(new.name_mac.clone()).execute(&mut **transaction).await?;
     let keep = sqlx::query(KEEP_DEVICE).bind(new.device_mac.clone()).bind(kind).bind(new.now).bind(user);
     keep.execute(&mut **transaction).await?;
     let forget = sqlx::query(FORGET_OLDER_DEVICES).bind(user).bind(kind).bind(user).bind(kind).bind(MAX_DEVICES);

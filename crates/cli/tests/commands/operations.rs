@@ -54,7 +54,8 @@ async fn metrics_may_have_an_address_of_their_own_and_are_then_nowhere_else() {
     let metrics = operators.get("/metrics").await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.body.contains("countersign_registry_fresh 1"), "{metrics}");
-    assert_eq!(operators.get("/readyz").await.status, 404, "nothing else is there");
+    assert_eq!(operators.get("/readyz").await.status, 200);
+    assert_eq!(operators.get("/oauth2/jwks").await.status, 404, "nothing else is there");
     assert_eq!(serving.actor("", "").get("/metrics").await.status, 404);
     serving.stop();
 }

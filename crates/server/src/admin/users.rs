@@ -7,7 +7,7 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::client::Status;
 use countersign_protocol::jose::base64url;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, Role, User, UserId};
+use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, Role, User, UserId, name_key};
 use countersign_store::{NewUser as StoredUser, Note};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
@@ -77,7 +77,7 @@ pub(crate) async fn create(
     let made = new.password.is_none().then(|| Secret::new(base64url(&state.entropy.bytes::<15>())));
     let password = new.password.as_ref().or(made.as_ref()).ok_or_else(|| Problem::internal("no password"))?;
     // Before anything is hashed; the database decides again.
-    if state.registry.current().find_user_by_login(login.as_str()).is_some() {
+    if is_taken(&state.registry.current(), &login) {
         return Err(Problem::conflict(format!("{login} is taken")));
     }
     let password_hash = hash(&state, &operator, password, &login).await?;
@@ -145,6 +145,13 @@ pub(crate) async fn update(
     let (action, target) = ("user.update", user.id.to_string());
     changing.finish(Entry { action, target, before: Some(before), after: Some(audited) }).await?;
     Ok(show(&after.take()))
+}
+
+/// Whether a user or a client has this name.
+fn is_taken(registry: &Registry, login: &Login) -> bool {
+    let key = name_key(login.as_str());
+    registry.find_user_by_login(login.as_str()).is_some()
+        || registry.clients().any(|client| name_key(client.id.as_str()) == key)
 }
 
 /// A user, and what is to be changed of them.

@@ -14,10 +14,10 @@ use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, ProvedCode};
-use crate::guessing::{Device, DeviceCookie};
+use crate::guessing::{Device, DeviceCookie, Presenter};
 use crate::limits::SESSION_IDLE_S;
 use crate::pages::session;
-use crate::passwords::{self, Named, Who};
+use crate::passwords::{self, Named, Verdict, Who};
 use crate::source::Source;
 use crate::state::State;
 
@@ -46,11 +46,12 @@ pub(crate) async fn check_own_password(
 ) -> Result<Secret, Fault> {
     let SignedIn { session, caller, headers } = signed_in;
     let named = Named::find(state, session.user.login.as_str()).await?;
-    let (device, hash) = (Device::of_browser(state, headers, Some(&session.user)), named.password_hash());
+    let device = Device::find_browser(state, headers, Some(&session.user)).await?;
+    let hash = named.password_hash();
     let judge = move |_: Option<Arc<User>>, is_right: bool| {
-        hash.filter(|_| is_right).ok_or(wrong_password("not their password"))
+        hash.filter(|_| is_right).map(Verdict::Pending).ok_or(wrong_password("not their password"))
     };
-    Ok(passwords::check(state, named, password, (caller, device), judge).await?.0)
+    passwords::check(state, named, password, Presenter { caller, device }, judge).await
 }
 
 /// `POST account/changePassword`: every session and token of the user ends, and a new session begins.
@@ -82,7 +83,7 @@ pub(crate) async fn change_password(
     let who = Who { source: Source::of(signed_in.caller.address), name, is_known: true };
     let new_hash = passwords::hash_new(&state, &asked.new_password, who).await?;
     let (session, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);
-    let device = DeviceCookie::new(&state);
+    let device = DeviceCookie::new(&state, &signed_in.headers);
     let [cookie, pair] = session::cookies(&state, &key);
     let cookies = [cookie, pair, device.header(&state)];
     let replacement = Replacement { old_hash, new_hash, proved, session, device };
@@ -121,7 +122,7 @@ impl Replacement {
         changing.change.set_password(&user, &new_hash, at_least).await.map_err(&failed)?;
         let session = NewSession { user_epoch: changing.change.number(), ..session };
         changing.change.insert_session(&session).await.map_err(&failed)?;
-        let known = device.success(&state, &signed_in.session.user, changing.change.number(), &signed_in.headers);
+        let known = device.success(&state, &signed_in.session.user, changing.change.number(), None);
         changing.change.add_success(&known).await.map_err(&failed)?;
         let (action, target) = ("user.change-password", user.to_string());
         Ok(changing.finish(Entry { action, target, before: None, after: None }).await?)

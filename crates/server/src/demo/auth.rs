@@ -18,9 +18,9 @@ use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, WRONG_CODE};
 use crate::demo::sign_in::{self, SignIn};
-use crate::guessing::{CodeAttempt, Device, DeviceCookie};
+use crate::guessing::{CodeAttempt, Device, DeviceCookie, Presenter};
 use crate::pages::session::{self, SessionKey, Standing};
-use crate::passwords::{self, Named};
+use crate::passwords::{self, Named, Verdict};
 use crate::state::State;
 
 /// The mechanisms, by the names that the guide's family of products has for them.
@@ -143,13 +143,14 @@ impl Attempt<'_> {
     async fn check_password(self, session_id: &str) -> Answer {
         let Self { state, begun: Begun { caller, headers, .. }, sign_in, answer } = &self;
         let named = Named::of_user(state, sign_in.name, sign_in.user_id.as_ref()).await?;
-        let device = Device::of_browser(state, headers, named.user.as_deref());
+        let device = Device::find_browser(state, headers, named.user.as_deref()).await?;
         let judge = |user: Option<Arc<User>>, is_right| {
             let user = user.filter(|user| is_right && user.status == Status::Active);
-            user.ok_or(Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password"))
+            let wrong = Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password");
+            // A second factor may be asked: it counts once a session is made.
+            user.map(Verdict::Pending).ok_or(wrong)
         };
-        // Right, it counts for nothing until a session is made: a second factor may stop it.
-        let (user, _attempt) = passwords::check(state, named, answer, (caller, device), judge).await?;
+        let user = passwords::check(state, named, answer, Presenter { caller, device }, judge).await?;
         if second_factor::find(state, &user.id).await?.is_none() {
             return self.complete(&user, None).await?.ok_or(Fault::bad_request(ENDED));
         }
@@ -197,8 +198,9 @@ impl Attempt<'_> {
             after: Some(json!({ "session": session_id, "second_factor": is_by_code })),
         };
         let actor = Actor::new(user.id.as_str(), &begun.caller);
-        let device = DeviceCookie::new(state);
-        let success = device.success(state, user, user.epoch, &begun.headers);
+        let device = DeviceCookie::new(state, &begun.headers);
+        let presented = Device::find_browser(state, &begun.headers, Some(user)).await?;
+        let success = device.success(state, user, user.epoch, presented);
         let (state_of_task, sign_in) = (State::clone(state), sign_in.key);
         let turn = state.changing.wait(Waiter::Person).await?;
         let completing = async move {

@@ -186,7 +186,7 @@ pub(crate) async fn confirm(
     let user_id = session.user.id.clone();
     let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
     let spent = (Revoked::Token(format!("enrolment.{}", base64url(&sealed))), expires_at);
-    let device = DeviceCookie::new(&state);
+    let device = DeviceCookie::new(&state, &signed_in.headers);
     let cookie = device.header(&state);
     to_the_end(enrol(state.clone(), signed_in, new, spent, device)).await?;
     Ok(Success::new(Value::Null).with_cookies([cookie]))
@@ -213,7 +213,7 @@ async fn enrol(
     let at_least = state.now() + changing.registry.longest_lifetime_s();
     let Session { id, user, .. } = &signed_in.session;
     changing.change.end_user_elsewhere(&new.user_id, id, at_least).await.map_err(&failed)?;
-    let known = device.success(&state, user, changing.change.number(), &signed_in.headers);
+    let known = device.success(&state, user, changing.change.number(), None);
     changing.change.add_success(&known).await.map_err(&failed)?;
     let after = json!({ "id": new.id, "kind": new.kind });
     let (action, target) = ("user.enrol-second-factor", new.user_id.to_string());

@@ -1,10 +1,10 @@
-//! An attempt to prove a password. It holds a place while it is under way, and counts nothing until its outcome is known.
+//! An attempt to prove a password: whether it may be made, and what its outcome counts.
 
 use std::sync::Arc;
 
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::user::{Role, User, UserId};
-use countersign_store::{KnownDevice, NewPasswordFailure, PasswordFailures};
+use countersign_store::{NewPasswordFailure, PasswordFailures};
 
 use crate::admin::audit::Actor;
 use crate::admin::change::{Entry, Event};
@@ -19,62 +19,92 @@ use crate::state::State;
 /// A success of a device that is known is stored again after this time, in seconds: each sign-in of a busy job need not be.
 const REFRESH_S: i64 = 3600;
 
-/// An attempt under way.
+/// Who presents a password.
+#[derive(Clone, Copy)]
+pub(crate) struct Presenter<'a> {
+    /// Where they call from.
+    pub(crate) caller: &'a Caller,
+    /// The device that they use.
+    pub(crate) device: Option<Device>,
+}
+
+/// An attempt. Until its outcome is known it counts nothing.
 pub(crate) struct Attempt {
     state: State,
     caller: Caller,
     name: NameMac,
-    user: Option<UserId>,
+    user: Option<Arc<User>>,
     device: Option<Device>,
-    /// What the database says of the device.
-    known: Option<KnownDevice>,
-    /// True if the device has failures of its own.
+    seen: Seen,
+    /// True if the device counts as known, and has failures of its own.
     pub(crate) is_known: bool,
-    failures: PasswordFailures,
-    /// Given back once the outcome is stored.
-    _place: Place,
+    /// A place among those under way, given back once the outcome is stored.
+    place: Option<Place>,
 }
 
 impl Attempt {
-    /// Takes a place, and refuses if too many have failed. Names that nobody has are treated alike.
+    /// Refuses if too many have failed. Names that nobody has are treated alike.
     pub(crate) async fn begin(
         state: &State,
         name: NameMac,
         user: Option<&Arc<User>>,
-        device: Option<Device>,
-        caller: &Caller,
+        Presenter { caller, device }: Presenter<'_>,
     ) -> Result<Self, Refusal> {
-        let keys = [Key::Name(name.0), Key::Unknown(name.0), Key::Device(device.map_or(name.0, |device| device.mac))];
-        let (mut place, [of_name, of_unknown, of_device]) = state.guessing.under_way.enter(keys);
+        let (user, caller) = (user.cloned(), caller.clone());
+        let (seen, place) = (Seen::default(), None);
+        let mut attempt = Self { state: state.clone(), caller, name, user, device, seen, is_known: false, place };
+        attempt.decide(Ahead::default()).await?;
+        Ok(attempt)
+    }
+
+    /// Takes a place and decides again, now that the password is about to be hashed: of attempts that have waited side by
+    /// side, none passes a bound. Whoever only waits holds no place, and so keeps out nobody.
+    pub(crate) async fn take_place(&mut self) -> Result<(), Refusal> {
+        let name = self.name.0;
+        let device = self.device.map_or(name, |device| device.mac);
+        let keys = [Key::Name(name), Key::Unknown(name), Key::Device(device)];
+        let (place, [of_name, of_unknown, of_device]) = self.state.guessing.under_way.enter(keys);
+        let place = self.place.insert(place);
+        let was_known = self.is_known;
+        if was_known {
+            place.leave(Key::Unknown(name));
+        }
+        self.decide(Ahead { of_name, of_unknown, of_device }).await
+    }
+
+    async fn decide(&mut self, ahead: Ahead) -> Result<(), Refusal> {
+        let Self { state, name, user, device, .. } = &*self;
         let failed = |error| state.store_failed(&error);
         let failures = state.store.find_password_failures(name.as_bytes()).await.map_err(failed)?;
-        let known = match &device {
+        let known = match device {
             Some(device) => state.store.find_device(&device.mac).await.map_err(failed)?,
             None => None,
         };
-        let is_administrator = user.is_some_and(|user| user.roles.contains(&Role::Administrator));
-        let ahead = Ahead { of_name, of_unknown, of_device };
+        let is_administrator = user.as_ref().is_some_and(|user| user.roles.contains(&Role::Administrator));
         let seen = Seen { failures, device: known, is_administrator, ahead };
-        let is_known = decide(&seen, state.now()).inspect_err(|refusal| {
+        let decided = decide(&seen, state.now()).inspect_err(|refusal| {
             state.metrics.count_password(if *refusal == Refusal::UserLocked { "locked" } else { "waiting" });
-        })?;
-        if is_known {
-            place.leave(Key::Unknown(name.0));
-        }
-        let (state, caller, user) = (state.clone(), caller.clone(), user.map(|user| user.id.clone()));
-        Ok(Self { state, caller, name, user, device, known, is_known, failures, _place: place })
+        });
+        self.seen = seen;
+        self.is_known = decided?;
+        Ok(())
     }
 
     /// The password was wrong: that counts, durably.
-    pub(crate) async fn fail(self) -> Result<(), Refusal> {
+    pub(crate) async fn fail(mut self) -> Result<(), Refusal> {
+        let place = self.place.take();
         let Self { state, name, user, is_known, .. } = &self;
         state.metrics.count_password("wrong");
         let known_device = self.device.filter(|_| *is_known).map(|device| device.mac.to_vec());
         let (now, window_s) = (state.now(), DEVICE_WINDOW_S);
-        let (name_mac, user_id) = (name.as_bytes().to_vec(), user.clone());
+        let (name_mac, user_id) = (name.as_bytes().to_vec(), user.as_ref().map(|user| user.id.clone()));
         let new = NewPasswordFailure { name_mac, user_id, known_device, now, window_s };
         let store = state.store.clone();
-        let failures = state.write(async move { store.add_password_failure(&new).await }).await?;
+        let adding = async move {
+            let _place = place;
+            store.add_password_failure(&new).await
+        };
+        let failures = state.write(adding).await?;
         self.warn(&failures);
         Ok(())
     }
@@ -84,18 +114,19 @@ impl Attempt {
         let Self { state, name, user, device, .. } = &self;
         state.metrics.count_password("right");
         let (Some(user), Some(device)) = (user, device) else { return Ok(()) };
+        let Seen { failures, device: known, .. } = self.seen;
         let is_recent =
-            self.known.is_some_and(|known| known.last_success_at + REFRESH_S > state.now() && known.failures == 0);
-        if is_recent && self.failures == PasswordFailures::default() {
+            known.is_some_and(|known| known.last_success_at + REFRESH_S > state.now() && known.failures == 0);
+        if is_recent && failures.failures == 0 {
             return Ok(());
         }
-        let (store, new) = (state.store.clone(), device.success(state, *name, user, None));
+        let (store, new) = (state.store.clone(), device.success(state, *name, &user.id, Some(*device)));
         state.write(async move { store.add_success(&new).await }).await
     }
 
-    /// Tells of a user whom too many have tried. Of a name that nobody has, nothing is told.
+    /// Logs that a user is locked, or that unknown devices wait. Nothing is logged of a name that nobody has.
     fn warn(&self, failures: &PasswordFailures) {
-        let Some(user) = &self.user else { return };
+        let Some(User { id: user, .. }) = self.user.as_deref() else { return };
         let (request_id, address) = (self.caller.request_id(), self.caller.address);
         if failures.failures == MAX_FAILURES {
             tracing::warn!(request_id, %address, user_id = %user, failures = MAX_FAILURES, "user locked after failed passwords");

@@ -42,7 +42,7 @@ struct Window {
 #[derive(Debug, Default)]
 pub(crate) struct FailedSecrets {
     pairs: Mutex<HashMap<Pair, Window>>,
-    /// By then no pair that is over the bound now is any more: right secrets are looked up until then, and cost nothing after.
+    /// When the last full window ends. Until then right secrets are looked up; after that they cost nothing more.
     full_until: AtomicI64,
 }
 
@@ -111,14 +111,15 @@ impl FailedSecrets {
     }
 
     fn retry_after_s(&self, presented: &ClientAuthentication, address: IpAddr, now: UnixTime) -> Option<i64> {
+        let pair = pair(presented, address);
         let pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = pairs.get(&pair(presented, address))?;
+        let window = pairs.get(&pair)?;
         let left_s = window.began_at + WINDOW_S - now;
         (window.wrong >= MAX_WRONG && left_s > 0).then_some(left_s)
     }
 }
 
-/// What counting a wrong secret came to.
+/// The result of counting a wrong secret.
 struct Counted {
     /// Seconds until the window ends, if it was full before.
     retry_after_s: Option<i64>,
@@ -132,12 +133,13 @@ fn pair(presented: &ClientAuthentication, address: IpAddr) -> Pair {
     (Source::of(address), hash)
 }
 
-/// Drops the windows that have ended, and of the others the half with the fewest wrong secrets.
+/// Drops the windows that have ended, and of the others those with the fewest wrong secrets, until half of the room is free.
 fn make_room(pairs: &mut HashMap<Pair, Window>, now: UnixTime) {
     pairs.retain(|_, window| window.began_at + WINDOW_S > now);
-    if pairs.len() > MAX_PAIRS / 2 {
+    let too_many = pairs.len().saturating_sub(MAX_PAIRS / 2);
+    if too_many > 0 {
         let mut counts: Vec<(u32, Pair)> = pairs.iter().map(|(pair, window)| (window.wrong, *pair)).collect();
-        let (fewest, ..) = counts.select_nth_unstable_by_key(MAX_PAIRS / 2, |(wrong, _)| *wrong);
+        let (fewest, ..) = counts.select_nth_unstable_by_key(too_many, |(wrong, _)| *wrong);
         for (_, pair) in fewest {
             pairs.remove(pair);
         }
@@ -192,7 +194,16 @@ mod tests {
         for number in 0..2 * MAX_PAIRS {
             failed.count(&presented(&number.to_string()), address, 1);
         }
-        assert!(failed.pairs.lock().expect("not poisoned").len() <= MAX_PAIRS);
+        let held = || failed.pairs.lock().expect("not poisoned").len();
+        assert!(held() <= MAX_PAIRS);
         assert_eq!(failed.count(&presented("job"), address, 1).retry_after_s, Some(899));
+        // When others end by themselves, no more than needed are dropped.
+        for number in 0..=MAX_PAIRS / 2 + 10 {
+            failed.count(&presented(&format!("later-{number}")), address, 800);
+        }
+        for number in 0..MAX_PAIRS {
+            failed.count(&presented(&format!("last-{number}")), address, 901);
+        }
+        assert!(held() > MAX_PAIRS / 2, "{}", held());
     }
 }

@@ -24,12 +24,13 @@ pub(crate) struct CodeAttempt {
 impl CodeAttempt {
     /// Takes a place, and refuses if too many codes were wrong.
     pub(crate) async fn begin(state: &State, name: NameMac, user: &UserId, caller: &Caller) -> Result<Self, Refusal> {
-        let (place, [ahead]) = state.guessing.under_way.enter([Key::Code(name.0)]);
-        let source = Source::of(caller.address).to_string();
+        let source = Source::of(caller.address);
+        let (place, ahead) = state.guessing.under_way.enter([Key::CodeFrom(name.0, source), Key::Code(name.0)]);
+        let source = source.to_string();
         let failed = |error| state.store_failed(&error);
         let from_source = state.store.find_code_failures(user, &source).await.map_err(failed)?;
         let from_everywhere = state.store.find_code_failures(user, EVERYWHERE).await.map_err(failed)?;
-        decide_code(from_source, from_everywhere, ahead, state.now())?;
+        decide_code([from_source, from_everywhere], ahead, state.now())?;
         Ok(Self { state: state.clone(), user: user.clone(), source, place })
     }
 

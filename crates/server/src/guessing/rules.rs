@@ -1,11 +1,11 @@
 //! How many passwords and codes may be wrong: pure decisions on what was counted.
 //!
 //! Unknown devices of a user wait longer after each failure; a known one has failures of its own, so that strangers do not
-//! shut it out. After [`MAX_FAILURES`] in a row only an administrator lets the user in again (NIST SP 800-63B §5.2.2).
+//! shut it out. After [`MAX_FAILURES`] in a row, only an administrator can unlock the user (NIST SP 800-63B §5.2.2).
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::refusal::Refusal;
-use countersign_store::{KnownDevice, PasswordFailures};
+use countersign_store::{DeviceKind, KnownDevice, PasswordFailures};
 
 use crate::guessing::under_way::Ahead;
 
@@ -52,8 +52,9 @@ pub(super) fn decide(seen: &Seen, now: UnixTime) -> Result<bool, Refusal> {
         let failures = if device.began_at + DEVICE_WINDOW_S > now { device.failures } else { 0 };
         device.last_success_at + KNOWN_S > now && failures + ahead.of_device < MAX_OF_DEVICE
     });
-    let is_last_of_administrator = *is_administrator && is_known && device.is_some_and(|device| device.is_last);
-    if failures.failures + ahead.of_name >= MAX_FAILURES && !is_last_of_administrator {
+    // Nobody can guess the cookie of a browser, so this opens nothing to strangers.
+    let is_exempt = *is_administrator && is_known && device.is_some_and(|device| device.kind == DeviceKind::Browser);
+    if failures.failures + ahead.of_name >= MAX_FAILURES && !is_exempt {
         return Err(if is_locked(failures) { Refusal::UserLocked } else { wait(BUSY_S) });
     }
     if is_known {
@@ -73,14 +74,10 @@ pub(super) fn wait_s(unknown_failures: i64) -> i64 {
     WAITS_S[beyond.min(WAITS_S.len() - 1)]
 }
 
-/// Decides whether a one-time code may be checked. Each pair is a number of failures and when their window began.
-pub(super) fn decide_code(
-    from_source: (i64, UnixTime),
-    from_everywhere: (i64, UnixTime),
-    ahead: i64,
-    now: UnixTime,
-) -> Result<(), Refusal> {
-    let check = |(failures, began_at): (i64, UnixTime), window_s, most| {
+/// Decides whether a one-time code may be checked: by the failures from one network and from everywhere, each with the
+/// beginning of its window, and the attempts under way for either.
+pub(super) fn decide_code(failures: [(i64, UnixTime); 2], ahead: [i64; 2], now: UnixTime) -> Result<(), Refusal> {
+    let check = |(failures, began_at): (i64, UnixTime), ahead, window_s, most| {
         let left_s = began_at + window_s - now;
         let failures = if left_s > 0 { failures } else { 0 };
         match failures {
@@ -89,8 +86,8 @@ pub(super) fn decide_code(
             _ => Ok(()),
         }
     };
-    check(from_source, CODE_SOURCE_WINDOW_S, MAX_CODES_OF_SOURCE)?;
-    check(from_everywhere, CODE_WINDOW_S, MAX_CODES)
+    check(failures[0], ahead[0], CODE_SOURCE_WINDOW_S, MAX_CODES_OF_SOURCE)?;
+    check(failures[1], ahead[1], CODE_WINDOW_S, MAX_CODES)
 }
 
 fn wait(retry_after_s: i64) -> Refusal {
@@ -102,10 +99,12 @@ pub(crate) fn is_locked(failures: &PasswordFailures) -> bool {
     failures.failures >= MAX_FAILURES
 }
 
-/// Until when devices that are not known wait, if they do.
+/// The end of the wait of unknown devices; `None` if they need not wait.
 pub(crate) fn waits_until(failures: &PasswordFailures, now: UnixTime) -> Option<UnixTime> {
-    let until = failures.last_unknown_at + wait_s(failures.unknown_failures);
-    (until > now).then_some(until)
+    let wait_s = wait_s(failures.unknown_failures);
+    // The clock of the node that stored the failure may be ahead.
+    let until = failures.last_unknown_at.min(now) + wait_s;
+    (wait_s > 0 && until > now).then_some(until)
 }
 
 #[cfg(test)]
@@ -113,14 +112,16 @@ mod tests {
     use super::*;
 
     const NOW: UnixTime = 1_000_000;
+    const BROWSER: DeviceKind = DeviceKind::Browser;
+    const CLIENT: DeviceKind = DeviceKind::Client;
 
     fn unknown(failures: i64, since_last_s: i64) -> Seen {
         let failures = PasswordFailures { failures, unknown_failures: failures, last_unknown_at: NOW - since_last_s };
         Seen { failures, ..Seen::default() }
     }
 
-    fn known(seen: Seen, failures: i64, is_last: bool) -> Seen {
-        let device = KnownDevice { last_success_at: NOW - 86_400, failures, began_at: NOW - 60, is_last };
+    fn known(seen: Seen, failures: i64, kind: DeviceKind) -> Seen {
+        let device = KnownDevice { last_success_at: NOW - 86_400, failures, began_at: NOW - 60, kind };
         Seen { device: Some(device), ..seen }
     }
 
@@ -134,6 +135,8 @@ mod tests {
     #[test]
     fn unknown_devices_wait_longer_after_each_failure_from_the_tenth_on() {
         assert_eq!(decide(&unknown(9, 0), NOW), Ok(false));
+        assert_eq!(decide(&unknown(9, -3600), NOW), Ok(false), "another node's clock is ahead");
+        assert_eq!(retry_after_s(&unknown(10, -3600)), 60);
         for (failures, wait_s) in [(10, 60), (11, 120), (12, 240), (13, 480), (14, 900), (15, 900), (99, 900)] {
             assert_eq!(retry_after_s(&unknown(failures, 0)), wait_s, "{failures}");
             assert_eq!(retry_after_s(&unknown(failures, wait_s - 1)), 1, "{failures}");
@@ -143,9 +146,9 @@ mod tests {
 
     #[test]
     fn a_known_device_does_not_wait_for_others_and_has_ten_failures_of_its_own() {
-        assert_eq!(decide(&known(unknown(50, 0), 9, false), NOW), Ok(true));
-        assert_eq!(retry_after_s(&known(unknown(50, 0), 10, false)), 900, "then it counts as unknown");
-        let mut seen = known(unknown(50, 0), 10, false);
+        assert_eq!(decide(&known(unknown(50, 0), 9, CLIENT), NOW), Ok(true));
+        assert_eq!(retry_after_s(&known(unknown(50, 0), 10, CLIENT)), 900, "then it counts as unknown");
+        let mut seen = known(unknown(50, 0), 10, CLIENT);
         seen.device = seen.device.map(|device| KnownDevice { began_at: NOW - DEVICE_WINDOW_S, ..device });
         assert_eq!(decide(&seen, NOW), Ok(true), "its window has ended");
         seen.device = seen.device.map(|device| KnownDevice { last_success_at: NOW - KNOWN_S, ..device });
@@ -153,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_failures_lock_every_device_but_the_last_one_of_an_administrator() {
+    fn a_hundred_failures_lock_every_device_but_the_known_browsers_of_an_administrator() {
         assert_eq!(decide(&unknown(100, 90_000), NOW), Err(Refusal::UserLocked));
-        assert_eq!(decide(&known(unknown(100, 90_000), 0, true), NOW), Err(Refusal::UserLocked));
+        assert_eq!(decide(&known(unknown(100, 90_000), 0, BROWSER), NOW), Err(Refusal::UserLocked));
         let administrator = |seen| Seen { is_administrator: true, ..seen };
-        assert_eq!(decide(&administrator(known(unknown(100, 0), 0, true)), NOW), Ok(true));
-        assert_eq!(decide(&administrator(known(unknown(100, 0), 0, false)), NOW), Err(Refusal::UserLocked));
-        assert_eq!(decide(&administrator(known(unknown(100, 0), 10, true)), NOW), Err(Refusal::UserLocked));
+        assert_eq!(decide(&administrator(known(unknown(100, 0), 0, BROWSER)), NOW), Ok(true));
+        assert_eq!(decide(&administrator(known(unknown(100, 0), 0, CLIENT)), NOW), Err(Refusal::UserLocked));
+        assert_eq!(decide(&administrator(known(unknown(100, 0), 10, BROWSER)), NOW), Err(Refusal::UserLocked));
         assert_eq!(decide(&administrator(unknown(100, 0)), NOW), Err(Refusal::UserLocked));
     }
 
@@ -172,14 +175,14 @@ mod tests {
         assert_eq!(decide(&ahead(unknown(4, 0), 5, 5, 0), NOW), Ok(false));
         assert_eq!(retry_after_s(&ahead(unknown(4, 0), 6, 6, 0)), 1);
         assert_eq!(retry_after_s(&ahead(unknown(10, 60), 1, 1, 0)), 1, "one at a time once they wait");
-        assert_eq!(decide(&ahead(known(unknown(4, 0), 4, false), 9, 4, 5), NOW), Ok(true));
-        assert_eq!(decide(&ahead(known(unknown(4, 0), 4, false), 9, 4, 6), NOW), Ok(false), "as an unknown one");
+        assert_eq!(decide(&ahead(known(unknown(4, 0), 4, CLIENT), 9, 4, 5), NOW), Ok(true));
+        assert_eq!(decide(&ahead(known(unknown(4, 0), 4, CLIENT), 9, 4, 6), NOW), Ok(false), "as an unknown one");
         assert_eq!(retry_after_s(&ahead(unknown(99, 900), 1, 0, 0)), 1);
     }
 
     #[test]
     fn codes_are_bounded_from_one_network_and_from_everywhere() {
-        let decide = |source, everywhere, ahead| decide_code(source, everywhere, ahead, NOW);
+        let decide = |source, everywhere, ahead| decide_code([source, everywhere], [ahead; 2], NOW);
         assert_eq!(decide((9, NOW - 899), (99, NOW - 86_399), 0), Ok(()));
         assert_eq!(decide((10, NOW - 899), (10, NOW - 899), 0), Err(wait(1)));
         assert_eq!(decide((10, NOW - 900), (10, NOW - 900), 0), Ok(()));

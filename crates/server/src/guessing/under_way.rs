@@ -1,8 +1,10 @@
-//! Attempts that are being checked on this node: a place is taken before the counters are read, so that attempts side by side
+//! Attempts that are being checked on this node. A place is taken before the counters are read, so that concurrent attempts
 //! cannot pass a bound.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::source::Source;
 
 /// What is counted while it is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,8 +15,10 @@ pub(super) enum Key {
     Unknown([u8; 32]),
     /// Attempts of a device.
     Device([u8; 32]),
-    /// One-time codes of a user's name.
+    /// One-time codes for a name.
     Code([u8; 32]),
+    /// One-time codes for a name from one network.
+    CodeFrom([u8; 32], Source),
 }
 
 /// How many attempts were under way when a place was taken.
@@ -28,7 +32,7 @@ pub(super) struct Ahead {
     pub(super) of_device: i64,
 }
 
-/// All attempts under way. There are never more than requests that are worked on.
+/// All attempts under way. There are few: passwords are hashed two at a time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnderWay(Arc<Mutex<HashMap<Key, i64>>>);
 

@@ -12,6 +12,9 @@ use crate::registry::Registry;
 use crate::state::State;
 use crate::uses::Used;
 
+/// The label in the metrics of a request that presents nothing that can be read.
+const UNREADABLE: &str = "unreadable";
+
 /// A client that has proved who it is.
 pub(crate) struct Authenticated<'r> {
     /// Who it is.
@@ -30,7 +33,7 @@ pub(crate) fn authenticate<'r>(
 ) -> Result<Authenticated<'r>, Refusal> {
     let authorizations: Vec<&[u8]> = headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
     let (address, now) = (exchange.caller.address, state.now());
-    let presented = parse(&authorizations, form)?;
+    let presented = parse(&authorizations, form).inspect_err(|_| state.metrics.count_client_failure(UNREADABLE))?;
     let client = registry.find_client(&presented.client_id);
     exchange.client_id = client.map(|client| client.id.clone());
     let credential = state.guessing.clients.check(&presented, client, address, (&state.metrics, now))?;

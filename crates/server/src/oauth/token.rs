@@ -14,17 +14,17 @@ use countersign_protocol::refresh_token::StoredRefreshToken;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
 use countersign_protocol::token_request::TokenRequest;
-use countersign_protocol::user::User;
+use countersign_protocol::user::{Login, User};
 use http::Request;
 
 use crate::caller::Caller;
-use crate::guessing::Device;
+use crate::guessing::{Device, Presenter};
 use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::form_body::receive;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family, issue_with_successor};
 use crate::oauth::revoke::end_family;
 use crate::oauth::{Exchange, refusal};
-use crate::passwords::{self, Named};
+use crate::passwords::{self, Named, Verdict};
 use crate::registry::Registry;
 use crate::source::Source;
 use crate::state::State;
@@ -61,12 +61,18 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
     let (caller, client) = (&exchange.caller, authenticated.client);
     let asked = Asked { registry: &registry, caller, client, named, request: &request };
-    let taken = state.token_limits.take(client, state.now())?;
+    let mut taken = state.token_limits.take(client, state.now())?;
     let issued = match grant_type {
-        GrantType::ClientCredentials => by_client_credentials(state, &asked),
-        GrantType::Password => by_password(state, &asked).await,
-        GrantType::RefreshToken => by_refresh_token(state, &asked).await,
-    }?;
+        GrantType::ClientCredentials => by_client_credentials(state, &asked)?,
+        GrantType::Password => {
+            // Wrong passwords that are being checked must not use the client's limit up.
+            drop(taken);
+            let issued = by_password(state, &asked).await?;
+            taken = state.token_limits.take(client, state.now())?;
+            issued
+        }
+        GrantType::RefreshToken => by_refresh_token(state, &asked).await?,
+    };
     taken.keep();
     record(state, caller, &authenticated, grant_type, &issued);
     Ok(issued)
@@ -133,14 +139,15 @@ async fn check_password(
     username: &str,
     password: &Secret,
 ) -> Result<Subject, Refusal> {
+    if Login::parse(username).is_none() {
+        return Err(Refusal::UnknownUser);
+    }
     let named = Named::find(state, username).await?;
     let (caller, source) = (asked.caller, Source::of(asked.caller.address));
     let device = Some(Device::of_client(state, &asked.client.id, source, &named.mac));
     // A right password of somebody who may not use this grant counts as wrong, or it would be told from a wrong one.
-    let judge = |user: Option<Arc<User>>, is_right| password::decide(user.as_deref(), is_right);
-    let (subject, attempt) = passwords::check(state, named, password, (caller, device), judge).await?;
-    attempt.succeed().await?;
-    Ok(subject)
+    let judge = |user: Option<Arc<User>>, is_right| password::decide(user.as_deref(), is_right).map(Verdict::Right);
+    passwords::check(state, named, password, Presenter { caller, device }, judge).await
 }
 
 async fn by_refresh_token(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal> {

@@ -1,13 +1,15 @@
 //! Who waits for a password to be hashed, and whose turn is next.
 //!
-//! Known devices come first. Of the rest, each network has its turn, and within it each user name: a stranger who asks a
-//! hundred times waits for their own hundred, and keeps out nobody else.
+//! Known devices come first, but not for ever. Of the rest, each network has its turn, and within it each user name: a stranger
+//! who asks a hundred times waits for their own hundred, and keeps out nobody else.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use countersign_protocol::refusal::Refusal;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::guessing::NameMac;
 use crate::limits::{PASSWORD_QUEUE, PASSWORD_SLOTS};
@@ -15,6 +17,11 @@ use crate::source::Source;
 
 /// Turns that are remembered: whoever had one among these comes after those who had none.
 const REMEMBERED_TURNS: usize = 2 * PASSWORD_QUEUE;
+
+/// Turns of known devices in a row while others wait: a few people must not keep everybody out who comes from a new one.
+const MAX_KNOWN_IN_A_ROW: usize = 3;
+/// Nobody waits longer than this: by then a caller has given up.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Who waits.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +45,8 @@ struct Line {
     next_ticket: u64,
     /// The last turns, the newest last.
     turns: VecDeque<(Source, NameMac)>,
+    /// Turns of known devices since the last one of another.
+    known_in_a_row: usize,
 }
 
 #[derive(Debug)]
@@ -47,18 +56,19 @@ struct Waiting {
     call: oneshot::Sender<Turn>,
 }
 
-/// A turn to hash; the next one's when it is dropped.
+/// A turn to hash. Dropping it passes it to the next in the queue.
 #[derive(Debug)]
 pub(crate) struct Turn(Option<PasswordQueue>);
 
 impl PasswordQueue {
     /// Nobody waits.
     pub(crate) fn new() -> Self {
-        let line = Line { free: PASSWORD_SLOTS, waiting: Vec::new(), next_ticket: 0, turns: VecDeque::new() };
+        let (waiting, turns) = (Vec::new(), VecDeque::new());
+        let line = Line { free: PASSWORD_SLOTS, waiting, next_ticket: 0, turns, known_in_a_row: 0 };
         Self(Arc::new(Mutex::new(line)))
     }
 
-    /// Waits for a turn. In a full queue whoever has most in it loses the last of them, or is refused.
+    /// Waits for a turn. When the queue is full, the network with most entries loses its newest, which may be this one.
     pub(crate) async fn wait(&self, who: Who) -> Result<Turn, Refusal> {
         let (call, called) = oneshot::channel();
         let _place = {
@@ -74,7 +84,8 @@ impl PasswordQueue {
             line.drop_beyond_bound();
             Place { queue: self.clone(), ticket }
         };
-        called.await.map_err(|_| Refusal::Overloaded("too many passwords wait to be checked"))
+        let called = timeout(MAX_WAIT, called).await;
+        called.ok().and_then(Result::ok).ok_or(Refusal::Overloaded("too many passwords wait to be checked"))
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
@@ -118,15 +129,17 @@ impl Line {
             self.turns.pop_front();
         }
         self.turns.push_back((who.source, who.name));
+        self.known_in_a_row = if who.is_known { self.known_in_a_row + 1 } else { 0 };
     }
 
-    /// Of those who are known, or else of all: whose network, then whose name had no turn for longest, then who came first.
+    /// Takes the next: known devices first, then whose network had no turn for longest, then whose name, then who came first.
     fn take_next(&mut self) -> Option<Waiting> {
+        let is_known_next = self.known_in_a_row < MAX_KNOWN_IN_A_ROW;
         let last_turn = |is_it: &dyn Fn(&(Source, NameMac)) -> bool| self.turns.iter().rposition(is_it);
         let order = |(_, Waiting { ticket, who, .. }): &(usize, &Waiting)| {
             let of_source = last_turn(&|(source, _)| *source == who.source);
             let of_name = last_turn(&|(source, name)| *source == who.source && *name == who.name);
-            (!who.is_known, of_source, of_name, *ticket)
+            (who.is_known != is_known_next, of_source, of_name, *ticket)
         };
         let (index, _) = self.waiting.iter().enumerate().min_by_key(order)?;
         let next = self.waiting.swap_remove(index);
@@ -134,7 +147,7 @@ impl Line {
         Some(next)
     }
 
-    /// Drops the newest of whoever has most in the queue: of a network, then of a name; known devices last.
+    /// Drops the newest entry of the network that has most in the queue, then of the name; an unknown device before a known one.
     fn drop_beyond_bound(&mut self) {
         if self.waiting.len() <= PASSWORD_QUEUE {
             return;
@@ -143,7 +156,7 @@ impl Line {
         let order = |(_, Waiting { ticket, who, .. }): &(usize, &Waiting)| {
             let of_source = count(&|other| other.source == who.source);
             let of_name = count(&|other| other.name == who.name);
-            (!who.is_known, of_source, of_name, *ticket)
+            (of_source, !who.is_known, of_name, *ticket)
         };
         if let Some((index, _)) = self.waiting.iter().enumerate().max_by_key(order) {
             self.waiting.swap_remove(index);
@@ -211,6 +224,25 @@ mod tests {
             waiting.push((letter, join(&queue, one).await));
         }
         assert_eq!(order_of(waiting, turns).await, "eadfcb");
+        drop(others);
+    }
+
+    #[tokio::test]
+    async fn known_devices_leave_turns_to_others() {
+        let (queue, mut turns) = full().await;
+        let others = turns.split_off(1);
+        let mut waiting = Vec::new();
+        for (letter, one) in [
+            ('a', who(1, 1, true)),
+            ('b', who(1, 1, true)),
+            ('c', who(1, 1, true)),
+            ('d', who(1, 1, true)),
+            ('e', who(1, 1, true)),
+            ('u', who(2, 2, false)),
+        ] {
+            waiting.push((letter, join(&queue, one).await));
+        }
+        assert_eq!(order_of(waiting, turns).await, "abcude");
         drop(others);
     }
 

@@ -10,8 +10,7 @@ CREATE TABLE password_failures (
     last_unknown_at BIGINT NOT NULL,
     last_failure_at BIGINT NOT NULL
 );
-CREATE INDEX password_failures_by_age ON password_failures (last_failure_at);
-CREATE INDEX password_failures_by_user ON password_failures (user_id);
+CREATE INDEX password_failures_by_count ON password_failures (user_id, failures, last_failure_at);
 
 -- A device that has succeeded for a user. `kind` is 'browser' or 'client'.
 CREATE TABLE known_devices (

@@ -25,19 +25,20 @@ fn failure(known_device: Option<u8>, now: i64) -> NewPasswordFailure {
     NewPasswordFailure { name_mac: NAME.to_vec(), user_id: Some(user()), known_device, now, window_s: 900 }
 }
 
-fn success(device: u8, replaces: Option<u8>, kind: DeviceKind, now: i64) -> NewSuccess {
+fn success(device: u8, presented: Option<u8>, kind: DeviceKind, now: i64) -> NewSuccess {
     NewSuccess {
         name_mac: NAME.to_vec(),
         user_id: user(),
         device_mac: vec![device; 32],
         kind,
-        replaces: replaces.map(|number| vec![number; 32]),
+        presented_mac: presented.map(|number| vec![number; 32]),
+        known_since: now - 1000,
         now,
     }
 }
 
-fn device(last_success_at: i64, failures: i64, began_at: i64, is_last: bool) -> Option<KnownDevice> {
-    Some(KnownDevice { last_success_at, failures, began_at, is_last })
+fn browser(last_success_at: i64, failures: i64, began_at: i64) -> Option<KnownDevice> {
+    Some(KnownDevice { last_success_at, failures, began_at, kind: DeviceKind::Browser })
 }
 
 #[tokio::test]
@@ -57,6 +58,16 @@ async fn failures_add_up_until_a_success_and_raise_no_counter() {
     assert_eq!((summary.failures, summary.last_failure_at, summary.known_devices), (stored, Some(30), 0));
     store.add_success(&success(1, None, DeviceKind::Browser, 40)).await.unwrap();
     assert_eq!(store.find_password_failures(&NAME).await.unwrap(), PasswordFailures::default());
+    store.add_password_failure(&failure(None, 50)).await.unwrap();
+    store.add_success(&success(1, Some(1), DeviceKind::Browser, 60)).await.unwrap();
+    let still = PasswordFailures { failures: 0, unknown_failures: 1, last_unknown_at: 50 };
+    assert_eq!(store.find_password_failures(&NAME).await.unwrap(), still, "a known device says nothing for others");
+    store.add_success(&success(1, Some(1), DeviceKind::Browser, 1060)).await.unwrap();
+    assert_eq!(
+        store.find_password_failures(&NAME).await.unwrap(),
+        PasswordFailures::default(),
+        "known no more by then"
+    );
     assert_eq!(store.summarize_failures(&user(), &NAME, 39).await.unwrap().known_devices, 1);
     assert_eq!(store.read_counters().await.unwrap(), before);
 }
@@ -71,15 +82,12 @@ async fn a_known_device_has_a_window_of_its_own() {
         store.add_password_failure(&failure(Some(1), now)).await.unwrap();
     }
     let found = async |number: u8| store.find_device(&[number; 32]).await.unwrap();
-    assert_eq!(found(1).await, device(1000, 2, 1010, true));
+    assert_eq!(found(1).await, browser(1000, 2, 1010));
     store.add_password_failure(&failure(Some(1), 1910)).await.unwrap();
-    assert_eq!(found(1).await, device(1000, 1, 1910, true));
+    assert_eq!(found(1).await, browser(1000, 1, 1910));
     store.add_success(&success(2, None, DeviceKind::Client, 1920)).await.unwrap();
-    assert!(found(1).await.unwrap().is_last, "of its kind");
-    store.add_success(&success(3, None, DeviceKind::Browser, 1930)).await.unwrap();
-    assert_eq!(found(1).await, device(1000, 1, 1910, false));
-    store.add_success(&success(4, Some(3), DeviceKind::Browser, 1940)).await.unwrap();
-    assert_eq!((found(3).await, found(4).await), (None, device(1940, 0, 0, true)));
+    store.add_success(&success(1, Some(1), DeviceKind::Browser, 1930)).await.unwrap();
+    assert_eq!(found(1).await, browser(1930, 0, 0));
     for number in 10..40 {
         store.add_success(&success(number, None, DeviceKind::Browser, i64::from(number) * 1000)).await.unwrap();
     }
@@ -110,14 +118,18 @@ async fn names_that_nobody_has_are_bounded_and_users_are_never_forgotten() {
     let store = &fresh.store;
     add_user(store).await;
     store.add_password_failure(&failure(None, 1)).await.unwrap();
-    for number in 0..5u8 {
-        let stranger = NewPasswordFailure { name_mac: vec![number; 32], user_id: None, ..failure(None, 10) };
+    for number in [0, 1, 1, 2, 3, 4u8] {
+        let unknown = NewPasswordFailure { name_mac: vec![number; 32], user_id: None, ..failure(None, 10) };
         let now = 10 + i64::from(number);
-        store.add_password_failure(&NewPasswordFailure { now, ..stranger }).await.unwrap();
+        store.add_password_failure(&NewPasswordFailure { now, ..unknown }).await.unwrap();
     }
     store.delete_old_failures(0, 0, 2).await.unwrap();
     let failures = async |number: u8| store.find_password_failures(&[number; 32]).await.unwrap().failures;
-    assert_eq!((failures(2).await, failures(3).await, failures(4).await), (0, 1, 1));
+    assert_eq!(
+        (failures(1).await, failures(3).await, failures(4).await),
+        (2, 0, 1),
+        "those with most, then the newest"
+    );
     assert_eq!(failures(7).await, 1);
     let gone = NewPasswordFailure { user_id: UserId::parse("usr_gone"), ..failure(None, 9) };
     store.add_password_failure(&gone).await.unwrap();
