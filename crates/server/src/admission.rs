@@ -138,16 +138,19 @@ impl Place {
     pub(crate) async fn wait_for_turn(&self) -> Result<(), Refusal> {
         let Admission { turns, queue, clock, .. } = &*self.admission;
         let since_us = clock.monotonic_us();
-        let free = turns.try_acquire();
-        let was_empty = free.is_ok();
-        // The semaphore is never closed.
-        let turn = if was_empty { free.ok() } else { turns.acquire().await.ok() };
-        if !was_empty {
-            queue.judge(since_us, clock.monotonic_us(), was_empty)?;
-        }
+        let turn = if let Ok(free) = turns.try_acquire() {
+            queue.note_arrival(true, since_us);
+            Some(free)
+        } else {
+            queue.note_arrival(false, since_us);
+            // The semaphore is never closed.
+            let turn = turns.acquire().await.ok();
+            queue.judge(since_us, clock.monotonic_us())?;
+            turn
+        };
         yield_now().await;
         drop(turn);
-        queue.judge(since_us, clock.monotonic_us(), was_empty)
+        queue.judge(since_us, clock.monotonic_us())
     }
 }
 
@@ -159,31 +162,59 @@ impl Drop for Place {
 
 /// Controlled delay, after CoDel (RFC 8289): a burst may queue for [`QUEUE_INTERVAL_US`]; a queue that was never empty for as
 /// long is a standing one, in which waiting serves nobody, and is cut to the target.
+///
+/// A queue that is cut is short, and by chance empty now and then, however much is asked. So it counts as a standing one
+/// until some share of those who come find nobody waiting: of all that a server with room to spare is asked, many do.
 #[derive(Debug)]
 struct Queue {
     /// 0 if nobody is refused for waiting.
     target_us: i64,
     /// When the queue was last seen empty.
     empty_at_us: AtomicI64,
+    is_standing: AtomicBool,
+    /// The share of the last few dozen arrivals that found nobody waiting, out of [`ALL`].
+    unqueued: AtomicI64,
 }
+
+/// The whole, of which shares are taken.
+const ALL: i64 = 1 << 20;
+/// What one arrival weighs in the share of the last ones.
+const ARRIVAL_WEIGHT: i64 = 32;
+/// With this share of arrivals that find nobody waiting, a queue is no longer a standing one.
+const UNQUEUED_SHARE: i64 = ALL / 6;
 
 impl Queue {
     fn new(target_ms: u32) -> Self {
-        Self { target_us: i64::from(target_ms) * 1000, empty_at_us: AtomicI64::new(0) }
+        Self {
+            target_us: i64::from(target_ms) * 1000,
+            empty_at_us: AtomicI64::new(0),
+            is_standing: AtomicBool::new(false),
+            unqueued: AtomicI64::new(ALL),
+        }
+    }
+
+    /// Notes whether somebody who came found nobody waiting. Of two at once one may be lost: it is a share.
+    fn note_arrival(&self, is_empty: bool, now_us: i64) {
+        let share = self.unqueued.load(Ordering::Relaxed);
+        let share = share + (if is_empty { ALL } else { 0 } - share) / ARRIVAL_WEIGHT;
+        self.unqueued.store(share, Ordering::Relaxed);
+        if is_empty && (share >= UNQUEUED_SHARE || !self.is_standing.load(Ordering::Relaxed)) {
+            self.is_standing.store(false, Ordering::Relaxed);
+            self.empty_at_us.store(now_us, Ordering::Relaxed);
+        }
     }
 
     /// Judges a request that has waited from one moment to another.
-    fn judge(&self, since_us: i64, now_us: i64, was_empty: bool) -> Result<(), Refusal> {
+    fn judge(&self, since_us: i64, now_us: i64) -> Result<(), Refusal> {
         let waited_us = now_us - since_us;
-        if was_empty && waited_us <= self.target_us {
-            self.empty_at_us.store(now_us, Ordering::Relaxed);
+        if self.target_us == 0 || waited_us <= self.target_us {
             return Ok(());
         }
         let is_burst = now_us - self.empty_at_us.load(Ordering::Relaxed) <= QUEUE_INTERVAL_US;
-        let most_us = if is_burst { QUEUE_INTERVAL_US.max(self.target_us) } else { self.target_us };
-        if self.target_us == 0 || waited_us <= most_us {
+        if is_burst && waited_us <= QUEUE_INTERVAL_US.max(self.target_us) {
             return Ok(());
         }
+        self.is_standing.store(true, Ordering::Relaxed);
         Err(Refusal::Overloaded("the queue of requests is too long"))
     }
 }
@@ -195,21 +226,22 @@ mod tests {
     #[test]
     fn a_burst_may_wait_and_a_standing_queue_is_cut_to_the_target_until_it_is_empty() {
         let queue = Queue::new(5);
-        let waited = |now_ms: i64, waited_ms: i64, was_empty| {
-            queue.judge((now_ms - waited_ms) * 1000, now_ms * 1000, was_empty).is_ok()
-        };
-        assert!(waited(1000, 0, true));
-        assert!(waited(1090, 90, false), "a burst");
-        assert!(!waited(1110, 6, false), "the queue was not empty for 100 ms");
-        assert!(waited(1111, 5, false));
-        assert!(!waited(1112, 6, false), "one that waited for less than the target ends no standing queue");
-        assert!(!waited(1113, 6, true), "nor one that found a free turn and then waited for a thread");
-        assert!(waited(1114, 1, true) && waited(1200, 80, false), "it was empty");
+        let waited = |now_ms: i64, waited_ms: i64| queue.judge((now_ms - waited_ms) * 1000, now_ms * 1000).is_ok();
+        queue.note_arrival(true, 1_000_000);
+        assert!(waited(1090, 90), "a burst");
+        assert!(!waited(1110, 6), "the queue was not empty for 100 ms");
+        assert!(waited(1111, 5));
+        assert!(!waited(1112, 6), "one that waited for less than the target ends no standing queue");
+        (0..200).for_each(|_| queue.note_arrival(false, 1_113_000));
+        queue.note_arrival(true, 1_113_000);
+        assert!(!waited(1120, 6), "nor does one that found nobody waiting by chance");
+        (0..10).for_each(|_| queue.note_arrival(true, 1_121_000));
+        assert!(waited(1200, 80), "it is empty often enough");
     }
 
     #[test]
     fn with_a_target_of_0_nobody_is_refused_for_waiting() {
-        assert!(Queue::new(0).judge(0, i64::MAX, false).is_ok());
+        assert!(Queue::new(0).judge(0, i64::MAX).is_ok());
     }
 
     #[test]
