@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A connection to a server.
 pub(crate) struct Connection {
@@ -24,9 +24,25 @@ pub(crate) struct Answer<'c> {
 impl Connection {
     /// Connects.
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::of(TcpStream::connect(address).await?)
+    }
+
+    /// Connects from another address of this machine.
+    pub(crate) async fn open_from(source: SocketAddr, address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(source)?;
+        Self::of(socket.connect(address).await?)
+    }
+
+    fn of(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(8192) })
+        Ok(Self { stream, buffer: Vec::new() })
+    }
+
+    /// Returns once the server has closed it; nothing is under way on it.
+    pub(crate) async fn closed(&self) {
+        // Bytes that nobody asked for end it as well.
+        let _ = self.stream.peek(&mut [0]).await;
     }
 
     /// Sends a request and reads its answer to the end.

@@ -18,7 +18,7 @@ use crate::{Outcome, cores, watch};
 /// Connections held at once.
 pub(crate) const CONNECTIONS: usize = 64;
 /// Above this share of its core the generator is what is measured, and the round is void.
-const MAX_GENERATOR_BUSY: f64 = 0.9;
+pub(crate) const MAX_GENERATOR_BUSY: f64 = 0.9;
 /// What the count of handled requests becomes at the end of a round.
 const ALL_HANDLED: u64 = u64::MAX;
 /// How long one side goes on before it is the other's turn: what else the machine does then falls on both.

@@ -8,6 +8,7 @@ mod bare;
 mod connection;
 mod cores;
 mod load;
+mod open_loop;
 mod plan;
 mod process;
 mod request;
@@ -21,6 +22,8 @@ mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::plan::Plan;
 
@@ -53,6 +56,7 @@ fn measure(arguments: &[&str]) -> Outcome<()> {
     if plan.needs_binary() {
         plan.build_binary()?;
     }
+    raise_descriptor_limit()?;
     // Before the runtime, so that all its threads inherit it.
     cores::pin(cores::GENERATOR)?;
     countersign_store::install_drivers();
@@ -63,4 +67,10 @@ fn measure(arguments: &[&str]) -> Outcome<()> {
         table.write(&plan::root().join("bench/results.md"))?;
     }
     Ok(())
+}
+
+/// Thousands of connections need as many descriptors.
+fn raise_descriptor_limit() -> Outcome<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }

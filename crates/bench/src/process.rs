@@ -25,13 +25,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `countersign serve` on a data directory, its log as JSON in a file beside that.
+    /// Starts `countersign serve` on a data directory, its log as JSON in a file beside that. It refuses nobody for waiting:
+    /// the load of `load.rs` is always as much as it can do.
     pub(crate) fn countersign(directory: &Path, flags: &[&str]) -> Outcome<Self> {
+        Self::serve(directory, flags, &[("COUNTERSIGN_HTTP_QUEUE_TARGET_MS", "0")])
+    }
+
+    /// The same, as it is shipped.
+    pub(crate) fn countersign_by_default(directory: &Path) -> Outcome<Self> {
+        Self::serve(directory, &[], &[])
+    }
+
+    fn serve(directory: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
         let address = free_address()?;
         let log = fs::File::create(directory.with_extension("log"))?;
         let mut command = Command::new(plan::binary()?);
         // No COUNTERSIGN_ variable of whoever runs the bench.
-        command.env_clear().env("COUNTERSIGN_LOG_FORMAT", "json");
+        command.env_clear().env("COUNTERSIGN_LOG_FORMAT", "json").envs(environment.iter().copied());
         command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(directory).args(flags);
         Self::spawn(command.stdout(Stdio::piped()).stderr(log), address)
     }

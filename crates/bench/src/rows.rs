@@ -5,6 +5,7 @@ mod commits;
 mod introspection;
 mod limits;
 mod memory;
+mod overload;
 mod starts;
 mod timing;
 mod tokens;
@@ -66,6 +67,9 @@ pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
     }
     if plan.has("timing") {
         timing::measure(&mut bench)?;
+    }
+    if plan.has("overload") {
+        overload::measure(&mut bench).await?;
     }
     bench.add_notes();
     Ok(bench.table)
