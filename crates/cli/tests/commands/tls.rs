@@ -230,7 +230,8 @@ async fn a_handshake_that_does_not_go_on_gives_way_to_another_connection() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     let flags = files.flags();
-    let environment = [("COUNTERSIGN_HTTP_MAX_CONNECTIONS", "2")];
+    let environment =
+        [("COUNTERSIGN_HTTP_MAX_CONNECTIONS", "2"), ("COUNTERSIGN_HTTP_MAX_CONNECTIONS_PER_ADDRESS", "3")];
     let serving = Serving::start(&database, &flags.each_ref().map(String::as_str)[..], &environment);
     let mut first = TcpStream::connect(serving.address()).await.unwrap();
     let _second = TcpStream::connect(serving.address()).await.unwrap();

@@ -33,6 +33,7 @@ mod nodes;
 mod overload;
 mod pages;
 mod password;
+mod password_queue;
 mod people;
 mod playground_settings;
 mod playground_tokens;
