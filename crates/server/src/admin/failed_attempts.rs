@@ -49,7 +49,7 @@ async fn view(state: &State, user: &User) -> Result<Value, Problem> {
         "failures": summary.failures.failures,
         "last_failure_at": summary.last_failure_at,
         "locked": guessing::is_locked(&summary.failures),
-        "unknown_devices_wait_until": guessing::waits_until(&summary.failures, now),
+        "unknown_devices_allowed_at": guessing::waits_until(&summary.failures, now),
         "known_devices": summary.known_devices,
     }))
 }
