@@ -20,7 +20,7 @@ enum Successor {
 }
 
 /// Ends a key at once, with every token that it signed. If it signs, its successor takes over in the same change: one that
-/// every live node can verify by, published first if there is none.
+/// every live node can verify by. If there is none, one is published first.
 pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<(), Problem> {
     let key = find_known(&state.registry.current(), id)?;
     let published = match key.state {
@@ -30,8 +30,8 @@ pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<()
     if end(state, author.clone(), id, Successor::Published(published)).await? {
         return Ok(());
     }
-    // Somebody has changed these keys meanwhile. It may be whoever holds the leaked one: with it they make themselves tokens
-    // of an administrator, and could end each successor before it takes over. So nothing is waited for any longer.
+    // The keys were changed meanwhile, perhaps by the thief of the leaked key: with tokens of an administrator that they sign
+    // themselves, they could end each successor before it takes over. So this does not wait again.
     let spare = make_key(&state.sealing, key.algorithm, &state.entropy).await?;
     end(state, author, id, Successor::Any(spare)).await.map(|_| ())
 }

@@ -54,7 +54,7 @@ pub const HTTP2_QUIET_LOOKS: u32 = 10;
 pub const HTTP2_LAST_LOOKS: u32 = 3;
 /// Seconds after which a caller may try again when we are overloaded or cannot decide.
 pub const RETRY_AFTER_S: i64 = 5;
-/// Seconds after which a user who is locked may try again: an administrator is to unlock them meanwhile.
+/// `Retry-After` of a locked user, in seconds: time for an administrator to unlock them.
 pub const LOCKED_RETRY_AFTER_S: i64 = 3600;
 /// Changes by administrators, and separately their looks, that are worked on at once: a change waits for the one lock of all
 /// changes, a look for the database, and neither may take the places of token requests.
@@ -90,7 +90,7 @@ pub const MAX_REGISTRY_AGE_S: i64 = 3600;
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Passwords hashed at once: each takes 19 MiB and tens of milliseconds of one core.
 pub const PASSWORD_SLOTS: usize = 2;
-/// Passwords waiting for a slot; beyond that the caller is told to come back.
+/// Passwords that wait to be hashed. When more do, the network that has most of them loses its newest.
 pub const PASSWORD_QUEUE: usize = 32;
 /// The longest password that is hashed, in bytes: nobody types more.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -131,7 +131,7 @@ pub const REFUSALS_INTERVAL: Duration = Duration::from_secs(1);
 pub const REFUSALS_KEPT_S: i64 = 7 * 86_400;
 /// … and never more than so many.
 pub const MAX_STORED_REFUSALS: i64 = 100_000;
-/// Failed passwords are kept for so many names that nobody has; the oldest go first.
+/// Failed passwords are kept for this many names that nobody has; those with the fewest failures are deleted first.
 pub const MAX_STRANGERS: i64 = 100_000;
 /// Counts of tokens are kept for 400 days, in seconds: a year and a month.
 pub const TOKEN_COUNTS_KEPT_S: i64 = 400 * 86_400;

@@ -37,7 +37,7 @@ const CODES = {
     change: "Wait a little and try again. Nothing was issued.",
   },
   too_many_attempts: {
-    means: "There were too many wrong answers for this user name. Devices that have not signed in before wait longer after each one; this slows down guessing.",
+    means: "There were too many wrong passwords, codes or secrets. For a user name, devices that have not signed in before wait longer after each one. This slows down guessing.",
     change: "Wait, then try again with the right answer.",
   },
   user_locked: {

@@ -62,7 +62,7 @@ pub struct PasswordFailures {
     pub failures: i64,
     /// Of these, from devices that were not known.
     pub unknown_failures: i64,
-    /// When the last one of an unknown device was.
+    /// The last failure of an unknown device.
     pub last_unknown_at: UnixTime,
 }
 
@@ -106,7 +106,7 @@ impl DeviceKind {
 pub struct NewPasswordFailure {
     /// The MAC of the name.
     pub name_mac: Vec<u8>,
-    /// Whose name it is, if anybody's.
+    /// The user who has this name, if there is one.
     pub user_id: Option<UserId>,
     /// The known device that failed; `None` for one that is not known.
     pub known_device: Option<Vec<u8>>,
@@ -121,7 +121,7 @@ pub struct NewPasswordFailure {
 pub struct NewSuccess {
     /// The MAC of the name.
     pub name_mac: Vec<u8>,
-    /// Whose name it is.
+    /// The user who has this name.
     pub user_id: UserId,
     /// The device that is known from now on.
     pub device_mac: Vec<u8>,
@@ -140,7 +140,7 @@ pub struct NewSuccess {
 pub struct FailureSummary {
     /// Failures since the last success.
     pub failures: PasswordFailures,
-    /// When the last one was.
+    /// The last failure.
     pub last_failure_at: Option<UnixTime>,
     /// Devices that are known.
     pub known_devices: i64,

@@ -97,7 +97,7 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     Ok(())
 }
 
-/// Waits for the signal to stop, and then until balancers have noticed; whoever presses Ctrl-C has none.
+/// Waits for the signal to stop, and after SIGTERM until balancers have noticed. Ctrl-C does not wait.
 async fn drain(state: &State, drain_s: u64, stop_signal: &mut StopSignal) {
     let stop = stop_signal.wait().await;
     state.set_stopping();

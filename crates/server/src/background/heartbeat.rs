@@ -9,7 +9,7 @@ pub async fn run_once(state: &State) {
     let change = state.registry.current().change();
     match state.store.beat(&state.node_id, change).await {
         Ok(()) => state.told_change.store(change, Ordering::Release),
-        // A lost database was reported by whoever reads the changes.
+        // The task that follows changes has reported a lost database.
         Err(error) if state.registry.check_database().is_ok() => {
             tracing::warn!(%error, "the heartbeat cannot be written");
         }

@@ -101,8 +101,8 @@ pub(crate) async fn advance(
     }
     let answer =
         step.answer.filter(|answer| !answer.expose().is_empty()).ok_or(Fault::bad_request("Answer: missing"))?;
-    let attempt = Attempt { state: &state, begun: &begun, sign_in, answer };
-    if is_code_asked { attempt.check_code().await } else { attempt.check_password(step.session_id.expose()).await }
+    let answered = Answered { state: &state, begun: &begun, sign_in, answer };
+    if is_code_asked { answered.check_code().await } else { answered.check_password(step.session_id.expose()).await }
 }
 
 /// Signs out: the session ends, and with it the tokens asked through it.
@@ -131,15 +131,15 @@ async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<(S
     }
 }
 
-/// One answer to one challenge.
-struct Attempt<'a> {
+/// A challenge and the answer to it.
+struct Answered<'a> {
     state: &'a State,
     begun: &'a Begun,
     sign_in: SignIn,
     answer: Secret,
 }
 
-impl Attempt<'_> {
+impl Answered<'_> {
     async fn check_password(self, session_id: &str) -> Answer {
         let Self { state, begun: Begun { caller, headers, .. }, sign_in, answer } = &self;
         let named = Named::of_user(state, sign_in.name, sign_in.user_id.as_ref()).await?;

@@ -240,7 +240,8 @@ fn after(retry_after_s: Option<u64>) -> i64 {
 }
 
 fn too_many_attempts(after_s: i64) -> Fault {
-    let message = format!("too many attempts; try again in {after_s} seconds");
+    let unit = if after_s == 1 { "second" } else { "seconds" };
+    let message = format!("too many attempts; try again in {after_s} {unit}");
     Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message).retry_after(after_s)
 }
 

@@ -57,8 +57,8 @@ impl Attempt {
         Ok(attempt)
     }
 
-    /// Takes a place and decides again, now that the password is about to be hashed: of attempts that have waited side by
-    /// side, none passes a bound. Whoever only waits holds no place, and so keeps out nobody.
+    /// Takes a place and decides again, just before the password is hashed, so that attempts that have waited side by side pass
+    /// no bound. An attempt that only waits holds no place, and so delays nobody else's.
     pub(crate) async fn take_place(&mut self) -> Result<(), Refusal> {
         let name = self.name.0;
         let device = self.device.map_or(name, |device| device.mac);

@@ -75,7 +75,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
             "begin again, and keep the new refresh token of each answer: the old one may have been stolen"
         }
         R::ForeignToken => "revoke it as the client that it was issued to, or as an administrator: `token revoke`",
-        R::TooManyAttempts { .. } => "wait; the log names the address that the failures come from",
+        R::TooManyAttempts { .. } => "wait; the log has a warning with the address if the failures come from one",
         R::UserLocked => "find out who is guessing, in `audit list` and the log; then: `countersign user unlock NAME`",
         R::TooManyTokens { .. } => KEEP_TOKENS,
         R::Overloaded(_) => "try again shortly; if it lasts, add nodes",

@@ -1,7 +1,7 @@
 //! Who waits for a password to be hashed, and whose turn is next.
 //!
-//! Known devices come first, but not for ever. Of the rest, each network has its turn, and within it each user name: a stranger
-//! who asks a hundred times waits for their own hundred, and keeps out nobody else.
+//! Known devices come first, up to a number of turns in a row. Each network has its turn, and within it each user name, so that
+//! a hundred requests of one stranger delay each other and nobody else.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use crate::guessing::NameMac;
 use crate::limits::{PASSWORD_QUEUE, PASSWORD_SLOTS};
 use crate::source::Source;
 
-/// Turns that are remembered: whoever had one among these comes after those who had none.
+/// Turns that are remembered. A network or name without a recent turn goes first.
 const REMEMBERED_TURNS: usize = 2 * PASSWORD_QUEUE;
 
-/// Turns of known devices in a row while others wait: a few people must not keep everybody out who comes from a new one.
+/// Turns of known devices in a row while unknown ones wait: a few busy devices must not shut out everybody else.
 const MAX_KNOWN_IN_A_ROW: usize = 3;
 /// Nobody waits longer than this: by then a caller has given up.
 const MAX_WAIT: Duration = Duration::from_secs(10);

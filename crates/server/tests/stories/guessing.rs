@@ -43,7 +43,7 @@ async fn fail_ten_times(server: &TestServer, from: &str, user: &str) {
     }
 }
 
-/// Failures of unknown devices in the last 900 s and before: hashing as many takes long.
+/// Stores failures of unknown devices without hashing anything, and waits until they are heard again.
 pub(crate) async fn have_failed(server: &TestServer, user: &str, times: usize) {
     let store = &server.state.store;
     let user_id = store.find_password(user).await.unwrap().map(|stored| stored.user_id);
