@@ -17,6 +17,9 @@ use crate::clock::Clock;
 use crate::config::Http;
 use crate::limits::{MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, QUEUE_INTERVAL_US};
 
+/// Requests for each thread that may always wait: with no more than these the queue is short, and a long wait only says that
+/// other processes have the processor.
+const SHORT_QUEUE_PER_WORKER: usize = 8;
 /// Turns for each thread that works: one whose work is under way, and one that is ready when that ends.
 const TURNS_PER_WORKER: usize = 2;
 
@@ -69,7 +72,7 @@ impl Admission {
         Self {
             pools: [MAX_ADMIN_IN_FLIGHT, MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, usize::MAX].map(pool),
             turns: Semaphore::new(workers * TURNS_PER_WORKER),
-            queue: Queue::new(http.queue_target_ms),
+            queue: Queue::new(http.queue_target_ms, workers * SHORT_QUEUE_PER_WORKER),
             clock,
         }
     }
@@ -137,7 +140,7 @@ impl Place {
     /// is known. Then the turn is passed on before the work, not after it: the next request runs when this thread is free.
     pub(crate) async fn wait_for_turn(&self) -> Result<(), Refusal> {
         let Admission { turns, queue, clock, .. } = &*self.admission;
-        let since_us = clock.monotonic_us();
+        let (since_us, _waiting) = (clock.monotonic_us(), queue.enter());
         let turn = if let Ok(free) = turns.try_acquire() {
             queue.note_arrival(true, since_us);
             Some(free)
@@ -174,6 +177,19 @@ struct Queue {
     is_standing: AtomicBool,
     /// The share of the last few dozen arrivals that found nobody waiting, out of [`ALL`].
     unqueued: AtomicI64,
+    /// Requests that wait now.
+    waiting: AtomicUsize,
+    /// As many may always wait.
+    short: usize,
+}
+
+/// A request that waits, until this is dropped.
+struct Waiting<'q>(&'q AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The whole, of which shares are taken.
@@ -184,13 +200,21 @@ const ARRIVAL_WEIGHT: i64 = 32;
 const UNQUEUED_SHARE: i64 = ALL / 6;
 
 impl Queue {
-    fn new(target_ms: u32) -> Self {
+    fn new(target_ms: u32, short: usize) -> Self {
         Self {
+            waiting: AtomicUsize::new(0),
+            short,
             target_us: i64::from(target_ms) * 1000,
             empty_at_us: AtomicI64::new(0),
             is_standing: AtomicBool::new(false),
             unqueued: AtomicI64::new(ALL),
         }
+    }
+
+    /// One more waits.
+    fn enter(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(&self.waiting)
     }
 
     /// Notes whether somebody who came found nobody waiting. Of two at once one may be lost: it is a share.
@@ -207,7 +231,8 @@ impl Queue {
     /// Judges a request that has waited from one moment to another.
     fn judge(&self, since_us: i64, now_us: i64) -> Result<(), Refusal> {
         let waited_us = now_us - since_us;
-        if self.target_us == 0 || waited_us <= self.target_us {
+        let is_short = self.waiting.load(Ordering::Relaxed) <= self.short;
+        if self.target_us == 0 || waited_us <= self.target_us || is_short {
             return Ok(());
         }
         let is_burst = now_us - self.empty_at_us.load(Ordering::Relaxed) <= QUEUE_INTERVAL_US;
@@ -225,7 +250,8 @@ mod tests {
 
     #[test]
     fn a_burst_may_wait_and_a_standing_queue_is_cut_to_the_target_until_it_is_empty() {
-        let queue = Queue::new(5);
+        let queue = Queue::new(5, 1);
+        let mut waiting = vec![queue.enter(), queue.enter()];
         let waited = |now_ms: i64, waited_ms: i64| queue.judge((now_ms - waited_ms) * 1000, now_ms * 1000).is_ok();
         queue.note_arrival(true, 1_000_000);
         assert!(waited(1090, 90), "a burst");
@@ -237,11 +263,14 @@ mod tests {
         assert!(!waited(1120, 6), "nor does one that found nobody waiting by chance");
         (0..10).for_each(|_| queue.note_arrival(true, 1_121_000));
         assert!(waited(1200, 80), "it is empty often enough");
+        assert!(!waited(2000, 500));
+        waiting.pop();
+        assert!(waited(2000, 500), "a short queue: the machine has other things to do");
     }
 
     #[test]
     fn with_a_target_of_0_nobody_is_refused_for_waiting() {
-        assert!(Queue::new(0).judge(0, i64::MAX).is_ok());
+        assert!(Queue::new(0, 0).judge(0, i64::MAX).is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::Config;
+use crate::config::{Config, Http};
 use crate::doctor::Check;
 use crate::limits::MAX_OPERATOR_CONNECTIONS;
 
@@ -23,9 +23,20 @@ fn find_shortage(config: &Config, limit: Option<u64>) -> Option<String> {
     let limit = limit.filter(|limit| *limit < needed)?;
     Some(format!(
         "at most {limit} files and sockets may be open at once, but {most} connections (http.max_connections) need \
-         {needed}; raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of docker, ulimit -n), or lower \
-         http.max_connections"
+         {needed}, so fewer are held; raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of docker, ulimit -n), or \
+         lower http.max_connections"
     ))
+}
+
+/// The bounds of connections, lowered to what this process may open: otherwise idle connections would not give way when
+/// descriptors run short.
+pub fn fit_connections(config: &Config) -> Http {
+    let mut http = config.http.clone();
+    if let Some(limit) = getrlimit(Resource::Nofile).current {
+        let room = limit.saturating_add(http.max_connections as u64).saturating_sub(needed(config)).max(1);
+        http.max_connections = http.max_connections.min(usize::try_from(room).unwrap_or(usize::MAX));
+    }
+    http
 }
 
 /// The shortage of this process as it is.

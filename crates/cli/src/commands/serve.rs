@@ -10,7 +10,7 @@ use countersign_protocol::issuer::Issuer;
 use countersign_server::background::{flush_uses, heartbeat, reload_certificate, store_refusals};
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
-use countersign_server::descriptors::{find_own_shortage, raise_limit};
+use countersign_server::descriptors::{find_own_shortage, fit_connections, raise_limit};
 use countersign_server::exposure::{Exposure, find_in_directory, list_elsewhere};
 use countersign_server::start::{Started, Wanted, start};
 use countersign_server::state::State;
@@ -68,7 +68,7 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     tasks.spawn(reload.run(hangup));
     let front = Front::new(state.clone(), &config.http.hosts, &config.proxy.trusted);
     let (stop, stopped) = oneshot::channel::<()>();
-    let http = config.http.clone();
+    let http = fit_connections(config);
     let serving =
         tokio::spawn(async move { serve::serve(listener, front, &http, tls, async { drop(stopped.await) }).await });
     if let Some(listener) = for_metrics {

@@ -64,12 +64,13 @@ impl Attempt {
         let device = self.device.map_or(name, |device| device.mac);
         let keys = [Key::Name(name), Key::Unknown(name), Key::Device(device)];
         let (place, [of_name, of_unknown, of_device]) = self.state.guessing.under_way.enter(keys);
-        let place = self.place.insert(place);
-        let was_known = self.is_known;
-        if was_known {
+        self.place = Some(place);
+        self.decide(Ahead { of_name, of_unknown, of_device }).await?;
+        // Not earlier: a device that was known when it began to wait may have used its failures up since.
+        if let Some(place) = self.place.as_mut().filter(|_| self.is_known) {
             place.leave(Key::Unknown(name));
         }
-        self.decide(Ahead { of_name, of_unknown, of_device }).await
+        Ok(())
     }
 
     async fn decide(&mut self, ahead: Ahead) -> Result<(), Refusal> {

@@ -258,6 +258,24 @@ async fn guesses_side_by_side_gain_nothing_and_unknown_names_count_like_known_on
 }
 
 #[tokio::test]
+async fn guesses_side_by_side_of_a_known_device_pass_no_bound_either() {
+    let server = server().await;
+    assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);
+    let mut wrong = 0;
+    for _ in 0..4 {
+        wrong += guess_in_parallel(&server, 30).await;
+    }
+    assert_eq!(wrong, 20, "ten of its own, then ten as an unknown device");
+}
+
+/// Wrong passwords at once from a known device; how many were checked.
+async fn guess_in_parallel(server: &TestServer, times: usize) -> usize {
+    let guesses = (0..times).map(|_| grant(server, HERE, "ada", "wrong"));
+    let answers = futures_util::future::join_all(guesses).await;
+    answers.iter().filter(|answer| answer.status == 400).count()
+}
+
+#[tokio::test]
 async fn a_guess_counts_when_its_caller_hangs_up() {
     let server = server().await;
     let operator = server.operator().await;
