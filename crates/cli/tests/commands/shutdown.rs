@@ -81,7 +81,11 @@ async fn after_sigterm_it_is_not_ready_and_still_answers_on_connections_that_the
     let begun = Clock::system();
     serving.signal("TERM");
     let service = serving.demo_service(&demo_json(&database));
-    let ready = service.get("/readyz").await;
+    let mut ready = service.get("/readyz").await;
+    // The signal is on its way.
+    while ready.status == 200 {
+        ready = service.get("/readyz").await;
+    }
     assert_eq!((ready.status, ready.body.as_str()), (503, "stopping\n"));
     assert_eq!(service.get("/livez").await.status, 200);
     let last = ask(&mut kept).await;
