@@ -20,7 +20,7 @@ enum Successor {
 }
 
 /// Ends a key at once, with every token that it signed. If it signs, its successor takes over in the same change: one that
-/// every live node can verify by. If there is none, one is published first.
+/// every live node can verify with. If there is none, one is published first.
 pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<(), Problem> {
     let key = find_known(&state.registry.current(), id)?;
     let published = match key.state {

@@ -110,7 +110,7 @@ pub async fn start(
     provide::check_allowed(&state, wanted.demo).await?;
     state.metrics_beside = config.metrics_beside();
     state.rotate_keys_after_s = config.keys.rotate_after_s;
-    // First: whoever publishes a key from now on waits until this node has read it.
+    // Before the registry is read: from now on, a node that publishes a key waits until this one has read it.
     state.store.beat(&state.node_id, 0).await?;
     state.follow().await?;
     operator::provide(&state, &directory, wanted.new_operator).await?;

@@ -18,8 +18,8 @@ pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
 }
 
-/// An address on which nothing listens. It is none of those that the system gives to connections (from 32768 on): while a
-/// node restarts, a client must not get it.
+/// An address on which nothing listens. Its port is below 32768, so the system does not give it to an outgoing connection
+/// while a node restarts.
 pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

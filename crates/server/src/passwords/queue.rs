@@ -93,7 +93,7 @@ impl PasswordQueue {
     }
 }
 
-/// A place in the queue, given up on drop: whoever hangs up is not called.
+/// A place in the queue, removed on drop, so that a caller who has hung up gets no turn.
 struct Place {
     queue: PasswordQueue,
     ticket: u64,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_hangs_up_leaves_the_queue_and_loses_no_turn() {
+    async fn a_caller_who_hangs_up_leaves_the_queue_and_loses_no_turn() {
         let (queue, turns) = full().await;
         let gone = join(&queue, who(1, 1, false)).await;
         gone.abort();
