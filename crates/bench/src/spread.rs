@@ -8,7 +8,8 @@ pub(crate) struct Spread {
     /// The middle one.
     pub(crate) median: f64,
     min: f64,
-    max: f64,
+    /// The greatest.
+    pub(crate) max: f64,
 }
 
 impl Spread {
