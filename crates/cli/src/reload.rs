@@ -44,8 +44,16 @@ impl Reload {
         match read {
             Ok(Ok(settings)) => {
                 let level = settings.config.log.level;
+                let tell = || tracing::info!(?level, "the log level was read again; other keys are read at a start");
+                // Told at the more talkative of the two levels.
+                let is_told_before = tracing::enabled!(tracing::Level::INFO);
+                if is_told_before {
+                    tell();
+                }
                 self.level.set(level);
-                tracing::info!(?level, "the log level was read again; other keys are read at a start");
+                if !is_told_before {
+                    tell();
+                }
             }
             Ok(Err(error)) => tracing::error!(%error, "the configuration cannot be used: the log level stays as it is"),
             Err(error) => tracing::error!(%error, "the configuration could not be read again"),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use countersign_protocol::refusal::Refusal;
 use http::Method;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 
 use crate::clock::Clock;
@@ -59,7 +59,7 @@ pub(crate) fn lies_under(path: &str, begin: &str) -> bool {
 pub(crate) struct Admission {
     /// In the order of [`Kind`].
     pools: [Pool; 4],
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     queue: Queue,
     clock: Clock,
 }
@@ -71,7 +71,7 @@ impl Admission {
         let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         Self {
             pools: [MAX_ADMIN_IN_FLIGHT, MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, usize::MAX].map(pool),
-            turns: Semaphore::new(workers * TURNS_PER_WORKER),
+            turns: Arc::new(Semaphore::new(workers * TURNS_PER_WORKER)),
             queue: Queue::new(http.queue_target_ms, workers * SHORT_QUEUE_PER_WORKER),
             clock,
         }
@@ -81,6 +81,21 @@ impl Admission {
     pub(crate) fn fill(self: &Arc<Self>) -> Vec<Place> {
         let kinds = [Kind::Change, Kind::Look, Kind::Person, Kind::Other];
         kinds.into_iter().flat_map(|kind| std::iter::from_fn(move || Place::enter(self, kind).ok())).collect()
+    }
+
+    /// Takes every turn that is free; for stories of a server that is behind.
+    pub(crate) fn take_turns(&self) -> Vec<OwnedSemaphorePermit> {
+        std::iter::from_fn(|| self.turns.clone().try_acquire_owned().ok()).collect()
+    }
+
+    /// How many requests wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many requests are worked on or wait for their turn.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.pools.iter().map(|pool| pool.held.load(Ordering::Relaxed)).sum()
     }
 }
 

@@ -112,6 +112,18 @@ pub(crate) fn render(state: &State) -> String {
     let mut text = String::new();
     render_counted(&mut text, &state.metrics.lock());
     render_connections(&mut text, &state.metrics.connections);
+    gauge(
+        &mut text,
+        "countersign_requests_in_flight",
+        "Requests that are worked on or wait.",
+        state.admission.in_flight(),
+    );
+    gauge(
+        &mut text,
+        "countersign_requests_waiting",
+        "Of them, those that wait for their turn.",
+        state.admission.waiting(),
+    );
     let now = state.now();
     let registry = state.registry.current();
     let fresh = i64::from(state.registry.check_fresh().is_ok());

@@ -20,6 +20,7 @@ use tokio_io_timeout::TimeoutStream;
 use self::activity::Watched;
 use self::connections::Connections;
 use self::drain::Drain;
+use crate::clock::Clock;
 use crate::config::Http;
 use crate::front::Front;
 use crate::limits::WRITE_PROGRESS_TIMEOUT;
@@ -39,11 +40,12 @@ pub async fn serve(
 ) {
     let connections = Connections::new(http, &front);
     let drain = Drain::new();
+    let (clock, mut quiet_until_ms) = (front.state().clock.clone(), i64::MIN);
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, peer) = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&listener, &clock, &mut quiet_until_ms) => accepted,
         };
         // One that is refused is closed as it is dropped, before anything is read or sent.
         let Some(mut held) = connections.enter(peer.ip()) else { continue };
@@ -70,16 +72,19 @@ pub async fn serve(
     }
 }
 
-/// The next connection.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// The next connection. Failures are told once a minute: without free descriptors each try fails.
+async fn accept(listener: &TcpListener, clock: &Clock, quiet_until_ms: &mut i64) -> (TcpStream, SocketAddr) {
     loop {
-        match listener.accept().await {
+        let error = match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => error,
+        };
+        let now_ms = clock.monotonic_ms();
+        if *quiet_until_ms <= now_ms {
+            *quiet_until_ms = now_ms + 60_000;
+            tracing::warn!(%error, "connections cannot be accepted");
         }
+        sleep(ACCEPT_PAUSE).await;
     }
 }
 

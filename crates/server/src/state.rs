@@ -171,6 +171,11 @@ impl State {
         self.admission.fill()
     }
 
+    /// Takes every turn of requests that is free, until the result is dropped: those that come wait.
+    pub fn take_all_turns(&self) -> impl Sized + Send + use<> {
+        self.admission.take_turns()
+    }
+
     /// What `/metrics` tells, where nothing is asked for it.
     pub fn metrics(&self) -> String {
         render(self)

@@ -36,6 +36,7 @@ statements! {
     FORGET_OLDER_DEVICES = "DELETE FROM known_devices WHERE user_id = $1 AND kind = $2 AND device_mac NOT IN \
          (SELECT device_mac FROM known_devices WHERE user_id = $3 AND kind = $4 \
          ORDER BY last_success_at DESC, device_mac LIMIT $5)";
+    FORGET_BROWSERS = "DELETE FROM known_devices WHERE user_id = $1 AND kind = $2";
     FIND_CODE_FAILURES = "SELECT failures, began_at FROM code_failures WHERE user_id = $1 AND source = $2";
     ADD_CODE_FAILURE = "INSERT INTO code_failures (user_id, source, failures, began_at) \
          SELECT id, $1, 1, $2 FROM users WHERE id = $3 ON CONFLICT (user_id, source) DO UPDATE SET \
@@ -147,6 +148,13 @@ pub struct FailureSummary {
 }
 
 impl Change {
+    /// Forgets the browsers of a user whose epoch was raised: their cookies are bound to the one before.
+    pub(crate) async fn forget_browsers(&mut self, user: &UserId) -> Result<(), StoreError> {
+        let forget = sqlx::query(FORGET_BROWSERS).bind(user.as_str()).bind(DeviceKind::Browser.as_str());
+        forget.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
     /// As [`Store::add_success`], in this transaction.
     pub async fn add_success(&mut self, new: &NewSuccess) -> Result<(), StoreError> {
         add_success(&mut self.transaction, new).await

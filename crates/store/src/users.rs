@@ -111,6 +111,7 @@ impl Change {
     async fn end_user_but(&mut self, user: &UserId, kept: Option<&str>, at_least: UnixTime) -> Result<(), StoreError> {
         let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
+        self.forget_browsers(user).await?;
         for row in sqlx::query(LIST_SESSIONS).bind(user.as_str()).fetch_all(&mut *self.transaction).await? {
             let id: &str = row.try_get(0)?;
             if Some(id) != kept {
@@ -136,7 +137,9 @@ impl Change {
     /// Enables or disables a user. Either ends what spoke for them before.
     pub async fn set_user_status(&mut self, user: &UserId, status: Status) -> Result<(), StoreError> {
         let raise = sqlx::query(RAISE_EPOCH_UNLESS).bind(self.number).bind(user.as_str()).bind(status.as_str());
-        raise.execute(&mut *self.transaction).await?;
+        if raise.execute(&mut *self.transaction).await?.rows_affected() > 0 {
+            self.forget_browsers(user).await?;
+        }
         let update = sqlx::query(SET_STATUS).bind(status.as_str()).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
         Ok(())

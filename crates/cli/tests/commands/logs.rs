@@ -1,7 +1,12 @@
 //! The log says why, under which id, and never a secret.
 
+use std::time::Duration;
+
 use countersign_testkit::TestDatabase;
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::process::{Serving, demo_json};
 
@@ -94,4 +99,38 @@ async fn what_no_endpoint_takes_is_in_the_log_under_the_id_that_its_page_names()
     assert_eq!(find(&file), "GET /static/0/style.css: there is nothing at this address");
     assert!(find(&long).len() < 400, "a path is not logged at length");
     assert_eq!(find(&token), "GET ********: there is nothing at this address");
+}
+
+#[tokio::test]
+async fn what_is_refused_in_great_numbers_is_warned_of_once() {
+    let database = TestDatabase::fresh();
+    let environment = [("COUNTERSIGN_LOG_FORMAT", "json"), ("COUNTERSIGN_HTTP_MAX_CONNECTIONS_PER_ADDRESS", "2")];
+    let serving = Serving::start(&database, &["--demo"], &environment);
+    serving.ready().await;
+    for (client, times) in [("demo-service", 110), ("a secret in the wrong field", 110), ("operator", 5)] {
+        let actor = serving.actor(client, "wrong");
+        for _ in 0..times {
+            actor.token(&[("grant_type", "client_credentials")]).await;
+        }
+    }
+    let held =
+        [TcpStream::connect(serving.address()).await.unwrap(), TcpStream::connect(serving.address()).await.unwrap()];
+    for _ in 0..5 {
+        let mut refused = TcpStream::connect(serving.address()).await.unwrap();
+        let read = timeout(Duration::from_secs(5), refused.read(&mut [0; 10])).await;
+        assert!(matches!(read, Ok(Ok(0) | Err(_))), "{read:?}");
+    }
+    drop(held);
+    let log = serving.stop();
+
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let warned: Vec<String> = lines
+        .iter()
+        .filter(|line| line["level"] == "WARN" && line["address"] == "127.0.0.1")
+        .map(|line| format!("{}, {}, {}", line["message"].as_str().unwrap(), line["client_id"], line["count"]))
+        .collect();
+    let secrets = "too many wrong client secrets: further ones are answered 429";
+    let expected = [format!("{secrets}, \"demo-service\", 100"), format!("{secrets}, \"(unknown)\", 100")];
+    assert_eq!(warned[..2], expected, "{log}");
+    assert!(warned[2].contains("connections") && warned.len() == 3, "{warned:?}");
 }

@@ -83,8 +83,8 @@ async fn check_not_just_rotated(changing: &mut Changing<'_>, client: &Client, no
     match changing.change.find_rotation(&client.id).await? {
         Some(at) if (now - at).abs() < AGAIN_S => {
             let (id, ago_s) = (&client.id, (now - at).max(0));
-            let what = format!("the secrets of {id} were rotated {ago_s} s ago: use the new one");
-            Err(Problem::conflict(format!("{what}, or rotate `again` (`--again`) if nobody has it")))
+            let what = format!("the secrets of {id} were rotated {ago_s} s ago: use the secret that was made then");
+            Err(Problem::conflict(format!("{what}; if nobody has it, rotate once more with `again` (`--again`)")))
         }
         _ => Ok(()),
     }

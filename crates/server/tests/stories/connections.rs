@@ -67,6 +67,8 @@ async fn one_address_holds_so_many_connections_and_a_trusted_proxy_as_many_as_th
         proxy.push(connect_from(&server, "127.0.0.2").await);
         assert!(is_answered(proxy.last_mut().unwrap()).await, "a trusted proxy");
     }
+    let refused = "countersign_connections_closed_total{reason=\"address\"} 5\n";
+    assert!(server.state.metrics().contains(refused), "{}", server.state.metrics());
     drop(held.pop());
     let mut again = connect_from(&server, "127.0.0.1").await;
     for _ in 0..100 {

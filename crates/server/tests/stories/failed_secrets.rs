@@ -26,6 +26,11 @@ async fn a_right_secret_passes_whatever_others_have_tried_from_the_same_address(
     assert_eq!(ask(ELSEWHERE, "demo-service", &secret).await.status, 200);
     assert_eq!(ask(ELSEWHERE, "operator", "wrong").await.status, 401, "another client");
     assert_eq!(ask(HERE, "demo-service", "wrong").await.status, 401, "another address");
+    for number in 0..100 {
+        assert_eq!(ask(&format!("2001:db8::{number:x}"), "demo-service", "wrong").await.status, 401);
+    }
+    assert!(is_blocked(&ask("2001:db8::ffff:1:2:3", "demo-service", "wrong").await), "one /64 is one address");
+    assert_eq!(ask("2001:db8:0:1::1", "demo-service", "wrong").await.status, 401, "another /64");
 
     // A secret that was made elsewhere may be guessed, so it waits with the wrong ones.
     let imported = "0123456789abcdef0123456789abcdef";

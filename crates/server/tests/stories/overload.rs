@@ -55,6 +55,36 @@ async fn beyond_the_bound_every_family_of_routes_answers_503_before_the_body_is_
 }
 
 #[tokio::test]
+async fn who_waited_too_long_for_a_turn_is_told_to_come_back_and_a_short_queue_is_served_however_late() {
+    let server = TestServer::start().await;
+    let turns = server.state.take_all_turns();
+    let mut asked = JoinSet::new();
+    for _ in 0..20 {
+        let service = server.demo_service();
+        asked.spawn(async move { service.token(&[("grant_type", "client_credentials")]).await });
+    }
+    let queue = |waiting: usize| format!("countersign_requests_waiting {waiting}\n");
+    let all_wait = async {
+        while !server.state.metrics().contains(&queue(20)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), all_wait).await.expect("they wait");
+    server.advance(1).await;
+    drop(turns);
+    let answers = asked.join_all().await;
+    let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!((served.len(), refused.len()), (8, 12));
+    for answer in refused {
+        assert_eq!(answer.refusal(), (503, "temporarily_unavailable".to_owned()));
+        assert_eq!((answer.header("retry-after"), answer.header("connection")), ("5", ""));
+    }
+    let metrics = server.state.metrics();
+    assert!(metrics.contains(&queue(0)) && metrics.contains("countersign_requests_in_flight 0\n"), "{metrics}");
+    server.demo_service().client_credentials("all").await;
+}
+
+#[tokio::test]
 async fn bodies_that_trickle_in_hold_no_place() {
     let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
     let mut slow = Vec::new();

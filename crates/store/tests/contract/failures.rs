@@ -1,5 +1,6 @@
 //! Failed passwords and one-time codes, and known devices, on every engine.
 
+use countersign_protocol::client::Status;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, UserId};
 use countersign_store::{DeviceKind, KnownDevice, NewPasswordFailure, NewSuccess, NewUser, PasswordFailures, Store};
@@ -92,6 +93,15 @@ async fn a_known_device_has_a_window_of_its_own() {
         store.add_success(&success(number, None, DeviceKind::Browser, i64::from(number) * 1000)).await.unwrap();
     }
     assert!(found(19).await.is_none() && found(20).await.is_some() && found(2).await.is_some(), "twenty of a kind");
+    let set_status = async |status| {
+        let mut change = store.begin_change(0).await.unwrap();
+        change.set_user_status(&user(), status).await.unwrap();
+        change.commit().await.unwrap();
+    };
+    set_status(Status::Active).await;
+    assert!(found(20).await.is_some(), "nothing has changed");
+    set_status(Status::Disabled).await;
+    assert!(found(20).await.is_none() && found(2).await.is_some(), "cookies are bound to the epoch, clients are not");
 }
 
 #[tokio::test]
