@@ -77,6 +77,7 @@ pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usiz
             issued_at: now,
             expires_at: family.expires_at,
             access_token_expires_at: now + 3600,
+            retry: None,
         };
         store.insert_family(&family, &first).await?;
         tokens.push(secret.expose().to_owned());

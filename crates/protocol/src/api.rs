@@ -95,19 +95,22 @@ pub struct ScopeDefinition {
     pub is_default: bool,
 }
 
-/// How long refresh tokens of an Api live.
+/// How long refresh tokens of an Api live, and how long a use may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     /// Unused for longer than this, a refresh token ends, in seconds.
     pub idle_s: i64,
     /// A family ends this long after its first token, however often it is used, in seconds.
     pub absolute_s: i64,
+    /// For so long after its use, in seconds, a refresh token gives the same successor again; 0 if never. An answer that was
+    /// lost can be asked for again.
+    pub retry_s: i64,
 }
 
 impl Default for RefreshPolicy {
-    /// Idle 7 days, absolute 30 days.
+    /// Idle 7 days, absolute 30 days, repeated within 30 seconds.
     fn default() -> Self {
-        Self { idle_s: 7 * 86_400, absolute_s: 30 * 86_400 }
+        Self { idle_s: 7 * 86_400, absolute_s: 30 * 86_400, retry_s: 30 }
     }
 }
 

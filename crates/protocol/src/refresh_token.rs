@@ -71,8 +71,19 @@ pub struct StoredRefreshToken {
     pub issued_at: UnixTime,
     /// Unused until here, it ends.
     pub expires_at: UnixTime,
-    /// It was used.
-    pub spent: bool,
+    /// When it was used.
+    pub spent_at: Option<UnixTime>,
+    /// By what its successor is made again; `None` if it has none, if that was used, or if too much time has passed.
+    pub retry: Option<Retry>,
+}
+
+/// What a repeated use needs, to give the same successor. It is erased when the successor is used or the time has passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// From which, with the token itself and a key of the server, the successor is derived.
+    pub salt: [u8; 32],
+    /// The end of the time in which a use may be repeated. It was set at the first use and does not move.
+    pub until: UnixTime,
 }
 
 /// When a refresh token issued now ends if it is not used: after the idle time, never after its family.

@@ -3,6 +3,7 @@
 pub mod clean_up;
 pub mod flush_uses;
 pub mod follow_changes;
+pub mod forget_retries;
 pub mod heartbeat;
 pub mod make_keys;
 pub mod reload_certificate;
@@ -20,7 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::limits::{
     CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, HEARTBEAT_INTERVAL,
-    REFUSALS_INTERVAL, ROTATE_INTERVAL,
+    REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL,
 };
 use crate::state::State;
 use crate::tls::Tls;
@@ -36,6 +37,7 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     begin(HEARTBEAT_INTERVAL, |state| async move { heartbeat::run_once(&state).await }.boxed());
     begin(FOLLOW_INTERVAL, |state| async move { make_keys::run_once(&state).await }.boxed());
     begin(CLEAN_UP_INTERVAL, |state| async move { clean_up::run_once(&state).await }.boxed());
+    begin(RETRIES_INTERVAL, |state| async move { forget_retries::run_once(&state).await }.boxed());
     begin(FLUSH_INTERVAL, |state| async move { flush_uses::run_once(&state).await }.boxed());
     begin(REFUSALS_INTERVAL, |state| async move { store_refusals::run_once(&state).await }.boxed());
     begin(EXPIRY_INTERVAL, |state| async move { warn_of_expiry::run_once(&state).await }.boxed());

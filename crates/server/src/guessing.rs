@@ -17,6 +17,7 @@ pub(crate) use rules::{CODE_WINDOW_S, KNOWN_S, is_locked, waits_until};
 
 use crate::guessing::clients::FailedSecrets;
 use crate::guessing::under_way::UnderWay;
+use crate::mac::to_array;
 use crate::sealing::SealingKey;
 
 /// The label under which the key of name MACs is derived.
@@ -53,12 +54,11 @@ impl NameMac {
 impl Guessing {
     /// Nothing counted. The keys are the same on every node.
     pub(crate) fn new(sealing: &SealingKey) -> Self {
-        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(label).as_slice());
         Self {
             clients: FailedSecrets::default(),
             under_way: UnderWay::default(),
-            name_key: key(NAMES_LABEL),
-            device_key: key(DEVICES_LABEL),
+            name_key: sealing.derive_mac_key(NAMES_LABEL),
+            device_key: sealing.derive_mac_key(DEVICES_LABEL),
         }
     }
 
@@ -66,20 +66,4 @@ impl Guessing {
     pub(crate) fn name_mac(&self, login: &str) -> NameMac {
         NameMac(to_array(hmac::sign(&self.name_key, name_key(login).as_bytes())))
     }
-}
-
-/// The MAC of these parts, each with its length before it.
-fn mac(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = hmac::Context::with_key(key);
-    for part in parts {
-        context.update(&part.len().to_be_bytes());
-        context.update(part);
-    }
-    to_array(context.sign())
-}
-
-fn to_array(tag: hmac::Tag) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(tag.as_ref());
-    bytes
 }

@@ -26,6 +26,7 @@ mod key_ring;
 mod key_rotation;
 mod lifecycle;
 pub mod limits;
+mod mac;
 mod metrics;
 mod nodes;
 mod oauth;

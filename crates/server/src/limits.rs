@@ -125,6 +125,8 @@ pub const ROTATE_INTERVAL: Duration = Duration::from_secs(30);
 pub const LEASE_S: i64 = 60;
 /// The uses of credentials are stored this often: a kill loses at most that.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
+/// By what refresh tokens could be given again is erased this soon after their time.
+pub const RETRIES_INTERVAL: Duration = Duration::from_secs(5);
 /// Refusals are stored this often, so that another node can explain them.
 pub const REFUSALS_INTERVAL: Duration = Duration::from_secs(1);
 /// Refusals are kept for a week, in seconds…

@@ -6,6 +6,7 @@ pub(crate) mod introspect;
 pub(crate) mod issue;
 pub(crate) mod metadata;
 mod presented;
+pub(crate) mod refresh;
 pub(crate) mod refusal;
 mod remedy;
 pub(crate) mod revoke;

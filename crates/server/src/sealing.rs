@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use aws_lc_rs::hmac;
 use countersign_protocol::jose::{base64url, from_base64url};
 use zeroize::Zeroizing;
 
@@ -41,6 +42,11 @@ impl SealingKey {
         let filled = pseudorandom.expand(&info, HKDF_SHA256).and_then(|material| material.fill(key.as_mut_slice()));
         filled.expect("32 bytes are less than HKDF's limit");
         key
+    }
+
+    /// A key for HMAC-SHA256, derived in the same way.
+    pub(crate) fn derive_mac_key(&self, label: &str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, self.derive(label).as_slice())
     }
 
     /// Seals under the key of `label`, bound to `name`: what is sealed for one row does not open in another.

@@ -33,6 +33,8 @@ use crate::uses::Uses;
 
 /// The key of the audit log is derived from the sealing key under this label.
 const AUDIT_LABEL: &str = "audit log";
+/// The key of refresh tokens that follow others, under this one.
+const SUCCESSORS_LABEL: &str = "refresh token successors";
 
 /// The parts of a running server. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub struct State {
     pub(crate) matching: Arc<Mutex<()>>,
     /// What audit records are chained with.
     pub(crate) audit_key: Arc<hmac::Key>,
+    /// From what refresh tokens are derived that follow others.
+    pub(crate) successor_key: Arc<hmac::Key>,
     /// A key signs for this many seconds.
     pub(crate) rotate_keys_after_s: i64,
     /// By which this node holds leases, and the others know it.
@@ -95,7 +99,8 @@ impl State {
             registry: Arc::new(registry),
             store,
             cookie_keys: Arc::new(CookieKeys::derive(&sealing)),
-            audit_key: Arc::new(derive_mac_key(&sealing, AUDIT_LABEL)),
+            audit_key: Arc::new(sealing.derive_mac_key(AUDIT_LABEL)),
+            successor_key: Arc::new(sealing.derive_mac_key(SUCCESSORS_LABEL)),
             uses: Arc::default(),
             refusals: Arc::default(),
             metrics: Arc::default(),
@@ -195,8 +200,4 @@ impl State {
     pub fn set_stopping(&self) {
         self.lifecycle.set_stopping();
     }
-}
-
-fn derive_mac_key(sealing: &SealingKey, label: &str) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(label).as_slice())
 }

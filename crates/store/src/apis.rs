@@ -18,13 +18,14 @@ use crate::statement::{list, statements, words};
 
 statements! {
     INSERT_API = "INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s, created_at, created_change, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+         refresh_absolute_s, refresh_retry_s, created_at, created_change, epoch) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     UPDATE_API = "UPDATE apis SET audience = $1, name = $2, grants = $3, access_token_lifetime_s = $4, algorithm = $5, \
-         refresh_idle_s = $6, refresh_absolute_s = $7 WHERE id = $8";
+         refresh_idle_s = $6, refresh_absolute_s = $7, refresh_retry_s = $8 WHERE id = $9";
     RAISE_EPOCH = "UPDATE apis SET epoch = $1 WHERE id = $2 AND audience <> $3";
     RAISE_ISSUED_UNTIL = "UPDATE apis SET issued_until = $1 WHERE id = $2 AND issued_until < $3";
     FIND_API = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s, epoch FROM apis WHERE id = $1";
+         refresh_absolute_s, refresh_retry_s, epoch FROM apis WHERE id = $1";
     DELETE_API = "DELETE FROM apis WHERE id = $1";
     DELETE_SCOPE = "DELETE FROM scopes WHERE api_id = $1 AND name = $2";
     PUT_SCOPE = "INSERT INTO scopes (api_id, name, description, rules, is_default, created_change) \
@@ -32,7 +33,7 @@ statements! {
          rules = excluded.rules, is_default = excluded.is_default";
     SET_AUDIENCE = "UPDATE apis SET audience = $1 WHERE id = $2";
     LOAD_APIS = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s, epoch FROM apis ORDER BY id";
+         refresh_absolute_s, refresh_retry_s, epoch FROM apis ORDER BY id";
     LOAD_SCOPES = "SELECT api_id, name, description, rules, is_default FROM scopes ORDER BY created_change, name";
 }
 
@@ -48,6 +49,7 @@ impl Change {
             .bind(api.algorithm.as_str())
             .bind(api.refresh.idle_s)
             .bind(api.refresh.absolute_s)
+            .bind(api.refresh.retry_s)
             .bind(self.now)
             .bind(self.number)
             .bind(self.number)
@@ -71,6 +73,7 @@ impl Change {
             .bind(api.algorithm.as_str())
             .bind(api.refresh.idle_s)
             .bind(api.refresh.absolute_s)
+            .bind(api.refresh.retry_s)
             .bind(api.id.as_str())
             .execute(&mut *self.transaction)
             .await?;
@@ -181,8 +184,8 @@ fn read_api(row: &AnyRow, id: &str, scopes: Vec<ScopeDefinition>) -> Result<Opti
     let (audience, grants, algorithm): (String, String, String) = (row.try_get(1)?, row.try_get(3)?, row.try_get(5)?);
     let name = row.try_get(2)?;
     let access_token_lifetime_s = row.try_get(4)?;
-    let refresh = RefreshPolicy { idle_s: row.try_get(6)?, absolute_s: row.try_get(7)? };
-    let epoch = row.try_get(8)?;
+    let refresh = RefreshPolicy { idle_s: row.try_get(6)?, absolute_s: row.try_get(7)?, retry_s: row.try_get(8)? };
+    let epoch = row.try_get(9)?;
     let read = || {
         Some(Api {
             id: ApiId::parse(id)?,

@@ -40,6 +40,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (7, "sign_ins", include_str!("../migrations/sqlite/0007_sign_ins.sql")),
     (8, "nodes", include_str!("../migrations/sqlite/0008_nodes.sql")),
     (9, "guessing", include_str!("../migrations/sqlite/0009_guessing.sql")),
+    (10, "refresh_retry", include_str!("../migrations/sqlite/0010_refresh_retry.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
@@ -51,6 +52,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (7, "sign_ins", include_str!("../migrations/postgres/0007_sign_ins.sql")),
     (8, "nodes", include_str!("../migrations/postgres/0008_nodes.sql")),
     (9, "guessing", include_str!("../migrations/postgres/0009_guessing.sql")),
+    (10, "refresh_retry", include_str!("../migrations/postgres/0010_refresh_retry.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.
@@ -351,6 +353,7 @@ mod tests {
         let rows = store.load_registry().await.expect("reads");
         assert_eq!((rows.users.len(), rows.users[0].has_second_factor, rows.playground.version), (1, true, 0));
         assert_eq!((rows.apis[0].epoch, rows.apis[0].removals.len()), (0, 0), "its tokens go on");
+        assert_eq!(rows.apis[0].refresh.retry_s, 30);
         let factor = store.find_second_factor(&rows.users[0].id, "totp").await.expect("reads").expect("is there");
         assert_eq!((factor.sealed_seed, factor.last_step), (vec![1, 2], 0));
         let mut change = store.begin_change(1).await.expect("begins");

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::changes::raise_change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::refresh_tokens::{NewRefreshToken, spend_token};
+use crate::refresh_tokens::{NewRefreshToken, repeat_token, spend_token};
 use crate::revocations::insert_revocation;
 
 /// The most writes of one transaction, so that whoever waits for the connection waits for milliseconds.
@@ -30,6 +30,8 @@ const MAX_WAIT: Duration = Duration::from_secs(4);
 pub(crate) enum Write {
     /// Spends a refresh token and stores its successor.
     Spend { hash: SecretHash, family: FamilyId, successor: NewRefreshToken },
+    /// Notes that the successor of a spent token is given again.
+    Repeat { successor: SecretHash, access_token_expires_at: UnixTime, now: UnixTime },
     /// Revokes until all that it ends is dead by itself.
     Revoke { revoked: Revoked, expires_at: UnixTime },
 }
@@ -122,6 +124,9 @@ async fn write_all(mut transaction: Transaction<'static, Any>, writes: &[Write])
     for write in writes {
         changed.push(match write {
             Write::Spend { hash, family, successor } => spend_token(&mut transaction, hash, family, successor).await?,
+            Write::Repeat { successor, access_token_expires_at, now } => {
+                repeat_token(&mut transaction, successor, *access_token_expires_at, *now).await?
+            }
             Write::Revoke { revoked, expires_at } => {
                 let change = match change {
                     Some(change) => change,

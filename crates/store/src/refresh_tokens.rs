@@ -1,9 +1,9 @@
-//! Refresh tokens: found by their hash, spent once, ended by family.
+//! Refresh tokens: found by their hash, spent once, given again while their successor is unused, ended by family.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::api::ApiId;
 use countersign_protocol::client::ClientId;
-use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, StoredRefreshToken};
+use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, Retry, StoredRefreshToken};
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::SecretHash;
@@ -21,13 +21,21 @@ use crate::statement::statements;
 statements! {
     INSERT_FAMILY = "INSERT INTO refresh_families (id, client_id, user_id, api_id, scope, auth_time, client_epoch, \
          user_epoch, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    INSERT_TOKEN = "INSERT INTO refresh_tokens (token_hash, family_id, issued_at, expires_at, access_token_expires_at) \
-         VALUES ($1, $2, $3, $4, $5)";
+    INSERT_TOKEN = "INSERT INTO refresh_tokens (token_hash, family_id, issued_at, expires_at, access_token_expires_at, \
+         retry_salt, retry_until) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     FIND_TOKEN = "SELECT f.id, f.client_id, f.user_id, f.api_id, f.scope, f.auth_time, f.client_epoch, f.user_epoch, \
-         f.expires_at, f.ended_at, t.issued_at, t.expires_at, t.spent_at \
-         FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id WHERE t.token_hash = $1";
-    SPEND_TOKEN = "UPDATE refresh_tokens SET spent_at = $1 WHERE token_hash = $2 AND spent_at IS NULL \
+         f.expires_at, f.ended_at, t.issued_at, t.expires_at, t.spent_at, s.retry_salt, s.retry_until \
+         FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id \
+         LEFT JOIN refresh_tokens s ON s.token_hash = t.successor_hash AND s.spent_at IS NULL WHERE t.token_hash = $1";
+    SPEND_TOKEN = "UPDATE refresh_tokens SET spent_at = $1, successor_hash = $2, retry_salt = NULL, retry_until = NULL \
+         WHERE token_hash = $3 AND spent_at IS NULL \
          AND EXISTS (SELECT 1 FROM refresh_families f WHERE f.id = refresh_tokens.family_id AND f.ended_at IS NULL)";
+    REPEAT_TOKEN = "UPDATE refresh_tokens SET access_token_expires_at = \
+         CASE WHEN access_token_expires_at < $1 THEN $2 ELSE access_token_expires_at END \
+         WHERE token_hash = $3 AND spent_at IS NULL AND retry_until > $4 \
+         AND EXISTS (SELECT 1 FROM refresh_families f WHERE f.id = refresh_tokens.family_id AND f.ended_at IS NULL)";
+    FIND_RETRY = "SELECT 1 FROM refresh_tokens WHERE retry_until <= $1 LIMIT 1";
+    FORGET_RETRIES = "UPDATE refresh_tokens SET retry_salt = NULL, retry_until = NULL WHERE retry_until <= $1";
     END_FAMILY = "UPDATE refresh_families SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL";
     LAST_ACCESS_TOKEN =
         "SELECT CAST(MAX(access_token_expires_at) AS BIGINT) FROM refresh_tokens WHERE family_id = $1";
@@ -45,6 +53,8 @@ pub struct NewRefreshToken {
     pub expires_at: UnixTime,
     /// When the access token issued with it ends.
     pub access_token_expires_at: UnixTime,
+    /// By what it can be given again, if it can.
+    pub retry: Option<Retry>,
 }
 
 /// What came of spending a refresh token.
@@ -121,6 +131,28 @@ impl Store {
         Ok(until)
     }
 
+    /// Notes that an unused successor is given again at `now`, with an access token that ends at `access_token_expires_at`;
+    /// false if it was used meanwhile, if its family has ended, or if its time to be repeated has passed.
+    pub async fn repeat_refresh_token(
+        &self,
+        successor: &SecretHash,
+        access_token_expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        self.write(Write::Repeat { successor: *successor, access_token_expires_at, now }).await
+    }
+
+    /// Erases by what tokens could be given again until `now`; returns how many.
+    pub async fn forget_refresh_retries(&self, now: UnixTime) -> Result<u64, StoreError> {
+        if sqlx::query(FIND_RETRY).bind(now).fetch_optional(self.reader()).await?.is_none() {
+            return Ok(0);
+        }
+        let mut transaction = self.begin_write().await?;
+        let forgotten = sqlx::query(FORGET_RETRIES).bind(now).execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(forgotten)
+    }
+
     /// Forgets the families that ended before `before`, with their tokens; returns how many.
     pub async fn delete_dead_families(&self, before: UnixTime) -> Result<u64, StoreError> {
         let mut transaction = self.begin_write().await?;
@@ -155,12 +187,25 @@ pub(crate) async fn spend_token(
     family: &FamilyId,
     successor: &NewRefreshToken,
 ) -> Result<bool, StoreError> {
-    let spend = sqlx::query(SPEND_TOKEN).bind(successor.issued_at).bind(hash.as_bytes().to_vec());
+    let spend = sqlx::query(SPEND_TOKEN).bind(successor.issued_at).bind(successor.hash.as_bytes().to_vec());
+    let spend = spend.bind(hash.as_bytes().to_vec());
     if spend.execute(&mut **transaction).await?.rows_affected() == 0 {
         return Ok(false);
     }
     insert_token(transaction, family, successor).await?;
     Ok(true)
+}
+
+/// Notes a repeated use, in the caller's transaction; false if it is too late.
+pub(crate) async fn repeat_token(
+    transaction: &mut Transaction<'static, Any>,
+    successor: &SecretHash,
+    access_token_expires_at: UnixTime,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    let repeat = sqlx::query(REPEAT_TOKEN).bind(access_token_expires_at).bind(access_token_expires_at);
+    let repeat = repeat.bind(successor.as_bytes().to_vec()).bind(now);
+    Ok(repeat.execute(&mut **transaction).await?.rows_affected() > 0)
 }
 
 async fn insert_token(
@@ -174,6 +219,8 @@ async fn insert_token(
         .bind(token.issued_at)
         .bind(token.expires_at)
         .bind(token.access_token_expires_at)
+        .bind(token.retry.as_ref().map(|retry| retry.salt.to_vec()))
+        .bind(token.retry.as_ref().map(|retry| retry.until))
         .execute(&mut **transaction)
         .await?;
     Ok(())
@@ -195,6 +242,10 @@ fn read_token(row: &AnyRow) -> Result<StoredRefreshToken, StoreError> {
         expires_at: row.try_get(8)?,
         ended: row.try_get::<Option<i64>, _>(9)?.is_some(),
     };
-    let spent = row.try_get::<Option<i64>, _>(12)?.is_some();
-    Ok(StoredRefreshToken { family, issued_at: row.try_get(10)?, expires_at: row.try_get(11)?, spent })
+    let retry = match (row.try_get::<Option<Vec<u8>>, _>(13)?, row.try_get(14)?) {
+        (Some(salt), Some(until)) => salt.try_into().ok().map(|salt| Retry { salt, until }),
+        _ => None,
+    };
+    let (issued_at, expires_at, spent_at) = (row.try_get(10)?, row.try_get(11)?, row.try_get(12)?);
+    Ok(StoredRefreshToken { family, issued_at, expires_at, spent_at, retry })
 }

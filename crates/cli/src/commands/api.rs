@@ -86,6 +86,9 @@ pub(crate) struct Settings {
     /// How long a sign-in can be refreshed at all [default of a new one: 30d]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     refresh_absolute: Option<i64>,
+    /// How long a repeated refresh gives the same refresh token again, 0s to 2m [default of a new one: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    refresh_retry: Option<i64>,
 }
 
 impl Verb for ApiVerb {
@@ -127,7 +130,7 @@ impl Verb for ApiVerb {
 }
 
 impl Settings {
-    fn fields(self) -> [(&'static str, Option<serde_json::Value>); 6] {
+    fn fields(self) -> [(&'static str, Option<serde_json::Value>); 7] {
         [
             ("name", self.name.map(Into::into)),
             ("algorithm", self.algorithm.map(Into::into)),
@@ -135,6 +138,7 @@ impl Settings {
             ("grants", (!self.grant.is_empty()).then(|| json!(self.grant))),
             ("refresh_idle_s", self.refresh_idle.map(Into::into)),
             ("refresh_absolute_s", self.refresh_absolute.map(Into::into)),
+            ("refresh_retry_s", self.refresh_retry.map(Into::into)),
         ]
     }
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::output::Failure;
 
 /// Which flag sets a field, so that a refusal names what was typed.
-const FLAGS: [(&str, &str); 28] = [
+const FLAGS: [(&str, &str); 29] = [
     ("access_token_lifetime_s", "--lifetime"),
     ("after", "--after"),
     ("algorithm", "--algorithm"),
@@ -31,6 +31,7 @@ const FLAGS: [(&str, &str); 28] = [
     ("owner", "--owner"),
     ("password", "--password-file"),
     ("refresh_absolute_s", "--refresh-absolute"),
+    ("refresh_retry_s", "--refresh-retry"),
     ("refresh_idle_s", "--refresh-idle"),
     ("roles", "--role"),
     ("rules", "--rule"),

@@ -13,11 +13,13 @@ const ROUNDS: u64 = 5;
 /// Clients that rotate and revoke side by side.
 const ACTORS: usize = 4;
 
-/// What the server has acknowledged: tokens that it revoked, refresh tokens that it spent.
+/// What the server has acknowledged: tokens that it revoked, refresh tokens that it spent; and the refresh tokens that were
+/// last used or about to be, of which nothing is known.
 #[derive(Default)]
 struct Acknowledged {
     revoked: Vec<String>,
     spent: Vec<String>,
+    last: Vec<String>,
 }
 
 /// Rotates and revokes until the server is gone.
@@ -31,6 +33,7 @@ async fn work(service: Actor, password: String, acknowledged: Arc<Mutex<Acknowle
     loop {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.as_str())];
         let Some(next) = service.try_post("/oauth2/token", &form).await else {
+            acknowledged.lock().unwrap().last.push(refresh_token);
             return;
         };
         assert_eq!(next.status, 200, "{next}");
@@ -38,6 +41,7 @@ async fn work(service: Actor, password: String, acknowledged: Arc<Mutex<Acknowle
         refresh_token = next.text("refresh_token");
         let token = next.text("access_token");
         let Some(revoked) = service.try_post("/oauth2/revoke", &[("token", &token)]).await else {
+            acknowledged.lock().unwrap().last.push(refresh_token);
             return;
         };
         assert_eq!(revoked.status, 200, "{revoked}");
@@ -78,7 +82,12 @@ async fn a_kill_loses_no_acknowledged_revocation_or_rotation() {
         for token in &acknowledged.spent {
             assert_eq!(service.introspect(token).await.body, r#"{"active":false}"#, "a rotation is lost");
         }
+        for token in &acknowledged.last {
+            let again = service.refresh(token).await;
+            assert_eq!(again.status, 200, "a session is lost with an answer: {again}");
+        }
         if let Some(spent) = acknowledged.spent.first() {
+            // Its successor was used: by the worker, or just now.
             assert_eq!(service.refresh(spent).await.refusal(), (400, "invalid_grant".to_owned()));
         }
         serving.stop();

@@ -23,10 +23,25 @@ pub fn check_owner(found: &StoredRefreshToken, client: &Client) -> Result<(), Re
     if found.family.client_id == client.id { Ok(()) } else { Err(Refusal::ForeignRefreshToken) }
 }
 
+/// Err if the token was used before and this is no repetition of that use: one comes within the `refresh_retry_s` of the
+/// token's Api, while the successor is unused. A family that has ended has nothing left to end. The caller ends the family, whatever else the request asks: the token may have
+/// been stolen (RFC 9700 §4.14.2).
+pub fn check_reuse(found: &StoredRefreshToken, api: Option<&Api>, now: UnixTime) -> Result<(), Refusal> {
+    let Some(spent_at) = found.spent_at else { return Ok(()) };
+    if found.family.ended {
+        return Ok(());
+    }
+    let may_repeat = |api: &Api| now < spent_at + api.refresh.retry_s;
+    match &found.retry {
+        Some(retry) if now < retry.until && api.is_some_and(may_repeat) => Ok(()),
+        _ => Err(Refusal::RefreshTokenReused(found.family.id.to_string())),
+    }
+}
+
 /// Decides what to grant now: the grant, the entitlement and the user as they are, never more than was granted first, and
 /// nothing that was removed since then, even if it was granted again.
 ///
-/// The caller has checked the owner, and ends the family on [`Refusal::RefreshTokenReused`].
+/// The caller has checked the owner, and that it is no reuse.
 pub fn decide(
     found: &StoredRefreshToken,
     client: &Client,
@@ -40,24 +55,19 @@ pub fn decide(
     let entitlement = check_allowed(client, api, GrantType::RefreshToken)?;
     let left = find_left(family, client, api)?;
     let scope = decide_scope(&left, entitlement, asked)?;
-    check_proof(found, now)?;
+    check_alive(found, now)?;
     let user = user.ok_or(Refusal::UnknownUser)?;
     check_epochs(family, client, user, api)?;
     Ok(Grant { scope, subject: check_user(user)?, auth_time: family.auth_time, family: Some(family.id.clone()) })
 }
 
-/// Whether the token still counts: its family, whether it was used before, its time.
-fn check_proof(found: &StoredRefreshToken, now: UnixTime) -> Result<(), Refusal> {
+/// Whether the family lives and the token was used in time. A repeated use was in time when it came first.
+fn check_alive(found: &StoredRefreshToken, now: UnixTime) -> Result<(), Refusal> {
     if found.family.ended {
         return Err(Refusal::RevokedRefreshToken);
     }
-    if found.spent {
-        return Err(Refusal::RefreshTokenReused(found.family.id.to_string()));
-    }
-    if now >= found.expires_at || now >= found.family.expires_at {
-        return Err(Refusal::ExpiredRefreshToken);
-    }
-    Ok(())
+    let is_late = found.spent_at.is_none() && now >= found.expires_at;
+    if is_late || now >= found.family.expires_at { Err(Refusal::ExpiredRefreshToken) } else { Ok(()) }
 }
 
 /// Whether the family was issued after all that ended the tokens of its client, its user or its API.

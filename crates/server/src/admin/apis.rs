@@ -28,6 +28,8 @@ use crate::state::State;
 const LIFETIME_S: std::ops::RangeInclusive<i64> = 1..=86_400;
 /// Refresh tokens live from a minute to a year.
 const REFRESH_S: std::ops::RangeInclusive<i64> = 60..=31_536_000;
+/// How long the use of a refresh token may be repeated.
+const RETRY_S: std::ops::RangeInclusive<i64> = 0..=120;
 const DEFAULT_LIFETIME_S: i64 = 3600;
 /// The most APIs: every node holds all of them in memory and reads them again at each change.
 const MAX_APIS: usize = 10_000;
@@ -50,6 +52,8 @@ pub(crate) struct NewApi {
     refresh_idle_s: Option<i64>,
     #[serde(default)]
     refresh_absolute_s: Option<i64>,
+    #[serde(default)]
+    refresh_retry_s: Option<i64>,
 }
 
 /// What can be changed of an Api; what is not named stays.
@@ -63,6 +67,7 @@ pub(crate) struct Changes {
     algorithm: Option<String>,
     refresh_idle_s: Option<i64>,
     refresh_absolute_s: Option<i64>,
+    refresh_retry_s: Option<i64>,
 }
 
 /// `GET apis`
@@ -103,10 +108,16 @@ pub(crate) async fn create(
         epoch: changing.change.number(),
         removals: Box::default(),
     };
-    let NewApi { name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s, .. } = new;
-    let audience = None;
-    let chosen =
-        Changes { audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s };
+    let chosen = Changes {
+        audience: None,
+        name: new.name,
+        grants: new.grants,
+        access_token_lifetime_s: new.access_token_lifetime_s,
+        algorithm: new.algorithm,
+        refresh_idle_s: new.refresh_idle_s,
+        refresh_absolute_s: new.refresh_absolute_s,
+        refresh_retry_s: new.refresh_retry_s,
+    };
     apply(&mut api, &chosen)?;
     if changing.registry.find_api(api.id.as_str()).is_some() {
         return Err(Problem::taken("id", format!("{} is taken", api.id)));
@@ -210,6 +221,9 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
     if let Some(absolute_s) = changes.refresh_absolute_s {
         api.refresh.absolute_s = within("refresh_absolute_s", absolute_s, REFRESH_S)?;
     }
+    if let Some(retry_s) = changes.refresh_retry_s {
+        api.refresh.retry_s = within("refresh_retry_s", retry_s, RETRY_S)?;
+    }
     let asked = changes.refresh_idle_s.or(changes.refresh_absolute_s);
     if asked.is_some() && api.refresh.idle_s > api.refresh.absolute_s {
         let what = format!("must not be more than refresh_absolute_s, {}", api.refresh.absolute_s);
@@ -251,6 +265,7 @@ fn view(api: &Api, note: &Note) -> Value {
         "algorithm": api.algorithm.as_str(),
         "refresh_idle_s": api.refresh.idle_s,
         "refresh_absolute_s": api.refresh.absolute_s,
+        "refresh_retry_s": api.refresh.retry_s,
         "scopes": api.scopes.iter().map(scopes::view).collect::<Vec<_>>(),
         "created_at": note.created_at,
     })

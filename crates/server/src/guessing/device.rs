@@ -9,8 +9,9 @@ use countersign_protocol::user::{User, UserId};
 use countersign_store::{DeviceKind, NewSuccess};
 use http::{HeaderMap, HeaderValue};
 
+use crate::guessing::NameMac;
 use crate::guessing::rules::KNOWN_S;
-use crate::guessing::{NameMac, mac};
+use crate::mac::mac;
 use crate::pages::session::find_cookie;
 use crate::source::Source;
 use crate::state::State;

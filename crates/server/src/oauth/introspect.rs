@@ -91,6 +91,9 @@ async fn describe_refresh_token(
     let (Some(api), Some(user)) = (api, user) else {
         return Ok(None);
     };
+    if found.spent_at.is_some() {
+        return Ok(None);
+    }
     let granted = refresh_token::check_owner(&found, client)
         .and_then(|()| refresh_token::decide(&found, client, Some(user), api, None, state.now()));
     let describe = |grant: Grant| introspection::refresh_token(&found, &grant.scope, user, api, &state.issuer);

@@ -6,11 +6,10 @@ use countersign_protocol::api::{Api, ApiId};
 use countersign_protocol::client::Client;
 use countersign_protocol::grant::{Grant, Subject};
 use countersign_protocol::jose::base64url;
-use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, StoredRefreshToken, idle_expiry};
+use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, idle_expiry};
 use countersign_protocol::refusal::Refusal;
-use countersign_protocol::revocation::Revoked;
-use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret, SecretHash};
-use countersign_store::{NewRefreshToken, Spend};
+use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
+use countersign_store::NewRefreshToken;
 use serde::Serialize;
 
 use crate::registry::Registry;
@@ -41,6 +40,11 @@ struct TokenResponse<'a> {
 }
 
 impl Issued {
+    /// The same with a refresh token.
+    pub(crate) fn with_refresh_token(self, refresh_token: Secret) -> Self {
+        Self { refresh_token: Some(refresh_token), ..self }
+    }
+
     /// The success body.
     pub(crate) fn to_json(&self) -> String {
         let response = TokenResponse {
@@ -107,45 +111,16 @@ pub(crate) async fn issue_with_family(state: &State, mut order: Order<'_>) -> Re
         ended: false,
     };
     order.grant.family = Some(family.id.clone());
-    let (secret, stored) = new_refresh_token(state, api, family.expires_at, now);
+    let secret = Secret::from_random(REFRESH_TOKEN_PREFIX, &state.entropy.bytes());
+    let stored = NewRefreshToken {
+        hash: secret.hash(),
+        issued_at: now,
+        expires_at: idle_expiry(api.refresh, family.expires_at, now),
+        access_token_expires_at: now + api.access_token_lifetime_s,
+        retry: None,
+    };
     let issued = issue(state, &order)?;
     let store = state.store.clone();
     state.write(async move { store.insert_family(&family, &stored).await }).await?;
-    Ok(Issued { refresh_token: Some(secret), ..issued })
-}
-
-/// Issues an access token and the next refresh token of a family, spending the presented one as the last act.
-pub(crate) async fn issue_with_successor(
-    state: &State,
-    order: &Order<'_>,
-    presented: SecretHash,
-    found: StoredRefreshToken,
-) -> Result<Issued, Refusal> {
-    let family = found.family;
-    let (secret, successor) = new_refresh_token(state, order.api, family.expires_at, order.now);
-    let issued = issue(state, order)?;
-    let (store, id) = (state.store.clone(), family.id.clone());
-    // In one task: who hangs up meanwhile has used the token twice all the same.
-    let ended = state.write(async move {
-        match store.spend_refresh_token(&presented, &id, &successor).await? {
-            Spend::Spent => Ok(None),
-            Spend::TooLate => {
-                let until = successor.access_token_expires_at;
-                store.end_family(&id, successor.issued_at, until).await.map(Some)
-            }
-        }
-    });
-    let Some(until) = ended.await? else {
-        return Ok(Issued { refresh_token: Some(secret), ..issued });
-    };
-    state.registry.insert_revoked(Revoked::Family(family.id.clone()), until);
-    Err(Refusal::RefreshTokenReused(family.id.to_string()))
-}
-
-fn new_refresh_token(state: &State, api: &Api, family_ends: UnixTime, now: UnixTime) -> (Secret, NewRefreshToken) {
-    let secret = Secret::from_random(REFRESH_TOKEN_PREFIX, &state.entropy.bytes());
-    let expires_at = idle_expiry(api.refresh, family_ends, now);
-    let access_token_expires_at = now + api.access_token_lifetime_s;
-    let stored = NewRefreshToken { hash: secret.hash(), issued_at: now, expires_at, access_token_expires_at };
-    (secret, stored)
+    Ok(issued.with_refresh_token(secret))
 }

@@ -8,11 +8,10 @@ use axum::response::Response;
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
 use countersign_protocol::grant::{
-    Grant, GrantType, Subject, check_allowed, client_credentials, decide_scope, password, refresh_token,
+    Grant, GrantType, Subject, check_allowed, client_credentials, decide_scope, password,
 };
-use countersign_protocol::refresh_token::StoredRefreshToken;
 use countersign_protocol::refusal::Refusal;
-use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
+use countersign_protocol::secret::Secret;
 use countersign_protocol::token_request::TokenRequest;
 use countersign_protocol::user::{Login, User};
 use http::Request;
@@ -21,8 +20,8 @@ use crate::caller::Caller;
 use crate::guessing::{Device, Presenter};
 use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::form_body::receive;
-use crate::oauth::issue::{Issued, Order, issue, issue_with_family, issue_with_successor};
-use crate::oauth::revoke::end_family;
+use crate::oauth::issue::{Issued, Order, issue, issue_with_family};
+use crate::oauth::refresh::{Presented, by_refresh_token};
 use crate::oauth::{Exchange, refusal};
 use crate::passwords::{self, Named, Verdict};
 use crate::registry::Registry;
@@ -43,12 +42,17 @@ pub(crate) async fn token(
 }
 
 /// What is asked, and by whom: everything that a grant decides on.
-struct Asked<'a> {
-    registry: &'a Registry,
-    caller: &'a Caller,
-    client: &'a Client,
-    named: Option<Arc<Api>>,
-    request: &'a TokenRequest,
+pub(crate) struct Asked<'a> {
+    /// What is registered.
+    pub(crate) registry: &'a Registry,
+    /// From where.
+    pub(crate) caller: &'a Caller,
+    /// The client, which has authenticated.
+    pub(crate) client: &'a Client,
+    /// The Api that the request names.
+    pub(crate) named: Option<Arc<Api>>,
+    /// The request.
+    pub(crate) request: &'a TokenRequest,
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<Issued, Refusal> {
@@ -58,20 +62,24 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let registry = state.registry.current().clone();
     let authenticated = authenticate(state, &registry, exchange, &headers, &form)?;
     let grant_type = GrantType::parse(&request.grant_type)?;
-    let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
     let (caller, client) = (&exchange.caller, authenticated.client);
+    let presented = match grant_type {
+        GrantType::RefreshToken => Some(Presented::find(state, &registry, client, &request).await?),
+        _ => None,
+    };
+    let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
     let asked = Asked { registry: &registry, caller, client, named, request: &request };
     let mut taken = state.token_limits.take(client, state.now())?;
-    let issued = match grant_type {
-        GrantType::ClientCredentials => by_client_credentials(state, &asked)?,
-        GrantType::Password => {
+    let issued = match presented {
+        Some(presented) => by_refresh_token(state, &asked, presented).await?,
+        None if grant_type == GrantType::Password => {
             // Wrong passwords that are being checked must not use the client's limit up.
             drop(taken);
             let issued = by_password(state, &asked).await?;
             taken = state.token_limits.take(client, state.now())?;
             issued
         }
-        GrantType::RefreshToken => by_refresh_token(state, &asked).await?,
+        None => by_client_credentials(state, &asked)?,
     };
     taken.keep();
     record(state, caller, &authenticated, grant_type, &issued);
@@ -101,7 +109,8 @@ impl Asked<'_> {
         }
     }
 
-    fn scope(&self) -> Option<&str> {
+    /// The scope that is asked for.
+    pub(crate) fn scope(&self) -> Option<&str> {
         self.request.scope.as_deref()
     }
 }
@@ -148,49 +157,6 @@ async fn check_password(
     // A right password of somebody who may not use this grant counts as wrong, or it would be told from a wrong one.
     let judge = |user: Option<Arc<User>>, is_right| password::decide(user.as_deref(), is_right).map(Verdict::Right);
     passwords::check(state, named, password, Presenter { caller, device }, judge).await
-}
-
-async fn by_refresh_token(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal> {
-    let Asked { registry, client, .. } = *asked;
-    if let Some(api) = &asked.named {
-        check_allowed(client, api, GrantType::RefreshToken)?;
-    }
-    let presented = refresh_token::parameters(asked.request)?;
-    let found = find_refresh_token(state, asked, presented).await?;
-    let api = registry.find_api(found.family.api_id.as_str()).ok_or(Refusal::NoEntitlement)?;
-    let user = registry.find_user(found.family.user_id.as_str()).map(Arc::as_ref);
-    let now = state.now();
-    match refresh_token::decide(&found, client, user, api, asked.scope(), now) {
-        Ok(grant) => {
-            let order = Order { registry, client, api, grant, now };
-            issue_with_successor(state, &order, presented.hash(), found).await
-        }
-        Err(refusal @ Refusal::RefreshTokenReused(_)) => {
-            // It may have been stolen: its family ends, durably, before the answer (RFC 9700 §4.14.2).
-            end_family(state, &found.family).await?;
-            Err(refusal)
-        }
-        Err(refusal) => Err(refusal),
-    }
-}
-
-/// The presented token, if it is one of ours, this client's, and for the Api that is named.
-async fn find_refresh_token(
-    state: &State,
-    asked: &Asked<'_>,
-    presented: &Secret,
-) -> Result<StoredRefreshToken, Refusal> {
-    state.registry.check_database()?;
-    if !Secret::is_well_formed(REFRESH_TOKEN_PREFIX, presented.expose()) {
-        return Err(Refusal::UnknownRefreshToken);
-    }
-    let found = state.store.find_refresh_token(&presented.hash()).await.map_err(|error| state.store_failed(&error))?;
-    let found = found.ok_or(Refusal::UnknownRefreshToken)?;
-    refresh_token::check_owner(&found, asked.client)?;
-    match &asked.named {
-        Some(api) if api.id != found.family.api_id => Err(Refusal::RefreshTokenOfOtherApi),
-        _ => Ok(found),
-    }
 }
 
 /// The event line of an issued token, and its count: it is never a row.

@@ -36,8 +36,7 @@ pub(crate) struct CookieKeys {
 
 impl CookieKeys {
     pub(crate) fn derive(sealing: &SealingKey) -> Self {
-        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, sealing.derive(label).as_slice());
-        Self { session: key("session"), pair: key("xsrf") }
+        Self { session: sealing.derive_mac_key("session"), pair: sealing.derive_mac_key("xsrf") }
     }
 }
 

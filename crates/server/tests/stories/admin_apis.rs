@@ -14,7 +14,7 @@ async fn an_api_is_made_changed_and_deleted_and_each_is_known_to_the_token_endpo
         json!({
             "id": "billing", "audience": "https://billing.example", "name": "billing",
             "grants": ["client_credentials"], "access_token_lifetime_s": 3600, "algorithm": "ES256",
-            "refresh_idle_s": 604_800, "refresh_absolute_s": 2_592_000, "scopes": [], "created_at": server.state.now(),
+            "refresh_idle_s": 604_800, "refresh_absolute_s": 2_592_000, "refresh_retry_s": 30, "scopes": [], "created_at": server.state.now(),
         })
     );
     let scope = json!({ "name": "invoices:read", "rules": ["GET /invoices(/.*)?"], "default": true });
@@ -86,6 +86,8 @@ async fn whatever_is_wrong_with_an_api_is_named_by_its_field_and_nothing_is_chan
         ("grants", json!([])),
         ("refresh_idle_s", json!(0)),
         ("refresh_absolute_s", json!(1_000_000_000)),
+        ("refresh_retry_s", json!(121)),
+        ("refresh_retry_s", json!(-1)),
         ("refresh_idle_s", json!(31_536_000)),
         ("name", json!("two\nlines")),
         ("name", json!("turned \u{202E}round")),

@@ -38,6 +38,7 @@ mod people;
 mod playground_settings;
 mod playground_tokens;
 mod refresh;
+mod refresh_retry;
 mod refusals;
 mod revocation;
 mod rights;

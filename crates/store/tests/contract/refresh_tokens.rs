@@ -2,7 +2,7 @@
 
 use countersign_protocol::api::ApiId;
 use countersign_protocol::client::ClientId;
-use countersign_protocol::refresh_token::{FamilyId, RefreshFamily};
+use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, Retry};
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::UserId;
@@ -27,7 +27,13 @@ pub(crate) fn family(id: &str, expires_at: i64) -> RefreshFamily {
 }
 
 pub(crate) fn token(text: &str) -> NewRefreshToken {
-    NewRefreshToken { hash: SecretHash::of(text), issued_at: 20, expires_at: 30, access_token_expires_at: 50 }
+    NewRefreshToken {
+        hash: SecretHash::of(text),
+        issued_at: 20,
+        expires_at: 30,
+        access_token_expires_at: 50,
+        retry: None,
+    }
 }
 
 async fn spend(store: &Store, from: &str, to: &str) -> Spend {
@@ -41,14 +47,49 @@ async fn a_token_is_found_with_its_family_and_spent_once() {
     store.insert_family(&family("f", 100), &token("a")).await.unwrap();
     let found = store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap();
     assert_eq!(format!("{:?}", found.family), format!("{:?}", family("f", 100)));
-    assert_eq!((found.issued_at, found.expires_at, found.spent), (20, 30, false));
+    assert_eq!((found.issued_at, found.expires_at, found.spent_at), (20, 30, None));
     assert!(store.find_refresh_token(&SecretHash::of("b")).await.unwrap().is_none());
     assert_eq!(spend(store, "unknown", "x").await, Spend::TooLate);
     assert_eq!(spend(store, "a", "b").await, Spend::Spent);
     assert_eq!(spend(store, "a", "c").await, Spend::TooLate);
-    assert!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap().spent);
-    assert!(!store.find_refresh_token(&SecretHash::of("b")).await.unwrap().unwrap().spent);
+    assert_eq!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap().spent_at, Some(20));
+    assert_eq!(store.find_refresh_token(&SecretHash::of("b")).await.unwrap().unwrap().spent_at, None);
     assert!(store.find_refresh_token(&SecretHash::of("c")).await.unwrap().is_none(), "both or neither");
+}
+
+#[tokio::test]
+async fn a_use_is_repeated_until_its_successor_is_used_or_its_time_has_passed() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    store.insert_family(&family("f", 100), &token("a")).await.unwrap();
+    let retry = |salt: u8, until| Some(Retry { salt: [salt; 32], until });
+    let spend = async |from: &str, to: &str, retry: Option<Retry>| {
+        let successor = NewRefreshToken { retry, ..token(to) };
+        store.spend_refresh_token(&SecretHash::of(from), &FamilyId::new("f"), &successor).await.unwrap()
+    };
+    let repeat = async |successor: &str, until, now| {
+        store.repeat_refresh_token(&SecretHash::of(successor), until, now).await.unwrap()
+    };
+    let found = async |text: &str| store.find_refresh_token(&SecretHash::of(text)).await.unwrap().unwrap().retry;
+    assert_eq!(spend("a", "b", retry(1, 50)).await, Spend::Spent);
+    assert_eq!(found("a").await, retry(1, 50));
+    assert_eq!(found("b").await, None, "it has no successor yet");
+    assert!(repeat("b", 60, 49).await && !repeat("b", 60, 50).await && !repeat("a", 60, 49).await);
+    assert_eq!(store.end_family(&FamilyId::new("other"), 1, 2).await.unwrap(), 2);
+
+    assert_eq!(spend("b", "c", retry(2, 70)).await, Spend::Spent);
+    assert_eq!((found("a").await, found("b").await), (None, retry(2, 70)), "the salt of one that was used is erased");
+    assert!(!repeat("b", 60, 49).await);
+    assert_eq!(store.forget_refresh_retries(69).await.unwrap(), 0);
+    assert_eq!(store.forget_refresh_retries(70).await.unwrap(), 1);
+    assert_eq!(found("b").await, None);
+    assert!(!repeat("c", 60, 49).await, "nobody can make it again");
+    assert_eq!(store.forget_refresh_retries(100).await.unwrap(), 0);
+
+    assert_eq!(spend("c", "d", retry(3, 90)).await, Spend::Spent);
+    assert!(repeat("d", 80, 60).await && repeat("d", 75, 60).await);
+    assert_eq!(store.end_family(&FamilyId::new("f"), 61, 62).await.unwrap(), 80, "the access token of the repetition");
+    assert!(!repeat("d", 80, 60).await, "an ended family repeats nothing");
 }
 
 #[tokio::test]

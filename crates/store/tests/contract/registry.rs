@@ -28,7 +28,7 @@ fn api(id: &str) -> Api {
         grants: GrantType::ALL.into_iter().collect(),
         access_token_lifetime_s: 600,
         algorithm: Algorithm::EdDsa,
-        refresh: RefreshPolicy { idle_s: 1, absolute_s: 2 },
+        refresh: RefreshPolicy { idle_s: 1, absolute_s: 2, retry_s: 3 },
         epoch: 0,
         removals: Box::default(),
     }

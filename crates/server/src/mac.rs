@@ -1,0 +1,20 @@
+//! The MAC of several values, each with its length before it, so that no two lists of values have the same one.
+
+use aws_lc_rs::hmac;
+
+/// The HMAC-SHA256 of these parts under this key.
+pub(crate) fn mac(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(&part.len().to_be_bytes());
+        context.update(part);
+    }
+    to_array(context.sign())
+}
+
+/// The bytes of an HMAC-SHA256.
+pub(crate) fn to_array(tag: hmac::Tag) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(tag.as_ref());
+    bytes
+}

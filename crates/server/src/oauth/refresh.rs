@@ -1,0 +1,170 @@
+//! The refresh grant (RFC 6749 §6): a token is used once, a use whose answer was lost may be repeated, and any other reuse ends
+//! the family (RFC 9700 §4.14.2).
+
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use countersign_protocol::UnixTime;
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::grant::refresh_token::{check_owner, check_reuse, decide, parameters};
+use countersign_protocol::grant::{GrantType, check_allowed};
+use countersign_protocol::refresh_token::{Retry, StoredRefreshToken, idle_expiry};
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::revocation::Revoked;
+use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
+use countersign_protocol::token_request::TokenRequest;
+use countersign_store::{NewRefreshToken, Spend, Store, StoreError};
+
+use crate::mac::mac;
+use crate::oauth::issue::{Issued, Order, issue};
+use crate::oauth::revoke::end_family;
+use crate::oauth::token::Asked;
+use crate::registry::Registry;
+use crate::state::State;
+
+/// What the store says of the refresh token of a request, or why there is none.
+pub(crate) struct Presented(Result<StoredRefreshToken, Refusal>);
+
+impl Presented {
+    /// Looks the token of an authenticated client up. A reuse ends the family here, whatever else the request asks.
+    pub(crate) async fn find(
+        state: &State,
+        registry: &Registry,
+        client: &Client,
+        request: &TokenRequest,
+    ) -> Result<Self, Refusal> {
+        let found = find_own(state, client, request).await;
+        if let Ok(found) = &found {
+            let api = registry.find_api(found.family.api_id.as_str()).map(Arc::as_ref);
+            if let Err(refusal) = check_reuse(found, api, state.now()) {
+                end_family(state, &found.family).await?;
+                return Err(refusal);
+            }
+        }
+        Ok(Self(found))
+    }
+}
+
+/// The presented token, if it is one of ours and this client's.
+async fn find_own(state: &State, client: &Client, request: &TokenRequest) -> Result<StoredRefreshToken, Refusal> {
+    let token = parameters(request)?;
+    state.registry.check_database()?;
+    if !Secret::is_well_formed(REFRESH_TOKEN_PREFIX, token.expose()) {
+        return Err(Refusal::UnknownRefreshToken);
+    }
+    let found = state.store.find_refresh_token(&token.hash()).await.map_err(|error| state.store_failed(&error))?;
+    let found = found.ok_or(Refusal::UnknownRefreshToken)?;
+    check_owner(&found, client)?;
+    Ok(found)
+}
+
+/// Decides anew, and issues an access token and the token's successor.
+pub(crate) async fn by_refresh_token(
+    state: &State,
+    asked: &Asked<'_>,
+    presented: Presented,
+) -> Result<Issued, Refusal> {
+    let Asked { registry, client, .. } = *asked;
+    if let Some(api) = &asked.named {
+        check_allowed(client, api, GrantType::RefreshToken)?;
+    }
+    let (token, found) = (parameters(asked.request)?.clone(), presented.0?);
+    if asked.named.as_ref().is_some_and(|api| api.id != found.family.api_id) {
+        return Err(Refusal::RefreshTokenOfOtherApi);
+    }
+    let api = registry.find_api(found.family.api_id.as_str()).ok_or(Refusal::NoEntitlement)?;
+    let user = registry.find_user(found.family.user_id.as_str()).map(Arc::as_ref);
+    let now = state.now();
+    let grant = decide(&found, client, user, api, asked.scope(), now)?;
+    let issued = issue(state, &Order { registry, client, api, grant, now })?;
+    let family = found.family.id.clone();
+    let (store, key, api, salt) =
+        (state.store.clone(), state.successor_key.clone(), api.clone(), state.entropy.bytes());
+    let using = Use { store, key, token, found, api, salt, now };
+    // In a task of its own: it goes on to its end when the caller hangs up.
+    match state.write(using.run()).await? {
+        Outcome::Issued(successor) => Ok(issued.with_refresh_token(successor)),
+        Outcome::Repeated(successor) => {
+            let (request_id, client_id) = (asked.caller.request_id(), client.id.as_str());
+            tracing::info!(request_id, client_id, %family, "a refresh was repeated: the same refresh token is given");
+            Ok(issued.with_refresh_token(successor))
+        }
+        Outcome::Ended => Err(Refusal::RevokedRefreshToken),
+        Outcome::Reused { until } => {
+            state.registry.insert_revoked(Revoked::Family(family.clone()), until);
+            Err(Refusal::RefreshTokenReused(family.to_string()))
+        }
+    }
+}
+
+/// One use of a refresh token.
+struct Use {
+    store: Store,
+    key: Arc<hmac::Key>,
+    token: Secret,
+    found: StoredRefreshToken,
+    api: Arc<Api>,
+    /// For the successor, if this is the first use.
+    salt: [u8; 32],
+    now: UnixTime,
+}
+
+/// What came of it.
+enum Outcome {
+    /// It was the first use; this is the successor.
+    Issued(Secret),
+    /// It repeated the first one, and the same successor is given.
+    Repeated(Secret),
+    /// The family had ended.
+    Ended,
+    /// It was a reuse, and has ended the family; its access tokens live at most `until` then.
+    Reused { until: UnixTime },
+}
+
+impl Use {
+    async fn run(mut self) -> Result<Outcome, StoreError> {
+        let (hash, access_token_expires_at) = (self.token.hash(), self.now + self.api.access_token_lifetime_s);
+        if self.found.spent_at.is_none() {
+            let successor = self.successor(&self.salt);
+            let new = self.describe(&successor, access_token_expires_at);
+            if self.store.spend_refresh_token(&hash, &self.found.family.id, &new).await? == Spend::Spent {
+                return Ok(Outcome::Issued(successor));
+            }
+            // Another use came first, or the family has ended.
+            match self.store.find_refresh_token(&hash).await? {
+                Some(found) => self.found = found,
+                None => return Ok(Outcome::Ended),
+            }
+        }
+        if self.found.family.ended {
+            return Ok(Outcome::Ended);
+        }
+        if let (Ok(()), Some(retry)) = (check_reuse(&self.found, Some(&self.api), self.now), &self.found.retry) {
+            let successor = self.successor(&retry.salt);
+            if self.store.repeat_refresh_token(&successor.hash(), access_token_expires_at, self.now).await? {
+                return Ok(Outcome::Repeated(successor));
+            }
+        }
+        let until = self.store.end_family(&self.found.family.id, self.now, access_token_expires_at).await?;
+        Ok(Outcome::Reused { until })
+    }
+
+    /// The token that follows: the same for the same salt. Without the key nobody can make it, and without the salt, which is
+    /// erased, nobody can make it later.
+    fn successor(&self, salt: &[u8; 32]) -> Secret {
+        let parts = [self.found.family.id.as_str().as_bytes(), self.token.expose().as_bytes(), salt];
+        Secret::from_random(REFRESH_TOKEN_PREFIX, &mac(&self.key, &parts))
+    }
+
+    fn describe(&self, successor: &Secret, access_token_expires_at: UnixTime) -> NewRefreshToken {
+        let (policy, salt, until) = (self.api.refresh, self.salt, self.now + self.api.refresh.retry_s);
+        NewRefreshToken {
+            hash: successor.hash(),
+            issued_at: self.now,
+            expires_at: idle_expiry(policy, self.found.family.expires_at, self.now),
+            access_token_expires_at,
+            retry: (policy.retry_s > 0).then_some(Retry { salt, until }),
+        }
+    }
+}
