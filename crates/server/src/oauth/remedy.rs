@@ -72,7 +72,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         R::ForeignRefreshToken => "use it as the client that it was issued to",
         R::RefreshTokenOfOtherApi => "leave the Api unnamed, or name the one that it is for",
         R::RefreshTokenReused(_) => {
-            "begin again, and keep the new refresh token of each answer: the old one may have been stolen"
+            "begin again, and keep the new refresh token of each answer; an answer that was lost can be asked for again for `refresh_retry_s` of the Api, until the new token is used; the old one may have been stolen"
         }
         R::ForeignToken => "revoke it as the client that it was issued to, or as an administrator: `token revoke`",
         R::TooManyAttempts { .. } => "wait; the log has a warning with the address if the failures come from one",
