@@ -10,7 +10,7 @@ const CODES = {
   },
   invalid_grant: {
     means: "What was presented as proof does not count: a wrong user or password, a user with a second factor, or a refresh token that is unknown, expired or already used.",
-    change: "Type the name and password again. A person with a one-time code cannot use this grant at all. Each refresh token is good once: ask for a new token set.",
+    change: "Type the name and password again. A person with a one-time code cannot use this grant at all. A refresh token that was used is good for half a minute more, until the next one is used: ask for a new token set.",
   },
   invalid_scope: {
     means: "A scope is malformed, unknown to this Api, or not one that this client may ask for.",

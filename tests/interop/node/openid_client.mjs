@@ -81,12 +81,15 @@ async function tell(server, stranger, method, tokenPath) {
     await expectRefused(client.genericGrantRequest(server, 'password', { ...login, password: 'no' }), 'invalid_grant')
   })
 
-  await step('a refresh token that was used is refused, and its family ends', async () => {
+  await step('a refresh is repeated, and after its successor was used it ends the family', async () => {
     const first = await byPassword()
     const second = await client.refreshTokenGrant(server, first.refresh_token)
+    const again = await client.refreshTokenGrant(server, first.refresh_token)
+    assert.equal(again.refresh_token, second.refresh_token, 'as after an answer that was lost')
+    const third = await client.refreshTokenGrant(server, second.refresh_token)
     await expectRefused(client.refreshTokenGrant(server, first.refresh_token), 'invalid_grant')
-    await expectRefused(client.refreshTokenGrant(server, second.refresh_token), 'invalid_grant')
-    expectInactive(await introspect(second.access_token))
+    await expectRefused(client.refreshTokenGrant(server, third.refresh_token), 'invalid_grant')
+    expectInactive(await introspect(third.access_token))
   })
 
   await step('a refresh token is introspected, and revoked with its access tokens', async () => {

@@ -95,13 +95,15 @@ def tell(demo, metadata, method):
         assert (after["sub"], after["auth_time"]) == (before["sub"], before["auth_time"])
         check_active(introspect(second["access_token"]), after)
 
-    with step("a refresh token that was used is refused, and its family ends"):
+    with step("a refresh is repeated, and after its successor was used it ends the family"):
         first = by_password()
         second = refresh(first["refresh_token"])
+        assert refresh(first["refresh_token"])["refresh_token"] == second["refresh_token"]
+        third = refresh(second["refresh_token"])
         with refused("invalid_grant"):
             refresh(first["refresh_token"])
         with refused("invalid_grant"):
-            refresh(second["refresh_token"])
+            refresh(third["refresh_token"])
         assert introspect(second["access_token"]) == {"active": False}
 
     with step("a refresh token is introspected, and revoked with its access tokens"):

@@ -21,6 +21,7 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
     let service = serving.demo_service(&demo);
     let set = service.password("demo", password).await;
     let second = service.refresh(&set.text("refresh_token")).await;
+    let third = service.refresh(&second.text("refresh_token")).await;
     let own = service.client_credentials("all").await;
     service.introspect(&own.text("access_token")).await;
     let mut expected = Vec::new();
@@ -37,7 +38,7 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
     let forged = [("grant_type", "client_credentials"), ("scope", "a\n{\"level\":\"FORGED\"}")];
     refused(&service.token(&forged).await, "malformed");
     refused(&service.refresh(&set.text("refresh_token")).await, "was used before");
-    refused(&service.refresh(&second.text("refresh_token")).await, "was revoked");
+    refused(&service.refresh(&third.text("refresh_token")).await, "was revoked");
     refused(&service.call("GET", "/resource/whoami", &set.text("access_token")).await, "the family was revoked");
     service.revoke(&own.text("access_token")).await;
     refused(&service.call("GET", "/resource/whoami", &own.text("access_token")).await, "the token was revoked");
@@ -55,7 +56,7 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
         assert!(reasons.iter().any(|found| found.contains(reason)), "{reason}: {reasons:?}");
     }
     let issued: Vec<&Value> = lines.iter().filter(|line| line["message"] == "token issued").collect();
-    assert_eq!(issued.len(), 3);
+    assert_eq!(issued.len(), 4);
     assert!(issued.iter().all(|line| line["client_id"] == "demo-service" && line["token_id"].is_string()));
     let secrets = [
         secret.to_owned(),
@@ -64,6 +65,7 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
         "a wrong password".to_owned(),
         set.text("refresh_token"),
         second.text("refresh_token"),
+        third.text("refresh_token"),
         own.text("access_token"),
         set.text("access_token"),
     ];

@@ -175,6 +175,9 @@ async fn a_token_is_introspected_refreshed_and_revoked_by_the_client_of_the_sett
 
     let second = browser.post("refreshToken", json!({ "refreshToken": refresh })).await.result();
     assert_ne!(second["refresh_token"], set["refresh_token"]);
+    let again = browser.post("refreshToken", json!({ "refreshToken": refresh })).await.result();
+    assert_eq!(again["refresh_token"], second["refresh_token"], "as after an answer that was lost");
+    browser.post("refreshToken", json!({ "refreshToken": second["refresh_token"] })).await.result();
     let reused = browser.post("refreshToken", json!({ "refresh_token": refresh })).await;
     assert_eq!(reused.fault(), (400, "invalid_grant".to_owned()));
     let said = browser.post("introspect", json!({ "token": second["access_token"] })).await.result();
