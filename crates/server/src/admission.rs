@@ -60,6 +60,8 @@ pub(crate) struct Admission {
     /// In the order of [`Kind`].
     pools: [Pool; 4],
     turns: Arc<Semaphore>,
+    /// Half as many as there are places: requests that wait for a database that is stuck leave the others to those that do not.
+    writes: Arc<Semaphore>,
     queue: Queue,
     clock: Clock,
 }
@@ -72,9 +74,16 @@ impl Admission {
         Self {
             pools: [MAX_ADMIN_IN_FLIGHT, MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, usize::MAX].map(pool),
             turns: Arc::new(Semaphore::new(workers * TURNS_PER_WORKER)),
+            writes: Arc::new(Semaphore::new(http.max_in_flight.div_ceil(2))),
             queue: Queue::new(http.queue_target_ms, workers * SHORT_QUEUE_PER_WORKER),
             clock,
         }
+    }
+
+    /// What a write to the database holds to its end, or the refusal if too many are under way.
+    pub(crate) fn begin_write(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let free = self.writes.clone().try_acquire_owned();
+        free.map_err(|_| Refusal::Overloaded("too many changes wait for the database"))
     }
 
     /// Takes every place that is free; for stories of a server that has none.

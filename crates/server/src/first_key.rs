@@ -6,7 +6,7 @@ use countersign_store::KeyState;
 use crate::admin::change::Author;
 use crate::admin::problem::Problem;
 use crate::key_ring::make_first_key;
-use crate::key_rotation::{Role, Step, find, perform, publish};
+use crate::key_rotation::{Role, activate, find, publish};
 use crate::nodes;
 use crate::state::State;
 
@@ -22,8 +22,8 @@ pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), P
         return Ok(state.follow().await?);
     }
     // Left behind by a node that ended meanwhile, or made by one that does the same now: any of them takes the next step.
-    match publish(state, Author::server(), algorithm, Role::First).await? {
-        Some(id) => perform(state, Step::Activate(id)).await,
+    match publish(state, Author::server(), algorithm, Role::First).await?.id {
+        Some(id) => activate(state, Author::server(), &id).await,
         None => Ok(()),
     }
 }

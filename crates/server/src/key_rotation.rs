@@ -68,18 +68,7 @@ pub(crate) fn find(keys: &[KeyLife], algorithm: Algorithm, state: KeyState) -> O
 pub(crate) async fn perform(state: &State, step: Step) -> Result<(), Problem> {
     match step {
         Step::Prepare(algorithm) => prepare(state, Author::server(), algorithm, Role::Successor).await.map(|_| ()),
-        Step::Activate(id) => {
-            let mut changing = Changing::begin(state, Author::server()).await?;
-            let Some(pending) = still(&changing.registry, &id, KeyState::Pending) else { return Ok(()) };
-            let active = find(changing.registry.keys().lives(), pending.algorithm, KeyState::Active).cloned();
-            if let Some(active) = &active {
-                changing.change.set_key_state(&active.id, KeyState::Retiring).await?;
-            }
-            changing.change.set_key_state(&id, KeyState::Active).await?;
-            let before = json!({ "active": active.map(|active| active.id) });
-            let after = Some(json!({ "active": id }));
-            changing.finish(Entry { action: "key.activate", target: id, before: Some(before), after }).await
-        }
+        Step::Activate(id) => activate(state, Author::server(), &id).await,
         Step::Retire(id) => {
             let mut changing = Changing::begin(state, Author::server()).await?;
             let Some(retiring) = still(&changing.registry, &id, KeyState::Retiring) else { return Ok(()) };
@@ -88,6 +77,20 @@ pub(crate) async fn perform(state: &State, step: Step) -> Result<(), Problem> {
             changing.finish(Entry { action: "key.retire", target: id, before, after: None }).await
         }
     }
+}
+
+/// Lets a pending key sign; the one that signed before verifies only. Nothing happens if it is not pending any more.
+pub(crate) async fn activate(state: &State, author: Author, id: &str) -> Result<(), Problem> {
+    let mut changing = Changing::begin(state, author).await?;
+    let Some(pending) = still(&changing.registry, id, KeyState::Pending) else { return Ok(()) };
+    let active = find(changing.registry.keys().lives(), pending.algorithm, KeyState::Active).cloned();
+    if let Some(active) = &active {
+        changing.change.set_key_state(&active.id, KeyState::Retiring).await?;
+    }
+    changing.change.set_key_state(id, KeyState::Active).await?;
+    let before = json!({ "active": active.map(|active| active.id) });
+    let after = Some(json!({ "active": id }));
+    changing.finish(Entry { action: "key.activate", target: id.to_owned(), before: Some(before), after }).await
 }
 
 /// What a new key is for.
@@ -119,21 +122,29 @@ pub(crate) async fn prepare(
     Ok(still(&state.registry.current(), &new.id, KeyState::Pending))
 }
 
-/// The id of a pending key that every live node can verify by, made if need be; a token by a key that another node has not
-/// read would be refused there. `None` if another node has taken it further meanwhile.
+/// A key that was published.
+pub(crate) struct Published {
+    /// Its id; `None` if another node has taken it further meanwhile.
+    pub(crate) id: Option<String>,
+    /// Whether every live node can verify by it.
+    pub(crate) is_seen: bool,
+}
+
+/// Publishes a pending key, made if need be, and waits until every live node can verify by it: a token by a key that another
+/// node has not read would be refused there.
 pub(crate) async fn publish(
     state: &State,
     author: Author,
     algorithm: Algorithm,
     role: Role,
-) -> Result<Option<String>, Problem> {
+) -> Result<Published, Problem> {
     let pending = || find(state.registry.current().keys().lives(), algorithm, KeyState::Pending).cloned();
     if pending().is_none() {
         prepare(state, author, algorithm, role).await?;
     }
     let published = pending();
-    nodes::wait_until_seen(state).await;
-    Ok(published.map(|key| key.id))
+    let is_seen = nodes::wait_until_seen(state).await;
+    Ok(Published { id: published.map(|key| key.id), is_seen })
 }
 
 /// The key of this id, if it is in this state.

@@ -12,16 +12,17 @@ pub(crate) async fn is_alone(state: &State) -> Result<bool, StoreError> {
     Ok(list_others(state).await?.is_empty())
 }
 
-/// Waits until every live node has read all that this one has, for at most [`SEEN_TIMEOUT`].
+/// Waits until every live node has read all that this one has, for at most [`SEEN_TIMEOUT`]; false if one has not.
 ///
 /// A node that does not answer is not waited for any longer: what the caller is about to do may be urgent.
-pub(crate) async fn wait_until_seen(state: &State) {
+pub(crate) async fn wait_until_seen(state: &State) -> bool {
     let change = state.registry.current().change();
     match timeout(SEEN_TIMEOUT, wait_for(state, change)).await {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => return true,
         Ok(Err(error)) => tracing::warn!(%error, "it is not known what the other nodes have read"),
         Err(_) => tracing::warn!("another node does not read the changes: tokens may be refused there for a moment"),
     }
+    false
 }
 
 async fn wait_for(state: &State, change: i64) -> Result<(), StoreError> {

@@ -13,12 +13,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use self::activity::Watched;
-use self::connections::Connections;
+use self::connections::{Connections, Held};
 use self::drain::Drain;
 use crate::clock::Clock;
 use crate::config::Http;
@@ -29,6 +30,9 @@ use crate::tls::Tls;
 /// After a failed accept, such as too many open files, the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// After the last connection was accepted, requests that are on their way are answered for so long before idle connections close.
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
+
 /// Serves until `stop` resolves, then drains for at most `http.shutdown_s`. With `tls` nothing is in clear text. Before that,
 /// from [`State::set_stopping`](crate::state::State::set_stopping) on, connections are told to end and new ones are taken.
 pub async fn serve(
@@ -38,9 +42,8 @@ pub async fn serve(
     tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()>,
 ) {
-    let connections = Connections::new(http, &front);
-    let drain = Drain::new();
-    let (clock, mut quiet_until_ms) = (front.state().clock.clone(), i64::MIN);
+    let server = Server { connections: Connections::new(http, &front), drain: Drain::new(), front, tls };
+    let (clock, mut quiet_until_ms) = (server.front.state().clock.clone(), i64::MIN);
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, peer) = tokio::select! {
@@ -48,15 +51,47 @@ pub async fn serve(
             accepted = accept(&listener, &clock, &mut quiet_until_ms) => accepted,
         };
         // One that is refused is closed as it is dropped, before anything is read or sent.
-        let Some(mut held) = connections.enter(peer.ip()) else { continue };
+        let Some(mut held) = server.connections.enter(peer.ip()) else { continue };
         tokio::select! {
-            () = &mut stop => break,
-            () = connections.wait_for_room(&mut held) => {}
+            () = &mut stop => {
+                server.begin(stream, peer, held);
+                break;
+            }
+            () = server.connections.wait_for_room(&mut held) => {}
         }
+        server.begin(stream, peer, held);
+    }
+    // To its peer a connection stands before it is accepted: closing the listener would reset it, and a request on it.
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        if let Some(held) = server.connections.enter(peer.ip()) {
+            server.begin(stream, peer, held);
+        }
+    }
+    drop(listener);
+    if http.drain_s > 0 {
+        // What crosses with the end is answered, and told that it is the last.
+        let _ = timeout(LAST_REQUESTS, server.drain.ended()).await;
+    }
+    if timeout(Duration::from_secs(http.shutdown_s), server.drain.finish()).await.is_err() {
+        tracing::warn!("requests under way were cut off at shutdown");
+    }
+}
+
+/// What answers connections.
+struct Server {
+    connections: Arc<Connections>,
+    drain: Drain,
+    front: Front,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Server {
+    /// Answers a connection in a task of its own.
+    fn begin(&self, stream: TcpStream, peer: SocketAddr, held: Held) {
         // Without it small answers wait for an acknowledgement; a failure costs time only.
         let _ = stream.set_nodelay(true);
         let stream = Watched::new(with_write_timeout(stream), &held.activity);
-        let (front, draining, tls) = (front.clone(), drain.watch(), tls.clone());
+        let (front, draining, tls) = (self.front.clone(), self.drain.watch(), self.tls.clone());
         tokio::spawn(async move {
             match tls {
                 None => http1::answer(stream, peer, front, draining, &held.activity).await,
@@ -65,10 +100,6 @@ pub async fn serve(
             }
             drop(held);
         });
-    }
-    drop(listener);
-    if timeout(Duration::from_secs(http.shutdown_s), drain.finish()).await.is_err() {
-        tracing::warn!("requests under way were cut off at shutdown");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where a request comes from, as far as one person or machine has it: an IPv4 address, or the /64 of an IPv6 one.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The network of one caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,14 @@ impl Source {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.into()),
             IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
+        }
+    }
+
+    /// The site that it is in, the /24 of an IPv4 or the /48 of an IPv6 address: one party may have all of that.
+    pub(crate) fn site(self) -> Self {
+        match self.0 {
+            IpAddr::V4(address) => Self(Ipv4Addr::from_bits(address.to_bits() >> 8 << 8).into()),
+            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).into()),
         }
     }
 }
@@ -33,5 +41,7 @@ mod tests {
         assert_eq!(source("192.0.2.1"), "192.0.2.1");
         assert_eq!(source("::ffff:192.0.2.1"), "192.0.2.1");
         assert_eq!(source("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        let site = |text: &str| Source::of(text.parse().expect("an address")).site().to_string();
+        assert_eq!((site("192.0.2.1"), site("2001:db8:1:2::3")), ("192.0.2.0".to_owned(), "2001:db8:1::".to_owned()));
     }
 }

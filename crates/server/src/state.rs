@@ -146,6 +146,11 @@ impl State {
         &self,
         writing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, Refusal> {
+        let place = self.admission.begin_write()?;
+        let writing = async move {
+            let _place = place;
+            writing.await
+        };
         let Ok(joined) = timeout(WRITE_TIMEOUT, tokio::spawn(writing)).await else {
             self.registry.mark_lost();
             return Err(Refusal::DatabaseUnavailable);

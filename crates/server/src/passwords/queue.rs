@@ -1,7 +1,7 @@
 //! Who waits for a password to be hashed, and whose turn is next.
 //!
-//! Known devices come first, up to a number of turns in a row. Each network has its turn, and within it each user name, so that
-//! a hundred requests of one stranger delay each other and nobody else.
+//! Known devices come first, up to a number of turns in a row. Each site has its turn, within it each network, and within that
+//! each user name, so that a hundred requests of one stranger delay each other and nobody elsewhere.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,7 +68,7 @@ impl PasswordQueue {
         Self(Arc::new(Mutex::new(line)))
     }
 
-    /// Waits for a turn. When the queue is full, the network with most entries loses its newest, which may be this one.
+    /// Waits for a turn. When the queue is full, the site and network with most entries lose one, which may be this one.
     pub(crate) async fn wait(&self, who: Who) -> Result<Turn, Refusal> {
         let (call, called) = oneshot::channel();
         let _place = {
@@ -132,14 +132,22 @@ impl Line {
         self.known_in_a_row = if who.is_known { self.known_in_a_row + 1 } else { 0 };
     }
 
-    /// Takes the next: known devices first, then whose network had no turn for longest, then whose name, then who came first.
+    /// When the site, the network and the name within it had their last turns; what had none comes first.
+    fn last_turns(&self, who: &Who) -> [Option<usize>; 3] {
+        let last_turn = |is_it: &dyn Fn(&(Source, NameMac)) -> bool| self.turns.iter().rposition(is_it);
+        let site = who.source.site();
+        [
+            last_turn(&|(source, _)| source.site() == site),
+            last_turn(&|(source, _)| *source == who.source),
+            last_turn(&|(source, name)| *source == who.source && *name == who.name),
+        ]
+    }
+
+    /// Takes the next: known devices first, then whose site, network and name had no turn for longest, then who came first.
     fn take_next(&mut self) -> Option<Waiting> {
         let is_known_next = self.known_in_a_row < MAX_KNOWN_IN_A_ROW;
-        let last_turn = |is_it: &dyn Fn(&(Source, NameMac)) -> bool| self.turns.iter().rposition(is_it);
         let order = |(_, Waiting { ticket, who, .. }): &(usize, &Waiting)| {
-            let of_source = last_turn(&|(source, _)| *source == who.source);
-            let of_name = last_turn(&|(source, name)| *source == who.source && *name == who.name);
-            (who.is_known != is_known_next, of_source, of_name, *ticket)
+            (who.is_known != is_known_next, self.last_turns(who), *ticket)
         };
         let (index, _) = self.waiting.iter().enumerate().min_by_key(order)?;
         let next = self.waiting.swap_remove(index);
@@ -147,16 +155,18 @@ impl Line {
         Some(next)
     }
 
-    /// Drops the newest entry of the network that has most in the queue, then of the name; an unknown device before a known one.
+    /// Drops an entry of the site, and in it of the network, that has most in the queue: an unknown device before a known one,
+    /// then of the name that has most. Of equals those lose that had their turn last, so that whoever had none finds room.
     fn drop_beyond_bound(&mut self) {
         if self.waiting.len() <= PASSWORD_QUEUE {
             return;
         }
         let count = |is_it: &dyn Fn(&Who) -> bool| self.waiting.iter().filter(|waiting| is_it(&waiting.who)).count();
         let order = |(_, Waiting { ticket, who, .. }): &(usize, &Waiting)| {
+            let of_site = count(&|other| other.source.site() == who.source.site());
             let of_source = count(&|other| other.source == who.source);
-            let of_name = count(&|other| other.name == who.name);
-            (of_source, !who.is_known, of_name, *ticket)
+            let of_name = count(&|other| other.source == who.source && other.name == who.name);
+            (of_site, of_source, !who.is_known, of_name, self.last_turns(who), *ticket)
         };
         if let Some((index, _)) = self.waiting.iter().enumerate().max_by_key(order) {
             self.waiting.swap_remove(index);
@@ -278,5 +288,35 @@ mod tests {
         drop(turns);
         drop(called);
         assert_eq!(queue.lock().free, PASSWORD_SLOTS);
+    }
+
+    #[tokio::test]
+    async fn many_networks_of_one_site_and_those_that_had_their_turn_make_room_for_one_that_had_none() {
+        let (queue, turns) = full().await;
+        let of = |address: String, name| Who {
+            source: Source::of(address.parse().expect("an address")),
+            ..who(0, name, false)
+        };
+        let mut strangers = Vec::new();
+        for network in 0..u8::try_from(PASSWORD_QUEUE).expect("small") {
+            strangers.push(join(&queue, of(format!("2001:db8:7:{network:x}::1"), network)).await);
+        }
+        let victim = join(&queue, of("2001:db8:8::1".to_owned(), 99)).await;
+        assert!(!victim.is_finished(), "one of the others made room");
+        assert_eq!(strangers.iter().filter(|joined| joined.is_finished()).count(), 1);
+        drop((turns, strangers, victim));
+
+        // As many sites as the queue is long, each of which has had a turn.
+        let (queue, turns) = full().await;
+        let site = |number: u8| of(format!("10.0.{number}.1"), number);
+        let sites = u8::try_from(PASSWORD_QUEUE).expect("small");
+        (0..sites).for_each(|number| queue.lock().remember(site(number)));
+        let mut strangers = Vec::new();
+        for number in 0..sites {
+            strangers.push(join(&queue, site(number)).await);
+        }
+        let victim = join(&queue, of("10.9.0.1".to_owned(), 99)).await;
+        assert!(!victim.is_finished() && strangers.last().is_some_and(JoinHandle::is_finished));
+        drop((turns, strangers, victim));
     }
 }

@@ -18,10 +18,15 @@ impl Drain {
         Draining(self.0.subscribe())
     }
 
+    /// Returns once no connection is left.
+    pub(super) async fn ended(&self) {
+        self.0.closed().await;
+    }
+
     /// Tells all connections to end, and waits until the last has.
     pub(super) async fn finish(self) {
         self.0.send_replace(true);
-        self.0.closed().await;
+        self.ended().await;
     }
 }
 

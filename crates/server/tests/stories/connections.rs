@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use countersign_server::config::Http;
+use countersign_server::Front;
+use countersign_server::serve::serve;
 use countersign_testkit::{Options, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 const ASK: &str = "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
@@ -135,4 +138,25 @@ async fn while_no_connection_is_idle_a_new_one_waits() {
     timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request under way is answered").unwrap();
     timeout(PATIENCE, newcomer.read_exact(&mut answer)).await.expect("then there is room").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn connections_that_are_not_accepted_yet_when_the_server_stops_are_answered() {
+    let server = TestServer::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(ASK.as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    let front = Front::new(server.state.clone(), &[], &[]);
+    let http = Http { drain_s: 1, ..Http::default() };
+    let serving = tokio::spawn(async move { serve(listener, front, &http, None, std::future::ready(())).await });
+    for stream in &mut streams {
+        assert!(is_answered(stream).await);
+        assert!(is_closed(stream).await, "it was the last one");
+    }
+    serving.await.unwrap();
 }

@@ -112,6 +112,29 @@ async fn a_call_of_a_page_to_this_server_takes_one_place_and_not_two() {
 }
 
 #[tokio::test]
+async fn revocations_that_wait_for_the_database_leave_places_for_tokens_on_sqlite() {
+    let server = TestServer::start_with(Options { max_in_flight: 8, ..Options::default() }).await;
+    let service = server.demo_service();
+    let token = service.client_credentials("all").await.text("access_token");
+    let held = server.state.store.begin_change(server.state.now()).await.unwrap();
+    let mut revocations = JoinSet::new();
+    for _ in 0..20 {
+        let (service, token) = (service.clone(), token.clone());
+        revocations.spawn(async move { service.revoke(&token).await.status });
+    }
+    for _ in 0..16 {
+        let refused =
+            timeout(Duration::from_secs(4), revocations.join_next()).await.expect("more than half of the places");
+        assert_eq!(refused.unwrap().unwrap(), 503);
+    }
+    for _ in 0..20 {
+        service.client_credentials("all").await;
+    }
+    drop(held);
+    assert_eq!(revocations.join_all().await, [200; 4]);
+}
+
+#[tokio::test]
 async fn a_flood_of_slow_changes_stops_neither_tokens_nor_people_nor_the_server_itself() {
     let server = TestServer::start_with(Options { max_in_flight: 70, ..Options::default() }).await;
     let (operator, service) = (server.operator().await, server.demo_service());
