@@ -9,6 +9,7 @@ use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::{BATCH_ROWS, placeholders, statements};
 use crate::token_counts::{TokenCount, add_token_counts};
+use crate::transaction::transact;
 
 /// Before and after the rows `id, last_used_at, use_count, address`.
 const ADD: [&str; 2] = [
@@ -59,19 +60,20 @@ impl Store {
     ///
     /// Both are sorted first: nodes that take the same rows in one order cannot wait for each other, and SQLite finds
     /// neighbours on one page.
-    pub async fn add_uses(&self, mut uses: Vec<CredentialUse>, tokens: Vec<TokenCount>) -> Result<(), StoreError> {
+    pub async fn add_uses(&self, mut uses: Vec<CredentialUse>, mut tokens: Vec<TokenCount>) -> Result<(), StoreError> {
         uses.sort_unstable_by(|one, other| one.credential_id.cmp(&other.credential_id));
-        let mut transaction = self.begin_write().await?;
-        for batch in uses.chunks(BATCH_ROWS) {
-            let mut query = sqlx::query(AssertSqlSafe(ADD.join(&placeholders(batch.len(), 4))));
-            for one in batch {
-                query = query.bind(one.credential_id.as_str()).bind(one.last_used_at);
-                query = query.bind(one.count).bind(one.address.as_str());
+        tokens.sort_unstable();
+        transact!(self, |transaction| {
+            for batch in uses.chunks(BATCH_ROWS) {
+                let mut query = sqlx::query(AssertSqlSafe(ADD.join(&placeholders(batch.len(), 4))));
+                for one in batch {
+                    query = query.bind(one.credential_id.as_str()).bind(one.last_used_at);
+                    query = query.bind(one.count).bind(one.address.as_str());
+                }
+                query.persistent(batch.len() == BATCH_ROWS).execute(&mut **transaction).await?;
             }
-            query.persistent(batch.len() == BATCH_ROWS).execute(&mut *transaction).await?;
-        }
-        add_token_counts(&mut transaction, tokens).await?;
-        Ok(transaction.commit().await?)
+            add_token_counts(transaction, &tokens).await
+        })
     }
 
     /// The credentials of a client, the oldest first.

@@ -194,7 +194,8 @@ impl Store {
     pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let statement = match self.engine {
             Engine::Sqlite => "BEGIN IMMEDIATE",
-            Engine::Postgres => "BEGIN",
+            // Whatever the default: serialisable transactions that touch the change counter would end each other.
+            Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         match self.writer.begin_with(statement).await {
             // SQLite ends a transaction by itself when the disk is full, and sqlx still counts it: that connection

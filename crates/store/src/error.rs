@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The database cannot be reached, does not answer in time, or has no room.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The database ended a transaction in favour of another: a deadlock, or a conflict. It can be done again.
+    #[error("the database gave way to another transaction: {0}")]
+    Conflict(String),
     /// A newer version of Countersign has changed this database.
     #[error("the database was made by a newer version of Countersign (migration {0}); use that version")]
     Newer(i64),
@@ -35,7 +38,7 @@ pub enum StoreError {
 }
 
 /// Classes and codes of PostgreSQL that may pass by themselves.
-const POSTGRES_PASSING: [&str; 10] = ["08", "28", "53", "57P", "58", "25006", "57014", "40001", "40P01", "55P03"];
+const POSTGRES_PASSING: [&str; 8] = ["08", "28", "53", "57P", "58", "25006", "57014", "55P03"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -44,6 +47,7 @@ impl From<sqlx::Error> for StoreError {
                 Self::Taken(inner.message().to_owned())
             }
             sqlx::Error::Database(inner) => match inner.code().as_deref() {
+                Some("40001" | "40P01") => Self::Conflict(inner.message().to_owned()),
                 Some(code) if is_unavailable(code) => Self::Unavailable(inner.message().to_owned()),
                 _ => Self::Refused(inner.message().to_owned()),
             },
@@ -68,8 +72,7 @@ impl From<MigrateError> for StoreError {
 /// What may pass by itself.
 ///
 /// SQLite: busy, locked, out of memory, read-only, I/O error, full, cannot open. PostgreSQL: connection exceptions,
-/// refused sign-in, out of resources, shutting down or starting, system errors, read-only, cancelled, not serialisable,
-/// deadlock, lock not available.
+/// refused sign-in, out of resources, shutting down or starting, system errors, read-only, cancelled, lock not available.
 fn is_unavailable(code: &str) -> bool {
     let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xFF, 5..=8 | 10 | 13 | 14));
     sqlite || POSTGRES_PASSING.iter().any(|class| code.len() == 5 && code.starts_with(class))
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_may_pass_by_itself_is_told_from_what_will_not() {
-        for passing in ["5", "13", "778", "08006", "57P01", "57014", "40001", "53300"] {
+        for passing in ["5", "13", "778", "08006", "57P01", "57014", "53300"] {
             assert!(is_unavailable(passing), "{passing}");
         }
         for lasting in ["1", "1555", "19", "2067", "23505", "42601", "57000", ""] {

@@ -10,6 +10,7 @@ use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::statements;
+use crate::transaction::transact;
 
 statements! {
     FIND_FAILURES =
@@ -196,31 +197,29 @@ impl Store {
     /// Counts a failed password; returns the failures of the name with it.
     pub async fn add_password_failure(&self, new: &NewPasswordFailure) -> Result<PasswordFailures, StoreError> {
         let (unknown, last_unknown_at) = if new.known_device.is_none() { (1, new.now) } else { (0, 0) };
-        let mut transaction = self.begin_write().await?;
-        let row = sqlx::query(ADD_FAILURE)
-            .bind(new.name_mac.clone())
-            .bind(new.user_id.as_ref().map(|id| id.as_str().to_owned()))
-            .bind(unknown)
-            .bind(last_unknown_at)
-            .bind(new.now)
-            .fetch_one(&mut *transaction)
-            .await?;
-        if let Some(device) = &new.known_device {
-            let ended = new.now - new.window_s;
-            let add = sqlx::query(ADD_DEVICE_FAILURE).bind(ended).bind(ended).bind(new.now).bind(device.clone());
-            add.execute(&mut *transaction).await?;
-        }
-        transaction.commit().await?;
-        let (failures, unknown_failures, last_unknown_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        Ok(PasswordFailures { failures, unknown_failures, last_unknown_at })
+        transact!(self, |transaction| {
+            let row = sqlx::query(ADD_FAILURE)
+                .bind(new.name_mac.clone())
+                .bind(new.user_id.as_ref().map(|id| id.as_str().to_owned()))
+                .bind(unknown)
+                .bind(last_unknown_at)
+                .bind(new.now)
+                .fetch_one(&mut **transaction)
+                .await?;
+            if let Some(device) = &new.known_device {
+                let ended = new.now - new.window_s;
+                let add = sqlx::query(ADD_DEVICE_FAILURE).bind(ended).bind(ended).bind(new.now).bind(device.clone());
+                add.execute(&mut **transaction).await?;
+            }
+            let (failures, unknown_failures, last_unknown_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            Ok(PasswordFailures { failures, unknown_failures, last_unknown_at })
+        })
     }
 
     /// Ends the row of failures of a name, and knows the device from now on. If the device was not known before, failures of
     /// unknown devices are forgotten too.
     pub async fn add_success(&self, new: &NewSuccess) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        add_success(&mut transaction, new).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| { add_success(transaction, new).await })
     }
 
     /// Wrong one-time codes of a user from `source`, and when their window began.
@@ -239,12 +238,13 @@ impl Store {
         windows: &[(&str, i64)],
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        for (source, window_s) in windows {
-            let add = sqlx::query(ADD_CODE_FAILURE).bind((*source).to_owned()).bind(now).bind(user.as_str());
-            add.bind(now - window_s).bind(now - window_s).execute(&mut *transaction).await?;
-        }
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| {
+            for (source, window_s) in windows {
+                let add = sqlx::query(ADD_CODE_FAILURE).bind((*source).to_owned()).bind(now).bind(user.as_str());
+                add.bind(now - window_s).bind(now - window_s).execute(&mut **transaction).await?;
+            }
+            Ok(())
+        })
     }
 
     /// Failed passwords of a user, and the devices that succeeded after `since`.
@@ -269,17 +269,12 @@ impl Store {
         codes_before: UnixTime,
         most: i64,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let devices = sqlx::query(DELETE_OLD_DEVICES).bind(devices_before).execute(&mut *transaction).await?;
-        let codes = sqlx::query(DELETE_OLD_CODE_FAILURES).bind(codes_before).execute(&mut *transaction).await?;
-        let mut deleted = devices.rows_affected() + codes.rows_affected();
-        transaction.commit().await?;
+        let mut deleted = self.execute(DELETE_OLD_DEVICES, &[devices_before]).await?;
+        deleted += self.execute(DELETE_OLD_CODE_FAILURES, &[codes_before]).await?;
         loop {
-            let mut transaction = self.begin_write().await?;
-            let names = sqlx::query(DELETE_UNKNOWN_NAMES).bind(BATCH).bind(most).execute(&mut *transaction).await?;
-            transaction.commit().await?;
-            deleted += names.rows_affected();
-            if names.rows_affected() < BATCH.unsigned_abs() {
+            let names = self.execute(DELETE_UNKNOWN_NAMES, &[BATCH, most]).await?;
+            deleted += names;
+            if names < BATCH.unsigned_abs() {
                 return Ok(deleted);
             }
         }

@@ -19,6 +19,7 @@ use crate::database::Store;
 use crate::error::StoreError;
 use crate::refresh_tokens::{NewRefreshToken, repeat_token, spend_token};
 use crate::revocations::insert_revocation;
+use crate::transaction::transact;
 
 /// The most writes of one transaction, so that whoever waits for the connection waits for milliseconds.
 const MAX_WRITES: usize = 100;
@@ -92,7 +93,10 @@ impl Store {
         let begun = self.begin_write().await;
         let (writes, answers) = group.take(if begun.is_ok() { MAX_WRITES } else { usize::MAX });
         let written = match begun {
-            Ok(transaction) => write_all(transaction, &writes).await,
+            Ok(mut transaction) => match write_all(&mut transaction, &writes).await {
+                Ok(changed) => transaction.commit().await.map(|()| changed).map_err(StoreError::from),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         // Who is not there any more needs no answer.
@@ -112,31 +116,29 @@ impl Store {
     }
 
     async fn write_alone(&self, write: &Write) -> Result<bool, StoreError> {
-        let changed = write_all(self.begin_write().await?, std::slice::from_ref(write)).await?;
-        Ok(changed == [true])
+        transact!(self, |transaction| { Ok(write_all(transaction, std::slice::from_ref(write)).await? == [true]) })
     }
 }
 
-/// Writes all or nothing; returns what changed anything.
-async fn write_all(mut transaction: Transaction<'static, Any>, writes: &[Write]) -> Result<Vec<bool>, StoreError> {
+/// Writes all, in the caller's transaction; returns what changed anything.
+async fn write_all(transaction: &mut Transaction<'static, Any>, writes: &[Write]) -> Result<Vec<bool>, StoreError> {
     let mut change = None;
     let mut changed = Vec::with_capacity(writes.len());
     for write in writes {
         changed.push(match write {
-            Write::Spend { hash, family, successor } => spend_token(&mut transaction, hash, family, successor).await?,
+            Write::Spend { hash, family, successor } => spend_token(transaction, hash, family, successor).await?,
             Write::Repeat { successor, access_token_expires_at, now } => {
-                repeat_token(&mut transaction, successor, *access_token_expires_at, *now).await?
+                repeat_token(transaction, successor, *access_token_expires_at, *now).await?
             }
             Write::Revoke { revoked, expires_at } => {
                 let change = match change {
                     Some(change) => change,
-                    None => *change.insert(raise_change(&mut transaction).await?),
+                    None => *change.insert(raise_change(transaction).await?),
                 };
-                insert_revocation(&mut transaction, change, revoked, *expires_at).await?
+                insert_revocation(transaction, change, revoked, *expires_at).await?
             }
         });
     }
-    transaction.commit().await?;
     Ok(changed)
 }
 

@@ -5,6 +5,7 @@ use countersign_protocol::UnixTime;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::statements;
+use crate::transaction::transact;
 
 statements! {
     TAKE = "INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \
@@ -21,10 +22,9 @@ impl Store {
         now: UnixTime,
         until: UnixTime,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let take = sqlx::query(TAKE).bind(name).bind(holder.to_owned()).bind(until).bind(now);
-        let taken = take.execute(&mut *transaction).await?.rows_affected() > 0;
-        transaction.commit().await?;
-        Ok(taken)
+        transact!(self, |transaction| {
+            let take = sqlx::query(TAKE).bind(name).bind(holder.to_owned()).bind(until).bind(now);
+            Ok(take.execute(&mut **transaction).await?.rows_affected() > 0)
+        })
     }
 }

@@ -28,6 +28,7 @@ mod settings;
 mod sign_ins;
 mod statement;
 mod token_counts;
+mod transaction;
 mod users;
 
 pub use audit::{AuditRecord, NewAuditRecord};

@@ -61,7 +61,6 @@ impl Store {
         if !self.is_shared() {
             return Ok(0);
         }
-        let delete = sqlx::query(DELETE_SILENT).bind(silent_ms);
-        Ok(delete.execute(self.writer()).await?.rows_affected())
+        self.execute(DELETE_SILENT, &[silent_ms]).await
     }
 }

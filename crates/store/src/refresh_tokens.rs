@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::group_commit::Write;
 use crate::revocations::insert_revocation;
 use crate::statement::statements;
+use crate::transaction::transact;
 
 statements! {
     INSERT_FAMILY = "INSERT INTO refresh_families (id, client_id, user_id, api_id, scope, auth_time, client_epoch, \
@@ -69,28 +70,28 @@ pub enum Spend {
 impl Change {
     /// Ends a family and revokes its access tokens. `at_least` is as in [`Store::end_family`].
     pub async fn end_family(&mut self, family: &FamilyId, at_least: UnixTime) -> Result<(), StoreError> {
-        end_family(&mut self.transaction, family, self.now, at_least).await.map(|_| ())
+        end_family(&mut self.transaction, self.number, family, (self.now, at_least)).await.map(|_| ())
     }
 }
 
 impl Store {
     /// Stores a family and its first token.
     pub async fn insert_family(&self, family: &RefreshFamily, first: &NewRefreshToken) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        sqlx::query(INSERT_FAMILY)
-            .bind(family.id.as_str())
-            .bind(family.client_id.as_str())
-            .bind(family.user_id.as_str())
-            .bind(family.api_id.as_str())
-            .bind(family.scope.to_string())
-            .bind(family.auth_time)
-            .bind(family.issued_change)
-            .bind(family.user_change)
-            .bind(family.expires_at)
-            .execute(&mut *transaction)
-            .await?;
-        insert_token(&mut transaction, &family.id, first).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| {
+            sqlx::query(INSERT_FAMILY)
+                .bind(family.id.as_str())
+                .bind(family.client_id.as_str())
+                .bind(family.user_id.as_str())
+                .bind(family.api_id.as_str())
+                .bind(family.scope.to_string())
+                .bind(family.auth_time)
+                .bind(family.issued_change)
+                .bind(family.user_change)
+                .bind(family.expires_at)
+                .execute(&mut **transaction)
+                .await?;
+            insert_token(transaction, &family.id, first).await
+        })
     }
 
     /// The token of this hash, with its family, whatever their state.
@@ -123,12 +124,10 @@ impl Store {
         now: UnixTime,
         at_least: UnixTime,
     ) -> Result<UnixTime, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        // The counter's lock first, as a change takes it: the other way round, two could wait for each other.
-        raise_change(&mut transaction).await?;
-        let until = end_family(&mut transaction, family, now, at_least).await?;
-        transaction.commit().await?;
-        Ok(until)
+        transact!(self, |transaction| {
+            let change = raise_change(transaction).await?;
+            end_family(transaction, change, family, (now, at_least)).await
+        })
     }
 
     /// Notes that an unused successor is given again at `now`, with an access token that ends at `access_token_expires_at`;
@@ -147,34 +146,27 @@ impl Store {
         if sqlx::query(FIND_RETRY).bind(now).fetch_optional(self.reader()).await?.is_none() {
             return Ok(0);
         }
-        let mut transaction = self.begin_write().await?;
-        let forgotten = sqlx::query(FORGET_RETRIES).bind(now).execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(forgotten)
+        self.execute(FORGET_RETRIES, &[now]).await
     }
 
     /// Forgets the families that ended before `before`, with their tokens; returns how many.
     pub async fn delete_dead_families(&self, before: UnixTime) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let deleted = sqlx::query(DELETE_DEAD).bind(before).execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(deleted)
+        self.execute(DELETE_DEAD, &[before]).await
     }
 }
 
-/// Ends a family and revokes its access tokens, in the caller's transaction.
+/// Ends a family and revokes its access tokens, in the caller's transaction, which is this change.
 pub(crate) async fn end_family(
     transaction: &mut Transaction<'static, Any>,
+    change: i64,
     family: &FamilyId,
-    now: UnixTime,
-    at_least: UnixTime,
+    (now, at_least): (UnixTime, UnixTime),
 ) -> Result<UnixTime, StoreError> {
     let end = sqlx::query(END_FAMILY).bind(now).bind(family.as_str().to_owned());
     let ended = end.execute(&mut **transaction).await?.rows_affected() > 0;
     let last = sqlx::query(LAST_ACCESS_TOKEN).bind(family.as_str().to_owned()).fetch_one(&mut **transaction).await?;
     let until = last.try_get::<Option<i64>, _>(0)?.unwrap_or(now).max(at_least);
     if ended {
-        let change = raise_change(transaction).await?;
         insert_revocation(transaction, change, &Revoked::Family(family.clone()), until).await?;
     }
     Ok(until)

@@ -1,5 +1,7 @@
 //! Why requests were refused: some of each kind whole, the rest as counts; the oldest are deleted.
 
+use std::sync::Arc;
+
 use countersign_protocol::UnixTime;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -7,6 +9,7 @@ use sqlx::any::AnyRow;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::statements;
+use crate::transaction::transact;
 
 statements! {
     INSERT = "INSERT INTO refusals (request_id, at, endpoint, client_id, address, error, reason, remedy, presented) \
@@ -63,32 +66,37 @@ pub struct RefusalCount {
 }
 
 impl Store {
-    /// Adds refusals and counts to those that are stored.
-    pub async fn add_refusals<'r>(
+    /// Adds refusals and counts to those that are stored, both in the order of their keys: nodes add to the same rows.
+    pub async fn add_refusals(
         &self,
-        refusals: impl Iterator<Item = &'r StoredRefusal>,
+        refusals: &[Arc<StoredRefusal>],
         counts: &[RefusalCount],
     ) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        for one in refusals {
-            sqlx::query(INSERT)
-                .bind(one.request_id.as_str())
-                .bind(one.at)
-                .bind(one.endpoint.as_str())
-                .bind(one.client_id.clone())
-                .bind(one.address.as_str())
-                .bind(one.error.as_str())
-                .bind(one.reason.as_str())
-                .bind(one.remedy.as_str())
-                .bind(one.presented.as_str())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        for one in counts {
-            let add = sqlx::query(ADD_COUNT).bind(one.minute).bind(one.client_id.as_str()).bind(one.name.as_str());
-            add.bind(one.count).execute(&mut *transaction).await?;
-        }
-        Ok(transaction.commit().await?)
+        let mut refusals: Vec<&StoredRefusal> = refusals.iter().map(AsRef::as_ref).collect();
+        refusals.sort_unstable_by(|one, other| one.request_id.cmp(&other.request_id));
+        let mut counts: Vec<&RefusalCount> = counts.iter().collect();
+        counts.sort_unstable_by_key(|one| (one.minute, &one.client_id, &one.name));
+        transact!(self, |transaction| {
+            for one in &refusals {
+                sqlx::query(INSERT)
+                    .bind(one.request_id.as_str())
+                    .bind(one.at)
+                    .bind(one.endpoint.as_str())
+                    .bind(one.client_id.clone())
+                    .bind(one.address.as_str())
+                    .bind(one.error.as_str())
+                    .bind(one.reason.as_str())
+                    .bind(one.remedy.as_str())
+                    .bind(one.presented.as_str())
+                    .execute(&mut **transaction)
+                    .await?;
+            }
+            for one in &counts {
+                let add = sqlx::query(ADD_COUNT).bind(one.minute).bind(one.client_id.as_str()).bind(one.name.as_str());
+                add.bind(one.count).execute(&mut **transaction).await?;
+            }
+            Ok(())
+        })
     }
 
     /// The refusal of a request.
@@ -124,11 +132,8 @@ impl Store {
     pub async fn delete_old_refusals(&self, before: UnixTime, most: i64) -> Result<u64, StoreError> {
         let age = sqlx::query(FIND_AGE).bind(most).fetch_optional(self.reader()).await?;
         let before_most = age.map(|row| row.try_get::<i64, _>(0)).transpose()?.unwrap_or(before).max(before);
-        let mut transaction = self.begin_write().await?;
-        let deleted = sqlx::query(DELETE_OLD).bind(before_most).execute(&mut *transaction).await?.rows_affected();
-        let counts = sqlx::query(DELETE_OLD_COUNTS).bind(before).execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(deleted + counts)
+        let deleted = self.execute(DELETE_OLD, &[before_most]).await?;
+        Ok(deleted + self.execute(DELETE_OLD_COUNTS, &[before]).await?)
     }
 }
 

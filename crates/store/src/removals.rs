@@ -148,10 +148,7 @@ impl Change {
 impl Store {
     /// Forgets the removals after which everything issued before them has expired by `before`; returns how many.
     pub async fn delete_expired_removals(&self, before: UnixTime) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let deleted = sqlx::query(DELETE_EXPIRED).bind(before).execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(deleted)
+        self.execute(DELETE_EXPIRED, &[before]).await
     }
 }
 

@@ -54,10 +54,7 @@ impl Store {
 
     /// Forgets the revocations that ended before `before`; returns how many.
     pub async fn delete_expired_revocations(&self, before: UnixTime) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let deleted = sqlx::query(DELETE_EXPIRED).bind(before).execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(deleted)
+        self.execute(DELETE_EXPIRED, &[before]).await
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::refresh_tokens::end_family;
 use crate::revocations::insert_revocation;
 use crate::statement::statements;
+use crate::transaction::transact;
 
 statements! {
     INSERT_SESSION = "INSERT INTO sessions (id, key_hash, user_id, user_epoch, created_at, last_seen_at, expires_at, \
@@ -100,7 +101,7 @@ impl Change {
 
     /// Ends a session and revokes the tokens asked through it. `at_least` is as in [`Store::end_session`].
     pub async fn end_session(&mut self, id: &str, at_least: UnixTime) -> Result<(), StoreError> {
-        end_session(&mut self.transaction, id, self.now, at_least).await.map(|_| ())
+        end_session(&mut self.transaction, self.number, id, (self.now, at_least)).await.map(|_| ())
     }
 }
 
@@ -119,53 +120,48 @@ impl Store {
 
     /// Notes that a session was used, unless that was noted at or after `unless_after`.
     pub async fn touch_session(&self, id: &str, now: UnixTime, unless_after: UnixTime) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let touch = sqlx::query(TOUCH_SESSION).bind(now).bind(id.to_owned()).bind(unless_after);
-        touch.execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| {
+            let touch = sqlx::query(TOUCH_SESSION).bind(now).bind(id.to_owned()).bind(unless_after);
+            touch.execute(&mut **transaction).await?;
+            Ok(())
+        })
     }
 
     /// Remembers a token with its session; false if the session has ended meanwhile, or its user's epoch was raised.
     pub async fn keep_session_token(&self, session: &str, token: &SessionToken) -> Result<bool, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let count = sqlx::query(COUNT_TOKEN).bind(session.to_owned()).fetch_optional(&mut *transaction).await?;
-        let Some(count) = count else {
-            return Ok(false);
-        };
-        let number: i64 = count.try_get(0)?;
-        sqlx::query(INSERT_TOKEN)
-            .bind(session.to_owned())
-            .bind(number)
-            .bind(token.token_id.as_str())
-            .bind(token.family.as_ref().map(|family| family.as_str().to_owned()))
-            .bind(token.expires_at)
-            .execute(&mut *transaction)
-            .await?;
-        let forget = sqlx::query(FORGET_TOKENS).bind(session.to_owned()).bind(number - MAX_SESSION_TOKENS);
-        forget.execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(true)
+        transact!(self, |transaction| {
+            let count = sqlx::query(COUNT_TOKEN).bind(session.to_owned()).fetch_optional(&mut **transaction).await?;
+            let Some(count) = count else {
+                return Ok(false);
+            };
+            let number: i64 = count.try_get(0)?;
+            sqlx::query(INSERT_TOKEN)
+                .bind(session.to_owned())
+                .bind(number)
+                .bind(token.token_id.as_str())
+                .bind(token.family.as_ref().map(|family| family.as_str().to_owned()))
+                .bind(token.expires_at)
+                .execute(&mut **transaction)
+                .await?;
+            let forget = sqlx::query(FORGET_TOKENS).bind(session.to_owned()).bind(number - MAX_SESSION_TOKENS);
+            forget.execute(&mut **transaction).await?;
+            Ok(true)
+        })
     }
 
     /// Ends a session and revokes the tokens asked through it, all or nothing.
     ///
     /// `at_least` is the end of a token issued now: a refresh under way may store one that is not seen here.
     pub async fn end_session(&self, id: &str, now: UnixTime, at_least: UnixTime) -> Result<Ended, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        // The counter's lock first, as a change takes it: the other way round, two could wait for each other.
-        raise_change(&mut transaction).await?;
-        let ended = end_session(&mut transaction, id, now, at_least).await?;
-        transaction.commit().await?;
-        Ok(ended)
+        transact!(self, |transaction| {
+            let change = raise_change(transaction).await?;
+            end_session(transaction, change, id, (now, at_least)).await
+        })
     }
 
     /// Forgets the sessions that ended before `before`, or were last used before `idle_before`.
     pub async fn delete_expired_sessions(&self, before: UnixTime, idle_before: UnixTime) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let delete = sqlx::query(DELETE_EXPIRED).bind(before).bind(idle_before);
-        let deleted = delete.execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(deleted)
+        self.execute(DELETE_EXPIRED, &[before, idle_before]).await
     }
 }
 
@@ -189,12 +185,12 @@ pub(crate) async fn insert_session(
     Ok(())
 }
 
-/// Ends a session and revokes its tokens, in the caller's transaction.
+/// Ends a session and revokes its tokens, in the caller's transaction, which is this change.
 pub(crate) async fn end_session(
     transaction: &mut Transaction<'static, Any>,
+    change: i64,
     id: &str,
-    now: UnixTime,
-    at_least: UnixTime,
+    (now, at_least): (UnixTime, UnixTime),
 ) -> Result<Ended, StoreError> {
     // First, so that whoever keeps a token meanwhile waits for this row, and then finds it gone.
     let lock = sqlx::query(LOCK_SESSION).bind(id.to_owned()).fetch_optional(&mut **transaction).await?;
@@ -206,11 +202,10 @@ pub(crate) async fn end_session(
         let (token_id, family, expires_at): (String, Option<String>, i64) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if let Some(family) = family.map(FamilyId::new) {
-            let until = end_family(transaction, &family, now, at_least).await?;
+            let until = end_family(transaction, change, &family, (now, at_least)).await?;
             ended.push((Revoked::Family(family), until));
         } else if expires_at > now {
             let token = Revoked::Token(token_id);
-            let change = raise_change(transaction).await?;
             insert_revocation(transaction, change, &token, expires_at).await?;
             ended.push((token, expires_at));
         }

@@ -6,6 +6,7 @@ use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::statements;
+use crate::transaction::transact;
 
 statements! {
     FIND_SETTING = "SELECT value FROM settings WHERE name = $1";
@@ -32,10 +33,11 @@ impl Store {
 
     /// Sets a setting that nobody has set; returns the value that stands, which may be another node's.
     pub async fn claim_setting(&self, name: &str, value: &str) -> Result<String, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let claim = sqlx::query(CLAIM_SETTING).bind(name.to_owned()).bind(value.to_owned());
-        claim.execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        transact!(self, |transaction| {
+            let claim = sqlx::query(CLAIM_SETTING).bind(name.to_owned()).bind(value.to_owned());
+            claim.execute(&mut **transaction).await?;
+            Ok(())
+        })?;
         let standing = self.find_setting(name).await?;
         standing.ok_or(StoreError::Broken { table: "settings", row: name.to_owned() })
     }

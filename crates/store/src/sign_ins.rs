@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::second_factors::spend_step;
 use crate::sessions::{NewSession, insert_session};
 use crate::statement::statements;
+use crate::transaction::transact;
 
 statements! {
     FIND_SIGN_IN = "SELECT ended FROM sign_ins WHERE key_hash = $1";
@@ -94,17 +95,15 @@ impl Store {
     }
 
     async fn note(&self, statement: &'static str, key: &SignInKey) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let note = sqlx::query(statement).bind(key.hash.as_bytes().to_vec()).bind(key.expires_at);
-        note.execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| {
+            let note = sqlx::query(statement).bind(key.hash.as_bytes().to_vec()).bind(key.expires_at);
+            note.execute(&mut **transaction).await?;
+            Ok(())
+        })
     }
 
     /// Forgets the sign-ins that ended before `before`; returns how many.
     pub async fn delete_expired_sign_ins(&self, before: UnixTime) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let deleted = sqlx::query(DELETE_EXPIRED).bind(before).execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(deleted)
+        self.execute(DELETE_EXPIRED, &[before]).await
     }
 }

@@ -98,19 +98,15 @@ impl Store {
 
     /// Forgets the counts of hours before `before`; returns how many.
     pub async fn delete_old_token_counts(&self, before: UnixTime) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let deleted = sqlx::query(DELETE_OLD).bind(before).execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(deleted)
+        self.execute(DELETE_OLD, &[before]).await
     }
 }
 
-/// Adds counts to those that are stored, in the caller's transaction and in the order of the table's key.
+/// Adds counts, which are sorted, to those that are stored, in the caller's transaction.
 pub(crate) async fn add_token_counts(
     transaction: &mut Transaction<'static, Any>,
-    mut counts: Vec<TokenCount>,
+    counts: &[TokenCount],
 ) -> Result<(), StoreError> {
-    counts.sort_unstable();
     for batch in counts.chunks(BATCH_ROWS) {
         let mut query = sqlx::query(AssertSqlSafe(ADD.join(&placeholders(batch.len(), 6))));
         for one in batch {

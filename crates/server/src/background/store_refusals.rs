@@ -8,7 +8,7 @@ pub async fn run_once(state: &State) {
     if refusals.is_empty() && counts.is_empty() {
         return;
     }
-    if let Err(error) = state.store.add_refusals(refusals.iter().map(AsRef::as_ref), &counts).await {
+    if let Err(error) = state.store.add_refusals(&refusals, &counts).await {
         tracing::warn!(%error, "refusals could not be stored");
     }
 }

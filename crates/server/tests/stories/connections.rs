@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use countersign_server::config::Http;
 use countersign_server::Front;
+use countersign_server::config::Http;
 use countersign_server::serve::serve;
 use countersign_testkit::{Options, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod changes;
+mod conflicts;
 mod failures;
 mod group_commit;
 mod nodes;
@@ -19,7 +20,14 @@ use countersign_testkit::TestDatabase;
 struct Fresh {
     store: Store,
     url: DatabaseUrl,
-    _database: TestDatabase,
+    database: TestDatabase,
+}
+
+impl Fresh {
+    /// Where it is, as text; only for PostgreSQL.
+    fn text(&self) -> &str {
+        self.database.url.as_deref().unwrap()
+    }
 }
 
 async fn fresh() -> Fresh {
@@ -30,5 +38,5 @@ async fn fresh() -> Fresh {
     };
     let url = url.expect("a URL");
     let store = Store::open(&url).await.expect("opens");
-    Fresh { store, url, _database: database }
+    Fresh { store, url, database }
 }

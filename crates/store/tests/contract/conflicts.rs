@@ -1,0 +1,120 @@
+//! What the database ends in favour of another transaction is done again.
+
+use std::time::Duration;
+
+use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::revocation::Revoked;
+use countersign_store::{RefusalCount, Store, StoredRefusal};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+use crate::refresh_tokens::{family, token};
+use crate::{Fresh, fresh};
+
+/// A connection of a foreign program.
+async fn stranger(fresh: &Fresh) -> AnyConnection {
+    AnyConnection::connect(fresh.text()).await.unwrap()
+}
+
+async fn run(connection: &mut AnyConnection, statement: &str) {
+    connection.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+}
+
+async fn count(connection: &mut AnyConnection, from: &str) -> i64 {
+    let statement = AssertSqlSafe(format!("SELECT COUNT(*) FROM {from}"));
+    sqlx::query_scalar(statement).fetch_one(connection).await.unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_deadlock_with_a_foreign_transaction_is_no_failure() {
+    let fresh = fresh().await;
+    let (store, mut stranger) = (fresh.store.clone(), stranger(&fresh).await);
+    store.insert_family(&family("f", 100), &token("a")).await.unwrap();
+    // The other way round than ours: the row first, then the counter. Ours looks for deadlocks first, and gives way.
+    run(&mut stranger, "SET deadlock_timeout = '30s'").await;
+    run(&mut stranger, "BEGIN").await;
+    run(&mut stranger, "UPDATE refresh_families SET scope = scope WHERE id = 'f'").await;
+    let ending = tokio::spawn(async move { store.end_family(&FamilyId::new("f"), 1, 2).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!ending.is_finished(), "it waits for the family");
+    run(&mut stranger, "UPDATE change_counter SET change = change + 1 WHERE id = 1").await;
+    run(&mut stranger, "COMMIT").await;
+    ending.await.unwrap().unwrap();
+    assert_eq!(count(&mut stranger, "revocations WHERE id = 'f'").await, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_conflict_of_serialisable_transactions_is_tried_again_and_reported_if_it_lasts() {
+    let fresh = fresh().await;
+    let (store, mut stranger) = (&fresh.store, stranger(&fresh).await);
+    run(&mut stranger, "CREATE SEQUENCE tried").await;
+    let function = "CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF nextval('tried') <= 3 THEN RAISE EXCEPTION 'conflict' USING ERRCODE = '40001'; END IF; RETURN NEW; END $$";
+    run(&mut stranger, function).await;
+    run(&mut stranger, "CREATE TRIGGER conflict BEFORE INSERT ON revocations FOR EACH ROW EXECUTE FUNCTION conflict()")
+        .await;
+    store.revoke(&Revoked::Token("t".to_owned()), 9).await.unwrap();
+    assert_eq!(count(&mut stranger, "revocations").await, 1);
+    run(&mut stranger, "SELECT setval('tried', 1)").await;
+    run(&mut stranger, "ALTER SEQUENCE tried INCREMENT -1 MINVALUE -1000").await;
+    let lasting = store.revoke(&Revoked::Token("u".to_owned()), 9).await;
+    assert!(lasting.is_err(), "it is not tried for ever");
+    assert_eq!(count(&mut stranger, "revocations").await, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_default_isolation_of_another_kind_makes_no_conflicts() {
+    let fresh = fresh().await;
+    let name: String =
+        sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut stranger(&fresh).await).await.unwrap();
+    run(
+        &mut stranger(&fresh).await,
+        &format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'"),
+    )
+    .await;
+    let store = Store::open(&fresh.url).await.unwrap();
+    let mut writers = JoinSet::new();
+    for number in 0..50 {
+        let store = store.clone();
+        writers.spawn(async move { store.revoke(&Revoked::Token(format!("t{number}")), 9).await });
+    }
+    writers.join_all().await.into_iter().for_each(|revoked| revoked.unwrap());
+    assert_eq!(count(&mut stranger(&fresh).await, "revocations").await, 50);
+}
+
+#[tokio::test]
+async fn nodes_that_add_to_the_same_rows_in_any_order_do_not_wait_for_each_other() {
+    let fresh = fresh().await;
+    let mut writers = JoinSet::new();
+    for number in 0..40i64 {
+        let store = fresh.store.clone();
+        writers.spawn(async move {
+            let refusal = |id: i64| {
+                let text = || "x".to_owned();
+                Arc::new(StoredRefusal {
+                    request_id: format!("{number}-{id}"),
+                    at: 1,
+                    endpoint: text(),
+                    client_id: None,
+                    address: text(),
+                    error: text(),
+                    reason: text(),
+                    remedy: text(),
+                    presented: text(),
+                })
+            };
+            let add =
+                |id: i64| RefusalCount { minute: id, client_id: "job".to_owned(), name: "x".to_owned(), count: 1 };
+            let ids: Vec<i64> = if number % 2 == 0 { (0..30).collect() } else { (0..30).rev().collect() };
+            let (refusals, counts): (Vec<_>, Vec<_>) = ids.into_iter().map(|id| (refusal(id), add(id))).unzip();
+            store.add_refusals(&refusals, &counts).await
+        });
+    }
+    writers.join_all().await.into_iter().for_each(|added| added.unwrap());
+    let counts = fresh.store.list_refusal_counts(0, 100).await.unwrap();
+    assert!(counts.len() == 30 && counts.iter().all(|one| one.count == 40), "{counts:?}");
+}
