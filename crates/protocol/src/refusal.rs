@@ -214,10 +214,27 @@ pub enum Refusal {
     /// The registry was last read too long ago to be trusted.
     #[error("the registry is stale")]
     StaleRegistry,
-    /// The database does not answer.
-    #[error("the database does not answer")]
-    DatabaseUnavailable,
+    /// The database cannot do now what the request needs.
+    #[error("{0}")]
+    DatabaseUnavailable(DatabaseTrouble),
     /// Our fault; the text is for the log only.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+/// Why a database cannot be used at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum DatabaseTrouble {
+    /// It cannot be reached, or has gone away.
+    #[error("the database does not answer")]
+    Lost,
+    /// It did not answer in time, or other transactions were in the way.
+    #[error("the database did not answer in time")]
+    Slow,
+    /// It takes no changes.
+    #[error("the database is read-only")]
+    ReadOnly,
+    /// It has no room for changes.
+    #[error("the disk of the database is full")]
+    Full,
 }

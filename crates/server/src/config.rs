@@ -6,7 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use countersign_protocol::issuer::Issuer;
-use countersign_store::DatabaseUrl;
+use countersign_store::{Connections, DatabaseUrl};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -29,13 +29,15 @@ pub enum Kind {
 }
 
 /// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
-pub const KEYS: [(&str, Kind); 22] = [
+pub const KEYS: [(&str, Kind); 24] = [
     ("listen", Kind::Text),
     ("issuer", Kind::Text),
     ("insecure_http", Kind::Switch),
     ("data_dir", Kind::Text),
     ("sealing_key_file", Kind::Text),
     ("database.url", Kind::Text),
+    ("database.max_read_connections", Kind::Number),
+    ("database.max_write_connections", Kind::Number),
     ("registry.max_age_s", Kind::Number),
     ("keys.rotate_after_s", Kind::Number),
     ("http.hosts", Kind::List),
@@ -158,6 +160,8 @@ impl Config {
         in_range("registry.max_age_s", self.registry.max_age_s, 1..=MAX_REGISTRY_AGE_S)?;
         // An hour: a successor is published long before it signs. Ten years: nobody means more.
         in_range("keys.rotate_after_s", self.keys.rotate_after_s, 3600..=315_360_000)?;
+        in_range("database.max_read_connections", self.database.max_read_connections.into(), 1..=1000)?;
+        in_range("database.max_write_connections", self.database.max_write_connections.into(), 1..=1000)?;
         in_range("http.max_connections", count(self.http.max_connections), 1..=1_000_000)?;
         in_range("http.max_connections_per_address", count(self.http.most_per_address()), 1..=1_000_000)?;
         in_range("http.max_in_flight", count(self.http.max_in_flight), 1..=1_000_000)?;
@@ -183,6 +187,8 @@ impl Config {
             Some(url) => DatabaseUrl::parse(url),
             None => DatabaseUrl::sqlite_in(&self.data_dir),
         };
+        let Database { max_read_connections: read, max_write_connections: write, .. } = self.database;
+        let parsed = parsed.map(|database| database.with_connections(Connections { read, write }));
         parsed.map_err(|error| ConfigError::new("database.url", error.to_string().replace("database.url: ", "")))
     }
 
@@ -281,7 +287,7 @@ mod tests {
         let full = Config {
             issuer: Some(String::new()),
             sealing_key_file: Some(PathBuf::new()),
-            database: Database { url: Some(String::new()) },
+            database: Database { url: Some(String::new()), ..Database::default() },
             http: Http { max_connections_per_address: Some(1), ..Http::default() },
             playground: Playground { enabled: Some(true) },
             metrics: Metrics { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9))) },

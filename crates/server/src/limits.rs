@@ -68,7 +68,8 @@ pub const QUEUE_INTERVAL_US: i64 = 100_000;
 pub const MAX_OPERATOR_CONNECTIONS: usize = 64;
 /// The registry is read for changes this often, so that a change is everywhere within a second.
 pub const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
-/// One read of the change counter may take this long before the database counts as lost.
+/// One read of the change counter may take this long before the database counts as lost; what is newer is then read for as
+/// long as rows come.
 pub const FOLLOW_TIMEOUT: Duration = Duration::from_secs(2);
 /// Each node tells the others this often that it is alive, and at once when it has read a change.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -121,7 +122,7 @@ pub const KEY_PENDING_S: i64 = 900;
 pub const KEY_MARGIN_S: i64 = 60;
 /// It is looked this often whether a step of key rotation is due.
 pub const ROTATE_INTERVAL: Duration = Duration::from_secs(30);
-/// The lease to rotate keys is held this long, in seconds: longer than the steps take.
+/// A lease is held this long, in seconds: longer than what it is for takes.
 pub const LEASE_S: i64 = 60;
 /// The uses of credentials are stored this often: a kill loses at most that.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);

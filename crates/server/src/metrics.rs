@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::grant::GrantType;
+use countersign_protocol::refusal::DatabaseTrouble;
 use http::{Method, StatusCode};
 
 use crate::expiry;
@@ -35,6 +36,8 @@ const ROUTES: [(&str, &str); 14] = [
     ("/metrics", "/metrics"),
 ];
 const OTHER: &str = "other";
+/// After a failure of the database was logged, others of its kind are only counted for so long.
+const QUIET_MS: i64 = 60_000;
 
 /// What this node has counted since it was started.
 #[derive(Debug, Default)]
@@ -42,6 +45,14 @@ pub(crate) struct Metrics {
     counted: Mutex<Counted>,
     /// What became of connections.
     pub(crate) connections: ConnectionCounts,
+}
+
+/// Failures of the database of one kind.
+#[derive(Debug, Default)]
+struct DatabaseFailures {
+    count: u64,
+    /// Until then nothing more of it is logged.
+    quiet_until_ms: i64,
 }
 
 /// Connections that were not kept.
@@ -58,6 +69,7 @@ struct Counted {
     requests: BTreeMap<(&'static str, &'static str, u16), Durations>,
     tokens: BTreeMap<(&'static str, &'static str), u64>,
     client_failures: BTreeMap<&'static str, u64>,
+    database_failures: BTreeMap<DatabaseTrouble, DatabaseFailures>,
     passwords: BTreeMap<&'static str, u64>,
 }
 
@@ -100,6 +112,18 @@ impl Metrics {
     /// Counts what somebody's password came to: `right`, `wrong`, or not looked at, `waiting` or `locked`.
     pub(crate) fn count_password(&self, result: &'static str) {
         *self.lock().passwords.entry(result).or_default() += 1;
+    }
+
+    /// Counts a failure of the database; true if it is to be logged, which one of each kind and minute is.
+    pub(crate) fn count_database_failure(&self, trouble: DatabaseTrouble, now_ms: i64) -> bool {
+        let mut counted = self.lock();
+        let failures = counted.database_failures.entry(trouble).or_default();
+        failures.count += 1;
+        let is_told = failures.count == 1 || failures.quiet_until_ms <= now_ms;
+        if is_told {
+            failures.quiet_until_ms = now_ms + QUIET_MS;
+        }
+        is_told
     }
 
     fn lock(&self) -> MutexGuard<'_, Counted> {
@@ -151,6 +175,17 @@ fn render_counted(text: &mut String, counted: &Counted) {
     let _ = writeln!(text, "# HELP {name} Failed client authentications, by reason.\n# TYPE {name} counter");
     for (reason, count) in &counted.client_failures {
         let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
+    }
+    let name = "countersign_database_failures_total";
+    let _ = writeln!(text, "# HELP {name} What the database could not do for a request.\n# TYPE {name} counter");
+    for (trouble, failures) in &counted.database_failures {
+        let label = match trouble {
+            DatabaseTrouble::Lost => "lost",
+            DatabaseTrouble::Slow => "slow",
+            DatabaseTrouble::ReadOnly => "read_only",
+            DatabaseTrouble::Full => "full",
+        };
+        let _ = writeln!(text, "{name}{{trouble=\"{label}\"}} {}", failures.count);
     }
     let name = "countersign_passwords_total";
     let _ = writeln!(text, "# HELP {name} Passwords of people, by what they came to.\n# TYPE {name} counter");

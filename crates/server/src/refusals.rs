@@ -12,6 +12,9 @@ const MAX_STORED_OF_A_KIND: u32 = 20;
 /// Refusals that are stored whole at a time: a flood of many kinds must not fill the disk.
 const MAX_STORED_AT_ONCE: usize = 200;
 
+/// Counts that wait to be stored: the database may be lost for long.
+const MAX_COUNTS: usize = 10_000;
+
 /// What was refused, and what of it is not stored yet.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Mutex<Remembered>);
@@ -66,6 +69,20 @@ impl Refusals {
             count,
         };
         (std::mem::take(&mut remembered.to_store), counts.map(count).collect())
+    }
+
+    /// Takes back what could not be stored, to be stored with the next: as much as there is room for.
+    pub(crate) fn give_back(&self, refusals: Vec<Arc<StoredRefusal>>, counts: Vec<RefusalCount>) {
+        let mut remembered = self.lock();
+        let later = std::mem::replace(&mut remembered.to_store, refusals);
+        remembered.to_store.extend(later);
+        remembered.to_store.truncate(MAX_STORED_AT_ONCE);
+        for RefusalCount { minute, client_id, name, count } in counts {
+            let key = (minute, ((!client_id.is_empty()).then_some(client_id), name));
+            if remembered.to_count.len() < MAX_COUNTS || remembered.to_count.contains_key(&key) {
+                *remembered.to_count.entry(key).or_default() += count;
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Remembered> {

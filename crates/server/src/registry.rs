@@ -14,15 +14,17 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::KeyId;
 use countersign_protocol::jose::key::VerifyingKey;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::refusal::Refusal;
+use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 use countersign_protocol::revocation::{Ended, Known, Revoked, check_alive};
 use countersign_protocol::scope::Scope;
 use countersign_protocol::user::{User, name_key};
-use countersign_store::{Notes, PlaygroundSettings, RegistryRows, Store};
+use countersign_store::{Notes, PlaygroundSettings, RegistryRows, Store, StoreError};
+use tokio::time::timeout;
 
 use crate::admin::access;
 use crate::clock::Clock;
 use crate::key_ring::{KeyRing, KeyRingError};
+use crate::limits::FOLLOW_TIMEOUT;
 use crate::sealing::SealingKey;
 
 /// Apis, clients, users and keys as of one change; never changed, only replaced.
@@ -239,7 +241,11 @@ impl LiveRegistry {
 
     /// Err while the database is known to be lost, so that what needs it is refused at once.
     pub fn check_database(&self) -> Result<(), Refusal> {
-        if self.database_lost.load(Ordering::Acquire) { Err(Refusal::DatabaseUnavailable) } else { Ok(()) }
+        if self.database_lost.load(Ordering::Acquire) {
+            Err(Refusal::DatabaseUnavailable(DatabaseTrouble::Lost))
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads the change counter and loads what is newer.
@@ -254,13 +260,14 @@ impl LiveRegistry {
         result
     }
 
-    /// Notes that the database does not answer.
-    pub fn mark_lost(&self) {
-        self.database_lost.store(true, Ordering::Release);
-    }
-
     async fn load_newer(&self, store: &Store, sealing: &SealingKey) -> Result<(), KeyRingError> {
-        let counters = store.read_counters().await?;
+        let late = |_| {
+            StoreError::Unavailable(
+                DatabaseTrouble::Slow,
+                format!("reading the change counter took more than {} s", FOLLOW_TIMEOUT.as_secs()),
+            )
+        };
+        let counters = timeout(FOLLOW_TIMEOUT, store.read_counters()).await.map_err(late)??;
         let seen = self.seen_change.load(Ordering::Acquire);
         if counters.change == seen {
             return Ok(());

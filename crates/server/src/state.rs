@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use countersign_protocol::UnixTime;
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::jose::base64url;
-use countersign_protocol::refusal::Refusal;
+use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 use countersign_store::{Store, StoreError};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -152,23 +152,25 @@ impl State {
             writing.await
         };
         let Ok(joined) = timeout(WRITE_TIMEOUT, tokio::spawn(writing)).await else {
-            self.registry.mark_lost();
-            return Err(Refusal::DatabaseUnavailable);
+            let what = format!("a write took more than {} s", WRITE_TIMEOUT.as_secs());
+            return Err(self.store_failed(&StoreError::Unavailable(DatabaseTrouble::Slow, what)));
         };
         let result = joined.map_err(|error| Refusal::Internal(error.to_string()))?;
         result.map_err(|error| self.store_failed(&error))
     }
 
-    /// The refusal for a failure of the store; it also notes that the database is lost.
+    /// The refusal for a failure of the store. That one statement failed does not mean that the database is lost: only the
+    /// task that follows changes says that.
     pub(crate) fn store_failed(&self, error: &StoreError) -> Refusal {
-        match error {
-            StoreError::Unavailable(reason) => {
-                tracing::error!(reason, "the database does not answer");
-                self.registry.mark_lost();
-                Refusal::DatabaseUnavailable
-            }
-            other => Refusal::Internal(other.to_string()),
+        let (trouble, reason) = match error {
+            StoreError::Unavailable(trouble, reason) => (*trouble, reason),
+            StoreError::Conflict(reason) => (DatabaseTrouble::Slow, reason),
+            other => return Refusal::Internal(other.to_string()),
+        };
+        if self.metrics.count_database_failure(trouble, self.clock.monotonic_ms()) {
+            tracing::error!(%trouble, reason, "the database cannot do what a request needs");
         }
+        Refusal::DatabaseUnavailable(trouble)
     }
 
     /// Under what failures of a person's name are counted, whatever its case.

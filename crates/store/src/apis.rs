@@ -13,6 +13,7 @@ use sqlx::{AnyConnection, Row};
 
 use crate::changes::Change;
 use crate::error::StoreError;
+use crate::reading::read_rows;
 use crate::removals::{Removals, RightKey, api_reach_s};
 use crate::statement::{list, statements, words};
 
@@ -156,13 +157,13 @@ fn api_right(api: &ApiId, right: Right) -> RightKey {
 /// Reads every API, with the removals that are its own.
 pub(crate) async fn load(connection: &mut AnyConnection, removals: &mut Removals) -> Result<Vec<Api>, StoreError> {
     let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
-    for row in sqlx::query(LOAD_SCOPES).fetch_all(&mut *connection).await? {
+    for row in read_rows(connection, LOAD_SCOPES, "scopes").await? {
         let (api, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let scope = read_scope(&row, &name)?.ok_or(StoreError::Broken { table: "scopes", row: name })?;
         scopes.entry(api).or_default().push(scope);
     }
     let mut apis = Vec::new();
-    for row in sqlx::query(LOAD_APIS).fetch_all(&mut *connection).await? {
+    for row in read_rows(connection, LOAD_APIS, "apis").await? {
         let id: String = row.try_get(0)?;
         let defined = scopes.remove(&id).unwrap_or_default();
         let read = read_api(&row, &id, defined)?;

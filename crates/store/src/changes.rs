@@ -11,6 +11,7 @@ use crate::error::StoreError;
 use crate::keys::StoredKey;
 use crate::notes::Notes;
 use crate::playground::PlaygroundSettings;
+use crate::reading::in_time;
 use crate::removals::TouchedRights;
 use crate::statement::statements;
 
@@ -89,14 +90,14 @@ impl Store {
 
     /// How far the database has come.
     pub async fn read_counters(&self) -> Result<Counters, StoreError> {
-        let row = sqlx::query(READ_COUNTERS).fetch_one(self.reader()).await?;
+        let row = sqlx::query(READ_COUNTERS).fetch_one(self.follower()).await?;
         Ok(Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? })
     }
 
     /// Reads everything that the registry holds, as of one moment.
     pub async fn load_registry(&self) -> Result<RegistryRows, StoreError> {
         let mut snapshot = self.begin_snapshot().await?;
-        let row = sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot).await?;
+        let row = in_time("the change counter", sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot)).await?;
         let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
         let mut removals = crate::removals::load(&mut snapshot).await?;
         let rows = RegistryRows {

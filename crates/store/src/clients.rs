@@ -17,6 +17,7 @@ use sqlx::{AnyConnection, Row};
 use crate::apis::read_grants;
 use crate::changes::Change;
 use crate::error::StoreError;
+use crate::reading::read_rows;
 use crate::removals::{Removals, RightKey};
 use crate::statement::{list, statements, words};
 
@@ -283,7 +284,7 @@ pub(crate) async fn load(connection: &mut AnyConnection, removals: &mut Removals
     let mut credentials = load_credentials(connection).await?;
     let mut entitlements = load_entitlements(connection).await?;
     let mut clients = Vec::new();
-    for row in sqlx::query(LOAD_CLIENTS).fetch_all(&mut *connection).await? {
+    for row in read_rows(connection, LOAD_CLIENTS, "clients").await? {
         let (id, auth_methods, status): (String, String, String) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
         let (name, epoch) = (row.try_get(1)?, row.try_get(4)?);
         let (may_ask, may_introspect) = entitlements.remove(&id).unwrap_or_default();
@@ -309,7 +310,7 @@ pub(crate) async fn load(connection: &mut AnyConnection, removals: &mut Removals
 
 async fn load_credentials(connection: &mut AnyConnection) -> Result<HashMap<String, Credentials>, StoreError> {
     let mut credentials: HashMap<String, Credentials> = HashMap::new();
-    for row in sqlx::query(LOAD_CREDENTIALS).fetch_all(&mut *connection).await? {
+    for row in read_rows(connection, LOAD_CREDENTIALS, "credentials").await? {
         let id: String = row.try_get(0)?;
         let hash: Vec<u8> = row.try_get(3)?;
         let Some(secret_hash) = SecretHash::from_bytes(&hash) else {
@@ -330,7 +331,7 @@ type Entitlements = (MayAsk, Vec<ApiId>);
 
 async fn load_entitlements(connection: &mut AnyConnection) -> Result<HashMap<String, Entitlements>, StoreError> {
     let mut entitlements: HashMap<String, Entitlements> = HashMap::new();
-    for row in sqlx::query(LOAD_ENTITLEMENTS).fetch_all(&mut *connection).await? {
+    for row in read_rows(connection, LOAD_ENTITLEMENTS, "entitlements").await? {
         let (client, api, kind): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let (scopes, grants): (String, String) = (row.try_get(3)?, row.try_get(4)?);
         let of_client = entitlements.entry(client.clone()).or_default();

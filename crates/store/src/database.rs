@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, SqlSafeStr, Transaction};
@@ -15,6 +16,7 @@ use url::Url;
 
 use crate::error::StoreError;
 use crate::group_commit::Group;
+use crate::reading::in_time;
 
 pub use inspection::Migrated;
 
@@ -24,8 +26,9 @@ const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections that only read, on SQLite: two, since reads there are few and short.
 const SQLITE_READERS: u32 = 2;
-/// Connections a node holds to PostgreSQL: what refresh and revocation keep busy.
-const POSTGRES_CONNECTIONS: u32 = 8;
+/// Connections to PostgreSQL by which a node follows changes and tells that it lives: others, however many wait, must not make
+/// it call the database lost.
+const POSTGRES_FOLLOWERS: u32 = 2;
 
 /// A migration: its version, its name, its statements.
 type NamedMigration = (i64, &'static str, &'static str);
@@ -68,6 +71,23 @@ pub const SQLITE_FILE: &str = "countersign.db";
 pub struct DatabaseUrl {
     url: Url,
     engine: Engine,
+    connections: Connections,
+}
+
+/// How many connections a node holds to PostgreSQL at most, beside [`POSTGRES_FOLLOWERS`]; on SQLite it changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// For single reads.
+    pub read: u32,
+    /// For writes: what refresh, revocation and administration keep busy.
+    pub write: u32,
+}
+
+impl Default for Connections {
+    /// Eight of each.
+    fn default() -> Self {
+        Self { read: 8, write: 8 }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +127,12 @@ impl DatabaseUrl {
             "postgres" | "postgresql" => Engine::Postgres,
             other => return Err(bad_url(&format!("`{other}` is neither postgres nor sqlite"))),
         };
-        Ok(Self { url, engine })
+        Ok(Self { url, engine, connections: Connections::default() })
+    }
+
+    /// The same with so many connections.
+    pub fn with_connections(self, connections: Connections) -> Self {
+        Self { connections, ..self }
     }
 
     /// The file, if it is SQLite.
@@ -135,6 +160,8 @@ pub struct Store {
     engine: Engine,
     reader: AnyPool,
     writer: AnyPool,
+    /// What nothing else is to keep waiting: following changes, and heartbeats.
+    follower: AnyPool,
     /// Writes that share commits, on SQLite.
     group: Option<Arc<Group>>,
 }
@@ -154,19 +181,18 @@ impl Store {
                 .after_connect(move |connection, _| Box::pin(prepare_connection(engine, connection)))
                 .connect_lazy_with(options.clone())
         };
-        let (reader, writer, group) = match engine {
-            Engine::Sqlite => (pool(SQLITE_READERS), pool(1), Some(Arc::default())),
-            Engine::Postgres => {
-                let shared = pool(POSTGRES_CONNECTIONS);
-                (shared.clone(), shared, None)
-            }
+        let Connections { read, write } = database.connections;
+        let (reader, writer, follower, group) = match engine {
+            Engine::Sqlite => (pool(SQLITE_READERS), pool(1), pool(1), Some(Arc::default())),
+            Engine::Postgres => (pool(read), pool(write), pool(POSTGRES_FOLLOWERS), None),
         };
-        Ok(Self { engine, reader, writer, group })
+        Ok(Self { engine, reader, writer, follower, group })
     }
 
     /// Closes every connection; SQLite folds its log into the database.
     pub async fn close(&self) {
         self.reader.close().await;
+        self.follower.close().await;
         self.writer.close().await;
     }
 
@@ -175,9 +201,9 @@ impl Store {
         &self.reader
     }
 
-    /// The connection for single writes.
-    pub(crate) fn writer(&self) -> &AnyPool {
-        &self.writer
+    /// The connections by which a node follows changes and tells that it lives.
+    pub(crate) fn follower(&self) -> &AnyPool {
+        &self.follower
     }
 
     /// True if several nodes can have it open.
@@ -214,16 +240,28 @@ impl Store {
             Engine::Sqlite => "BEGIN",
             Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        Ok(self.reader.begin_with(statement).await?)
+        let mut snapshot = in_time("anything", self.follower.begin_with(statement)).await?;
+        if self.engine == Engine::Postgres {
+            // A large registry takes its time; that it goes on is watched where it is read.
+            in_time("anything", sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *snapshot)).await?;
+        }
+        Ok(snapshot)
     }
 }
 
 /// Runs the migrations that are missing; sqlx checks the sums of those that ran and, on PostgreSQL, locks out others.
 async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), StoreError> {
-    let late = |_| StoreError::Unavailable(format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()));
+    let late = |_| {
+        StoreError::Unavailable(
+            DatabaseTrouble::Lost,
+            format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()),
+        )
+    };
     let connecting = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, options.connect());
-    let mut connection: AnyConnection =
-        connecting.await.map_err(late)?.map_err(|error| StoreError::Unavailable(describe(&error)))?;
+    let mut connection: AnyConnection = connecting
+        .await
+        .map_err(late)?
+        .map_err(|error| StoreError::Unavailable(DatabaseTrouble::Lost, describe(&error)))?;
     prepare_connection(engine, &mut connection).await?;
     if engine == Engine::Postgres {
         // A migration may take long; waiting for another node's may not.
@@ -374,7 +412,7 @@ mod tests {
             change.commit().await
         };
         sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.expect("no more pages");
-        assert!(matches!(fill().await, Err(StoreError::Unavailable(reason)) if reason.contains("full")));
+        assert!(matches!(fill().await, Err(StoreError::Unavailable(DatabaseTrouble::Full, _))));
         let again = fill().await;
         assert!(again.is_ok(), "{again:?}");
     }

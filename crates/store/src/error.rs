@@ -1,5 +1,6 @@
 //! What can go wrong with a database, in words for an operator.
 
+use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::error::ErrorKind;
 use sqlx::migrate::MigrateError;
 
@@ -9,9 +10,9 @@ pub enum StoreError {
     /// The database URL is neither of SQLite nor of PostgreSQL, or is malformed.
     #[error("database.url: {0}")]
     Url(String),
-    /// The database cannot be reached, does not answer in time, or has no room.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
+    /// The database cannot do it now; the text says in its words why.
+    #[error("{0}: {1}")]
+    Unavailable(DatabaseTrouble, String),
     /// The database ended a transaction in favour of another: a deadlock, or a conflict. It can be done again.
     #[error("the database gave way to another transaction: {0}")]
     Conflict(String),
@@ -37,8 +38,19 @@ pub enum StoreError {
     Refused(String),
 }
 
-/// Classes and codes of PostgreSQL that may pass by themselves.
-const POSTGRES_PASSING: [&str; 8] = ["08", "28", "53", "57P", "58", "25006", "57014", "55P03"];
+/// Classes and codes of PostgreSQL that may pass by themselves, the longer ones first: no room, out of resources, read-only,
+/// cancelled, lock not available, connection exceptions, refused sign-in, shutting down or starting, system errors.
+const POSTGRES_PASSING: [(&str, DatabaseTrouble); 9] = [
+    ("53100", DatabaseTrouble::Full),
+    ("53", DatabaseTrouble::Lost),
+    ("25006", DatabaseTrouble::ReadOnly),
+    ("57014", DatabaseTrouble::Slow),
+    ("55P03", DatabaseTrouble::Slow),
+    ("08", DatabaseTrouble::Lost),
+    ("28", DatabaseTrouble::Lost),
+    ("57P", DatabaseTrouble::Lost),
+    ("58", DatabaseTrouble::Lost),
+];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -46,13 +58,20 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(inner) if inner.kind() == ErrorKind::UniqueViolation => {
                 Self::Taken(inner.message().to_owned())
             }
-            sqlx::Error::Database(inner) => match inner.code().as_deref() {
-                Some("40001" | "40P01") => Self::Conflict(inner.message().to_owned()),
-                Some(code) if is_unavailable(code) => Self::Unavailable(inner.message().to_owned()),
-                _ => Self::Refused(inner.message().to_owned()),
-            },
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::Unavailable(error.to_string())
+            sqlx::Error::Database(inner) => {
+                let (code, message) = (inner.code().unwrap_or_default(), inner.message().to_owned());
+                match (&*code, find_trouble(&code)) {
+                    ("40001" | "40P01", _) => Self::Conflict(message),
+                    (_, Some(trouble)) => Self::Unavailable(trouble, message),
+                    (_, None) => Self::Refused(message),
+                }
+            }
+            sqlx::Error::PoolTimedOut => Self::Unavailable(
+                DatabaseTrouble::Slow,
+                "every connection was busy for 2 s, or no new one could be made".to_owned(),
+            ),
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(DatabaseTrouble::Lost, error.to_string())
             }
             _ => Self::Refused(error.to_string()),
         }
@@ -69,13 +88,21 @@ impl From<MigrateError> for StoreError {
     }
 }
 
-/// What may pass by itself.
-///
-/// SQLite: busy, locked, out of memory, read-only, I/O error, full, cannot open. PostgreSQL: connection exceptions,
-/// refused sign-in, out of resources, shutting down or starting, system errors, read-only, cancelled, lock not available.
-fn is_unavailable(code: &str) -> bool {
-    let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xFF, 5..=8 | 10 | 13 | 14));
-    sqlite || POSTGRES_PASSING.iter().any(|class| code.len() == 5 && code.starts_with(class))
+/// What may pass by itself, by the database's code.
+fn find_trouble(code: &str) -> Option<DatabaseTrouble> {
+    if code.len() == 5 {
+        return POSTGRES_PASSING.iter().find(|(class, _)| code.starts_with(class)).map(|(_, trouble)| *trouble);
+    }
+    // SQLite, whose extended codes have the plain one in their last byte.
+    match code.parse::<u32>().ok()? & 0xFF {
+        // busy, locked
+        5 | 6 => Some(DatabaseTrouble::Slow),
+        8 => Some(DatabaseTrouble::ReadOnly),
+        13 => Some(DatabaseTrouble::Full),
+        // out of memory, I/O error, cannot open
+        7 | 10 | 14 => Some(DatabaseTrouble::Lost),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -84,11 +111,22 @@ mod tests {
 
     #[test]
     fn what_may_pass_by_itself_is_told_from_what_will_not() {
-        for passing in ["5", "13", "778", "08006", "57P01", "57014", "53300"] {
-            assert!(is_unavailable(passing), "{passing}");
+        for (passing, trouble) in [
+            ("5", DatabaseTrouble::Slow),
+            ("13", DatabaseTrouble::Full),
+            ("778", DatabaseTrouble::Lost),
+            ("1032", DatabaseTrouble::ReadOnly),
+            ("08006", DatabaseTrouble::Lost),
+            ("57P01", DatabaseTrouble::Lost),
+            ("57014", DatabaseTrouble::Slow),
+            ("53300", DatabaseTrouble::Lost),
+            ("53100", DatabaseTrouble::Full),
+            ("25006", DatabaseTrouble::ReadOnly),
+        ] {
+            assert_eq!(find_trouble(passing), Some(trouble), "{passing}");
         }
         for lasting in ["1", "1555", "19", "2067", "23505", "42601", "57000", ""] {
-            assert!(!is_unavailable(lasting), "{lasting}");
+            assert_eq!(find_trouble(lasting), None, "{lasting}");
         }
     }
 }

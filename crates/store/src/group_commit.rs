@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::refusal::DatabaseTrouble;
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::SecretHash;
 use sqlx::{Any, Transaction};
@@ -103,7 +104,7 @@ impl Store {
         let tell = |answer: Answer, result| drop(answer.send(result));
         match written {
             Ok(changed) => answers.into_iter().zip(changed).for_each(|(answer, changed)| tell(answer, Ok(changed))),
-            Err(error @ StoreError::Unavailable(_)) => {
+            Err(error @ StoreError::Unavailable(..)) => {
                 answers.into_iter().for_each(|answer| tell(answer, Err(error.clone())));
             }
             // One of them cannot be written: the others can, each by itself.
@@ -144,5 +145,5 @@ async fn write_all(transaction: &mut Transaction<'static, Any>, writes: &[Write]
 
 /// For those who waited too long, and those whose writer ended with the whole server.
 fn given_up() -> StoreError {
-    StoreError::Unavailable("the write was given up".to_owned())
+    StoreError::Unavailable(DatabaseTrouble::Slow, "the write waited too long for its turn".to_owned())
 }

@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, Row};
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::reading::read_rows;
 use crate::statement::statements;
 
 statements! {
@@ -125,7 +126,7 @@ impl Store {
 
 /// Reads every key that is not retired.
 pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<StoredKey>, StoreError> {
-    sqlx::query(LOAD_KEYS).fetch_all(&mut *connection).await?.iter().map(read).collect()
+    read_rows(connection, LOAD_KEYS, "keys").await?.iter().map(read).collect()
 }
 
 fn read(row: &AnyRow) -> Result<StoredKey, StoreError> {

@@ -34,14 +34,14 @@ impl Store {
     pub async fn beat(&self, node_id: &str, registry_change: i64) -> Result<(), StoreError> {
         if self.is_shared() {
             let beat = sqlx::query(BEAT).bind(node_id.to_owned()).bind(registry_change);
-            beat.execute(self.writer()).await?;
+            beat.execute(self.follower()).await?;
         }
         Ok(())
     }
 
     /// Every node that has not been deleted, also those that ended without a word.
     pub async fn list_nodes(&self) -> Result<Vec<Node>, StoreError> {
-        let rows = sqlx::query(LIST).fetch_all(self.reader()).await?;
+        let rows = sqlx::query(LIST).fetch_all(self.follower()).await?;
         let node = |row: &sqlx::any::AnyRow| {
             Ok(Node { id: row.try_get(0)?, silent_ms: row.try_get(1)?, registry_change: row.try_get(2)? })
         };
@@ -51,7 +51,7 @@ impl Store {
     /// Deletes a node that ends.
     pub async fn delete_node(&self, node_id: &str) -> Result<(), StoreError> {
         if self.is_shared() {
-            sqlx::query(DELETE_NODE).bind(node_id.to_owned()).execute(self.writer()).await?;
+            sqlx::query(DELETE_NODE).bind(node_id.to_owned()).execute(self.follower()).await?;
         }
         Ok(())
     }

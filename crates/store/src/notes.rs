@@ -6,6 +6,7 @@ use countersign_protocol::UnixTime;
 use sqlx::{AnyConnection, Row};
 
 use crate::error::StoreError;
+use crate::reading::read_rows;
 use crate::statement::statements;
 
 statements! {
@@ -64,7 +65,7 @@ pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Notes, StoreE
 
 async fn read(connection: &mut AnyConnection, statement: &'static str) -> Result<HashMap<String, Note>, StoreError> {
     let mut notes = HashMap::new();
-    for row in sqlx::query(statement).fetch_all(&mut *connection).await? {
+    for row in read_rows(connection, statement, "notes").await? {
         let note = Note { created_change: row.try_get(1)?, created_at: row.try_get(2)?, owner: row.try_get(3)? };
         notes.insert(row.try_get(0)?, note);
     }

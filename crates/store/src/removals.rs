@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, Row};
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::reading::read_rows;
 use crate::statement::statements;
 
 statements! {
@@ -172,7 +173,7 @@ pub(crate) struct Removals {
 /// Reads every removal.
 pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Removals, StoreError> {
     let mut removals = Removals::default();
-    for row in sqlx::query(LOAD_REMOVALS).fetch_all(&mut *connection).await? {
+    for row in read_rows(connection, LOAD_REMOVALS, "removals").await? {
         let (client, api, kind, name): (String, String, String, String) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         let change = row.try_get(4)?;

@@ -41,7 +41,7 @@ impl Store {
 
     /// The revocations made after a change.
     pub async fn load_revocations(&self, after: i64) -> Result<Vec<StoredRevocation>, StoreError> {
-        let rows = sqlx::query(LOAD_AFTER).bind(after).fetch_all(self.reader()).await?;
+        let rows = sqlx::query(LOAD_AFTER).bind(after).fetch_all(self.follower()).await?;
         let mut revocations = Vec::with_capacity(rows.len());
         for row in rows {
             let (kind, id): (String, String) = (row.try_get(0)?, row.try_get(1)?);

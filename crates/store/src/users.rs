@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Row};
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::reading::read_rows;
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -170,7 +171,7 @@ impl Store {
 /// Reads every user.
 pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<User>, StoreError> {
     let mut users = Vec::new();
-    for row in sqlx::query(LOAD_USERS).fetch_all(&mut *connection).await? {
+    for row in read_rows(connection, LOAD_USERS, "users").await? {
         let (id, login, roles): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let (status, epoch): (String, i64) = (row.try_get(3)?, row.try_get(4)?);
         let has_second_factor = row.try_get::<i64, _>(5)? > 0;

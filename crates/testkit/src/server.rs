@@ -183,6 +183,17 @@ impl TestServer {
         }
     }
 
+    /// Holds locks in a foreign transaction for some seconds, on PostgreSQL; they are held when this returns.
+    pub async fn hold(&self, statement: &str, seconds: u32) -> std::process::Child {
+        let url = self.database.as_ref().and_then(|database| database.url.as_deref()).unwrap();
+        let steps = ["BEGIN", statement, &format!("SELECT pg_sleep({seconds})"), "COMMIT"];
+        let mut psql = Command::new("psql");
+        psql.args([url, "-q"]).args(steps.iter().flat_map(|step| ["-c", step])).stdout(std::process::Stdio::null());
+        let child = psql.spawn().unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        child
+    }
+
     /// Moves the clock, and lets the background tasks run once.
     pub async fn advance(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::response::{IntoResponse, Response};
-use countersign_protocol::refusal::Refusal;
+use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 use countersign_protocol::scope::ScopeToken;
 use countersign_store::StoreError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -93,9 +93,9 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server-error", detail)
     }
 
-    fn unavailable(reason: impl fmt::Display) -> Self {
+    fn unavailable(trouble: DatabaseTrouble, reason: impl fmt::Display) -> Self {
         tracing::error!(%reason, "an administrative request cannot be answered now");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database does not answer; try again shortly")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{trouble}; try again shortly"))
     }
 }
 
@@ -121,7 +121,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Taken(name) => Self::conflict(format!("{name} is taken")),
-            StoreError::Unavailable(reason) => Self::unavailable(reason),
+            StoreError::Unavailable(trouble, reason) => Self::unavailable(trouble, reason),
+            StoreError::Conflict(reason) => Self::unavailable(DatabaseTrouble::Slow, reason),
             other => Self::internal(other),
         }
     }
@@ -162,7 +163,8 @@ impl From<Refusal> for Problem {
                     "more is asked than can be done; try again shortly",
                 )
             }
-            Refusal::StaleRegistry | Refusal::DatabaseUnavailable => Self::unavailable(refusal),
+            Refusal::DatabaseUnavailable(trouble) => Self::unavailable(trouble, refusal),
+            Refusal::StaleRegistry => Self::unavailable(DatabaseTrouble::Lost, refusal),
             other => Self::internal(other),
         }
     }

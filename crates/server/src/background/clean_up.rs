@@ -1,8 +1,9 @@
 //! Deletes what is no longer needed: revocations and removals whose tokens have expired, families of refresh tokens,
-//! sessions and sign-ins that have ended, refusals and counts that are old, nodes that are gone.
+//! sessions and sign-ins that have ended, refusals and counts that are old, nodes that are gone. One node of many deletes.
 
 use countersign_store::StoreError;
 
+use crate::background::holds_lease;
 use crate::guessing::{CODE_WINDOW_S, KNOWN_S};
 use crate::limits::{
     DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS, REFUSALS_KEPT_S, SESSION_IDLE_S,
@@ -10,10 +11,15 @@ use crate::limits::{
 };
 use crate::state::State;
 
+const LEASE: &str = "clean up";
+
 /// Deletes what died before a margin ago, in memory and in the database.
 pub async fn run_once(state: &State) {
     let before = state.now() - DEAD_MARGIN_S;
     state.registry.drop_expired(before);
+    if !holds_lease(state, LEASE).await {
+        return;
+    }
     match delete(state, before).await {
         Ok(0) => {}
         Ok(rows) => tracing::info!(rows, "deleted what was dead"),

@@ -1,7 +1,7 @@
 //! Takes the steps of key rotation that are due; one node of many does, by a lease.
 
+use crate::background::holds_lease;
 use crate::key_rotation::{perform, plan};
-use crate::limits::LEASE_S;
 use crate::state::State;
 
 const LEASE: &str = "rotate keys";
@@ -10,13 +10,8 @@ const LEASE: &str = "rotate keys";
 pub async fn run_once(state: &State) {
     let now = state.now();
     let due = plan(state.registry.current().keys().lives(), now, state.rotate_keys_after_s);
-    if due.is_empty() {
+    if due.is_empty() || !holds_lease(state, LEASE).await {
         return;
-    }
-    match state.store.take_lease(LEASE, &state.node_id, now, now + LEASE_S).await {
-        Ok(true) => {}
-        Ok(false) => return,
-        Err(error) => return tracing::warn!(%error, "the lease to rotate keys cannot be taken"),
     }
     for step in due {
         let shown = format!("{step:?}");

@@ -12,12 +12,22 @@ use url::Host;
 use crate::config::ConfigError;
 
 /// The database.
-#[derive(Clone, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// `postgres://…`; by default SQLite in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Connections to PostgreSQL that only read. Two more follow changes.
+    pub max_read_connections: u32,
+    /// Connections to PostgreSQL that write.
+    pub max_write_connections: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: None, max_read_connections: 8, max_write_connections: 8 }
+    }
 }
 
 impl fmt::Debug for Database {

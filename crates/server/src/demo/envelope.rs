@@ -176,7 +176,7 @@ impl From<Refusal> for Fault {
             Refusal::BrokenBody | Refusal::LateBody => Self::bad_request("the body did not arrive whole and in time"),
             Refusal::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
             Refusal::UserLocked => user_locked(),
-            Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => {
+            Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable(_) => {
                 unavailable(RETRY_AFTER_S)
             }
             other => Self::internal(other.to_string()),

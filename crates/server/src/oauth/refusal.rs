@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract;
 use axum::response::Response;
 use countersign_protocol::grant::GrantType;
-use countersign_protocol::refusal::Refusal;
+use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
 use countersign_store::StoredRefusal;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -113,11 +113,16 @@ fn describe(refusal: &Refusal) -> Wire {
         R::TooManyAttempts { .. } => wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, TOO_MANY_ATTEMPTS),
         R::UserLocked => wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, USER_LOCKED),
         R::TooManyTokens { window, .. } => too_many_tokens(window),
-        R::Overloaded(_) | R::StaleRegistry | R::DatabaseUnavailable => {
+        R::Overloaded(_) | R::StaleRegistry => {
             wire(StatusCode::SERVICE_UNAVAILABLE, TEMPORARILY_UNAVAILABLE, "try again shortly")
         }
+        R::DatabaseUnavailable(trouble) => database_unavailable(*trouble),
         R::Internal(_) => wire(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the server failed; it is logged"),
     }
+}
+
+fn database_unavailable(trouble: DatabaseTrouble) -> Wire {
+    wire(StatusCode::SERVICE_UNAVAILABLE, TEMPORARILY_UNAVAILABLE, format!("{trouble}; try again shortly"))
 }
 
 fn body_too_large() -> Wire {
@@ -201,7 +206,7 @@ fn retry_after_s(refusal: &Refusal) -> Option<i64> {
             Some(*retry_after_s)
         }
         Refusal::UserLocked => Some(LOCKED_RETRY_AFTER_S),
-        Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable => Some(RETRY_AFTER_S),
+        Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable(_) => Some(RETRY_AFTER_S),
         _ => None,
     }
 }
@@ -336,7 +341,7 @@ mod tests {
             (R::UserLocked, 429, "temporarily_unavailable"),
             (R::Overloaded("x"), 503, "temporarily_unavailable"),
             (R::StaleRegistry, 503, "temporarily_unavailable"),
-            (R::DatabaseUnavailable, 503, "temporarily_unavailable"),
+            (R::DatabaseUnavailable(DatabaseTrouble::Lost), 503, "temporarily_unavailable"),
             (R::Internal(text()), 500, "server_error"),
             (R::Internal("another reason".to_owned()), 500, "server_error"),
         ]

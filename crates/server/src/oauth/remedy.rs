@@ -1,6 +1,6 @@
 //! What would make a refused request pass: one sentence for each refusal, for whoever asks the log why.
 
-use countersign_protocol::refusal::Refusal;
+use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 
 const FOREIGN_HOST: &str =
     "use the issuer's host name, or add the other name to http.hosts; a proxy must send the issuer's host as Host";
@@ -79,7 +79,21 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         R::UserLocked => "find out who is guessing, in `audit list` and the log; then: `countersign user unlock NAME`",
         R::TooManyTokens { .. } => KEEP_TOKENS,
         R::Overloaded(_) => "try again shortly; if it lasts, add nodes",
-        R::StaleRegistry | R::DatabaseUnavailable => "look at the database: this node cannot read it",
+        R::StaleRegistry => of_database(DatabaseTrouble::Lost),
+        R::DatabaseUnavailable(trouble) => of_database(*trouble),
         R::Internal(_) => "look at the log of this node under the request id",
+    }
+}
+
+fn of_database(trouble: DatabaseTrouble) -> &'static str {
+    match trouble {
+        DatabaseTrouble::Lost => "look at the database: this node cannot read it",
+        DatabaseTrouble::Slow => {
+            "look at the log of this node for what was slow, and at the database for what holds locks"
+        }
+        DatabaseTrouble::ReadOnly => {
+            "let the database take changes: a standby, or a file system that is mounted read-only, takes none"
+        }
+        DatabaseTrouble::Full => "make room on the disk of the database",
     }
 }

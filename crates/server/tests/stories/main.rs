@@ -44,5 +44,6 @@ mod revocation;
 mod rights;
 mod rotation;
 mod sign_in;
+mod slow_database;
 mod transport;
 mod xsrf;

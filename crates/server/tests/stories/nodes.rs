@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 /// Lets nodes read the changes of others as they do in life.
-fn follow_each_250_ms(nodes: &[&TestServer]) -> JoinSet<()> {
+pub(crate) fn follow_each_250_ms(nodes: &[&TestServer]) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for state in nodes.iter().map(|node| node.state.clone()) {
         tasks.spawn(async move {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use countersign_protocol::UnixTime;
+use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{ConnectOptions, Connection, Row};
 
@@ -36,9 +37,14 @@ impl Store {
             Engine::Postgres => &["SET default_transaction_read_only = on", "SET statement_timeout = 5000"],
         };
         let options = AnyConnectOptions::from_str(url.as_str())?.disable_statement_logging();
-        let late = |_| StoreError::Unavailable(format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()));
+        let late = |_| {
+            StoreError::Unavailable(
+                DatabaseTrouble::Lost,
+                format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()),
+            )
+        };
         let first = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, options.connect()).await.map_err(late)?;
-        first.map_err(|error| StoreError::Unavailable(describe(&error)))?.close().await?;
+        first.map_err(|error| StoreError::Unavailable(DatabaseTrouble::Lost, describe(&error)))?.close().await?;
         let pool = AnyPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -51,7 +57,7 @@ impl Store {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { engine: database.engine, reader: pool.clone(), writer: pool, group: None })
+        Ok(Self { engine: database.engine, reader: pool.clone(), writer: pool.clone(), follower: pool, group: None })
     }
 
     /// Writes a whole copy, as of one moment, into a file that is empty. Only of SQLite.

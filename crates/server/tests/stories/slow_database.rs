@@ -1,0 +1,105 @@
+//! What is slow in the database is told and waited for; it is no lost database, and nothing else is refused for it.
+
+use std::time::Duration;
+
+use countersign_testkit::{Answer, TestServer};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::nodes::follow_each_250_ms;
+use crate::refresh::{sign_in, story};
+
+fn is_unavailable(answer: &Answer, why: &str) -> bool {
+    let is_it = answer.refusal() == (503, "temporarily_unavailable".to_owned());
+    is_it && answer.body.contains(why) && answer.header("retry-after") == "5"
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_registry_that_takes_long_to_read_refuses_nothing() {
+    let (server, service) = story().await;
+    let _following = follow_each_250_ms(&[&server]);
+    let mut token = sign_in(&service, "all").await.text("refresh_token");
+    server.tamper("UPDATE change_counter SET change = change + 1, registry_change = change + 1");
+    server.tamper("UPDATE clients SET status = 'disabled' WHERE id = 'operator'");
+    let mut locks = server.hold("LOCK TABLE playground_settings IN ACCESS EXCLUSIVE MODE", 4).await;
+    server.tamper("UPDATE change_counter SET change = change + 1, registry_change = change + 1");
+    for _ in 0..14 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        service.client_credentials("all").await;
+        let next = service.refresh(&token).await;
+        assert_eq!(next.status, 200, "more than two seconds of reading: {next}");
+        token = next.text("refresh_token");
+    }
+    assert!(locks.wait().unwrap().success());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let operator = server.state.registry.current();
+    assert!(operator.find_client("operator").is_some_and(|client| client.status.as_str() == "disabled"), "it was read");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn writes_that_are_blocked_are_refused_in_time_and_nothing_else_is() {
+    let (server, service) = story().await;
+    let _following = follow_each_250_ms(&[&server]);
+    let mut blocked = Vec::new();
+    for _ in 0..12 {
+        blocked.push(sign_in(&service, "all").await.text("refresh_token"));
+    }
+    let free = service.client_credentials("all").await.text("access_token");
+    let mut locks = server.hold("SELECT 1 FROM refresh_tokens FOR UPDATE", 7).await;
+    let mut waiting = JoinSet::new();
+    for token in &blocked {
+        let (service, token) = (service.clone(), token.clone());
+        waiting.spawn(async move { service.refresh(&token).await });
+    }
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        service.client_credentials("all").await;
+        assert_eq!(service.introspect(&blocked[0]).await.json()["active"], true, "reads have connections of their own");
+        assert_eq!(service.get("/readyz").await.status, 200);
+        assert!(server.state.registry.check_database().is_ok(), "more than all connections for writes are busy");
+    }
+    for answer in waiting.join_all().await {
+        assert!(is_unavailable(&answer, "did not answer in time"), "{answer}");
+    }
+    assert!(locks.wait().unwrap().success());
+    assert_eq!(service.revoke(&free).await.status, 200, "it goes on by itself");
+    let metrics = server.state.metrics();
+    assert!(metrics.contains("countersign_database_failures_total{trouble=\"slow\"} 12\n"), "{metrics}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_database_that_takes_no_changes_is_told_in_words_and_tokens_go_on() {
+    let (server, service) = story().await;
+    let token = sign_in(&service, "all").await.text("refresh_token");
+    let operator = server.operator().await;
+    server.tamper(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+    );
+    server.tamper(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+    server.follow().await;
+    assert!(is_unavailable(&service.refresh(&token).await, "the database is read-only"));
+    let change = operator.post("/clients", json!({ "client_id": "job" })).await;
+    assert_eq!((change.status, change.body.contains("the database is read-only")), (503, true), "{change}");
+    let issued = service.client_credentials("all").await.text("access_token");
+    assert_eq!(service.introspect(&issued).await.json()["active"], true);
+    assert_eq!(service.get("/readyz").await.status, 200, "it goes on issuing");
+    let metrics = server.state.metrics();
+    assert!(metrics.contains("countersign_database_failures_total{trouble=\"read_only\"} 1\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn refusals_that_could_not_be_stored_are_stored_later_on_sqlite() {
+    let server = TestServer::start().await;
+    let refused = server.actor("demo-service", "wrong").token(&[("grant_type", "client_credentials")]).await;
+    server.tamper("ALTER TABLE refusals RENAME TO away");
+    countersign_server::background::store_refusals::run_once(&server.state).await;
+    server.tamper("ALTER TABLE away RENAME TO refusals");
+    countersign_server::background::store_refusals::run_once(&server.state).await;
+    let found = server.state.store.find_refusal(refused.header("x-request-id")).await.unwrap();
+    assert!(found.is_some(), "it was kept");
+}
