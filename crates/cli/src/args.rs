@@ -15,6 +15,7 @@ use crate::commands::completions::Completions;
 use crate::commands::doctor::Doctor;
 use crate::commands::explain::Explain;
 use crate::commands::key::KeyVerb;
+use crate::commands::migrate::Migrate;
 use crate::commands::refusal::RefusalVerb;
 use crate::commands::restore::Restore;
 use crate::commands::scope::ScopeVerb;
@@ -57,6 +58,11 @@ pub(crate) enum Command {
   countersign restore /mnt/elsewhere/countersign-2026-11-25 --data-dir /var/lib/countersign
   countersign restore /mnt/elsewhere/countersign-2026-11-25 --replace")]
     Restore(Restore),
+    /// Copy the database into another, SQLite or PostgreSQL, while no server is alive; tokens and secrets go on
+    #[command(after_help = "Examples:
+  countersign migrate --data-dir /var/lib/countersign --to-file /run/secrets/database_url
+  countersign migrate --database-url postgres://… --to sqlite:///var/lib/countersign/countersign.db")]
+    Migrate(Migrate),
     /// Administer the APIs that tokens are for
     Api(Administration<ApiVerb>),
     /// Administer the scopes of an API, and see which one opens a request
@@ -95,6 +101,9 @@ pub(crate) struct Serve {
     /// End the operator's secrets and tokens, and write a new operator.json
     #[arg(long)]
     pub(crate) new_operator: bool,
+    /// Serve a database that `migrate` has copied elsewhere: what either issues from now on is unknown to the other
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

@@ -12,6 +12,7 @@ mod entitlement;
 pub(crate) mod explain;
 pub(crate) mod key;
 mod made_secret;
+pub(crate) mod migrate;
 pub(crate) mod refusal;
 pub(crate) mod restore;
 pub(crate) mod scope;

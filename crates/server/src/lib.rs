@@ -47,10 +47,12 @@ pub mod state;
 mod static_files;
 pub mod tls;
 mod token_limits;
+pub mod transfer;
 mod uses;
 
 pub use admin::openapi::DOCUMENT as ADMIN_DOCUMENT;
 pub use admin::operator::{FILE as OPERATOR_FILE, OperatorFile};
+pub use countersign_store::DatabaseUrl;
 pub use countersign_store::install_drivers;
 pub use demo::provide::{Demo, DemoFile};
 pub use front::Front;

@@ -41,7 +41,7 @@ async fn list_others(state: &State) -> Result<Vec<Node>, StoreError> {
     Ok(nodes)
 }
 
-/// A heartbeat far in the future is one from before the database's clock was set back.
-fn is_alive(node: &Node) -> bool {
+/// True if a node's last heartbeat is recent. One far in the future is one from before the database's clock was set back.
+pub(crate) fn is_alive(node: &Node) -> bool {
     node.silent_ms.abs() < NODE_ALIVE_MS
 }

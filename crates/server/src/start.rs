@@ -19,6 +19,7 @@ use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
 use crate::state::State;
 use crate::tls::{Tls, TlsError};
+use crate::transfer::MOVED_TO;
 
 /// The setting by which a database knows its sealing key.
 pub(crate) const SEALING_KEY_CHECK: &str = "sealing_key_check";
@@ -55,6 +56,11 @@ pub enum StartError {
     /// The sealing key is another database's, or another node's was first.
     #[error("{0}: this is not the sealing key of this database; copy the right one here")]
     SealingKeyWrong(String),
+    /// The content of this database was copied to another, where it goes on.
+    #[error(
+        "this database was copied to {0} by `countersign migrate`; serve that one, or this one all the same by --force"
+    )]
+    Moved(String),
     /// There is no operator.
     #[error(transparent)]
     Operator(#[from] OperatorError),
@@ -83,6 +89,8 @@ pub struct Wanted {
     pub demo: bool,
     /// A new secret for the operator, which ends the old ones.
     pub new_operator: bool,
+    /// To serve a database that was copied elsewhere.
+    pub force: bool,
 }
 
 /// Opens everything, makes what a first start makes, and loads the registry.
@@ -102,6 +110,9 @@ pub async fn start(
         directory.prepare_private(SQLITE_FILE)?;
     }
     let store = Store::open(&database).await?;
+    if let Some(elsewhere) = store.find_setting(MOVED_TO).await?.filter(|_| !wanted.force) {
+        return Err(StartError::Moved(elsewhere));
+    }
     let sealing = settle_sealing_key(config, &store, &entropy).await?;
     let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);

@@ -144,6 +144,19 @@ impl DatabaseUrl {
     }
 }
 
+/// Where it is, without who signs in there: what may be shown.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = self.sqlite_file() {
+            return file.display().fmt(f);
+        }
+        let of_query = self.url.query_pairs().find(|(name, _)| name == "host").map(|(_, host)| host.into_owned());
+        let host = self.url.host_str().filter(|host| !host.is_empty()).map(str::to_owned).or(of_query);
+        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        write!(f, "postgres://{}{port}{}", host.unwrap_or_default(), self.url.path())
+    }
+}
+
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DatabaseUrl({:?}, ********)", self.engine)
@@ -232,6 +245,17 @@ impl Store {
             }
             begun => Ok(begun?),
         }
+    }
+
+    /// Begins a transaction that writes for as long as it takes.
+    pub(crate) async fn begin_long_write(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        if self.engine == Engine::Postgres {
+            for bound in ["SET LOCAL statement_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0"] {
+                sqlx::query(bound).execute(&mut *transaction).await?;
+            }
+        }
+        Ok(transaction)
     }
 
     /// Begins a transaction whose reads all see one moment.

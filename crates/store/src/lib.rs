@@ -30,6 +30,7 @@ mod sign_ins;
 mod statement;
 mod token_counts;
 mod transaction;
+mod transfer;
 mod users;
 
 pub use audit::{AuditRecord, NewAuditRecord};
@@ -50,6 +51,7 @@ pub use second_factors::{NewSecondFactor, StoredSecondFactor};
 pub use sessions::{Ended, MAX_SESSION_TOKENS, NewSession, SessionToken, StoredSession};
 pub use sign_ins::{Progress, SignInKey, SpentCode};
 pub use token_counts::{EntitlementUse, TokenCount, TokenCountQuery};
+pub use transfer::{CopiedTable, TableHash, Transfer};
 pub use users::{NewUser, StoredPassword};
 
 /// Every statement of this crate, so that a test can prepare each of them on both engines.
@@ -76,6 +78,7 @@ pub fn statements() -> Vec<&'static str> {
         settings::STATEMENTS,
         sign_ins::STATEMENTS,
         token_counts::STATEMENTS,
+        transfer::STATEMENTS,
         users::STATEMENTS,
     ]
     .concat()

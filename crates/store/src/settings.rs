@@ -13,6 +13,8 @@ statements! {
     SET_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     CLAIM_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    PUT_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    DELETE_SETTING = "DELETE FROM settings WHERE name = $1";
 }
 
 impl Change {
@@ -29,6 +31,23 @@ impl Store {
     pub async fn find_setting(&self, name: &str) -> Result<Option<String>, StoreError> {
         let row = sqlx::query(FIND_SETTING).bind(name.to_owned()).fetch_optional(self.reader()).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Sets a setting, whatever it was.
+    pub async fn put_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        transact!(self, |transaction| {
+            let put = sqlx::query(PUT_SETTING).bind(name.to_owned()).bind(value.to_owned());
+            put.execute(&mut **transaction).await?;
+            Ok(())
+        })
+    }
+
+    /// Forgets a setting.
+    pub async fn delete_setting(&self, name: &str) -> Result<(), StoreError> {
+        transact!(self, |transaction| {
+            sqlx::query(DELETE_SETTING).bind(name.to_owned()).execute(&mut **transaction).await?;
+            Ok(())
+        })
     }
 
     /// Sets a setting that nobody has set; returns the value that stands, which may be another node's.

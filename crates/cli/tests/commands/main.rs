@@ -16,6 +16,7 @@ mod http2;
 mod lists;
 mod logs;
 mod memory;
+mod migrate;
 mod modes;
 mod nodes;
 mod operations;

@@ -1,0 +1,124 @@
+//! From one database to another: what was issued goes on there, and the one before is not served any more.
+
+use countersign_testkit::TestDatabase;
+use serde_json::Value;
+
+use crate::process::{Serving, demo_json, failed_line, run};
+
+/// Runs a command on a data directory and its database.
+fn command(database: &TestDatabase, name: &str, more: &[&str]) -> std::process::Output {
+    let directory = database.directory.path().join("data").display().to_string();
+    let url = database.url.clone();
+    let place = ["--data-dir", &directory].into_iter().chain(url.iter().flat_map(|url| ["--database-url", url]));
+    run(&std::iter::once(name).chain(place).chain(more.iter().copied()).collect::<Vec<_>>(), &[])
+}
+
+/// Everything that a client and a person hold of a server.
+struct Held {
+    address: String,
+    demo: Value,
+    access_token: String,
+    refresh_token: String,
+}
+
+impl Held {
+    /// From a first start.
+    async fn of_new(database: &TestDatabase) -> Self {
+        let serving = Serving::demo(database);
+        serving.ready().await;
+        let demo = demo_json(database);
+        let service = serving.demo_service(&demo);
+        let set = service.password("demo", demo["password"].as_str().unwrap()).await;
+        let (access_token, refresh_token) = (set.text("access_token"), set.text("refresh_token"));
+        let revoked = service.client_credentials("all").await.text("access_token");
+        assert_eq!(service.revoke(&revoked).await.status, 200);
+        let address = serving.address().to_string();
+        serving.stop();
+        Self { address, demo, access_token, refresh_token }
+    }
+
+    /// Serves from there, and finds that all of it goes on.
+    async fn goes_on(&mut self, database: &TestDatabase) {
+        let serving = Serving::start(database, &["--demo", "--listen", &self.address], &[]);
+        serving.ready().await;
+        let service = serving.demo_service(&self.demo);
+        assert_eq!(service.introspect(&self.access_token).await.json()["active"], true);
+        assert_eq!(service.call("GET", "/resource/whoami", &self.access_token).await.status, 200);
+        let next = service.refresh(&self.refresh_token).await;
+        assert_eq!(next.status, 200, "{next}");
+        self.refresh_token = next.text("refresh_token");
+        service.client_credentials("all").await;
+        assert_eq!(service.password("demo", self.demo["password"].as_str().unwrap()).await.status, 200);
+        let directory = database.directory.path().join("data").display().to_string();
+        let audit = run(&["audit", "verify", "--data-dir", &directory], &[]);
+        assert!(audit.status.success(), "{audit:?}");
+        serving.stop();
+    }
+}
+
+/// Moves a database, by `--to` or by a file that names it; returns what was printed.
+fn migrate(from: &TestDatabase, to: &str) -> Value {
+    let done = command(from, "migrate", &["--to", to, "--yes", "--output", "json"]);
+    assert!(done.status.success(), "{done:?}");
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+fn rows(done: &Value, table: &str) -> u64 {
+    done["tables"].as_array().unwrap().iter().find(|one| one["table"] == table).unwrap()["rows"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_database_goes_from_sqlite_to_another_and_back_with_all_that_was_issued() {
+    let other = TestDatabase::fresh();
+    let mut database = TestDatabase { directory: TestDatabase::fresh().directory, url: None };
+    let mut held = Held::of_new(&database).await;
+    let file = |name: &str| format!("sqlite://{}", other.directory.path().join(name).display());
+    // On PostgreSQL in the run for that.
+    let elsewhere = other.url.clone().unwrap_or_else(|| file("there.db"));
+
+    let asked = command(&database, "migrate", &["--to", &elsewhere]);
+    let line = String::from_utf8(asked.stderr).unwrap();
+    assert!(asked.status.code() == Some(2) && line.contains("There is no terminal to ask on: add --yes"), "{line}");
+    let done = migrate(&database, &elsewhere);
+    assert_eq!((rows(&done, "refresh_tokens"), rows(&done, "revocations")), (1, 1), "{done}");
+    let refused = failed_line(&command(&database, "serve", &["--listen", "127.0.0.1:0"]));
+    assert!(refused.contains("was copied to") && refused.contains("or this one all the same by --force"), "{refused}");
+    database.url = Some(elsewhere);
+    held.goes_on(&database).await;
+
+    let back = file("back.db");
+    let done = migrate(&database, &back);
+    assert_eq!(rows(&done, "refresh_tokens"), 3, "{done}");
+    assert!(failed_line(&command(&database, "serve", &["--listen", "127.0.0.1:0"])).contains("was copied to"));
+    let forced = Serving::start(&database, &["--demo", "--listen", &held.address, "--force"], &[]);
+    forced.ready().await;
+    forced.stop();
+    database.url = Some(back);
+    held.goes_on(&database).await;
+}
+
+#[tokio::test]
+async fn nothing_is_copied_from_a_living_server_into_a_used_database_or_from_nothing() {
+    let database = TestDatabase::fresh();
+    let file = |name: &str| format!("sqlite://{}", database.directory.path().join(name).display());
+    let failed = |more: &[&str]| failed_line(&command(&database, "migrate", &[more, &["--yes"]].concat()));
+    assert!(failed(&["--to", &file("a.db")]).contains("there is nothing in this database"));
+    let serving = Serving::demo(&database);
+    serving.ready().await;
+    let living = failed(&["--to", &file("b.db")]);
+    assert!(living.contains("another countersign serves from this data directory"), "{living}");
+    serving.stop();
+    let used = TestDatabase { directory: TestDatabase::fresh().directory, url: None };
+    Serving::demo(&used).stop();
+    let used = format!("sqlite://{}", used.directory.path().join("data/countersign.db").display());
+    assert!(failed(&["--to", &used]).contains("there is something in the other database already"));
+    let itself = database.url.clone().unwrap_or_else(|| file("data/countersign.db"));
+    assert!(failed(&["--to", &itself]).contains("names the database that is to be copied"));
+    let typo = command(&database, "migrate", &["--to", "mysql://x", "--yes"]);
+    assert_eq!(typo.status.code(), Some(2), "{typo:?}");
+    let unreachable = failed(&["--to", "postgres://nobody:secret@127.0.0.1:1/x"]);
+    assert!(unreachable.contains("the other database: ") && !unreachable.contains("secret"), "{unreachable}");
+    let serving = Serving::demo(&database);
+    serving.ready().await;
+    serving.stop();
+}

@@ -1,0 +1,87 @@
+//! From one database to another, with everything that is in it: what was issued goes on.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+
+use countersign_store::{CopiedTable, DatabaseUrl, Store, StoreError};
+
+use crate::config::{Config, ConfigError};
+use crate::data_directory::{DataDirectory, DirectoryError, failed};
+use crate::nodes::is_alive;
+
+/// The setting of a database whose content is now elsewhere: it says where.
+pub(crate) const MOVED_TO: &str = "moved_to";
+
+/// Why nothing was copied.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// Both are one.
+    #[error("--to names the database that is to be copied; name another")]
+    Same,
+    /// A node is alive: what it writes meanwhile would be lost.
+    #[error("a server is alive on the {0} database; stop every node first")]
+    Live(&'static str),
+    /// There is something in the other database.
+    #[error("there is something in the other database already; name one that is new")]
+    Occupied,
+    /// There is nothing to copy.
+    #[error("there is nothing in this database; --data-dir, --config or --database-url name another one")]
+    Empty,
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A key of the configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// One of the databases cannot be used.
+    #[error("the {0} database: {1}")]
+    Store(&'static str, StoreError),
+}
+
+/// Copies the configured database into another, which is new, and marks it as moved, so that no server serves it any more.
+///
+/// No server may be alive on either. Until all is copied and compared, nothing is visible in the other database. If this ends
+/// at any moment, one of the two can be served: the other if it was committed, and else this one, with `serve --force` where
+/// it was marked already.
+pub async fn transfer(config: &Config, to: &DatabaseUrl) -> Result<Vec<CopiedTable>, TransferError> {
+    let (of_this, of_other) =
+        (|error| TransferError::Store("present", error), |error| TransferError::Store("other", error));
+    let from = config.database()?;
+    if from.to_string() == to.to_string() {
+        return Err(TransferError::Same);
+    }
+    // Nobody serves from this directory while it is held.
+    let _directory = DataDirectory::open(&config.data_dir)?;
+    if from.sqlite_file().is_some_and(|file| !file.exists()) {
+        return Err(TransferError::Empty);
+    }
+    let source = Store::open(&from).await.map_err(of_this)?;
+    check_alone(&source, "present").await?;
+    if source.is_unused().await.map_err(of_this)? {
+        return Err(TransferError::Empty);
+    }
+    if let Some(file) = to.sqlite_file() {
+        let mut options = OpenOptions::new();
+        let made = options.create(true).append(true).mode(0o600).open(&file);
+        made.map_err(|error: io::Error| failed(&file, error))?;
+    }
+    let target = Store::open(to).await.map_err(of_other)?;
+    check_alone(&target, "other").await?;
+    if !target.is_unused().await.map_err(of_other)? {
+        return Err(TransferError::Occupied);
+    }
+    // Of an earlier try that was broken off: nobody is to find it in the copy.
+    source.delete_setting(MOVED_TO).await.map_err(of_this)?;
+    let copied = source.copy_into(&target).await.map_err(of_other)?;
+    source.put_setting(MOVED_TO, &to.to_string()).await.map_err(of_this)?;
+    let tables = copied.commit().await.map_err(of_other)?;
+    target.close().await;
+    source.close().await;
+    Ok(tables)
+}
+
+async fn check_alone(store: &Store, which: &'static str) -> Result<(), TransferError> {
+    let nodes = store.list_nodes().await.map_err(|error| TransferError::Store(which, error))?;
+    if nodes.iter().any(is_alive) { Err(TransferError::Live(which)) } else { Ok(()) }
+}
