@@ -78,12 +78,19 @@ pub struct StoredRefreshToken {
 }
 
 /// What a repeated use needs, to give the same successor. It is erased when the successor is used or the time has passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Retry {
     /// From which, with the token itself and a key of the server, the successor is derived.
     pub salt: [u8; 32],
     /// The end of the time in which a use may be repeated. It was set at the first use and does not move.
     pub until: UnixTime,
+}
+
+/// Without the salt.
+impl fmt::Debug for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry").field("until", &self.until).finish_non_exhaustive()
+    }
 }
 
 /// When a refresh token issued now ends if it is not used: after the idle time, never after its family.

@@ -21,15 +21,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::limits::{
     CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, HEARTBEAT_INTERVAL,
-    LEASE_S, REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL,
+    REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL,
 };
 use crate::state::State;
 use crate::tls::Tls;
 
-/// True if this node is to do, for all nodes on its database, what the lease is named after: no other has held it for a minute.
-pub(crate) async fn holds_lease(state: &State, name: &'static str) -> bool {
+/// True if this node is to do, for all nodes on its database, what the lease is named after: no other has taken it in the last
+/// `hold_s` seconds.
+pub(crate) async fn holds_lease(state: &State, name: &'static str, hold_s: i64) -> bool {
     let now = state.now();
-    match state.store.take_lease(name, &state.node_id, now, now + LEASE_S).await {
+    match state.store.take_lease(name, &state.node_id, now, now + hold_s).await {
         Ok(is_held) => is_held,
         Err(error) => {
             tracing::warn!(lease = name, %error, "the lease cannot be taken");

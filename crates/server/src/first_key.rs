@@ -23,7 +23,7 @@ pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), P
     }
     // Left behind by a node that ended meanwhile, or made by one that does the same now: any of them takes the next step.
     match publish(state, Author::server(), algorithm, Role::First).await?.id {
-        Some(id) => activate(state, Author::server(), &id).await,
+        Some(id) => activate(state, Author::server(), &id, None).await,
         None => Ok(()),
     }
 }

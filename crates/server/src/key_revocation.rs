@@ -16,15 +16,11 @@ use crate::state::State;
 /// first, and the key ends when every live node signs with that: else they would sign dead tokens for a moment.
 pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<(), Problem> {
     let key = find_known(&state.registry.current(), id)?;
-    if key.state == KeyState::Active {
-        let published = publish(state, author.clone(), key.algorithm, Role::Successor).await?;
-        if let Published { id: Some(successor), is_seen } = published {
-            activate(state, author.clone(), &successor).await?;
-            // A node that has not answered is not waited for twice: the key may be in a thief's hands.
-            if is_seen {
-                nodes::wait_until_seen(state).await;
-            }
-        }
+    if key.state == KeyState::Active
+        && let Err(problem) = replace(state, author.clone(), &key).await
+    {
+        // The key ends all the same: it may be in a thief's hands.
+        tracing::warn!(key = id, %problem, "a key that is revoked could not be replaced first");
     }
     if end(state, author.clone(), id, None).await? {
         return Ok(());
@@ -33,6 +29,18 @@ pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<()
     // by it could end each successor. So a spare takes over in the same change, and nothing is waited for.
     let spare = make_key(&state.sealing, key.algorithm, &state.entropy).await?;
     end(state, author, id, Some(spare)).await.map(|_| ())
+}
+
+/// Lets a successor sign on every live node. A node that has not answered is not waited for twice.
+async fn replace(state: &State, author: Author, key: &KeyLife) -> Result<(), Problem> {
+    let published = publish(state, author.clone(), key.algorithm, Role::Successor).await?;
+    if let Published { id: Some(successor), is_seen } = published {
+        activate(state, author, &successor, Some(&key.id)).await?;
+        if is_seen {
+            nodes::wait_until_seen(state).await;
+        }
+    }
+    Ok(())
 }
 
 /// Ends a key; if it signs, in favour of a pending key or else the spare. False if it signs and there is no spare.

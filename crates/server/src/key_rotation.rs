@@ -68,7 +68,7 @@ pub(crate) fn find(keys: &[KeyLife], algorithm: Algorithm, state: KeyState) -> O
 pub(crate) async fn perform(state: &State, step: Step) -> Result<(), Problem> {
     match step {
         Step::Prepare(algorithm) => prepare(state, Author::server(), algorithm, Role::Successor).await.map(|_| ()),
-        Step::Activate(id) => activate(state, Author::server(), &id).await,
+        Step::Activate(id) => activate(state, Author::server(), &id, None).await,
         Step::Retire(id) => {
             let mut changing = Changing::begin(state, Author::server()).await?;
             let Some(retiring) = still(&changing.registry, &id, KeyState::Retiring) else { return Ok(()) };
@@ -79,11 +79,15 @@ pub(crate) async fn perform(state: &State, step: Step) -> Result<(), Problem> {
     }
 }
 
-/// Lets a pending key sign; the one that signed before verifies only. Nothing happens if it is not pending any more.
-pub(crate) async fn activate(state: &State, author: Author, id: &str) -> Result<(), Problem> {
+/// Lets a pending key sign; the one that signed before verifies only. Nothing happens if it is not pending any more, or if
+/// another key signs than the one that it is to follow.
+pub(crate) async fn activate(state: &State, author: Author, id: &str, follows: Option<&str>) -> Result<(), Problem> {
     let mut changing = Changing::begin(state, author).await?;
     let Some(pending) = still(&changing.registry, id, KeyState::Pending) else { return Ok(()) };
     let active = find(changing.registry.keys().lives(), pending.algorithm, KeyState::Active).cloned();
+    if follows.is_some_and(|id| active.as_ref().is_none_or(|active| active.id != id)) {
+        return Ok(());
+    }
     if let Some(active) = &active {
         changing.change.set_key_state(&active.id, KeyState::Retiring).await?;
     }

@@ -83,12 +83,16 @@ pub const SEEN_TIMEOUT: Duration = Duration::from_secs(2);
 pub const SEEN_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// What is dead is deleted this often.
 pub const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(600);
+/// The lease to delete is held this long, in seconds: until the next time, and a little more.
+pub const CLEAN_UP_LEASE_S: i64 = 660;
 /// What is dead is kept this much longer, in seconds, so that no clock of ours still counts it as live.
 pub const DEAD_MARGIN_S: i64 = 60;
 /// The highest `registry.max_age_s`: for an hour at most a node decides by what it last read, in seconds.
 pub const MAX_REGISTRY_AGE_S: i64 = 3600;
 /// A change to the database may take this long before the caller is told 503.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// It goes on after that, because it may come to its end, but not for longer than this.
+pub const ABANDONED_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Passwords hashed at once: each takes 19 MiB and tens of milliseconds of one core.
 pub const PASSWORD_SLOTS: usize = 2;
 /// Passwords that wait to be hashed. When more do, the network that has most of them loses its newest.
@@ -122,7 +126,7 @@ pub const KEY_PENDING_S: i64 = 900;
 pub const KEY_MARGIN_S: i64 = 60;
 /// It is looked this often whether a step of key rotation is due.
 pub const ROTATE_INTERVAL: Duration = Duration::from_secs(30);
-/// A lease is held this long, in seconds: longer than what it is for takes.
+/// The lease to rotate keys is held this long, in seconds: longer than the steps take.
 pub const LEASE_S: i64 = 60;
 /// The uses of credentials are stored this often: a kill loses at most that.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);

@@ -18,7 +18,7 @@ use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 use countersign_protocol::revocation::{Ended, Known, Revoked, check_alive};
 use countersign_protocol::scope::Scope;
 use countersign_protocol::user::{User, name_key};
-use countersign_store::{Notes, PlaygroundSettings, RegistryRows, Store, StoreError};
+use countersign_store::{Counters, Notes, PlaygroundSettings, RegistryRows, Store, StoreError};
 use tokio::time::timeout;
 
 use crate::admin::access;
@@ -252,22 +252,14 @@ impl LiveRegistry {
     pub async fn follow(&self, store: &Store, sealing: &SealingKey) -> Result<(), KeyRingError> {
         let _reading = self.reading.lock().await;
         let read_at_ms = self.clock.monotonic_ms();
-        let result = self.load_newer(store, sealing).await;
-        if result.is_ok() {
-            self.last_read_ms.store(read_at_ms, Ordering::Release);
-        }
-        self.database_lost.store(result.is_err(), Ordering::Release);
-        result
+        let counters = read_counters(store).await;
+        self.database_lost.store(counters.is_err(), Ordering::Release);
+        self.load_newer(counters?, store, sealing).await?;
+        self.last_read_ms.store(read_at_ms, Ordering::Release);
+        Ok(())
     }
 
-    async fn load_newer(&self, store: &Store, sealing: &SealingKey) -> Result<(), KeyRingError> {
-        let late = |_| {
-            StoreError::Unavailable(
-                DatabaseTrouble::Slow,
-                format!("reading the change counter took more than {} s", FOLLOW_TIMEOUT.as_secs()),
-            )
-        };
-        let counters = timeout(FOLLOW_TIMEOUT, store.read_counters()).await.map_err(late)??;
+    async fn load_newer(&self, counters: Counters, store: &Store, sealing: &SealingKey) -> Result<(), KeyRingError> {
         let seen = self.seen_change.load(Ordering::Acquire);
         if counters.change == seen {
             return Ok(());
@@ -298,6 +290,14 @@ impl LiveRegistry {
     fn is_revoked(&self, revoked: &Revoked) -> bool {
         self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains_key(revoked)
     }
+}
+
+async fn read_counters(store: &Store) -> Result<Counters, StoreError> {
+    let late = |_| {
+        let reason = format!("reading the change counter took more than {} s", FOLLOW_TIMEOUT.as_secs());
+        StoreError::Unavailable(DatabaseTrouble::Slow, reason)
+    };
+    timeout(FOLLOW_TIMEOUT, store.read_counters()).await.map_err(late)?
 }
 
 impl KeySource for LiveRegistry {

@@ -8,12 +8,12 @@ mod http2;
 mod secure;
 mod unread;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
@@ -30,6 +30,8 @@ use crate::tls::Tls;
 /// After a failed accept, such as too many open files, the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// More connections than wait to be accepted by any listener (`net.core.somaxconn`).
+const MAX_BACKLOG: usize = 65_536;
 /// After the last connection was accepted, requests that are on their way are answered for so long before idle connections close.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
@@ -61,13 +63,11 @@ pub async fn serve(
         }
         server.begin(stream, peer, held);
     }
-    // To its peer a connection stands before it is accepted: closing the listener would reset it, and a request on it.
-    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+    for (stream, peer) in accept_last(listener) {
         if let Some(held) = server.connections.enter(peer.ip()) {
             server.begin(stream, peer, held);
         }
     }
-    drop(listener);
     if http.drain_s > 0 {
         // What crosses with the end is answered, and told that it is the last.
         let _ = timeout(LAST_REQUESTS, server.drain.ended()).await;
@@ -101,6 +101,25 @@ impl Server {
             drop(held);
         });
     }
+}
+
+/// The connections that wait to be accepted, as many as a listener holds at most. To its peer one stands before it is accepted:
+/// closing the listener would reset it, and a request on it.
+fn accept_last(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let mut accepted = Vec::new();
+    for _ in 0..MAX_BACKLOG {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                accepted.extend(stream.ok().map(|stream| (stream, peer)));
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // None is left, or there is no descriptor for another.
+            Err(_) => break,
+        }
+    }
+    accepted
 }
 
 /// The next connection. Failures are told once a minute: without free descriptors each try fails.

@@ -21,7 +21,7 @@ use crate::first_key;
 use crate::guessing::Guessing;
 use crate::key_ring::KeyRingError;
 use crate::lifecycle::Lifecycle;
-use crate::limits::WRITE_TIMEOUT;
+use crate::limits::{ABANDONED_WRITE_TIMEOUT, WRITE_TIMEOUT};
 use crate::metrics::{Metrics, render};
 use crate::pages::session::CookieKeys;
 use crate::passwords::PasswordQueue;
@@ -147,9 +147,22 @@ impl State {
         writing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, Refusal> {
         let place = self.admission.begin_write()?;
-        let writing = async move {
+        self.write_always(async move {
             let _place = place;
             writing.await
+        })
+        .await
+    }
+
+    /// As [`State::write`], however many wait: for what a thief must not be able to hold up by a flood.
+    pub(crate) async fn write_always<T: Send + 'static>(
+        &self,
+        writing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let writing = async move {
+            // Nobody waits for it any more: it must not hold a connection for good.
+            let late = |_| StoreError::Unavailable(DatabaseTrouble::Slow, "a write was given up".to_owned());
+            timeout(ABANDONED_WRITE_TIMEOUT, writing).await.map_err(late)?
         };
         let Ok(joined) = timeout(WRITE_TIMEOUT, tokio::spawn(writing)).await else {
             let what = format!("a write took more than {} s", WRITE_TIMEOUT.as_secs());
@@ -163,6 +176,10 @@ impl State {
     /// task that follows changes says that.
     pub(crate) fn store_failed(&self, error: &StoreError) -> Refusal {
         let (trouble, reason) = match error {
+            // Without a connection there is nothing to wait for but one.
+            StoreError::Unavailable(DatabaseTrouble::Slow, reason) if self.registry.check_database().is_err() => {
+                (DatabaseTrouble::Lost, reason)
+            }
             StoreError::Unavailable(trouble, reason) => (*trouble, reason),
             StoreError::Conflict(reason) => (DatabaseTrouble::Slow, reason),
             other => return Refusal::Internal(other.to_string()),

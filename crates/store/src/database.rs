@@ -12,6 +12,7 @@ use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, SqlSafeStr, Transaction};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::error::StoreError;
@@ -191,6 +192,7 @@ impl Store {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 // A file does not go away as a server does, and asking it takes as long as a short statement.
                 .test_before_acquire(engine == Engine::Postgres)
+                .after_release(move |connection, _| Box::pin(answers(engine, connection)))
                 .after_connect(move |connection, _| Box::pin(prepare_connection(engine, connection)))
                 .connect_lazy_with(options.clone())
         };
@@ -264,10 +266,12 @@ impl Store {
             Engine::Sqlite => "BEGIN",
             Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        let mut snapshot = in_time("anything", self.follower.begin_with(statement)).await?;
+        let mut snapshot = in_time("a snapshot", self.follower.begin_with(statement)).await?;
         if self.engine == Engine::Postgres {
             // A large registry takes its time; that it goes on is watched where it is read.
-            in_time("anything", sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *snapshot)).await?;
+            for bound in ["SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 4000"] {
+                in_time("a snapshot", sqlx::query(bound).execute(&mut *snapshot)).await?;
+            }
         }
         Ok(snapshot)
     }
@@ -281,7 +285,7 @@ async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), Stor
             format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()),
         )
     };
-    let connecting = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, options.connect());
+    let connecting = timeout(FIRST_CONNECT_TIMEOUT, options.connect());
     let mut connection: AnyConnection = connecting
         .await
         .map_err(late)?
@@ -330,6 +334,11 @@ async fn prepare_connection(engine: Engine, connection: &mut AnyConnection) -> R
         sqlx::query(*statement).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// False for a connection that has gone silent: it is closed, instead of being waited for. A file does not go silent.
+async fn answers(engine: Engine, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    Ok(engine == Engine::Sqlite || timeout(ACQUIRE_TIMEOUT, connection.ping()).await.is_ok_and(|ping| ping.is_ok()))
 }
 
 /// The innermost cause: the outer ones only repeat that connecting failed.

@@ -4,7 +4,7 @@ use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::error::ErrorKind;
 use sqlx::migrate::MigrateError;
 
-/// Why the store could not do what was asked; nothing was changed.
+/// Why the store could not do what was asked. Nothing was changed, unless the answer to a commit was lost.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database URL is neither of SQLite nor of PostgreSQL, or is malformed.
@@ -39,11 +39,12 @@ pub enum StoreError {
 }
 
 /// Classes and codes of PostgreSQL that may pass by themselves, the longer ones first: no room, out of resources, read-only,
-/// cancelled, lock not available, connection exceptions, refused sign-in, shutting down or starting, system errors.
-const POSTGRES_PASSING: [(&str, DatabaseTrouble); 9] = [
+/// idle within a transaction, cancelled, lock not available, connection exceptions, refused sign-in, shutting down or starting, system errors.
+const POSTGRES_PASSING: [(&str, DatabaseTrouble); 10] = [
     ("53100", DatabaseTrouble::Full),
     ("53", DatabaseTrouble::Lost),
     ("25006", DatabaseTrouble::ReadOnly),
+    ("25P03", DatabaseTrouble::Slow),
     ("57014", DatabaseTrouble::Slow),
     ("55P03", DatabaseTrouble::Slow),
     ("08", DatabaseTrouble::Lost),

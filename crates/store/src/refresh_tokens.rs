@@ -40,8 +40,12 @@ statements! {
     END_FAMILY = "UPDATE refresh_families SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL";
     LAST_ACCESS_TOKEN =
         "SELECT CAST(MAX(access_token_expires_at) AS BIGINT) FROM refresh_tokens WHERE family_id = $1";
-    DELETE_DEAD = "DELETE FROM refresh_families WHERE expires_at < $1";
+    DELETE_DEAD = "DELETE FROM refresh_families WHERE id IN \
+         (SELECT id FROM refresh_families WHERE expires_at < $1 ORDER BY id LIMIT $2)";
 }
+
+/// Families deleted in one transaction: other writers wait for it.
+const BATCH: i64 = 1000;
 
 /// A refresh token to be stored.
 #[derive(Clone, Debug)]
@@ -151,7 +155,14 @@ impl Store {
 
     /// Forgets the families that ended before `before`, with their tokens; returns how many.
     pub async fn delete_dead_families(&self, before: UnixTime) -> Result<u64, StoreError> {
-        self.execute(DELETE_DEAD, &[before]).await
+        let mut deleted = 0;
+        loop {
+            let batch = self.execute(DELETE_DEAD, &[before, BATCH]).await?;
+            deleted += batch;
+            if batch < BATCH.unsigned_abs() {
+                return Ok(deleted);
+            }
+        }
     }
 }
 

@@ -28,7 +28,11 @@ macro_rules! transact {
             let done = async { $work }.await;
             let done = match done {
                 Ok(done) => begun.commit().await.map(|()| done).map_err($crate::error::StoreError::from),
-                Err(error) => Err(error),
+                Err(error) => {
+                    // Before the pause: it gives its connection back.
+                    drop(begun);
+                    Err(error)
+                }
             };
             if let Some(done) = tries.judge(done).await {
                 break done;

@@ -1,13 +1,11 @@
 //! Deletes what is no longer needed: revocations and removals whose tokens have expired, families of refresh tokens,
 //! sessions and sign-ins that have ended, refusals and counts that are old, nodes that are gone. One node of many deletes.
 
-use countersign_store::StoreError;
-
 use crate::background::holds_lease;
 use crate::guessing::{CODE_WINDOW_S, KNOWN_S};
 use crate::limits::{
-    DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS, REFUSALS_KEPT_S, SESSION_IDLE_S,
-    SILENT_NODE_KEPT_MS, TOKEN_COUNTS_KEPT_S,
+    CLEAN_UP_LEASE_S, DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS, REFUSALS_KEPT_S,
+    SESSION_IDLE_S, SILENT_NODE_KEPT_MS, TOKEN_COUNTS_KEPT_S,
 };
 use crate::state::State;
 
@@ -17,27 +15,30 @@ const LEASE: &str = "clean up";
 pub async fn run_once(state: &State) {
     let before = state.now() - DEAD_MARGIN_S;
     state.registry.drop_expired(before);
-    if !holds_lease(state, LEASE).await {
+    if !holds_lease(state, LEASE, CLEAN_UP_LEASE_S).await {
         return;
     }
-    match delete(state, before).await {
-        Ok(0) => {}
-        Ok(rows) => tracing::info!(rows, "deleted what was dead"),
-        Err(error) => tracing::warn!(%error, "what is dead could not be deleted"),
+    let (store, now) = (&state.store, state.now());
+    let deleted = [
+        store.delete_expired_revocations(before).await,
+        // A node that has lost the database issues by what it last read for as long as any node may.
+        store.delete_expired_removals(before - MAX_REGISTRY_AGE_S).await,
+        store.delete_dead_families(before).await,
+        store.delete_expired_sign_ins(before).await,
+        store.delete_expired_sessions(before, before - SESSION_IDLE_S).await,
+        store.delete_old_failures(now - KNOWN_S, now - CODE_WINDOW_S, MAX_STRANGERS).await,
+        store.delete_old_refusals(now - REFUSALS_KEPT_S, MAX_STORED_REFUSALS).await,
+        store.delete_old_token_counts(now - TOKEN_COUNTS_KEPT_S).await,
+        store.delete_silent_nodes(SILENT_NODE_KEPT_MS).await,
+    ];
+    let mut rows = 0;
+    for deleted in deleted {
+        match deleted {
+            Ok(some) => rows += some,
+            Err(error) => tracing::warn!(%error, "some of what is dead could not be deleted"),
+        }
     }
-}
-
-async fn delete(state: &State, before: i64) -> Result<u64, StoreError> {
-    let revocations = state.store.delete_expired_revocations(before).await?;
-    // A node that has lost the database issues by what it last read for as long as any node may.
-    let removals = state.store.delete_expired_removals(before - MAX_REGISTRY_AGE_S).await?;
-    let families = state.store.delete_dead_families(before).await?;
-    let sign_ins = state.store.delete_expired_sign_ins(before).await?;
-    let sessions = state.store.delete_expired_sessions(before, before - SESSION_IDLE_S).await?;
-    let now = state.now();
-    let failures = state.store.delete_old_failures(now - KNOWN_S, now - CODE_WINDOW_S, MAX_STRANGERS).await?;
-    let refusals = state.store.delete_old_refusals(now - REFUSALS_KEPT_S, MAX_STORED_REFUSALS).await?;
-    let counts = state.store.delete_old_token_counts(now - TOKEN_COUNTS_KEPT_S).await?;
-    let nodes = state.store.delete_silent_nodes(SILENT_NODE_KEPT_MS).await?;
-    Ok(revocations + removals + families + sign_ins + sessions + failures + refusals + counts + nodes)
+    if rows > 0 {
+        tracing::info!(rows, "deleted what was dead");
+    }
 }

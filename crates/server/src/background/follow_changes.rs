@@ -3,6 +3,7 @@
 use tokio::time::timeout;
 
 use crate::background::heartbeat;
+use crate::key_ring::KeyRingError;
 use crate::limits::FOLLOW_TIMEOUT;
 use crate::state::State;
 
@@ -13,10 +14,19 @@ pub async fn run_once(state: &State) {
     let was_lost = state.registry.check_database().is_err();
     match state.follow().await {
         Ok(()) if was_lost => tracing::info!("the registry is read again"),
-        Err(error) if !was_lost => tracing::error!(reason = %error, "the registry cannot be read"),
-        _ => {}
+        Ok(()) => {}
+        Err(error) => note(state, was_lost, &error),
     }
     if timeout(FOLLOW_TIMEOUT, heartbeat::tell_what_was_read(state)).await.is_err() {
         tracing::warn!("the heartbeat is not written in time");
+    }
+}
+
+/// A lost database is told once; what else is wrong with it, once a minute.
+fn note(state: &State, was_lost: bool, error: &KeyRingError) {
+    match error {
+        KeyRingError::Store(error) if state.registry.check_database().is_ok() => drop(state.store_failed(error)),
+        error if !was_lost => tracing::error!(reason = %error, "the registry cannot be read"),
+        _ => {}
     }
 }

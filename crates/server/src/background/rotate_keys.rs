@@ -2,6 +2,7 @@
 
 use crate::background::holds_lease;
 use crate::key_rotation::{perform, plan};
+use crate::limits::LEASE_S;
 use crate::state::State;
 
 const LEASE: &str = "rotate keys";
@@ -10,7 +11,7 @@ const LEASE: &str = "rotate keys";
 pub async fn run_once(state: &State) {
     let now = state.now();
     let due = plan(state.registry.current().keys().lives(), now, state.rotate_keys_after_s);
-    if due.is_empty() || !holds_lease(state, LEASE).await {
+    if due.is_empty() || !holds_lease(state, LEASE, LEASE_S).await {
         return;
     }
     for step in due {

@@ -1,5 +1,7 @@
 //! Stores what was refused, some of each kind whole and the rest as counts.
 
+use countersign_protocol::refusal::Refusal;
+
 use crate::state::State;
 
 /// Stores what is not stored yet; what cannot be is kept for the next time, and is in the log all the same.
@@ -9,8 +11,10 @@ pub async fn run_once(state: &State) {
         return;
     }
     if let Err(error) = state.store.add_refusals(&refusals, &counts).await {
-        let trouble = state.store_failed(&error);
-        tracing::debug!(%trouble, "refusals could not be stored");
-        state.refusals.give_back(refusals, counts);
+        match state.store_failed(&error) {
+            Refusal::DatabaseUnavailable(_) => state.refusals.give_back(refusals, counts),
+            // They would fail again.
+            _ => tracing::warn!(%error, "refusals could not be stored"),
+        }
     }
 }

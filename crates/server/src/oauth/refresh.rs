@@ -87,7 +87,8 @@ pub(crate) async fn by_refresh_token(
         Outcome::Issued(successor) => Ok(issued.with_refresh_token(successor)),
         Outcome::Repeated(successor) => {
             let (request_id, client_id) = (asked.caller.request_id(), client.id.as_str());
-            tracing::info!(request_id, client_id, %family, "a refresh was repeated: the same refresh token is given");
+            let address = asked.caller.address;
+            tracing::info!(request_id, client_id, %address, %family, "a refresh was repeated: it gives the same refresh token");
             Ok(issued.with_refresh_token(successor))
         }
         Outcome::Ended => Err(Refusal::RevokedRefreshToken),
@@ -158,11 +159,13 @@ impl Use {
     }
 
     fn describe(&self, successor: &Secret, access_token_expires_at: UnixTime) -> NewRefreshToken {
-        let (policy, salt, until) = (self.api.refresh, self.salt, self.now + self.api.refresh.retry_s);
+        let (policy, salt) = (self.api.refresh, self.salt);
+        let expires_at = idle_expiry(policy, self.found.family.expires_at, self.now);
+        let until = (self.now + policy.retry_s).min(expires_at);
         NewRefreshToken {
             hash: successor.hash(),
             issued_at: self.now,
-            expires_at: idle_expiry(policy, self.found.family.expires_at, self.now),
+            expires_at,
             access_token_expires_at,
             retry: (policy.retry_s > 0).then_some(Retry { salt, until }),
         }

@@ -93,7 +93,7 @@ pub(crate) async fn end_family(state: &State, family: &RefreshFamily) -> Result<
     let (store, id, now) = (state.store.clone(), family.id.clone(), state.now());
     let registry = state.registry.current().clone();
     let lifetime_s = registry.find_api(family.api_id.as_str()).map_or(0, |api| api.access_token_lifetime_s);
-    let until = state.write(async move { store.end_family(&id, now, now + lifetime_s).await }).await?;
+    let until = state.write_always(async move { store.end_family(&id, now, now + lifetime_s).await }).await?;
     state.registry.insert_revoked(Revoked::Family(family.id.clone()), until);
     Ok(())
 }

@@ -22,9 +22,9 @@ async fn a_registry_that_takes_long_to_read_refuses_nothing() {
     let mut token = sign_in(&service, "all").await.text("refresh_token");
     server.tamper("UPDATE change_counter SET change = change + 1, registry_change = change + 1");
     server.tamper("UPDATE clients SET status = 'disabled' WHERE id = 'operator'");
-    let mut locks = server.hold("LOCK TABLE playground_settings IN ACCESS EXCLUSIVE MODE", 4).await;
+    let mut locks = server.hold("LOCK TABLE playground_settings IN ACCESS EXCLUSIVE MODE", 7).await;
     server.tamper("UPDATE change_counter SET change = change + 1, registry_change = change + 1");
-    for _ in 0..14 {
+    for _ in 0..26 {
         tokio::time::sleep(Duration::from_millis(250)).await;
         service.client_credentials("all").await;
         let next = service.refresh(&token).await;
