@@ -12,7 +12,7 @@ use countersign_protocol::user::name_key;
 
 pub(crate) use attempt::{Attempt, Presenter};
 pub(crate) use code::CodeAttempt;
-pub(crate) use device::{Device, DeviceCookie};
+pub(crate) use device::{Browser, Device, DeviceCookie};
 pub(crate) use rules::{CODE_WINDOW_S, KNOWN_S, is_locked, waits_until};
 
 use crate::guessing::clients::FailedSecrets;

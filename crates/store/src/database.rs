@@ -45,6 +45,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (8, "nodes", include_str!("../migrations/sqlite/0008_nodes.sql")),
     (9, "guessing", include_str!("../migrations/sqlite/0009_guessing.sql")),
     (10, "refresh_retry", include_str!("../migrations/sqlite/0010_refresh_retry.sql")),
+    (11, "known_devices", include_str!("../migrations/sqlite/0011_known_devices.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
@@ -57,6 +58,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (8, "nodes", include_str!("../migrations/postgres/0008_nodes.sql")),
     (9, "guessing", include_str!("../migrations/postgres/0009_guessing.sql")),
     (10, "refresh_retry", include_str!("../migrations/postgres/0010_refresh_retry.sql")),
+    (11, "known_devices", include_str!("../migrations/postgres/0011_known_devices.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.

@@ -31,12 +31,17 @@ statements! {
     FORGET_UNLESS_KNOWN = "DELETE FROM password_failures WHERE name_mac = $1 AND NOT EXISTS \
          (SELECT 1 FROM known_devices WHERE device_mac = $2 AND last_success_at > $3)";
     END_ROW_OF_FAILURES = "UPDATE password_failures SET failures = 0 WHERE name_mac = $1";
-    KEEP_DEVICE = "INSERT INTO known_devices (device_mac, user_id, kind, last_success_at, failures, began_at) \
-         SELECT $1, id, $2, $3, 0, 0 FROM users WHERE id = $4 ON CONFLICT (device_mac) DO UPDATE SET \
-         last_success_at = excluded.last_success_at, failures = 0, began_at = 0";
-    FORGET_OLDER_DEVICES = "DELETE FROM known_devices WHERE user_id = $1 AND kind = $2 AND device_mac NOT IN \
-         (SELECT device_mac FROM known_devices WHERE user_id = $3 AND kind = $4 \
-         ORDER BY last_success_at DESC, device_mac LIMIT $5)";
+    KEEP_DEVICE = "INSERT INTO known_devices (device_mac, user_id, kind, last_success_at, failures, began_at, previous_mac) \
+         SELECT $1, id, $2, $3, 0, 0, (SELECT device_mac FROM known_devices WHERE device_mac = $4) FROM users WHERE id = $5 \
+         ON CONFLICT (device_mac) DO UPDATE SET last_success_at = excluded.last_success_at, failures = 0, began_at = 0";
+    FORGET_REPLACED = "DELETE FROM known_devices WHERE user_id = $1 AND \
+         (device_mac = (SELECT previous_mac FROM known_devices WHERE device_mac = $2) OR previous_mac = $3)";
+    FORGET_OLDER_DEVICES = "WITH newest AS (SELECT device_mac, previous_mac FROM known_devices \
+         WHERE user_id = $1 AND kind = $2 AND device_mac NOT IN \
+         (SELECT previous_mac FROM known_devices WHERE user_id = $3 AND previous_mac IS NOT NULL) \
+         ORDER BY last_success_at DESC, device_mac LIMIT $4) \
+         DELETE FROM known_devices WHERE user_id = $5 AND kind = $6 AND device_mac NOT IN \
+         (SELECT device_mac FROM newest UNION SELECT previous_mac FROM newest WHERE previous_mac IS NOT NULL)";
     FORGET_BROWSERS = "DELETE FROM known_devices WHERE user_id = $1 AND kind = $2";
     FIND_CODE_FAILURES = "SELECT failures, began_at FROM code_failures WHERE user_id = $1 AND source = $2";
     ADD_CODE_FAILURE = "INSERT INTO code_failures (user_id, source, failures, began_at) \
@@ -44,7 +49,8 @@ statements! {
          failures = CASE WHEN code_failures.began_at <= $4 THEN 1 ELSE code_failures.failures + 1 END, \
          began_at = CASE WHEN code_failures.began_at <= $5 THEN excluded.began_at ELSE code_failures.began_at END";
     FORGET_CODE_FAILURES = "DELETE FROM code_failures WHERE user_id = $1";
-    COUNT_DEVICES = "SELECT CAST(COUNT(*) AS BIGINT) FROM known_devices WHERE user_id = $1 AND last_success_at > $2";
+    COUNT_DEVICES = "SELECT CAST(COUNT(*) AS BIGINT) FROM known_devices WHERE user_id = $1 AND last_success_at > $2 \
+         AND device_mac NOT IN (SELECT previous_mac FROM known_devices WHERE user_id = $3 AND previous_mac IS NOT NULL)";
     DELETE_OLD_DEVICES = "DELETE FROM known_devices WHERE last_success_at < $1";
     DELETE_OLD_CODE_FAILURES = "DELETE FROM code_failures WHERE began_at < $1";
     DELETE_UNKNOWN_NAMES = "DELETE FROM password_failures WHERE name_mac IN \
@@ -52,8 +58,10 @@ statements! {
          ORDER BY failures DESC, last_failure_at DESC LIMIT $1 OFFSET $2)";
 }
 
-/// Known devices of one kind that a user may have; the one used longest ago is forgotten.
-const MAX_DEVICES: i64 = 20;
+/// Known browsers of a user: more than one person uses. The one used longest ago is forgotten.
+const MAX_BROWSERS: i64 = 20;
+/// Known clients of a user, each at one address: jobs on a network, or on machines that come and go, call from many.
+const MAX_CLIENTS: i64 = 200;
 /// Rows deleted in one transaction: other writers wait for it.
 const BATCH: i64 = 1000;
 
@@ -98,6 +106,14 @@ impl DeviceKind {
         }
     }
 
+    /// How many of this kind are known for one user.
+    fn most(self) -> i64 {
+        match self {
+            Self::Browser => MAX_BROWSERS,
+            Self::Client => MAX_CLIENTS,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         [Self::Browser, Self::Client].into_iter().find(|kind| kind.as_str() == text)
     }
@@ -129,7 +145,8 @@ pub struct NewSuccess {
     pub device_mac: Vec<u8>,
     /// What kind of device it is.
     pub kind: DeviceKind,
-    /// The device as it was presented. If it was known, failures of unknown devices still count.
+    /// The device as it was presented. If it was known, failures of unknown devices still count. If it was known by another
+    /// MAC, this one takes its place, and that one is kept until this one is presented.
     pub presented_mac: Option<Vec<u8>>,
     /// A device is known if it has succeeded after this.
     pub known_since: UnixTime,
@@ -144,7 +161,7 @@ pub struct FailureSummary {
     pub failures: PasswordFailures,
     /// The last failure.
     pub last_failure_at: Option<UnixTime>,
-    /// Devices that are known.
+    /// Devices that are known, each counted once.
     pub known_devices: i64,
 }
 
@@ -254,7 +271,7 @@ impl Store {
         name_mac: &[u8],
         since: UnixTime,
     ) -> Result<FailureSummary, StoreError> {
-        let devices = sqlx::query(COUNT_DEVICES).bind(user.as_str().to_owned()).bind(since);
+        let devices = sqlx::query(COUNT_DEVICES).bind(user.as_str()).bind(since).bind(user.as_str());
         let known_devices = devices.fetch_one(self.reader()).await?.try_get(0)?;
         let found = self.read_failures(name_mac).await?;
         let (failures, last_failure_at) = found.map_or_else(Default::default, |(failures, at)| (failures, Some(at)));
@@ -287,9 +304,13 @@ async fn add_success(transaction: &mut Transaction<'static, Any>, new: &NewSucce
     let forget = sqlx::query(FORGET_UNLESS_KNOWN).bind(new.name_mac.clone()).bind(presented).bind(new.known_since);
     forget.execute(&mut **transaction).await?;
     sqlx::query(END_ROW_OF_FAILURES).bind(new.name_mac.clone()).execute(&mut **transaction).await?;
-    let keep = sqlx::query(KEEP_DEVICE).bind(new.device_mac.clone()).bind(kind).bind(new.now).bind(user);
-    keep.execute(&mut **transaction).await?;
-    let forget = sqlx::query(FORGET_OLDER_DEVICES).bind(user).bind(kind).bind(user).bind(kind).bind(MAX_DEVICES);
+    // A client presents the very MAC by which it stays known; a browser has a new one each time.
+    let replaced = new.presented_mac.clone().filter(|mac| *mac != new.device_mac).unwrap_or_default();
+    let forget = sqlx::query(FORGET_REPLACED).bind(user).bind(replaced.clone()).bind(replaced.clone());
     forget.execute(&mut **transaction).await?;
+    let keep = sqlx::query(KEEP_DEVICE).bind(new.device_mac.clone()).bind(kind).bind(new.now).bind(replaced).bind(user);
+    keep.execute(&mut **transaction).await?;
+    let forget = sqlx::query(FORGET_OLDER_DEVICES).bind(user).bind(kind).bind(user).bind(new.kind.most());
+    forget.bind(user).bind(kind).execute(&mut **transaction).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, ProvedCode};
-use crate::guessing::{Device, DeviceCookie, Presenter};
+use crate::guessing::{Browser, DeviceCookie, Presenter};
 use crate::limits::SESSION_IDLE_S;
 use crate::pages::session;
 use crate::passwords::{self, Named, Verdict, Who};
@@ -46,7 +46,7 @@ pub(crate) async fn check_own_password(
 ) -> Result<Secret, Fault> {
     let SignedIn { session, caller, headers } = signed_in;
     let named = Named::find(state, session.user.login.as_str()).await?;
-    let device = Device::find_browser(state, headers, Some(&session.user)).await?;
+    let device = Browser::find(state, headers, Some(&session.user)).await?.device;
     let hash = named.password_hash();
     let judge = move |_: Option<Arc<User>>, is_right: bool| {
         hash.filter(|_| is_right).map(Verdict::Pending).ok_or(wrong_password("not their password"))
@@ -83,7 +83,8 @@ pub(crate) async fn change_password(
     let who = Who { source: Source::of(signed_in.caller.address), name, is_known: true };
     let new_hash = passwords::hash_new(&state, &asked.new_password, who).await?;
     let (session, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);
-    let device = DeviceCookie::new(&state, &signed_in.headers);
+    let browser = Browser::find(&state, &signed_in.headers, Some(user)).await?;
+    let device = DeviceCookie::begin(&state, browser);
     let [cookie, pair] = session::cookies(&state, &key);
     let cookies = [cookie, pair, device.header(&state)];
     let replacement = Replacement { old_hash, new_hash, proved, session, device };
@@ -122,7 +123,7 @@ impl Replacement {
         changing.change.set_password(&user, &new_hash, at_least).await.map_err(&failed)?;
         let session = NewSession { user_epoch: changing.change.number(), ..session };
         changing.change.insert_session(&session).await.map_err(&failed)?;
-        let known = device.success(&state, &signed_in.session.user, changing.change.number(), None);
+        let known = device.success(&state, &signed_in.session.user, changing.change.number());
         changing.change.add_success(&known).await.map_err(&failed)?;
         let (action, target) = ("user.change-password", user.to_string());
         Ok(changing.finish(Entry { action, target, before: None, after: None }).await?)

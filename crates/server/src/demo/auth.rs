@@ -18,7 +18,7 @@ use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, WRONG_CODE};
 use crate::demo::sign_in::{self, SignIn};
-use crate::guessing::{CodeAttempt, Device, DeviceCookie, Presenter};
+use crate::guessing::{Browser, CodeAttempt, DeviceCookie, Presenter};
 use crate::pages::session::{self, SessionKey, Standing};
 use crate::passwords::{self, Named, Verdict};
 use crate::state::State;
@@ -143,7 +143,7 @@ impl Answered<'_> {
     async fn check_password(self, session_id: &str) -> Answer {
         let Self { state, begun: Begun { caller, headers, .. }, sign_in, answer } = &self;
         let named = Named::of_user(state, sign_in.name, sign_in.user_id.as_ref()).await?;
-        let device = Device::find_browser(state, headers, named.user.as_deref()).await?;
+        let device = Browser::find(state, headers, named.user.as_deref()).await?.device;
         let judge = |user: Option<Arc<User>>, is_right| {
             let user = user.filter(|user| is_right && user.status == Status::Active);
             let wrong = Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password");
@@ -198,9 +198,8 @@ impl Answered<'_> {
             after: Some(json!({ "session": session_id, "second_factor": is_by_code })),
         };
         let actor = Actor::new(user.id.as_str(), &begun.caller);
-        let device = DeviceCookie::new(state, &begun.headers);
-        let presented = Device::find_browser(state, &begun.headers, Some(user)).await?;
-        let success = device.success(state, user, user.epoch, presented);
+        let device = DeviceCookie::renew(state, Browser::find(state, &begun.headers, Some(user)).await?);
+        let success = device.success(state, user, user.epoch);
         let (state_of_task, sign_in) = (State::clone(state), sign_in.key);
         let turn = state.changing.wait(Waiter::Person).await?;
         let completing = async move {

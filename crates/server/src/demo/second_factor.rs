@@ -21,7 +21,7 @@ use crate::demo::account::check_own_password;
 use crate::demo::auth::tenant_id;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
-use crate::guessing::{CodeAttempt, DeviceCookie};
+use crate::guessing::{Browser, CodeAttempt, DeviceCookie};
 use crate::pages::session::Session;
 use crate::state::State;
 
@@ -186,7 +186,8 @@ pub(crate) async fn confirm(
     let user_id = session.user.id.clone();
     let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
     let spent = (Revoked::Token(format!("enrolment.{}", base64url(&sealed))), expires_at);
-    let device = DeviceCookie::new(&state, &signed_in.headers);
+    let browser = Browser::find(&state, &signed_in.headers, Some(&session.user)).await?;
+    let device = DeviceCookie::begin(&state, browser);
     let cookie = device.header(&state);
     to_the_end(enrol(state.clone(), signed_in, new, spent, device)).await?;
     Ok(Success::new(Value::Null).with_cookies([cookie]))
@@ -213,7 +214,7 @@ async fn enrol(
     let at_least = state.now() + changing.registry.longest_lifetime_s();
     let Session { id, user, .. } = &signed_in.session;
     changing.change.end_user_elsewhere(&new.user_id, id, at_least).await.map_err(&failed)?;
-    let known = device.success(&state, user, changing.change.number(), None);
+    let known = device.success(&state, user, changing.change.number());
     changing.change.add_success(&known).await.map_err(&failed)?;
     let after = json!({ "id": new.id, "kind": new.kind });
     let (action, target) = ("user.enrol-second-factor", new.user_id.to_string());

@@ -18,8 +18,8 @@ use crate::state::State;
 
 /// Where the cookie is sent.
 const PATH: &str = "/api";
-/// The most ids in a cookie, the newest first: several people may use a browser, and an answer with a new id may be lost.
-const MAX_IDS: usize = 4;
+/// The most ids in a cookie, the newest first: two of each person who uses the browser, and up to four people.
+const MAX_IDS: usize = 8;
 /// Bytes of an id.
 const ID_BYTES: usize = 32;
 
@@ -33,27 +33,6 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// The browser that sent these headers: the one that succeeded last of those that its cookie names. For a name that nobody
-    /// has, one that is never known.
-    pub(crate) async fn find_browser(
-        state: &State,
-        headers: &HeaderMap,
-        user: Option<&User>,
-    ) -> Result<Option<Self>, Refusal> {
-        let (id, epoch) = user.map_or(("", 0), |user| (user.id.as_str(), user.epoch));
-        let mut found = None;
-        let mut last_success_at = 0;
-        for presented in list_ids(state, headers) {
-            let device = browser(&state.guessing.device_key, &presented, id, epoch);
-            let known = state.store.find_device(&device.mac).await.map_err(|error| state.store_failed(&error))?;
-            let known_at = known.map_or(0, |known| known.last_success_at);
-            if found.is_none() || known_at > last_success_at {
-                (found, last_success_at) = (Some(device), known_at);
-            }
-        }
-        Ok(found)
-    }
-
     /// A client at an address that asks with a user's name.
     pub(crate) fn of_client(state: &State, client: &ClientId, source: Source, name: &NameMac) -> Self {
         let source = source.to_string();
@@ -76,8 +55,43 @@ impl Device {
     }
 }
 
+/// A browser by the ids in its cookie, as it is for one user.
+pub(crate) struct Browser {
+    /// The device of the id that succeeded last; of the first one if none has. `None` without a cookie.
+    pub(crate) device: Option<Device>,
+    /// The id that succeeded last.
+    known: Option<String>,
+    /// The ids by which this user is not known.
+    others: Vec<String>,
+}
+
+impl Browser {
+    /// The browser that sent these headers. For a name that nobody has, one that is never known.
+    pub(crate) async fn find(state: &State, headers: &HeaderMap, user: Option<&User>) -> Result<Self, Refusal> {
+        let (user_id, epoch) = user.map_or(("", 0), |user| (user.id.as_str(), user.epoch));
+        let mut browser = Self { device: None, known: None, others: Vec::new() };
+        let mut last_success_at = 0;
+        for id in list_ids(state, headers) {
+            let device = device_of(&state.guessing.device_key, &id, user_id, epoch);
+            let known = state.store.find_device(&device.mac).await.map_err(|error| state.store_failed(&error))?;
+            match known {
+                Some(known) if browser.known.is_none() || known.last_success_at > last_success_at => {
+                    last_success_at = known.last_success_at;
+                    (browser.device, browser.known) = (Some(device), Some(id));
+                }
+                Some(_) => {}
+                None => {
+                    browser.device = browser.device.or(Some(device));
+                    browser.others.push(id);
+                }
+            }
+        }
+        Ok(browser)
+    }
+}
+
 /// Bound to the user's epoch: a new password, for one, makes every browser unknown.
-fn browser(key: &hmac::Key, cookie: &str, user_id: &str, epoch: i64) -> Device {
+fn device_of(key: &hmac::Key, cookie: &str, user_id: &str, epoch: i64) -> Device {
     let parts = [b"browser".as_slice(), cookie.as_bytes(), user_id.as_bytes(), &epoch.to_be_bytes()];
     Device { mac: mac(key, &parts), kind: DeviceKind::Browser }
 }
@@ -92,21 +106,32 @@ fn list_ids(state: &State, headers: &HeaderMap) -> Vec<String> {
 /// A new cookie for a browser that has succeeded. Its first id is new each time, so that nobody can plant one that they know.
 pub(crate) struct DeviceCookie {
     ids: Vec<Secret>,
+    /// The browser as it was presented, if the user stays known by that for now.
+    presented: Option<Device>,
 }
 
 impl DeviceCookie {
-    /// A random id, and those that the browser has.
-    pub(crate) fn new(state: &State, presented: &HeaderMap) -> Self {
+    /// A random id, the one before it, because the answer with this cookie may be lost, and those of other people.
+    pub(crate) fn renew(state: &State, browser: Browser) -> Self {
+        Self::of(state, browser.known, browser.others, browser.device)
+    }
+
+    /// A random id, and those of other people: the user's epoch is raised, and their other ids are of no use then.
+    pub(crate) fn begin(state: &State, browser: Browser) -> Self {
+        Self::of(state, None, browser.others, None)
+    }
+
+    fn of(state: &State, before: Option<String>, others: Vec<String>, presented: Option<Device>) -> Self {
         let new = base64url(&state.entropy.bytes::<ID_BYTES>());
-        let ids = std::iter::once(new).chain(list_ids(state, presented)).take(MAX_IDS).map(Secret::new);
-        Self { ids: ids.collect() }
+        let ids = std::iter::once(new).chain(before).chain(others).take(MAX_IDS).map(Secret::new);
+        Self { ids: ids.collect(), presented }
     }
 
     /// What is stored when all was right: the user is known by this cookie from now on, at this epoch.
-    pub(crate) fn success(&self, state: &State, user: &User, epoch: i64, presented: Option<Device>) -> NewSuccess {
+    pub(crate) fn success(&self, state: &State, user: &User, epoch: i64) -> NewSuccess {
         let id = self.ids.first().map(Secret::expose).unwrap_or_default();
-        let device = browser(&state.guessing.device_key, id, user.id.as_str(), epoch);
-        device.success(state, state.guessing.name_mac(user.login.as_str()), &user.id, presented)
+        let device = device_of(&state.guessing.device_key, id, user.id.as_str(), epoch);
+        device.success(state, state.guessing.name_mac(user.login.as_str()), &user.id, self.presented)
     }
 
     /// The value of `Set-Cookie`.

@@ -22,7 +22,7 @@ pub(crate) async fn server() -> TestServer {
 }
 
 /// A token request by the password grant, from this address.
-async fn grant(server: &TestServer, from: &str, user: &str, password: &str) -> Answer {
+pub(crate) async fn grant(server: &TestServer, from: &str, user: &str, password: &str) -> Answer {
     let (demo, service) = (server.demo(), server.stranger());
     let form = [("grant_type", "password"), ("username", user), ("password", password)];
     let request =
@@ -37,7 +37,7 @@ pub(crate) fn is_blocked(answer: &Answer) -> bool {
 }
 
 /// Fails as often as unknown devices may, in no time.
-async fn fail_ten_times(server: &TestServer, from: &str, user: &str) {
+pub(crate) async fn fail_ten_times(server: &TestServer, from: &str, user: &str) {
     for _ in 0..10 {
         assert_eq!(grant(server, from, user, "wrong").await.status, 400);
     }
@@ -56,22 +56,22 @@ pub(crate) async fn have_failed(server: &TestServer, user: &str, times: usize) {
 }
 
 /// A browser at an address.
-struct Person {
-    browser: Browser,
-    address: &'static str,
+pub(crate) struct Person {
+    pub(crate) browser: Browser,
+    pub(crate) address: &'static str,
 }
 
 impl Person {
-    fn at(server: &TestServer, address: &'static str) -> Self {
+    pub(crate) fn at(server: &TestServer, address: &'static str) -> Self {
         Self { browser: server.browser(), address }
     }
 
-    async fn post(&mut self, call: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&mut self, call: &str, body: Value) -> Answer {
         let request = self.browser.call("POST", call).header("x-forwarded-for", self.address).json(&body);
         self.browser.send(request).await
     }
 
-    async fn sign_in(&mut self, user: &str, password: &str) -> Answer {
+    pub(crate) async fn sign_in(&mut self, user: &str, password: &str) -> Answer {
         self.browser.get("getUISettings").await;
         let package = self.post("auth/beginAuth", json!({ "User": user })).await.result();
         self.answer(&package, "UP", password).await

@@ -27,6 +27,7 @@ mod headers;
 mod hosts;
 mod introspection;
 mod keys;
+mod known_devices;
 mod metadata;
 mod metrics;
 mod nodes;

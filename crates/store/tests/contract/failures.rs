@@ -105,6 +105,66 @@ async fn a_known_device_has_a_window_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_browser_has_two_rows_counts_once_and_evicts_nobody() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    add_user(store).await;
+    let sign_in = async |device, presented, now| {
+        store.add_success(&success(device, presented, DeviceKind::Browser, now)).await.unwrap();
+    };
+    let rows = async |numbers: std::ops::Range<u8>| {
+        let mut found = Vec::new();
+        for number in numbers {
+            found.extend(store.find_device(&[number; 32]).await.unwrap().map(|_| number));
+        }
+        found
+    };
+    let count = async || store.summarize_failures(&user(), &NAME, 0).await.unwrap().known_devices;
+    sign_in(200, None, 1000).await;
+    sign_in(0, None, 1001).await;
+    for number in 1..50 {
+        sign_in(number, Some(number - 1), 1001 + i64::from(number)).await;
+    }
+    assert_eq!((rows(0..50).await, rows(200..201).await), (vec![48, 49], vec![200]));
+    assert_eq!(count().await, 2);
+
+    // Answers with new cookies are lost: the same one is presented again and again.
+    for number in 50..53 {
+        sign_in(number, Some(49), 1100).await;
+    }
+    assert_eq!((rows(0..60).await, count().await), (vec![49, 52], 2));
+    sign_in(53, Some(52), 1110).await;
+    assert_eq!(rows(0..60).await, [52, 53], "the last answer arrived");
+    sign_in(54, Some(60), 1120).await;
+    assert_eq!((rows(0..61).await, count().await), (vec![52, 53, 54], 3), "nobody knows what it presented");
+
+    // Twenty browsers, each with the row before.
+    for number in (100..138).step_by(2) {
+        sign_in(number, None, 1200 + i64::from(number)).await;
+        sign_in(number + 1, Some(number), 1200 + i64::from(number)).await;
+    }
+    assert_eq!(count().await, 20);
+    let newest: Vec<u8> = std::iter::once(54).chain(100..138).collect();
+    assert_eq!((rows(0..140).await, rows(200..201).await), (newest, vec![]), "both rows of a browser go at once");
+}
+
+#[tokio::test]
+async fn clients_have_a_bound_of_their_own() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    add_user(store).await;
+    store.add_success(&success(255, None, DeviceKind::Browser, 1)).await.unwrap();
+    for number in 0..=200 {
+        store.add_success(&success(number, Some(number), DeviceKind::Client, 10 + i64::from(number))).await.unwrap();
+    }
+    let is_known = async |number: u8| store.find_device(&[number; 32]).await.unwrap().is_some();
+    assert!(!is_known(0).await && is_known(1).await && is_known(255).await, "two hundred, and the browser");
+    store.add_success(&success(1, Some(1), DeviceKind::Client, 500)).await.unwrap();
+    assert!(is_known(1).await && is_known(2).await, "a client that succeeds again takes nobody's place");
+    assert_eq!(store.summarize_failures(&user(), &NAME, 0).await.unwrap().known_devices, 201);
+}
+
+#[tokio::test]
 async fn codes_are_counted_in_windows_by_source() {
     let fresh = fresh().await;
     let store = &fresh.store;
