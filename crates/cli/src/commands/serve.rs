@@ -31,12 +31,16 @@ use crate::{logging, settings};
 
 /// Connections to the database are given this long to close in good order.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A file that is being read when all else has ended is given this long: one on a mount that hangs may never answer.
+const FILE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Starts, serves until SIGTERM or SIGINT, and drains.
 pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     raise_limit();
     let runtime = Runtime::new().map_err(Failure::new)?;
-    runtime.block_on(run_until_stopped(args, environment, output))
+    let ended = runtime.block_on(run_until_stopped(args, environment, output));
+    runtime.shutdown_timeout(FILE_TIMEOUT);
+    ended
 }
 
 async fn run_until_stopped(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {

@@ -164,6 +164,17 @@ impl Serving {
         (status, self.stderr.take().unwrap().join().unwrap())
     }
 
+    /// As `wait`, and fails if the end does not come within this time.
+    pub(crate) fn wait_at_most(mut self, limit: Duration) -> (ExitStatus, String) {
+        for _ in 0..limit.as_millis() / 10 {
+            if self.child.try_wait().unwrap().is_some() {
+                return self.wait();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it did not end within {limit:?}");
+    }
+
     /// Stops as an operator does; returns everything on stderr.
     pub(crate) fn stop(self) -> String {
         self.signal("TERM");

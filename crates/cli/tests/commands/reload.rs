@@ -1,5 +1,8 @@
 //! SIGHUP reads the log level again, with TLS and without, and never ends the process.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use countersign_testkit::{CertificateFiles, TestAuthority, TestDatabase};
@@ -67,4 +70,30 @@ async fn a_hangup_with_tls_reads_the_certificate_and_the_log_level() {
     assert_eq!(authority.shown_at(serving.address()).await, second.der());
     let log = serving.stop();
     assert!(log.contains("the log level was read again") && log.contains("the certificate was replaced"), "{log}");
+}
+
+#[tokio::test]
+async fn a_configuration_file_that_never_answers_does_not_keep_it_from_ending() {
+    let database = TestDatabase::fresh();
+    let file = write_config(&database, "level = \"info\"");
+    let serving = Serving::start(&database, &["--demo", "--config", &file], &[]);
+    serving.ready().await;
+    std::fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").args(["-m", "600", &file]).status().unwrap().success());
+    serving.signal("HUP");
+    // Without blocking, a pipe can be opened to write only once somebody reads it; they then wait for what is never written.
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+    let mut opened = None;
+    for _ in 0..500 {
+        opened = OpenOptions::new().write(true).custom_flags(nonblock).open(&file).ok();
+        if opened.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(opened.is_some(), "it reads the file again");
+    serving.ready().await;
+    serving.signal("TERM");
+    let (status, log) = serving.wait_at_most(Duration::from_secs(3));
+    assert!(status.success(), "{status} {log}");
 }
