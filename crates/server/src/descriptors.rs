@@ -19,24 +19,28 @@ pub fn raise_limit() {
 
 /// What is wrong if this many descriptors are too few, and what to do; `None` if they suffice.
 fn find_shortage(config: &Config, limit: Option<u64>) -> Option<String> {
-    let (needed, most) = (needed(config), config.http.max_connections);
+    let (needed, most, held) = (needed(config), config.http.max_connections, fitting(config, limit));
     let limit = limit.filter(|limit| *limit < needed)?;
     Some(format!(
         "at most {limit} files and sockets may be open at once, but {most} connections (http.max_connections) need \
-         {needed}, so fewer are held; raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of docker, ulimit -n), or \
-         lower http.max_connections"
+         {needed}, so at most {held} connections are held; raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of \
+         docker, ulimit -n), or lower http.max_connections"
     ))
 }
 
 /// The bounds of connections, lowered to what this process may open: otherwise idle connections would not give way when
 /// descriptors run short.
 pub fn fit_connections(config: &Config) -> Http {
-    let mut http = config.http.clone();
-    if let Some(limit) = getrlimit(Resource::Nofile).current {
-        let room = limit.saturating_add(http.max_connections as u64).saturating_sub(needed(config)).max(1);
-        http.max_connections = http.max_connections.min(usize::try_from(room).unwrap_or(usize::MAX));
-    }
-    http
+    let max_connections = fitting(config, getrlimit(Resource::Nofile).current);
+    Http { max_connections, ..config.http.clone() }
+}
+
+/// How many connections are held with this many descriptors.
+fn fitting(config: &Config, limit: Option<u64>) -> usize {
+    let most = config.http.max_connections;
+    let Some(limit) = limit else { return most };
+    let room = limit.saturating_add(most as u64).saturating_sub(needed(config)).max(1);
+    most.min(usize::try_from(room).unwrap_or(usize::MAX))
 }
 
 /// The shortage of this process as it is.
@@ -44,15 +48,16 @@ pub fn find_own_shortage(config: &Config) -> Option<String> {
     find_shortage(config, getrlimit(Resource::Nofile).current)
 }
 
-/// What `serve` would say if it were started as `doctor` was.
+/// What `serve` would say if it were started as `doctor` was. The limit of a server that runs may be another.
 pub(crate) fn check(config: &Config) -> Check {
     const NAME: &str = "descriptors";
+    const JUDGED: &str = "for a server started from this shell (one that runs has its own limit):";
     let limit = getrlimit(Resource::Nofile).maximum;
     match find_shortage(config, limit) {
-        Some(shortage) => Check::warning(NAME, shortage),
+        Some(shortage) => Check::warning(NAME, format!("{JUDGED} {shortage}")),
         None => {
             let shown = limit.map_or_else(|| "any number".to_owned(), |limit| limit.to_string());
-            Check::good(NAME, format!("{shown} may be open, as started from here; {} are needed", needed(config)))
+            Check::good(NAME, format!("{JUDGED} {shown} may be open, {} are needed", needed(config)))
         }
     }
 }
