@@ -8,7 +8,7 @@ use crate::run::{apt_install, cargo, is_ci, status};
 use crate::{Outcome, fuzz, interop, walks};
 
 /// Each is a program in /usr/sbin, and the Debian package that has it.
-const PROXIES: [&str; 2] = ["haproxy", "nginx"];
+const PROXIES: [&str; 3] = ["haproxy", "nginx", "pgbouncer"];
 
 /// Runs all; what cannot run here is said in one line, and in CI is a failure.
 pub(crate) fn run() -> Outcome {
@@ -38,7 +38,8 @@ fn on_postgres(postgres: &Postgres, skipped: &[&str]) -> Outcome {
     status(&mut command)
 }
 
-/// Installs the proxies in front of two nodes where they are missing; returns what leaves their story out if they cannot be.
+/// Installs the proxies in front of nodes and of PostgreSQL where they are missing; returns what leaves their stories out if
+/// they cannot be.
 fn settle_proxies() -> Result<Vec<&'static str>, String> {
     let is_there = |program: &&str| Path::new("/usr/sbin").join(program).exists();
     let missing: Vec<&str> = PROXIES.into_iter().filter(|program| !is_there(program)).collect();
@@ -47,7 +48,8 @@ fn settle_proxies() -> Result<Vec<&'static str>, String> {
     }
     match apt_install(&missing) {
         Ok(()) => Ok(Vec::new()),
-        Err(reason) => skip("the restart behind proxies", &reason).map(|()| vec!["--skip", "behind_haproxy_and_nginx"]),
+        Err(reason) => skip("the stories of proxies", &reason)
+            .map(|()| vec!["--skip", "behind_haproxy_and_nginx", "--skip", "behind_pgbouncer"]),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one place that knows which engine it is: opening, migrating, and how transactions begin.
 
 mod inspection;
+mod pooler;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -187,6 +188,7 @@ impl Store {
     pub async fn open(database: &DatabaseUrl) -> Result<Self, StoreError> {
         let engine = database.engine;
         let options = AnyConnectOptions::from_str(database.url.as_str())?.disable_statement_logging();
+        pooler::check(engine, &options).await?;
         migrate(engine, &options).await?;
         let pool = |connections| {
             AnyPoolOptions::new()
@@ -279,19 +281,18 @@ impl Store {
     }
 }
 
+/// A connection beside the pools, of which the cause of a failure is known.
+async fn connect_first(options: &AnyConnectOptions) -> Result<AnyConnection, StoreError> {
+    let lost = |reason| StoreError::Unavailable(DatabaseTrouble::Lost, reason);
+    match timeout(FIRST_CONNECT_TIMEOUT, options.connect()).await {
+        Ok(connected) => connected.map_err(|error| lost(describe(&error))),
+        Err(_) => Err(lost(format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()))),
+    }
+}
+
 /// Runs the migrations that are missing; sqlx checks the sums of those that ran and, on PostgreSQL, locks out others.
 async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), StoreError> {
-    let late = |_| {
-        StoreError::Unavailable(
-            DatabaseTrouble::Lost,
-            format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()),
-        )
-    };
-    let connecting = timeout(FIRST_CONNECT_TIMEOUT, options.connect());
-    let mut connection: AnyConnection = connecting
-        .await
-        .map_err(late)?
-        .map_err(|error| StoreError::Unavailable(DatabaseTrouble::Lost, describe(&error)))?;
+    let mut connection = connect_first(options).await?;
     prepare_connection(engine, &mut connection).await?;
     if engine == Engine::Postgres {
         // A migration may take long; waiting for another node's may not.

@@ -16,6 +16,12 @@ pub enum StoreError {
     /// The database ended a transaction in favour of another: a deadlock, or a conflict. It can be done again.
     #[error("the database gave way to another transaction: {0}")]
     Conflict(String),
+    /// A pooler in front of PostgreSQL does not keep one server connection for each of ours.
+    #[error(
+        "database.url: the pooler in front of PostgreSQL shares connections by transaction or statement; set \
+         pool_mode = session for this database, or connect to PostgreSQL itself"
+    )]
+    SharedConnections,
     /// A newer version of Countersign has changed this database.
     #[error("the database was made by a newer version of Countersign (migration {0}); use that version")]
     Newer(i64),

@@ -20,6 +20,7 @@ mod migrate;
 mod modes;
 mod nodes;
 mod operations;
+mod pgbouncer;
 mod process;
 mod proxies;
 mod published;

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::str::FromStr;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::{ACQUIRE_TIMEOUT, DatabaseUrl, Engine, FIRST_CONNECT_TIMEOUT, Store, describe, known_migrations};
+use super::{ACQUIRE_TIMEOUT, DatabaseUrl, Engine, Store, connect_first, known_migrations};
 use crate::error::StoreError;
 
 /// How far a database was migrated.
@@ -37,14 +36,7 @@ impl Store {
             Engine::Postgres => &["SET default_transaction_read_only = on", "SET statement_timeout = 5000"],
         };
         let options = AnyConnectOptions::from_str(url.as_str())?.disable_statement_logging();
-        let late = |_| {
-            StoreError::Unavailable(
-                DatabaseTrouble::Lost,
-                format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()),
-            )
-        };
-        let first = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, options.connect()).await.map_err(late)?;
-        first.map_err(|error| StoreError::Unavailable(DatabaseTrouble::Lost, describe(&error)))?.close().await?;
+        connect_first(&options).await?.close().await?;
         let pool = AnyPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -1,0 +1,149 @@
+//! PgBouncer as Debian packages it, in front of PostgreSQL, by the configuration of docs/nodes.md.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use countersign_testkit::TestDatabase;
+use url::Url;
+
+use crate::process::{Serving, demo_json, failed_line, read, run, serve_arguments};
+use crate::proxies::free_address;
+
+/// The page with its configuration.
+const PAGE: &str = include_str!("../../../../docs/nodes.md");
+
+/// A PgBouncer, ended by its own id.
+struct PgBouncer {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl PgBouncer {
+    /// Starts one in front of this database, with settings of the pool and of the whole in place of those that are documented.
+    fn start(database: &TestDatabase, pool: &str, more: &str) -> Self {
+        let url = Url::parse(database.url.as_ref().expect("PostgreSQL")).unwrap();
+        let (_, host) = url.query_pairs().find(|(name, _)| name == "host").unwrap();
+        let name = url.path().trim_start_matches('/');
+        let address = free_address();
+        let (_, page) = PAGE.split_once("```ini\n").unwrap();
+        let (documented, _) = page.split_once("```").unwrap();
+        let line = "countersign = host=10.0.0.5 dbname=countersign pool_mode=session pool_size=40";
+        assert!(documented.contains(line), "{documented}");
+        let replaced = documented.replace(line, &format!("{name} = host={host} user=postgres {pool}"));
+        let text = format!(
+            "{replaced}listen_addr = {}\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\n{more}\n",
+            address.ip(),
+            address.port()
+        );
+        let directory = database.directory.path();
+        let file = directory.join("pgbouncer.ini");
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new("/usr/sbin/pgbouncer");
+        // It refuses to be root; the socket of PostgreSQL is its own user's.
+        if rustix::process::geteuid().is_root() {
+            command.args(["-u", "postgres"]);
+        }
+        let log = std::fs::File::create(directory.join("pgbouncer.log")).unwrap();
+        let started = command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        let child = started.unwrap_or_else(|error| panic!("apt-get install pgbouncer: {error}"));
+        let pooler = Self { child, address };
+        for _ in 0..500 {
+            if TcpStream::connect(address).is_ok() {
+                return pooler;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("PgBouncer does not listen: {}", read(&directory.join("pgbouncer.log")));
+    }
+
+    /// The same database, through this.
+    fn lead_to(&self, database: TestDatabase) -> TestDatabase {
+        let url = Url::parse(database.url.as_ref().unwrap()).unwrap();
+        TestDatabase { url: Some(format!("postgres://postgres@{}{}", self.address, url.path())), ..database }
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Several clients at once, so that the pool has as many server connections afterwards.
+fn have_idle_connections(database: &TestDatabase) {
+    let sleep = |_| {
+        let mut psql = Command::new("psql");
+        psql.args([database.url.as_ref().unwrap(), "-qAtc", "SELECT pg_sleep(0.5)"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let clients: Vec<Child> = (0..4).map(sleep).collect();
+    for mut client in clients {
+        assert!(client.wait().unwrap().success());
+    }
+}
+
+/// The one line of a start that is refused.
+fn refuse(database: &TestDatabase) -> String {
+    let arguments = serve_arguments(database);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--listen", "127.0.0.1:0"]).collect();
+    let line = failed_line(&run(&arguments, &[]));
+    let made = |file: &str| Path::new(&database.directory.path().join("data").join(file)).exists();
+    assert!(!made("sealing.key") && !made("operator.json"), "nothing was begun");
+    line
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn behind_pgbouncer_in_session_mode_the_demo_is_served_and_started_again() {
+    let database = TestDatabase::fresh();
+    let pooler = PgBouncer::start(&database, "pool_mode=session pool_size=40", "");
+    let database = pooler.lead_to(database);
+    for _ in 0..2 {
+        let serving = Serving::demo(&database);
+        serving.ready().await;
+        let demo = demo_json(&database);
+        let service = serving.demo_service(&demo);
+        let password = demo["password"].as_str().unwrap();
+        let granted = service.password(demo["username"].as_str().unwrap(), password).await;
+        let renewed = service.refresh(&granted.text("refresh_token")).await;
+        let token = renewed.text("access_token");
+        assert_eq!(service.introspect(&token).await.json()["active"], true);
+        assert_eq!(service.revoke(&token).await.status, 200);
+        assert_eq!(service.introspect(&token).await.json()["active"], false);
+        serving.stop();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn behind_pgbouncer_in_transaction_or_statement_mode_the_start_is_refused() {
+    for (pool, more) in [
+        ("pool_mode=transaction", ""),
+        ("pool_mode=transaction pool_size=1", ""),
+        ("pool_mode=transaction", "server_reset_query_always = 1"),
+        ("pool_mode=transaction", "server_round_robin = 1"),
+        ("pool_mode=statement", ""),
+        ("pool_mode=statement", "server_round_robin = 1"),
+    ] {
+        let database = TestDatabase::fresh();
+        let pooler = PgBouncer::start(&database, pool, more);
+        let database = pooler.lead_to(database);
+        have_idle_connections(&database);
+        let line = refuse(&database);
+        assert!(line.contains("set pool_mode = session for this database"), "{pool} {more}: {line}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn behind_pgbouncer_with_a_pool_of_one_the_start_says_that_it_may_be_too_small() {
+    let database = TestDatabase::fresh();
+    let pooler = PgBouncer::start(&database, "pool_mode=session pool_size=1", "");
+    let line = refuse(&pooler.lead_to(database));
+    assert!(line.contains("its pool may be too small"), "{line}");
+}
