@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_testkit::TestDatabase;
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -103,6 +103,17 @@ async fn what_no_endpoint_takes_is_in_the_log_under_the_id_that_its_page_names()
     assert_eq!(find(&token), "GET ********: there is nothing at this address");
 }
 
+/// A connection that is among those of its address: earlier ones may still be closing.
+async fn hold_connection(serving: &Serving) -> TcpStream {
+    loop {
+        let mut connection = TcpStream::connect(serving.address()).await.unwrap();
+        let asked = connection.write_all(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await;
+        if asked.is_ok() && connection.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {
+            return connection;
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_refused_in_great_numbers_is_warned_of_once() {
     let database = TestDatabase::fresh();
@@ -115,8 +126,7 @@ async fn what_is_refused_in_great_numbers_is_warned_of_once() {
             actor.token(&[("grant_type", "client_credentials")]).await;
         }
     }
-    let held =
-        [TcpStream::connect(serving.address()).await.unwrap(), TcpStream::connect(serving.address()).await.unwrap()];
+    let held = [hold_connection(&serving).await, hold_connection(&serving).await];
     for _ in 0..5 {
         let mut refused = TcpStream::connect(serving.address()).await.unwrap();
         let read = timeout(Duration::from_secs(5), refused.read(&mut [0; 10])).await;
