@@ -1,10 +1,10 @@
 //! The one place that knows which engine it is: opening, migrating, and how transactions begin.
 
+mod file;
 mod inspection;
 mod pooler;
+mod url;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,23 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, SqlSafeStr, Transaction};
 use tokio::time::timeout;
-use url::Url;
 
 use crate::error::StoreError;
 use crate::group_commit::Group;
 use crate::reading::in_time;
 
+use self::file::OpenFile;
 pub use inspection::Migrated;
+pub use url::DatabaseUrl;
 
 /// The first connection must stand within this time, so that a start fails within ten seconds.
 const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A statement waits at most this long for a connection: callers are told 503 rather than kept.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection to a server is made anew after this time, so that it follows a server that has moved.
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// A connection to a server that was not used for this long is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Connections that only read, on SQLite: two, since reads there are few and short.
 const SQLITE_READERS: u32 = 2;
 /// Connections to PostgreSQL by which a node follows changes and tells that it lives: others, however many wait, must not make
@@ -47,6 +52,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (9, "guessing", include_str!("../migrations/sqlite/0009_guessing.sql")),
     (10, "refresh_retry", include_str!("../migrations/sqlite/0010_refresh_retry.sql")),
     (11, "known_devices", include_str!("../migrations/sqlite/0011_known_devices.sql")),
+    (12, "identity", include_str!("../migrations/sqlite/0012_identity.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
@@ -60,6 +66,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (9, "guessing", include_str!("../migrations/postgres/0009_guessing.sql")),
     (10, "refresh_retry", include_str!("../migrations/postgres/0010_refresh_retry.sql")),
     (11, "known_devices", include_str!("../migrations/postgres/0011_known_devices.sql")),
+    (12, "identity", include_str!("../migrations/postgres/0012_identity.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.
@@ -69,14 +76,6 @@ pub fn install_drivers() {
 
 /// The SQLite database in a data directory.
 pub const SQLITE_FILE: &str = "countersign.db";
-
-/// Where the database is. Its password is never printed.
-#[derive(Clone)]
-pub struct DatabaseUrl {
-    url: Url,
-    engine: Engine,
-    connections: Connections,
-}
 
 /// How many connections a node holds to PostgreSQL at most, beside [`POSTGRES_FOLLOWERS`]; on SQLite it changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,68 +108,6 @@ impl Engine {
     }
 }
 
-impl DatabaseUrl {
-    /// The file [`SQLITE_FILE`] in a data directory.
-    pub fn sqlite_in(directory: &Path) -> Result<Self, StoreError> {
-        Self::sqlite_at(&directory.join(SQLITE_FILE))
-    }
-
-    /// This file.
-    pub fn sqlite_at(path: &Path) -> Result<Self, StoreError> {
-        let path = std::path::absolute(path).map_err(|error| bad_url(&error))?;
-        let file = Url::from_file_path(path).map_err(|()| bad_url(&"the data directory is no absolute path"))?;
-        Self::parse(&format!("sqlite://{}?mode=rwc", file.path()))
-    }
-
-    /// Parses `postgres://…` or `sqlite://…`.
-    pub fn parse(text: &str) -> Result<Self, StoreError> {
-        let url = Url::parse(text).map_err(|error| bad_url(&error))?;
-        let engine = match url.scheme() {
-            "sqlite" if url.path().starts_with('/') => Engine::Sqlite,
-            "sqlite" => return Err(bad_url(&"name a file by its absolute path, as in sqlite:///var/lib/x.db")),
-            "postgres" | "postgresql" => Engine::Postgres,
-            other => return Err(bad_url(&format!("`{other}` is neither postgres nor sqlite"))),
-        };
-        Ok(Self { url, engine, connections: Connections::default() })
-    }
-
-    /// The same with so many connections.
-    pub fn with_connections(self, connections: Connections) -> Self {
-        Self { connections, ..self }
-    }
-
-    /// The file, if it is SQLite.
-    pub fn sqlite_file(&self) -> Option<PathBuf> {
-        match self.engine {
-            Engine::Sqlite => Url::parse(&format!("file://{}", self.url.path())).ok()?.to_file_path().ok(),
-            Engine::Postgres => None,
-        }
-    }
-}
-
-/// Where it is, without who signs in there: what may be shown.
-impl fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(file) = self.sqlite_file() {
-            return file.display().fmt(f);
-        }
-        let of_query = self.url.query_pairs().find(|(name, _)| name == "host").map(|(_, host)| host.into_owned());
-        let host = self.url.host_str().filter(|host| !host.is_empty()).map(str::to_owned).or(of_query);
-        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        write!(f, "postgres://{}{port}{}", host.unwrap_or_default(), self.url.path())
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatabaseUrl({:?}, ********)", self.engine)
-    }
-}
-
-fn bad_url(error: &dyn fmt::Display) -> StoreError {
-    StoreError::Url(error.to_string())
-}
-
 /// The open database.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -181,6 +118,8 @@ pub struct Store {
     follower: AnyPool,
     /// Writes that share commits, on SQLite.
     group: Option<Arc<Group>>,
+    /// The file, on SQLite.
+    file: Option<Arc<OpenFile>>,
 }
 
 impl Store {
@@ -190,14 +129,27 @@ impl Store {
         let options = AnyConnectOptions::from_str(database.url.as_str())?.disable_statement_logging();
         pooler::check(engine, &options).await?;
         migrate(engine, &options).await?;
+        let file = database.sqlite_file().map(OpenFile::find).transpose()?.map(Arc::new);
+        let options = AnyConnectOptions::from_str(database.without_making().as_str())?.disable_statement_logging();
         let pool = |connections| {
+            let file = file.clone();
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
+                // A connection to a file that was deleted cannot be made again.
+                .max_lifetime((engine == Engine::Postgres).then_some(MAX_LIFETIME))
+                .idle_timeout((engine == Engine::Postgres).then_some(IDLE_TIMEOUT))
                 // A file does not go away as a server does, and asking it takes as long as a short statement.
                 .test_before_acquire(engine == Engine::Postgres)
                 .after_release(move |connection, _| Box::pin(answers(engine, connection)))
-                .after_connect(move |connection, _| Box::pin(prepare_connection(engine, connection)))
+                .after_connect(move |connection, _| {
+                    let file = file.clone();
+                    Box::pin(async move {
+                        // Another file in its place is not touched.
+                        file.as_deref().map_or(Ok(()), OpenFile::check)?;
+                        prepare_connection(engine, connection).await
+                    })
+                })
                 .connect_lazy_with(options.clone())
         };
         let Connections { read, write } = database.connections;
@@ -205,7 +157,7 @@ impl Store {
             Engine::Sqlite => (pool(SQLITE_READERS), pool(1), pool(1), Some(Arc::default())),
             Engine::Postgres => (pool(read), pool(write), pool(POSTGRES_FOLLOWERS), None),
         };
-        Ok(Self { engine, reader, writer, follower, group })
+        Ok(Self { engine, reader, writer, follower, group, file })
     }
 
     /// Closes every connection; SQLite folds its log into the database.
@@ -242,6 +194,7 @@ impl Store {
             // Whatever the default: serialisable transactions that touch the change counter would end each other.
             Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
+        self.check_file()?;
         match self.writer.begin_with(statement).await {
             // SQLite ends a transaction by itself when the disk is full, and sqlx still counts it: that connection
             // would refuse for ever, so it is given up for a new one.
@@ -451,12 +404,5 @@ mod tests {
         assert!(matches!(fill().await, Err(StoreError::Unavailable(DatabaseTrouble::Full, _))));
         let again = fill().await;
         assert!(again.is_ok(), "{again:?}");
-    }
-
-    #[test]
-    fn a_url_never_shows_its_password() {
-        let url = DatabaseUrl::parse("postgres://user:hunter2@db.example/x").expect("parses");
-        assert!(!format!("{url:?}").contains("hunter2"));
-        assert!(DatabaseUrl::parse("mysql://x").is_err() && DatabaseUrl::parse("nonsense").is_err());
     }
 }

@@ -12,6 +12,7 @@ mod database;
 mod error;
 mod failures;
 mod group_commit;
+mod identity;
 mod keys;
 mod leases;
 mod nodes;
@@ -63,6 +64,7 @@ pub fn statements() -> Vec<&'static str> {
         clients::STATEMENTS,
         credential_uses::STATEMENTS,
         failures::STATEMENTS,
+        identity::STATEMENTS,
         keys::STATEMENTS,
         leases::STATEMENTS,
         nodes::STATEMENTS,

@@ -1,5 +1,6 @@
 //! Reading a database without changing it: beside a server that lives, or where none does.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -49,7 +50,37 @@ impl Store {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { engine: database.engine, reader: pool.clone(), writer: pool.clone(), follower: pool, group: None })
+        Ok(Self {
+            engine: database.engine,
+            reader: pool.clone(),
+            writer: pool.clone(),
+            follower: pool,
+            group: None,
+            file: None,
+        })
+    }
+
+    /// Opens a database to read if something was ever made in it; `None` if it is empty, or if there is no file.
+    pub async fn open_unless_empty(database: &DatabaseUrl) -> Result<Option<Self>, StoreError> {
+        if database.sqlite_file().is_some_and(|file| is_empty(&file)) {
+            return Ok(None);
+        }
+        let store = Self::open_read_only(database, false).await?;
+        if store.has_table("settings").await? {
+            return Ok(Some(store));
+        }
+        store.close().await;
+        Ok(None)
+    }
+
+    /// True if there is a table of this name.
+    pub(crate) async fn has_table(&self, name: &'static str) -> Result<bool, StoreError> {
+        let statement = match self.engine {
+            Engine::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+            Engine::Postgres => "SELECT COUNT(to_regclass($1))",
+        };
+        let row = sqlx::query(statement).bind(name).fetch_one(&self.reader).await?;
+        Ok(row.try_get::<i64, _>(0)? > 0)
     }
 
     /// Writes a whole copy, as of one moment, into a file that is empty. Only of SQLite.
@@ -98,6 +129,14 @@ impl Store {
         }
         let clock = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)");
         Ok(Some(clock.fetch_one(&self.reader).await?.try_get(0)?))
+    }
+}
+
+/// True if there is no file, or nothing in it: SQLite takes that for an empty database, whatever log lies beside it.
+fn is_empty(file: &Path) -> bool {
+    match file.metadata() {
+        Ok(found) => found.len() == 0,
+        Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
 
