@@ -104,6 +104,10 @@ pub(crate) struct Serve {
     /// Serve a database that `migrate` has copied elsewhere: what either issues from now on is unknown to the other
     #[arg(long)]
     pub(crate) force: bool,
+    /// Begin with an empty database where there was another one, or with a sealing key that was made elsewhere. Give it for
+    /// one start only
+    #[arg(long)]
+    pub(crate) new_database: bool,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

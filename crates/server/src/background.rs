@@ -10,6 +10,7 @@ pub mod reload_certificate;
 pub mod rotate_keys;
 pub mod store_refusals;
 pub mod warn_of_expiry;
+pub mod watch_database_file;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::limits::{
     CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, HEARTBEAT_INTERVAL,
-    REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL,
+    REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL, WATCH_INTERVAL,
 };
 use crate::state::State;
 use crate::tls::Tls;
@@ -55,6 +56,7 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     begin(REFUSALS_INTERVAL, |state| async move { store_refusals::run_once(&state).await }.boxed());
     begin(EXPIRY_INTERVAL, |state| async move { warn_of_expiry::run_once(&state).await }.boxed());
     begin(ROTATE_INTERVAL, |state| async move { rotate_keys::run_once(&state).await }.boxed());
+    begin(WATCH_INTERVAL, |state| async move { watch_database_file::run_once(&state).await }.boxed());
     if let Some(tls) = tls {
         let (tls, clock) = (tls.clone(), state.clock.clone());
         tasks.spawn(repeat(CERTIFICATE_INTERVAL, move || {

@@ -20,6 +20,7 @@ pub mod exposure;
 mod first_key;
 mod front;
 mod guessing;
+mod identity;
 mod json_body;
 mod key_revocation;
 mod key_ring;

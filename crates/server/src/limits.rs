@@ -132,6 +132,8 @@ pub const LEASE_S: i64 = 60;
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
 /// By what refresh tokens could be given again is erased this soon after their time.
 pub const RETRIES_INTERVAL: Duration = Duration::from_secs(5);
+/// It is looked this often whether the database file is in its place, because nobody else notices.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Refusals are stored this often, so that another node can explain them.
 pub const REFUSALS_INTERVAL: Duration = Duration::from_secs(1);
 /// Refusals are kept for a week, in seconds…

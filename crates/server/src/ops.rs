@@ -21,14 +21,17 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz` and `/healthz`: 200 once everything is in place, while the registry is fresh, and until the end is near; else
-/// 503 with the reason.
+/// `/readyz` and `/healthz`: 200 once everything is in place, while the registry is fresh and the database file in its place,
+/// and until the end is near; else 503 with the reason. While a database can only be read, tokens are issued: that is ready.
 pub(crate) async fn ready(extract::State(state): extract::State<Arc<State>>) -> (StatusCode, String) {
     if state.lifecycle.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
     if !state.lifecycle.is_ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned());
+    }
+    if state.store.is_file_lost() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the database file was deleted or replaced\n".to_owned());
     }
     match state.registry.check_fresh() {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),

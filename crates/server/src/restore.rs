@@ -21,6 +21,7 @@ use crate::data_directory::{
     DataDirectory, DirectoryError, SEALING_KEY_FILE, check_private, failed, read_sealing_key, sync_directory,
     write_private,
 };
+use crate::identity::{IdentityError, Memory, new_id, remember};
 use crate::key_ring::{KeyRingError, make_key};
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
@@ -70,6 +71,9 @@ pub enum RestoreError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// It is not known which database the directory was used with.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A key of the configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -105,14 +109,14 @@ pub async fn restore(
 ) -> Result<Restored, RestoreError> {
     let no_backup = || RestoreError::NoBackup(from.display().to_string());
     let manifest = Manifest::read(from).ok_or_else(no_backup)?;
-    let key_path = from.join(SEALING_KEY_FILE);
-    let key = read_sealing_key(&key_path)?.ok_or_else(no_backup)?;
+    let path = from.join(SEALING_KEY_FILE);
+    let key = BackupKey { key: read_sealing_key(&path)?.ok_or_else(no_backup)?, path };
     let database = config.database()?;
     let configured = Engine::of(&database);
     if manifest.database != configured {
         return Err(RestoreError::OtherEngine { backup: manifest.database, configured });
     }
-    check_key_file(config, &key, &key_path)?;
+    check_key_file(config, &key)?;
     if lies_in(&config.data_dir, from) {
         return Err(RestoreError::IntoItself(from.display().to_string()));
     }
@@ -129,9 +133,9 @@ pub async fn restore(
         }
         None => database,
     };
-    let ended = end_everything(config, &database, key.clone(), &key_path, clock, entropy).await;
-    let change = match ended {
-        Ok(change) => change,
+    let ended = end_everything(config, &directory, &database, &key, clock, entropy).await;
+    let (change, database_id) = match ended {
+        Ok(ended) => ended,
         Err(error) => {
             places.forget_copy();
             return Err(error);
@@ -140,13 +144,20 @@ pub async fn restore(
     let kept = places.keep_what_was_there()?;
     places.put_database()?;
     if config.sealing_key_file.is_none() {
-        write_private(&directory.file(SEALING_KEY_FILE), &key.to_text())?;
+        write_private(&directory.file(SEALING_KEY_FILE), &key.key.to_text())?;
     }
     for name in CREDENTIALS {
         copy_private(&from.join(name), &directory.file(name))?;
     }
+    remember(&directory, database_id)?;
     sync_directory(&config.data_dir)?;
     Ok(Restored { manifest, change, kept })
+}
+
+/// The sealing key in a backup.
+struct BackupKey {
+    key: SealingKey,
+    path: PathBuf,
 }
 
 /// True if the path, or what there is of it, lies in the directory or is it.
@@ -157,25 +168,25 @@ fn lies_in(path: &Path, directory: &Path) -> bool {
 }
 
 /// A sealing key that is kept elsewhere must be the backup's already: no other directory is written to.
-fn check_key_file(config: &Config, key: &SealingKey, in_backup: &Path) -> Result<(), RestoreError> {
+fn check_key_file(config: &Config, key: &BackupKey) -> Result<(), RestoreError> {
     let Some(path) = &config.sealing_key_file else {
         return Ok(());
     };
     match read_sealing_key(path)? {
-        Some(there) if sealing_key_check(&there) == sealing_key_check(key) => Ok(()),
-        _ => Err(RestoreError::OtherKeyFile(path.display().to_string(), in_backup.display().to_string())),
+        Some(there) if sealing_key_check(&there) == sealing_key_check(&key.key) => Ok(()),
+        _ => Err(RestoreError::OtherKeyFile(path.display().to_string(), key.path.display().to_string())),
     }
 }
 
-/// Ends all that was issued, by one audited change; returns its number.
+/// Ends all that was issued, by one audited change; returns its number, and the id of the database from then on.
 async fn end_everything(
     config: &Config,
+    directory: &DataDirectory,
     database: &DatabaseUrl,
-    sealing: SealingKey,
-    key_path: &Path,
+    key: &BackupKey,
     clock: Clock,
     entropy: Entropy,
-) -> Result<i64, RestoreError> {
+) -> Result<(i64, String), RestoreError> {
     // Of PostgreSQL this is what its own tools have restored: what is no database of ours is not made one.
     let read = Store::open_read_only(database, true).await?;
     let known = read.find_setting(SEALING_KEY_CHECK).await;
@@ -183,24 +194,24 @@ async fn end_everything(
     let known = known.map_err(|error| match error {
         StoreError::Refused(reason) if database.sqlite_file().is_none() => RestoreError::NoDatabase(reason),
         StoreError::Refused(reason) => {
-            RestoreError::DamagedBackup(key_path.with_file_name(SQLITE_FILE).display().to_string(), reason)
+            RestoreError::DamagedBackup(key.path.with_file_name(SQLITE_FILE).display().to_string(), reason)
         }
         other => other.into(),
     });
-    if known?.as_deref() != Some(sealing_key_check(&sealing).as_str()) {
-        return Err(RestoreError::SealingKeyWrong(key_path.display().to_string()));
+    if known?.as_deref() != Some(sealing_key_check(&key.key).as_str()) {
+        return Err(RestoreError::SealingKeyWrong(key.path.display().to_string()));
     }
     let store = Store::open(database).await?;
     let issuer = config.issuer_for(config.listen)?;
     let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
-    let state = State::new(issuer, store, sealing, registry, clock, entropy);
+    let state = State::new(issuer, store, key.key.clone(), registry, clock, entropy);
     state.follow().await?;
-    let change = end_by_one_change(&state).await;
+    let ended = end_by_one_change(&state, directory).await;
     state.store.close().await;
-    change
+    ended
 }
 
-async fn end_by_one_change(state: &State) -> Result<i64, RestoreError> {
+async fn end_by_one_change(state: &State, directory: &DataDirectory) -> Result<(i64, String), RestoreError> {
     let registry = state.registry.current().clone();
     let is_used = |algorithm: &Algorithm| {
         registry.missing_keys().contains(algorithm)
@@ -211,9 +222,13 @@ async fn end_by_one_change(state: &State) -> Result<i64, RestoreError> {
     for algorithm in Algorithm::ALL.into_iter().filter(is_used) {
         keys.push((algorithm, make_key(&state.sealing, algorithm, &state.entropy).await?));
     }
+    let (id, is_new_id) = settle_id(state, directory).await?;
     let mut changing = Changing::begin(state, Author::server()).await?;
     let before = json!({ "change": changing.change.number() - 1 });
     changing.change.end_everything().await?;
+    if is_new_id {
+        changing.change.renew_database_id(&id).await?;
+    }
     for (algorithm, key) in &keys {
         changing.change.insert_key(&key.id, *algorithm, KeyState::Active, &key.sealed_pkcs8).await?;
     }
@@ -221,7 +236,20 @@ async fn end_by_one_change(state: &State) -> Result<i64, RestoreError> {
     let after = json!({ "change": number, "keys": keys.iter().map(|(_, key)| &key.id).collect::<Vec<_>>() });
     let target = "database".to_owned();
     changing.finish(Entry { action: "restore", target, before: Some(before), after: Some(after) }).await?;
-    Ok(number)
+    Ok((number, id))
+}
+
+/// The id of the restored database, and whether it is a new one. It stays where the directory remembers it, so that the other
+/// nodes of this database go on with it. Anywhere else it is a copy: a drill must not be taken for production.
+async fn settle_id(state: &State, directory: &DataDirectory) -> Result<(String, bool), RestoreError> {
+    if let Some(Memory::DatabaseId(remembered)) = Memory::read(directory)?
+        && state.store.find_database_id().await?.as_ref() == Some(&remembered)
+    {
+        return Ok((remembered, false));
+    }
+    // Whichever database is there when this is cut off, the sealing key tells whether it is the right one.
+    Memory::forget(directory)?;
+    Ok((new_id(&state.entropy), true))
 }
 
 /// What a restore writes, and what may be in its way.

@@ -1,11 +1,10 @@
 //! Starting: directory, sealing key, database, registry, demo. Whatever fails is one line.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::jose::base64url;
-use countersign_store::{SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, SQLITE_FILE, Store, StoreError};
 
 use crate::admin::operator::{self, OperatorError};
 use crate::admin::problem::Problem;
@@ -14,6 +13,7 @@ use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{DataDirectory, DirectoryError, check_private, read_sealing_key, write_private};
 use crate::demo::provide::{self, Demo, DemoError};
+use crate::identity::{Found, IdentityError, Memory, check_same, lost, new_id, remember};
 use crate::key_ring::KeyRingError;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
@@ -61,6 +61,9 @@ pub enum StartError {
         "this database was copied to {0} by `countersign migrate`; serve that one, or this one all the same by --force"
     )]
     Moved(String),
+    /// The database is not this data directory's.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// There is no operator.
     #[error(transparent)]
     Operator(#[from] OperatorError),
@@ -91,6 +94,8 @@ pub struct Wanted {
     pub new_operator: bool,
     /// To serve a database that was copied elsewhere.
     pub force: bool,
+    /// An empty database where there was another, or for a sealing key that was made elsewhere.
+    pub new_database: bool,
 }
 
 /// Opens everything, makes what a first start makes, and loads the registry.
@@ -106,6 +111,7 @@ pub async fn start(
     check_private(config)?;
     let directory = DataDirectory::open(&config.data_dir)?;
     let database = config.database()?;
+    let settled = settle_sealing_key(config, &database, &directory, wanted.new_database, &entropy).await?;
     if config.database.url.is_none() {
         directory.prepare_private(SQLITE_FILE)?;
     }
@@ -113,7 +119,9 @@ pub async fn start(
     if let Some(elsewhere) = store.find_setting(MOVED_TO).await?.filter(|_| !wanted.force) {
         return Err(StartError::Moved(elsewhere));
     }
-    let sealing = settle_sealing_key(config, &store, &entropy).await?;
+    let sealing = claim_database(config, &store, &directory, settled).await?;
+    let database_id = store.claim_database_id(&new_id(&entropy)).await?;
+    check_same(Memory::read(&directory)?.as_ref(), Some(&database_id), &database, &directory)?;
     let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
     state.admission = Arc::new(Admission::new(&config.http, state.clock.clone()));
@@ -127,27 +135,79 @@ pub async fn start(
     operator::provide(&state, &directory, wanted.new_operator).await?;
     let demo = if wanted.demo { Some(provide::provide(&state, &directory).await?) } else { None };
     state.make_missing_keys().await.map_err(StartError::FirstKey)?;
+    // The last step: a first start that was killed before may begin again.
+    remember(&directory, database_id)?;
     Ok(Started { state, demo, tls, directory })
 }
 
-/// The sealing key: the file's, or a new one if the database is new too. The database remembers which it is.
-async fn settle_sealing_key(config: &Config, store: &Store, entropy: &Entropy) -> Result<SealingKey, StartError> {
+/// The sealing key of a start.
+struct Settled {
+    key: SealingKey,
+    /// True if this start has made it.
+    is_new: bool,
+}
+
+/// The sealing key: the file's, or a new one if the database is new too. Nothing in the database is changed before it is known
+/// to be this directory's.
+async fn settle_sealing_key(
+    config: &Config,
+    database: &DatabaseUrl,
+    directory: &DataDirectory,
+    new_database: bool,
+    entropy: &Entropy,
+) -> Result<Settled, StartError> {
+    let path = config.sealing_key_path();
+    let shown = || path.display().to_string();
+    let memory = Memory::read(directory)?;
+    let found = Found::read(database).await?;
+    let key = read_sealing_key(&path)?;
+    if let Some(known) = &found.key_check {
+        check_same(memory.as_ref(), found.id.as_deref(), database, directory)?;
+        return match key {
+            None => Err(StartError::SealingKeyMissing(shown())),
+            Some(key) if sealing_key_check(&key) != *known => Err(StartError::SealingKeyWrong(shown())),
+            Some(key) => Ok(Settled { key, is_new: false }),
+        };
+    }
+    let is_remembered = matches!(memory, Some(Memory::DatabaseId(_)));
+    let began = |key: &SealingKey| memory == Some(Memory::FirstStart(sealing_key_check(key)));
+    match key {
+        Some(key) if began(&key) => Ok(Settled { key, is_new: false }),
+        Some(key) if new_database => {
+            Memory::FirstStart(sealing_key_check(&key)).write(directory)?;
+            Ok(Settled { key, is_new: false })
+        }
+        None if new_database || !is_remembered => {
+            if config.sealing_key_file.is_some() {
+                return Err(StartError::SealingKeyFileMissing(shown()));
+            }
+            let key = SealingKey::from_random(entropy.bytes());
+            // Before the key: a key that is found without this was made by somebody else, or for a database that was lost.
+            Memory::FirstStart(sealing_key_check(&key)).write(directory)?;
+            write_private(&path, &key.to_text())?;
+            Ok(Settled { key, is_new: true })
+        }
+        _ => Err(lost(memory.as_ref(), database, &path).into()),
+    }
+}
+
+/// Lets the database remember the sealing key, unless it knows another.
+async fn claim_database(
+    config: &Config,
+    store: &Store,
+    directory: &DataDirectory,
+    settled: Settled,
+) -> Result<SealingKey, StartError> {
+    let check = sealing_key_check(&settled.key);
+    if store.claim_setting(SEALING_KEY_CHECK, &check).await? == check {
+        return Ok(settled.key);
+    }
+    // Another node was first on this database: a key that we have made is nobody's.
     let path = config.sealing_key_path();
     let shown = path.display().to_string();
-    let known = store.find_setting(SEALING_KEY_CHECK).await?;
-    let (key, is_new) = match read_sealing_key(&path)? {
-        Some(key) => (key, false),
-        None if known.is_some() => return Err(StartError::SealingKeyMissing(shown)),
-        None if config.sealing_key_file.is_some() => return Err(StartError::SealingKeyFileMissing(shown)),
-        None => (make_sealing_key(&path, entropy)?, true),
-    };
-    let check = sealing_key_check(&key);
-    if store.claim_setting(SEALING_KEY_CHECK, &check).await? == check {
-        return Ok(key);
-    }
-    if is_new {
-        // Another node was first on this database: what we made is nobody's key.
+    if settled.is_new {
         std::fs::remove_file(&path).map_err(|error| DirectoryError::Io { path: shown.clone(), error })?;
+        Memory::forget(directory)?;
     }
     Err(StartError::SealingKeyWrong(shown))
 }
@@ -155,10 +215,4 @@ async fn settle_sealing_key(config: &Config, store: &Store, entropy: &Entropy) -
 /// What a database remembers of its sealing key; it tells nothing of it.
 pub(crate) fn sealing_key_check(key: &SealingKey) -> String {
     base64url(key.derive(SEALING_KEY_CHECK).as_slice())
-}
-
-fn make_sealing_key(path: &Path, entropy: &Entropy) -> Result<SealingKey, StartError> {
-    let key = SealingKey::from_random(entropy.bytes());
-    write_private(path, &key.to_text())?;
-    Ok(key)
 }

@@ -56,7 +56,8 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     };
     let address = listener.local_addr().map_err(Failure::new)?;
     let issuer = config.issuer_for(address).map_err(Failure::new)?;
-    let wanted = Wanted { demo: args.demo, new_operator: args.new_operator, force: args.force };
+    let Serve { demo, new_operator, new_database, force, .. } = *args;
+    let wanted = Wanted { demo, new_operator, new_database, force };
     let starting = start(config, issuer, wanted, Clock::system(), Entropy::System);
     let Started { state, demo, tls, directory } = tokio::select! {
         started = starting => started.map_err(Failure::new)?,

@@ -64,7 +64,12 @@ pub(crate) fn moment(field: &str, at: i64, earliest: UnixTime) -> Result<UnixTim
 /// A successor that works from now on.
 pub(crate) fn make_successor(state: &State, label: &str) -> Result<(Credential, Secret), Problem> {
     let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
-    Ok((make(state, label, &secret, state.now(), None)?, secret))
+    Ok((make_credential(state, label, &secret)?, secret))
+}
+
+/// The credential of a secret that is there already, from now on.
+pub(crate) fn make_credential(state: &State, label: &str, secret: &Secret) -> Result<Credential, Problem> {
+    make(state, label, secret, state.now(), None)
 }
 
 fn make(

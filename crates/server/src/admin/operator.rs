@@ -8,14 +8,14 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::api::{Api, ApiId, Audience};
 use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, Entitlement, Status, TokenLimits};
 use countersign_protocol::grant::GrantType;
-use countersign_protocol::secret::Secret;
+use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_store::NewClient;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::admin::access::{self, all_scopes};
 use crate::admin::change::{Author, Changing, Entry};
-use crate::admin::new_secret::make_successor;
+use crate::admin::new_secret::{make_credential, make_successor};
 use crate::admin::problem::Problem;
 use crate::admin::scopes;
 use crate::data_directory::{DataDirectory, DirectoryError, write_private};
@@ -96,7 +96,7 @@ pub(crate) async fn provide(state: &State, directory: &DataDirectory, want_new: 
     let api = access::api(audience);
     let known = state.registry.current().find_api(access::API).cloned();
     match known {
-        None => make(state, &path, &api).await?,
+        None => make(state, &path, &api, want_new).await?,
         Some(known) => {
             follow(state, &known, &api).await?;
             if want_new {
@@ -107,9 +107,10 @@ pub(crate) async fn provide(state: &State, directory: &DataDirectory, want_new: 
     follow_issuer(state, &path)
 }
 
-/// Makes everything. The file is written first: one without a database behind it is written again, a database whose file
-/// was never written has lost its operator.
-async fn make(state: &State, path: &Path, api: &Api) -> Result<(), OperatorError> {
+/// Makes everything. The file is written first, because a database whose file was never written has lost its operator. A file
+/// that is there already is kept, and its secret becomes the operator's: a first start that was killed has written it, or
+/// it belongs to a database that was lost and may come back.
+async fn make(state: &State, path: &Path, api: &Api, want_new: bool) -> Result<(), OperatorError> {
     let mut changing = Changing::begin(state, Author::server()).await?;
     if changing.registry.find_api(access::API).is_some() {
         // Another node on the same database was faster, and has the file.
@@ -121,8 +122,16 @@ async fn make(state: &State, path: &Path, api: &Api) -> Result<(), OperatorError
     let client = NewClient { id: client_id(), name: NAME.to_owned(), owner: String::new(), auth_methods };
     change.insert_client(&client).await.map_err(Problem::from)?;
     change.allow_ask(&client.id, &api.id, &everything()).await.map_err(Problem::from)?;
-    let secret = insert_secret(state, &mut changing).await?;
-    write(path, &new_file(state, secret))?;
+    match if want_new { None } else { read_secret(path)? } {
+        Some(secret) => {
+            let credential = make_credential(state, FILE, &secret)?;
+            change.insert_credential(&client.id, &credential).await.map_err(Problem::from)?;
+        }
+        None => {
+            let secret = insert_secret(state, &mut changing).await?;
+            write(path, &new_file(state, secret))?;
+        }
+    }
     let after = json!({ "client_id": CLIENT, "scopes": all_scopes().to_string() });
     let (action, target) = ("operator.create", CLIENT.to_owned());
     Ok(changing.finish(Entry { action, target, before: None, after: Some(after) }).await?)
@@ -197,17 +206,34 @@ fn shown(api: &Api) -> BTreeMap<&str, Value> {
 
 /// The file names the issuer of today; without a file there is nothing to bring up.
 fn follow_issuer(state: &State, path: &Path) -> Result<(), OperatorError> {
+    match read(path)? {
+        Some(file) if file.issuer != state.issuer.as_str() => {
+            write(path, &OperatorFile { issuer: state.issuer.to_string(), ..file })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The secret in the file, if it is one that this server makes; `None` without a file.
+fn read_secret(path: &Path) -> Result<Option<Secret>, OperatorError> {
+    let is_ours = |file: &OperatorFile| {
+        file.client_id == CLIENT && Secret::is_well_formed(CLIENT_SECRET_PREFIX, file.client_secret.expose())
+    };
+    match read(path)? {
+        Some(file) if !is_ours(&file) => Err(OperatorError::Damaged(path.display().to_string())),
+        file => Ok(file.map(|file| file.client_secret)),
+    }
+}
+
+/// Reads the file; `None` if there is none.
+fn read(path: &Path) -> Result<Option<OperatorFile>, OperatorError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(DirectoryError::Io { path: path.display().to_string(), error }.into()),
     };
-    let file: OperatorFile =
-        serde_json::from_slice(&text).map_err(|_| OperatorError::Damaged(path.display().to_string()))?;
-    if file.issuer == state.issuer.as_str() {
-        return Ok(());
-    }
-    write(path, &OperatorFile { issuer: state.issuer.to_string(), ..file })
+    let file = serde_json::from_slice(&text).map_err(|_| OperatorError::Damaged(path.display().to_string()))?;
+    Ok(Some(file))
 }
 
 fn new_file(state: &State, client_secret: Secret) -> OperatorFile {
