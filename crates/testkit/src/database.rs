@@ -2,8 +2,10 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use countersign_store::install_drivers;
 use tempfile::{Builder, TempDir};
@@ -41,6 +43,21 @@ impl TestDatabase {
             format!("{base}{name}?{query}")
         });
         Self { directory, url }
+    }
+
+    /// Does what only who holds the database itself can: one statement, in PostgreSQL or else in this file.
+    pub fn tamper(&self, file: &Path, statement: &str) {
+        match &self.url {
+            Some(url) => {
+                let done = Command::new("psql").args([url.as_str(), "-qc", statement]).status().unwrap();
+                assert!(done.success(), "{statement}");
+            }
+            None => {
+                let file = rusqlite::Connection::open(file).unwrap();
+                file.busy_timeout(Duration::from_secs(5)).unwrap();
+                file.execute_batch(statement).unwrap();
+            }
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! A server on loopback whose clock stands still until the test moves it.
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -169,18 +168,7 @@ impl TestServer {
 
     /// Does what only who holds the database itself can: one statement, behind the server's back.
     pub fn tamper(&self, statement: &str) {
-        let database = self.database.as_ref().unwrap();
-        match &database.url {
-            Some(url) => {
-                let done = Command::new("psql").args([url.as_str(), "-qc", statement]).status().unwrap();
-                assert!(done.success(), "{statement}");
-            }
-            None => {
-                let file = rusqlite::Connection::open(self.directory().join(SQLITE_FILE)).unwrap();
-                file.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
-                file.execute_batch(statement).unwrap();
-            }
-        }
+        self.database.as_ref().unwrap().tamper(&self.directory().join(SQLITE_FILE), statement);
     }
 
     /// Holds locks in a foreign transaction for some seconds, on PostgreSQL; they are held when this returns.

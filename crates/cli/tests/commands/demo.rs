@@ -106,7 +106,7 @@ async fn two_nodes_that_start_the_demo_at_once_both_serve_it() {
     let start = |database: TestDatabase, key: String| {
         std::thread::spawn(move || {
             let key = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str())];
-            Serving::start(&database, &["--demo"], &key).stop();
+            Serving::start(&database, &["--demo", "--new-database"], &key).stop();
             database
         })
     };

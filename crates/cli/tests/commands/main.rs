@@ -13,6 +13,7 @@ mod env_files;
 mod exits;
 mod hostile;
 mod http2;
+mod identity;
 mod lists;
 mod logs;
 mod memory;

@@ -1,0 +1,346 @@
+//! A database that is lost, empty or another one is not served from; what began is not lost by a kill.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use countersign_server::clock::Clock;
+use countersign_testkit::{Actor, TestDatabase, engine_is_postgres};
+
+use crate::process::{Serving, countersign, failed_line, read, run, serve_arguments, set_mode};
+use crate::team::{Team, run as run_line};
+
+const WAYS_OUT: &str = "put the database back, restore a backup with `countersign restore`, or start with an empty database: \
+                        countersign serve --new-database";
+const USED: &str = "this data directory was used with a database";
+
+/// The one line of a start that fails.
+fn fail(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> String {
+    let arguments = serve_arguments(database);
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend_from_slice(more);
+    let listen = ("COUNTERSIGN_LISTEN", "127.0.0.1:0");
+    failed_line(&run(&arguments, &[&[listen], environment].concat()))
+}
+
+fn data(database: &TestDatabase) -> PathBuf {
+    database.directory.path().join("data")
+}
+
+/// A database's URL, and how a line shows where it is.
+fn place(database: &TestDatabase) -> (String, String) {
+    match &database.url {
+        Some(url) => (url.clone(), url.split('?').next().unwrap().to_owned()),
+        None => {
+            let file = data(database).join("countersign.db").display().to_string();
+            (format!("sqlite://{file}?mode=rwc"), file)
+        }
+    }
+}
+
+/// The same directory with another database.
+fn move_to(directory: TestDatabase, database: &TestDatabase) -> TestDatabase {
+    TestDatabase { directory: directory.directory, url: Some(place(database).0) }
+}
+
+/// The line for a database that is missing.
+fn lost(place: &str, missing: &str, used: &str) -> String {
+    format!("countersign: {place}: {missing}, but {used}; {WAYS_OUT}")
+}
+
+async fn start_again(database: TestDatabase, more: &[&str]) -> Team {
+    let serving = Serving::start(&database, more, &[]);
+    serving.ready().await;
+    Team { serving, database }
+}
+
+#[tokio::test]
+async fn a_database_file_that_is_gone_or_empty_stops_the_start_and_is_not_made_again_on_sqlite() {
+    let team = Team::start().await;
+    team.ok("client create job");
+    let Team { serving, database } = team;
+    serving.stop();
+    let (file, kept) = (data(&database).join("countersign.db"), database.directory.path().join("kept"));
+    let shown = file.display().to_string();
+    let operator = read(&data(&database).join("operator.json"));
+    std::fs::rename(&file, &kept).unwrap();
+    assert_eq!(fail(&database, &[], &[]), lost(&shown, "there is no such file", USED));
+    assert!(!file.exists(), "nothing is made in its place");
+    std::fs::write(&file, "").unwrap();
+    set_mode(&file, 0o600);
+    assert_eq!(fail(&database, &[], &[]), lost(&shown, "is empty", USED));
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 0);
+    std::fs::remove_file(&file).unwrap();
+    // The version before remembered nothing: then the sealing key tells.
+    let memory = data(&database).join("database.json");
+    std::fs::remove_file(&memory).unwrap();
+    let used = format!("there is already a sealing key, {}", data(&database).join("sealing.key").display());
+    assert_eq!(fail(&database, &[], &[]), lost(&shown, "there is no such file", &used));
+    std::fs::write(&memory, "{}").unwrap();
+    set_mode(&memory, 0o600);
+    let damaged = format!("countersign: {}: is damaged; delete it if the database is the right one", memory.display());
+    assert_eq!(fail(&database, &[], &[]), damaged);
+    std::fs::remove_file(&memory).unwrap();
+    std::fs::rename(&kept, &file).unwrap();
+    let team = start_again(database, &[]).await;
+    team.ok("client show job");
+    assert_eq!(read(&team.file("data/operator.json")).len(), operator.len());
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn an_empty_database_or_another_one_beside_a_directory_in_use_is_refused() {
+    let (first, second) = (TestDatabase::fresh(), TestDatabase::fresh());
+    Serving::start(&first, &[], &[]).stop();
+    let first = move_to(first, &second);
+    let shown = place(&second).1;
+    let missing = if engine_is_postgres() { "is empty" } else { "there is no such file" };
+    if !engine_is_postgres() {
+        std::fs::create_dir(data(&second)).unwrap();
+        set_mode(&data(&second), 0o700);
+    }
+    assert_eq!(fail(&first, &[], &[]), lost(&shown, missing, USED));
+    // Nothing was made in it: its own directory begins there as ever, with a key of its own.
+    Serving::start(&second, &[], &[]).stop();
+    let memory = data(&first).join("database.json").display().to_string();
+    let other = format!(
+        "countersign: {shown}: is not the database that this data directory was used with; set database.url to that one, \
+         choose another --data-dir, or delete {memory} if the database is the right one"
+    );
+    for more in [&[][..], &["--new-database"]] {
+        assert_eq!(fail(&first, more, &[]), other);
+    }
+}
+
+#[tokio::test]
+async fn a_new_database_is_begun_only_when_asked_for_and_the_operators_file_stays() {
+    let team = Team::start().await;
+    team.ok("client create old");
+    let Team { serving, database } = team;
+    let issuer = serving.issuer.clone();
+    serving.stop();
+    let operator = read(&data(&database).join("operator.json"));
+    let before = read(&data(&database).join("database.json"));
+    let second = TestDatabase::fresh();
+    let moved = if engine_is_postgres() {
+        move_to(database, &second)
+    } else {
+        std::fs::remove_file(data(&database).join("countersign.db")).unwrap();
+        database
+    };
+    let listen = issuer.strip_prefix("http://").unwrap();
+    let team = start_again(moved, &["--new-database", "--listen", listen]).await;
+    assert_eq!(read(&team.file("data/operator.json")), operator, "it is not overwritten");
+    assert_ne!(read(&team.file("data/database.json")), before);
+    team.fail(3, "client show old");
+    team.ok("client create new");
+    let Team { serving, mut database } = team;
+    serving.stop();
+    // It does nothing where the key opens the database, and is not needed any more. The file follows the issuer.
+    for more in [&["--new-database"][..], &[]] {
+        let team = start_again(database, more).await;
+        team.ok("client show new");
+        let now = read(&team.file("data/operator.json"));
+        assert_eq!(now.replace(&team.serving.issuer, &issuer), operator);
+        team.serving.stop();
+        database = team.database;
+    }
+    // Whoever wants another secret asks for it.
+    let team = start_again(database, &["--new-operator"]).await;
+    assert_ne!(read(&team.file("data/operator.json")).replace(&team.serving.issuer, &issuer), operator);
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn a_key_from_elsewhere_begins_a_database_once_and_opens_it_from_any_new_directory() {
+    let (first, second) = (TestDatabase::fresh(), TestDatabase::fresh());
+    let key = first.directory.path().join("provided.key").display().to_string();
+    std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
+    set_mode(Path::new(&key), 0o600);
+    let environment = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str())];
+    let missing = if engine_is_postgres() { "is empty" } else { "there is no such file" };
+    let line = lost(&place(&first).1, missing, &format!("there is already a sealing key, {key}"));
+    assert_eq!(fail(&first, &[], &environment), line);
+    Serving::start(&first, &["--new-database"], &environment).stop();
+    Serving::start(&first, &[], &environment).stop();
+    let pod = move_to(second, &first);
+    Serving::start(&pod, &[], &environment).stop();
+    let remembered = |database: &TestDatabase| read(&data(database).join("database.json"));
+    assert_eq!(remembered(&pod), remembered(&first));
+    assert!(!data(&pod).join("operator.json").exists(), "the operator is the first node's");
+    Serving::start(&pod, &[], &environment).stop();
+}
+
+#[tokio::test]
+async fn a_database_of_the_version_before_gets_an_id_and_its_directory_remembers_it() {
+    let team = Team::start().await;
+    team.ok("client create job");
+    let Team { serving, database } = team;
+    serving.stop();
+    let memory = data(&database).join("database.json");
+    let before = read(&memory);
+    std::fs::remove_file(&memory).unwrap();
+    let back = "DROP TABLE identity; DELETE FROM _sqlx_migrations WHERE version = 12";
+    database.tamper(&data(&database).join("countersign.db"), back);
+    let team = start_again(database, &[]).await;
+    team.ok("client show job");
+    let now = read(&memory);
+    assert!(now.starts_with(r#"{"database_id":""#) && now != before, "{now}");
+    team.serving.stop();
+}
+
+/// Kills in one run of the test.
+const KILLS: u64 = 12;
+
+#[tokio::test]
+async fn a_first_start_that_is_killed_at_any_moment_begins_again_without_a_flag() {
+    let whole = TestDatabase::fresh();
+    let clock = Clock::system();
+    Serving::demo(&whole).stop();
+    let needed = Duration::from_millis(clock.monotonic_ms().unsigned_abs());
+    let mut cut_off = 0;
+    for round in 0..KILLS {
+        let database = TestDatabase::fresh();
+        let mut arguments = serve_arguments(&database);
+        arguments.extend(["--demo", "--listen", "127.0.0.1:0"].map(str::to_owned));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut child = countersign(&arguments).spawn().unwrap();
+        let after = needed.mul_f64((round + 1) as f64 / (KILLS + 1) as f64);
+        std::thread::sleep(after.max(Duration::from_millis(5)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let memory = std::fs::read_to_string(data(&database).join("database.json")).unwrap_or_default();
+        cut_off += u32::from(memory.contains("first_start"));
+        let team = start_again(database, &["--demo"]).await;
+        team.ok("client list");
+        assert!(read(&team.file("data/database.json")).contains("database_id"));
+        team.serving.stop();
+    }
+    assert!(cut_off > 0, "no kill met a first start");
+}
+
+/// What a balancer asks, until it is answered with this status.
+async fn wait_for_readiness(team: &Team, status: u16) -> String {
+    let stranger = team.serving.actor("", "");
+    for _ in 0..300 {
+        let answer = stranger.get("/readyz").await;
+        if answer.status == status {
+            return answer.body;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("/readyz never answers {status}");
+}
+
+#[tokio::test]
+async fn while_the_database_file_is_gone_a_server_is_not_ready_and_writes_nothing_on_sqlite() {
+    let team = Team::start().await;
+    let job = team.create_billing();
+    let (file, kept) = (team.file("data/countersign.db"), team.file("kept"));
+    let copied = std::fs::read(&file).unwrap();
+    for is_replaced in [false, true] {
+        let token = job.client_credentials("invoices:read").await.text("access_token");
+        std::fs::rename(&file, &kept).unwrap();
+        if is_replaced {
+            std::fs::write(&file, &copied).unwrap();
+        }
+        assert_eq!(job.revoke(&token).await.status, 503, "at once");
+        assert_eq!(wait_for_readiness(&team, 503).await, "the database file was deleted or replaced\n");
+        assert_eq!(job.revoke(&token).await.status, 503);
+        assert_eq!(job.introspect(&token).await.json()["active"], true);
+        team.fail(6, "client create later");
+        assert_eq!(job.client_credentials("invoices:read").await.status, 200, "what writes nothing goes on");
+        assert_eq!(file.exists(), is_replaced, "nothing is made in its place");
+        assert!(!is_replaced || std::fs::read(&file).unwrap() == copied, "it is not touched");
+        std::fs::rename(&kept, &file).unwrap();
+        wait_for_readiness(&team, 200).await;
+        assert_eq!(job.revoke(&token).await.status, 200);
+        assert_eq!(job.introspect(&token).await.body, r#"{"active":false}"#);
+    }
+    team.ok("client create later");
+    let Team { serving, database } = team;
+    let log = serving.stop();
+    let told = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    assert_eq!((told("was deleted or replaced: "), told("the database file is back")), (2, 2), "{log}");
+    let team = start_again(database, &[]).await;
+    team.ok("client show later");
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn a_server_whose_disk_is_full_stays_ready_and_issues_tokens_on_sqlite() {
+    let database = TestDatabase::fresh();
+    let mut shell = Command::new("/bin/sh");
+    // Without this the limit would end the process, where a full disk is only an error.
+    shell.env_clear().args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\" --listen 127.0.0.1:0"]);
+    shell.arg(env!("CARGO_BIN_EXE_countersign")).args(serve_arguments(&database));
+    let team = Team { serving: Serving::spawn(&mut shell), database };
+    team.serving.ready().await;
+    let job = team.create_billing();
+    let token = job.client_credentials("invoices:read").await.text("access_token");
+    let process = format!("--pid={}", team.serving.id());
+    let limit = |size: &str| Command::new("prlimit").args([&process, &format!("--fsize={size}:unlimited")]).status();
+    assert!(limit("0").unwrap().success());
+    assert_issues_and_writes_nothing(&team, &job, &token).await;
+    assert!(limit("unlimited").unwrap().success());
+    assert_eq!(job.revoke(&token).await.status, 200, "it goes on");
+    team.serving.stop();
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_server_whose_database_can_only_be_read_stays_ready_and_issues_tokens() {
+    let team = Team::start().await;
+    let job = team.create_billing();
+    let token = job.client_credentials("invoices:read").await.text("access_token");
+    let none = Path::new("");
+    let read_only = "ALTER DATABASE %I SET default_transaction_read_only = on";
+    team.database.tamper(none, &format!("DO $$BEGIN EXECUTE format('{read_only}', current_database()); END$$"));
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    team.database.tamper(none, end);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_issues_and_writes_nothing(&team, &job, &token).await;
+    team.serving.stop();
+}
+
+/// For three seconds, longer than any background task waits.
+async fn assert_issues_and_writes_nothing(team: &Team, job: &Actor, token: &str) {
+    for _ in 0..30 {
+        assert_eq!(job.revoke(token).await.status, 503);
+        assert_eq!(team.serving.actor("", "").get("/readyz").await.status, 200);
+        assert_eq!(job.client_credentials("invoices:read").await.status, 200);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restored_database_belongs_to_the_directory_that_it_was_restored_into() {
+    let database = TestDatabase::fresh();
+    Serving::start(&database, &[], &[]).stop();
+    let backup = database.directory.path().join("backup").display().to_string();
+    let arguments = |database: &TestDatabase| {
+        let url = database.url.as_ref().map(|url| format!(" --database-url \"{url}\"")).unwrap_or_default();
+        format!("--data-dir {}{url}", data(database).display())
+    };
+    let succeed = |line: String| assert_eq!(run_line(&line, &[], "").code, Some(0), "{line}");
+    succeed(format!("backup {backup} {}", arguments(&database)));
+    let remembered = |database: &TestDatabase| read(&data(database).join("database.json"));
+    let before = remembered(&database);
+    succeed(format!("restore {backup} {} --replace", arguments(&database)));
+    assert_eq!(remembered(&database), before, "the other nodes go on with it");
+    Serving::start(&database, &[], &[]).stop();
+
+    let scratch = TestDatabase { directory: TestDatabase::fresh().directory, url: database.url.clone() };
+    succeed(format!("restore {backup} {}", arguments(&scratch)));
+    assert_ne!(remembered(&scratch), before, "a copy is another database");
+    Serving::start(&scratch, &[], &[]).stop();
+    if engine_is_postgres() {
+        // The restore was into the very database: only its new directory goes on.
+        assert!(fail(&database, &[], &[]).contains("is not the database that this data directory was used with"));
+        return;
+    }
+    Serving::start(&database, &[], &[]).stop();
+    let astray = move_to(scratch, &database);
+    assert!(fail(&astray, &[], &[]).contains("is not the database that this data directory was used with"));
+}
