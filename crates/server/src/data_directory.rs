@@ -88,6 +88,11 @@ impl DataDirectory {
         options.create(true).append(true).mode(0o600).open(&path).map(drop).map_err(|error| failed(&path, error))
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A file in the directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)

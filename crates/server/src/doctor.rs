@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::data_directory::{is_locked, read_sealing_key};
 use crate::descriptors;
 use crate::doctor::directory::{check_elsewhere, check_modes, check_room};
+use crate::identity::{self, Memory};
 use crate::key_ring::KeyRing;
 use crate::sealing::SealingKey;
 use crate::start::{SEALING_KEY_CHECK, sealing_key_check};
@@ -107,15 +108,33 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
         Ok(database) => database,
         Err(error) => return checks.push(Check::failed("database", error)),
     };
+    let memory = match Memory::read(&config.data_dir) {
+        Ok(memory) => memory,
+        Err(error) => return checks.push(Check::failed("database", error)),
+    };
     if let Some(file) = database.sqlite_file().filter(|file| !file.exists()) {
-        let detail = format!("{}: there is none; the first `serve` makes it", file.display());
+        let detail = match memory {
+            Some(Memory::DatabaseId(_)) => {
+                identity::lost(memory.as_ref(), &database, &config.sealing_key_path()).to_string()
+            }
+            _ => format!("{}: there is none; the first `serve` makes it", file.display()),
+        };
         return checks.push(Check::failed("database", detail));
     }
     let store = match Store::open_read_only(&database, is_running).await {
         Ok(store) => store,
         Err(error) => return checks.push(Check::failed("database", error)),
     };
-    let (check, is_current) = check_database(&store).await;
+    let (mut check, is_current) = check_database(&store).await;
+    if is_current {
+        check = match store.find_database_id().await {
+            Ok(id) => match identity::check_same(memory.as_ref(), id.as_deref(), &database, &config.data_dir) {
+                Ok(()) => check,
+                Err(error) => Check::failed("database", error),
+            },
+            Err(error) => Check::failed("database", error),
+        };
+    }
     let is_failed = check.verdict == Verdict::Failed;
     checks.push(check);
     if !is_failed {

@@ -76,8 +76,8 @@ pub(crate) enum Memory {
 
 impl Memory {
     /// Reads what the directory remembers; `None` if it was not used yet, or only by a version that remembers nothing.
-    pub(crate) fn read(directory: &DataDirectory) -> Result<Option<Self>, IdentityError> {
-        let path = directory.file(FILE);
+    pub(crate) fn read(directory: &Path) -> Result<Option<Self>, IdentityError> {
+        let path = directory.join(FILE);
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -131,12 +131,12 @@ pub(crate) fn check_same(
     memory: Option<&Memory>,
     id: Option<&str>,
     database: &DatabaseUrl,
-    directory: &DataDirectory,
+    directory: &Path,
 ) -> Result<(), IdentityError> {
     match memory {
         Some(Memory::DatabaseId(remembered)) if id != Some(remembered) => Err(IdentityError::Other {
             database: database.to_string(),
-            file: directory.file(FILE).display().to_string(),
+            file: directory.join(FILE).display().to_string(),
         }),
         _ => Ok(()),
     }
@@ -158,7 +158,7 @@ pub(crate) fn lost(memory: Option<&Memory>, database: &DatabaseUrl, key: &Path) 
 /// Lets the directory remember the database, when all that a first start makes is made.
 pub(crate) fn remember(directory: &DataDirectory, id: String) -> Result<(), IdentityError> {
     let memory = Memory::DatabaseId(id);
-    if Memory::read(directory)?.as_ref() != Some(&memory) {
+    if Memory::read(directory.path())?.as_ref() != Some(&memory) {
         memory.write(directory)?;
     }
     Ok(())

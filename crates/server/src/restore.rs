@@ -242,7 +242,7 @@ async fn end_by_one_change(state: &State, directory: &DataDirectory) -> Result<(
 /// The id of the restored database, and whether it is a new one. It stays where the directory remembers it, so that the other
 /// nodes of this database go on with it. Anywhere else it is a copy: a drill must not be taken for production.
 async fn settle_id(state: &State, directory: &DataDirectory) -> Result<(String, bool), RestoreError> {
-    if let Some(Memory::DatabaseId(remembered)) = Memory::read(directory)?
+    if let Some(Memory::DatabaseId(remembered)) = Memory::read(directory.path())?
         && state.store.find_database_id().await?.as_ref() == Some(&remembered)
     {
         return Ok((remembered, false));

@@ -121,7 +121,7 @@ pub async fn start(
     }
     let sealing = claim_database(config, &store, &directory, settled).await?;
     let database_id = store.claim_database_id(&new_id(&entropy)).await?;
-    check_same(Memory::read(&directory)?.as_ref(), Some(&database_id), &database, &directory)?;
+    check_same(Memory::read(directory.path())?.as_ref(), Some(&database_id), &database, directory.path())?;
     let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
     let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
     state.admission = Arc::new(Admission::new(&config.http, state.clock.clone()));
@@ -158,11 +158,11 @@ async fn settle_sealing_key(
 ) -> Result<Settled, StartError> {
     let path = config.sealing_key_path();
     let shown = || path.display().to_string();
-    let memory = Memory::read(directory)?;
+    let memory = Memory::read(directory.path())?;
     let found = Found::read(database).await?;
     let key = read_sealing_key(&path)?;
     if let Some(known) = &found.key_check {
-        check_same(memory.as_ref(), found.id.as_deref(), database, directory)?;
+        check_same(memory.as_ref(), found.id.as_deref(), database, directory.path())?;
         return match key {
             None => Err(StartError::SealingKeyMissing(shown())),
             Some(key) if sealing_key_check(&key) != *known => Err(StartError::SealingKeyWrong(shown())),

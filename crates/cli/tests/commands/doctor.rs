@@ -97,7 +97,12 @@ async fn what_is_wrong_is_named_with_what_to_do() {
         std::fs::write(directory.join("countersign.db"), "this is somebody's diary, ".repeat(100)).unwrap();
         failed("database", "");
         std::fs::remove_file(directory.join("countersign.db")).unwrap();
+        failed("database", "there is no such file, but this data directory was used with a database; put");
+        let memory = directory.join("database.json");
+        let mine = std::fs::read(&memory).unwrap();
+        std::fs::remove_file(&memory).unwrap();
         failed("database", "the first `serve` makes it");
+        std::fs::write(&memory, mine).unwrap();
         assert!(!directory.join("countersign.db").exists());
     }
     let done = run("doctor --data-dir /nowhere --issuer nonsense", &[], "");

@@ -6,6 +6,7 @@ mod changes;
 mod conflicts;
 mod failures;
 mod group_commit;
+mod identity;
 mod nodes;
 mod people;
 mod refresh_tokens;
@@ -31,12 +32,17 @@ impl Fresh {
 }
 
 async fn fresh() -> Fresh {
+    let (database, url) = empty();
+    let store = Store::open(&url).await.expect("opens");
+    Fresh { store, url, database }
+}
+
+/// A database that was not opened yet.
+fn empty() -> (TestDatabase, DatabaseUrl) {
     let database = TestDatabase::fresh();
     let url = match &database.url {
         Some(url) => DatabaseUrl::parse(url),
         None => DatabaseUrl::sqlite_in(database.directory.path()),
     };
-    let url = url.expect("a URL");
-    let store = Store::open(&url).await.expect("opens");
-    Fresh { store, url, database }
+    (database, url.expect("a URL"))
 }
