@@ -11,6 +11,12 @@ use sqlx::{ConnectOptions, Connection, Row};
 use super::{ACQUIRE_TIMEOUT, DatabaseUrl, Engine, Store, connect_first, known_migrations};
 use crate::error::StoreError;
 
+/// What prepares a session.
+type Statements = &'static [&'static str];
+
+/// By which a session of PostgreSQL changes nothing.
+const READ_ONLY_SESSION: Statements = &["SET default_transaction_read_only = on", "SET statement_timeout = 5000"];
+
 /// How far a database was migrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migrated {
@@ -27,14 +33,18 @@ impl Store {
     /// changes, so that nothing is written beside it; only a log that a killed server left behind must be read with its
     /// index, which SQLite then makes anew.
     pub async fn open_read_only(database: &DatabaseUrl, is_living: bool) -> Result<Self, StoreError> {
+        Self::open_to_read(database, is_living, READ_ONLY_SESSION).await
+    }
+
+    async fn open_to_read(database: &DatabaseUrl, is_living: bool, session: Statements) -> Result<Self, StoreError> {
         let mut url = database.url.clone();
-        let statements: &[&str] = match database.engine {
+        let statements = match database.engine {
             Engine::Sqlite => {
                 let has_log = database.sqlite_file().is_some_and(|file| has_log(&file));
                 url.set_query(Some(if is_living || has_log { "mode=ro" } else { "mode=ro&immutable=true" }));
                 &["PRAGMA busy_timeout = 2000"]
             }
-            Engine::Postgres => &["SET default_transaction_read_only = on", "SET statement_timeout = 5000"],
+            Engine::Postgres => session,
         };
         let options = AnyConnectOptions::from_str(url.as_str())?.disable_statement_logging();
         connect_first(&options).await?.close().await?;
@@ -65,7 +75,8 @@ impl Store {
         if database.sqlite_file().is_some_and(|file| is_empty(&file)) {
             return Ok(None);
         }
-        let store = Self::open_read_only(database, false).await?;
+        // It only selects. A setting of the session could stay behind in a pooler's connection, where a start then writes.
+        let store = Self::open_to_read(database, false, &[]).await?;
         if store.has_table("settings").await? {
             return Ok(Some(store));
         }
