@@ -16,9 +16,10 @@ use crate::statement::{placeholders, statements};
 const ROWS_AT_ONCE: usize = 100;
 
 /// Every table, each after those that its rows refer to. Heartbeats of nodes are not among them: none is alive.
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 29] = [
     "change_counter",
     "settings",
+    "identity",
     "apis",
     "scopes",
     "names",

@@ -1,6 +1,7 @@
 //! A server on loopback whose clock stands still until the test moves it.
 
 use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -172,11 +173,11 @@ impl TestServer {
     }
 
     /// Holds locks in a foreign transaction for some seconds, on PostgreSQL; they are held when this returns.
-    pub async fn hold(&self, statement: &str, seconds: u32) -> std::process::Child {
+    pub async fn hold(&self, statement: &str, seconds: u32) -> Child {
         let url = self.database.as_ref().and_then(|database| database.url.as_deref()).unwrap();
         let steps = ["BEGIN", statement, &format!("SELECT pg_sleep({seconds})"), "COMMIT"];
         let mut psql = Command::new("psql");
-        psql.args([url, "-q"]).args(steps.iter().flat_map(|step| ["-c", step])).stdout(std::process::Stdio::null());
+        psql.args([url, "-q"]).args(steps.iter().flat_map(|step| ["-c", step])).stdout(Stdio::null());
         let child = psql.spawn().unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         child

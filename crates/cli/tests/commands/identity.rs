@@ -30,7 +30,7 @@ fn directory_of(database: &TestDatabase) -> PathBuf {
 /// A database's URL, and how a line shows where it is.
 fn place(database: &TestDatabase) -> (String, String) {
     match &database.url {
-        Some(url) => (url.clone(), url.split('?').next().unwrap().to_owned()),
+        Some(url) => (url.clone(), countersign_server::DatabaseUrl::parse(url).unwrap().to_string()),
         None => {
             let file = directory_of(database).join("countersign.db").display().to_string();
             (format!("sqlite://{file}?mode=rwc"), file)

@@ -8,7 +8,7 @@ use countersign_protocol::UnixTime;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::{ACQUIRE_TIMEOUT, DatabaseUrl, Engine, Store, connect_first, known_migrations};
+use super::{ACQUIRE_TIMEOUT, DatabaseUrl, Engine, Store, connect_first, known_migrations, pooler};
 use crate::error::StoreError;
 
 /// What prepares a session.
@@ -70,11 +70,14 @@ impl Store {
         })
     }
 
-    /// Opens a database to read if something was ever made in it; `None` if it is empty, or if there is no file.
+    /// Opens a database to read if something was ever made in it; `None` if it is empty, or if there is no file. A
+    /// pooler that does not keep connections apart is refused before anything is begun.
     pub async fn open_unless_empty(database: &DatabaseUrl) -> Result<Option<Self>, StoreError> {
         if database.sqlite_file().is_some_and(|file| is_empty(&file)) {
             return Ok(None);
         }
+        let options = AnyConnectOptions::from_str(database.url.as_str())?.disable_statement_logging();
+        pooler::check(database.engine, &options).await?;
         // It only selects. A setting of the session could stay behind in a pooler's connection, where a start then writes.
         let store = Self::open_to_read(database, false, &[]).await?;
         if store.has_table("settings").await? {
