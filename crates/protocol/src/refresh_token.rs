@@ -73,11 +73,11 @@ pub struct StoredRefreshToken {
     pub expires_at: UnixTime,
     /// When it was used.
     pub spent_at: Option<UnixTime>,
-    /// By what its successor is made again; `None` if it has none, if that was used, or if too much time has passed.
+    /// What a repeated use needs; `None` if the token was not used, if its successor was, or if the time has passed.
     pub retry: Option<Retry>,
 }
 
-/// What a repeated use needs, to give the same successor. It is erased when the successor is used or the time has passed.
+/// What makes the same successor again. It is erased when the successor is used or the time has passed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Retry {
     /// From which, with the token itself and a key of the server, the successor is derived.

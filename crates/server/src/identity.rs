@@ -53,7 +53,7 @@ pub enum IdentityError {
     Directory(#[from] DirectoryError),
 }
 
-/// By what a database is missed.
+/// Why a database is missed.
 #[derive(Debug, thiserror::Error)]
 pub enum Used {
     /// The directory remembers one.

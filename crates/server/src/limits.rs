@@ -130,7 +130,7 @@ pub const ROTATE_INTERVAL: Duration = Duration::from_secs(30);
 pub const LEASE_S: i64 = 60;
 /// The uses of credentials are stored this often: a kill loses at most that.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
-/// By what refresh tokens could be given again is erased this soon after their time.
+/// The salts of refresh tokens are erased at most this long after the time for repeated uses.
 pub const RETRIES_INTERVAL: Duration = Duration::from_secs(5);
 /// It is looked this often whether the database file is in its place, because nobody else notices.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);

@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// More connections than wait to be accepted by any listener (`net.core.somaxconn`).
 const MAX_BACKLOG: usize = 65_536;
-/// After the last connection was accepted, requests that are on their way are answered for so long before idle connections close.
+/// After the last connection was accepted, idle connections stay open for so long, for requests that are on their way.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
 /// Serves until `stop` resolves, then drains for at most `http.shutdown_s`. With `tls` nothing is in clear text. Before that,

@@ -1,4 +1,4 @@
-//! Reads of which nobody knows how long they take: not their length is bounded, but how long nothing comes.
+//! Long reads. What is bounded is the time in which no row comes, not the time that the whole read takes.
 
 use std::time::Duration;
 

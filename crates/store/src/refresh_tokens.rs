@@ -58,7 +58,7 @@ pub struct NewRefreshToken {
     pub expires_at: UnixTime,
     /// When the access token issued with it ends.
     pub access_token_expires_at: UnixTime,
-    /// By what it can be given again, if it can.
+    /// What makes it again for a repeated use, if there may be one.
     pub retry: Option<Retry>,
 }
 
@@ -145,7 +145,7 @@ impl Store {
         self.write(Write::Repeat { successor: *successor, access_token_expires_at, now }).await
     }
 
-    /// Erases by what tokens could be given again until `now`; returns how many.
+    /// Erases the salts whose time for repeated uses had passed at `now`; returns how many.
     pub async fn forget_refresh_retries(&self, now: UnixTime) -> Result<u64, StoreError> {
         if sqlx::query(FIND_RETRY).bind(now).fetch_optional(self.reader()).await?.is_none() {
             return Ok(0);

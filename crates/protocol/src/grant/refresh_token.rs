@@ -23,9 +23,11 @@ pub fn check_owner(found: &StoredRefreshToken, client: &Client) -> Result<(), Re
     if found.family.client_id == client.id { Ok(()) } else { Err(Refusal::ForeignRefreshToken) }
 }
 
-/// Err if the token was used before and this is no repetition of that use: one comes within the `refresh_retry_s` of the
-/// token's Api, while the successor is unused. A family that has ended has nothing left to end. The caller ends the family, whatever else the request asks: the token may have
-/// been stolen (RFC 9700 §4.14.2).
+/// Err if the token was used before and this use does not repeat that one. A repetition comes within the `refresh_retry_s` of
+/// the token's Api, while the successor is unused.
+///
+/// The caller then ends the family, whatever else the request asks: the token may have been stolen (RFC 9700 §4.14.2). A family
+/// that has ended is no error here.
 pub fn check_reuse(found: &StoredRefreshToken, api: Option<&Api>, now: UnixTime) -> Result<(), Refusal> {
     let Some(spent_at) = found.spent_at else { return Ok(()) };
     if found.family.ended {

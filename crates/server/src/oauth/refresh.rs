@@ -1,5 +1,5 @@
-//! The refresh grant (RFC 6749 §6): a token is used once, a use whose answer was lost may be repeated, and any other reuse ends
-//! the family (RFC 9700 §4.14.2).
+//! The refresh grant (RFC 6749 §6): a token is used once, a use whose answer was lost may be repeated, and any other reuse
+//! ends the family (RFC 9700 §4.14.2).
 
 use std::sync::Arc;
 
@@ -151,8 +151,7 @@ impl Use {
         Ok(Outcome::Reused { until })
     }
 
-    /// The token that follows: the same for the same salt. Without the key nobody can make it, and without the salt, which is
-    /// erased, nobody can make it later.
+    /// The token that follows, the same for the same salt. It takes the key of this server, and the salt, which is erased.
     fn successor(&self, salt: &[u8; 32]) -> Secret {
         let parts = [self.found.family.id.as_str().as_bytes(), self.token.expose().as_bytes(), salt];
         Secret::from_random(REFRESH_TOKEN_PREFIX, &mac(&self.key, &parts))
