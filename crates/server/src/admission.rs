@@ -1,9 +1,8 @@
 //! Overload: how many requests are worked on at once, and how long one may wait for its turn; the rest is told to come back.
 //!
-//! A request holds a place while it is worked on, and none while its body is awaited. A token request is one piece of work that
-//! nothing interrupts, so the queue is where nobody sees it: among the runtime's tasks and in the sockets' buffers. One request
-//! at a time looks how long it is, by giving way once. When it is long, all of them wait for turns, and each knows how long it
-//! has waited. A turn costs as much as half an EdDSA token, so that there are none while nobody waits for long.
+//! A request holds a place while it is worked on, and none while its body is awaited. Then it waits for a turn. A token
+//! request is one piece of work that nothing interrupts, so without turns the queue would be where nobody sees it: among
+//! the runtime's tasks and in the sockets' buffers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -95,7 +94,6 @@ impl Admission {
 
     /// Takes every turn that is free; for stories of a server that is behind.
     pub(crate) fn take_turns(&self) -> Vec<OwnedSemaphorePermit> {
-        self.queue.long_until_us.store(i64::MAX, Ordering::Relaxed);
         std::iter::from_fn(|| self.turns.clone().try_acquire_owned().ok()).collect()
     }
 
@@ -160,21 +158,13 @@ impl Place {
         Ok(())
     }
 
-    /// Waits until it is this request's turn, if requests take turns now; refused if that took too long.
+    /// Waits until it is this request's turn; refused if that took too long.
     ///
     /// Who has the turn yields once: whatever was sent meanwhile is read first and joins the queue, so that how long it waits
     /// is known. Then the turn is passed on before the work, not after it: the next request runs when this thread is free.
     pub(crate) async fn wait_for_turn(&self) -> Result<(), Refusal> {
         let Admission { turns, queue, clock, .. } = &*self.admission;
-        let since_us = clock.monotonic_us();
-        if !queue.is_long(since_us) {
-            if let Some(_look) = queue.begin_look(since_us) {
-                yield_now().await;
-                queue.note_wait(since_us, clock.monotonic_us());
-            }
-            return Ok(());
-        }
-        let _waiting = queue.enter();
+        let (since_us, _waiting) = (clock.monotonic_us(), queue.enter());
         let turn = if let Ok(free) = turns.try_acquire() {
             queue.note_arrival(true, since_us);
             Some(free)
@@ -209,10 +199,6 @@ struct Queue {
     /// When the queue was last seen empty.
     empty_at_us: AtomicI64,
     is_standing: AtomicBool,
-    /// Until then requests take turns.
-    long_until_us: AtomicI64,
-    /// Since when a request has been giving way to see how long the queue is; 0 if none has.
-    looking_since_us: AtomicI64,
     /// The share of the last few dozen arrivals that found nobody waiting, out of [`ALL`].
     unqueued: AtomicI64,
     /// Requests that wait now.
@@ -230,15 +216,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A request that looks how long the queue is, until this is dropped.
-struct Look<'q>(&'q AtomicI64);
-
-impl Drop for Look<'_> {
-    fn drop(&mut self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
-}
-
 /// The whole, of which shares are taken.
 const ALL: i64 = 1 << 20;
 /// What one arrival weighs in the share of the last ones.
@@ -251,40 +228,11 @@ impl Queue {
         Self {
             waiting: AtomicUsize::new(0),
             short,
-            long_until_us: AtomicI64::new(0),
-            looking_since_us: AtomicI64::new(0),
             target_us: i64::from(target_ms) * 1000,
             empty_at_us: AtomicI64::new(0),
             is_standing: AtomicBool::new(false),
             unqueued: AtomicI64::new(ALL),
         }
-    }
-
-    /// True if requests are to take turns: the queue was long a moment ago, or one that looks has not come back for long.
-    fn is_long(&self, now_us: i64) -> bool {
-        if now_us < self.long_until_us.load(Ordering::Relaxed) {
-            return true;
-        }
-        let looking_since_us = self.looking_since_us.load(Ordering::Relaxed);
-        looking_since_us != 0 && self.note_wait(looking_since_us, now_us)
-    }
-
-    /// Lets this request look how long the queue is, unless another does; it ends by a drop.
-    fn begin_look(&self, now_us: i64) -> Option<Look<'_>> {
-        let began = self.looking_since_us.compare_exchange(0, now_us.max(1), Ordering::Relaxed, Ordering::Relaxed);
-        began.is_ok().then(|| Look(&self.looking_since_us))
-    }
-
-    /// Notes how long a request has waited; true if that makes the queue a long one. It was empty until now, if it was not long
-    /// before.
-    fn note_wait(&self, since_us: i64, now_us: i64) -> bool {
-        let is_long = self.target_us != 0 && now_us - since_us > self.target_us / 2;
-        if is_long && self.long_until_us.fetch_max(now_us + QUEUE_INTERVAL_US, Ordering::Relaxed) <= now_us {
-            self.is_standing.store(false, Ordering::Relaxed);
-            self.unqueued.store(ALL, Ordering::Relaxed);
-            self.empty_at_us.store(now_us, Ordering::Relaxed);
-        }
-        is_long
     }
 
     /// One more waits.
@@ -307,7 +255,6 @@ impl Queue {
     /// Judges a request that has waited from one moment to another.
     fn judge(&self, since_us: i64, now_us: i64) -> Result<(), Refusal> {
         let waited_us = now_us - since_us;
-        self.note_wait(since_us, now_us);
         let is_short = self.waiting.load(Ordering::Relaxed) <= self.short;
         if self.target_us == 0 || waited_us <= self.target_us || is_short {
             return Ok(());
@@ -330,7 +277,7 @@ mod tests {
         let queue = Queue::new(5, 1);
         let mut waiting = vec![queue.enter(), queue.enter()];
         let waited = |now_ms: i64, waited_ms: i64| queue.judge((now_ms - waited_ms) * 1000, now_ms * 1000).is_ok();
-        assert!(queue.note_wait(990_000, 1_000_000), "it is long from now on");
+        queue.note_arrival(true, 1_000_000);
         assert!(waited(1090, 90), "a burst");
         assert!(!waited(1110, 6), "the queue was not empty for 100 ms");
         assert!(waited(1111, 5));
@@ -343,20 +290,6 @@ mod tests {
         assert!(!waited(2000, 500));
         waiting.pop();
         assert!(waited(2000, 500), "a short queue: the machine has other things to do");
-    }
-
-    #[test]
-    fn requests_take_turns_only_while_somebody_waits_for_long() {
-        let queue = Queue::new(10, 1);
-        assert!(!queue.is_long(1_000_000));
-        let look = queue.begin_look(1_000_000).expect("nobody else looks");
-        assert!(queue.begin_look(1_000_000).is_none(), "one at a time");
-        assert!(!queue.is_long(1_005_000) && queue.is_long(1_005_001), "it has not come back for long");
-        drop(look);
-        assert!(queue.is_long(1_100_000) && !queue.is_long(1_105_001), "nobody waited for long in 100 ms");
-        assert!(!queue.note_wait(1_200_000, 1_205_000) && !queue.is_long(1_205_000));
-        assert!(queue.judge(1_300_000, 1_306_000).is_ok() && queue.is_long(1_405_999), "not long enough to be refused");
-        assert!(queue.begin_look(1_500_000).is_some());
     }
 
     #[test]
