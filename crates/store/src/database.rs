@@ -77,7 +77,7 @@ pub fn install_drivers() {
 /// The SQLite database in a data directory.
 pub const SQLITE_FILE: &str = "countersign.db";
 
-/// How many connections a node holds to PostgreSQL at most, beside [`POSTGRES_FOLLOWERS`]; on SQLite it changes nothing.
+/// How many connections a node holds to PostgreSQL at most, beside two by which it follows changes. On SQLite it changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connections {
     /// For single reads.
