@@ -117,7 +117,7 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
             Some(Memory::DatabaseId(_)) => {
                 identity::lost(memory.as_ref(), &database, &config.sealing_key_path()).to_string()
             }
-            _ => format!("{}: there is none; the first `serve` makes it", file.display()),
+            _ => format!("{}: does not exist yet; the first `serve` makes it", file.display()),
         };
         return checks.push(Check::failed("database", detail));
     }

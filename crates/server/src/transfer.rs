@@ -34,6 +34,9 @@ pub enum TransferError {
     /// A key of the configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Copying failed, in either database; nothing is visible in the other one.
+    #[error("nothing was copied: {0}")]
+    Copy(StoreError),
     /// One of the databases cannot be used.
     #[error("the {0} database: {1}")]
     Store(&'static str, StoreError),
@@ -73,7 +76,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl) -> Result<Vec<CopiedTab
     }
     // Of an earlier try that was broken off: nobody is to find it in the copy.
     source.delete_setting(MOVED_TO).await.map_err(of_this)?;
-    let copied = source.copy_into(&target).await.map_err(of_other)?;
+    let copied = source.copy_into(&target).await.map_err(TransferError::Copy)?;
     source.put_setting(MOVED_TO, &to.to_string()).await.map_err(of_this)?;
     let tables = copied.commit().await.map_err(of_other)?;
     target.close().await;

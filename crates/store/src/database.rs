@@ -307,12 +307,13 @@ fn describe(error: &sqlx::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use sqlx::{AssertSqlSafe, Executor};
 
     use super::*;
 
-    fn fresh() -> (countersign_testkit::TestDatabase, DatabaseUrl) {
+    /// A database that was not opened yet.
+    pub(crate) fn fresh() -> (countersign_testkit::TestDatabase, DatabaseUrl) {
         let database = countersign_testkit::TestDatabase::fresh();
         let url = match &database.url {
             Some(url) => DatabaseUrl::parse(url),

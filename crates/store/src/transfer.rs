@@ -170,14 +170,11 @@ impl Store {
             if target.list_columns(&mut writing, table).await? != columns {
                 return Err(StoreError::Migration(format!("table {table} is not the same in both")));
             }
-            copied.push(copy_table(&mut source, &mut writing, table, &columns).await?);
-        }
-        for one in &copied {
-            let columns = target.list_columns(&mut writing, one.table).await?;
-            let there = hash_table(&mut writing, one.table, &columns).await?;
-            if there != *one {
-                return Err(StoreError::Migration(format!("table {} has other rows after copying", one.table)));
+            let of_source = read_table(&mut source, table, &columns, Some(&mut writing)).await?;
+            if read_table(&mut writing, table, &columns, None).await? != of_source {
+                return Err(StoreError::Migration(format!("table {table} has other rows after copying")));
             }
+            copied.push(of_source);
         }
         Ok(Transfer { writing, tables: copied })
     }
@@ -222,42 +219,31 @@ impl Transfer {
     }
 }
 
-async fn copy_table(
-    source: &mut Transaction<'static, Any>,
-    writing: &mut Transaction<'static, Any>,
+/// Reads a table, and inserts its rows into another database if there is one.
+async fn read_table(
+    transaction: &mut Transaction<'static, Any>,
     table: &'static str,
     columns: &[Column],
+    mut writing: Option<&mut Transaction<'static, Any>>,
 ) -> Result<CopiedTable, StoreError> {
-    let select = AssertSqlSafe(select(table, columns));
-    let mut reading = sqlx::query(select).fetch(&mut **source);
-    let mut copied = CopiedTable { table, rows: 0, hash: TableHash::default() };
+    let select = AssertSqlSafe(format!("SELECT {} FROM {table}", names(columns)));
+    let mut reading = sqlx::query(select).fetch(&mut **transaction);
+    let mut read = CopiedTable { table, rows: 0, hash: TableHash::default() };
     let mut rows = Vec::new();
     while let Some(row) = in_time(table, reading.try_next()).await? {
         let row = read_row(&row, columns)?;
-        copied.rows += 1;
-        copied.hash.add(&row);
+        read.rows += 1;
+        read.hash.add(&row);
+        let Some(writing) = writing.as_deref_mut() else { continue };
         rows.push(row);
         if rows.len() == ROWS_AT_ONCE {
             insert(writing, table, columns, std::mem::take(&mut rows)).await?;
         }
     }
-    insert(writing, table, columns, rows).await?;
-    Ok(copied)
-}
-
-async fn hash_table(
-    transaction: &mut Transaction<'static, Any>,
-    table: &'static str,
-    columns: &[Column],
-) -> Result<CopiedTable, StoreError> {
-    let select = AssertSqlSafe(select(table, columns));
-    let mut reading = sqlx::query(select).fetch(&mut **transaction);
-    let mut found = CopiedTable { table, rows: 0, hash: TableHash::default() };
-    while let Some(row) = in_time(table, reading.try_next()).await? {
-        found.rows += 1;
-        found.hash.add(&read_row(&row, columns)?);
+    if let Some(writing) = writing {
+        insert(writing, table, columns, rows).await?;
     }
-    Ok(found)
+    Ok(read)
 }
 
 async fn insert(
@@ -289,10 +275,6 @@ fn read_row(row: &AnyRow, columns: &[Column]) -> Result<Vec<Value>, StoreError> 
     Ok(columns.iter().enumerate().map(read).collect::<Result<_, _>>()?)
 }
 
-fn select(table: &str, columns: &[Column]) -> String {
-    format!("SELECT {} FROM {table}", names(columns))
-}
-
 fn names(columns: &[Column]) -> String {
     columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
 }
@@ -300,16 +282,12 @@ fn names(columns: &[Column]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::DatabaseUrl;
+    use crate::database::tests::fresh;
 
     #[tokio::test]
     async fn no_table_is_forgotten() {
-        let database = countersign_testkit::TestDatabase::fresh();
-        let url = match &database.url {
-            Some(url) => DatabaseUrl::parse(url),
-            None => DatabaseUrl::sqlite_in(database.directory.path()),
-        };
-        let store = Store::open(&url.expect("a URL")).await.expect("opens");
+        let (_database, url) = fresh();
+        let store = Store::open(&url).await.expect("opens");
         let statement = if store.is_shared() {
             "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()"
         } else {

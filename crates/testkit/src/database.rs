@@ -45,7 +45,7 @@ impl TestDatabase {
         Self { directory, url }
     }
 
-    /// Does what only who holds the database itself can: one statement, in PostgreSQL or else in this file.
+    /// Runs one statement behind the server's back, in PostgreSQL or else in this file.
     pub fn tamper(&self, file: &Path, statement: &str) {
         match &self.url {
             Some(url) => {

@@ -167,7 +167,7 @@ impl TestServer {
         self.own_directory.as_ref().unwrap_or_else(|| &self.database.as_ref().unwrap().directory).path()
     }
 
-    /// Does what only who holds the database itself can: one statement, behind the server's back.
+    /// Runs one statement behind the server's back, as the owner of the database can.
     pub fn tamper(&self, statement: &str) {
         self.database.as_ref().unwrap().tamper(&self.directory().join(SQLITE_FILE), statement);
     }

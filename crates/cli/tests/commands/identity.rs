@@ -7,21 +7,12 @@ use std::time::Duration;
 use countersign_server::clock::Clock;
 use countersign_testkit::{Actor, TestDatabase, engine_is_postgres};
 
-use crate::process::{Serving, countersign, failed_line, read, run, serve_arguments, set_mode};
+use crate::process::{Serving, countersign, fail_to_start, read, serve_arguments, set_mode};
 use crate::team::{Team, run as run_line};
 
 const WAYS_OUT: &str = "put the database back, restore a backup with `countersign restore`, or start with an empty database: \
                         countersign serve --new-database";
 const USED: &str = "this data directory was used with a database";
-
-/// The one line of a start that fails.
-fn fail(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> String {
-    let arguments = serve_arguments(database);
-    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    arguments.extend_from_slice(more);
-    let listen = ("COUNTERSIGN_LISTEN", "127.0.0.1:0");
-    failed_line(&run(&arguments, &[&[listen], environment].concat()))
-}
 
 fn directory_of(database: &TestDatabase) -> PathBuf {
     database.directory.path().join("data")
@@ -64,22 +55,22 @@ async fn a_database_file_that_is_gone_or_empty_stops_the_start_and_is_not_made_a
     let shown = file.display().to_string();
     let operator = read(&directory_of(&database).join("operator.json"));
     std::fs::rename(&file, &kept).unwrap();
-    assert_eq!(fail(&database, &[], &[]), lost(&shown, "there is no such file", USED));
+    assert_eq!(fail_to_start(&database, &[], &[]), lost(&shown, "there is no such file", USED));
     assert!(!file.exists(), "nothing is made in its place");
     std::fs::write(&file, "").unwrap();
     set_mode(&file, 0o600);
-    assert_eq!(fail(&database, &[], &[]), lost(&shown, "is empty", USED));
+    assert_eq!(fail_to_start(&database, &[], &[]), lost(&shown, "is empty", USED));
     assert_eq!(std::fs::metadata(&file).unwrap().len(), 0);
     std::fs::remove_file(&file).unwrap();
     // The version before remembered nothing: then the sealing key tells.
     let memory = directory_of(&database).join("database.json");
     std::fs::remove_file(&memory).unwrap();
     let used = format!("there is already a sealing key, {}", directory_of(&database).join("sealing.key").display());
-    assert_eq!(fail(&database, &[], &[]), lost(&shown, "there is no such file", &used));
+    assert_eq!(fail_to_start(&database, &[], &[]), lost(&shown, "there is no such file", &used));
     std::fs::write(&memory, "{}").unwrap();
     set_mode(&memory, 0o600);
     let damaged = format!("countersign: {}: is damaged; delete it if the database is the right one", memory.display());
-    assert_eq!(fail(&database, &[], &[]), damaged);
+    assert_eq!(fail_to_start(&database, &[], &[]), damaged);
     std::fs::remove_file(&memory).unwrap();
     std::fs::rename(&kept, &file).unwrap();
     let team = start_again(database, &[]).await;
@@ -99,7 +90,7 @@ async fn an_empty_database_or_another_one_beside_a_directory_in_use_is_refused()
         std::fs::create_dir(directory_of(&second)).unwrap();
         set_mode(&directory_of(&second), 0o700);
     }
-    assert_eq!(fail(&first, &[], &[]), lost(&shown, missing, USED));
+    assert_eq!(fail_to_start(&first, &[], &[]), lost(&shown, missing, USED));
     // Nothing was made in it: its own directory begins there as ever, with a key of its own.
     Serving::start(&second, &[], &[]).stop();
     let memory = directory_of(&first).join("database.json").display().to_string();
@@ -108,7 +99,7 @@ async fn an_empty_database_or_another_one_beside_a_directory_in_use_is_refused()
          choose another --data-dir, or delete {memory} if the database is the right one"
     );
     for more in [&[][..], &["--new-database"]] {
-        assert_eq!(fail(&first, more, &[]), other);
+        assert_eq!(fail_to_start(&first, more, &[]), other);
     }
 }
 
@@ -145,7 +136,7 @@ async fn a_new_database_is_begun_only_when_asked_for_and_the_operators_file_stay
         team.serving.stop();
         database = team.database;
     }
-    // Whoever wants another secret asks for it.
+    // --new-operator makes another secret.
     let team = start_again(database, &["--new-operator"]).await;
     assert_ne!(read(&team.file("data/operator.json")).replace(&team.serving.issuer, &issuer), operator);
     team.serving.stop();
@@ -160,7 +151,7 @@ async fn a_key_from_elsewhere_begins_a_database_once_and_opens_it_from_any_new_d
     let environment = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str())];
     let missing = if engine_is_postgres() { "is empty" } else { "there is no such file" };
     let line = lost(&place(&first).1, missing, &format!("there is already a sealing key, {key}"));
-    assert_eq!(fail(&first, &[], &environment), line);
+    assert_eq!(fail_to_start(&first, &[], &environment), line);
     Serving::start(&first, &["--new-database"], &environment).stop();
     Serving::start(&first, &[], &environment).stop();
     let pod = move_to(second, &first);
@@ -348,10 +339,12 @@ async fn a_restored_database_belongs_to_the_directory_that_it_was_restored_into(
     Serving::start(&scratch, &[], &[]).stop();
     if engine_is_postgres() {
         // The restore was into the very database: only its new directory goes on.
-        assert!(fail(&database, &[], &[]).contains("is not the database that this data directory was used with"));
+        assert!(
+            fail_to_start(&database, &[], &[]).contains("is not the database that this data directory was used with")
+        );
         return;
     }
     Serving::start(&database, &[], &[]).stop();
     let astray = move_to(scratch, &database);
-    assert!(fail(&astray, &[], &[]).contains("is not the database that this data directory was used with"));
+    assert!(fail_to_start(&astray, &[], &[]).contains("is not the database that this data directory was used with"));
 }

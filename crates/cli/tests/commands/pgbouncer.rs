@@ -1,24 +1,18 @@
 //! PgBouncer as Debian packages it, in front of PostgreSQL, by the configuration of docs/nodes.md.
 
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use countersign_testkit::TestDatabase;
 use url::Url;
 
-use crate::process::{Serving, demo_json, failed_line, read, run, serve_arguments};
-use crate::proxies::free_address;
+use crate::process::{Serving, demo_json, failed_line, run, serve_arguments};
+use crate::proxies::{Proxy, free_address};
 
 /// The page with its configuration.
 const PAGE: &str = include_str!("../../../../docs/nodes.md");
 
-/// A PgBouncer, ended by its own id.
-struct PgBouncer {
-    child: Child,
-    address: SocketAddr,
-}
+struct PgBouncer(Proxy);
 
 impl PgBouncer {
     /// Starts one in front of this database, with settings of the pool and of the whole in place of those that are documented.
@@ -45,30 +39,13 @@ impl PgBouncer {
         if rustix::process::geteuid().is_root() {
             command.args(["-u", "postgres"]);
         }
-        let log = std::fs::File::create(directory.join("pgbouncer.log")).unwrap();
-        let started = command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        let child = started.unwrap_or_else(|error| panic!("apt-get install pgbouncer: {error}"));
-        let pooler = Self { child, address };
-        for _ in 0..500 {
-            if TcpStream::connect(address).is_ok() {
-                return pooler;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("PgBouncer does not listen: {}", read(&directory.join("pgbouncer.log")));
+        Self(Proxy::start(command.arg(&file), directory, address))
     }
 
     /// The same database, through this.
     fn lead_to(&self, database: TestDatabase) -> TestDatabase {
         let url = Url::parse(database.url.as_ref().unwrap()).unwrap();
-        TestDatabase { url: Some(format!("postgres://postgres@{}{}", self.address, url.path())), ..database }
-    }
-}
-
-impl Drop for PgBouncer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        TestDatabase { url: Some(format!("postgres://postgres@{}{}", self.0.address, url.path())), ..database }
     }
 }
 

@@ -51,6 +51,15 @@ pub(crate) fn failed_line(output: &Output) -> String {
     stderr.trim_end().to_owned()
 }
 
+/// Starts on a free port with more arguments, and expects the one line of a failure.
+pub(crate) fn fail_to_start(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> String {
+    let arguments = serve_arguments(database);
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend_from_slice(more);
+    let listen = ("COUNTERSIGN_LISTEN", "127.0.0.1:0");
+    failed_line(&run(&arguments, &[&[listen], environment].concat()))
+}
+
 /// Arguments of `serve` for a database: its directory, and its URL if it is PostgreSQL.
 pub(crate) fn serve_arguments(database: &TestDatabase) -> Vec<String> {
     let directory = database.directory.path().join("data").display().to_string();

@@ -11,10 +11,10 @@ use countersign_testkit::{CertificateFiles, Certified};
 
 use crate::process::read;
 
-/// A proxy in front of two nodes, ended by its own id.
+/// What stands in front of nodes or their database, ended by its own id.
 pub(crate) struct Proxy {
     child: Child,
-    /// Where clients connect, by TLS.
+    /// Where clients connect.
     pub(crate) address: SocketAddr,
 }
 
@@ -75,10 +75,12 @@ impl Proxy {
         Self::start(command.args(["-e", "stderr", "-c", &file("nginx.conf")]), directory, address)
     }
 
-    fn start(command: &mut Command, directory: &Path, address: SocketAddr) -> Self {
+    /// Runs what listens at this address, with its log in the directory.
+    pub(crate) fn start(command: &mut Command, directory: &Path, address: SocketAddr) -> Self {
         let log = File::options().create(true).append(true).open(directory.join("proxies.log")).unwrap();
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        let child = started.unwrap_or_else(|error| panic!("apt-get install haproxy nginx: {command:?}: {error}"));
+        let child =
+            started.unwrap_or_else(|error| panic!("apt-get install haproxy nginx pgbouncer: {command:?}: {error}"));
         let proxy = Self { child, address };
         for _ in 0..500 {
             if TcpStream::connect(address).is_ok() {

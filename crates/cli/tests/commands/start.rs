@@ -2,22 +2,13 @@
 
 use countersign_testkit::TestDatabase;
 
-use crate::process::{Serving, failed_line, run, serve_arguments, set_mode};
-
-/// Starts on a free port with more arguments, and expects the one line of a failure.
-fn fail(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> String {
-    let arguments = serve_arguments(database);
-    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    arguments.extend_from_slice(more);
-    let listen = ("COUNTERSIGN_LISTEN", "127.0.0.1:0");
-    failed_line(&run(&arguments, &[&[listen], environment].concat()))
-}
+use crate::process::{Serving, fail_to_start, failed_line, run, set_mode};
 
 #[tokio::test]
 async fn a_directory_has_one_process() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
-    let line = fail(&database, &["--demo"], &[]);
+    let line = fail_to_start(&database, &["--demo"], &[]);
     assert!(line.contains("another countersign serves from this data directory; stop it, or"), "{line}");
     serving.ready().await;
     serving.signal("KILL");
@@ -32,7 +23,7 @@ async fn without_its_sealing_key_a_database_stays_shut() {
     let key = database.directory.path().join("data/sealing.key");
     let elsewhere = database.directory.path().join("kept-elsewhere");
     std::fs::rename(&key, &elsewhere).unwrap();
-    let line = fail(&database, &[], &[]);
+    let line = fail_to_start(&database, &[], &[]);
     assert!(line.contains("sealing key of this database is missing"), "{line}");
     assert!(!key.exists(), "nothing is made in its place");
     let named = elsewhere.display().to_string();
@@ -40,13 +31,15 @@ async fn without_its_sealing_key_a_database_stays_shut() {
     for other in [&b"not a key"[..], &[0xFF; 32]] {
         std::fs::write(&key, other).unwrap();
         set_mode(&key, 0o600);
-        assert!(fail(&database, &[], &[]).contains("not a sealing key"));
+        assert!(fail_to_start(&database, &[], &[]).contains("not a sealing key"));
     }
     std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
-    assert!(fail(&database, &[], &[]).contains("this is not the sealing key of this database"));
+    assert!(fail_to_start(&database, &[], &[]).contains("this is not the sealing key of this database"));
     let missing = [("COUNTERSIGN_SEALING_KEY_FILE", "/nowhere/key")];
-    assert!(fail(&database, &[], &missing).contains("/nowhere/key: the sealing key of this database is missing"));
-    let new = fail(&TestDatabase::fresh(), &[], &missing);
+    assert!(
+        fail_to_start(&database, &[], &missing).contains("/nowhere/key: the sealing key of this database is missing")
+    );
+    let new = fail_to_start(&TestDatabase::fresh(), &[], &missing);
     assert!(new.contains("/nowhere/key: there is no such file"), "{new}");
     std::fs::rename(&elsewhere, &key).unwrap();
     Serving::demo(&database).stop();
@@ -59,7 +52,7 @@ async fn of_two_nodes_with_different_keys_the_second_is_told() {
     assert!(first.url.is_some(), "SQLite has one process a data directory");
     Serving::demo(&first).stop();
     let second = TestDatabase { directory: TestDatabase::fresh().directory, url: first.url.clone() };
-    let line = fail(&second, &["--demo"], &[]);
+    let line = fail_to_start(&second, &["--demo"], &[]);
     assert!(line.contains("sealing key"), "{line}");
     assert!(!second.directory.path().join("data/sealing.key").exists());
 }
@@ -70,7 +63,7 @@ async fn what_cannot_be_reached_or_written_is_named() {
     let serving = Serving::demo(&database);
     let taken = serving.address().to_string();
     let other = TestDatabase::fresh();
-    let line = fail(&other, &["--listen", &taken], &[]);
+    let line = fail_to_start(&other, &["--listen", &taken], &[]);
     assert!(line.contains("listen") && line.contains(&taken) && line.contains("in use"), "{line}");
     assert!(line.ends_with("; choose another with --listen"), "{line}");
     let elsewhere = |more: [&str; 2]| failed_line(&run(&["serve", more[0], more[1]], &[]));
@@ -85,7 +78,7 @@ async fn what_cannot_be_reached_or_written_is_named() {
     assert!(!unreachable.contains("127.0.0.1:1/x"), "a URL may hold a password");
     let named = with_database("mysql://x");
     assert!(named.contains("database.url"), "{named}");
-    let issuer = fail(&other, &["--issuer", "http://auth.invalid"], &[]);
+    let issuer = fail_to_start(&other, &["--issuer", "http://auth.invalid"], &[]);
     assert!(issuer.contains("issuer") && issuer.contains("insecure_http"), "{issuer}");
     serving.stop();
 }
@@ -100,7 +93,7 @@ async fn a_file_that_is_no_database_is_left_as_it_is_on_sqlite() {
     std::fs::write(&file, &content).unwrap();
     set_mode(&directory, 0o700);
     set_mode(&file, 0o600);
-    let line = fail(&database, &[], &[]);
+    let line = fail_to_start(&database, &[], &[]);
     assert!(line.contains("not a database"), "{line}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
 }

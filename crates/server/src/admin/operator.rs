@@ -225,7 +225,7 @@ fn read_secret(path: &Path) -> Result<Option<Secret>, OperatorError> {
     }
 }
 
-/// Reads the file; `None` if there is none.
+/// Reads the file; `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<OperatorFile>, OperatorError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,

@@ -23,10 +23,10 @@ use crate::oauth::token::Asked;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// What the store says of the refresh token of a request, or why there is none.
-pub(crate) struct Presented(Result<StoredRefreshToken, Refusal>);
+/// The stored refresh token that a request presents, or the refusal if it presents no valid one.
+pub(crate) struct PresentedToken(Result<StoredRefreshToken, Refusal>);
 
-impl Presented {
+impl PresentedToken {
     /// Looks the token of an authenticated client up. A reuse ends the family here, whatever else the request asks.
     pub(crate) async fn find(
         state: &State,
@@ -63,7 +63,7 @@ async fn find_own(state: &State, client: &Client, request: &TokenRequest) -> Res
 pub(crate) async fn by_refresh_token(
     state: &State,
     asked: &Asked<'_>,
-    presented: Presented,
+    presented: PresentedToken,
 ) -> Result<Issued, Refusal> {
     let Asked { registry, client, .. } = *asked;
     if let Some(api) = &asked.named {

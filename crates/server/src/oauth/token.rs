@@ -21,7 +21,7 @@ use crate::guessing::{Device, Presenter};
 use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::form_body::receive;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family};
-use crate::oauth::refresh::{Presented, by_refresh_token};
+use crate::oauth::refresh::{PresentedToken, by_refresh_token};
 use crate::oauth::{Exchange, refusal};
 use crate::passwords::{self, Named, Verdict};
 use crate::registry::Registry;
@@ -64,7 +64,7 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let grant_type = GrantType::parse(&request.grant_type)?;
     let (caller, client) = (&exchange.caller, authenticated.client);
     let presented = match grant_type {
-        GrantType::RefreshToken => Some(Presented::find(state, &registry, client, &request).await?),
+        GrantType::RefreshToken => Some(PresentedToken::find(state, &registry, client, &request).await?),
         _ => None,
     };
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;

@@ -156,7 +156,8 @@ impl Line {
     }
 
     /// Drops an entry of the site, and in it of the network, that has most in the queue: an unknown device before a known one,
-    /// then of the name that has most. Of equals those lose that had their turn last, so that whoever had none finds room.
+    /// then of the name that has most. Among equals, the one whose last turn is most recent is dropped, so that a caller who had
+    /// no turn yet finds room.
     fn drop_beyond_bound(&mut self) {
         if self.waiting.len() <= PASSWORD_QUEUE {
             return;

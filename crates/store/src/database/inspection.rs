@@ -164,15 +164,11 @@ fn has_log(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::tests::fresh;
 
     #[tokio::test]
     async fn what_is_read_only_is_copied_checked_and_not_written() {
-        let database = countersign_testkit::TestDatabase::fresh();
-        let url = match &database.url {
-            Some(url) => DatabaseUrl::parse(url),
-            None => DatabaseUrl::sqlite_in(database.directory.path()),
-        };
-        let url = url.expect("a URL");
+        let (database, url) = fresh();
         let missing = Store::open_read_only(&url, false).await;
         assert_eq!(missing.is_err(), url.engine == Engine::Sqlite, "nothing is made");
         let living = Store::open(&url).await.expect("opens");
