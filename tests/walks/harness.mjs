@@ -1,6 +1,7 @@
 // A walk: steps through the pages in a fresh browser context that is watched, and must have given no cause for complaint.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { chromium } from "playwright-core";
 
 /** Nothing but the walks themselves may cause traffic. */
@@ -16,6 +17,8 @@ const SWITCHES = [
 ];
 /** How long a step may take, in milliseconds: a password is hashed in a debug build, perhaps beside a compiler. */
 const PATIENCE_MS = 10_000;
+/** What is shown of the server's log when a walk fails. */
+const LOG_LINES = 10;
 
 const walks = [];
 
@@ -39,19 +42,21 @@ export function openBrowser(executablePath) {
 export async function runAll({ lanes, screens, words }) {
   const chosen = walks.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
   const waiting = [...chosen];
-  let failed = 0;
+  const faults = [];
   const run = async (lane) => {
     for (let one = waiting.shift(); one; one = waiting.shift()) {
       const began = performance.now();
       const fault = await take(one, { ...lane, screens });
       const span = `${((performance.now() - began) / 1000).toFixed(1)} s`;
-      console.log(fault ? `✗ ${one.name} (${span})\n${indent(fault)}` : `✓ ${one.name} (${span})`);
-      if (fault) failed += 1;
+      console.log(`${fault ? "✗" : "✓"} ${one.name} (${span})`);
+      if (fault) faults.push(`✗ ${one.name}\n${indent(`${fault}\nThe server's last lines:\n${await lastLines(lane.log)}`)}`);
     }
   };
   await Promise.all(lanes.map(run));
-  console.log(`${chosen.length - failed} passed, ${failed} failed`);
-  return chosen.length === 0 ? 1 : failed;
+  // Last, where whoever reads the end of a long log finds them.
+  for (const fault of faults) console.log(fault);
+  console.log(`${chosen.length - faults.length} passed, ${faults.length} failed`);
+  return chosen.length === 0 ? 1 : faults.length;
 }
 
 /** Takes one walk; what went wrong, or nothing. */
@@ -110,5 +115,7 @@ async function leave(context, origin) {
   if (pair) await context.request.post("/api/auth/out", { data: {}, headers: { "x-xsrf-token": pair.value } });
   await context.close();
 }
+
+const lastLines = async (file) => (await readFile(file, "utf8")).trimEnd().split("\n").slice(-LOG_LINES).join("\n");
 
 const indent = (text) => text.replace(/^/gm, "    ");

@@ -2,6 +2,7 @@
 // the words, each before one of the servers whose files these are.
 
 import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { measure } from "./figures.mjs";
 import { openBrowser, runAll } from "./harness.mjs";
 
@@ -9,7 +10,11 @@ import { openBrowser, runAll } from "./harness.mjs";
 const FILES = ["guide", "shell", "token", "form", "refusals", "settings", "memory", "time", "keyboard", "looks", "assets", "screens", "account"];
 
 const [executable, screens, demoFiles, ...rest] = process.argv.slice(2);
-const open = async (file) => ({ browser: await openBrowser(executable), demo: JSON.parse(await readFile(file, "utf8")) });
+const open = async (file) => ({
+  browser: await openBrowser(executable),
+  demo: JSON.parse(await readFile(file, "utf8")),
+  log: join(dirname(file), "../log"),
+});
 const lanes = await Promise.all(demoFiles.split(",").map(open));
 let failed;
 try {

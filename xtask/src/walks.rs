@@ -32,9 +32,6 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut walks = node::script(&directory().join("run.mjs"));
     walks.arg(BROWSER).arg(root().join("target/screens")).arg(demo_files.join(",")).args(arguments);
     let mut outcome = status(&mut walks);
-    if outcome.is_err() {
-        servers.iter().for_each(|server| eprintln!("{}", server.log()));
-    }
     for server in servers {
         outcome = outcome.and(server.stop());
     }

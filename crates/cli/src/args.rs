@@ -19,6 +19,7 @@ use crate::commands::migrate::Migrate;
 use crate::commands::refusal::RefusalVerb;
 use crate::commands::restore::Restore;
 use crate::commands::scope::ScopeVerb;
+use crate::commands::sealing_key::SealingKey;
 use crate::commands::secret::SecretVerb;
 use crate::commands::token::TokenVerb;
 use crate::commands::usage::UsageVerb;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
   countersign migrate --data-dir /var/lib/countersign --to-file /run/secrets/database_url
   countersign migrate --database-url postgres://… --to sqlite:///var/lib/countersign/countersign.db")]
     Migrate(Migrate),
+    /// Replace the key that secrets are sealed with at rest
+    SealingKey(SealingKey),
     /// Administer the APIs that tokens are for
     Api(Administration<ApiVerb>),
     /// Administer the scopes of an API, and see which one opens a request

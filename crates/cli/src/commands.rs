@@ -16,6 +16,7 @@ pub(crate) mod migrate;
 pub(crate) mod refusal;
 pub(crate) mod restore;
 pub(crate) mod scope;
+pub(crate) mod sealing_key;
 pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod token;

@@ -56,6 +56,7 @@ fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Res
         Command::Serve(serve) => commands::serve::run(&serve, environment, output),
         Command::Backup(backup) => commands::backup::run(&backup, environment, output),
         Command::Migrate(migrate) => commands::migrate::run(&migrate, environment, output),
+        Command::SealingKey(sealing_key) => commands::sealing_key::run(&sealing_key, environment, output),
         Command::Restore(restore) => commands::restore::run(&restore, environment, output),
         Command::Doctor(doctor) => commands::doctor::run(&doctor, environment, output),
         Command::Config(config) => commands::config::run(&config, environment, output),

@@ -6,16 +6,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::UnixTime;
-use countersign_store::{DatabaseUrl, SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::admin::operator;
 use crate::config::{Config, ConfigError};
-use crate::data_directory::{
-    DirectoryError, SEALING_KEY_FILE, failed, is_locked, read_sealing_key, sync_directory, write_private,
-};
-use crate::start::{SEALING_KEY_CHECK, sealing_key_check};
+use crate::data_directory::{DirectoryError, SEALING_KEY_FILE, failed, is_locked, sync_directory, write_private};
+use crate::sealing_keys::KeyFiles;
 
 /// What says that a directory is a backup.
 pub const MANIFEST: &str = "backup.json";
@@ -96,12 +94,14 @@ pub async fn make(config: &Config, target: &Path, configuration: &str, now: Unix
     let target = check_target(&config.data_dir, target)?;
     let writing = Writing::begin(target)?;
     let key_path = config.sealing_key_path();
-    let key = read_sealing_key(&key_path)?.ok_or_else(|| BackupError::NoSealingKey(key_path.display().to_string()))?;
-    let copied = copy_database(config, &writing.file(SQLITE_FILE)).await?;
-    if copied.key_check.as_deref() != Some(sealing_key_check(&key).as_str()) {
-        return Err(BackupError::SealingKeyWrong(key_path.display().to_string()));
+    let files = KeyFiles::read(config)?;
+    if files.present.is_none() && files.next.is_none() {
+        return Err(BackupError::NoSealingKey(key_path.display().to_string()));
     }
-    write_private(&writing.file(SEALING_KEY_FILE), &key.to_text())?;
+    let copied = copy_database(config, &writing.file(SQLITE_FILE)).await?;
+    let held = copied.key_check.as_deref().and_then(|check| files.hold(check));
+    let held = held.ok_or_else(|| BackupError::SealingKeyWrong(key_path.display().to_string()))?;
+    write_private(&writing.file(SEALING_KEY_FILE), &held.in_use.key.to_text())?;
     write_private(&writing.file(CONFIGURATION), configuration)?;
     for name in CREDENTIALS {
         copy_private(&config.data_dir.join(name), &writing.file(name))?;

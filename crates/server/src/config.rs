@@ -10,7 +10,7 @@ use countersign_store::{Connections, DatabaseUrl};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::data_directory::SEALING_KEY_FILE;
+use crate::data_directory::{NEXT_SEALING_KEY_FILE, SEALING_KEY_FILE};
 use crate::limits::MAX_REGISTRY_AGE_S;
 
 pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Metrics, Playground, Proxy, Registry, Tls};
@@ -29,12 +29,13 @@ pub enum Kind {
 }
 
 /// Every key, as `section.key`. Its environment variable is `COUNTERSIGN_SECTION_KEY`.
-pub const KEYS: [(&str, Kind); 24] = [
+pub const KEYS: [(&str, Kind); 25] = [
     ("listen", Kind::Text),
     ("issuer", Kind::Text),
     ("insecure_http", Kind::Switch),
     ("data_dir", Kind::Text),
     ("sealing_key_file", Kind::Text),
+    ("sealing_key_next_file", Kind::Text),
     ("database.url", Kind::Text),
     ("database.max_read_connections", Kind::Number),
     ("database.max_write_connections", Kind::Number),
@@ -74,6 +75,9 @@ pub struct Config {
     /// The sealing key's file, if it is kept elsewhere than in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealing_key_file: Option<PathBuf>,
+    /// The file of the sealing key that is about to replace it: this node opens with both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealing_key_next_file: Option<PathBuf>,
     /// The database.
     pub database: Database,
     /// The registry.
@@ -102,6 +106,7 @@ impl Default for Config {
             insecure_http: false,
             data_dir: PathBuf::from("./countersign-data"),
             sealing_key_file: None,
+            sealing_key_next_file: None,
             database: Database::default(),
             registry: Registry::default(),
             keys: Keys::default(),
@@ -197,6 +202,12 @@ impl Config {
         self.sealing_key_file.clone().unwrap_or_else(|| self.data_dir.join(SEALING_KEY_FILE))
     }
 
+    /// Where the next sealing key is, if there is one; `None` where only the configuration could tell, and does not.
+    pub(crate) fn sealing_key_next_path(&self) -> Option<PathBuf> {
+        let in_directory = || self.sealing_key_file.is_none().then(|| self.data_dir.join(NEXT_SEALING_KEY_FILE));
+        self.sealing_key_next_file.clone().or_else(in_directory)
+    }
+
     /// The issuer where none is given: the listen address, without the port that its scheme has anyway.
     pub fn derived_issuer(&self, listen: SocketAddr) -> String {
         let (scheme, port) = if self.tls.cert.is_some() { ("https", ":443") } else { ("http", ":80") };
@@ -287,6 +298,7 @@ mod tests {
         let full = Config {
             issuer: Some(String::new()),
             sealing_key_file: Some(PathBuf::new()),
+            sealing_key_next_file: Some(PathBuf::new()),
             database: Database { url: Some(String::new()), ..Database::default() },
             http: Http { max_connections_per_address: Some(1), ..Http::default() },
             playground: Playground { enabled: Some(true) },

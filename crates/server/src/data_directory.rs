@@ -15,6 +15,8 @@ use crate::sealing::SealingKey;
 
 /// The sealing key's name in the data directory.
 pub(crate) const SEALING_KEY_FILE: &str = "sealing.key";
+/// The name there of the sealing key that is about to replace it.
+pub(crate) const NEXT_SEALING_KEY_FILE: &str = "sealing.key.next";
 const LOCK_FILE: &str = "lock";
 /// Whoever only looks whether the directory is locked holds it for an instant: that must not stop a start.
 const LOCK_TRIES: u32 = 10;
@@ -40,6 +42,9 @@ pub enum DirectoryError {
     /// A sealing key file holds something else.
     #[error("{0}: not a sealing key")]
     NotASealingKey(String),
+    /// The configuration names a file for the next sealing key that is not there.
+    #[error("{0}: there is no such file; sealing_key_next_file names it")]
+    NoNextSealingKey(String),
 }
 
 /// Err if the data directory, or a file with a secret in it, is open to every user of the machine. They could read our keys,

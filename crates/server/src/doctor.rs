@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::{KeyState, RegistryRows, Store, StoreError};
+use countersign_store::{KeyState, RegistryRows, SEALING_KEY_CHECK, Store, StoreError};
 
 use crate::config::Config;
-use crate::data_directory::{is_locked, read_sealing_key};
+use crate::data_directory::is_locked;
 use crate::descriptors;
 use crate::doctor::directory::{check_elsewhere, check_modes, check_room};
 use crate::identity::{self, Memory};
-use crate::key_ring::KeyRing;
-use crate::sealing::SealingKey;
-use crate::start::{SEALING_KEY_CHECK, sealing_key_check};
+use crate::key_ring::{KeyRing, KeyRingError};
+use crate::sealing_keys::{HeldKeys, KeyFiles, SealingKeys};
 use crate::tls::Tls;
 
 /// Two clocks may differ by this many seconds: what a token's `iat` may lie ahead.
@@ -191,35 +190,35 @@ pub fn compare_clocks(whose: &str, theirs: UnixTime, ours: UnixTime) -> Check {
 }
 
 /// The right one for the database, and whether it is kept elsewhere too.
-async fn check_sealing_key(config: &Config, store: &Store) -> (Check, Option<SealingKey>) {
+async fn check_sealing_key(config: &Config, store: &Store) -> (Check, Option<HeldKeys>) {
     const NAME: &str = "sealing key";
-    let path = config.sealing_key_path();
-    let shown = path.display();
-    let key = match read_sealing_key(&path) {
-        Ok(Some(key)) => key,
-        Ok(None) => {
+    let shown = config.sealing_key_path().display().to_string();
+    let files = match KeyFiles::read(config) {
+        Ok(KeyFiles { present: None, next: None }) => {
             let detail = format!("{shown}: is missing, and with it everything sealed; copy it here from a backup");
             return (Check::failed(NAME, detail), None);
         }
+        Ok(files) => files,
         Err(error) => return (Check::failed(NAME, error), None),
     };
-    match store.find_setting(SEALING_KEY_CHECK).await {
-        Ok(Some(known)) if known == sealing_key_check(&key) => {}
-        Ok(Some(_)) => {
-            let detail = format!("{shown}: is not that of this database; copy the right one here");
-            return (Check::failed(NAME, detail), None);
-        }
+    let held = match store.find_setting(SEALING_KEY_CHECK).await {
+        Ok(Some(known)) => files.hold(&known),
         Ok(None) => return (Check::warning(NAME, format!("{shown}: the database knows none yet")), None),
         Err(error) => return (Check::failed(NAME, error), None),
-    }
-    if lies_in(&path, &config.data_dir) {
+    };
+    let Some(held) = held else {
+        let detail = format!("{shown}: is not that of this database; copy the right one here");
+        return (Check::failed(NAME, detail), None);
+    };
+    let shown = held.in_use.path.display().to_string();
+    if lies_in(&held.in_use.path, &config.data_dir) {
         let detail = format!(
             "{shown}: is the right one, and lies in the data directory; keep a copy elsewhere, or name a file \
              elsewhere by sealing_key_file"
         );
-        return (Check::warning(NAME, detail), Some(key));
+        return (Check::warning(NAME, detail), Some(held));
     }
-    (Check::good(NAME, format!("{shown}: is the right one")), Some(key))
+    (Check::good(NAME, format!("{shown}: is the right one")), Some(held))
 }
 
 fn lies_in(file: &Path, directory: &Path) -> bool {
@@ -230,9 +229,10 @@ fn lies_in(file: &Path, directory: &Path) -> bool {
 }
 
 /// Each opens, one of each algorithm in use signs, and none signs for too long.
-fn check_signing_keys(rows: &RegistryRows, key: &SealingKey, rotate_after_s: i64, now: UnixTime) -> Check {
+fn check_signing_keys(rows: &RegistryRows, held: &HeldKeys, rotate_after_s: i64, now: UnixTime) -> Check {
     const NAME: &str = "signing keys";
-    let ring = match KeyRing::build(&rows.keys, key, &KeyRing::default()) {
+    let ring = SealingKeys::build(held, &rows.sealing_keys).map_err(|_| KeyRingError::OtherSealingKey);
+    let ring = match ring.and_then(|keys| KeyRing::build(&rows.keys, &keys, &KeyRing::default())) {
         Ok(ring) => ring,
         Err(error) => return Check::failed(NAME, format!("{error}; restore a backup")),
     };

@@ -18,7 +18,7 @@ pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), P
         return Ok(());
     }
     if !has(KeyState::Pending) && nodes::is_alone(state).await? {
-        make_first_key(&state.store, &state.sealing, algorithm, &state.clock, &state.entropy).await?;
+        make_first_key(state, algorithm).await?;
         return Ok(state.follow().await?);
     }
     // Left behind by a node that ended meanwhile, or made by one that does the same now: any of them takes the next step.

@@ -18,21 +18,15 @@ pub(crate) use rules::{CODE_WINDOW_S, KNOWN_S, is_locked, waits_until};
 use crate::guessing::clients::FailedSecrets;
 use crate::guessing::under_way::UnderWay;
 use crate::mac::to_array;
-use crate::sealing::SealingKey;
-
-/// The label under which the key of name MACs is derived.
-const NAMES_LABEL: &str = "names of people";
-/// The label under which the key of device MACs is derived.
-const DEVICES_LABEL: &str = "known devices";
+use crate::sealing_keys::MacUse;
+use crate::state::State;
 
 /// What a node knows of guesses; the rest is in the database.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Guessing {
     /// Wrong secrets of clients, on this node.
     pub(crate) clients: FailedSecrets,
     under_way: UnderWay,
-    name_key: hmac::Key,
-    device_key: hmac::Key,
 }
 
 /// The MAC of a user's name in its one spelling: what is typed as a name may be a password, so it is kept nowhere.
@@ -40,6 +34,16 @@ pub(crate) struct Guessing {
 pub(crate) struct NameMac([u8; 32]);
 
 impl NameMac {
+    /// The MAC of a user's name, whatever its case.
+    pub(crate) fn of(state: &State, login: &str) -> Self {
+        Self::by(state.sealing_keys().mac_key(MacUse::Name), login)
+    }
+
+    /// The MAC by this key.
+    pub(crate) fn by(key: &hmac::Key, login: &str) -> Self {
+        Self(to_array(hmac::sign(key, name_key(login).as_bytes())))
+    }
+
     /// A stored MAC; `None` unless it is 32 bytes.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -48,22 +52,5 @@ impl NameMac {
     /// The bytes to store.
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-}
-
-impl Guessing {
-    /// Nothing counted. The keys are the same on every node.
-    pub(crate) fn new(sealing: &SealingKey) -> Self {
-        Self {
-            clients: FailedSecrets::default(),
-            under_way: UnderWay::default(),
-            name_key: sealing.derive_mac_key(NAMES_LABEL),
-            device_key: sealing.derive_mac_key(DEVICES_LABEL),
-        }
-    }
-
-    /// The MAC of a user's name, whatever its case.
-    pub(crate) fn name_mac(&self, login: &str) -> NameMac {
-        NameMac(to_array(hmac::sign(&self.name_key, name_key(login).as_bytes())))
     }
 }

@@ -8,12 +8,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use countersign_protocol::jose::base64url;
-use countersign_store::{DatabaseUrl, Store, StoreError};
+use countersign_store::{DatabaseUrl, SEALING_KEY_CHECK, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Entropy;
 use crate::data_directory::{DataDirectory, DirectoryError, failed, write_private};
-use crate::start::SEALING_KEY_CHECK;
 
 /// The file in the data directory that says which database it is used with.
 pub(crate) const FILE: &str = "database.json";

@@ -27,7 +27,7 @@ pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<()
     }
     // It signs all the same: the keys were changed meanwhile, perhaps by the thief, who with tokens of an administrator signed
     // by it could end each successor. So a spare takes over in the same change, and nothing is waited for.
-    let spare = make_key(&state.sealing, key.algorithm, &state.entropy).await?;
+    let spare = make_key(key.algorithm).await?;
     end(state, author, id, Some(spare)).await.map(|_| ())
 }
 
@@ -51,7 +51,7 @@ async fn end(state: &State, author: Author, id: &str, spare: Option<NewKey>) -> 
     let mut after = None;
     if key.state == KeyState::Active {
         let Some(spare) = spare else { return Ok(false) };
-        let active = hand_over(&mut changing, key.algorithm, spare).await?;
+        let active = hand_over(state, &mut changing, key.algorithm, spare).await?;
         after = Some(json!({ "active": active }));
     }
     let before = Some(view(&key));
@@ -60,13 +60,18 @@ async fn end(state: &State, author: Author, id: &str, spare: Option<NewKey>) -> 
 }
 
 /// Lets a pending key sign, or else the spare; returns its id.
-async fn hand_over(changing: &mut Changing<'_>, algorithm: Algorithm, spare: NewKey) -> Result<String, Problem> {
+async fn hand_over(
+    state: &State,
+    changing: &mut Changing<'_>,
+    algorithm: Algorithm,
+    spare: NewKey,
+) -> Result<String, Problem> {
     if let Some(pending) = find(changing.registry.keys().lives(), algorithm, KeyState::Pending) {
         let id = pending.id.clone();
         changing.change.set_key_state(&id, KeyState::Active).await?;
         return Ok(id);
     }
-    changing.change.insert_key(&spare.id, algorithm, KeyState::Active, &spare.sealed_pkcs8).await?;
+    spare.insert(state, &mut changing.change, KeyState::Active).await?;
     Ok(spare.id)
 }
 

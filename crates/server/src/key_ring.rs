@@ -10,12 +10,14 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::{KeyId, jwk_set};
 use countersign_protocol::jose::jws::{encode_header, sign};
 use countersign_protocol::jose::key::{KeyError, SigningKey, VerifyingKey};
-use countersign_store::{KeyState, Store, StoreError, StoredKey};
+use countersign_store::{Change, KeyState, StoreError, StoredKey};
+use zeroize::Zeroizing;
 
-use crate::clock::{Clock, Entropy};
-use crate::sealing::{SealError, SealingKey};
+use crate::sealing::SealError;
+use crate::sealing_keys::SealingKeys;
+use crate::state::State;
 
-const SEAL_LABEL: &str = "signing key";
+pub(crate) const SEAL_LABEL: &str = "signing key";
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +28,21 @@ pub enum KeyRingError {
     /// A key that opened cannot be parsed.
     #[error("signing key {0}: {1}")]
     Key(String, KeyError),
+    /// This node does not hold the sealing key of the database.
+    #[error("the database has another sealing key now; restart this node with it")]
+    OtherSealingKey,
     /// A new key could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<KeyRingError> for StoreError {
+    fn from(error: KeyRingError) -> Self {
+        match error {
+            KeyRingError::Store(error) => error,
+            other => Self::Refused(other.to_string()),
+        }
+    }
 }
 
 /// Where a key is in its life.
@@ -82,7 +96,7 @@ pub struct KeyRing {
 
 impl KeyRing {
     /// Opens and parses the stored keys; those that `previous` holds are not parsed again.
-    pub fn build(stored: &[StoredKey], sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
+    pub(crate) fn build(stored: &[StoredKey], sealing: &SealingKeys, previous: &Self) -> Result<Self, KeyRingError> {
         let mut ring = Self::default();
         let mut jwks = Vec::new();
         for key in stored {
@@ -129,20 +143,31 @@ impl KeyRing {
     }
 }
 
-/// A new key, sealed, not stored yet.
+/// A new key, not stored yet.
 pub(crate) struct NewKey {
     /// Its id.
     pub(crate) id: String,
-    /// The private key, sealed.
-    pub(crate) sealed_pkcs8: Vec<u8>,
+    algorithm: Algorithm,
+    pkcs8: Zeroizing<Vec<u8>>,
+}
+
+impl NewKey {
+    /// Seals and stores the key. Here, and not before the change began: the sealing key may have been replaced since.
+    pub(crate) async fn insert(
+        &self,
+        state: &State,
+        change: &mut Change,
+        in_state: KeyState,
+    ) -> Result<(), KeyRingError> {
+        let sealing = state.registry.sealing_keys();
+        let sealed = sealing.key().seal(SEAL_LABEL, &self.id, &self.pkcs8, state.entropy.bytes());
+        let sealed = sealed.map_err(|error| KeyRingError::Sealed(self.id.clone(), error))?;
+        Ok(change.insert_key(&self.id, self.algorithm, in_state, &sealed).await?)
+    }
 }
 
 /// Makes a key; that takes a while, so it is done before any transaction.
-pub(crate) async fn make_key(
-    sealing: &SealingKey,
-    algorithm: Algorithm,
-    entropy: &Entropy,
-) -> Result<NewKey, KeyRingError> {
+pub(crate) async fn make_key(algorithm: Algorithm) -> Result<NewKey, KeyRingError> {
     let made = tokio::task::spawn_blocking(move || {
         let pkcs8 = SigningKey::generate(algorithm)?;
         let id = SigningKey::from_pkcs8(algorithm, &pkcs8)?.jwk().key_id().to_string();
@@ -150,29 +175,22 @@ pub(crate) async fn make_key(
     });
     let lost = |_| KeyRingError::Key(algorithm.to_string(), KeyError);
     let (id, pkcs8) = made.await.map_err(lost)?.map_err(|error| KeyRingError::Key(algorithm.to_string(), error))?;
-    let sealed = sealing.seal(SEAL_LABEL, &id, &pkcs8, entropy.bytes());
-    let sealed_pkcs8 = sealed.map_err(|error| KeyRingError::Sealed(id.clone(), error))?;
-    Ok(NewKey { id, sealed_pkcs8 })
+    Ok(NewKey { id, algorithm, pkcs8 })
 }
 
 /// Makes and stores the first key of an algorithm, which signs at once; if another node was faster, theirs stands.
-pub(crate) async fn make_first_key(
-    store: &Store,
-    sealing: &SealingKey,
-    algorithm: Algorithm,
-    clock: &Clock,
-    entropy: &Entropy,
-) -> Result<(), KeyRingError> {
-    let key = make_key(sealing, algorithm, entropy).await?;
-    let mut change = store.begin_change(clock.now()).await?;
-    match change.insert_key(&key.id, algorithm, KeyState::Active, &key.sealed_pkcs8).await {
+pub(crate) async fn make_first_key(state: &State, algorithm: Algorithm) -> Result<(), KeyRingError> {
+    let key = make_key(algorithm).await?;
+    let mut change = state.store.begin_change(state.now()).await?;
+    state.follow().await?;
+    match key.insert(state, &mut change, KeyState::Active).await {
         Ok(()) => Ok(change.commit().await?),
-        Err(StoreError::Taken(_)) => Ok(()),
-        Err(other) => Err(other.into()),
+        Err(KeyRingError::Store(StoreError::Taken(_))) => Ok(()),
+        Err(other) => Err(other),
     }
 }
 
-fn open(key: &StoredKey, sealing: &SealingKey) -> Result<RingKey, KeyRingError> {
+fn open(key: &StoredKey, sealing: &SealingKeys) -> Result<RingKey, KeyRingError> {
     let pkcs8 = sealing.open(SEAL_LABEL, &key.id, &key.sealed_pkcs8);
     let pkcs8 = pkcs8.map_err(|error| KeyRingError::Sealed(key.id.clone(), error))?;
     let parse = || {

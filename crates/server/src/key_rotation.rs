@@ -113,13 +113,13 @@ pub(crate) async fn prepare(
     algorithm: Algorithm,
     role: Role,
 ) -> Result<Option<KeyLife>, Problem> {
-    let new = make_key(&state.sealing, algorithm, &state.entropy).await?;
+    let new = make_key(algorithm).await?;
     let mut changing = Changing::begin(state, author).await?;
     let has = |key_state| find(changing.registry.keys().lives(), algorithm, key_state).is_some();
     if has(KeyState::Pending) || (role == Role::First && has(KeyState::Active)) {
         return Ok(None);
     }
-    changing.change.insert_key(&new.id, algorithm, KeyState::Pending, &new.sealed_pkcs8).await?;
+    new.insert(state, &mut changing.change, KeyState::Pending).await?;
     let after = json!({ "algorithm": algorithm.as_str(), "state": "pending" });
     let (action, target) = ("key.prepare", new.id.clone());
     changing.finish(Entry { action, target, before: None, after: Some(after) }).await?;

@@ -41,6 +41,8 @@ mod resource;
 pub mod restore;
 mod router;
 mod sealing;
+mod sealing_keys;
+pub mod sealing_rotation;
 pub mod serve;
 mod source;
 pub mod start;

@@ -48,7 +48,7 @@ impl Named {
     pub(crate) async fn find(state: &State, login: &str) -> Result<Self, Refusal> {
         state.registry.check_database()?;
         let stored = state.store.find_password(login).await.map_err(|error| state.store_failed(&error))?;
-        Ok(Self::new(state, state.guessing.name_mac(login), stored))
+        Ok(Self::new(state, NameMac::of(state, login), stored))
     }
 
     /// Finds a user by their id. Without an id the lookup is made all the same, so that both cost the same.

@@ -25,7 +25,7 @@ use crate::admin::access;
 use crate::clock::Clock;
 use crate::key_ring::{KeyRing, KeyRingError};
 use crate::limits::FOLLOW_TIMEOUT;
-use crate::sealing::SealingKey;
+use crate::sealing_keys::{HeldKeys, SealingKeys};
 
 /// Apis, clients, users and keys as of one change; never changed, only replaced.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    fn build(mut rows: RegistryRows, sealing: &SealingKey, previous: &Self) -> Result<Self, KeyRingError> {
+    fn build(mut rows: RegistryRows, sealing: &SealingKeys, previous: &Self) -> Result<Self, KeyRingError> {
         rows.apis.iter_mut().for_each(|api| keep_compiled_rules(api, previous));
         let audience = |api: &Api| (api.audience.to_string(), api.id.to_string());
         let keys = KeyRing::build(&rows.keys, sealing, &previous.keys)?;
@@ -203,6 +203,8 @@ fn pack(mut client: Client, apis: &[Api], sets: &mut HashSet<Scope>) -> Client {
 #[derive(Debug)]
 pub struct LiveRegistry {
     current: ArcSwap<Registry>,
+    held_keys: HeldKeys,
+    sealing_keys: ArcSwap<SealingKeys>,
     revoked: RwLock<HashMap<Revoked, UnixTime>>,
     seen_change: AtomicI64,
     last_read_ms: AtomicI64,
@@ -215,9 +217,11 @@ pub struct LiveRegistry {
 
 impl LiveRegistry {
     /// An empty registry, stale until it is first read.
-    pub fn new(max_age_s: i64, clock: Clock) -> Self {
+    pub(crate) fn new(held_keys: HeldKeys, max_age_s: i64, clock: Clock) -> Self {
         Self {
             current: ArcSwap::default(),
+            sealing_keys: ArcSwap::from_pointee(SealingKeys::first(&held_keys)),
+            held_keys,
             revoked: RwLock::default(),
             seen_change: AtomicI64::new(0),
             last_read_ms: AtomicI64::new(i64::MIN / 2),
@@ -231,6 +235,16 @@ impl LiveRegistry {
     /// The registry as it is now; a request takes it once, so that all of it is decided on one state.
     pub fn current(&self) -> Guard<Arc<Registry>> {
         self.current.load()
+    }
+
+    /// The sealing keys as of the last change that was read.
+    pub(crate) fn sealing_keys(&self) -> Arc<SealingKeys> {
+        self.sealing_keys.load_full()
+    }
+
+    /// The sealing keys that this node holds.
+    pub(crate) fn held_keys(&self) -> &HeldKeys {
+        &self.held_keys
     }
 
     /// Err when the last good read is too old: stale is closed, not open.
@@ -249,17 +263,17 @@ impl LiveRegistry {
     }
 
     /// Reads the change counter and loads what is newer.
-    pub async fn follow(&self, store: &Store, sealing: &SealingKey) -> Result<(), KeyRingError> {
+    pub async fn follow(&self, store: &Store) -> Result<(), KeyRingError> {
         let _reading = self.reading.lock().await;
         let read_at_ms = self.clock.monotonic_ms();
         let counters = read_counters(store).await;
         self.database_lost.store(counters.is_err(), Ordering::Release);
-        self.load_newer(counters?, store, sealing).await?;
+        self.load_newer(counters?, store).await?;
         self.last_read_ms.store(read_at_ms, Ordering::Release);
         Ok(())
     }
 
-    async fn load_newer(&self, counters: Counters, store: &Store, sealing: &SealingKey) -> Result<(), KeyRingError> {
+    async fn load_newer(&self, counters: Counters, store: &Store) -> Result<(), KeyRingError> {
         let seen = self.seen_change.load(Ordering::Acquire);
         if counters.change == seen {
             return Ok(());
@@ -269,7 +283,10 @@ impl LiveRegistry {
         }
         if counters.registry_change != self.current().registry_change {
             let rows = store.load_registry().await?;
-            let registry = Registry::build(rows, sealing, &self.current())?;
+            let sealing_keys = SealingKeys::build(&self.held_keys, &rows.sealing_keys);
+            let sealing_keys = sealing_keys.map_err(|_| KeyRingError::OtherSealingKey)?;
+            let registry = Registry::build(rows, &sealing_keys, &self.current())?;
+            self.sealing_keys.store(Arc::new(sealing_keys));
             self.current.store(Arc::new(registry));
         }
         self.seen_change.store(counters.change, Ordering::Release);

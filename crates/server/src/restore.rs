@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::{DatabaseUrl, KeyState, SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, KeyState, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 use serde_json::json;
 
 use crate::admin::change::{Author, Changing, Entry};
@@ -25,7 +25,7 @@ use crate::identity::{IdentityError, Memory, new_id, remember};
 use crate::key_ring::{KeyRingError, make_key};
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
-use crate::start::{SEALING_KEY_CHECK, sealing_key_check};
+use crate::sealing_keys::{HeldKey, HeldKeys};
 use crate::state::State;
 
 /// What was in the way is kept under its name and this.
@@ -173,7 +173,7 @@ fn check_key_file(config: &Config, key: &BackupKey) -> Result<(), RestoreError> 
         return Ok(());
     };
     match read_sealing_key(path)? {
-        Some(there) if sealing_key_check(&there) == sealing_key_check(&key.key) => Ok(()),
+        Some(there) if there.check() == key.key.check() => Ok(()),
         _ => Err(RestoreError::OtherKeyFile(path.display().to_string(), key.path.display().to_string())),
     }
 }
@@ -198,13 +198,14 @@ async fn end_everything(
         }
         other => other.into(),
     });
-    if known?.as_deref() != Some(sealing_key_check(&key.key).as_str()) {
+    if known?.as_deref() != Some(key.key.check().as_str()) {
         return Err(RestoreError::SealingKeyWrong(key.path.display().to_string()));
     }
     let store = Store::open(database).await?;
     let issuer = config.issuer_for(config.listen)?;
-    let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
-    let state = State::new(issuer, store, key.key.clone(), registry, clock, entropy);
+    let held = HeldKeys { in_use: HeldKey::new(key.path.clone(), key.key.clone()), other: None };
+    let registry = LiveRegistry::new(held, config.registry.max_age_s, clock.clone());
+    let state = State::new(issuer, store, registry, clock, entropy);
     state.follow().await?;
     let ended = end_by_one_change(&state, directory).await;
     state.store.close().await;
@@ -220,7 +221,7 @@ async fn end_by_one_change(state: &State, directory: &DataDirectory) -> Result<(
     // Made before the transaction, for that takes a while.
     let mut keys = Vec::new();
     for algorithm in Algorithm::ALL.into_iter().filter(is_used) {
-        keys.push((algorithm, make_key(&state.sealing, algorithm, &state.entropy).await?));
+        keys.push(make_key(algorithm).await?);
     }
     let (id, is_new_id) = settle_id(state, directory).await?;
     let mut changing = Changing::begin(state, Author::server()).await?;
@@ -229,11 +230,11 @@ async fn end_by_one_change(state: &State, directory: &DataDirectory) -> Result<(
     if is_new_id {
         changing.change.renew_database_id(&id).await?;
     }
-    for (algorithm, key) in &keys {
-        changing.change.insert_key(&key.id, *algorithm, KeyState::Active, &key.sealed_pkcs8).await?;
+    for key in &keys {
+        key.insert(state, &mut changing.change, KeyState::Active).await?;
     }
     let number = changing.change.number();
-    let after = json!({ "change": number, "keys": keys.iter().map(|(_, key)| &key.id).collect::<Vec<_>>() });
+    let after = json!({ "change": number, "keys": keys.iter().map(|key| &key.id).collect::<Vec<_>>() });
     let target = "database".to_owned();
     changing.finish(Entry { action: "restore", target, before: Some(before), after: Some(after) }).await?;
     Ok((number, id))

@@ -6,6 +6,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
 use countersign_protocol::jose::{base64url, from_base64url};
+use countersign_store::SEALING_KEY_CHECK;
 use zeroize::Zeroizing;
 
 /// 256 bits, kept in a file of mode 0600 beside the database or elsewhere.
@@ -32,6 +33,11 @@ impl SealingKey {
     /// The file's text.
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(base64url(self.0.as_slice()) + "\n")
+    }
+
+    /// By which a database knows the key; it tells nothing of it.
+    pub(crate) fn check(&self) -> String {
+        base64url(self.derive(SEALING_KEY_CHECK).as_slice())
     }
 
     /// A key for one use, by HKDF (RFC 5869) with a label; it tells nothing of the sealing key.

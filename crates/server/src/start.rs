@@ -3,26 +3,24 @@
 use std::sync::Arc;
 
 use countersign_protocol::issuer::Issuer;
-use countersign_protocol::jose::base64url;
-use countersign_store::{DatabaseUrl, SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 
 use crate::admin::operator::{self, OperatorError};
 use crate::admin::problem::Problem;
 use crate::admission::Admission;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
-use crate::data_directory::{DataDirectory, DirectoryError, check_private, read_sealing_key, write_private};
+use crate::data_directory::{DataDirectory, DirectoryError, check_private, write_private};
 use crate::demo::provide::{self, Demo, DemoError};
 use crate::identity::{Found, IdentityError, Memory, check_same, lost, new_id, remember};
 use crate::key_ring::KeyRingError;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
+use crate::sealing_keys::{HeldKey, HeldKeys, KeyFiles};
+use crate::sealing_rotation;
 use crate::state::State;
 use crate::tls::{Tls, TlsError};
 use crate::transfer::MOVED_TO;
-
-/// The setting by which a database knows its sealing key.
-pub(crate) const SEALING_KEY_CHECK: &str = "sealing_key_check";
 
 /// Why a start failed.
 #[derive(Debug, thiserror::Error)]
@@ -122,15 +120,15 @@ pub async fn start(
     let sealing = claim_database(config, &store, &directory, settled).await?;
     let database_id = store.claim_database_id(&new_id(&entropy)).await?;
     check_same(Memory::read(directory.path())?.as_ref(), Some(&database_id), &database, directory.path())?;
-    let registry = LiveRegistry::new(config.registry.max_age_s, clock.clone());
-    let mut state = State::new(issuer, store, sealing, registry, clock, entropy);
+    let registry = LiveRegistry::new(sealing, config.registry.max_age_s, clock.clone());
+    let mut state = State::new(issuer, store, registry, clock, entropy);
     state.admission = Arc::new(Admission::new(&config.http, state.clock.clone()));
     state.playground = config.playground.enabled.unwrap_or(wanted.demo);
     provide::check_allowed(&state, wanted.demo).await?;
     state.metrics_beside = config.metrics_beside();
     state.rotate_keys_after_s = config.keys.rotate_after_s;
     // Before the registry is read: from now on, a node that publishes a key waits until this one has read it.
-    state.store.beat(&state.node_id, 0).await?;
+    state.store.beat(&state.node_id, 0, &state.registry.held_keys().checks()).await?;
     state.follow().await?;
     operator::provide(&state, &directory, wanted.new_operator).await?;
     let demo = if wanted.demo { Some(provide::provide(&state, &directory).await?) } else { None };
@@ -142,7 +140,7 @@ pub async fn start(
 
 /// The sealing key of a start.
 struct Settled {
-    key: SealingKey,
+    held: HeldKeys,
     /// True if this start has made it.
     is_new: bool,
 }
@@ -160,32 +158,34 @@ async fn settle_sealing_key(
     let shown = || path.display().to_string();
     let memory = Memory::read(directory.path())?;
     let found = Found::read(database).await?;
-    let key = read_sealing_key(&path)?;
+    let files = KeyFiles::read(config)?;
     if let Some(known) = &found.key_check {
         check_same(memory.as_ref(), found.id.as_deref(), database, directory.path())?;
-        return match key {
-            None => Err(StartError::SealingKeyMissing(shown())),
-            Some(key) if sealing_key_check(&key) != *known => Err(StartError::SealingKeyWrong(shown())),
-            Some(key) => Ok(Settled { key, is_new: false }),
+        let is_missing = files.present.is_none();
+        return match files.hold(known) {
+            Some(held) => Ok(Settled { held: sealing_rotation::settle_files(config, held)?, is_new: false }),
+            None if is_missing => Err(StartError::SealingKeyMissing(shown())),
+            None => Err(StartError::SealingKeyWrong(shown())),
         };
     }
+    let settled = |key: HeldKey, is_new| Settled { held: HeldKeys { in_use: key, other: files.next }, is_new };
     let is_remembered = matches!(memory, Some(Memory::DatabaseId(_)));
-    let began = |key: &SealingKey| memory == Some(Memory::FirstStart(sealing_key_check(key)));
-    match key {
-        Some(key) if began(&key) => Ok(Settled { key, is_new: false }),
+    let began = |key: &HeldKey| memory == Some(Memory::FirstStart(key.check.clone()));
+    match files.present {
+        Some(key) if began(&key) => Ok(settled(key, false)),
         Some(key) if new_database => {
-            Memory::FirstStart(sealing_key_check(&key)).write(directory)?;
-            Ok(Settled { key, is_new: false })
+            Memory::FirstStart(key.check.clone()).write(directory)?;
+            Ok(settled(key, false))
         }
         None if new_database || !is_remembered => {
             if config.sealing_key_file.is_some() {
                 return Err(StartError::SealingKeyFileMissing(shown()));
             }
-            let key = SealingKey::from_random(entropy.bytes());
+            let key = HeldKey::new(path.clone(), SealingKey::from_random(entropy.bytes()));
             // Before the key: a key that is found without this was made by somebody else, or for a database that was lost.
-            Memory::FirstStart(sealing_key_check(&key)).write(directory)?;
-            write_private(&path, &key.to_text())?;
-            Ok(Settled { key, is_new: true })
+            Memory::FirstStart(key.check.clone()).write(directory)?;
+            write_private(&path, &key.key.to_text())?;
+            Ok(settled(key, true))
         }
         _ => Err(lost(memory.as_ref(), database, &path).into()),
     }
@@ -197,10 +197,10 @@ async fn claim_database(
     store: &Store,
     directory: &DataDirectory,
     settled: Settled,
-) -> Result<SealingKey, StartError> {
-    let check = sealing_key_check(&settled.key);
-    if store.claim_setting(SEALING_KEY_CHECK, &check).await? == check {
-        return Ok(settled.key);
+) -> Result<HeldKeys, StartError> {
+    let check = &settled.held.in_use.check;
+    if store.claim_setting(SEALING_KEY_CHECK, check).await? == *check {
+        return Ok(settled.held);
     }
     // Another node was first on this database: a key that we have made is nobody's.
     let path = config.sealing_key_path();
@@ -210,9 +210,4 @@ async fn claim_database(
         Memory::forget(directory)?;
     }
     Err(StartError::SealingKeyWrong(shown))
-}
-
-/// What a database remembers of its sealing key; it tells nothing of it.
-pub(crate) fn sealing_key_check(key: &SealingKey) -> String {
-    base64url(key.derive(SEALING_KEY_CHECK).as_slice())
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use aws_lc_rs::hmac;
 use countersign_protocol::UnixTime;
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::jose::base64url;
@@ -18,23 +17,17 @@ use crate::admission::Admission;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Http, Keys};
 use crate::first_key;
-use crate::guessing::Guessing;
+use crate::guessing::{Guessing, NameMac};
 use crate::key_ring::KeyRingError;
 use crate::lifecycle::Lifecycle;
 use crate::limits::{ABANDONED_WRITE_TIMEOUT, WRITE_TIMEOUT};
 use crate::metrics::{Metrics, render};
-use crate::pages::session::CookieKeys;
 use crate::passwords::PasswordQueue;
 use crate::refusals::Refusals;
 use crate::registry::LiveRegistry;
-use crate::sealing::SealingKey;
+use crate::sealing_keys::SealingKeys;
 use crate::token_limits::TokenLimiter;
 use crate::uses::Uses;
-
-/// The key of the audit log is derived from the sealing key under this label.
-const AUDIT_LABEL: &str = "audit log";
-/// The key of refresh tokens that follow others, under this one.
-const SUCCESSORS_LABEL: &str = "refresh token successors";
 
 /// The parts of a running server. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -45,8 +38,6 @@ pub struct State {
     pub registry: Arc<LiveRegistry>,
     /// The database.
     pub store: Store,
-    /// What secrets are sealed with.
-    pub(crate) sealing: SealingKey,
     /// The time.
     pub clock: Clock,
     /// Randomness.
@@ -54,7 +45,6 @@ pub struct State {
     pub(crate) passwords: PasswordQueue,
     pub(crate) guessing: Arc<Guessing>,
     pub(crate) playground: bool,
-    pub(crate) cookie_keys: Arc<CookieKeys>,
     /// Which requests are worked on, and which are told to come back.
     pub(crate) admission: Arc<Admission>,
     /// When credentials were last used.
@@ -71,10 +61,6 @@ pub struct State {
     pub(crate) changing: Arc<ChangeQueue>,
     /// Held by the one question which rules match a path that this node works on.
     pub(crate) matching: Arc<Mutex<()>>,
-    /// What audit records are chained with.
-    pub(crate) audit_key: Arc<hmac::Key>,
-    /// From what refresh tokens are derived that follow others.
-    pub(crate) successor_key: Arc<hmac::Key>,
     /// A key signs for this many seconds.
     pub(crate) rotate_keys_after_s: i64,
     /// By which this node holds leases, and the others know it.
@@ -86,21 +72,11 @@ pub struct State {
 
 impl State {
     /// A state whose registry is still empty.
-    pub(crate) fn new(
-        issuer: Issuer,
-        store: Store,
-        sealing: SealingKey,
-        registry: LiveRegistry,
-        clock: Clock,
-        entropy: Entropy,
-    ) -> Self {
+    pub(crate) fn new(issuer: Issuer, store: Store, registry: LiveRegistry, clock: Clock, entropy: Entropy) -> Self {
         Self {
             issuer,
             registry: Arc::new(registry),
             store,
-            cookie_keys: Arc::new(CookieKeys::derive(&sealing)),
-            audit_key: Arc::new(sealing.derive_mac_key(AUDIT_LABEL)),
-            successor_key: Arc::new(sealing.derive_mac_key(SUCCESSORS_LABEL)),
             uses: Arc::default(),
             refusals: Arc::default(),
             metrics: Arc::default(),
@@ -111,9 +87,8 @@ impl State {
             rotate_keys_after_s: Keys::default().rotate_after_s,
             node_id: base64url(&entropy.bytes::<12>()).into(),
             told_change: Arc::default(),
-            guessing: Arc::new(Guessing::new(&sealing)),
+            guessing: Arc::default(),
             admission: Arc::new(Admission::new(&Http::default(), clock.clone())),
-            sealing,
             clock,
             entropy,
             passwords: PasswordQueue::new(),
@@ -127,9 +102,14 @@ impl State {
         self.clock.now()
     }
 
+    /// What secrets are sealed with, and all that is derived of it.
+    pub(crate) fn sealing_keys(&self) -> Arc<SealingKeys> {
+        self.registry.sealing_keys()
+    }
+
     /// Brings the registry up to the database.
     pub async fn follow(&self) -> Result<(), KeyRingError> {
-        self.registry.follow(&self.store, &self.sealing).await
+        self.registry.follow(&self.store).await
     }
 
     /// Makes a key for each algorithm in use that has none.
@@ -192,7 +172,7 @@ impl State {
 
     /// Under what failures of a person's name are counted, whatever its case.
     pub fn name_mac(&self, login: &str) -> Vec<u8> {
-        self.guessing.name_mac(login).as_bytes().to_vec()
+        NameMac::of(self, login).as_bytes().to_vec()
     }
 
     /// Takes every place for requests that is free, until the result is dropped: what a story of overload begins with.

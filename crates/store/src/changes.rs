@@ -13,6 +13,7 @@ use crate::notes::Notes;
 use crate::playground::PlaygroundSettings;
 use crate::reading::in_time;
 use crate::removals::TouchedRights;
+use crate::sealing_keys::StoredSealingKeys;
 use crate::statement::statements;
 
 statements! {
@@ -48,6 +49,8 @@ pub struct RegistryRows {
     pub playground: PlaygroundSettings,
     /// Every signing key that is not retired.
     pub keys: Vec<StoredKey>,
+    /// What those, and more, are sealed with.
+    pub sealing_keys: StoredSealingKeys,
 }
 
 /// A transaction that changes what the registry holds. Dropped without [`Change::commit`], it changes nothing.
@@ -108,6 +111,7 @@ impl Store {
             notes: crate::notes::load(&mut snapshot).await?,
             playground: crate::playground::load(&mut snapshot).await?,
             keys: crate::keys::load(&mut snapshot).await?,
+            sealing_keys: crate::sealing_keys::load(&mut snapshot).await?,
         };
         snapshot.commit().await?;
         Ok(rows)

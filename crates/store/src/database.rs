@@ -53,6 +53,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (10, "refresh_retry", include_str!("../migrations/sqlite/0010_refresh_retry.sql")),
     (11, "known_devices", include_str!("../migrations/sqlite/0011_known_devices.sql")),
     (12, "identity", include_str!("../migrations/sqlite/0012_identity.sql")),
+    (13, "sealing_keys", include_str!("../migrations/sqlite/0013_sealing_keys.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
@@ -67,6 +68,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (10, "refresh_retry", include_str!("../migrations/postgres/0010_refresh_retry.sql")),
     (11, "known_devices", include_str!("../migrations/postgres/0011_known_devices.sql")),
     (12, "identity", include_str!("../migrations/postgres/0012_identity.sql")),
+    (13, "sealing_keys", include_str!("../migrations/postgres/0013_sealing_keys.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.

@@ -24,6 +24,7 @@ mod refusals;
 mod removals;
 mod restore;
 mod revocations;
+mod sealing_keys;
 mod second_factors;
 mod sessions;
 mod settings;
@@ -48,6 +49,7 @@ pub use playground::{PlaygroundSettings, Saved};
 pub use refresh_tokens::{NewRefreshToken, Spend};
 pub use refusals::{RefusalCount, StoredRefusal};
 pub use revocations::StoredRevocation;
+pub use sealing_keys::{PreviousSealingKey, SEALING_KEY_CHECK, SealedKind, SealedValue, StoredSealingKeys};
 pub use second_factors::{NewSecondFactor, StoredSecondFactor};
 pub use sessions::{Ended, MAX_SESSION_TOKENS, NewSession, SessionToken, StoredSession};
 pub use sign_ins::{Progress, SignInKey, SpentCode};
@@ -75,6 +77,7 @@ pub fn statements() -> Vec<&'static str> {
         removals::STATEMENTS,
         restore::STATEMENTS,
         revocations::STATEMENTS,
+        sealing_keys::STATEMENTS,
         second_factors::STATEMENTS,
         sessions::STATEMENTS,
         settings::STATEMENTS,

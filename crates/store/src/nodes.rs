@@ -4,15 +4,15 @@ use sqlx::Row;
 
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::statement::statements;
+use crate::statement::{list, statements, words};
 
 statements! {
-    BEAT = "INSERT INTO nodes (id, seen_at_ms, registry_change) \
-         VALUES ($1, (SELECT now_ms FROM database_clock), $2) ON CONFLICT (id) DO UPDATE \
+    BEAT = "INSERT INTO nodes (id, seen_at_ms, registry_change, sealing_keys) \
+         VALUES ($1, (SELECT now_ms FROM database_clock), $2, $3) ON CONFLICT (id) DO UPDATE \
          SET seen_at_ms = excluded.seen_at_ms, registry_change = CASE \
          WHEN excluded.registry_change > nodes.registry_change THEN excluded.registry_change \
-         ELSE nodes.registry_change END";
-    LIST = "SELECT id, (SELECT now_ms FROM database_clock) - seen_at_ms, registry_change FROM nodes ORDER BY id";
+         ELSE nodes.registry_change END, sealing_keys = excluded.sealing_keys";
+    LIST = "SELECT id, (SELECT now_ms FROM database_clock) - seen_at_ms, registry_change, sealing_keys FROM nodes ORDER BY id";
     DELETE_NODE = "DELETE FROM nodes WHERE id = $1";
     DELETE_SILENT = "DELETE FROM nodes WHERE seen_at_ms < (SELECT now_ms FROM database_clock) - $1";
 }
@@ -26,14 +26,17 @@ pub struct Node {
     pub silent_ms: i64,
     /// The registry change that it had read by then.
     pub registry_change: i64,
+    /// The checks of the sealing keys that it can open with; none if its version is older than that.
+    pub sealing_keys: Vec<String>,
 }
 
 impl Store {
-    /// Writes a node's heartbeat. It raises no counter. On SQLite it does nothing: there is one process, so nobody would read
+    /// Writes a node's heartbeat, with the checks of the sealing keys that it can open with. It raises no counter. On SQLite it does nothing: there is one process, so nobody would read
     /// it, and a write costs an fsync.
-    pub async fn beat(&self, node_id: &str, registry_change: i64) -> Result<(), StoreError> {
+    pub async fn beat(&self, node_id: &str, registry_change: i64, sealing_keys: &[&str]) -> Result<(), StoreError> {
         if self.is_shared() {
             let beat = sqlx::query(BEAT).bind(node_id.to_owned()).bind(registry_change);
+            let beat = beat.bind(list(sealing_keys.iter().copied()));
             beat.execute(self.follower()).await?;
         }
         Ok(())
@@ -43,7 +46,13 @@ impl Store {
     pub async fn list_nodes(&self) -> Result<Vec<Node>, StoreError> {
         let rows = sqlx::query(LIST).fetch_all(self.follower()).await?;
         let node = |row: &sqlx::any::AnyRow| {
-            Ok(Node { id: row.try_get(0)?, silent_ms: row.try_get(1)?, registry_change: row.try_get(2)? })
+            let sealing_keys: Option<String> = row.try_get(3)?;
+            Ok(Node {
+                id: row.try_get(0)?,
+                silent_ms: row.try_get(1)?,
+                registry_change: row.try_get(2)?,
+                sealing_keys: words(sealing_keys.as_deref().unwrap_or_default()).map(str::to_owned).collect(),
+            })
         };
         rows.iter().map(node).collect()
     }

@@ -16,7 +16,7 @@ use crate::statement::{placeholders, statements};
 const ROWS_AT_ONCE: usize = 100;
 
 /// Every table, each after those that its rows refer to. Heartbeats of nodes are not among them: none is alive.
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 30] = [
     "change_counter",
     "settings",
     "identity",
@@ -29,6 +29,7 @@ const TABLES: [&str; 29] = [
     "users",
     "second_factors",
     "signing_keys",
+    "previous_sealing_keys",
     "refresh_families",
     "refresh_tokens",
     "revocations",

@@ -19,7 +19,7 @@ pub struct Browser {
 impl TestServer {
     /// A browser that has not been here before.
     pub fn browser(&self) -> Browser {
-        Browser { actor: self.stranger(), cookies: BTreeMap::new() }
+        Browser::new(self.stranger())
     }
 
     /// A browser in which the demo's user has signed in.
@@ -33,6 +33,11 @@ impl TestServer {
 }
 
 impl Browser {
+    /// One that has not been anywhere, and calls as this actor does.
+    pub fn new(actor: Actor) -> Self {
+        Self { actor, cookies: BTreeMap::new() }
+    }
+
     /// A request with this browser's cookies and nothing else.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let request = self.actor.request(method, path);

@@ -11,6 +11,7 @@ use countersign_server::background::{
 };
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
+use countersign_server::sealing_rotation::rotate;
 use countersign_server::start::{StartError, Started, Wanted, start};
 use countersign_server::state::State;
 use countersign_server::{DemoFile, Front, serve};
@@ -77,6 +78,7 @@ pub struct TestServer {
     database: Option<TestDatabase>,
     own_directory: Option<TempDir>,
     clock: Arc<AtomicI64>,
+    options: Options,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
     started: Option<Started>,
@@ -93,14 +95,14 @@ impl TestServer {
     pub async fn start_with(options: Options) -> Self {
         let database = TestDatabase::fresh();
         let clock = Arc::new(AtomicI64::new(START));
-        Self::open(database, None, clock, &options).await.unwrap_or_else(|error| panic!("{error}"))
+        Self::open(database, None, clock, options).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     async fn open(
         database: TestDatabase,
         own_directory: Option<TempDir>,
         clock: Arc<AtomicI64>,
-        options: &Options,
+        options: Options,
     ) -> Result<Self, StartError> {
         let mut config = Config::default();
         let directory = own_directory.as_ref().unwrap_or(&database.directory);
@@ -126,7 +128,8 @@ impl TestServer {
         state.set_ready();
         let demo = started.demo.take().map(|demo| demo.file);
         let (database, stop, started) = (Some(database), Some(stop), Some(started));
-        Ok(Self { address, state, demo, database, own_directory, clock, stop, serving, started, met: Met::default() })
+        let met = Met::default();
+        Ok(Self { address, state, demo, database, own_directory, clock, options, stop, serving, started, met })
     }
 
     /// A second node on the same PostgreSQL database, with a directory and randomness of its own.
@@ -139,16 +142,32 @@ impl TestServer {
         assert!(first.url.is_some(), "SQLite has one process a data directory");
         let database = TestDatabase { directory: private_directory(), url: first.url.clone() };
         let options = Options { seed: 1 << 32, ..Options::default() };
-        let opened = Self::open(database, Some(directory), self.clock.clone(), &options).await;
+        let opened = Self::open(database, Some(directory), self.clock.clone(), options).await;
         opened.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Stops, and starts again on the same data. Randomness goes on elsewhere, as it does in life.
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
+        self.restart_after(async |_, _| {}).await
+    }
+
+    /// Stops, replaces the sealing key, and starts again.
+    pub async fn restart_with_new_sealing_key(self) -> Self {
+        let rotating = async |config: Config, clock: Clock| {
+            let rotated = rotate(&config, clock, Entropy::System).await;
+            rotated.unwrap_or_else(|error| panic!("{error}"));
+        };
+        self.restart_after(rotating).await
+    }
+
+    async fn restart_after(mut self, work: impl AsyncFnOnce(Config, Clock)) -> Self {
         let (database, clock) = (self.database.take().unwrap(), self.clock.clone());
+        let options = Options { seed: self.options.seed + (1 << 40), ..self.options.clone() };
         self.stop().await;
-        let options = Options { seed: 1 << 40, ..Options::default() };
-        Self::open(database, None, clock, &options).await.unwrap_or_else(|error| panic!("{error}"))
+        let mut config = Config { data_dir: database.directory.path().to_owned(), ..Config::default() };
+        config.database.url = database.url.clone();
+        work(config, Clock::Fixed(clock.clone())).await;
+        Self::open(database, None, clock, options).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Stops as SIGTERM does.

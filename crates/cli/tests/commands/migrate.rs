@@ -3,7 +3,8 @@
 use countersign_testkit::TestDatabase;
 use serde_json::Value;
 
-use crate::process::{Serving, demo_json, failed_line, run};
+use crate::issued::Issued;
+use crate::process::{Serving, failed_line, run};
 
 /// Runs a command on a data directory and its database.
 fn command(database: &TestDatabase, name: &str, more: &[&str]) -> std::process::Output {
@@ -11,49 +12,6 @@ fn command(database: &TestDatabase, name: &str, more: &[&str]) -> std::process::
     let url = database.url.clone();
     let place = ["--data-dir", &directory].into_iter().chain(url.iter().flat_map(|url| ["--database-url", url]));
     run(&std::iter::once(name).chain(place).chain(more.iter().copied()).collect::<Vec<_>>(), &[])
-}
-
-/// Everything that a client and a person hold of a server.
-struct Held {
-    address: String,
-    demo: Value,
-    access_token: String,
-    refresh_token: String,
-}
-
-impl Held {
-    /// From a first start.
-    async fn of_new(database: &TestDatabase) -> Self {
-        let serving = Serving::demo(database);
-        serving.ready().await;
-        let demo = demo_json(database);
-        let service = serving.demo_service(&demo);
-        let set = service.password("demo", demo["password"].as_str().unwrap()).await;
-        let (access_token, refresh_token) = (set.text("access_token"), set.text("refresh_token"));
-        let revoked = service.client_credentials("all").await.text("access_token");
-        assert_eq!(service.revoke(&revoked).await.status, 200);
-        let address = serving.address().to_string();
-        serving.stop();
-        Self { address, demo, access_token, refresh_token }
-    }
-
-    /// Serves from there, and finds that all of it goes on.
-    async fn goes_on(&mut self, database: &TestDatabase) {
-        let serving = Serving::start(database, &["--demo", "--listen", &self.address], &[]);
-        serving.ready().await;
-        let service = serving.demo_service(&self.demo);
-        assert_eq!(service.introspect(&self.access_token).await.json()["active"], true);
-        assert_eq!(service.call("GET", "/resource/whoami", &self.access_token).await.status, 200);
-        let next = service.refresh(&self.refresh_token).await;
-        assert_eq!(next.status, 200, "{next}");
-        self.refresh_token = next.text("refresh_token");
-        service.client_credentials("all").await;
-        assert_eq!(service.password("demo", self.demo["password"].as_str().unwrap()).await.status, 200);
-        let directory = database.directory.path().join("data").display().to_string();
-        let audit = run(&["audit", "verify", "--data-dir", &directory], &[]);
-        assert!(audit.status.success(), "{audit:?}");
-        serving.stop();
-    }
 }
 
 /// Moves a database, by `--to` or by a file that names it; returns what was printed.
@@ -71,7 +29,7 @@ fn rows(done: &Value, table: &str) -> u64 {
 async fn a_database_goes_from_sqlite_to_another_and_back_with_all_that_was_issued() {
     let other = TestDatabase::fresh();
     let mut database = TestDatabase { directory: TestDatabase::fresh().directory, url: None };
-    let mut held = Held::of_new(&database).await;
+    let mut issued = Issued::by_first_start(&database).await;
     let file = |name: &str| format!("sqlite://{}", other.directory.path().join(name).display());
     // On PostgreSQL in the run for that.
     let elsewhere = other.url.clone().unwrap_or_else(|| file("there.db"));
@@ -84,17 +42,17 @@ async fn a_database_goes_from_sqlite_to_another_and_back_with_all_that_was_issue
     let refused = failed_line(&command(&database, "serve", &["--listen", "127.0.0.1:0"]));
     assert!(refused.contains("was copied to") && refused.contains("or this one all the same by --force"), "{refused}");
     database.url = Some(elsewhere);
-    held.goes_on(&database).await;
+    issued.goes_on(&database).await;
 
     let back = file("back.db");
     let done = migrate(&database, &back);
     assert_eq!(rows(&done, "refresh_tokens"), 3, "{done}");
     assert!(failed_line(&command(&database, "serve", &["--listen", "127.0.0.1:0"])).contains("was copied to"));
-    let forced = Serving::start(&database, &["--demo", "--listen", &held.address, "--force"], &[]);
+    let forced = Serving::start(&database, &["--demo", "--listen", &issued.address, "--force"], &[]);
     forced.ready().await;
     forced.stop();
     database.url = Some(back);
-    held.goes_on(&database).await;
+    issued.goes_on(&database).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The audit log: who changed what, before and after, chained by MACs so that an edit, a gap or a reordering shows.
 //!
-//! The key is derived from the sealing key: who holds that can forge, and nobody else.
+//! The key is derived from the sealing key: who holds that can forge, and nobody else. Of a sealing key that was replaced it is
+//! kept, to verify what was written before.
 
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ pub(crate) async fn record(state: &State, actor: &Actor, change: &mut Change, en
         before: entry.before.map(|value| value.to_string()),
         after: entry.after.map(|value| value.to_string()),
     };
-    let mac = hmac::sign(&state.audit_key, &covered(&said, &previous)).as_ref().to_vec();
+    let mac = hmac::sign(state.sealing_keys().audit_key(), &covered(&said, &previous)).as_ref().to_vec();
     change.insert_audit_record(&AuditRecord { said, mac }).await
 }
 
@@ -142,7 +143,7 @@ impl Verifying<'_> {
             return Some(format!("record {expected} is missing"));
         }
         let covered = covered(&record.said, &self.mac);
-        if hmac::verify(&self.state.audit_key, &covered, &record.mac).is_err() {
+        if hmac::verify(self.state.sealing_keys().audit_key_at(expected), &covered, &record.mac).is_err() {
             return Some(format!("record {expected} was altered, or the one before it"));
         }
         let is_other = |(sequence, mac): &(i64, Vec<u8>)| *sequence == expected && *mac != record.mac;

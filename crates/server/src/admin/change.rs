@@ -98,7 +98,10 @@ pub(crate) struct Event {
 impl Event {
     /// Begins an event whose turn it is: it takes the database's lock.
     pub(crate) async fn begin(state: &State, turn: Turn) -> Result<Self, StoreError> {
-        Ok(Self { change: state.store.begin_event(state.now()).await?, _turn: turn })
+        let change = state.store.begin_event(state.now()).await?;
+        // The sealing key, with which the record is chained, may have been replaced.
+        state.follow().await.map_err(StoreError::from)?;
+        Ok(Self { change, _turn: turn })
     }
 
     /// Audits and commits.

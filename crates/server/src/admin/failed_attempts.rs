@@ -11,6 +11,7 @@ use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::find_user;
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
+use crate::guessing::NameMac;
 use crate::guessing::{self, KNOWN_S};
 use crate::state::State;
 
@@ -35,7 +36,7 @@ pub(crate) async fn delete(
     let user = find_user(&registry, &id)?;
     operator.check_can_administer_user(user)?;
     let before = Some(view(&state, user).await?);
-    let name = state.guessing.name_mac(user.login.as_str());
+    let name = NameMac::of(&state, user.login.as_str());
     changing.change.forget_failures(&user.id, name.as_bytes()).await?;
     let (action, target) = ("user.unlock", user.id.to_string());
     changing.finish(Entry { action, target, before, after: None }).await?;
@@ -43,7 +44,7 @@ pub(crate) async fn delete(
 }
 
 async fn view(state: &State, user: &User) -> Result<Value, Problem> {
-    let (name, now) = (state.guessing.name_mac(user.login.as_str()), state.now());
+    let (name, now) = (NameMac::of(state, user.login.as_str()), state.now());
     let summary = state.store.summarize_failures(&user.id, name.as_bytes(), now - KNOWN_S).await?;
     Ok(json!({
         "failures": summary.failures.failures,

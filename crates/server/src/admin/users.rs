@@ -21,6 +21,7 @@ use crate::admin::operator;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
+use crate::guessing::NameMac;
 use crate::passwords::{self, Who};
 use crate::registry::Registry;
 use crate::source::Source;
@@ -86,7 +87,7 @@ pub(crate) async fn create(
     let stored = StoredUser { id: id.clone(), login: login.clone(), password_hash, roles: roles.clone() };
     changing.change.insert_user(&stored).await?;
     // What was tried under this name before is not theirs.
-    changing.change.forget_failures(&id, state.guessing.name_mac(login.as_str()).as_bytes()).await?;
+    changing.change.forget_failures(&id, NameMac::of(&state, login.as_str()).as_bytes()).await?;
     let (status, epoch) = (Status::Active, changing.change.number());
     let user = User { id: id.clone(), login, roles, status, has_second_factor: false, epoch };
     let after = view(&user, &Note { created_at: state.now(), ..Note::default() });
@@ -132,7 +133,7 @@ pub(crate) async fn update(
     }
     if let Some(hash) = &new_hash {
         changing.change.set_password(&user.id, hash, at_least(&state)).await?;
-        changing.change.forget_failures(&user.id, state.guessing.name_mac(user.login.as_str()).as_bytes()).await?;
+        changing.change.forget_failures(&user.id, NameMac::of(&state, user.login.as_str()).as_bytes()).await?;
     }
     let mut after = view(&user, &note);
     let audited = if new_hash.is_some() {
@@ -255,7 +256,7 @@ async fn hash(state: &State, operator: &Operator, password: &Secret, login: &Log
     let invalid = |what| Problem::invalid("password", what);
     passwords::check_length(password).map_err(invalid)?;
     passwords::check_strength(password, login.as_str()).await?.map_err(invalid)?;
-    let (source, name) = (Source::of(operator.caller.address), state.guessing.name_mac(login.as_str()));
+    let (source, name) = (Source::of(operator.caller.address), NameMac::of(state, login.as_str()));
     Ok(passwords::hash_new(state, password, Who { source, name, is_known: true }).await?)
 }
 

@@ -1,6 +1,8 @@
 //! Deletes what is no longer needed: revocations and removals whose tokens have expired, families of refresh tokens,
 //! sessions and sign-ins that have ended, refusals and counts that are old, nodes that are gone. One node of many deletes.
 
+use countersign_store::StoreError;
+
 use crate::background::holds_lease;
 use crate::guessing::{CODE_WINDOW_S, KNOWN_S};
 use crate::limits::{
@@ -31,6 +33,9 @@ pub async fn run_once(state: &State) {
         store.delete_old_token_counts(now - TOKEN_COUNTS_KEPT_S).await,
         store.delete_silent_nodes(SILENT_NODE_KEPT_MS).await,
     ];
+    if let Err(error) = forget_mac_keys(state).await {
+        tracing::warn!(%error, "what is left of a sealing key that was replaced could not be deleted");
+    }
     let mut rows = 0;
     for deleted in deleted {
         match deleted {
@@ -41,4 +46,15 @@ pub async fn run_once(state: &State) {
     if rows > 0 {
         tracing::info!(rows, "deleted what was dead");
     }
+}
+
+/// Nothing that was given out under a sealing key of so long ago is accepted any more. Every node reads that.
+async fn forget_mac_keys(state: &State) -> Result<(), StoreError> {
+    let before = state.now() - KNOWN_S;
+    if state.store.has_mac_keys(before).await? {
+        let mut change = state.store.begin_change(state.now()).await?;
+        change.forget_mac_keys(before).await?;
+        change.commit().await?;
+    }
+    Ok(())
 }

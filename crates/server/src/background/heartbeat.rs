@@ -7,7 +7,7 @@ use crate::state::State;
 /// Writes the heartbeat.
 pub async fn run_once(state: &State) {
     let change = state.registry.current().change();
-    match state.store.beat(&state.node_id, change).await {
+    match state.store.beat(&state.node_id, change, &state.registry.held_keys().checks()).await {
         Ok(()) => state.told_change.store(change, Ordering::Release),
         // The task that follows changes has reported a lost database.
         Err(error) if state.registry.check_database().is_ok() => {

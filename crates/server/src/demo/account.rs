@@ -14,6 +14,7 @@ use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, ProvedCode};
+use crate::guessing::NameMac;
 use crate::guessing::{Browser, DeviceCookie, Presenter};
 use crate::limits::SESSION_IDLE_S;
 use crate::pages::session;
@@ -79,7 +80,7 @@ pub(crate) async fn change_password(
     };
     // Last, because it is expensive, and because before the code it would tell that the password was right.
     passwords::check_strength(&asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
-    let name = state.guessing.name_mac(user.login.as_str());
+    let name = NameMac::of(&state, user.login.as_str());
     let who = Who { source: Source::of(signed_in.caller.address), name, is_known: true };
     let new_hash = passwords::hash_new(&state, &asked.new_password, who).await?;
     let (session, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);

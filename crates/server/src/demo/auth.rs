@@ -18,6 +18,7 @@ use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, WRONG_CODE};
 use crate::demo::sign_in::{self, SignIn};
+use crate::guessing::NameMac;
 use crate::guessing::{Browser, CodeAttempt, DeviceCookie, Presenter};
 use crate::pages::session::{self, SessionKey, Standing};
 use crate::passwords::{self, Named, Verdict};
@@ -75,7 +76,7 @@ pub(crate) async fn begin(
         return Err(Fault::bad_request(format!("User: must have 1 to {MAX_LOGIN_BYTES} bytes, all printable")));
     }
     let user = state.registry.current().find_user_by_login(login).cloned();
-    let id = sign_in::begin(&state, &begun.key, state.guessing.name_mac(login), user.as_ref())?;
+    let id = sign_in::begin(&state, &begun.key, NameMac::of(&state, login), user.as_ref())?;
     let prompt = ("Enter your password", "Password");
     Ok(Success::new(package(&state, id.expose(), "NewPackage", PASSWORD, prompt)))
 }

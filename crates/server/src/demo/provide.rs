@@ -204,6 +204,7 @@ async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     state.registry.current().find_client(DEMO_CLIENT).ok_or(DemoError::Gone("the client"))?;
     let user = state.store.find_password(USER).await?.ok_or(DemoError::Gone("the user"))?.user_id;
     let mut change = state.store.begin_change(state.now()).await?;
+    state.follow().await?;
     change.insert_credential(&client_id(), &new_credential(state, &secret)).await?;
     let now = state.now();
     let at_least = now + state.registry.current().longest_lifetime_s();

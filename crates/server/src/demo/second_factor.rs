@@ -21,13 +21,14 @@ use crate::demo::account::check_own_password;
 use crate::demo::auth::tenant_id;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
+use crate::guessing::NameMac;
 use crate::guessing::{Browser, CodeAttempt, DeviceCookie};
 use crate::pages::session::Session;
 use crate::state::State;
 
 const KIND: &str = "totp";
 /// What stored seeds are sealed under.
-const SEED: &str = "second factor";
+pub(crate) const SEED: &str = "second factor";
 /// What a seed is sealed under while its owner has not shown a code of it.
 const ENROLMENT: &str = "enrolment";
 /// Seconds until an enrolment that was begun must be confirmed.
@@ -47,7 +48,7 @@ pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSe
 
 /// The step of a code, if it is one of now and neither it nor a later one was used.
 pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secret) -> Result<Option<i64>, Fault> {
-    let seed = state.sealing.open(SEED, &factor.id, &factor.sealed_seed)?;
+    let seed = state.sealing_keys().open(SEED, &factor.id, &factor.sealed_seed)?;
     Ok(totp::find_step(&seed, without_spaces(code).expose(), state.now()).filter(|step| *step > factor.last_step))
 }
 
@@ -61,7 +62,7 @@ pub(crate) struct AskedCode {
 pub(crate) async fn ask(state: &State, signed_in: &SignedIn) -> Result<Option<AskedCode>, Fault> {
     let (user, caller) = (&signed_in.session.user, &signed_in.caller);
     let Some(factor) = find(state, &user.id).await? else { return Ok(None) };
-    let name = state.guessing.name_mac(user.login.as_str());
+    let name = NameMac::of(state, user.login.as_str());
     let attempt = CodeAttempt::begin(state, name, &user.id, caller).await?;
     Ok(Some(AskedCode { factor, attempt }))
 }
@@ -147,7 +148,8 @@ pub(crate) async fn begin(
     check_own_password(&state, &signed_in, &asked.password).await?;
     let seed = Zeroizing::new(state.entropy.bytes::<SEED_BYTES>());
     let dated = Zeroizing::new([&state.now().to_be_bytes(), seed.as_slice()].concat());
-    let sealed = state.sealing.seal(ENROLMENT, &sealed_for(&signed_in.session), &dated, state.entropy.bytes())?;
+    let sealed =
+        state.sealing_keys().key().seal(ENROLMENT, &sealed_for(&signed_in.session), &dated, state.entropy.bytes())?;
     let enrolment = Enrolment::new(seed.as_slice(), &tenant_id(&state), user.login.as_str());
     let enrolment = enrolment.ok_or_else(|| Fault::internal("the seed makes no enrolment"))?;
     let uri = enrolment.uri().ok_or_else(|| Fault::internal("the enrolment has no address"))?;
@@ -171,7 +173,8 @@ pub(crate) async fn confirm(
 ) -> Answer {
     let session = &signed_in.session;
     let sealed = from_base64url(&asked.enrolment);
-    let opened = sealed.as_ref().and_then(|sealed| state.sealing.open(ENROLMENT, &sealed_for(session), sealed).ok());
+    let opened =
+        sealed.as_ref().and_then(|sealed| state.sealing_keys().open(ENROLMENT, &sealed_for(session), sealed).ok());
     let (sealed, dated) =
         sealed.zip(opened).ok_or(Fault::bad_request("enrolment: not one of this session; begin again"))?;
     let (begun_at, seed) = dated.split_first_chunk().ok_or_else(|| Fault::internal("an enrolment is too short"))?;
@@ -182,9 +185,7 @@ pub(crate) async fn confirm(
     let step = totp::find_step(seed, without_spaces(&asked.code).expose(), state.now());
     let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of the new seed"))?;
     let id = format!("fac_{}", base64url(&state.entropy.bytes::<12>()));
-    let sealed_seed = state.sealing.seal(SEED, &id, seed, state.entropy.bytes())?;
-    let user_id = session.user.id.clone();
-    let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
+    let new = NewFactor { id, seed: Zeroizing::new(seed.to_vec()), step };
     let spent = (Revoked::Token(format!("enrolment.{}", base64url(&sealed))), expires_at);
     let browser = Browser::find(&state, &signed_in.headers, Some(&session.user)).await?;
     let device = DeviceCookie::begin(&state, browser);
@@ -193,12 +194,19 @@ pub(crate) async fn confirm(
     Ok(Success::new(Value::Null).with_cookies([cookie]))
 }
 
+/// A second factor that is proved, not stored yet.
+struct NewFactor {
+    id: String,
+    seed: Zeroizing<Vec<u8>>,
+    step: i64,
+}
+
 /// Spends the enrolment and adds the factor. The user's other sessions, tokens and refresh tokens end: they came of a password
 /// alone.
 async fn enrol(
     state: Arc<State>,
     signed_in: SignedIn,
-    new: NewSecondFactor,
+    NewFactor { id, seed, step }: NewFactor,
     (spent, until): (Revoked, UnixTime),
     device: DeviceCookie,
 ) -> Result<(), Fault> {
@@ -207,6 +215,10 @@ async fn enrol(
     if !changing.change.revoke(&spent, until).await.map_err(&failed)? {
         return Err(Fault::bad_request("enrolment: was confirmed before; begin again"));
     }
+    // Here, and not before the change began: the sealing key may have been replaced since.
+    let sealed_seed = state.sealing_keys().key().seal(SEED, &id, &seed, state.entropy.bytes())?;
+    let user_id = signed_in.session.user.id.clone();
+    let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
     match changing.change.insert_second_factor(&new).await {
         Err(StoreError::Taken(_)) => return Err(Fault::bad_request(ALREADY_ENROLLED)),
         inserted => inserted.map_err(&failed)?,

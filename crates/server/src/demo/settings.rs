@@ -26,7 +26,7 @@ use crate::sealing::SealError;
 use crate::state::State;
 
 /// What the client secret is sealed under, and for which row.
-const SEALED_AS: (&str, &str) = ("playground settings", "oauthServiceUserPassword");
+pub(crate) const SEALED_AS: (&str, &str) = ("playground settings", "oauthServiceUserPassword");
 /// A write-only field is shown as one of these.
 const SET: &str = "set";
 const NOT_SET: &str = "not set";
@@ -53,7 +53,7 @@ impl Settings {
     pub(crate) fn load(state: &State) -> Result<Self, SealError> {
         let PlaygroundSettings { api_id, client_id, sealed_client_secret, scope, .. } =
             state.registry.current().playground().clone();
-        let open = |sealed: Vec<u8>| state.sealing.open(SEALED_AS.0, SEALED_AS.1, &sealed);
+        let open = |sealed: Vec<u8>| state.sealing_keys().open(SEALED_AS.0, SEALED_AS.1, &sealed);
         let opened = sealed_client_secret.map(open).transpose()?;
         let client_secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
         // What an older version accepted counts as not set.
@@ -78,7 +78,7 @@ impl Settings {
 
 /// Seals a client secret for the settings.
 pub(crate) fn seal(state: &State, secret: &Secret) -> Result<Vec<u8>, SealError> {
-    state.sealing.seal(SEALED_AS.0, SEALED_AS.1, secret.expose().as_bytes(), state.entropy.bytes())
+    state.sealing_keys().key().seal(SEALED_AS.0, SEALED_AS.1, secret.expose().as_bytes(), state.entropy.bytes())
 }
 
 /// `GET getUISettings`: what a page may know before sign-in. Begins an anonymous session where there is none.

@@ -41,14 +41,14 @@ pub(crate) fn begin(
     user_id.get_mut(..bytes.len()).ok_or_else(too_long)?.copy_from_slice(bytes);
     let (expires_at, epoch) = (state.now() + SIGN_IN_S, user.map_or(0, |user| user.epoch));
     let parts = [&expires_at.to_be_bytes()[..], &epoch.to_be_bytes(), name.as_bytes(), &user_id];
-    let sealed = state.sealing.seal(LABEL, &bound_to(session), &parts.concat(), state.entropy.bytes());
+    let sealed = state.sealing_keys().key().seal(LABEL, &bound_to(session), &parts.concat(), state.entropy.bytes());
     let sealed = sealed.map_err(|error| Refusal::Internal(error.to_string()))?;
     Ok(Secret::new(base64url(&sealed)))
 }
 
 /// The sign-in of this id, if this session began it, it has not expired, and the user's password and rights are those of then.
 pub(crate) fn find(state: &State, session: &SessionKey, id: &Secret) -> Option<SignIn> {
-    let opened = state.sealing.open(LABEL, &bound_to(session), &from_base64url(id.expose())?).ok()?;
+    let opened = state.sealing_keys().open(LABEL, &bound_to(session), &from_base64url(id.expose())?).ok()?;
     let (expires_at, rest) = opened.split_first_chunk()?;
     let (epoch, rest) = rest.split_first_chunk()?;
     let (name, user_id) = rest.split_at_checked(32)?;

@@ -1,6 +1,5 @@
 //! Requests that our own page did not make are refused, whatever cookies the browser sent along.
 
-use countersign_protocol::secret::SecretHash;
 use http::HeaderMap;
 use http::header::HeaderName;
 
@@ -22,11 +21,9 @@ pub(crate) fn check_pair(state: &State, headers: &HeaderMap, key: &SessionKey) -
     let mut values = headers.get_all(XSRF_HEADER).iter();
     let header = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
     let header = header.ok_or(Fault::xsrf("there is not one X-XSRF-TOKEN header"))?;
-    let expected = key.pair(state).hash();
-    let holds = |presented: &str| SecretHash::of(presented).matches(&expected);
-    if !holds(header) {
+    if !key.is_pair(state, header) {
         return Err(Fault::xsrf("the X-XSRF-TOKEN header is not this session's"));
     }
     // A neighbour may have set this cookie to the pair of a session of its own (CVE-2023-45141).
-    if holds(cookie) { Ok(()) } else { Err(Fault::xsrf("the XSRF-TOKEN cookie is not this session's")) }
+    if key.is_pair(state, cookie) { Ok(()) } else { Err(Fault::xsrf("the XSRF-TOKEN cookie is not this session's")) }
 }

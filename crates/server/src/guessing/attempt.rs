@@ -118,7 +118,7 @@ impl Attempt {
         let Seen { failures, device: known, .. } = self.seen;
         let is_recent =
             known.is_some_and(|known| known.last_success_at + REFRESH_S > state.now() && known.failures == 0);
-        if is_recent && failures.failures == 0 {
+        if is_recent && failures.failures == 0 && device.renewed.is_none() {
             return Ok(());
         }
         let (store, new) = (state.store.clone(), device.success(state, *name, &user.id, Some(*device)));

@@ -6,13 +6,14 @@ use countersign_protocol::jose::{base64url, from_base64url};
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{User, UserId};
-use countersign_store::{DeviceKind, NewSuccess};
+use countersign_store::{DeviceKind, KnownDevice, NewSuccess};
 use http::{HeaderMap, HeaderValue};
 
 use crate::guessing::NameMac;
 use crate::guessing::rules::KNOWN_S;
 use crate::mac::mac;
 use crate::pages::session::find_cookie;
+use crate::sealing_keys::MacUse;
 use crate::source::Source;
 use crate::state::State;
 
@@ -30,14 +31,42 @@ pub(crate) struct Device {
     pub(super) mac: [u8; 32],
     /// What kind of device it is.
     pub(super) kind: DeviceKind,
+    /// The key of its row from its next success on, if that row is from before the sealing key was replaced.
+    pub(super) renewed: Option<[u8; 32]>,
 }
 
 impl Device {
     /// A client at an address that asks with a user's name.
-    pub(crate) fn of_client(state: &State, client: &ClientId, source: Source, name: &NameMac) -> Self {
-        let source = source.to_string();
-        let parts = [b"client".as_slice(), client.as_str().as_bytes(), source.as_bytes(), name.as_bytes()];
-        Self { mac: mac(&state.guessing.device_key, &parts), kind: DeviceKind::Client }
+    pub(crate) async fn of_client(
+        state: &State,
+        client: &ClientId,
+        source: Source,
+        login: &str,
+    ) -> Result<Self, Refusal> {
+        let (keys, source) = (state.sealing_keys(), source.to_string());
+        let named = keys.mac_keys(MacUse::Device).zip(keys.mac_keys(MacUse::Name));
+        let macs = named.map(|(key, names)| {
+            let name = NameMac::by(names, login);
+            mac(key, &[b"client".as_slice(), client.as_str().as_bytes(), source.as_bytes(), name.as_bytes()])
+        });
+        Ok(Self::find(state, DeviceKind::Client, macs.collect()).await?.0)
+    }
+
+    /// The device by the first of these MACs that is known, and what is known of it; by the first one if none is.
+    async fn find(
+        state: &State,
+        kind: DeviceKind,
+        macs: Vec<[u8; 32]>,
+    ) -> Result<(Self, Option<KnownDevice>), Refusal> {
+        let by_present_key = macs.first().copied().unwrap_or_default();
+        for mac in macs {
+            let known = state.store.find_device(&mac).await.map_err(|error| state.store_failed(&error))?;
+            if known.is_some() {
+                let renewed = (mac != by_present_key).then_some(by_present_key);
+                return Ok((Self { mac, kind, renewed }, known));
+            }
+        }
+        Ok((Self { mac: by_present_key, kind, renewed: None }, None))
     }
 
     /// What is stored when all was right and this device is known from now on.
@@ -46,7 +75,7 @@ impl Device {
         NewSuccess {
             name_mac: name.as_bytes().to_vec(),
             user_id: user.clone(),
-            device_mac: self.mac.to_vec(),
+            device_mac: self.renewed.unwrap_or(self.mac).to_vec(),
             kind: self.kind,
             presented_mac: presented.map(|presented| presented.mac.to_vec()),
             known_since: now - KNOWN_S,
@@ -72,8 +101,9 @@ impl Browser {
         let mut browser = Self { device: None, known: None, others: Vec::new() };
         let mut last_success_at = 0;
         for id in list_ids(state, headers) {
-            let device = device_of(&state.guessing.device_key, &id, user_id, epoch);
-            let known = state.store.find_device(&device.mac).await.map_err(|error| state.store_failed(&error))?;
+            let keys = state.sealing_keys();
+            let macs = keys.mac_keys(MacUse::Device).map(|key| browser_mac(key, &id, user_id, epoch));
+            let (device, known) = Device::find(state, DeviceKind::Browser, macs.collect()).await?;
             match known {
                 Some(known) if browser.known.is_none() || known.last_success_at > last_success_at => {
                     last_success_at = known.last_success_at;
@@ -91,9 +121,8 @@ impl Browser {
 }
 
 /// Bound to the user's epoch: a new password, for one, makes every browser unknown.
-fn device_of(key: &hmac::Key, cookie: &str, user_id: &str, epoch: i64) -> Device {
-    let parts = [b"browser".as_slice(), cookie.as_bytes(), user_id.as_bytes(), &epoch.to_be_bytes()];
-    Device { mac: mac(key, &parts), kind: DeviceKind::Browser }
+fn browser_mac(key: &hmac::Key, cookie: &str, user_id: &str, epoch: i64) -> [u8; 32] {
+    mac(key, &[b"browser".as_slice(), cookie.as_bytes(), user_id.as_bytes(), &epoch.to_be_bytes()])
 }
 
 /// The ids in a browser's cookie.
@@ -130,8 +159,9 @@ impl DeviceCookie {
     /// What is stored when all was right: the user is known by this cookie from now on, at this epoch.
     pub(crate) fn success(&self, state: &State, user: &User, epoch: i64) -> NewSuccess {
         let id = self.ids.first().map(Secret::expose).unwrap_or_default();
-        let device = device_of(&state.guessing.device_key, id, user.id.as_str(), epoch);
-        device.success(state, state.guessing.name_mac(user.login.as_str()), &user.id, self.presented)
+        let mac = browser_mac(state.sealing_keys().mac_key(MacUse::Device), id, user.id.as_str(), epoch);
+        let device = Device { mac, kind: DeviceKind::Browser, renewed: None };
+        device.success(state, NameMac::of(state, user.login.as_str()), &user.id, self.presented)
     }
 
     /// The value of `Set-Cookie`.

@@ -21,6 +21,7 @@ use crate::oauth::issue::{Issued, Order, issue};
 use crate::oauth::revoke::end_family;
 use crate::oauth::token::Asked;
 use crate::registry::Registry;
+use crate::sealing_keys::{MacUse, SealingKeys};
 use crate::state::State;
 
 /// The stored refresh token that a request presents, or the refusal if it presents no valid one.
@@ -79,9 +80,8 @@ pub(crate) async fn by_refresh_token(
     let grant = decide(&found, client, user, api, asked.scope(), now)?;
     let issued = issue(state, &Order { registry, client, api, grant, now })?;
     let family = found.family.id.clone();
-    let (store, key, api, salt) =
-        (state.store.clone(), state.successor_key.clone(), api.clone(), state.entropy.bytes());
-    let using = Use { store, key, token, found, api, salt, now };
+    let (store, keys, api, salt) = (state.store.clone(), state.sealing_keys(), api.clone(), state.entropy.bytes());
+    let using = Use { store, keys, token, found, api, salt, now };
     // In a task of its own: it goes on to its end when the caller hangs up.
     match state.write(using.run()).await? {
         Outcome::Issued(successor) => Ok(issued.with_refresh_token(successor)),
@@ -102,7 +102,7 @@ pub(crate) async fn by_refresh_token(
 /// One use of a refresh token.
 struct Use {
     store: Store,
-    key: Arc<hmac::Key>,
+    keys: Arc<SealingKeys>,
     token: Secret,
     found: StoredRefreshToken,
     api: Arc<Api>,
@@ -127,7 +127,7 @@ impl Use {
     async fn run(mut self) -> Result<Outcome, StoreError> {
         let (hash, access_token_expires_at) = (self.token.hash(), self.now + self.api.access_token_lifetime_s);
         if self.found.spent_at.is_none() {
-            let successor = self.successor(&self.salt);
+            let successor = self.successor(self.keys.mac_key(MacUse::Successor), &self.salt);
             let new = self.describe(&successor, access_token_expires_at);
             if self.store.spend_refresh_token(&hash, &self.found.family.id, &new).await? == Spend::Spent {
                 return Ok(Outcome::Issued(successor));
@@ -142,9 +142,11 @@ impl Use {
             return Ok(Outcome::Ended);
         }
         if let (Ok(()), Some(retry)) = (check_reuse(&self.found, Some(&self.api), self.now), &self.found.retry) {
-            let successor = self.successor(&retry.salt);
-            if self.store.repeat_refresh_token(&successor.hash(), access_token_expires_at, self.now).await? {
-                return Ok(Outcome::Repeated(successor));
+            for key in self.keys.mac_keys(MacUse::Successor) {
+                let successor = self.successor(key, &retry.salt);
+                if self.store.repeat_refresh_token(&successor.hash(), access_token_expires_at, self.now).await? {
+                    return Ok(Outcome::Repeated(successor));
+                }
             }
         }
         let until = self.store.end_family(&self.found.family.id, self.now, access_token_expires_at).await?;
@@ -152,9 +154,9 @@ impl Use {
     }
 
     /// The token that follows, the same for the same salt. It takes the key of this server, and the salt, which is erased.
-    fn successor(&self, salt: &[u8; 32]) -> Secret {
+    fn successor(&self, key: &hmac::Key, salt: &[u8; 32]) -> Secret {
         let parts = [self.found.family.id.as_str().as_bytes(), self.token.expose().as_bytes(), salt];
-        Secret::from_random(REFRESH_TOKEN_PREFIX, &mac(&self.key, &parts))
+        Secret::from_random(REFRESH_TOKEN_PREFIX, &mac(key, &parts))
     }
 
     fn describe(&self, successor: &Secret, access_token_expires_at: UnixTime) -> NewRefreshToken {

@@ -153,7 +153,7 @@ async fn check_password(
     }
     let named = Named::find(state, username).await?;
     let (caller, source) = (asked.caller, Source::of(asked.caller.address));
-    let device = Some(Device::of_client(state, &asked.client.id, source, &named.mac));
+    let device = Some(Device::of_client(state, &asked.client.id, source, username).await?);
     // A right password of somebody who may not use this grant counts as wrong, or it would be told from a wrong one.
     let judge = |user: Option<Arc<User>>, is_right| password::decide(user.as_deref(), is_right).map(Verdict::Right);
     passwords::check(state, named, password, Presenter { caller, device }, judge).await

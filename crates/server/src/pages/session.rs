@@ -19,26 +19,13 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::limits::{ANONYMOUS_SESSION_S, MAX_USER_AGENT_CHARS, SESSION_IDLE_S, SESSION_LIFETIME_S, SESSION_TOUCH_S};
 use crate::pages::error;
-use crate::sealing::SealingKey;
+use crate::sealing_keys::MacUse;
 use crate::state::State;
 
 /// The cookie that script may read, and must send back as a header.
 pub(crate) const XSRF_COOKIE: &str = "XSRF-TOKEN";
 const ANONYMOUS: &str = "a";
 const SIGNED_IN: &str = "s";
-
-/// The keys of cookies, derived from the sealing key, so that every node knows the others' cookies.
-#[derive(Clone, Debug)]
-pub(crate) struct CookieKeys {
-    session: hmac::Key,
-    pair: hmac::Key,
-}
-
-impl CookieKeys {
-    pub(crate) fn derive(sealing: &SealingKey) -> Self {
-        Self { session: sealing.derive_mac_key("session"), pair: sealing.derive_mac_key("xsrf") }
-    }
-}
 
 /// What a browser holds: the value of its session cookie, `KIND.RANDOM.EXPIRY.MAC`. The XSRF pair belongs to it.
 ///
@@ -56,14 +43,15 @@ impl SessionKey {
     fn new(state: &State, kind: &str, lifetime_s: i64) -> Self {
         let expires_at = state.now() + lifetime_s;
         let said = format!("{kind}.{}.{expires_at}", base64url(&state.entropy.bytes::<32>()));
-        let tag = hmac::sign(&state.cookie_keys.session, said.as_bytes());
+        let tag = hmac::sign(state.sealing_keys().mac_key(MacUse::Session), said.as_bytes());
         Self(Secret::new(format!("{said}.{}", base64url(tag.as_ref()))))
     }
 
     /// A presented one, if it is ours and has not ended by age.
     fn find(state: &State, presented: &str) -> Option<Self> {
         let (said, tag) = presented.rsplit_once('.')?;
-        hmac::verify(&state.cookie_keys.session, said.as_bytes(), &from_base64url(tag)?).ok()?;
+        let (keys, tag) = (state.sealing_keys(), from_base64url(tag)?);
+        keys.mac_keys(MacUse::Session).find(|key| hmac::verify(key, said.as_bytes(), &tag).is_ok())?;
         let expires_at: UnixTime = said.rsplit_once('.')?.1.parse().ok()?;
         (state.now() < expires_at).then(|| Self(Secret::new(presented)))
     }
@@ -74,7 +62,17 @@ impl SessionKey {
 
     /// The value of the XSRF pair (OWASP: signed double submit): an HMAC of the session, so that no other's will do.
     pub(crate) fn pair(&self, state: &State) -> Secret {
-        Secret::new(base64url(hmac::sign(&state.cookie_keys.pair, self.0.expose().as_bytes()).as_ref()))
+        self.pair_by(state.sealing_keys().mac_key(MacUse::Pair))
+    }
+
+    /// True for the value of the pair, also for one from before the sealing key was replaced.
+    pub(crate) fn is_pair(&self, state: &State, presented: &str) -> bool {
+        let (keys, presented) = (state.sealing_keys(), SecretHash::of(presented));
+        keys.mac_keys(MacUse::Pair).any(|key| presented.matches(&self.pair_by(key).hash()))
+    }
+
+    fn pair_by(&self, key: &hmac::Key) -> Secret {
+        Secret::new(base64url(hmac::sign(key, self.0.expose().as_bytes()).as_ref()))
     }
 
     /// Its hash, which is what is stored.

@@ -44,6 +44,7 @@ mod refusals;
 mod revocation;
 mod rights;
 mod rotation;
+mod sealing_key;
 mod sign_in;
 mod slow_database;
 mod transport;

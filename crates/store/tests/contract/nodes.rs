@@ -8,20 +8,21 @@ async fn a_node_is_known_by_its_last_heartbeat_until_it_ends_or_has_been_silent_
     let fresh = fresh().await;
     let store = &fresh.store;
     let before = store.read_counters().await.unwrap();
-    store.beat("a", 7).await.unwrap();
-    store.beat("b", 3).await.unwrap();
+    store.beat("a", 7, &["first", "second"]).await.unwrap();
+    store.beat("b", 3, &["first", "second"]).await.unwrap();
     // A heartbeat that was under way while a later one was written takes nothing back.
-    store.beat("a", 6).await.unwrap();
+    store.beat("a", 6, &["first", "second"]).await.unwrap();
     let known = store.list_nodes().await.unwrap();
     let read: Vec<_> = known.iter().map(|node| (node.id.as_str(), node.registry_change)).collect();
     assert_eq!(read, [("a", 7), ("b", 3)]);
+    assert_eq!(known[0].sealing_keys, ["first", "second"]);
     assert!(known.iter().all(|node| (0..5000).contains(&node.silent_ms)), "{known:?}");
     assert_eq!(store.read_counters().await.unwrap(), before, "no node reads anything again");
 
     store.delete_node("a").await.unwrap();
     assert_eq!(store.delete_silent_nodes(60_000).await.unwrap(), 0);
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    store.beat("c", 1).await.unwrap();
+    store.beat("c", 1, &["first", "second"]).await.unwrap();
     assert_eq!(store.delete_silent_nodes(200).await.unwrap(), 1);
     let left: Vec<String> = store.list_nodes().await.unwrap().into_iter().map(|node| node.id).collect();
     assert_eq!(left, ["c"]);
@@ -30,7 +31,7 @@ async fn a_node_is_known_by_its_last_heartbeat_until_it_ends_or_has_been_silent_
 #[tokio::test]
 async fn a_heartbeat_writes_nothing_on_sqlite() {
     let fresh = fresh().await;
-    fresh.store.beat("a", 7).await.unwrap();
+    fresh.store.beat("a", 7, &["first", "second"]).await.unwrap();
     assert_eq!(fresh.store.list_nodes().await.unwrap(), []);
     assert_eq!(fresh.store.delete_silent_nodes(0).await.unwrap(), 0);
 }

@@ -1,0 +1,179 @@
+//! The sealing key is replaced: everything is sealed anew, and nothing that was issued ends.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+
+use countersign_testkit::TestDatabase;
+use serde_json::Value;
+
+use crate::issued::Issued;
+use crate::process::{Serving, demo_json, fail_to_start, failed_line, read, run};
+
+fn file(database: &TestDatabase, name: &str) -> PathBuf {
+    database.directory.path().join("data").join(name)
+}
+
+/// The old sealing key, under the name that a rotation has given it.
+fn replaced(database: &TestDatabase) -> PathBuf {
+    let files = fs::read_dir(file(database, "")).unwrap().map(|entry| entry.unwrap().path());
+    let mut replaced = files.filter(|file| file.to_string_lossy().contains("sealing.key.replaced-"));
+    let only = replaced.next().unwrap();
+    assert_eq!(replaced.next(), None);
+    only
+}
+
+/// `sealing-key rotate` on a data directory and its database.
+fn rotate(database: &TestDatabase, environment: &[(&str, &str)]) -> Output {
+    let directory = file(database, "").display().to_string();
+    let url = database.url.iter().flat_map(|url| ["--database-url", url]);
+    let place = ["--data-dir", &directory].into_iter().chain(url);
+    let words = ["sealing-key", "rotate", "--yes"].into_iter().chain(place);
+    run(&words.collect::<Vec<_>>(), environment)
+}
+
+fn rotated(database: &TestDatabase, environment: &[(&str, &str)]) -> String {
+    let done = rotate(database, environment);
+    assert!(done.status.success(), "{done:?}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_key_beside_the_database_is_replaced_twice_and_all_that_was_issued_goes_on() {
+    let database = TestDatabase::fresh();
+    let mut issued = Issued::by_first_start(&database).await;
+    let first = read(&file(&database, "sealing.key"));
+    let line = rotated(&database, &[]);
+    assert!(line.contains("values are sealed anew") && line.contains("sealing.key.replaced-"), "{line}");
+    let old = replaced(&database);
+    assert_eq!(read(&old), first, "backups from before need it");
+    assert_ne!(read(&file(&database, "sealing.key")), first);
+    fs::remove_file(old).unwrap();
+    issued.goes_on(&database).await;
+    rotated(&database, &[]);
+    fs::remove_file(replaced(&database)).unwrap();
+    // The session is of two keys ago, the refresh token of one.
+    issued.goes_on(&database).await;
+    fs::write(file(&database, "sealing.key"), first).unwrap();
+    assert!(fail_to_start(&database, &["--demo"], &[]).contains("this is not the sealing key of this database"));
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_cut_off_is_taken_up_by_the_next_start_or_the_next_call() {
+    let database = TestDatabase::fresh();
+    let mut issued = Issued::by_first_start(&database).await;
+    let (key, next) = (file(&database, "sealing.key"), file(&database, "sealing.key.next"));
+    // Before the change: the next key is there, and nothing is sealed with it.
+    let made = run(&["sealing-key", "create", &next.display().to_string()], &[]);
+    assert!(made.status.success(), "{made:?}");
+    let again = failed_line(&run(&["sealing-key", "create", &next.display().to_string()], &[]));
+    assert!(again.contains("is there already"), "{again}");
+    issued.goes_on(&database).await;
+    let second = read(&next);
+    rotated(&database, &[]);
+    assert_eq!(read(&key), second, "the key that was there was taken");
+    for finish in [true, false] {
+        // After the change: the files have not been renamed.
+        fs::rename(&key, &next).unwrap();
+        fs::rename(replaced(&database), &key).unwrap();
+        if finish {
+            assert!(rotated(&database, &[]).contains("by an earlier call already"));
+        }
+        issued.goes_on(&database).await;
+        assert_eq!(read(&key), second);
+        assert!(!next.exists());
+    }
+    // Between the two renamings.
+    fs::rename(&key, &next).unwrap();
+    issued.goes_on(&database).await;
+    assert_eq!(read(&key), second);
+}
+
+#[tokio::test]
+async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() {
+    let database = TestDatabase::fresh();
+    Serving::demo(&database).stop();
+    let elsewhere = |name: &str| database.directory.path().join(name).display().to_string();
+    let (key, next) = (elsewhere("key"), elsewhere("next"));
+    fs::rename(file(&database, "sealing.key"), &key).unwrap();
+    let old = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str())];
+    let line = failed_line(&rotate(&database, &old));
+    assert!(line.contains("COUNTERSIGN_SEALING_KEY_NEXT_FILE name it"), "{line}");
+    let both = [old[0], ("COUNTERSIGN_SEALING_KEY_NEXT_FILE", next.as_str())];
+    let line = failed_line(&rotate(&database, &both));
+    assert!(line.contains("next: there is no such file; sealing_key_next_file names it"), "{line}");
+    assert!(run(&["sealing-key", "create", &next], &[]).status.success());
+    let serving = Serving::start(&database, &["--demo"], &both);
+    serving.ready().await;
+    if database.url.is_none() {
+        let line = failed_line(&rotate(&database, &both));
+        assert!(line.contains("another countersign serves from this data directory"), "{line}");
+    }
+    serving.stop();
+    let line = rotated(&database, &both);
+    assert!(line.contains("Now let COUNTERSIGN_SEALING_KEY_FILE name"), "{line}");
+    let line = failed_line(&rotate(&database, &both));
+    assert!(line.contains("the database has the key of"), "{line}");
+    let new = [("COUNTERSIGN_SEALING_KEY_FILE", next.as_str())];
+    for environment in [&both[..], &new] {
+        let serving = Serving::start(&database, &["--demo"], environment);
+        serving.ready().await;
+        let demo = demo_json(&database);
+        assert_eq!(serving.demo_service(&demo).client_credentials("all").await.status, 200);
+        serving.stop();
+        let directory = file(&database, "").display().to_string();
+        let url = database.url.iter().flat_map(|url| ["--database-url", url]);
+        let doctor = ["doctor", "--data-dir", &directory, "--output", "json"].into_iter().chain(url);
+        let doctor = run(&doctor.collect::<Vec<_>>(), environment);
+        let checks: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+        let text = checks.to_string();
+        assert!(text.contains("next: is the right one") && text.contains("of them sign"), "{text}");
+    }
+    assert!(fail_to_start(&database, &["--demo"], &old).contains("this is not the sealing key of this database"));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn living_servers_that_hold_both_keys_go_on_while_the_key_is_replaced() {
+    let database = TestDatabase::fresh();
+    Serving::demo(&database).stop();
+    let elsewhere = |name: &str| database.directory.path().join(name).display().to_string();
+    let (key, next) = (elsewhere("key"), elsewhere("next"));
+    fs::rename(file(&database, "sealing.key"), &key).unwrap();
+    assert!(run(&["sealing-key", "create", &next], &[]).status.success());
+    let old = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str())];
+    let both = [old[0], ("COUNTERSIGN_SEALING_KEY_NEXT_FILE", next.as_str())];
+    let second = TestDatabase { directory: TestDatabase::fresh().directory, url: database.url.clone() };
+    let first_node = Serving::start(&database, &["--demo"], &both);
+    first_node.ready().await;
+    let as_first = [("COUNTERSIGN_ISSUER", first_node.issuer.as_str()), ("COUNTERSIGN_PLAYGROUND_ENABLED", "true")];
+    let start_second = async |environment: &[(&str, &str)]| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let environment = [environment, &as_first].concat();
+        let serving = Serving::start(&second, &["--listen", &address.to_string()], &environment).at(address);
+        serving.ready().await;
+        serving
+    };
+    let mut issued = Issued::by(&first_node, demo_json(&database)).await;
+    let without = start_second(&old).await;
+    let line = failed_line(&rotate(&database, &both));
+    assert!(line.contains("1 of the servers on this database cannot open with the new key"), "{line}");
+    issued.is_good_at(&without).await;
+    without.stop();
+    let second_node = start_second(&both).await;
+    rotated(&database, &both);
+    for node in [&first_node, &second_node] {
+        issued.is_good_at(node).await;
+    }
+    // What either makes now opens at the other: a second factor would not, if one sealed with the old key.
+    second_node.stop();
+    let second_node = start_second(&[("COUNTERSIGN_SEALING_KEY_FILE", next.as_str())]).await;
+    issued.is_good_at(&second_node).await;
+    second_node.stop();
+    let directory = file(&database, "").display().to_string();
+    let audit = run(&["audit", "verify", "--data-dir", &directory], &[]);
+    assert!(audit.status.success(), "{audit:?}");
+    first_node.stop();
+}
