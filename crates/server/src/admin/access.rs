@@ -27,6 +27,10 @@ pub(crate) const PATH: &str = "/admin";
 /// Its access tokens live this long, in seconds: a command takes less.
 const LIFETIME_S: i64 = 600;
 
+/// The version of [`SCOPES`], raised with each change of them: while nodes are upgraded one by one, an older one leaves those of a
+/// newer one as they are.
+pub(crate) const SCOPES_VERSION: i64 = 1;
+
 /// Every scope: its name, what it is for, and the requests it opens.
 const SCOPES: [(&str, &str, &[&str]); 13] = [
     ("apis:read", "See APIs and their scopes", &["GET /admin/v1/apis(/.*)?"]),
@@ -122,5 +126,23 @@ pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
     match tokio::spawn(answering).await {
         Ok(response) => response,
         Err(error) => Problem::internal(error).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest::{SHA256, digest};
+    use countersign_protocol::jose::base64url;
+
+    use super::*;
+
+    #[test]
+    fn the_version_is_raised_with_the_scopes() {
+        let hash = base64url(digest(&SHA256, format!("{SCOPES:?}").as_bytes()).as_ref());
+        assert_eq!(
+            (SCOPES_VERSION, hash.as_str()),
+            (1, "EJaLyONRAvCEwulXzpKYrgr1HuwDbpwe5LrNBkuKH0g"),
+            "raise the version, and put the new hash here"
+        );
     }
 }

@@ -26,6 +26,8 @@ pub const FILE: &str = "operator.json";
 /// The client id of the first administrator.
 pub(crate) const CLIENT: &str = "operator";
 const NAME: &str = "The first administrator";
+/// The setting that says of which version the scopes of the Api are; none is the first.
+const SCOPES_VERSION_SETTING: &str = "admin_scopes_version";
 /// Whoever is to be the only administrator must be one for at least this long, in seconds: a secret that is about to end
 /// keeps nobody from being locked out.
 pub(crate) const STAYS_S: i64 = 7 * 86_400;
@@ -118,6 +120,8 @@ async fn make(state: &State, path: &Path, api: &Api, want_new: bool) -> Result<(
     }
     let change = &mut changing.change;
     change.insert_api(api).await.map_err(Problem::from)?;
+    let version = access::SCOPES_VERSION.to_string();
+    change.set_setting(SCOPES_VERSION_SETTING, &version).await.map_err(Problem::from)?;
     let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
     let client = NewClient { id: client_id(), name: NAME.to_owned(), owner: String::new(), auth_methods };
     change.insert_client(&client).await.map_err(Problem::from)?;
@@ -169,9 +173,12 @@ async fn insert_secret(state: &State, changing: &mut Changing<'_>) -> Result<Sec
     Ok(secret)
 }
 
-/// The audience follows the issuer; scopes that a newer version has are added, also for whoever held all before.
+/// The audience follows the issuer; scopes that this version has are added, also for whoever held all before. Where a newer
+/// version has been, its scopes stay.
 async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
-    if known.audience == api.audience && shown(known) == shown(api) {
+    let version = state.store.find_setting(SCOPES_VERSION_SETTING).await?;
+    let is_older = version.and_then(|version| version.parse().ok()).unwrap_or(1) > access::SCOPES_VERSION;
+    if known.audience == api.audience && (is_older || shown(known) == shown(api)) {
         return Ok(());
     }
     let mut changing = Changing::begin(state, Author::server()).await?;
@@ -181,12 +188,22 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
         return Err(Problem::conflict(what));
     }
     changing.change.set_audience(&api.id, &api.audience).await?;
+    if !is_older {
+        replace_scopes(&mut changing, known, api).await?;
+    }
+    let view = |api: &Api| json!({ "audience": api.audience.as_str(), "scopes": api.all_scopes().to_string() });
+    let (before, after) = (Some(view(known)), Some(view(api)));
+    changing.finish(Entry { action: "operator.follow", target: access::API.to_owned(), before, after }).await
+}
+
+async fn replace_scopes(changing: &mut Changing<'_>, known: &Api, api: &Api) -> Result<(), Problem> {
     for scope in &known.scopes {
         changing.change.delete_scope(&api.id, &scope.token).await?;
     }
     for scope in &api.scopes {
         changing.change.put_scope(&api.id, scope).await?;
     }
+    changing.change.set_setting(SCOPES_VERSION_SETTING, &access::SCOPES_VERSION.to_string()).await?;
     let held_all = |client: &&Client| {
         client.find_entitlement(&api.id).is_some_and(|entitlement| known.all_scopes().is_subset(&entitlement.scopes))
     };
@@ -194,9 +211,7 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
     for id in &ids {
         changing.change.allow_ask(id, &api.id, &everything()).await?;
     }
-    let view = |api: &Api| json!({ "audience": api.audience.as_str(), "scopes": api.all_scopes().to_string() });
-    let (before, after) = (Some(view(known)), Some(view(api)));
-    changing.finish(Entry { action: "operator.follow", target: access::API.to_owned(), before, after }).await
+    Ok(())
 }
 
 /// The scopes of an Api, by name.

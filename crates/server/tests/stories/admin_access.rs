@@ -1,5 +1,9 @@
 //! Who may administer: tokens of `admin-api` only, each as far as its scopes go, and nobody gives away more than they have.
 
+use countersign_protocol::api::{ApiId, ScopeDefinition};
+use countersign_protocol::path_rule::PathRule;
+use countersign_protocol::scope::ScopeToken;
+use countersign_store::Change;
 use countersign_testkit::{Administrator, TestServer};
 use serde_json::json;
 
@@ -183,4 +187,24 @@ async fn the_last_administrator_cannot_be_removed_whatever_the_way() {
     assert_eq!(second.delete("/clients/operator").await.status, 204, "another one stays");
     assert_eq!(operator.get("/clients").await.status, 401, "and the first one's token is dead");
     assert_eq!(second.delete("/clients/second").await.status, 409);
+}
+
+#[tokio::test]
+async fn scopes_of_another_version_are_replaced_unless_it_is_newer() {
+    let mut server = TestServer::start().await;
+    let api = ApiId::parse("admin-api").unwrap();
+    let token = ScopeToken::parse("secrets:read").unwrap();
+    let rules = vec![PathRule::parse("GET /admin/v1/secrets").unwrap()];
+    let other = ScopeDefinition { token, description: String::new(), rules, is_default: true };
+    for (version, stays) in [("2", true), ("1", false)] {
+        let put = async |change: &mut Change| {
+            change.put_scope(&api, &other).await.unwrap();
+            change.set_setting("admin_scopes_version", version).await.unwrap();
+        };
+        server.change(put).await;
+        server = server.restart().await;
+        let answer = server.operator().await.get("/apis/admin-api/scopes").await;
+        let scopes = answer.json()["items"].as_array().unwrap().clone();
+        assert_eq!(scopes.iter().any(|scope| scope["name"] == "secrets:read"), stays, "{version}: {answer}");
+    }
 }
