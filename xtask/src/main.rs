@@ -1,4 +1,4 @@
-//! Every chore: `cargo xtask tidy | docs | test | interop | walks [--figures] | fuzz | ci | bench [--quick]`.
+//! Every chore: `cargo xtask tidy | docs | test | interop | walks [--figures] | fuzz | skew | ci | bench [--quick]`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
 
@@ -10,6 +10,7 @@ mod interop;
 mod node;
 mod postgres;
 mod run;
+mod skew;
 mod test;
 mod tidy;
 mod walks;
@@ -28,9 +29,10 @@ fn main() -> ExitCode {
         Some("interop") => interop::prepare().and_then(|()| interop::run()),
         Some("walks") => walks::prepare().and_then(|()| walks::run(&arguments[1..])),
         Some("fuzz") => fuzz::run(),
+        Some("skew") => skew::run(),
         Some("ci") => ci::run(),
         Some("bench") => bench(&arguments[1..]),
-        _ => Err("usage: cargo xtask tidy | docs | test | interop | walks | fuzz | ci | bench".to_owned()),
+        _ => Err("usage: cargo xtask tidy | docs | test | interop | walks | fuzz | skew | ci | bench".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

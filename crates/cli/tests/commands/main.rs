@@ -30,6 +30,7 @@ mod reload;
 mod rolling;
 mod sealing_key;
 mod shutdown;
+mod skew;
 mod start;
 mod team;
 mod tls;
