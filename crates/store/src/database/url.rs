@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
 use super::{Connections, Engine, SQLITE_FILE};
@@ -54,6 +56,18 @@ impl DatabaseUrl {
         }
     }
 
+    /// The URL as it was given, but for its password.
+    pub fn without_password(&self) -> String {
+        let mut url = self.url.clone();
+        // Only a URL without a host has no place for one.
+        let _ = url.set_password(None);
+        let kept: Vec<_> = self.url.query_pairs().filter(|(name, _)| name != "password").collect();
+        if kept.len() < url.query_pairs().count() {
+            url.query_pairs_mut().clear().extend_pairs(kept);
+        }
+        url.to_string()
+    }
+
     /// The URL by which a file that is gone is not made again.
     pub(super) fn without_making(&self) -> Url {
         let mut url = self.url.clone();
@@ -64,17 +78,20 @@ impl DatabaseUrl {
     }
 }
 
-/// Where it is, without user, password and options.
+/// Where it is, without user, password and options: of PostgreSQL the host, port and database that the driver connects to.
+/// Options of the URL and the variables of libpq have a say in that, so the URL alone may name another one.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = self.sqlite_file() {
             return write!(f, "{}", file.display());
         }
-        // A socket's directory is named by an option.
-        let option = self.url.query_pairs().find(|(name, _)| name == "host").map(|(_, host)| host.into_owned());
-        let host = self.url.host_str().filter(|host| !host.is_empty()).map(str::to_owned).or(option);
-        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        write!(f, "postgres://{}{port}{}", host.unwrap_or_default(), self.url.path())
+        let Ok(options) = PgConnectOptions::from_str(self.url.as_str()) else {
+            return f.write_str("a malformed postgres:// URL");
+        };
+        let socket = options.get_socket().map(|directory| directory.display().to_string());
+        let host = socket.unwrap_or_else(|| options.get_host().to_owned());
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        write!(f, "postgres://{host}:{}/{database}", options.get_port())
     }
 }
 
@@ -96,7 +113,19 @@ mod tests {
     fn a_url_never_shows_its_password() {
         let url = DatabaseUrl::parse("postgres://user:hunter2@db.example/x").expect("parses");
         assert!(!format!("{url:?}").contains("hunter2"));
-        assert_eq!(url.to_string(), "postgres://db.example/x");
+        assert_eq!(url.to_string(), "postgres://db.example:5432/x");
+        assert_eq!(url.without_password(), "postgres://user@db.example/x");
         assert!(DatabaseUrl::parse("mysql://x").is_err() && DatabaseUrl::parse("nonsense").is_err());
+        let url = DatabaseUrl::parse("postgres://u@h/x?password=hunter2&sslmode=require").expect("parses");
+        assert_eq!(url.without_password(), "postgres://u@h/x?sslmode=require");
+    }
+
+    #[test]
+    fn the_database_that_is_shown_is_the_one_that_is_connected_to() {
+        let shown = |url| DatabaseUrl::parse(url).expect("parses").to_string();
+        assert_eq!(shown("postgres://drill/drill?host=live&dbname=live&port=1"), "postgres://live:1/live");
+        assert_eq!(shown("postgres://drill/drill?hostaddr=10.0.0.1"), "postgres://10.0.0.1:5432/drill");
+        assert_eq!(shown("postgres://ada@[::1]"), "postgres://[::1]:5432/ada");
+        assert_eq!(shown("postgres:///x?host=/run/pg"), "postgres:///run/pg:5432/x");
     }
 }
