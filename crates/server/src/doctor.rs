@@ -1,6 +1,7 @@
-//! What can be wrong with a server's things, looked at from beside it: nothing is written, nothing stays locked.
+//! What can be wrong with a server's things, looked at from beside it: nothing that is written stays, nothing stays locked.
 
 mod directory;
+mod writes;
 
 use std::path::{Path, PathBuf};
 
@@ -122,7 +123,14 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
     }
     let store = match Store::open_read_only(&database, is_running).await {
         Ok(store) => store,
-        Err(error) => return checks.push(Check::failed("database", error)),
+        Err(error) => {
+            checks.push(Check::failed("database", error));
+            // SQLite cannot even read where it may not write beside the file.
+            if database.sqlite_file().is_some() {
+                checks.push(writes::check(&database, false).await);
+            }
+            return;
+        }
     };
     let (mut check, is_current) = check_database(&store).await;
     if is_current {
@@ -137,6 +145,7 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
     let is_failed = check.verdict == Verdict::Failed;
     checks.push(check);
     if !is_failed {
+        checks.push(writes::check(&database, is_running).await);
         checks.extend(check_clock(&store, now).await);
         let (check, key) = check_sealing_key(config, &store).await;
         checks.push(check);

@@ -20,7 +20,7 @@ use crate::group_commit::Group;
 use crate::reading::in_time;
 
 use self::file::OpenFile;
-pub use inspection::Migrated;
+pub use inspection::{Migrated, ReadOnlyCause};
 pub use url::DatabaseUrl;
 
 /// The first connection must stand within this time, so that a start fails within ten seconds.

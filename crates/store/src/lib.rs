@@ -39,7 +39,7 @@ pub use audit::{AuditRecord, NewAuditRecord};
 pub use changes::{Change, Counters, RegistryRows};
 pub use clients::NewClient;
 pub use credential_uses::{CredentialHistory, CredentialUse};
-pub use database::{Connections, DatabaseUrl, Migrated, SQLITE_FILE, Store, install_drivers};
+pub use database::{Connections, DatabaseUrl, Migrated, ReadOnlyCause, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
 pub use failures::{DeviceKind, FailureSummary, KnownDevice, NewPasswordFailure, NewSuccess, PasswordFailures};
 pub use keys::{KeyState, StoredKey};

@@ -45,6 +45,13 @@ impl TestDatabase {
         Self { directory, url }
     }
 
+    /// Another program that has a transaction open on this file of SQLite, until the result is dropped.
+    pub fn hold(file: &Path) -> impl Sized + use<> {
+        let file = rusqlite::Connection::open(file).unwrap();
+        file.execute_batch("BEGIN IMMEDIATE").unwrap();
+        file
+    }
+
     /// Runs one statement behind the server's back, in PostgreSQL or else in this file.
     pub fn tamper(&self, file: &Path, statement: &str) {
         match &self.url {

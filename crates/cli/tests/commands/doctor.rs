@@ -38,7 +38,7 @@ async fn a_server_that_is_well_is_told_so_running_or_not() {
     let Team { serving, database } = team;
     let checks = examine(&database, "", 0);
     let expected = "certificate: ok, clock: ok, configuration: ok, data directory: ok, database: ok, descriptors: ok, free space: ok, \
-                    reachability: ok, sealing key: warn, server: ok, signing keys: ok";
+                    reachability: ok, sealing key: warn, server: ok, signing keys: ok, writes: ok";
     let expected = expected.replace("certificate: ok, ", "");
     assert_eq!(results(&checks), expected, "{checks:?}");
     assert!(checks["server"].1.starts_with("is running"));
@@ -149,6 +149,74 @@ async fn a_server_that_was_killed_is_looked_at_with_what_is_in_its_log() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(snapshot(&directory), before, "nothing is written");
     Serving::start(&database, &[], &[]).stop();
+}
+
+#[tokio::test]
+async fn that_writes_fail_is_told_with_the_reason_and_what_to_do_on_sqlite() {
+    let team = Team::start().await;
+    let directory = team.file("data");
+    let file = directory.join("countersign.db");
+    let writes = |code: i32| examine(&team.database, "", code)["writes"].clone();
+    // A program of somebody else's that forgot to end its transaction.
+    let forgetful = TestDatabase::hold(&file);
+    let (result, detail) = writes(1);
+    assert!(result == "fail" && detail.contains("did not answer in time"), "{detail}");
+    assert!(detail.ends_with("another program, such as sqlite3, has a transaction open: end that"), "{detail}");
+    drop(forgetful);
+    assert_eq!(writes(0), ("ok".to_owned(), "one was tried, and taken back".to_owned()));
+    // A file may not grow: what a full disk and a quota do, too.
+    let mut limited = std::process::Command::new("sh");
+    let binary = env!("CARGO_BIN_EXE_countersign");
+    let line = format!("ulimit -f 1; trap '' XFSZ; exec {binary} doctor --data-dir {}", directory.display());
+    let done = limited.args(["-c", &line]).env_clear().output().unwrap();
+    let said = String::from_utf8(done.stdout).unwrap();
+    let line = said.lines().find(|line| line.contains(" writes ")).unwrap();
+    assert!(line.starts_with("FAIL") && line.contains("make room there, or raise the quota"), "{said}");
+    // Root can write what its mode forbids; the server's user cannot.
+    let is_root = rustix::process::geteuid().is_root();
+    for (path, mode) in [(&file, 0o600), (&directory, 0o700)] {
+        set_mode(path, mode & 0o500);
+        let (result, detail) = writes(i32::from(!is_root));
+        set_mode(path, mode);
+        let shown = path.display();
+        assert!(detail.starts_with(&format!("{shown}: ")), "{detail}");
+        match is_root {
+            true => assert_eq!(
+                (&*result, detail),
+                ("warn", format!("{shown}: only root can write this; run: chmod u+w {shown}"))
+            ),
+            false => assert!(result == "fail" && detail.contains("chown and chmod it"), "{detail}"),
+        }
+    }
+    team.serving.stop();
+    assert!(std::fs::read_dir(&directory).unwrap().all(|entry| !entry.unwrap().path().ends_with(".new")));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_postgresql_that_takes_no_writes_is_told_with_where_that_is_set() {
+    let team = Team::start().await;
+    let none = Path::new("");
+    for (set, place, remedy) in [
+        ("DATABASE %I SET", "database", "then ALTER DATABASE … RESET default_transaction_read_only"),
+        ("ROLE postgres IN DATABASE %I SET", "database user", "then ALTER ROLE … IN DATABASE … RESET"),
+    ] {
+        let alter = |statement: &str, value: &str| {
+            let statement = format!("ALTER {statement} default_transaction_read_only{value}");
+            let by_format = format!("DO $$BEGIN EXECUTE format('{statement}', current_database()); END$$");
+            team.database.tamper(none, &format!("BEGIN READ WRITE; {by_format}; COMMIT"));
+        };
+        alter(set, " = on");
+        let checks = examine(&team.database, "", 1);
+        let (result, detail) = &checks["writes"];
+        assert!(result == "fail" && detail.starts_with("the database is read-only: "), "{detail}");
+        assert!(detail.contains(&format!("is on ({place}):")) && detail.contains(remedy), "{detail}");
+        assert_eq!(checks["database"].0, "ok", "{checks:?}");
+        alter(&set.replace("SET", "RESET"), "");
+        assert_eq!(examine(&team.database, "", 0)["writes"].0, "ok");
+    }
+    assert!(team.ok("audit verify").contains("is intact"), "nothing of it stays");
+    team.serving.stop();
 }
 
 #[test]

@@ -113,6 +113,12 @@ async fn behind_pgbouncer_in_transaction_or_statement_mode_the_start_is_refused(
         have_idle_connections(&database);
         let line = refuse(&database);
         assert!(line.contains("set pool_mode = session for this database"), "{pool} {more}: {line}");
+        let data = database.directory.path().join("data").display().to_string();
+        let url = database.url.as_deref().unwrap();
+        let done = run(&["doctor", "--data-dir", &data, "--database-url", url], &[]);
+        let said = String::from_utf8(done.stdout).unwrap();
+        let told = said.lines().find(|line| line.starts_with("FAIL  database")).unwrap_or_default();
+        assert!(told.contains("set pool_mode = session for this database"), "{pool} {more}: {said}");
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn check_room(directory: &Path) -> Check {
     };
     let detail = format!("{room} MiB are free at {}", directory.display());
     match room {
-        0..NO_ROOM_MIB => Check::failed(NAME, format!("{detail}: changes will be refused; make room")),
+        0..NO_ROOM_MIB => Check::failed(NAME, format!("{detail}: changes will soon be refused; make room")),
         NO_ROOM_MIB..LITTLE_ROOM_MIB => Check::warning(NAME, format!("{detail}: make room")),
         _ => Check::good(NAME, detail),
     }

@@ -1,4 +1,4 @@
-//! Reading a database without changing it: beside a server that lives, or where none does.
+//! Looking at a database without changing it: beside a server that lives, or where none does.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -17,6 +17,17 @@ type Statements = &'static [&'static str];
 /// By which a session of PostgreSQL changes nothing.
 const READ_ONLY_SESSION: Statements = &["SET default_transaction_read_only = on", "SET statement_timeout = 5000"];
 
+/// What keeps a try from waiting for long.
+const BOUNDED_SESSION: Statements = &["SET statement_timeout = 5000"];
+
+/// Writes that change nothing once they are taken back. On SQLite, that a transaction to write can begin says all: its file
+/// grows when one is committed. Of PostgreSQL a full disk is found only by rows that need new pages.
+const TRIED_ON_SQLITE: Statements = &["UPDATE change_counter SET change = change WHERE id = 1"];
+const TRIED_ON_POSTGRES: Statements = &[
+    "UPDATE change_counter SET change = change WHERE id = 1",
+    "INSERT INTO settings (name, value) SELECT 'try ' || n, repeat('x', 1900) FROM generate_series(1, 64) AS n",
+];
+
 /// How far a database was migrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migrated {
@@ -26,27 +37,46 @@ pub struct Migrated {
     pub missing: usize,
 }
 
+/// Why PostgreSQL takes no writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadOnlyCause {
+    /// It is a standby of another server.
+    Standby,
+    /// `default_transaction_read_only` is on; the words of `pg_settings` say where it is set, such as `database` or `user`.
+    Setting(String),
+}
+
 impl Store {
-    /// Opens a database to read, as it is: nothing is migrated.
+    /// Opens a database to read, as it is: nothing is migrated. A pooler that does not keep connections apart is refused.
     ///
     /// `is_living` says whether a server has it open. Where none has, a file of SQLite is opened as one that nobody
     /// changes, so that nothing is written beside it; only a log that a killed server left behind must be read with its
     /// index, which SQLite then makes anew.
     pub async fn open_read_only(database: &DatabaseUrl, is_living: bool) -> Result<Self, StoreError> {
-        Self::open_to_read(database, is_living, READ_ONLY_SESSION).await
+        Self::open_as_it_is(database, reading_mode(database, is_living), READ_ONLY_SESSION).await
     }
 
-    async fn open_to_read(database: &DatabaseUrl, is_living: bool, session: Statements) -> Result<Self, StoreError> {
+    /// Opens a database, as it is, for [`Store::try_writing`].
+    pub async fn open_to_try_writing(database: &DatabaseUrl) -> Result<Self, StoreError> {
+        Self::open_as_it_is(database, "mode=rw", BOUNDED_SESSION).await
+    }
+
+    async fn open_as_it_is(
+        database: &DatabaseUrl,
+        sqlite_mode: &str,
+        postgres_session: Statements,
+    ) -> Result<Self, StoreError> {
         let mut url = database.url.clone();
         let statements = match database.engine {
             Engine::Sqlite => {
-                let has_log = database.sqlite_file().is_some_and(|file| has_log(&file));
-                url.set_query(Some(if is_living || has_log { "mode=ro" } else { "mode=ro&immutable=true" }));
+                url.set_query(Some(sqlite_mode));
                 &["PRAGMA busy_timeout = 2000"]
             }
-            Engine::Postgres => session,
+            Engine::Postgres => postgres_session,
         };
         let options = AnyConnectOptions::from_str(url.as_str())?.disable_statement_logging();
+        // First: what is set for a session would stay behind in a connection that the pooler gives to a server.
+        pooler::check(database.engine, &options).await?;
         connect_first(&options).await?.close().await?;
         let pool = AnyPoolOptions::new()
             .max_connections(1)
@@ -70,16 +100,13 @@ impl Store {
         })
     }
 
-    /// Opens a database to read if something was ever made in it; `None` if it is empty, or if there is no file. A
-    /// pooler that does not keep connections apart is refused before anything is begun.
+    /// Opens a database to read if something was ever made in it; `None` if it is empty, or if there is no file.
     pub async fn open_unless_empty(database: &DatabaseUrl) -> Result<Option<Self>, StoreError> {
         if database.sqlite_file().is_some_and(|file| is_empty(&file)) {
             return Ok(None);
         }
-        let options = AnyConnectOptions::from_str(database.url.as_str())?.disable_statement_logging();
-        pooler::check(database.engine, &options).await?;
         // It only selects. A setting of the session could stay behind in a pooler's connection, where a start then writes.
-        let store = Self::open_to_read(database, false, &[]).await?;
+        let store = Self::open_as_it_is(database, reading_mode(database, false), &[]).await?;
         if store.has_table("settings").await? {
             return Ok(Some(store));
         }
@@ -88,7 +115,7 @@ impl Store {
     }
 
     /// True if there is a table of this name.
-    pub(crate) async fn has_table(&self, name: &'static str) -> Result<bool, StoreError> {
+    pub async fn has_table(&self, name: &'static str) -> Result<bool, StoreError> {
         let statement = match self.engine {
             Engine::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
             Engine::Postgres => "SELECT COUNT(to_regclass($1))",
@@ -114,6 +141,35 @@ impl Store {
         };
         let said: String = sqlx::query(statement).fetch_one(&self.reader).await?.try_get(0)?;
         if said == good { Ok(()) } else { Err(StoreError::Refused(said)) }
+    }
+
+    /// Writes, and takes it back.
+    pub async fn try_writing(&self) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let statements = match self.engine {
+            Engine::Sqlite => TRIED_ON_SQLITE,
+            Engine::Postgres => TRIED_ON_POSTGRES,
+        };
+        for statement in statements {
+            sqlx::query(*statement).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.rollback().await?)
+    }
+
+    /// Why PostgreSQL takes no writes; `None` if neither cause that it tells of holds.
+    pub async fn find_read_only_cause(&self) -> Result<Option<ReadOnlyCause>, StoreError> {
+        if self.engine == Engine::Sqlite {
+            return Ok(None);
+        }
+        let causes = "SELECT CAST(pg_is_in_recovery() AS INTEGER), CAST(setting = 'on' AS INTEGER), source \
+                      FROM pg_settings WHERE name = 'default_transaction_read_only'";
+        let row = sqlx::query(causes).fetch_one(&self.reader).await?;
+        let (is_standby, is_set, place): (i32, i32, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(match (is_standby, is_set) {
+            (1, _) => Some(ReadOnlyCause::Standby),
+            (_, 1) => Some(ReadOnlyCause::Setting(place)),
+            _ => None,
+        })
     }
 
     /// Which of our migrations it has; Err if it has others.
@@ -144,6 +200,12 @@ impl Store {
         let clock = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)");
         Ok(Some(clock.fetch_one(&self.reader).await?.try_get(0)?))
     }
+}
+
+/// By which a file of SQLite is read without anything being written.
+fn reading_mode(database: &DatabaseUrl, is_living: bool) -> &'static str {
+    let has_log = database.sqlite_file().is_some_and(|file| has_log(&file));
+    if is_living || has_log { "mode=ro" } else { "mode=ro&immutable=true" }
 }
 
 /// True if there is no file, or nothing in it: SQLite takes that for an empty database, whatever log lies beside it.
