@@ -15,17 +15,35 @@ pub mod watch_database_file;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_protocol::refusal::Refusal;
+use countersign_store::StoreError;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::admin::problem::Problem;
 use crate::limits::{
     CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, HEARTBEAT_INTERVAL,
     REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL, WATCH_INTERVAL,
 };
 use crate::state::State;
 use crate::tls::Tls;
+
+/// Tells that a task failed: what the database cannot do now is counted, and logged once a minute for each kind.
+pub(crate) fn report(state: &State, what: &'static str, error: &StoreError) {
+    if let Refusal::Internal(reason) = state.store_failed(error) {
+        tracing::warn!(reason, "{what}");
+    }
+}
+
+/// The same for a change.
+pub(crate) fn report_problem(state: &State, what: &'static str, problem: &Problem) {
+    match problem.trouble() {
+        Some(trouble) => trouble.note(state),
+        None => tracing::warn!(%problem, "{what}"),
+    }
+}
 
 /// True if this node is to do, for all nodes on its database, what the lease is named after: no other has taken it in the last
 /// `hold_s` seconds.
@@ -34,7 +52,7 @@ pub(crate) async fn holds_lease(state: &State, name: &'static str, hold_s: i64) 
     match state.store.take_lease(name, &state.node_id, now, now + hold_s).await {
         Ok(is_held) => is_held,
         Err(error) => {
-            tracing::warn!(lease = name, %error, "the lease cannot be taken");
+            report(state, "a lease cannot be taken", &error);
             false
         }
     }

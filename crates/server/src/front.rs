@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue, Request, Uri};
 use ipnet::IpNet;
 use tower::ServiceExt;
 
+use crate::admin::problem::Trouble;
 use crate::admission::{Kind, Place};
 use crate::answer;
 use crate::body::discard_arrived;
@@ -107,6 +108,9 @@ impl Front {
         };
         let took_us = self.state.clock.monotonic_us() - began_us;
         self.state.metrics.count_request(&method, route, response.status(), took_us);
+        if let Some(trouble) = response.extensions().get::<Trouble>() {
+            trouble.note(&self.state);
+        }
         self.finish(response, request_id)
     }
 

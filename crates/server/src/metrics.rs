@@ -177,7 +177,7 @@ fn render_counted(text: &mut String, counted: &Counted) {
         let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
     }
     let name = "countersign_database_failures_total";
-    let _ = writeln!(text, "# HELP {name} What the database could not do for a request.\n# TYPE {name} counter");
+    let _ = writeln!(text, "# HELP {name} What the database could not do.\n# TYPE {name} counter");
     for (trouble, failures) in &counted.database_failures {
         let label = match trouble {
             DatabaseTrouble::Lost => "lost",

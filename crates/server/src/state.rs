@@ -107,6 +107,11 @@ impl State {
         self.registry.sealing_keys()
     }
 
+    /// By which the others know this node, and its log too.
+    pub fn node_id(&self) -> &str {
+        &self.node_id
+    }
+
     /// Brings the registry up to the database.
     pub async fn follow(&self) -> Result<(), KeyRingError> {
         self.registry.follow(&self.store).await
@@ -164,10 +169,15 @@ impl State {
             StoreError::Conflict(reason) => (DatabaseTrouble::Slow, reason),
             other => return Refusal::Internal(other.to_string()),
         };
-        if self.metrics.count_database_failure(trouble, self.clock.monotonic_ms()) {
-            tracing::error!(%trouble, reason, "the database cannot do what a request needs");
-        }
+        self.note_trouble(trouble, reason);
         Refusal::DatabaseUnavailable(trouble)
+    }
+
+    /// Counts what the database could not do, and logs one of each kind and minute.
+    pub(crate) fn note_trouble(&self, trouble: DatabaseTrouble, reason: &str) {
+        if self.metrics.count_database_failure(trouble, self.clock.monotonic_ms()) {
+            tracing::error!(%trouble, reason, "the database cannot do what is needed");
+        }
     }
 
     /// Under what failures of a person's name are counted, whatever its case.

@@ -82,7 +82,7 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     }
     print_banner(output, &state, demo.as_ref());
     state.set_ready();
-    tracing::info!(issuer = %state.issuer, %address, "serving");
+    tracing::info!(issuer = %state.issuer, %address, node = state.node_id(), "serving");
     drain(&state, config.http.drain_s, &mut stop_signal).await;
     drop(stop);
     tokio::select! {

@@ -16,6 +16,7 @@ use crate::key_ring::KeyRingError;
 use crate::limits::RETRY_AFTER_S;
 use crate::oauth::refusal::description_of;
 use crate::sealing::SealError;
+use crate::state::State;
 
 /// A refusal of the admin API.
 #[derive(Debug)]
@@ -25,11 +26,26 @@ pub struct Problem {
     word: &'static str,
     detail: Box<str>,
     field: Option<Box<str>>,
+    trouble: Option<Box<Trouble>>,
+}
+
+/// What the database could not do, which was not counted yet: an answer carries it to where that is done.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    kind: DatabaseTrouble,
+    reason: String,
+}
+
+impl Trouble {
+    /// Counts and logs it.
+    pub(crate) fn note(&self, state: &State) {
+        state.note_trouble(self.kind, &self.reason);
+    }
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, word, detail: detail.into().into_boxed_str(), field: None }
+        Self { status, word, detail: detail.into().into_boxed_str(), field: None, trouble: None }
     }
 
     fn of(mut self, field: &str) -> Self {
@@ -93,9 +109,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server-error", detail)
     }
 
-    fn unavailable(trouble: DatabaseTrouble, reason: impl fmt::Display) -> Self {
-        tracing::error!(%reason, "an administrative request cannot be answered now");
+    fn unavailable(trouble: DatabaseTrouble) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{trouble}; try again shortly"))
+    }
+
+    fn troubled(kind: DatabaseTrouble, reason: String) -> Self {
+        Self { trouble: Some(Box::new(Trouble { kind, reason })), ..Self::unavailable(kind) }
     }
 }
 
@@ -103,6 +122,11 @@ impl Problem {
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// What the database could not do, if that is the reason.
+    pub(crate) fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_deref()
     }
 }
 
@@ -121,8 +145,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Taken(name) => Self::conflict(format!("{name} is taken")),
-            StoreError::Unavailable(trouble, reason) => Self::unavailable(trouble, reason),
-            StoreError::Conflict(reason) => Self::unavailable(DatabaseTrouble::Slow, reason),
+            StoreError::Unavailable(trouble, reason) => Self::troubled(trouble, reason),
+            StoreError::Conflict(reason) => Self::troubled(DatabaseTrouble::Slow, reason),
             other => Self::internal(other),
         }
     }
@@ -163,8 +187,8 @@ impl From<Refusal> for Problem {
                     "more is asked than can be done; try again shortly",
                 )
             }
-            Refusal::DatabaseUnavailable(trouble) => Self::unavailable(trouble, refusal),
-            Refusal::StaleRegistry => Self::unavailable(DatabaseTrouble::Lost, refusal),
+            Refusal::DatabaseUnavailable(trouble) => Self::unavailable(trouble),
+            Refusal::StaleRegistry => Self::unavailable(DatabaseTrouble::Lost),
             other => Self::internal(other),
         }
     }
@@ -185,7 +209,7 @@ impl From<BadBody> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, word, detail, field } = self;
+        let Self { status, word, detail, field, trouble } = self;
         let mut body = json!({
             "type": format!("urn:countersign:problem:{word}"),
             "title": status.canonical_reason().unwrap_or_default(),
@@ -199,6 +223,9 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        if let Some(trouble) = trouble {
+            response.extensions_mut().insert(*trouble);
         }
         response
     }

@@ -3,7 +3,7 @@
 
 use countersign_store::StoreError;
 
-use crate::background::holds_lease;
+use crate::background::{holds_lease, report};
 use crate::guessing::{CODE_WINDOW_S, KNOWN_S};
 use crate::limits::{
     CLEAN_UP_LEASE_S, DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS, REFUSALS_KEPT_S,
@@ -34,13 +34,13 @@ pub async fn run_once(state: &State) {
         store.delete_silent_nodes(SILENT_NODE_KEPT_MS).await,
     ];
     if let Err(error) = forget_mac_keys(state).await {
-        tracing::warn!(%error, "what is left of a sealing key that was replaced could not be deleted");
+        report(state, "what is left of a sealing key that was replaced could not be deleted", &error);
     }
     let mut rows = 0;
     for deleted in deleted {
         match deleted {
             Ok(some) => rows += some,
-            Err(error) => tracing::warn!(%error, "some of what is dead could not be deleted"),
+            Err(error) => report(state, "some of what is dead could not be deleted", &error),
         }
     }
     if rows > 0 {

@@ -1,5 +1,6 @@
 //! Stores what was gathered of uses: when credentials were last used, and for how many tokens.
 
+use crate::background::report;
 use crate::state::State;
 use crate::uses::Use;
 
@@ -12,7 +13,7 @@ pub async fn run_once(state: &State) {
     let uses = taken.values().map(Use::to_use).collect();
     let tokens = taken.values().flat_map(Use::to_counts).collect();
     if let Err(error) = state.store.add_uses(uses, tokens).await {
-        tracing::warn!(%error, "what was used could not be stored");
+        report(state, "what was used could not be stored", &error);
         state.uses.give_back(taken);
     }
 }

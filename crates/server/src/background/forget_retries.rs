@@ -1,10 +1,11 @@
 //! Erases the salts of refresh tokens whose time for repeated uses has passed.
 
+use crate::background::report;
 use crate::state::State;
 
 /// Erases those whose time has passed now.
 pub async fn run_once(state: &State) {
     if let Err(error) = state.store.forget_refresh_retries(state.now()).await {
-        tracing::warn!(%error, "the salts of refresh tokens could not be erased");
+        report(state, "the salts of refresh tokens could not be erased", &error);
     }
 }

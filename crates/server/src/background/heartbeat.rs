@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::background::report;
 use crate::state::State;
 
 /// Writes the heartbeat.
@@ -11,7 +12,7 @@ pub async fn run_once(state: &State) {
         Ok(()) => state.told_change.store(change, Ordering::Release),
         // The task that follows changes has reported a lost database.
         Err(error) if state.registry.check_database().is_ok() => {
-            tracing::warn!(%error, "the heartbeat cannot be written");
+            report(state, "the heartbeat cannot be written", &error);
         }
         Err(_) => {}
     }

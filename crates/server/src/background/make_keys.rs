@@ -1,5 +1,6 @@
 //! Makes the first key of an algorithm where another node has made an API that signs with it and has not come to it.
 
+use crate::background::report_problem;
 use crate::state::State;
 
 /// Makes a key for each algorithm in use that has none.
@@ -7,7 +8,7 @@ pub async fn run_once(state: &State) {
     if state.registry.check_database().is_err() {
         return;
     }
-    if let Err(error) = state.make_missing_keys().await {
-        tracing::error!(%error, "a signing key could not be made");
+    if let Err(problem) = state.make_missing_keys().await {
+        report_problem(state, "a signing key could not be made", &problem);
     }
 }

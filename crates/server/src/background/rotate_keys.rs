@@ -1,6 +1,6 @@
 //! Takes the steps of key rotation that are due; one node of many does, by a lease.
 
-use crate::background::holds_lease;
+use crate::background::{holds_lease, report_problem};
 use crate::key_rotation::{perform, plan};
 use crate::limits::LEASE_S;
 use crate::state::State;
@@ -15,9 +15,8 @@ pub async fn run_once(state: &State) {
         return;
     }
     for step in due {
-        let shown = format!("{step:?}");
         if let Err(problem) = perform(state, step).await {
-            tracing::warn!(step = shown, %problem, "a step of key rotation failed; it is tried again");
+            report_problem(state, "a step of key rotation failed; it is tried again", &problem);
         }
     }
 }

@@ -15,7 +15,7 @@ use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Problem, Trouble};
 use crate::answer::json_response;
 use crate::caller::Caller;
 use crate::demo::xsrf::check_origin;
@@ -88,6 +88,7 @@ pub(crate) struct Fault {
     reason: Option<Box<str>>,
     retry_after_s: Option<i64>,
     timing: Option<Box<Timing>>,
+    trouble: Option<Trouble>,
 }
 
 /// What the log says of a fault, carried by its answer to [`around`].
@@ -101,7 +102,7 @@ impl Fault {
     /// A failure with a stable word and a sentence for a person.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let (code, message) = (Cow::Borrowed(code), message.into().into_boxed_str());
-        Self { status, code, message, reason: None, retry_after_s: None, timing: None }
+        Self { status, code, message, reason: None, retry_after_s: None, timing: None, trouble: None }
     }
 
     /// 400: a field of the request is wrong; the message begins with its name.
@@ -188,12 +189,14 @@ impl From<Refusal> for Fault {
 impl From<Problem> for Fault {
     /// What may befall a change that a person makes.
     fn from(problem: Problem) -> Self {
-        match problem.status() {
+        let trouble = problem.trouble().cloned();
+        let fault = match problem.status() {
             StatusCode::UNAUTHORIZED => Self::sign_in_needed().with_reason(problem.to_string()),
             StatusCode::FORBIDDEN => Self::not_allowed(problem.to_string()),
             StatusCode::SERVICE_UNAVAILABLE => unavailable(RETRY_AFTER_S).with_reason(problem.to_string()),
             _ => Self::internal(problem.to_string()),
-        }
+        };
+        Self { trouble, ..fault }
     }
 }
 
@@ -272,7 +275,7 @@ impl IntoResponse for Success {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let Self { status, code, message, reason, retry_after_s, timing } = self;
+        let Self { status, code, message, reason, retry_after_s, timing, trouble } = self;
         let body = json!({ "Success": false, "Result": null, "ErrorMessage": message, "ErrorCode": code });
         let mut response = json_response(status, body.to_string());
         if let Some(after_s) = retry_after_s {
@@ -282,6 +285,9 @@ impl IntoResponse for Fault {
             timing.set(&mut response);
         }
         response.extensions_mut().insert(Reason { code, text: reason.unwrap_or(message) });
+        if let Some(trouble) = trouble {
+            response.extensions_mut().insert(trouble);
+        }
         response
     }
 }

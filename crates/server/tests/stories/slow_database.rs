@@ -89,7 +89,24 @@ async fn a_database_that_takes_no_changes_is_told_in_words_and_tokens_go_on() {
     assert_eq!(service.introspect(&issued).await.json()["active"], true);
     assert_eq!(service.get("/readyz").await.status, 200, "it goes on issuing");
     let metrics = server.state.metrics();
-    assert!(metrics.contains("countersign_database_failures_total{trouble=\"read_only\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("countersign_database_failures_total{trouble=\"read_only\"} 2\n"), "{metrics}");
+    countersign_server::background::clean_up::run_once(&server.state).await;
+    let metrics = server.state.metrics();
+    assert!(metrics.contains("countersign_database_failures_total{trouble=\"read_only\"} 3\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn changes_and_background_writes_that_fail_are_counted_on_sqlite() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    let held = server.state.store.begin_change(server.state.now()).await.unwrap();
+    let change = operator.post("/clients", json!({ "client_id": "job" })).await;
+    assert_eq!((change.status, change.body.contains("did not answer in time")), (503, true), "{change}");
+    countersign_server::background::clean_up::run_once(&server.state).await;
+    let metrics = server.state.metrics();
+    assert!(metrics.contains("countersign_database_failures_total{trouble=\"slow\"} 2\n"), "{metrics}");
+    drop(held);
+    assert_eq!(operator.post("/clients", json!({ "client_id": "job" })).await.status, 201);
 }
 
 #[tokio::test]
