@@ -57,7 +57,8 @@ pub(crate) enum Command {
     /// Bring back a backup; what was issued before is dead
     #[command(after_help = "Examples:
   countersign restore /mnt/elsewhere/countersign-2026-11-25 --data-dir /var/lib/countersign
-  countersign restore /mnt/elsewhere/countersign-2026-11-25 --replace")]
+  countersign restore /mnt/elsewhere/countersign-2026-11-25 --replace --yes
+  countersign restore /mnt/elsewhere/countersign-2026-11-25 --data-dir /tmp/drill --database-url postgres://app@db.example/drill")]
     Restore(Restore),
     /// Copy the database into another, SQLite or PostgreSQL, while no server is alive; tokens and secrets go on
     #[command(after_help = "Examples:
@@ -147,7 +148,7 @@ pub(crate) struct SettingsArgs {
 pub(crate) struct PlaceArgs {
     /// Read the server's configuration from this TOML file
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// The server's data directory [default: ./countersign-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! A backup: a consistent copy of the database, the sealing key and the configuration, beside a server that lives.
 
+use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -78,6 +79,16 @@ impl Engine {
     /// The engine of a database.
     pub fn of(database: &DatabaseUrl) -> Self {
         if database.sqlite_file().is_some() { Self::Sqlite } else { Self::Postgres }
+    }
+}
+
+/// As people call it.
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        })
     }
 }
 

@@ -3,26 +3,30 @@
 //! What happened since the backup is not known: a token that was revoked meanwhile would live again. So every token,
 //! refresh token, session and signing key of before ends.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+mod places;
+
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::{DatabaseUrl, KeyState, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, KeyState, Node, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 use serde_json::json;
+use tokio::time::sleep;
 
+use self::places::Places;
 use crate::admin::change::{Author, Changing, Entry};
 use crate::admin::problem::Problem;
 use crate::backup::{CREDENTIALS, Engine, MANIFEST, Manifest, copy_private};
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{
-    DataDirectory, DirectoryError, SEALING_KEY_FILE, check_private, failed, read_sealing_key, sync_directory,
-    write_private,
+    DataDirectory, DirectoryError, SEALING_KEY_FILE, check_private, failed, is_locked, read_sealing_key,
+    sync_directory, write_private,
 };
 use crate::identity::{IdentityError, Memory, new_id, remember};
 use crate::key_ring::{KeyRingError, make_key};
+use crate::limits::HEARTBEAT_INTERVAL;
+use crate::nodes::is_alive;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
 use crate::sealing_keys::{HeldKey, HeldKeys};
@@ -30,8 +34,6 @@ use crate::state::State;
 
 /// What was in the way is kept under its name and this.
 const KEPT: &str = ".before-restore";
-/// What is being restored, until it is complete.
-const UNDER_WAY: &str = ".restoring";
 
 /// Why nothing was restored.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +42,7 @@ pub enum RestoreError {
     #[error("{0}: is no backup: there is no {MANIFEST} in it that this version reads")]
     NoBackup(String),
     /// The backup is of another engine.
-    #[error("the backup is of {backup:?}, and database.url names {configured:?}; name the same engine")]
+    #[error("the backup is of {backup}, and --database-url names {configured}; name the same engine")]
     OtherEngine {
         /// The backup's.
         backup: Engine,
@@ -51,22 +53,54 @@ pub enum RestoreError {
     #[error("{0}: the data directory is this backup, or lies in it; name another by --data-dir")]
     IntoItself(String),
     /// The sealing key in the backup is not the database's.
-    #[error("{0}: this is not the sealing key of the database; restore both from one backup")]
-    SealingKeyWrong(String),
+    #[error("{key}: is not the sealing key of {database}; restore both from one backup, or name another database")]
+    SealingKeyWrong {
+        /// The key in the backup.
+        key: String,
+        /// Where the database is.
+        database: String,
+    },
     /// The database in the backup is damaged, or is another program's.
     #[error("{0}: the database in the backup cannot be read: {1}")]
     DamagedBackup(String, String),
     /// PostgreSQL's own tools have not restored anything yet.
-    #[error("the database is none of ours yet ({0}); restore the dump into it first, by pg_restore")]
-    NoDatabase(String),
+    #[error(
+        "{database}: there is no countersign in this database yet ({reason}); restore the dump into it first, with \
+         pg_restore --single-transaction"
+    )]
+    NoDatabase {
+        /// Where it is.
+        database: String,
+        /// What it says.
+        reason: String,
+    },
+    /// The database that was named cannot be used.
+    #[error("{0}: {1}")]
+    Database(String, StoreError),
+    /// A node serves from the database.
+    #[error(
+        "{database}: a server serves from this database (node {node}); stop every node first, or name another database"
+    )]
+    Alive {
+        /// Where it is.
+        database: String,
+        /// The node's id.
+        node: String,
+    },
+    /// A program has the file open that would be replaced.
+    #[error("{0}: a program has this database open; if it is a server, stop it first, or name another database")]
+    InUse(String),
     /// The configuration names a file with another sealing key, or none.
-    #[error("{0}: holds another sealing key than the backup, or none: copy {1} there first")]
+    #[error(
+        "sealing_key_file is {0}, which does not hold the sealing key of the backup; unset it to restore the key into the \
+         data directory, or copy {1} to a file that no other server uses, and name that"
+    )]
     OtherKeyFile(String, String),
     /// Something is there already.
     #[error("{0}: is there already; --replace keeps it beside as {0}{KEPT}")]
     Occupied(String),
     /// An earlier restore has kept something there.
-    #[error("{0}: is what an earlier restore kept; move it away first")]
+    #[error("{0}: is what an earlier restore kept, which may have been cut off; move it away first")]
     KeptBefore(String),
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -99,18 +133,38 @@ pub struct Restored {
     pub kept: Vec<PathBuf>,
 }
 
-/// Restores a backup into the configured data directory, which it locks: no server serves from it meanwhile.
-pub async fn restore(
-    config: &Config,
-    from: &Path,
+/// What a directory says of itself, if it is a backup.
+pub fn read_manifest(from: &Path) -> Result<Manifest, RestoreError> {
+    Manifest::read(from).ok_or_else(|| RestoreError::NoBackup(from.display().to_string()))
+}
+
+/// A restore that can be carried out: all of it was looked at, and nothing was changed.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    config: &'a Config,
+    from: &'a Path,
+    key: BackupKey,
+    places: Places,
+    /// What the backup says of itself.
+    pub manifest: Manifest,
+    /// The database that is restored, or in which, on PostgreSQL, what was issued ends.
+    pub database: DatabaseUrl,
+    /// True if the database was changed since the backup: it is not what was restored from its dump.
+    pub is_newer: bool,
+}
+
+/// Looks whether a backup can be restored into the configured data directory and database.
+pub async fn plan<'a>(
+    config: &'a Config,
+    from: &'a Path,
+    manifest: Manifest,
     replace: bool,
-    clock: Clock,
-    entropy: Entropy,
-) -> Result<Restored, RestoreError> {
-    let no_backup = || RestoreError::NoBackup(from.display().to_string());
-    let manifest = Manifest::read(from).ok_or_else(no_backup)?;
+) -> Result<Plan<'a>, RestoreError> {
     let path = from.join(SEALING_KEY_FILE);
-    let key = BackupKey { key: read_sealing_key(&path)?.ok_or_else(no_backup)?, path };
+    let Some(key) = read_sealing_key(&path)? else {
+        return Err(RestoreError::NoBackup(from.display().to_string()));
+    };
+    let key = BackupKey { key, path };
     let database = config.database()?;
     let configured = Engine::of(&database);
     if manifest.database != configured {
@@ -123,38 +177,45 @@ pub async fn restore(
     let places = Places::of(config, &database);
     places.check_free(replace)?;
     check_private(config)?;
-    // Now it is ours: a server that serves from it is in the way.
-    let directory = DataDirectory::open(&config.data_dir)?;
-    let database = match &places.database {
-        Some(place) => {
-            let copy = beside(place, UNDER_WAY);
-            copy_database(&from.join(SQLITE_FILE), &copy)?;
-            DatabaseUrl::sqlite_at(&copy)?
-        }
-        None => database,
-    };
-    let ended = end_everything(config, &directory, &database, &key, clock, entropy).await;
-    let (change, database_id) = match ended {
-        Ok(ended) => ended,
-        Err(error) => {
-            places.forget_copy();
-            return Err(error);
-        }
-    };
-    let kept = places.keep_what_was_there()?;
-    places.put_database()?;
-    if config.sealing_key_file.is_none() {
-        write_private(&directory.file(SEALING_KEY_FILE), &key.key.to_text())?;
+    if is_locked(&config.data_dir)? {
+        return Err(DirectoryError::Locked(config.data_dir.display().to_string()).into());
     }
-    for name in CREDENTIALS {
-        copy_private(&from.join(name), &directory.file(name))?;
+    places.check_closed()?;
+    let change = check_database(&database, from, &key).await?;
+    let is_newer = change > manifest.change;
+    Ok(Plan { config, from, key, places, manifest, database, is_newer })
+}
+
+impl Plan<'_> {
+    /// Restores the backup. The data directory is locked meanwhile.
+    pub async fn carry_out(self, clock: Clock, entropy: Entropy) -> Result<Restored, RestoreError> {
+        let Self { config, from, key, places, manifest, database, .. } = self;
+        let directory = DataDirectory::open(&config.data_dir)?;
+        let database = places.copy_database(from)?.unwrap_or(database);
+        let ended = end_everything(config, &directory, &database, &key, clock, entropy).await;
+        let (change, database_id) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                places.forget_copy();
+                return Err(error);
+            }
+        };
+        let kept = places.keep_what_was_there()?;
+        places.put_database()?;
+        if config.sealing_key_file.is_none() {
+            write_private(&directory.file(SEALING_KEY_FILE), &key.key.to_text())?;
+        }
+        for name in CREDENTIALS {
+            copy_private(&from.join(name), &directory.file(name))?;
+        }
+        remember(&directory, database_id)?;
+        sync_directory(&config.data_dir)?;
+        Ok(Restored { manifest, change, kept })
     }
-    remember(&directory, database_id)?;
-    sync_directory(&config.data_dir)?;
-    Ok(Restored { manifest, change, kept })
 }
 
 /// The sealing key in a backup.
+#[derive(Debug)]
 struct BackupKey {
     key: SealingKey,
     path: PathBuf,
@@ -178,6 +239,66 @@ fn check_key_file(config: &Config, key: &BackupKey) -> Result<(), RestoreError> 
     }
 }
 
+/// Err if the database is not the backup's, is damaged, or is in use; returns its last change. Of PostgreSQL it is the one that
+/// its own tools have restored: what is no database of ours is not made one.
+async fn check_database(database: &DatabaseUrl, from: &Path, key: &BackupKey) -> Result<i64, RestoreError> {
+    let file = database.sqlite_file().map(|_| from.join(SQLITE_FILE));
+    let read_from = match &file {
+        Some(file) => {
+            File::open(file).map_err(|error| failed(file, error))?;
+            DatabaseUrl::sqlite_at(file)?
+        }
+        None => database.clone(),
+    };
+    let shown = read_from.to_string();
+    let opened = Store::open_read_only(&read_from, false).await;
+    let read = opened.map_err(|error| RestoreError::Database(shown.clone(), error))?;
+    let checked = check_content(&read, &read_from, key).await;
+    read.close().await;
+    checked.map_err(|error| match error {
+        RestoreError::Store(StoreError::Refused(reason)) if file.is_none() => {
+            RestoreError::NoDatabase { database: shown, reason }
+        }
+        RestoreError::Store(StoreError::Refused(reason)) => RestoreError::DamagedBackup(shown, reason),
+        RestoreError::Store(error) => RestoreError::Database(shown, error),
+        other => other,
+    })
+}
+
+async fn check_content(read: &Store, database: &DatabaseUrl, key: &BackupKey) -> Result<i64, RestoreError> {
+    read.check_integrity().await?;
+    if read.find_setting(SEALING_KEY_CHECK).await?.as_deref() != Some(key.key.check().as_str()) {
+        return Err(RestoreError::SealingKeyWrong {
+            key: key.path.display().to_string(),
+            database: database.to_string(),
+        });
+    }
+    read.check_migrations().await?;
+    check_no_node(read, database).await?;
+    Ok(read.read_counters().await?.change)
+}
+
+/// Err while a node serves from the database. A heartbeat that came with a dump, or from a node that was killed, is not followed
+/// by another one: this waits until it is too old.
+async fn check_no_node(store: &Store, database: &DatabaseUrl) -> Result<(), RestoreError> {
+    if !store.has_table("nodes").await? {
+        return Ok(());
+    }
+    let first = store.list_nodes().await?;
+    loop {
+        let mut nodes = store.list_nodes().await?;
+        nodes.retain(is_alive);
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let beats = |node: &&Node| first.iter().all(|seen| seen.id != node.id || node.silent_ms < seen.silent_ms);
+        if let Some(node) = nodes.iter().find(beats) {
+            return Err(RestoreError::Alive { database: database.to_string(), node: node.id.clone() });
+        }
+        sleep(HEARTBEAT_INTERVAL).await;
+    }
+}
+
 /// Ends all that was issued, by one audited change; returns its number, and the id of the database from then on.
 async fn end_everything(
     config: &Config,
@@ -187,32 +308,23 @@ async fn end_everything(
     clock: Clock,
     entropy: Entropy,
 ) -> Result<(i64, String), RestoreError> {
-    // Of PostgreSQL this is what its own tools have restored: what is no database of ours is not made one.
-    let read = Store::open_read_only(database, true).await?;
-    let known = read.find_setting(SEALING_KEY_CHECK).await;
-    read.close().await;
-    let known = known.map_err(|error| match error {
-        StoreError::Refused(reason) if database.sqlite_file().is_none() => RestoreError::NoDatabase(reason),
-        StoreError::Refused(reason) => {
-            RestoreError::DamagedBackup(key.path.with_file_name(SQLITE_FILE).display().to_string(), reason)
-        }
-        other => other.into(),
-    });
-    if known?.as_deref() != Some(key.key.check().as_str()) {
-        return Err(RestoreError::SealingKeyWrong(key.path.display().to_string()));
-    }
-    let store = Store::open(database).await?;
+    let opened = Store::open(database).await;
+    let store = opened.map_err(|error| RestoreError::Database(database.to_string(), error))?;
     let issuer = config.issuer_for(config.listen)?;
     let held = HeldKeys { in_use: HeldKey::new(key.path.clone(), key.key.clone()), other: None };
     let registry = LiveRegistry::new(held, config.registry.max_age_s, clock.clone());
     let state = State::new(issuer, store, registry, clock, entropy);
     state.follow().await?;
-    let ended = end_by_one_change(&state, directory).await;
+    let ended = end_by_one_change(&state, directory, database).await;
     state.store.close().await;
     ended
 }
 
-async fn end_by_one_change(state: &State, directory: &DataDirectory) -> Result<(i64, String), RestoreError> {
+async fn end_by_one_change(
+    state: &State,
+    directory: &DataDirectory,
+    database: &DatabaseUrl,
+) -> Result<(i64, String), RestoreError> {
     let registry = state.registry.current().clone();
     let is_used = |algorithm: &Algorithm| {
         registry.missing_keys().contains(algorithm)
@@ -225,6 +337,8 @@ async fn end_by_one_change(state: &State, directory: &DataDirectory) -> Result<(
     }
     let (id, is_new_id) = settle_id(state, directory).await?;
     let mut changing = Changing::begin(state, Author::server()).await?;
+    // One may have started since the first look.
+    check_no_node(&state.store, database).await?;
     let before = json!({ "change": changing.change.number() - 1 });
     changing.change.end_everything().await?;
     if is_new_id {
@@ -251,99 +365,4 @@ async fn settle_id(state: &State, directory: &DataDirectory) -> Result<(String, 
     // Whichever database is there when this is cut off, the sealing key tells whether it is the right one.
     Memory::forget(directory)?;
     Ok((new_id(&state.entropy), true))
-}
-
-/// What a restore writes, and what may be in its way.
-struct Places {
-    /// The file of SQLite.
-    database: Option<PathBuf>,
-    /// Everything that would be overwritten, the database first.
-    all: Vec<PathBuf>,
-}
-
-impl Places {
-    fn of(config: &Config, database: &DatabaseUrl) -> Self {
-        let database = database.sqlite_file();
-        let in_directory = |name: &str| config.data_dir.join(name);
-        let own_key = config.sealing_key_file.is_none().then(|| in_directory(SEALING_KEY_FILE));
-        let logs = database.iter().flat_map(|file| [beside(file, "-wal"), beside(file, "-shm")]);
-        let all = database.iter().cloned().chain(own_key).chain(CREDENTIALS.map(in_directory)).chain(logs);
-        Self { all: all.collect(), database }
-    }
-
-    /// Err if something is there and may not be replaced, or if its new name is taken.
-    fn check_free(&self, replace: bool) -> Result<(), RestoreError> {
-        let there = || self.all.iter().filter(|path| path.exists());
-        if let Some(path) = there().next().filter(|_| !replace) {
-            return Err(RestoreError::Occupied(path.display().to_string()));
-        }
-        match there().map(|path| self.kept(path)).find(|kept| kept.exists()) {
-            Some(kept) => Err(RestoreError::KeptBefore(kept.display().to_string())),
-            None => Ok(()),
-        }
-    }
-
-    /// The new name of what was there. SQLite knows its log by the name of its database.
-    fn kept(&self, path: &Path) -> PathBuf {
-        for (file, end) in self.database.iter().flat_map(|file| [(file, "-wal"), (file, "-shm")]) {
-            if path == beside(file, end) {
-                return beside(&beside(file, KEPT), end);
-            }
-        }
-        beside(path, KEPT)
-    }
-
-    fn keep_what_was_there(&self) -> Result<Vec<PathBuf>, DirectoryError> {
-        let mut kept = Vec::new();
-        for path in self.all.iter().filter(|path| path.exists()) {
-            let name = self.kept(path);
-            fs::rename(path, &name).map_err(|error| failed(path, error))?;
-            kept.push(name);
-        }
-        Ok(kept)
-    }
-
-    fn put_database(&self) -> Result<(), DirectoryError> {
-        let Some(place) = &self.database else {
-            return Ok(());
-        };
-        let copy = beside(place, UNDER_WAY);
-        if beside(&copy, "-wal").exists() {
-            return Err(failed(&copy, io::Error::other("its log was not folded in")));
-        }
-        fs::rename(&copy, place).map_err(|error| failed(place, error))
-    }
-
-    fn forget_copy(&self) {
-        for copy in self.database.iter().map(|place| beside(place, UNDER_WAY)) {
-            for end in ["", "-wal", "-shm"] {
-                // What is not there need not go.
-                let _ = fs::remove_file(beside(&copy, end));
-            }
-        }
-    }
-}
-
-/// Copies the backup's database privately. One left over by a restore that was cut off is no use to anybody.
-fn copy_database(from: &Path, to: &Path) -> Result<(), DirectoryError> {
-    let mut source = File::open(from).map_err(|error| failed(from, error))?;
-    for end in ["", "-wal", "-shm"] {
-        let left = beside(to, end);
-        match fs::remove_file(&left) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(&left, error)),
-            _ => {}
-        }
-    }
-    let mut copy = || {
-        let mut file = File::options().create_new(true).write(true).mode(0o600).open(to)?;
-        io::copy(&mut source, &mut file)?;
-        file.sync_all()
-    };
-    copy().map_err(|error| failed(to, error))
-}
-
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }

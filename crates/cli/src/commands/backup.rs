@@ -11,7 +11,7 @@ use toml::Table;
 use crate::args::{Format, PlaceArgs};
 use crate::moment;
 use crate::output::{Failure, Output};
-use crate::settings::{self, Settings, find, variable};
+use crate::settings::{self, Settings, find};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Backup {
@@ -42,11 +42,9 @@ pub(crate) fn run(args: &Backup, environment: &[(String, String)], output: &mut 
     output.line(&format!("{directory}: a backup as of {made} UTC (change {}).", manifest.change));
     output.line("The sealing key is in it: keep it as you keep the data directory, and on another disk.");
     if manifest.database == Engine::Postgres {
+        let database = settings.config.database().map_err(Failure::new)?.without_password();
         output.line("The database is not in it. Copy that by PostgreSQL's own tools:");
-        output.line(&format!(
-            "  pg_dump --format=custom --file={directory}/database.dump \"${}\"",
-            variable("database.url")
-        ));
+        output.line(&format!("  pg_dump --format=custom --file={directory}/database.dump '{database}'"));
     }
     Ok(())
 }

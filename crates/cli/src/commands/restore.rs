@@ -2,24 +2,34 @@
 
 use std::path::PathBuf;
 
-use countersign_server::backup::CONFIGURATION;
+use countersign_server::backup::{CONFIGURATION, Engine, Manifest};
 use countersign_server::clock::{Clock, Entropy};
-use countersign_server::restore::{Restored, restore};
+use countersign_server::restore::{Plan, Restored, plan, read_manifest};
+use countersign_server::{DatabaseUrl, OPERATOR_FILE, OperatorFile};
 use serde_json::json;
 use tokio::runtime::Builder;
 
 use crate::args::{Format, PlaceArgs};
 use crate::moment;
 use crate::output::{Failure, Output};
-use crate::settings;
+use crate::settings::{self, Settings};
+
+const DATABASE_FLAG: &str = "--database-url";
 
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("database_url", |arg| arg.help(
+    "The database to restore into, as postgres://USER@HOST/NAME or sqlite:///absolute/path. No variable and no file takes its \
+     place. Leave a password out of it: PGPASSFILE names a file of PostgreSQL that holds it [default: SQLite in the data directory]"
+)))]
 pub(crate) struct Restore {
     /// The backup
     dir: PathBuf,
     /// Keep what is in the data directory beside, under its name and .before-restore
     #[arg(long)]
     replace: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     place: PlaceArgs,
     /// How to print the result
@@ -30,8 +40,15 @@ pub(crate) struct Restore {
 /// Restores a backup, and says what ended by it.
 pub(crate) fn run(args: &Restore, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     let settings = settings::read(&args.place.settings(), environment).map_err(Failure::new)?;
+    let manifest = read_manifest(&args.dir).map_err(Failure::new)?;
+    check_named(args, &settings, &manifest)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
-    let restoring = restore(&settings.config, &args.dir, args.replace, Clock::system(), Entropy::System);
+    let planning = plan(&settings.config, &args.dir, manifest, args.replace);
+    let plan = runtime.block_on(planning).map_err(Failure::new)?;
+    if !args.yes {
+        output.confirm(&question(&plan, &settings))?;
+    }
+    let restoring = plan.carry_out(Clock::system(), Entropy::System);
     let Restored { manifest, change, kept } = runtime.block_on(restoring).map_err(Failure::new)?;
     let directory = settings.config.data_dir.display().to_string();
     let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
@@ -50,5 +67,54 @@ pub(crate) fn run(args: &Restore, environment: &[(String, String)], output: &mut
     }
     let file = args.dir.join(CONFIGURATION);
     output.line(&format!("The configuration that was backed up is {}.", file.display()));
+    let operator = std::fs::read(settings.config.data_dir.join(OPERATOR_FILE)).ok();
+    if let Some(operator) = operator.and_then(|text| serde_json::from_slice::<OperatorFile>(&text).ok()) {
+        let issuer = operator.issuer;
+        output.line(&format!("Until a start writes another issuer there, commands with this directory ask {issuer}."));
+    }
     Ok(())
+}
+
+/// Err unless the command line itself names the database: what is meant for production, a variable or a file, would lead a
+/// drill there.
+fn check_named(args: &Restore, settings: &Settings, manifest: &Manifest) -> Result<(), Failure> {
+    let origin = settings.origins.get("database.url").map(String::as_str);
+    let why = match (origin, manifest.database) {
+        (Some(DATABASE_FLAG), _) | (None, Engine::Sqlite) => return Ok(()),
+        (Some(origin), _) => format!("restore takes its database from the command line only, not from {origin}"),
+        (None, Engine::Postgres) => {
+            "the backup is of PostgreSQL, and restore takes its database from the command line only".to_owned()
+        }
+    };
+    let configured = settings.config.database().map_err(Failure::new)?;
+    let named = match manifest.database {
+        _ if Engine::of(&configured) == manifest.database => configured.without_password(),
+        Engine::Sqlite => {
+            format!("sqlite://{}", DatabaseUrl::sqlite_in(&settings.config.data_dir).map_err(Failure::new)?)
+        }
+        Engine::Postgres => "postgres://USER@HOST/NAME".to_owned(),
+    };
+    let mut command =
+        format!("countersign restore {} --data-dir {}", args.dir.display(), settings.config.data_dir.display());
+    if let Some(file) = &args.place.config {
+        command.push_str(&format!(" --config {}", file.display()));
+    }
+    if args.replace {
+        command.push_str(" --replace");
+    }
+    let password = match manifest.database {
+        Engine::Sqlite => "",
+        Engine::Postgres => " (its password goes into PGPASSFILE)",
+    };
+    Err(Failure::usage(format!("{why}; to use this one{password}: {command} {DATABASE_FLAG} '{named}'")))
+}
+
+fn question(plan: &Plan<'_>, settings: &Settings) -> String {
+    let (made, directory) = (moment::show(plan.manifest.made_at), settings.config.data_dir.display());
+    let newer = if plan.is_newer { " It was changed since the backup." } else { "" };
+    format!(
+        "Restore the backup of {made} UTC into {directory}, with the database {}?{newer} Every token, session and signing key \
+         in it ends.",
+        plan.database
+    )
 }

@@ -4,12 +4,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use countersign_server::clock::Clock;
 use countersign_testkit::TestDatabase;
 use serde_json::{Value, json};
 
-use crate::process::{Serving, demo_json};
+use crate::process::{Serving, countersign, demo_json, read};
 use crate::team::{Done, Team, run};
+
+/// Kills of a restore, spread over the time that one takes.
+const KILLS: u32 = 8;
 
 /// `--data-dir` of a database's directory, and its URL if it is PostgreSQL.
 fn place(database: &TestDatabase) -> String {
@@ -76,7 +81,7 @@ async fn what_was_issued_before_a_restore_is_dead_and_secrets_and_passwords_are_
     serving.stop();
 
     let other = TestDatabase { directory: TestDatabase::fresh().directory, url: database.url.clone() };
-    let restored = run(&format!("restore {} {} --output json", backup("third"), place(&other)), &[], "");
+    let restored = run(&format!("restore {} {} --yes --output json", backup("third"), place(&other)), &[], "");
     let change = parse(&restored)["change"].as_i64().unwrap();
     // Of PostgreSQL it is not the backup that is restored here, but what went on since.
     let apart = change - 1_000_000 - manifest["change"].as_i64().unwrap();
@@ -153,7 +158,7 @@ async fn a_restore_overwrites_nothing_and_nobody() {
     let place = place(&team.database);
     let backup = team.file("backup").display().to_string();
     run(&format!("backup {backup} {place}"), &[], "");
-    let restore = |from: &str, more: &str| run(&format!("restore {from} {place} {more}"), &[], "");
+    let restore = |from: &str, more: &str| run(&format!("restore {from} {place} --yes {more}"), &[], "");
     let failed = |from: &str, more: &str, why: &str| {
         let line = restore(from, more).failed(from, 1);
         assert!(line.contains(why), "{line}");
@@ -163,7 +168,7 @@ async fn a_restore_overwrites_nothing_and_nobody() {
     let into_itself = place.replace(&team.file("data").display().to_string(), &backup);
     for deeper in ["", "/deeper"] {
         let into_itself = into_itself.replace(&backup, &format!("{backup}{deeper}"));
-        let itself = run(&format!("restore {backup} {into_itself} --replace"), &[], "");
+        let itself = run(&format!("restore {backup} {into_itself} --replace --yes"), &[], "");
         assert!(itself.failed("itself", 1).contains("the data directory is this backup, or lies in it"));
     }
     if team.database.url.is_none() {
@@ -171,7 +176,7 @@ async fn a_restore_overwrites_nothing_and_nobody() {
         run(&format!("backup {cut} {place}"), &[], "");
         let database = std::fs::read(team.file("cut/countersign.db")).unwrap();
         std::fs::write(team.file("cut/countersign.db"), &database[..database.len() / 2]).unwrap();
-        let line = run(&format!("restore {cut} --data-dir {}", team.file("from-cut").display()), &[], "");
+        let line = run(&format!("restore {cut} --data-dir {} --yes", team.file("from-cut").display()), &[], "");
         assert!(line.failed("cut", 1).contains("cut/countersign.db: the database in the backup cannot be read"));
     }
     failed(&backup, "", "is there already; --replace");
@@ -180,7 +185,7 @@ async fn a_restore_overwrites_nothing_and_nobody() {
         None => "--database-url postgres://127.0.0.1:1/x",
         Some(_) => "--database-url sqlite:///nowhere.db",
     };
-    let line = run(&format!("restore {backup} --data-dir {} {other}", team.file("new").display()), &[], "");
+    let line = run(&format!("restore {backup} --data-dir {} --yes {other}", team.file("new").display()), &[], "");
     assert!(line.failed("another engine", 1).contains("name the same engine"));
     let token = job.client_credentials("invoices:read").await.text("access_token");
     let address = team.serving.address().to_string();
@@ -204,4 +209,81 @@ async fn a_restore_overwrites_nothing_and_nobody() {
         team.fail(3, "client show later");
     }
     team.serving.stop();
+}
+
+#[tokio::test]
+async fn a_restore_that_is_killed_at_any_moment_is_done_again() {
+    let team = Team::start().await;
+    team.ok("client create job");
+    let (backup, place) = (team.file("backup").display().to_string(), place(&team.database));
+    run(&format!("backup {backup} {place}"), &[], "");
+    let Team { serving, mut database } = team;
+    serving.stop();
+    let data = database.directory.path().join("data");
+    let restore = format!("restore {backup} {place} --yes --replace");
+    let kept = || {
+        let all = list(&data).into_iter().map(|(name, _)| data.join(name));
+        all.filter(|path| path.display().to_string().contains(".before-restore")).collect::<Vec<_>>()
+    };
+    let clock = Clock::system();
+    assert_eq!(run(&restore, &[], "").code, Some(0));
+    let needed = Duration::from_millis(clock.monotonic_ms().unsigned_abs());
+    for round in 0..KILLS {
+        kept().iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        let words: Vec<&str> = restore.split(' ').map(|word| word.trim_matches('"')).collect();
+        let mut child = countersign(&words).spawn().unwrap();
+        std::thread::sleep(needed.mul_f64(f64::from(round + 1) / f64::from(KILLS + 1)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut done = run(&restore, &[], "");
+        if done.code != Some(0) {
+            assert!(done.stderr.contains("may have been cut off; move it away first"), "{done:?}");
+            kept().iter().for_each(|path| std::fs::remove_file(path).unwrap());
+            done = run(&restore, &[], "");
+        }
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let serving = Serving::start(&database, &[], &[]);
+        serving.ready().await;
+        let team = Team { serving, database };
+        team.ok("client show job");
+        assert!(team.ok("audit verify").contains("is intact"));
+        team.serving.stop();
+        database = team.database;
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_a_newer_version_or_one_that_is_cut_short_changes_nothing() {
+    let team = Team::start().await;
+    let (backup, place) = (team.file("backup").display().to_string(), place(&team.database));
+    run(&format!("backup {backup} {place}"), &[], "");
+    team.serving.stop();
+    let file = Path::new(&backup).join("countersign.db");
+    team.database.tamper(
+        &file,
+        "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) \
+         SELECT 9999, 'later', installed_on, success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+    );
+    let before = list(&team.database.directory.path().join("data"));
+    let restore = format!("restore {backup} {place} --yes --replace");
+    let newer = run(&restore, &[], "").failed("newer", 1);
+    assert!(newer.contains("made by a newer version of Countersign (migration 9999)"), "{newer}");
+    assert_eq!(list(&team.database.directory.path().join("data")), before);
+    team.database.tamper(&file, "DELETE FROM _sqlx_migrations WHERE version = 9999");
+    for name in ["sealing.key", "backup.json"] {
+        let (path, text) = (Path::new(&backup).join(name), read(&Path::new(&backup).join(name)));
+        std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+        let short = run(&restore, &[], "").failed(name, 1);
+        assert!(short.contains(if name == "sealing.key" { "not a sealing key" } else { "is no backup" }), "{short}");
+        std::fs::write(&path, text).unwrap();
+    }
+    if team.database.url.is_none() {
+        // Not one page may be missing, whatever is in it.
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &whole[..whole.len() - 4096]).unwrap();
+        assert!(run(&restore, &[], "").failed("page", 1).contains("the database in the backup cannot be read"));
+        std::fs::write(&file, whole).unwrap();
+    }
+    assert_eq!(list(&team.database.directory.path().join("data")), before);
+    assert_eq!(run(&restore, &[], "").code, Some(0));
 }

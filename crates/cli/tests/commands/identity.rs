@@ -329,12 +329,12 @@ async fn a_restored_database_belongs_to_the_directory_that_it_was_restored_into(
     succeed(format!("backup {backup} {}", arguments(&database)));
     let remembered = |database: &TestDatabase| read(&directory_of(database).join("database.json"));
     let before = remembered(&database);
-    succeed(format!("restore {backup} {} --replace", arguments(&database)));
+    succeed(format!("restore {backup} {} --replace --yes", arguments(&database)));
     assert_eq!(remembered(&database), before, "the other nodes go on with it");
     Serving::start(&database, &[], &[]).stop();
 
     let scratch = TestDatabase { directory: TestDatabase::fresh().directory, url: database.url.clone() };
-    succeed(format!("restore {backup} {}", arguments(&scratch)));
+    succeed(format!("restore {backup} {} --yes", arguments(&scratch)));
     assert_ne!(remembered(&scratch), before, "a copy is another database");
     Serving::start(&scratch, &[], &[]).stop();
     if engine_is_postgres() {

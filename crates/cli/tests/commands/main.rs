@@ -9,6 +9,7 @@ mod connections;
 mod crash;
 mod demo;
 mod doctor;
+mod drill;
 mod env_files;
 mod exits;
 mod hostile;

@@ -148,7 +148,7 @@ async fn nothing_is_restored_into_a_directory_that_is_open_to_others() {
     assert_eq!(made.code, Some(0), "{made:?}");
     std::fs::create_dir(team.file("open")).unwrap();
     set_mode(&team.file("open"), 0o755);
-    let line = format!("restore {} --data-dir {} {url}", path("backup"), path("open"));
+    let line = format!("restore {} --data-dir {} {url} --yes", path("backup"), path("open"));
     let refused = run_line(&line, &[], "").failed(&line, 1);
     assert!(refused.contains(&format!("{}: is open to other users", path("open"))), "{refused}");
     assert_eq!(std::fs::read_dir(team.file("open")).unwrap().count(), 0);
