@@ -143,7 +143,7 @@ impl Store {
                 .idle_timeout((engine == Engine::Postgres).then_some(IDLE_TIMEOUT))
                 // A file does not go away as a server does, and asking it takes as long as a short statement.
                 .test_before_acquire(engine == Engine::Postgres)
-                .after_release(move |connection, _| Box::pin(answers(engine, connection)))
+                .after_release(move |connection, _| Box::pin(is_usable(engine, connection)))
                 .after_connect(move |connection, _| {
                     let file = file.clone();
                     Box::pin(async move {
@@ -197,15 +197,7 @@ impl Store {
             Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         self.check_file()?;
-        match self.writer.begin_with(statement).await {
-            // SQLite ends a transaction by itself when the disk is full, and sqlx still counts it: that connection
-            // would refuse for ever, so it is given up for a new one.
-            Err(sqlx::Error::InvalidSavePointStatement | sqlx::Error::BeginFailed) => {
-                self.writer.acquire().await?.close().await?;
-                Ok(self.writer.begin_with(statement).await?)
-            }
-            begun => Ok(begun?),
-        }
+        Ok(self.writer.begin_with(statement).await?)
     }
 
     /// Begins a transaction that writes for as long as it takes.
@@ -294,9 +286,19 @@ async fn prepare_connection(engine: Engine, connection: &mut AnyConnection) -> R
     Ok(())
 }
 
-/// False for a connection that has gone silent: it is closed, instead of being waited for. A file does not go silent.
-async fn answers(engine: Engine, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    Ok(engine == Engine::Sqlite || timeout(ACQUIRE_TIMEOUT, connection.ping()).await.is_ok_and(|ping| ping.is_ok()))
+/// False for a connection that is closed instead of being used again: one to a server that has gone silent, or one to a file
+/// whose transaction SQLite ended by itself, such as when the disk is full. sqlx counts that transaction for ever.
+async fn is_usable(engine: Engine, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    match engine {
+        Engine::Postgres => Ok(timeout(ACQUIRE_TIMEOUT, connection.ping()).await.is_ok_and(|ping| ping.is_ok())),
+        Engine::Sqlite => {
+            if connection.is_in_transaction() {
+                // Once this is answered, a rollback that was under way is over.
+                connection.ping().await?;
+            }
+            Ok(!connection.is_in_transaction())
+        }
+    }
 }
 
 /// The innermost cause: the outer ones only repeat that connecting failed.
