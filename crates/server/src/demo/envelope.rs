@@ -25,6 +25,8 @@ use crate::oauth::refusal::{description_of, without_secrets};
 use crate::sealing::SealError;
 use crate::state::State;
 
+/// What a caller is told where the reason is the operator's affair.
+const UNDECIDED: &str = "the server cannot decide at the moment; try again shortly";
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// What a call returns.
@@ -177,9 +179,8 @@ impl From<Refusal> for Fault {
             Refusal::BrokenBody | Refusal::LateBody => Self::bad_request("the body did not arrive whole and in time"),
             Refusal::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
             Refusal::UserLocked => user_locked(),
-            Refusal::Overloaded(_) | Refusal::StaleRegistry | Refusal::DatabaseUnavailable(_) => {
-                unavailable(RETRY_AFTER_S)
-            }
+            Refusal::Overloaded(_) | Refusal::StaleRegistry => unavailable(UNDECIDED, RETRY_AFTER_S),
+            Refusal::DatabaseUnavailable(_) => unavailable(description_of(&refusal), RETRY_AFTER_S),
             other => Self::internal(other.to_string()),
         };
         fault.with_reason(reason)
@@ -193,7 +194,7 @@ impl From<Problem> for Fault {
         let fault = match problem.status() {
             StatusCode::UNAUTHORIZED => Self::sign_in_needed().with_reason(problem.to_string()),
             StatusCode::FORBIDDEN => Self::not_allowed(problem.to_string()),
-            StatusCode::SERVICE_UNAVAILABLE => unavailable(RETRY_AFTER_S).with_reason(problem.to_string()),
+            StatusCode::SERVICE_UNAVAILABLE => unavailable(problem.to_string(), RETRY_AFTER_S),
             _ => Self::internal(problem.to_string()),
         };
         Self { trouble, ..fault }
@@ -223,7 +224,9 @@ impl From<ClientError> for Fault {
         };
         let fault = match error {
             ClientError::Refused { status: 429, retry_after_s, .. } => too_many_attempts(after(retry_after_s)),
-            ClientError::Refused { status: 503, retry_after_s, .. } => unavailable(after(retry_after_s)),
+            ClientError::Refused { status: 503, description, retry_after_s, .. } => {
+                unavailable(description.unwrap_or_else(|| UNDECIDED.to_owned()), after(retry_after_s))
+            }
             ClientError::Refused { error, description, .. } => {
                 let message = description.unwrap_or_else(|| error.clone());
                 let fault = Self::bad_request(message);
@@ -254,8 +257,7 @@ fn user_locked() -> Fault {
     Fault::new(StatusCode::TOO_MANY_REQUESTS, "user_locked", message).retry_after(LOCKED_RETRY_AFTER_S)
 }
 
-fn unavailable(after_s: i64) -> Fault {
-    let message = "the server cannot decide at the moment; try again shortly";
+fn unavailable(message: impl Into<String>, after_s: i64) -> Fault {
     Fault::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", message).retry_after(after_s)
 }
 
