@@ -71,7 +71,7 @@ impl DataDirectory {
             // What the system says of it, "file exists", sounds as if that were the fault.
             return Err(failed(path, io::Error::other("is not a directory")));
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| failed(path, error))?;
+        make_directory(path).map_err(|error| failed(path, error))?;
         let lock_path = path.join(LOCK_FILE);
         let mut options = OpenOptions::new();
         let lock = options.create(true).append(true).mode(0o600).open(&lock_path);
@@ -101,6 +101,21 @@ impl DataDirectory {
     /// A file in the directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+}
+
+/// Makes a private directory (0700), and those that it lies in, durably.
+fn make_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.exists() {
+        make_directory(parent)?;
+    }
+    let is_new = !path.exists();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    match File::open(parent).and_then(|parent| parent.sync_all()) {
+        Err(error) if is_new => Err(error),
+        // A start that was cut off may have made it. One that was always there may lie in what we cannot read or sync.
+        _ => Ok(()),
     }
 }
 

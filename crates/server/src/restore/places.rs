@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::{KEPT, RestoreError};
 use crate::backup::CREDENTIALS;
 use crate::config::Config;
-use crate::data_directory::{DirectoryError, SEALING_KEY_FILE, failed};
+use crate::data_directory::{DirectoryError, SEALING_KEY_FILE, failed, sync_directory};
 
 /// What is being restored, until it is complete.
 const UNDER_WAY: &str = ".restoring";
@@ -94,7 +94,8 @@ impl Places {
         if beside(&copy, "-wal").exists() {
             return Err(failed(&copy, io::Error::other("its log was not folded in")));
         }
-        fs::rename(&copy, place).map_err(|error| failed(place, error))
+        fs::rename(&copy, place).map_err(|error| failed(place, error))?;
+        sync_directory(place.parent().unwrap_or(Path::new("/")))
     }
 
     pub(super) fn forget_copy(&self) {
