@@ -1,8 +1,10 @@
-//! Every chore: `cargo xtask tidy | docs | test | interop | walks [--figures] | fuzz | skew | ci | bench [--quick]`.
+//! Every chore: `cargo xtask tidy | docs | test | interop | walks [--figures] | fuzz | crash [--rounds N] | skew | ci |
+//! bench [--quick]`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
 
 mod ci;
+mod crash;
 mod demo_server;
 mod docs;
 mod fuzz;
@@ -29,10 +31,11 @@ fn main() -> ExitCode {
         Some("interop") => interop::prepare().and_then(|()| interop::run()),
         Some("walks") => walks::prepare().and_then(|()| walks::run(&arguments[1..])),
         Some("fuzz") => fuzz::run(),
+        Some("crash") => crash::run(&arguments[1..]),
         Some("skew") => skew::run(),
         Some("ci") => ci::run(),
         Some("bench") => bench(&arguments[1..]),
-        _ => Err("usage: cargo xtask tidy | docs | test | interop | walks | fuzz | skew | ci | bench".to_owned()),
+        _ => Err("usage: cargo xtask tidy | docs | test | interop | walks | fuzz | crash | skew | ci | bench".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

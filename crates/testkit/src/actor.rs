@@ -76,25 +76,35 @@ impl Actor {
 
     /// Sends a request.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
+        self.exchange(request).await.unwrap()
+    }
+
+    /// Sends a request; `None` if the server is gone before it has answered in full.
+    pub async fn try_send(&self, request: RequestBuilder) -> Option<Answer> {
+        self.exchange(request).await.ok()
+    }
+
+    async fn exchange(&self, request: RequestBuilder) -> reqwest::Result<Answer> {
+        let response = request.send().await?;
         let status = response.status().as_u16();
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        Answer { status, headers, body: response.text().await.unwrap() }
+        Ok(Answer { status, headers, body: response.text().await? })
+    }
+
+    /// A form with Basic credentials, to be altered before it is sent.
+    pub fn post_request(&self, path: &str, form: &[(&str, &str)]) -> RequestBuilder {
+        self.request("POST", path).basic_auth(&self.client_id, Some(&self.client_secret)).form(form)
     }
 
     /// Posts a form with Basic credentials.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        let request = self.request("POST", path).basic_auth(&self.client_id, Some(&self.client_secret));
-        self.send(request.form(form)).await
+        self.send(self.post_request(path, form)).await
     }
 
-    /// Posts a form with Basic credentials; `None` if the server is gone before it has answered.
+    /// Posts a form with Basic credentials; `None` if the server is gone before it has answered in full.
     pub async fn try_post(&self, path: &str, form: &[(&str, &str)]) -> Option<Answer> {
-        let request = self.request("POST", path).basic_auth(&self.client_id, Some(&self.client_secret));
-        let response = request.form(form).send().await.ok()?;
-        let status = response.status().as_u16();
-        Some(Answer { status, headers: Vec::new(), body: response.text().await.ok()? })
+        self.try_send(self.post_request(path, form)).await
     }
 
     /// Posts a form with the credentials in it.

@@ -48,11 +48,22 @@ impl Browser {
     /// Sends a request and keeps the cookies of the answer.
     pub async fn send(&mut self, request: RequestBuilder) -> Answer {
         let answer = self.actor.send(request).await;
+        self.keep_cookies(&answer);
+        answer
+    }
+
+    /// The same; `None` if the server is gone before it has answered in full.
+    pub async fn try_send(&mut self, request: RequestBuilder) -> Option<Answer> {
+        let answer = self.actor.try_send(request).await?;
+        self.keep_cookies(&answer);
+        Some(answer)
+    }
+
+    fn keep_cookies(&mut self, answer: &Answer) {
         for (_, value) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (name, value) = value.split(';').next().and_then(|pair| pair.split_once('=')).unwrap();
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
-        answer
     }
 
     /// The request as our own pages make it, with the pair in its header.
@@ -87,15 +98,19 @@ impl Browser {
 
     /// Answers the challenge of a package.
     pub async fn answer(&mut self, package: &Answer, answer: &str) -> Answer {
+        self.post("auth/advanceAuth", Self::step(package, answer)).await
+    }
+
+    /// The body by which the challenge of a package is answered.
+    pub fn step(package: &Answer, answer: &str) -> Value {
         let package = &package.json()["Result"];
-        let step = json!({
+        json!({
             "SessionId": package["SessionId"],
             "TenantId": package["TenantId"],
             "MechanismId": package["Challenges"][0]["Mechanisms"][0]["MechanismId"],
             "Action": "Answer",
             "Answer": answer,
-        });
-        self.post("auth/advanceAuth", step).await
+        })
     }
 
     /// Signs in by name and password; the answer is that to the password.

@@ -1,6 +1,7 @@
 //! The binary as its users meet it: what it prints, what it leaves on disk, how it ends.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
 mod administration;
 mod backups;

@@ -11,6 +11,9 @@ use std::time::Duration;
 use countersign_testkit::{Actor, CertificateFiles, TestDatabase};
 use serde_json::Value;
 
+/// What is shown of the log of a server when its test fails.
+const LOG_LINES: usize = 40;
+
 /// A serving process.
 pub(crate) struct Serving {
     child: Child,
@@ -198,6 +201,15 @@ impl Drop for Serving {
         // A test that failed leaves nothing running; one that stopped it has nothing to end.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking()
+            && let Some(Ok(log)) = self.stderr.take().map(JoinHandle::join)
+        {
+            let lines: Vec<&str> = log.lines().collect();
+            println!(
+                "the end of the log of the server:\n{}",
+                lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+            );
+        }
     }
 }
 
