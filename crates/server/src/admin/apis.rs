@@ -20,6 +20,7 @@ use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::scopes;
+use crate::background::make_keys;
 use crate::first_key;
 use crate::registry::Registry;
 use crate::state::State;
@@ -131,7 +132,8 @@ pub(crate) async fn create(
     let after = view(&api, &note);
     let (action, target) = ("api.create", api.id.to_string());
     changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
-    state.make_missing_keys().await?;
+    // The API is made, whatever comes of its key: that is tried again.
+    make_keys::run_once(&state).await;
     Ok(created(&after, &after, &format!("/admin/v1/apis/{}", api.id)))
 }
 
@@ -159,7 +161,7 @@ pub(crate) async fn update(
     let after = view(&api, &note);
     let entry = Entry { action: "api.update", target: id, before: Some(before), after: Some(after.clone()) };
     changing.finish(entry).await?;
-    state.make_missing_keys().await?;
+    make_keys::run_once(&state).await;
     Ok(show(&after))
 }
 

@@ -1,6 +1,7 @@
 //! What callers were promised: each change that they sent, when it was acknowledged, and by what it can be seen.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 
 use serde_json::{Map, Value};
 
@@ -72,10 +73,11 @@ impl Book {
         self.acknowledged += usize::from(!change.facts.is_empty() || change.records != (0, 0));
     }
 
-    /// The answer says that nothing was done.
-    pub(super) fn withdraw(&mut self, change: usize) {
-        let change = &mut self.changes[change];
-        (change.facts, change.records) = (Vec::new(), (0, 0));
+    /// The answer says that nothing was done: what it is about is as it was before.
+    pub(super) fn withdraw(&mut self, change: usize, place: u64) {
+        let facts = take(&mut self.changes[change].facts);
+        let facts = facts.into_iter().map(|(question, _)| (question.clone(), self.last(&question))).collect();
+        self.changes[change] = Change { sent: place, acknowledged: Some(place), facts, records: (0, 0) };
     }
 
     /// Something that is so since an answer that came just now, such as a token.

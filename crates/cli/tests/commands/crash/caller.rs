@@ -112,7 +112,7 @@ impl Shared {
         if self.is_full.load(Ordering::Acquire) {
             assert!(answer.body.contains(FULL), "{answer}");
             self.refused.fetch_add(1, Ordering::Relaxed);
-            self.book().withdraw(change);
+            self.book().withdraw(change, self.place());
         }
         None
     }
