@@ -52,6 +52,13 @@ impl TestDatabase {
         file
     }
 
+    /// What SQLite finds wrong in a file: `ok`, or its first complaint.
+    pub fn check_integrity(file: &Path) -> String {
+        let file = rusqlite::Connection::open(file).unwrap();
+        file.busy_timeout(Duration::from_secs(5)).unwrap();
+        file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
+    }
+
     /// Runs one statement behind the server's back, in PostgreSQL or else in this file.
     pub fn tamper(&self, file: &Path, statement: &str) {
         match &self.url {

@@ -68,10 +68,15 @@ impl Trial {
         trial
     }
 
+    /// Starts a server without a flag of recovery, and waits until it is ready.
     async fn serve(&self, database: &TestDatabase, disk: Option<&Disk>) -> Serving {
         let environment = disk.map(Disk::environment).unwrap_or_default();
         let serving = Serving::start(database, &["--demo", "--listen", &self.listen], &environment);
         serving.ready().await;
+        if database.url.is_none() {
+            let file = database.directory.path().join("data/countersign.db");
+            assert_eq!(TestDatabase::check_integrity(&file), "ok");
+        }
         serving
     }
 
