@@ -35,7 +35,9 @@ fn main() -> ExitCode {
         Some("skew") => skew::run(),
         Some("ci") => ci::run(),
         Some("bench") => bench(&arguments[1..]),
-        _ => Err("usage: cargo xtask tidy | docs | test | interop | walks | fuzz | crash | skew | ci | bench".to_owned()),
+        _ => {
+            Err("usage: cargo xtask tidy | docs | test | interop | walks | fuzz | crash | skew | ci | bench".to_owned())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,6 +11,11 @@ use sqlx::{ConnectOptions, Connection, Row};
 use super::{ACQUIRE_TIMEOUT, DatabaseUrl, Engine, Store, connect_first, known_migrations, pooler};
 use crate::error::StoreError;
 
+/// SQLite's log, by its name beside the database's.
+const LOG: &str = "-wal";
+/// The journal of the first page, which is written before there is a log.
+const JOURNAL: &str = "-journal";
+
 /// What prepares a session.
 type Statements = &'static [&'static str];
 
@@ -102,8 +107,13 @@ impl Store {
 
     /// Opens a database to read if something was ever made in it; `None` if it is empty, or if there is no file.
     pub async fn open_unless_empty(database: &DatabaseUrl) -> Result<Option<Self>, StoreError> {
-        if database.sqlite_file().is_some_and(|file| is_empty(&file)) {
-            return Ok(None);
+        if let Some(file) = database.sqlite_file() {
+            if has(&file, JOURNAL) {
+                finish_journal(database).await?;
+            }
+            if is_empty(&file) {
+                return Ok(None);
+            }
         }
         // It only selects. A setting of the session could stay behind in a pooler's connection, where a start then writes.
         let store = Self::open_as_it_is(database, reading_mode(database, false), &[]).await?;
@@ -204,7 +214,7 @@ impl Store {
 
 /// By which a file of SQLite is read without anything being written.
 fn reading_mode(database: &DatabaseUrl, is_living: bool) -> &'static str {
-    let has_log = database.sqlite_file().is_some_and(|file| has_log(&file));
+    let has_log = database.sqlite_file().is_some_and(|file| has(&file, LOG) || has(&file, JOURNAL));
     if is_living || has_log { "mode=ro" } else { "mode=ro&immutable=true" }
 }
 
@@ -216,11 +226,19 @@ fn is_empty(file: &Path) -> bool {
     }
 }
 
-/// True if SQLite's log beside the file holds something.
-fn has_log(file: &Path) -> bool {
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    Path::new(&log).metadata().is_ok_and(|log| log.len() > 0)
+/// True if a file of SQLite's beside the database holds something.
+fn has(file: &Path, beside: &str) -> bool {
+    let mut path = file.as_os_str().to_owned();
+    path.push(beside);
+    Path::new(&path).metadata().is_ok_and(|found| found.len() > 0)
+}
+
+/// Lets SQLite take back what a power cut left by half: it can do so only while it may write.
+async fn finish_journal(database: &DatabaseUrl) -> Result<(), StoreError> {
+    let options = AnyConnectOptions::from_str(database.without_making().as_str())?.disable_statement_logging();
+    let mut connection = connect_first(&options).await?;
+    sqlx::query("SELECT COUNT(*) FROM sqlite_master").execute(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 #[cfg(test)]
@@ -248,5 +266,19 @@ mod tests {
             assert_eq!(copy.expect("opens").read_counters().await.expect("reads"), counters);
             assert_eq!(url.sqlite_file(), Some(database.directory.path().join("countersign.db")));
         }
+    }
+
+    #[tokio::test]
+    async fn a_first_page_that_a_power_cut_tore_is_taken_back_before_the_file_is_read_on_sqlite() {
+        let (database, url) = fresh();
+        let file = url.sqlite_file().expect("SQLite");
+        // As SQLite writes it for a database that was empty: the magic, no page yet, a nonce, sizes.
+        let mut journal = vec![0; 512];
+        journal[..8].copy_from_slice(&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]);
+        (journal[22], journal[26]) = (2, 16);
+        std::fs::write(database.directory.path().join("countersign.db-journal"), journal).expect("written");
+        std::fs::write(&file, vec![0; 3072]).expect("written");
+        assert!(Store::open_unless_empty(&url).await.expect("reads").is_none());
+        assert_eq!(file.metadata().expect("is there").len(), 0);
     }
 }
