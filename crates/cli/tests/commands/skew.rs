@@ -15,6 +15,7 @@ use crate::proxies::free_address;
 const OLDER: &str = "COUNTERSIGN_TEST_OLDER_BINARY";
 
 /// The older version on this database, listening there; a free port as `serve` has it without an address.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test names the binary")]
 fn older(database: &TestDatabase, listen: &str) -> Command {
     let mut command = Command::new(std::env::var(OLDER).unwrap());
     command.args(serve_arguments(database)).args(["--demo", "--listen", listen]).env_clear();
