@@ -38,6 +38,11 @@ impl Browser {
         Self { actor, cookies: BTreeMap::new() }
     }
 
+    /// The same browser, whose requests go where this actor's do.
+    pub fn at(&self, actor: Actor) -> Self {
+        Self { actor, cookies: self.cookies.clone() }
+    }
+
     /// A request with this browser's cookies and nothing else.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let request = self.actor.request(method, path);

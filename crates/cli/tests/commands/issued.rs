@@ -61,6 +61,7 @@ impl Issued {
         service.client_credentials("all").await;
         assert_eq!(service.password("demo", self.demo["password"].as_str().unwrap()).await.status, 200);
         // By its session, with the XSRF pair of when it began, and with the secret of the playground's settings.
+        self.browser = self.browser.at(serving.actor("", ""));
         self.browser.token_set().await;
     }
 }

@@ -1,16 +1,9 @@
 //! The sealing key is replaced, and nobody is signed out, forgotten or let in by it.
 
-use countersign_testkit::{Browser, TestServer};
+use countersign_testkit::TestServer;
 use serde_json::json;
 
 use crate::guessing::{ELSEWHERE, HERE, PASSWORD, fail_ten_times, grant, is_blocked, server};
-
-/// The browser as it was, at a server that was started anew.
-fn at(server: &TestServer, browser: &Browser) -> Browser {
-    let mut same = server.browser();
-    same.cookies = browser.cookies.clone();
-    same
-}
 
 #[tokio::test]
 async fn a_session_a_one_time_code_and_a_repeated_refresh_go_on_under_another_sealing_key() {
@@ -31,14 +24,14 @@ async fn a_session_a_one_time_code_and_a_repeated_refresh_go_on_under_another_se
     let server = server.restart_with_new_sealing_key().await;
     let again = server.demo_service().refresh(&spent).await;
     assert_eq!(again.text("refresh_token"), successor, "the answer was lost: {again}");
-    let mut still = at(&server, &ada);
+    let mut still = ada.at(server.stranger());
     assert_eq!(still.get("account/sessions").await.status, 200);
     let ended = still.post("account/removeSecondFactor", json!({ "password": "wrong", "code": "000000" })).await;
     assert_eq!(ended.fault(), (401, "wrong_answer".to_owned()), "its XSRF pair holds: {ended}");
 
     let server = server.restart_with_new_sealing_key().await;
     server.advance(60).await;
-    assert_eq!(at(&server, &ada).get("account/sessions").await.status, 200, "two keys ago");
+    assert_eq!(ada.at(server.stranger()).get("account/sessions").await.status, 200, "two keys ago");
     let mut anew = server.browser();
     let package = anew.sign_in("ada", PASSWORD).await;
     assert_eq!(anew.answer(&package, &code(&server)).await.result()["Summary"], "LoginSuccess");
@@ -57,7 +50,7 @@ async fn failures_count_on_and_known_devices_stay_known_for_thirty_days_under_an
     let server = server.restart_with_new_sealing_key().await;
     assert!(is_blocked(&grant(&server, ELSEWHERE, "ada", PASSWORD).await), "as before");
     assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);
-    let mut ada = at(&server, &ada);
+    let mut ada = ada.at(server.stranger());
     ada.cookies.remove("cs_session");
     assert_eq!(ada.sign_in("ada", PASSWORD).await.result()["Summary"], "LoginSuccess");
 
