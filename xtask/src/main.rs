@@ -17,7 +17,9 @@ mod test;
 mod tidy;
 mod walks;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+
+use crate::postgres::Postgres;
 
 /// What a chore returns: nothing, or why it failed.
 type Outcome = Result<(), String>;
@@ -50,7 +52,14 @@ fn main() -> ExitCode {
 
 /// Measures, and writes `bench/results.md`; what the arguments mean is the bench's affair.
 fn bench(arguments: &[String]) -> Outcome {
-    let mut all = vec!["run", "--release", "--package", "countersign-bench", "--"];
-    all.extend(arguments.iter().map(String::as_str));
-    run::cargo(&all)
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--release", "--package", "countersign-bench", "--"]).args(arguments);
+    let are_sections = arguments.iter().any(|argument| !argument.starts_with("--"));
+    let postgres = if !are_sections || arguments.iter().any(|argument| argument == "migrate") {
+        Some(Postgres::start()?)
+    } else {
+        None
+    };
+    let url = postgres.as_ref().map(|postgres| postgres.url().replace(":///?", ":///postgres?"));
+    run::status(cargo.envs(url.map(|url| ("COUNTERSIGN_BENCH_POSTGRES", url))))
 }

@@ -37,7 +37,7 @@ fn find_parent() -> Result<String, String> {
 /// Builds the binary of a commit in a worktree of its own.
 fn build(commit: &str) -> Result<PathBuf, String> {
     let (source, target) = (root().join("target/skew/source"), root().join("target/skew/target"));
-    if source.join("Cargo.toml").exists() {
+    if source.join(".git").exists() {
         status(git(&source).args(["checkout", "--quiet", "--detach", commit]))?;
     } else {
         let place = source.display().to_string();

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &[&str]) -> Outcome<()> {
-    let plan = Plan::parse(arguments)?;
+    let plan = Plan::parse(arguments, postgres())?;
     if plan.needs_binary() {
         plan.build_binary()?;
     }
@@ -67,6 +67,12 @@ fn measure(arguments: &[&str]) -> Outcome<()> {
         table.write(&plan::root().join("bench/results.md"))?;
     }
     Ok(())
+}
+
+/// An empty database of PostgreSQL, which `cargo xtask bench` starts.
+#[expect(clippy::disallowed_methods, reason = "the bench is a program of its own")]
+fn postgres() -> Option<String> {
+    std::env::var("COUNTERSIGN_BENCH_POSTGRES").ok()
 }
 
 /// Thousands of connections need as many descriptors.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::Outcome;
 
 /// What can be named on the command line, to measure that alone.
-pub(crate) const SECTIONS: [&str; 9] =
-    ["tokens", "introspection", "clients", "limits", "starts", "memory", "commits", "timing", "overload"];
+pub(crate) const SECTIONS: [&str; 10] =
+    ["tokens", "introspection", "clients", "limits", "starts", "memory", "migrate", "commits", "timing", "overload"];
 /// The section that measures functions in this process instead of the binary.
 const IN_PROCESS: &str = "timing";
 
@@ -16,6 +16,8 @@ const IN_PROCESS: &str = "timing";
 pub(crate) struct Plan {
     quick: bool,
     sections: Vec<String>,
+    /// An empty database of PostgreSQL, if there is one.
+    pub(crate) postgres: Option<String>,
     /// Rounds of each measurement; the median counts.
     pub(crate) rounds: usize,
     /// How long one round of requests is.
@@ -30,7 +32,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Reads `[--quick] [SECTION…]`.
-    pub(crate) fn parse(arguments: &[&str]) -> Outcome<Self> {
+    pub(crate) fn parse(arguments: &[&str], postgres: Option<String>) -> Outcome<Self> {
         let (flags, sections): (Vec<&str>, Vec<&str>) =
             arguments.iter().partition(|argument| argument.starts_with("--"));
         if flags.iter().any(|flag| *flag != "--quick") || sections.iter().any(|name| !SECTIONS.contains(name)) {
@@ -42,6 +44,7 @@ impl Plan {
             Self {
                 quick: false,
                 sections,
+                postgres,
                 rounds: 5,
                 round: ms(3000),
                 warm_up: ms(500),
@@ -52,6 +55,7 @@ impl Plan {
             Self {
                 quick: true,
                 sections,
+                postgres,
                 rounds: 3,
                 round: ms(800),
                 warm_up: ms(200),

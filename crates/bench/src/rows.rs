@@ -5,6 +5,7 @@ mod commits;
 mod introspection;
 mod limits;
 mod memory;
+mod migrate;
 mod overload;
 mod starts;
 mod timing;
@@ -61,6 +62,9 @@ pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
     }
     if plan.has("memory") {
         memory::measure(&mut bench).await?;
+    }
+    if plan.has("migrate") {
+        migrate::measure(&mut bench).await?;
     }
     if plan.has("commits") {
         commits::measure(&mut bench).await?;

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::admin::operator;
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{DirectoryError, SEALING_KEY_FILE, failed, is_locked, sync_directory, write_private};
-use crate::sealing_keys::KeyFiles;
+use crate::sealing_files::KeyFiles;
 
 /// What says that a directory is a backup.
 pub const MANIFEST: &str = "backup.json";

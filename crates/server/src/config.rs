@@ -208,6 +208,11 @@ impl Config {
         self.sealing_key_next_file.clone().or_else(in_directory)
     }
 
+    /// True if the data directory has the sealing key, and that of a rotation.
+    pub(crate) fn is_sealing_key_in_directory(&self) -> bool {
+        self.sealing_key_file.is_none() && self.sealing_key_next_file.is_none()
+    }
+
     /// The issuer where none is given: the listen address, without the port that its scheme has anyway.
     pub fn derived_issuer(&self, listen: SocketAddr) -> String {
         let (scheme, port) = if self.tls.cert.is_some() { ("https", ":443") } else { ("http", ":80") };

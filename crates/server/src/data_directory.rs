@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -131,6 +133,17 @@ pub(crate) fn is_locked(path: &Path) -> Result<bool, DirectoryError> {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(failed(&lock_path, error)),
+    }
+}
+
+/// True if a program has a file of SQLite open: for as long as it has, it holds a lock on it. This process has it not open, or
+/// its own locks would end here.
+pub(crate) fn is_open(file: &Path) -> Result<bool, DirectoryError> {
+    let opened = OpenOptions::new().write(true).open(file).map_err(|error| failed(file, error))?;
+    match fcntl_lock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(false),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(true),
+        Err(error) => Err(failed(file, error.into())),
     }
 }
 

@@ -14,8 +14,9 @@ use crate::data_directory::is_locked;
 use crate::descriptors;
 use crate::doctor::directory::{check_elsewhere, check_modes, check_room};
 use crate::identity::{self, Memory};
-use crate::key_ring::{KeyRing, KeyRingError};
-use crate::sealing_keys::{HeldKeys, KeyFiles, SealingKeys};
+use crate::key_ring::KeyRing;
+use crate::sealing_files::{HeldKeys, KeyFiles};
+use crate::sealing_keys::SealingKeys;
 use crate::tls::Tls;
 
 /// Two clocks may differ by this many seconds: what a token's `iat` may lie ahead.
@@ -220,6 +221,10 @@ async fn check_sealing_key(config: &Config, store: &Store) -> (Check, Option<Hel
         return (Check::failed(NAME, detail), None);
     };
     let shown = held.in_use.path.display().to_string();
+    if Some(&held.in_use.path) == config.sealing_key_next_file.as_ref() {
+        let detail = format!("{shown}: is in use now; set sealing_key_file to it, and unset sealing_key_next_file");
+        return (Check::warning(NAME, detail), Some(held));
+    }
     if lies_in(&held.in_use.path, &config.data_dir) {
         let detail = format!(
             "{shown}: is the right one, and lies in the data directory; keep a copy elsewhere, or name a file \
@@ -240,8 +245,8 @@ fn lies_in(file: &Path, directory: &Path) -> bool {
 /// Each opens, one of each algorithm in use signs, and none signs for too long.
 fn check_signing_keys(rows: &RegistryRows, held: &HeldKeys, rotate_after_s: i64, now: UnixTime) -> Check {
     const NAME: &str = "signing keys";
-    let ring = SealingKeys::build(held, &rows.sealing_keys).map_err(|_| KeyRingError::OtherSealingKey);
-    let ring = match ring.and_then(|keys| KeyRing::build(&rows.keys, &keys, &KeyRing::default())) {
+    let opened = SealingKeys::build(held, &rows.sealing_keys);
+    let ring = match opened.and_then(|keys| KeyRing::build(&rows.keys, &keys, &KeyRing::default())) {
         Ok(ring) => ring,
         Err(error) => return Check::failed(NAME, format!("{error}; restore a backup")),
     };

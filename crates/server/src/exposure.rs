@@ -99,7 +99,12 @@ fn list_secrets(config: &Config) -> Vec<PathBuf> {
 /// The files with secrets that keys of the configuration name.
 fn list_configured(config: &Config) -> Vec<PathBuf> {
     let database = config.database().ok().and_then(|database| database.sqlite_file());
-    config.sealing_key_file.iter().chain(&config.tls.key).cloned().chain(database).collect()
+    [&config.sealing_key_file, &config.sealing_key_next_file, &config.tls.key]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .chain(database)
+        .collect()
 }
 
 fn lies_in(file: &Path, directory: &Path) -> bool {

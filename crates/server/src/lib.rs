@@ -41,6 +41,7 @@ mod resource;
 pub mod restore;
 mod router;
 mod sealing;
+mod sealing_files;
 mod sealing_keys;
 pub mod sealing_rotation;
 pub mod serve;

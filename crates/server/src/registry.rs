@@ -25,7 +25,8 @@ use crate::admin::access;
 use crate::clock::Clock;
 use crate::key_ring::{KeyRing, KeyRingError};
 use crate::limits::FOLLOW_TIMEOUT;
-use crate::sealing_keys::{HeldKeys, SealingKeys};
+use crate::sealing_files::HeldKeys;
+use crate::sealing_keys::SealingKeys;
 
 /// Apis, clients, users and keys as of one change; never changed, only replaced.
 #[derive(Debug, Default)]
@@ -283,8 +284,7 @@ impl LiveRegistry {
         }
         if counters.registry_change != self.current().registry_change {
             let rows = store.load_registry().await?;
-            let sealing_keys = SealingKeys::build(&self.held_keys, &rows.sealing_keys);
-            let sealing_keys = sealing_keys.map_err(|_| KeyRingError::OtherSealingKey)?;
+            let sealing_keys = SealingKeys::build(&self.held_keys, &rows.sealing_keys)?;
             let registry = Registry::build(rows, &sealing_keys, &self.current())?;
             self.sealing_keys.store(Arc::new(sealing_keys));
             self.current.store(Arc::new(registry));

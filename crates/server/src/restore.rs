@@ -29,7 +29,7 @@ use crate::limits::HEARTBEAT_INTERVAL;
 use crate::nodes::is_alive;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
-use crate::sealing_keys::{HeldKey, HeldKeys};
+use crate::sealing_files::{HeldKey, HeldKeys};
 use crate::state::State;
 
 /// What was in the way is kept under its name and this.

@@ -1,14 +1,12 @@
 //! The sealing keys as of one change: the one in use and what is left of those before it, and every key derived of them.
 
-use std::path::{Path, PathBuf};
-
-use aws_lc_rs::hmac::{HMAC_SHA256, Key};
+use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use countersign_store::{PreviousSealingKey, StoredSealingKeys};
 use zeroize::Zeroizing;
 
-use crate::config::Config;
-use crate::data_directory::{DirectoryError, read_sealing_key};
+use crate::key_ring::KeyRingError;
 use crate::sealing::{SealError, SealingKey};
+use crate::sealing_files::{HeldKey, HeldKeys};
 
 /// The key of the audit log is derived under this label.
 const AUDIT: &str = "audit log";
@@ -49,73 +47,6 @@ impl MacUse {
     }
 }
 
-/// A sealing key that this node holds.
-#[derive(Clone, Debug)]
-pub(crate) struct HeldKey {
-    /// Its file.
-    pub(crate) path: PathBuf,
-    /// The key.
-    pub(crate) key: SealingKey,
-    /// By which a database knows it.
-    pub(crate) check: String,
-}
-
-impl HeldKey {
-    /// A key that was read from a file.
-    pub(crate) fn new(path: PathBuf, key: SealingKey) -> Self {
-        Self { path, check: key.check(), key }
-    }
-
-    fn read(path: &Path) -> Result<Option<Self>, DirectoryError> {
-        Ok(read_sealing_key(path)?.map(|key| Self::new(path.to_owned(), key)))
-    }
-}
-
-/// The sealing keys in the files of the configuration.
-#[derive(Debug)]
-pub(crate) struct KeyFiles {
-    /// The one.
-    pub(crate) present: Option<HeldKey>,
-    /// The next one, while it is being replaced.
-    pub(crate) next: Option<HeldKey>,
-}
-
-impl KeyFiles {
-    /// Reads both.
-    pub(crate) fn read(config: &Config) -> Result<Self, DirectoryError> {
-        let next = config.sealing_key_next_path().map(|path| HeldKey::read(&path)).transpose()?.flatten();
-        if let (None, Some(path)) = (&next, &config.sealing_key_next_file) {
-            return Err(DirectoryError::NoNextSealingKey(path.display().to_string()));
-        }
-        Ok(Self { present: HeldKey::read(&config.sealing_key_path())?, next })
-    }
-
-    /// Both, if one of them is the one that a database knows by this.
-    pub(crate) fn hold(self, check: &str) -> Option<HeldKeys> {
-        let (in_use, other) = match (self.present, self.next) {
-            (Some(present), next) if present.check == check => (present, next),
-            (other, next) => (next.filter(|next| next.check == check)?, other),
-        };
-        Some(HeldKeys { other: other.filter(|other| other.check != check), in_use })
-    }
-}
-
-/// The sealing keys that a node holds.
-#[derive(Clone, Debug)]
-pub(crate) struct HeldKeys {
-    /// The one that was in use when it started.
-    pub(crate) in_use: HeldKey,
-    /// The one that follows it, or that it followed.
-    pub(crate) other: Option<HeldKey>,
-}
-
-impl HeldKeys {
-    /// By which databases know them.
-    pub(crate) fn checks(&self) -> Vec<&str> {
-        std::iter::once(&self.in_use).chain(&self.other).map(|held| held.check.as_str()).collect()
-    }
-}
-
 /// The keys of one moment; never changed, only replaced.
 #[derive(Debug)]
 pub(crate) struct SealingKeys {
@@ -124,8 +55,10 @@ pub(crate) struct SealingKeys {
     own: MacKeys,
     accepted: Vec<MacKeys>,
     audit: Key,
-    /// Each with the last record that is chained by it, the oldest first.
-    previous_audits: Vec<(i64, Key)>,
+    /// Each with the last record that is chained by it, the oldest first; none if its row is damaged.
+    previous_audits: Vec<(i64, Option<Key>)>,
+    /// True if the other key was in use before.
+    is_other_previous: bool,
 }
 
 impl SealingKeys {
@@ -135,22 +68,32 @@ impl SealingKeys {
     }
 
     /// The keys of a database; Err if this node does not hold the one in use.
-    pub(crate) fn build(held: &HeldKeys, stored: &StoredSealingKeys) -> Result<Self, SealError> {
+    pub(crate) fn build(held: &HeldKeys, stored: &StoredSealingKeys) -> Result<Self, KeyRingError> {
         let mut keys = match (&stored.check, &held.other) {
             (Some(check), Some(other)) if *check == other.check => Self::new(other, Some(&held.in_use)),
-            (Some(check), _) if *check != held.in_use.check => return Err(SealError),
+            (Some(check), _) if *check != held.in_use.check => return Err(KeyRingError::OtherSealingKey),
             _ => Self::first(held),
         };
         for PreviousSealingKey { last_audit_sequence, sealed_audit_key, sealed_mac_keys } in &stored.previous {
             let row = last_audit_sequence.to_string();
-            let opened = keys.key.open(PREVIOUS_AUDIT, &row, sealed_audit_key)?;
-            keys.previous_audits.push((*last_audit_sequence, Key::new(HMAC_SHA256, &opened)));
-            if let Some(sealed) = sealed_mac_keys {
-                let opened = keys.key.open(PREVIOUS_MACS, &row, sealed)?;
-                keys.accepted.push(MacKeys::parse(&opened).ok_or(SealError)?);
+            let audit = keys.open_previous(PREVIOUS_AUDIT, &row, sealed_audit_key);
+            let audit = audit.map(|opened| Key::new(HMAC_SHA256, &opened));
+            if keys.other.as_ref().is_some_and(|other| audit.as_ref().is_some_and(|audit| is_audit_key(audit, other))) {
+                // What is accepted of it is in its row, for as long as that lasts.
+                keys.accepted.remove(0);
+                keys.is_other_previous = true;
             }
+            keys.previous_audits.push((*last_audit_sequence, audit));
+            let macs = sealed_mac_keys.as_ref().and_then(|sealed| keys.open_previous(PREVIOUS_MACS, &row, sealed));
+            keys.accepted.extend(macs.and_then(|opened| MacKeys::parse(&opened)));
         }
         Ok(keys)
+    }
+
+    /// A damaged row ends nothing but what it was for.
+    fn open_previous(&self, label: &str, row: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let opened = self.key.open(label, row, sealed);
+        opened.inspect_err(|error| tracing::error!(%error, "previous sealing key {row}: {label}")).ok()
     }
 
     fn new(in_use: &HeldKey, other: Option<&HeldKey>) -> Self {
@@ -160,6 +103,7 @@ impl SealingKeys {
             audit: key.derive_mac_key(AUDIT),
             accepted: other.iter().map(MacKeys::derive).collect(),
             previous_audits: Vec::new(),
+            is_other_previous: false,
             key,
             other,
         }
@@ -178,13 +122,13 @@ impl SealingKeys {
     }
 
     /// The key for new MACs.
-    pub(crate) fn mac_key(&self, for_what: MacUse) -> &Key {
-        self.own.find(for_what)
+    pub(crate) fn mac_key(&self, mac_use: MacUse) -> &Key {
+        self.own.find(mac_use)
     }
 
     /// The keys whose MACs are accepted, that for new ones first.
-    pub(crate) fn mac_keys(&self, for_what: MacUse) -> impl Iterator<Item = &Key> {
-        std::iter::once(&self.own).chain(&self.accepted).map(move |keys| keys.find(for_what))
+    pub(crate) fn mac_keys(&self, mac_use: MacUse) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.own).chain(&self.accepted).map(move |keys| keys.find(mac_use))
     }
 
     /// The key that chains new audit records.
@@ -192,22 +136,32 @@ impl SealingKeys {
         &self.audit
     }
 
-    /// The key that chains the audit record of this place.
-    pub(crate) fn audit_key_at(&self, sequence: i64) -> &Key {
+    /// The key that chains the audit record of this place; none if it is lost.
+    pub(crate) fn audit_key_at(&self, sequence: i64) -> Option<&Key> {
         let previous = self.previous_audits.iter().find(|(last, _)| sequence <= *last);
-        previous.map_or(&self.audit, |(_, key)| key)
+        previous.map_or(Some(&self.audit), |(_, key)| key.as_ref())
+    }
+
+    /// True if the other key that this node holds was in use before.
+    pub(crate) fn is_other_previous(&self) -> bool {
+        self.is_other_previous
     }
 }
 
-/// What a database keeps of a sealing key that ends, sealed with the one that follows, for the record that is its last.
-pub(crate) fn keep(
+/// True for the audit key of a sealing key.
+fn is_audit_key(audit: &Key, of: &SealingKey) -> bool {
+    hmac::verify(audit, AUDIT.as_bytes(), hmac::sign(&of.derive_mac_key(AUDIT), AUDIT.as_bytes()).as_ref()).is_ok()
+}
+
+/// What a database keeps of a sealing key that ends with this audit record, sealed with the one that follows.
+pub(crate) fn seal_previous(
     ending: &SealingKey,
     following: &SealingKey,
     last_audit_sequence: i64,
     nonces: [[u8; 12]; 2],
 ) -> Result<PreviousSealingKey, SealError> {
     let row = last_audit_sequence.to_string();
-    let macs: Vec<_> = MacUse::ALL.map(|for_what| ending.derive(for_what.label())).into_iter().collect();
+    let macs: Vec<_> = MacUse::ALL.map(|mac_use| ending.derive(mac_use.label())).into_iter().collect();
     let macs = Zeroizing::new(macs.iter().flat_map(|key| key.iter().copied()).collect::<Vec<u8>>());
     Ok(PreviousSealingKey {
         last_audit_sequence,
@@ -222,7 +176,7 @@ struct MacKeys([Key; MacUse::ALL.len()]);
 
 impl MacKeys {
     fn derive(key: &SealingKey) -> Self {
-        Self(MacUse::ALL.map(|for_what| key.derive_mac_key(for_what.label())))
+        Self(MacUse::ALL.map(|mac_use| key.derive_mac_key(mac_use.label())))
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
@@ -230,13 +184,15 @@ impl MacKeys {
         Some(Self(<[[u8; KEY_BYTES]; _]>::try_from(keys).ok()?.map(|key| Key::new(HMAC_SHA256, &key))))
     }
 
-    fn find(&self, for_what: MacUse) -> &Key {
-        &self.0[for_what as usize]
+    fn find(&self, mac_use: MacUse) -> &Key {
+        &self.0[mac_use as usize]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use aws_lc_rs::hmac::{sign, verify};
 
     use super::*;
@@ -250,18 +206,22 @@ mod tests {
         let (first, second) = (held(1), held(2));
         let only = |held: &HeldKey| HeldKeys { in_use: held.clone(), other: None };
         let before = SealingKeys::first(&only(&first));
-        let kept = keep(&first.key, &second.key, 7, [[3; 12], [4; 12]]).expect("seals");
+        let kept = seal_previous(&first.key, &second.key, 7, [[3; 12], [4; 12]]).expect("seals");
         let stored = StoredSealingKeys { check: Some(second.check.clone()), previous: vec![kept.clone()] };
         assert!(SealingKeys::build(&only(&first), &stored).is_err(), "it does not hold the new key");
         let after = SealingKeys::build(&only(&second), &stored).expect("builds");
-        for for_what in MacUse::ALL {
-            let old = sign(before.mac_key(for_what), b"given out before");
-            assert_ne!(old.as_ref(), sign(after.mac_key(for_what), b"given out before").as_ref());
-            assert!(after.mac_keys(for_what).any(|key| verify(key, b"given out before", old.as_ref()).is_ok()));
+        for mac_use in MacUse::ALL {
+            let old = sign(before.mac_key(mac_use), b"given out before");
+            assert_ne!(old.as_ref(), sign(after.mac_key(mac_use), b"given out before").as_ref());
+            assert!(after.mac_keys(mac_use).any(|key| verify(key, b"given out before", old.as_ref()).is_ok()));
         }
         let record = sign(before.audit_key(), b"record");
-        assert!(verify(after.audit_key_at(7), b"record", record.as_ref()).is_ok());
-        assert!(verify(after.audit_key_at(8), b"record", record.as_ref()).is_err());
+        assert!(verify(after.audit_key_at(7).expect("opens"), b"record", record.as_ref()).is_ok());
+        assert!(verify(after.audit_key_at(8).expect("is there"), b"record", record.as_ref()).is_err());
+        let both = HeldKeys { in_use: second.clone(), other: Some(first) };
+        let with_old_file = SealingKeys::build(&both, &stored).expect("builds");
+        assert!(with_old_file.is_other_previous() && !after.is_other_previous());
+        assert_eq!(with_old_file.mac_keys(MacUse::Session).count(), 2, "not longer because the file is still there");
         let over = PreviousSealingKey { sealed_mac_keys: None, ..kept };
         let stored = StoredSealingKeys { previous: vec![over], ..stored };
         let later = SealingKeys::build(&only(&second), &stored).expect("builds");

@@ -16,8 +16,7 @@ use crate::identity::{Found, IdentityError, Memory, check_same, lost, new_id, re
 use crate::key_ring::KeyRingError;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
-use crate::sealing_keys::{HeldKey, HeldKeys, KeyFiles};
-use crate::sealing_rotation;
+use crate::sealing_files::{HeldKey, HeldKeys, KeyFiles};
 use crate::state::State;
 use crate::tls::{Tls, TlsError};
 use crate::transfer::MOVED_TO;
@@ -163,11 +162,12 @@ async fn settle_sealing_key(
         check_same(memory.as_ref(), found.id.as_deref(), database, directory.path())?;
         let is_missing = files.present.is_none();
         return match files.hold(known) {
-            Some(held) => Ok(Settled { held: sealing_rotation::settle_files(config, held)?, is_new: false }),
+            Some(held) => Ok(Settled { held: held.named(config), is_new: false }),
             None if is_missing => Err(StartError::SealingKeyMissing(shown())),
             None => Err(StartError::SealingKeyWrong(shown())),
         };
     }
+    let has_next = files.next.is_some();
     let settled = |key: HeldKey, is_new| Settled { held: HeldKeys { in_use: key, other: files.next }, is_new };
     let is_remembered = matches!(memory, Some(Memory::DatabaseId(_)));
     let began = |key: &HeldKey| memory == Some(Memory::FirstStart(key.check.clone()));
@@ -177,7 +177,7 @@ async fn settle_sealing_key(
             Memory::FirstStart(key.check.clone()).write(directory)?;
             Ok(settled(key, false))
         }
-        None if new_database || !is_remembered => {
+        None if new_database || (!is_remembered && !has_next) => {
             if config.sealing_key_file.is_some() {
                 return Err(StartError::SealingKeyFileMissing(shown()));
             }
@@ -198,8 +198,8 @@ async fn claim_database(
     directory: &DataDirectory,
     settled: Settled,
 ) -> Result<HeldKeys, StartError> {
-    let check = &settled.held.in_use.check;
-    if store.claim_setting(SEALING_KEY_CHECK, check).await? == *check {
+    let standing = store.claim_setting(SEALING_KEY_CHECK, &settled.held.in_use.check).await?;
+    if settled.held.checks().contains(&standing.as_str()) {
         return Ok(settled.held);
     }
     // Another node was first on this database: a key that we have made is nobody's.

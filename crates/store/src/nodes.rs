@@ -31,8 +31,8 @@ pub struct Node {
 }
 
 impl Store {
-    /// Writes a node's heartbeat, with the checks of the sealing keys that it can open with. It raises no counter. On SQLite it does nothing: there is one process, so nobody would read
-    /// it, and a write costs an fsync.
+    /// Writes a node's heartbeat, with the checks of the sealing keys that it can open with. It raises no counter. On SQLite it
+    /// does nothing: there is one process, so nobody would read it, and a write costs an fsync.
     pub async fn beat(&self, node_id: &str, registry_change: i64, sealing_keys: &[&str]) -> Result<(), StoreError> {
         if self.is_shared() {
             let beat = sqlx::query(BEAT).bind(node_id.to_owned()).bind(registry_change);

@@ -21,7 +21,8 @@ statements! {
          VALUES ($1, $2, $3, $4)";
     FIND_OLD_MAC_KEYS =
         "SELECT 1 FROM previous_sealing_keys WHERE sealed_mac_keys IS NOT NULL AND ended_at < $1 LIMIT 1";
-    FORGET_MAC_KEYS = "UPDATE previous_sealing_keys SET sealed_mac_keys = NULL WHERE ended_at < $1";
+    FORGET_MAC_KEYS = "UPDATE previous_sealing_keys SET sealed_mac_keys = NULL \
+         WHERE sealed_mac_keys IS NOT NULL AND ended_at < $1";
     LIST_SIGNING_KEYS = "SELECT id, sealed_pkcs8 FROM signing_keys WHERE state <> 'retired' ORDER BY id";
     RESEAL_SIGNING_KEY = "UPDATE signing_keys SET sealed_pkcs8 = $1 WHERE id = $2";
     LIST_SEEDS = "SELECT id, sealed_seed FROM second_factors ORDER BY id";
@@ -142,7 +143,7 @@ impl Change {
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// Counts the failures of a name on under another MAC.
+    /// From now on the failures of a name are counted under another MAC.
     pub async fn rename_failures(&mut self, name_mac: &[u8], to: &[u8]) -> Result<(), StoreError> {
         let rename = sqlx::query(RENAME_FAILURES).bind(to.to_vec()).bind(name_mac.to_vec());
         rename.execute(&mut *self.transaction).await?;

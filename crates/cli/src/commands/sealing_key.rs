@@ -21,7 +21,7 @@ pub(crate) struct SealingKey {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Write a new sealing key into a private file
-    #[command(after_help = "Example:\n  countersign sealing-key create /run/secrets/sealing-key-2027")]
+    #[command(after_help = "Example:\n  countersign sealing-key create /etc/countersign/sealing-key-2027")]
     Create {
         /// The file, which must not be there yet
         file: PathBuf,
@@ -29,7 +29,7 @@ enum Verb {
     /// Seal everything with another key; nothing that was issued ends
     #[command(after_help = "Examples:
   countersign sealing-key rotate --data-dir /var/lib/countersign
-  COUNTERSIGN_SEALING_KEY_NEXT_FILE=/run/secrets/sealing-key-2027 countersign sealing-key rotate --config /etc/countersign.toml")]
+  COUNTERSIGN_SEALING_KEY_NEXT_FILE=/etc/countersign/sealing-key-2027 countersign sealing-key rotate --config /etc/countersign.toml")]
     Rotate(Rotate),
 }
 
@@ -71,27 +71,36 @@ pub(crate) fn run(args: &SealingKey, environment: &[(String, String)], output: &
             "key_file": rotated.key_file,
             "previous_key_file": rotated.previous_key_file,
             "values": rotated.values,
+            "is_to_be_configured": rotated.is_to_be_configured,
+            "is_seen": rotated.is_seen,
         }));
     } else {
         tell(&rotated, output);
+    }
+    if let Some(reason) = &rotated.not_renamed {
+        output.note(&format!("warning: {reason}; the key in use is in {} now", rotated.key_file.display()));
+    }
+    if !rotated.is_seen {
+        output.note("warning: a server has not yet read the change; look at its log");
     }
     Ok(())
 }
 
 fn tell(rotated: &Rotated, output: &mut Output) {
-    let (key, previous) = (rotated.key_file.display(), rotated.previous_key_file.display());
-    if rotated.values == 0 {
-        output.line("All was sealed anew by an earlier call already; its files have their names now.");
-    } else {
-        output.line(&format!("{} values are sealed anew, with the key in {key}.", rotated.values));
+    let key = rotated.key_file.display();
+    match rotated.values {
+        None => output.line("An earlier call had sealed everything with the new key; now its file has the right name."),
+        Some(values) => output.line(&format!("{values} values are sealed with the key in {key} now.")),
     }
-    output.line(&format!("{previous} is the one before: keep it for as long as backups from before today."));
-    if rotated.is_to_be_configured {
+    if let Some(previous) = &rotated.previous_key_file {
+        let previous = previous.display();
         output.line(&format!(
-            "Now let COUNTERSIGN_SEALING_KEY_FILE name {key}, and take COUNTERSIGN_SEALING_KEY_NEXT_FILE away."
+            "{previous} is the key before it: keep it for as long as copies of the database from before."
         ));
     }
-    if !rotated.is_seen {
-        output.note("warning: a server has not yet read the change; look at its log");
+    if rotated.is_to_be_configured {
+        output.line(&format!(
+            "Set COUNTERSIGN_SEALING_KEY_FILE to {key}, and unset COUNTERSIGN_SEALING_KEY_NEXT_FILE, at the next restart."
+        ));
     }
 }

@@ -44,7 +44,7 @@ async fn a_key_beside_the_database_is_replaced_twice_and_all_that_was_issued_goe
     let mut issued = Issued::by_first_start(&database).await;
     let first = read(&file(&database, "sealing.key"));
     let line = rotated(&database, &[]);
-    assert!(line.contains("values are sealed anew") && line.contains("sealing.key.replaced-"), "{line}");
+    assert!(line.contains("values are sealed with the key in") && line.contains("sealing.key.replaced-"), "{line}");
     let old = replaced(&database);
     assert_eq!(read(&old), first, "backups from before need it");
     assert_ne!(read(&file(&database, "sealing.key")), first);
@@ -67,7 +67,7 @@ async fn a_rotation_that_is_cut_off_is_taken_up_by_the_next_start_or_the_next_ca
     let made = run(&["sealing-key", "create", &next.display().to_string()], &[]);
     assert!(made.status.success(), "{made:?}");
     let again = failed_line(&run(&["sealing-key", "create", &next.display().to_string()], &[]));
-    assert!(again.contains("is there already"), "{again}");
+    assert!(again.contains("File exists"), "{again}");
     issued.goes_on(&database).await;
     let second = read(&next);
     rotated(&database, &[]);
@@ -77,7 +77,7 @@ async fn a_rotation_that_is_cut_off_is_taken_up_by_the_next_start_or_the_next_ca
         fs::rename(&key, &next).unwrap();
         fs::rename(replaced(&database), &key).unwrap();
         if finish {
-            assert!(rotated(&database, &[]).contains("by an earlier call already"));
+            assert!(rotated(&database, &[]).contains("An earlier call had sealed everything"));
         }
         issued.goes_on(&database).await;
         assert_eq!(read(&key), second);
@@ -98,7 +98,7 @@ async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() 
     fs::rename(file(&database, "sealing.key"), &key).unwrap();
     let old = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str())];
     let line = failed_line(&rotate(&database, &old));
-    assert!(line.contains("COUNTERSIGN_SEALING_KEY_NEXT_FILE name it"), "{line}");
+    assert!(line.contains("set COUNTERSIGN_SEALING_KEY_NEXT_FILE to it"), "{line}");
     let both = [old[0], ("COUNTERSIGN_SEALING_KEY_NEXT_FILE", next.as_str())];
     let line = failed_line(&rotate(&database, &both));
     assert!(line.contains("next: there is no such file; sealing_key_next_file names it"), "{line}");
@@ -107,15 +107,17 @@ async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() 
     serving.ready().await;
     if database.url.is_none() {
         let line = failed_line(&rotate(&database, &both));
-        assert!(line.contains("another countersign serves from this data directory"), "{line}");
+        assert!(line.contains("a server uses it; stop it first"), "{line}");
     }
     serving.stop();
     let line = rotated(&database, &both);
-    assert!(line.contains("Now let COUNTERSIGN_SEALING_KEY_FILE name"), "{line}");
+    assert!(line.contains("Set COUNTERSIGN_SEALING_KEY_FILE to"), "{line}");
     let line = failed_line(&rotate(&database, &both));
-    assert!(line.contains("the database has the key of"), "{line}");
+    assert!(line.contains("is the key in use already"), "{line}");
     let new = [("COUNTERSIGN_SEALING_KEY_FILE", next.as_str())];
-    for environment in [&both[..], &new] {
+    for (environment, said) in
+        [(&both[..], "next: is in use now; set sealing_key_file"), (&new, "next: is the right one")]
+    {
         let serving = Serving::start(&database, &["--demo"], environment);
         serving.ready().await;
         let demo = demo_json(&database);
@@ -127,7 +129,7 @@ async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() 
         let doctor = run(&doctor.collect::<Vec<_>>(), environment);
         let checks: Value = serde_json::from_slice(&doctor.stdout).unwrap();
         let text = checks.to_string();
-        assert!(text.contains("next: is the right one") && text.contains("of them sign"), "{text}");
+        assert!(text.contains(said) && text.contains("of them sign"), "{text}");
     }
     assert!(fail_to_start(&database, &["--demo"], &old).contains("this is not the sealing key of this database"));
 }
@@ -176,4 +178,39 @@ async fn living_servers_that_hold_both_keys_go_on_while_the_key_is_replaced() {
     let audit = run(&["audit", "verify", "--data-dir", &directory], &[]);
     assert!(audit.status.success(), "{audit:?}");
     first_node.stop();
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_follow_is_refused_and_no_file_is_lost_on_sqlite() {
+    let database = TestDatabase { directory: TestDatabase::fresh().directory, url: None };
+    let at = |name: &str| database.directory.path().join(name).display().to_string();
+    let beside = at("key.new");
+    fs::write(&beside, "somebody's").unwrap();
+    assert!(run(&["sealing-key", "create", &at("key")], &[]).status.success());
+    assert_eq!(read(beside.as_ref()), "somebody's");
+    let missing = failed_line(&rotate(&database, &[]));
+    assert!(missing.contains("there is nothing in this database"), "{missing}");
+
+    Serving::demo(&database).stop();
+    let key = file(&database, "sealing.key");
+    let first = read(&key);
+    fs::copy(&key, at("copy")).unwrap();
+    let copied = failed_line(&rotate(&database, &[("COUNTERSIGN_SEALING_KEY_NEXT_FILE", &at("copy"))]));
+    assert!(copied.contains("copy: holds the key that is in use"), "{copied}");
+    fs::rename(&key, at("kept elsewhere")).unwrap();
+    std::os::unix::fs::symlink(at("kept elsewhere"), &key).unwrap();
+    let linked = failed_line(&rotate(&database, &[]));
+    assert!(linked.contains("is not a plain file in the data directory"), "{linked}");
+    fs::rename(at("kept elsewhere"), &key).unwrap();
+    assert!(!file(&database, "sealing.key.next").exists());
+
+    rotated(&database, &[]);
+    let back = failed_line(&rotate(&database, &[("COUNTERSIGN_SEALING_KEY_NEXT_FILE", &at("copy"))]));
+    assert!(back.contains("copy: holds a key that was replaced before"), "{back}");
+    assert_eq!(read(&replaced(&database)), first);
+    let directory = file(&database, "").display().to_string();
+    let to = format!("sqlite://{}", at("moved.db"));
+    assert!(run(&["migrate", "--yes", "--to", &to, "--data-dir", &directory], &[]).status.success());
+    let moved = failed_line(&rotate(&database, &[]));
+    assert!(moved.contains("this database was copied to") && moved.contains("moved.db"), "{moved}");
 }

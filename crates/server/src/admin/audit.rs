@@ -126,6 +126,8 @@ impl Verifying<'_> {
         }
         loop {
             let records = self.state.store.list_audit_records(self.sequence, BATCH).await?;
+            // By whatever sealing key they were chained, this node knows it now.
+            self.state.follow().await?;
             if records.is_empty() {
                 return Ok(self.check_tail());
             }
@@ -142,8 +144,13 @@ impl Verifying<'_> {
         if record.said.sequence != expected {
             return Some(format!("record {expected} is missing"));
         }
-        let covered = covered(&record.said, &self.mac);
-        if hmac::verify(self.state.sealing_keys().audit_key_at(expected), &covered, &record.mac).is_err() {
+        let (keys, covered) = (self.state.sealing_keys(), covered(&record.said, &self.mac));
+        let Some(key) = keys.audit_key_at(expected) else {
+            return Some(format!(
+                "record {expected} cannot be verified: its key, of an earlier sealing key, is damaged"
+            ));
+        };
+        if hmac::verify(key, &covered, &record.mac).is_err() {
             return Some(format!("record {expected} was altered, or the one before it"));
         }
         let is_other = |(sequence, mac): &(i64, Vec<u8>)| *sequence == expected && *mac != record.mac;

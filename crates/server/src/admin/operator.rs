@@ -176,12 +176,16 @@ async fn insert_secret(state: &State, changing: &mut Changing<'_>) -> Result<Sec
 /// The audience follows the issuer; scopes that this version has are added, also for whoever held all before. Where a newer
 /// version has been, its scopes stay.
 async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
-    let version = state.store.find_setting(SCOPES_VERSION_SETTING).await?;
-    let is_older = version.and_then(|version| version.parse().ok()).unwrap_or(1) > access::SCOPES_VERSION;
-    if known.audience == api.audience && (is_older || shown(known) == shown(api)) {
+    if known.audience == api.audience && shown(known) == shown(api) {
         return Ok(());
     }
     let mut changing = Changing::begin(state, Author::server()).await?;
+    // Under the lock: a node of a newer version may have written it just now.
+    let version = state.store.find_setting(SCOPES_VERSION_SETTING).await?;
+    let is_older = version.and_then(|version| version.parse().ok()).unwrap_or(1) > access::SCOPES_VERSION;
+    if known.audience == api.audience && is_older {
+        return Ok(());
+    }
     if let Some(other) = changing.registry.find_api_by_audience(api.audience.as_str()).filter(|it| it.id != api.id) {
         let what =
             format!("{} has the audience {}, which is admin-api's here: give it another", other.id, api.audience);
@@ -192,7 +196,10 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
         replace_scopes(&mut changing, known, api).await?;
     }
     let view = |api: &Api| json!({ "audience": api.audience.as_str(), "scopes": api.all_scopes().to_string() });
-    let (before, after) = (Some(view(known)), Some(view(api)));
+    let (before, after) = (
+        Some(view(known)),
+        Some(view(&Api { scopes: if is_older { &known.scopes } else { &api.scopes }.clone(), ..api.clone() })),
+    );
     changing.finish(Entry { action: "operator.follow", target: access::API.to_owned(), before, after }).await
 }
 

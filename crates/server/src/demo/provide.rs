@@ -186,11 +186,12 @@ async fn fill_settings(state: &State, file: &DemoFile) -> Result<(), DemoError> 
     if state.registry.current().playground().version > 0 {
         return Ok(());
     }
+    // Another node on the same database may be faster, with the same client.
+    let mut change = state.store.begin_change(state.now()).await?;
+    state.follow().await?;
     let sealed_client_secret = Some(settings::seal(state, &file.client_secret)?);
     let (api_id, client_id, scope) = (file.api.clone(), file.client_id.clone(), DEFAULT_SCOPE.to_owned());
     let new = PlaygroundSettings { version: 0, api_id, client_id, sealed_client_secret, scope };
-    // Another node on the same database may be faster, with the same client.
-    let mut change = state.store.begin_change(state.now()).await?;
     if let Saved::As(_) = change.save_playground_settings(&new, false).await? {
         change.commit().await?;
     }

@@ -59,7 +59,10 @@ pub(crate) fn find(state: &State, session: &SessionKey, id: &Secret) -> Option<S
     let is_same =
         |id: &UserId| registry.find_user(id.as_str()).is_some_and(|user| user.epoch == i64::from_be_bytes(*epoch));
     let is_live = state.now() < key.expires_at && user_id.as_ref().is_none_or(is_same);
-    is_live.then_some(SignIn { key, name: NameMac::from_bytes(name)?, user_id })
+    // Of a user, by the sealing key of now: failures are counted under that.
+    let login = user_id.as_ref().and_then(|id| registry.find_user(id.as_str())).map(|user| user.login.as_str());
+    let name = login.map_or_else(|| NameMac::from_bytes(name), |login| Some(NameMac::of(state, login)))?;
+    is_live.then_some(SignIn { key, name, user_id })
 }
 
 fn bound_to(session: &SessionKey) -> String {

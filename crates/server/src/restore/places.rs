@@ -6,13 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use countersign_store::{DatabaseUrl, SQLITE_FILE};
-use rustix::fs::{FlockOperation, fcntl_lock};
-use rustix::io::Errno;
 
 use super::{KEPT, RestoreError};
 use crate::backup::CREDENTIALS;
 use crate::config::Config;
-use crate::data_directory::{DirectoryError, SEALING_KEY_FILE, failed, sync_directory};
+use crate::data_directory::{DirectoryError, SEALING_KEY_FILE, failed, is_open, sync_directory};
 
 /// What is being restored, until it is complete.
 const UNDER_WAY: &str = ".restoring";
@@ -124,17 +122,6 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), DirectoryError> {
         file.sync_all()
     };
     copy().map_err(|error| failed(to, error))
-}
-
-/// True if a program has a file of SQLite open: for as long as it has, it holds a lock on it. This process has it not open, or
-/// its own locks would end here.
-fn is_open(file: &Path) -> Result<bool, DirectoryError> {
-    let opened = File::options().write(true).open(file).map_err(|error| failed(file, error))?;
-    match fcntl_lock(&opened, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(false),
-        Err(Errno::AGAIN | Errno::ACCESS) => Ok(true),
-        Err(error) => Err(failed(file, error.into())),
-    }
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {
