@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use crate::Outcome;
 
@@ -21,11 +22,15 @@ pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
     status(Command::new("cargo").args(arguments))
 }
 
-/// Runs a command in the checkout, its output shown.
+/// Runs a command in the checkout, its output shown, and how long it took.
+#[expect(clippy::disallowed_methods, reason = "xtask is a program of its own")]
 pub(crate) fn status(command: &mut Command) -> Outcome {
     let shown = format!("{command:?}").replace('"', "");
     println!("$ {shown}");
-    match command.current_dir(root()).status() {
+    let began = Instant::now();
+    let ended = command.current_dir(root()).status();
+    println!("after {} s: {shown}", began.elapsed().as_secs());
+    match ended {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{shown}: {status}")),
         Err(error) => Err(format!("{shown}: {error}")),

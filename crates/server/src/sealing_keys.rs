@@ -78,14 +78,15 @@ impl SealingKeys {
             let row = last_audit_sequence.to_string();
             let audit = keys.open_previous(PREVIOUS_AUDIT, &row, sealed_audit_key);
             let audit = audit.map(|opened| Key::new(HMAC_SHA256, &opened));
-            if keys.other.as_ref().is_some_and(|other| audit.as_ref().is_some_and(|audit| is_audit_key(audit, other))) {
-                // What is accepted of it is in its row, for as long as that lasts.
-                keys.accepted.remove(0);
-                keys.is_other_previous = true;
-            }
+            let is_of_other = |audit| keys.other.as_ref().is_some_and(|other| is_audit_key(audit, other));
+            keys.is_other_previous |= audit.as_ref().is_some_and(is_of_other);
             keys.previous_audits.push((*last_audit_sequence, audit));
             let macs = sealed_mac_keys.as_ref().and_then(|sealed| keys.open_previous(PREVIOUS_MACS, &row, sealed));
             keys.accepted.extend(macs.and_then(|opened| MacKeys::parse(&opened)));
+        }
+        // Of one that was in use before, what is accepted is in its row, for as long as that lasts.
+        if !keys.is_other_previous {
+            keys.accepted.extend(keys.other.as_ref().map(MacKeys::derive));
         }
         Ok(keys)
     }
@@ -101,7 +102,7 @@ impl SealingKeys {
         Self {
             own: MacKeys::derive(&key),
             audit: key.derive_mac_key(AUDIT),
-            accepted: other.iter().map(MacKeys::derive).collect(),
+            accepted: Vec::new(),
             previous_audits: Vec::new(),
             is_other_previous: false,
             key,
