@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::admin::operator;
 use crate::config::{Config, ConfigError};
-use crate::data_directory::{DirectoryError, SEALING_KEY_FILE, failed, is_locked, sync_directory, write_private};
+use crate::data_directory::{
+    DirectoryError, SEALING_KEY_FILE, failed, is_locked, is_replaced, sync_directory, write_private,
+};
 use crate::sealing_files::KeyFiles;
 
 /// What says that a directory is a backup.
@@ -49,6 +51,12 @@ pub enum BackupError {
     /// What was read as a database that nobody changes was changed.
     #[error("a server was started while the database was copied; once it is ready, try again")]
     StartedMeanwhile,
+    /// The server has another file open.
+    #[error(
+        "{0}: the server that runs has another file open, which was deleted or replaced; see \"When the database is gone\" in \
+         docs/keep.md before you stop it"
+    )]
+    Replaced(String),
 }
 
 /// What a backup says of itself.
@@ -172,6 +180,11 @@ async fn copy_database(config: &Config, file: &Path) -> Result<Copied, BackupErr
     let database = config.database()?;
     let engine = Engine::of(&database);
     let is_living = is_locked(&config.data_dir)?;
+    if let Some(file) = database.sqlite_file().filter(|_| is_living)
+        && is_replaced(&config.data_dir, &file)?
+    {
+        return Err(BackupError::Replaced(file.display().to_string()));
+    }
     let store = Store::open_read_only(&database, is_living).await?;
     let copy = match engine {
         Engine::Postgres => store,

@@ -44,6 +44,9 @@ pub enum DirectoryError {
     /// A sealing key file holds something else.
     #[error("{0}: not a sealing key")]
     NotASealingKey(String),
+    /// A file in the data directory has the name of the next sealing key, and holds something else.
+    #[error("{0}: not a sealing key; delete it, unless a rotation of the sealing key has written it")]
+    NotANextSealingKey(String),
     /// The configuration names a file for the next sealing key that is not there.
     #[error("{0}: there is no such file; sealing_key_next_file names it")]
     NoNextSealingKey(String),
@@ -145,6 +148,19 @@ pub(crate) fn is_open(file: &Path) -> Result<bool, DirectoryError> {
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(true),
         Err(error) => Err(failed(file, error.into())),
     }
+}
+
+/// True if a server serves from this data directory, and nobody has this file of SQLite open: the server has another one, which was
+/// deleted or replaced. Whoever may not see that finds out nothing.
+pub(crate) fn is_replaced(directory: &Path, file: &Path) -> Result<bool, DirectoryError> {
+    // A server that starts has locked the directory first.
+    for _ in 0..5 {
+        if !is_locked(directory)? || is_open(file).unwrap_or(true) {
+            return Ok(false);
+        }
+        sleep(Duration::from_millis(100));
+    }
+    Ok(true)
 }
 
 /// Reads a sealing key; `None` if there is no such file.

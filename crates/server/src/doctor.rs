@@ -9,15 +9,18 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::{KeyState, RegistryRows, SEALING_KEY_CHECK, Store, StoreError};
 
+use crate::backup::BackupError;
 use crate::config::Config;
-use crate::data_directory::is_locked;
+use crate::data_directory::{is_locked, is_replaced};
 use crate::descriptors;
 use crate::doctor::directory::{check_elsewhere, check_modes, check_room};
 use crate::identity::{self, Memory};
 use crate::key_ring::KeyRing;
 use crate::sealing_files::{HeldKeys, KeyFiles};
 use crate::sealing_keys::SealingKeys;
+use crate::start::StartError;
 use crate::tls::Tls;
+use crate::transfer::MOVED_TO;
 
 /// Two clocks may differ by this many seconds: what a token's `iat` may lie ahead.
 pub const CLOCK_TOLERANCE_S: i64 = 10;
@@ -113,14 +116,24 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
         Ok(memory) => memory,
         Err(error) => return checks.push(Check::failed("database", error)),
     };
-    if let Some(file) = database.sqlite_file().filter(|file| !file.exists()) {
-        let detail = match memory {
-            Some(Memory::DatabaseId(_)) => {
-                identity::lost(memory.as_ref(), &database, &config.sealing_key_path()).to_string()
-            }
-            _ => format!("{}: does not exist yet; the first `serve` makes it", file.display()),
+    if let Some(file) =
+        database.sqlite_file().filter(|file| file.metadata().is_ok_and(|found| found.len() == 0) || !file.exists())
+    {
+        // As a start judges it.
+        let is_lost =
+            matches!(memory, Some(Memory::DatabaseId(_))) || (memory.is_none() && config.sealing_key_path().exists());
+        let detail = if is_lost {
+            identity::lost(memory.as_ref(), &database, &config.sealing_key_path()).to_string()
+        } else {
+            format!("{}: has nothing in it yet; the first `serve` makes it", file.display())
         };
         return checks.push(Check::failed("database", detail));
+    }
+    if let Some(file) = database.sqlite_file().filter(|_| is_running)
+        && is_replaced(&config.data_dir, &file).unwrap_or(false)
+    {
+        let shown = file.display().to_string();
+        return checks.push(Check::failed("database", BackupError::Replaced(shown)));
     }
     let store = match Store::open_read_only(&database, is_running).await {
         Ok(store) => store,
@@ -137,7 +150,7 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
     if is_current {
         check = match store.find_database_id().await {
             Ok(id) => match identity::check_same(memory.as_ref(), id.as_deref(), &database, &config.data_dir) {
-                Ok(()) => check,
+                Ok(()) => check_moved(&store).await.unwrap_or(check),
                 Err(error) => Check::failed("database", error),
             },
             Err(error) => Check::failed("database", error),
@@ -176,6 +189,14 @@ async fn check_database(store: &Store) -> (Check, bool) {
         }
         Err(StoreError::Refused(_)) => (Check::failed(NAME, "is none of ours: it has no migrations"), false),
         Err(error) => (Check::failed(NAME, error), false),
+    }
+}
+
+/// A failure if the database was copied elsewhere, where it goes on.
+async fn check_moved(store: &Store) -> Option<Check> {
+    match store.find_setting(MOVED_TO).await {
+        Ok(elsewhere) => elsewhere.map(|elsewhere| Check::failed("database", StartError::Moved(elsewhere))),
+        Err(error) => Some(Check::failed("database", error)),
     }
 }
 

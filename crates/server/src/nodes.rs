@@ -1,10 +1,10 @@
 //! The other nodes on this database: which are alive, and whether they have read what this one has.
 
-use countersign_store::{Node, StoreError};
+use countersign_store::{Node, Store, StoreError};
 use tokio::time::{sleep, timeout};
 
 use crate::background::follow_changes;
-use crate::limits::{NODE_ALIVE_MS, SEEN_LOOK_INTERVAL, SEEN_TIMEOUT};
+use crate::limits::{HEARTBEAT_INTERVAL, NODE_ALIVE_MS, SEEN_LOOK_INTERVAL, SEEN_TIMEOUT};
 use crate::state::State;
 
 /// True if no other node is alive.
@@ -44,4 +44,24 @@ async fn list_others(state: &State) -> Result<Vec<Node>, StoreError> {
 /// True if a node's last heartbeat is recent. One far in the future is one from before the database's clock was set back.
 pub(crate) fn is_alive(node: &Node) -> bool {
     node.silent_ms.abs() < NODE_ALIVE_MS
+}
+
+/// A node that serves from a database; for who is no node of it. A heartbeat that came with a dump, or from a node that was killed,
+/// is not followed by another one: this waits until it is too old.
+pub(crate) async fn find_living(store: &Store) -> Result<Option<Node>, StoreError> {
+    if !store.has_table("nodes").await? {
+        return Ok(None);
+    }
+    let mut before = store.list_nodes().await?;
+    while before.iter().any(is_alive) {
+        // More often than a node beats: at the same pace, each look could find it equally silent.
+        sleep(HEARTBEAT_INTERVAL / 4).await;
+        let nodes = store.list_nodes().await?;
+        let beats = |node: &&Node| before.iter().all(|seen| seen.id != node.id || node.silent_ms < seen.silent_ms);
+        if let Some(node) = nodes.iter().filter(|node| is_alive(node)).find(beats) {
+            return Ok(Some(node.clone()));
+        }
+        before = nodes;
+    }
+    Ok(None)
 }

@@ -9,9 +9,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::{DatabaseUrl, KeyState, Node, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, KeyState, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 use serde_json::json;
-use tokio::time::sleep;
 
 use self::places::Places;
 use crate::admin::change::{Author, Changing, Entry};
@@ -25,12 +24,12 @@ use crate::data_directory::{
 };
 use crate::identity::{IdentityError, Memory, new_id, remember};
 use crate::key_ring::{KeyRingError, make_key};
-use crate::limits::HEARTBEAT_INTERVAL;
-use crate::nodes::is_alive;
+use crate::nodes::find_living;
 use crate::registry::LiveRegistry;
 use crate::sealing::SealingKey;
 use crate::sealing_files::{HeldKey, HeldKeys};
 use crate::state::State;
+use crate::transfer::MOVED_TO;
 
 /// What was in the way is kept under its name and this.
 const KEPT: &str = ".before-restore";
@@ -41,6 +40,9 @@ pub enum RestoreError {
     /// There is no backup in that directory.
     #[error("{0}: is no backup: there is no {MANIFEST} in it that this version reads")]
     NoBackup(String),
+    /// The backup lacks its sealing key.
+    #[error("{0}: is missing in the backup, and without it nothing that is sealed opens; use another backup")]
+    NoKey(String),
     /// The backup is of another engine.
     #[error("the backup is of {backup}, and --database-url names {configured}; name the same engine")]
     OtherEngine {
@@ -162,7 +164,7 @@ pub async fn plan<'a>(
 ) -> Result<Plan<'a>, RestoreError> {
     let path = from.join(SEALING_KEY_FILE);
     let Some(key) = read_sealing_key(&path)? else {
-        return Err(RestoreError::NoBackup(from.display().to_string()));
+        return Err(RestoreError::NoKey(path.display().to_string()));
     };
     let key = BackupKey { key, path };
     let database = config.database()?;
@@ -278,24 +280,12 @@ async fn check_content(read: &Store, database: &DatabaseUrl, key: &BackupKey) ->
     Ok(read.read_counters().await?.change)
 }
 
-/// Err while a node serves from the database. A heartbeat that came with a dump, or from a node that was killed, is not followed
-/// by another one: this waits until it is too old.
+/// Err while a node serves from the database.
 async fn check_no_node(store: &Store, database: &DatabaseUrl) -> Result<(), RestoreError> {
-    if !store.has_table("nodes").await? {
-        return Ok(());
+    match find_living(store).await? {
+        Some(node) => Err(RestoreError::Alive { database: database.to_string(), node: node.id }),
+        None => Ok(()),
     }
-    let mut before = store.list_nodes().await?;
-    while before.iter().any(is_alive) {
-        // More often than a node beats: at the same pace, each look could find it equally silent.
-        sleep(HEARTBEAT_INTERVAL / 4).await;
-        let nodes = store.list_nodes().await?;
-        let beats = |node: &&Node| before.iter().all(|seen| seen.id != node.id || node.silent_ms < seen.silent_ms);
-        if let Some(node) = nodes.iter().filter(|node| is_alive(node)).find(beats) {
-            return Err(RestoreError::Alive { database: database.to_string(), node: node.id.clone() });
-        }
-        before = nodes;
-    }
-    Ok(())
 }
 
 /// Ends all that was issued, by one audited change; returns its number, and the id of the database from then on.
@@ -346,6 +336,7 @@ async fn end_by_one_change(
     for key in &keys {
         key.insert(state, &mut changing.change, KeyState::Active).await?;
     }
+    changing.change.delete_setting(MOVED_TO).await?;
     let number = changing.change.number();
     let after = json!({ "change": number, "keys": keys.iter().map(|key| &key.id).collect::<Vec<_>>() });
     let target = "database".to_owned();

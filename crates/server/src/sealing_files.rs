@@ -44,7 +44,8 @@ pub(crate) struct KeyFiles {
 impl KeyFiles {
     /// Reads both.
     pub(crate) fn read(config: &Config) -> Result<Self, DirectoryError> {
-        let next = config.sealing_key_next_path().map(|path| HeldKey::read(&path)).transpose()?.flatten();
+        let next = config.sealing_key_next_path().map(|path| HeldKey::read(&path).map_err(of_next(config)));
+        let next = next.transpose()?.flatten();
         if let (None, Some(path)) = (&next, &config.sealing_key_next_file) {
             return Err(DirectoryError::NoNextSealingKey(path.display().to_string()));
         }
@@ -58,6 +59,15 @@ impl KeyFiles {
             (other, next) => (next.filter(|next| next.check == check)?, other),
         };
         Some(HeldKeys { other: other.filter(|other| other.check != check), in_use })
+    }
+}
+
+/// One in the data directory is nobody's who has not begun a rotation.
+fn of_next(config: &Config) -> impl Fn(DirectoryError) -> DirectoryError {
+    let is_own = config.sealing_key_next_file.is_none();
+    move |error| match error {
+        DirectoryError::NotASealingKey(path) if is_own => DirectoryError::NotANextSealingKey(path),
+        other => other,
     }
 }
 

@@ -8,7 +8,7 @@ use countersign_store::{CopiedTable, DatabaseUrl, Store, StoreError};
 
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{DataDirectory, DirectoryError, failed};
-use crate::nodes::is_alive;
+use crate::nodes::find_living;
 
 /// The setting of a database whose content is now elsewhere: it says where.
 pub(crate) const MOVED_TO: &str = "moved_to";
@@ -22,9 +22,15 @@ pub enum TransferError {
     /// A node is alive: what it writes meanwhile would be lost.
     #[error("a server is alive on the {0} database; stop every node first")]
     Live(&'static str),
+    /// The database was copied already, and the copy may have gone on.
+    #[error(
+        "this database was copied to {0} before, which may have gone on since; migrate that one, or this one all the same by \
+         --force"
+    )]
+    Moved(String),
     /// There is something in the other database.
-    #[error("there is something in the other database already; name one that is new")]
-    Occupied,
+    #[error("{0}: there is something in it already; name a database that is new, or move that one away first")]
+    Occupied(String),
     /// There is nothing to copy.
     #[error("there is nothing in this database; --data-dir, --config or --database-url name another one")]
     Empty,
@@ -47,7 +53,7 @@ pub enum TransferError {
 /// No server may be alive on either. Until all is copied and compared, nothing is visible in the other database. If this ends
 /// at any moment, one of the two can be served: the other if it was committed, and else this one, with `serve --force` where
 /// it was marked already.
-pub async fn transfer(config: &Config, to: &DatabaseUrl) -> Result<Vec<CopiedTable>, TransferError> {
+pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<Vec<CopiedTable>, TransferError> {
     let (of_this, of_other) =
         (|error| TransferError::Store("present", error), |error| TransferError::Store("other", error));
     let from = config.database()?;
@@ -64,6 +70,11 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl) -> Result<Vec<CopiedTab
     if source.is_unused().await.map_err(of_this)? {
         return Err(TransferError::Empty);
     }
+    let moved = source.find_setting(MOVED_TO).await.map_err(of_this)?;
+    // The same target may be tried again: a try that was broken off has marked the source, and left nothing there.
+    if let Some(elsewhere) = moved.filter(|elsewhere| !force && *elsewhere != to.to_string()) {
+        return Err(TransferError::Moved(elsewhere));
+    }
     if let Some(file) = to.sqlite_file() {
         let mut options = OpenOptions::new();
         let made = options.create(true).append(true).mode(0o600).open(&file);
@@ -72,7 +83,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl) -> Result<Vec<CopiedTab
     let target = Store::open(to).await.map_err(of_other)?;
     check_alone(&target, "other").await?;
     if !target.is_unused().await.map_err(of_other)? {
-        return Err(TransferError::Occupied);
+        return Err(TransferError::Occupied(to.to_string()));
     }
     // Of an earlier try that was broken off: nobody is to find it in the copy.
     source.delete_setting(MOVED_TO).await.map_err(of_this)?;
@@ -85,6 +96,8 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl) -> Result<Vec<CopiedTab
 }
 
 async fn check_alone(store: &Store, which: &'static str) -> Result<(), TransferError> {
-    let nodes = store.list_nodes().await.map_err(|error| TransferError::Store(which, error))?;
-    if nodes.iter().any(is_alive) { Err(TransferError::Live(which)) } else { Ok(()) }
+    match find_living(store).await.map_err(|error| TransferError::Store(which, error))? {
+        Some(_) => Err(TransferError::Live(which)),
+        None => Ok(()),
+    }
 }

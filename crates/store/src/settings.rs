@@ -24,6 +24,12 @@ impl Change {
         set.execute(&mut *self.transaction).await?;
         Ok(())
     }
+
+    /// Forgets a setting.
+    pub async fn delete_setting(&mut self, name: &str) -> Result<(), StoreError> {
+        sqlx::query(DELETE_SETTING).bind(name.to_owned()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
 }
 
 impl Store {

@@ -20,6 +20,9 @@ pub(crate) struct Migrate {
     /// A file that holds it, so that its password is in no process list
     #[arg(long, value_name = "FILE", group = "other")]
     to_file: Option<PathBuf>,
+    /// Copy a database that was copied before: what was issued or revoked in the copy since then is not in this one
+    #[arg(long)]
+    force: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -48,7 +51,7 @@ pub(crate) fn run(args: &Migrate, environment: &[(String, String)], output: &mut
         output.confirm(&format!("Copy {from} into {to}? Afterwards no server serves the first."))?;
     }
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
-    let tables = runtime.block_on(transfer(&settings.config, &to)).map_err(Failure::new)?;
+    let tables = runtime.block_on(transfer(&settings.config, &to, args.force)).map_err(Failure::new)?;
     let rows: u64 = tables.iter().map(|one| one.rows).sum();
     if args.output == Format::Json {
         let shown = tables

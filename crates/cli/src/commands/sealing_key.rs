@@ -78,7 +78,10 @@ pub(crate) fn run(args: &SealingKey, environment: &[(String, String)], output: &
         tell(&rotated, output);
     }
     if let Some(reason) = &rotated.not_renamed {
-        output.note(&format!("warning: {reason}; the key in use is in {} now", rotated.key_file.display()));
+        let key = rotated.key_file.display();
+        output.note(&format!(
+            "warning: {reason}; {key} is in use and serves all the same, until you put it in the place of sealing.key"
+        ));
     }
     if !rotated.is_seen {
         output.note("warning: a server has not yet read the change; look at its log");
@@ -89,7 +92,7 @@ pub(crate) fn run(args: &SealingKey, environment: &[(String, String)], output: &
 fn tell(rotated: &Rotated, output: &mut Output) {
     let key = rotated.key_file.display();
     match rotated.values {
-        None => output.line("An earlier call had sealed everything with the new key; now its file has the right name."),
+        None => output.line("An earlier call had sealed everything with the new key already."),
         Some(values) => output.line(&format!("{values} values are sealed with the key in {key} now.")),
     }
     if let Some(previous) = &rotated.previous_key_file {
@@ -98,7 +101,7 @@ fn tell(rotated: &Rotated, output: &mut Output) {
             "{previous} is the key before it: keep it for as long as copies of the database from before."
         ));
     }
-    if rotated.is_to_be_configured {
+    if rotated.is_to_be_configured && rotated.not_renamed.is_none() {
         output.line(&format!(
             "Set COUNTERSIGN_SEALING_KEY_FILE to {key}, and unset COUNTERSIGN_SEALING_KEY_NEXT_FILE, at the next restart."
         ));

@@ -101,8 +101,15 @@ async fn what_is_wrong_is_named_with_what_to_do() {
         let memory = directory.join("database.json");
         let mine = std::fs::read(&memory).unwrap();
         std::fs::remove_file(&memory).unwrap();
+        failed("database", "there is no such file, but there is already a sealing key");
+        let kept = directory.join("kept");
+        std::fs::rename(&key, &kept).unwrap();
         failed("database", "the first `serve` makes it");
+        std::fs::rename(&kept, &key).unwrap();
         std::fs::write(&memory, mine).unwrap();
+        std::fs::write(directory.join("countersign.db"), "").unwrap();
+        failed("database", "is empty, but this data directory was used with a database; put");
+        std::fs::remove_file(directory.join("countersign.db")).unwrap();
         assert!(!directory.join("countersign.db").exists());
     }
     let done = run("doctor --data-dir /nowhere --issuer nonsense", &[], "");

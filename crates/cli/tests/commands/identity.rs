@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign_server::clock::Clock;
 use countersign_testkit::{Actor, TestDatabase, engine_is_postgres};
 
-use crate::process::{Serving, countersign, fail_to_start, read, serve_arguments, set_mode};
+use crate::process::{Serving, countersign, fail_to_start, failed_line, read, run, serve_arguments, set_mode};
 use crate::team::{Team, run as run_line};
 
 const WAYS_OUT: &str = "put the database back, restore a backup with `countersign restore`, or start with an empty database: \
@@ -253,6 +253,13 @@ async fn while_the_database_file_is_gone_a_server_is_not_ready_and_writes_nothin
         team.fail(6, "client create later");
         assert_eq!(job.client_credentials("invoices:read").await.status, 200, "what writes nothing goes on");
         assert_eq!(file.exists(), is_replaced, "nothing is made in its place");
+        if is_replaced {
+            let (directory, target) = (directory_of(&team.database).display().to_string(), team.file("backup"));
+            let backup = run(&["backup", &target.display().to_string(), "--data-dir", &directory], &[]);
+            assert!(failed_line(&backup).contains("the server that runs has another file open"), "{backup:?}");
+            let doctor = run(&["doctor", "--data-dir", &directory], &[]);
+            assert!(String::from_utf8_lossy(&doctor.stdout).contains("has another file open"), "{doctor:?}");
+        }
         assert!(!is_replaced || std::fs::read(&file).unwrap() == copied, "it is not touched");
         std::fs::rename(&kept, &file).unwrap();
         wait_for_readiness(&team, 200).await;

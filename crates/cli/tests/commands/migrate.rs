@@ -41,6 +41,11 @@ async fn a_database_goes_from_sqlite_to_another_and_back_with_all_that_was_issue
     assert_eq!((rows(&done, "refresh_tokens"), rows(&done, "revocations")), (1, 1), "{done}");
     let refused = failed_line(&command(&database, "serve", &["--listen", "127.0.0.1:0"]));
     assert!(refused.contains("was copied to") && refused.contains("or this one all the same by --force"), "{refused}");
+    let doctor = command(&database, "doctor", &[]);
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("was copied to"), "{doctor:?}");
+    let again = failed_line(&command(&database, "migrate", &["--yes", "--to", &file("again.db")]));
+    assert!(again.contains("was copied to") && again.contains("by --force"), "{again}");
+    assert!(!other.directory.path().join("again.db").exists());
     database.url = Some(elsewhere);
     issued.goes_on(&database).await;
 
@@ -69,7 +74,7 @@ async fn nothing_is_copied_from_a_living_server_into_a_used_database_or_from_not
     let used = TestDatabase { directory: TestDatabase::fresh().directory, url: None };
     Serving::demo(&used).stop();
     let used = format!("sqlite://{}", used.directory.path().join("data/countersign.db").display());
-    assert!(failed(&["--to", &used]).contains("there is something in the other database already"));
+    assert!(failed(&["--to", &used]).contains("there is something in it already"));
     let itself = database.url.clone().unwrap_or_else(|| file("data/countersign.db"));
     assert!(failed(&["--to", &itself]).contains("names the database that is to be copied"));
     let typo = command(&database, "migrate", &["--to", "mysql://x", "--yes"]);
