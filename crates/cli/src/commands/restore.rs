@@ -102,11 +102,14 @@ fn check_named(args: &Restore, settings: &Settings, manifest: &Manifest) -> Resu
     if args.replace {
         command.push_str(" --replace");
     }
-    let password = match manifest.database {
-        Engine::Sqlite => "",
-        Engine::Postgres => " (its password goes into PGPASSFILE)",
+    let purpose = match manifest.database {
+        Engine::Sqlite => "to use this one",
+        Engine::Postgres => {
+            "a drill needs a database of its own, and to end all that was issued in this one (its password goes into \
+             PGPASSFILE)"
+        }
     };
-    Err(Failure::usage(format!("{why}; to use this one{password}: {command} {DATABASE_FLAG} '{named}'")))
+    Err(Failure::usage(format!("{why}; {purpose}: {command} {DATABASE_FLAG} '{named}'")))
 }
 
 fn question(plan: &Plan<'_>, settings: &Settings) -> String {

@@ -181,10 +181,13 @@ async fn a_restore_acts_only_on_the_database_that_its_command_line_names() {
         format!("sqlite://{drill}/countersign.db")
     };
     let line = production.run(&format!("restore {backup} --data-dir {drill} --replace --yes")).failed("restore", 2);
-    let why =
-        "restore takes its database from the command line only, not from COUNTERSIGN_DATABASE_URL; to use this one";
-    let password = if engine_is_postgres() { " (its password goes into PGPASSFILE)" } else { "" };
-    assert_eq!(line, format!("countersign: {why}{password}: {command} '{named}'"));
+    let why = "restore takes its database from the command line only, not from COUNTERSIGN_DATABASE_URL";
+    let purpose = if engine_is_postgres() {
+        "a drill needs a database of its own, and to end all that was issued in this one (its password goes into PGPASSFILE)"
+    } else {
+        "to use this one"
+    };
+    assert_eq!(line, format!("countersign: {why}; {purpose}: {command} '{named}'"));
     let config = production.file("production.toml").display().to_string();
     std::fs::write(&config, format!("[database]\nurl = \"{other}\"\n")).unwrap();
     let line =
