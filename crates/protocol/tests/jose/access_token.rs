@@ -255,7 +255,8 @@ fn an_examination_judges_each_check_whatever_the_others_say() {
     assert_eq!((found.audience, found.time), (Err(TokenFault::Audience), Err(TokenFault::Expired)));
     assert_eq!(found.revocation, Err(TokenFault::Ended(Ended::ClientGone)));
     let genuine = token(&good());
-    let forged = format!("{}A{}", &genuine[..genuine.len() - 2], &genuine[genuine.len() - 1..]);
+    // The signature of another payload: a character changed by hand is sometimes the one that was there.
+    let forged = format!("{}.{}", genuine.rsplit_once('.').unwrap().0, signed.rsplit_once('.').unwrap().1);
     let found = examine(&forged, &Known::new());
     assert_eq!(found.signature, Err(TokenFault::Jws(JwsError::Signature)));
     assert!(found.issuer.and(found.audience).and(found.time).and(found.revocation).is_ok());
