@@ -151,7 +151,7 @@ pub(crate) fn is_open(file: &Path) -> Result<bool, DirectoryError> {
 }
 
 /// True if a server serves from this data directory, and nobody has this file of SQLite open: the server has another one, which was
-/// deleted or replaced. Whoever may not see that finds out nothing.
+/// deleted or replaced. False, too, if this user may not open the file to find out.
 pub(crate) fn is_replaced(directory: &Path, file: &Path) -> Result<bool, DirectoryError> {
     // A server that starts has locked the directory first.
     for _ in 0..5 {

@@ -139,7 +139,7 @@ async fn a_drill_beside_production_by_the_documented_lines_works_and_touches_not
     let said: Vec<String> = blocks[1].iter().map(|line| succeed(&production, line)).collect();
     assert!(said[0].contains(&format!("reachability    http://{address}: answers")), "{said:?}");
     assert!(said[1].contains("is intact") && said[2].contains("demo-service"), "{said:?}");
-    // An administrative command on the copy is none on production.
+    // An administrative command on the copy changes nothing on production.
     let made =
         succeed(&production, &format!("countersign client create only-in-the-copy --data-dir {}", drill.display()));
     assert!(made.contains("only-in-the-copy"));

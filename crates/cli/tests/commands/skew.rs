@@ -23,7 +23,7 @@ fn older(database: &TestDatabase, listen: &str) -> Command {
     command
 }
 
-/// Whoever administers by a token of this node.
+/// The operator, with a token that this node issued.
 struct Operator {
     node: Actor,
     token: String,

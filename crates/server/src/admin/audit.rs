@@ -1,7 +1,7 @@
 //! The audit log: who changed what, before and after, chained by MACs so that an edit, a gap or a reordering shows.
 //!
-//! The key is derived from the sealing key: who holds that can forge, and nobody else. Of a sealing key that was replaced it is
-//! kept, to verify what was written before.
+//! The key is derived from the sealing key: who holds that can forge, and nobody else. When the sealing
+//! key is replaced, the old audit key is kept, to verify what was written before.
 
 use std::sync::Arc;
 
