@@ -1,5 +1,6 @@
 //! An Api: a protected resource with its scopes and the rules for its tokens (RFC 8707, RFC 9728).
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,6 +49,12 @@ impl ApiId {
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ApiId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -1,6 +1,7 @@
 //! What runs beside the requests: each task an idempotent `run_once`, in a file of its own.
 
 pub mod clean_up;
+pub mod compare_registry;
 pub mod flush_uses;
 pub mod follow_changes;
 pub mod forget_retries;
@@ -13,19 +14,18 @@ pub mod warn_of_expiry;
 pub mod watch_database_file;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign_protocol::refusal::Refusal;
 use countersign_store::StoreError;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 use crate::admin::problem::Problem;
 use crate::limits::{
-    CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL, HEARTBEAT_INTERVAL,
-    REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL, WATCH_INTERVAL,
+    CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, COMPARE_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL,
+    HEARTBEAT_INTERVAL, REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL, WATCH_INTERVAL,
 };
 use crate::state::State;
 use crate::tls::Tls;
@@ -63,7 +63,7 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let mut begin = |period, run_once: fn(State) -> BoxFuture<'static, ()>| {
         let state = state.clone();
-        tasks.spawn(repeat(period, move || run_once(state.clone())));
+        tasks.spawn(repeat(interval(period), move || run_once(state.clone())));
     };
     begin(FOLLOW_INTERVAL, |state| async move { follow_changes::run_once(&state).await }.boxed());
     begin(HEARTBEAT_INTERVAL, |state| async move { heartbeat::run_once(&state).await }.boxed());
@@ -75,9 +75,15 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     begin(EXPIRY_INTERVAL, |state| async move { warn_of_expiry::run_once(&state).await }.boxed());
     begin(ROTATE_INTERVAL, |state| async move { rotate_keys::run_once(&state).await }.boxed());
     begin(WATCH_INTERVAL, |state| async move { watch_database_file::run_once(&state).await }.boxed());
+    let compared = state.clone();
+    // Not at the start: all has been loaded just now.
+    tasks.spawn(repeat(interval_at(Instant::now() + COMPARE_INTERVAL, COMPARE_INTERVAL), move || {
+        let state = compared.clone();
+        async move { compare_registry::run_once(&state).await }
+    }));
     if let Some(tls) = tls {
         let (tls, clock) = (tls.clone(), state.clock.clone());
-        tasks.spawn(repeat(CERTIFICATE_INTERVAL, move || {
+        tasks.spawn(repeat(interval(CERTIFICATE_INTERVAL), move || {
             let (tls, clock) = (tls.clone(), clock.clone());
             async move { reload_certificate::run_once(&tls, &clock).await }
         }));
@@ -85,9 +91,8 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     tasks
 }
 
-/// Runs a task each `period`; a task that panics is logged and runs again.
-async fn repeat<F: Future<Output = ()> + Send + 'static>(period: Duration, task: impl Fn() -> F) {
-    let mut ticks = interval(period);
+/// Runs a task at each tick; a task that panics is logged and runs again.
+async fn repeat<F: Future<Output = ()> + Send + 'static>(mut ticks: Interval, task: impl Fn() -> F) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::{KeyState, RegistryRows, SEALING_KEY_CHECK, Store, StoreError};
+use countersign_store::{EntryKind, KeyRows, KeyState, SEALING_KEY_CHECK, Store, StoreError};
 
 use crate::backup::BackupError;
 use crate::config::Config;
@@ -164,8 +164,8 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
         let (check, key) = check_sealing_key(config, &store).await;
         checks.push(check);
         if let Some(key) = key.filter(|_| is_current) {
-            checks.push(match store.load_registry().await {
-                Ok(rows) => check_signing_keys(&rows, &key, config.keys.rotate_after_s, now),
+            checks.push(match read_keys(&store).await {
+                Ok((rows, in_use)) => check_signing_keys(&rows, &in_use, &key, config.keys.rotate_after_s, now),
                 Err(error) => Check::failed("signing keys", error),
             });
         }
@@ -263,15 +263,35 @@ fn lies_in(file: &Path, directory: &Path) -> bool {
     }
 }
 
+/// The keys, and the algorithms that APIs sign with.
+async fn read_keys(store: &Store) -> Result<(KeyRows, Vec<Algorithm>), StoreError> {
+    let mut load = store.begin_load().await?;
+    let mut in_use = Vec::new();
+    let mut page = load.find_page(EntryKind::Api, "").await?;
+    while let Some(ids) = page {
+        in_use.extend(load.load_apis(&ids).await?.into_iter().map(|api| api.value.algorithm));
+        page = load.find_page(EntryKind::Api, ids.last()).await?;
+    }
+    let keys = load.load_keys().await?;
+    load.finish().await?;
+    Ok((keys, in_use))
+}
+
 /// Each opens, one of each algorithm in use signs, and none signs for too long.
-fn check_signing_keys(rows: &RegistryRows, held: &HeldKeys, rotate_after_s: i64, now: UnixTime) -> Check {
+fn check_signing_keys(
+    rows: &KeyRows,
+    in_use: &[Algorithm],
+    held: &HeldKeys,
+    rotate_after_s: i64,
+    now: UnixTime,
+) -> Check {
     const NAME: &str = "signing keys";
     let opened = SealingKeys::build(held, &rows.sealing_keys);
     let ring = match opened.and_then(|keys| KeyRing::build(&rows.keys, &keys, &KeyRing::default())) {
         Ok(ring) => ring,
         Err(error) => return Check::failed(NAME, format!("{error}; restore a backup")),
     };
-    let missing = ring.missing(&rows.apis);
+    let missing = ring.missing(in_use.iter().copied());
     if !missing.is_empty() {
         let missing: Vec<&str> = missing.into_iter().map(Algorithm::as_str).collect();
         let detail = format!("none signs by {}; the next start of a server makes one", missing.join(" and "));

@@ -23,7 +23,7 @@ pub(crate) struct Expiring<'r> {
 
 /// The secrets of active clients that live now and end within [`WARNED_BEFORE_S`].
 pub(crate) fn find(registry: &Registry, now: UnixTime) -> Vec<Expiring<'_>> {
-    let active = registry.clients().filter(|client| client.status == Status::Active);
+    let active = registry.expiring().filter(|client| client.status == Status::Active);
     active.flat_map(|client| of_client(client, now)).collect()
 }
 

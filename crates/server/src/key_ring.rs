@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::access_token::MEDIA_TYPE;
-use countersign_protocol::api::Api;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::{KeyId, jwk_set};
 use countersign_protocol::jose::jws::{encode_header, sign};
@@ -135,11 +134,11 @@ impl KeyRing {
         Some(sign(&key.signing, &key.encoded_header, payload))
     }
 
-    /// The algorithms that these Apis sign with, the default one always, and that have no active key yet.
-    pub fn missing(&self, apis: &[Api]) -> Vec<Algorithm> {
-        let in_use = |algorithm| algorithm == Algorithm::Es256 || apis.iter().any(|api| api.algorithm == algorithm);
-        let is_missing = |algorithm: &Algorithm| in_use(*algorithm) && !self.active.contains_key(algorithm);
-        Algorithm::ALL.into_iter().filter(is_missing).collect()
+    /// The algorithms among those in use, and the default one always, that have no active key yet.
+    pub(crate) fn missing(&self, in_use: impl Iterator<Item = Algorithm>) -> Vec<Algorithm> {
+        let in_use: Vec<Algorithm> =
+            in_use.chain([Algorithm::Es256]).filter(|one| !self.active.contains_key(one)).collect();
+        Algorithm::ALL.into_iter().filter(|algorithm| in_use.contains(algorithm)).collect()
     }
 }
 

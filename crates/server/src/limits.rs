@@ -81,6 +81,10 @@ pub const SILENT_NODE_KEPT_MS: i64 = 3600 * 1000;
 pub const SEEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// It is looked this often whether they have.
 pub const SEEN_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// The registry is compared with the database this often.
+pub const COMPARE_INTERVAL: Duration = Duration::from_secs(3600);
+/// What was deleted is known for so long, in seconds: a node that has read nothing since loads everything.
+pub const DELETIONS_KEPT_S: i64 = 86_400;
 /// What is dead is deleted this often.
 pub const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(600);
 /// The lease to delete is held this long, in seconds: until the next time, and a little more.

@@ -153,7 +153,7 @@ pub(crate) fn render(state: &State) -> String {
     let fresh = i64::from(state.registry.check_fresh().is_ok());
     let expiring = expiry::find(&registry, now).len();
     gauge(&mut text, "countersign_registry_fresh", "Whether what this node decides on is fresh.", fresh);
-    gauge(&mut text, "countersign_clients", "Registered clients.", registry.clients().count());
+    gauge(&mut text, "countersign_clients", "Registered clients.", registry.client_count());
     let help = "Secrets that expire within seven days.";
     gauge(&mut text, "countersign_secrets_expiring", help, expiring);
     let ages = registry.keys().lives().iter().filter(|key| key.state == countersign_store::KeyState::Active);

@@ -6,15 +6,16 @@ use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefini
 use countersign_protocol::grant::{GrantType, GrantTypes};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::removal::Right;
+use countersign_protocol::removal::{Removal, Right};
 use countersign_protocol::scope::ScopeToken;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::changes::Change;
 use crate::error::StoreError;
-use crate::reading::read_rows;
-use crate::removals::{Removals, RightKey, api_reach_s};
+use crate::load::{Ids, Stored};
+use crate::reading::read_rows_of;
+use crate::removals::{RightKey, api_reach_s};
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -34,8 +35,10 @@ statements! {
          rules = excluded.rules, is_default = excluded.is_default";
     SET_AUDIENCE = "UPDATE apis SET audience = $1 WHERE id = $2";
     LOAD_APIS = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s, refresh_retry_s, epoch FROM apis ORDER BY id";
-    LOAD_SCOPES = "SELECT api_id, name, description, rules, is_default FROM scopes ORDER BY created_change, name";
+         refresh_absolute_s, refresh_retry_s, epoch, created_change, created_at, '', last_change \
+         FROM apis WHERE id BETWEEN $1 AND $2 ORDER BY id";
+    LOAD_SCOPES = "SELECT api_id, name, description, rules, is_default FROM scopes \
+         WHERE api_id BETWEEN $1 AND $2 ORDER BY created_change, name";
 }
 
 impl Change {
@@ -154,22 +157,26 @@ fn api_right(api: &ApiId, right: Right) -> RightKey {
     RightKey { client_id: String::new(), api_id: api.clone(), right }
 }
 
-/// Reads every API, with the removals that are its own.
-pub(crate) async fn load(connection: &mut AnyConnection, removals: &mut Removals) -> Result<Vec<Api>, StoreError> {
+/// Reads APIs, with the removals that are their own.
+pub(crate) async fn load(connection: &mut AnyConnection, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
     let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
-    for row in read_rows(connection, LOAD_SCOPES, "scopes").await? {
+    for row in read_rows_of(connection, LOAD_SCOPES, ids, "scopes").await? {
         let (api, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let scope = read_scope(&row, &name)?.ok_or(StoreError::Broken { table: "scopes", row: name })?;
         scopes.entry(api).or_default().push(scope);
     }
+    let mut removals: HashMap<ApiId, Vec<Removal>> = HashMap::new();
+    for removal in crate::removals::load_of_apis(connection, ids).await? {
+        removals.entry(removal.api_id.clone()).or_default().push(removal);
+    }
     let mut apis = Vec::new();
-    for row in read_rows(connection, LOAD_APIS, "apis").await? {
+    for row in read_rows_of(connection, LOAD_APIS, ids, "apis").await? {
         let id: String = row.try_get(0)?;
         let defined = scopes.remove(&id).unwrap_or_default();
         let read = read_api(&row, &id, defined)?;
         let mut api = read.ok_or(StoreError::Broken { table: "apis", row: id })?;
-        api.removals = removals.by_api.remove(&api.id).unwrap_or_default().into();
-        apis.push(api);
+        api.removals = removals.remove(&api.id).unwrap_or_default().into();
+        apis.push(Stored::read(&row, 10, api)?);
     }
     Ok(apis)
 }

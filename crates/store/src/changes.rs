@@ -1,25 +1,22 @@
 //! The change counter: how every node learns of every change within a second.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::api::Api;
-use countersign_protocol::client::Client;
-use countersign_protocol::user::User;
 use sqlx::{Any, Row, Transaction};
 
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::keys::StoredKey;
-use crate::notes::Notes;
-use crate::playground::PlaygroundSettings;
-use crate::reading::in_time;
 use crate::removals::TouchedRights;
-use crate::sealing_keys::StoredSealingKeys;
 use crate::statement::statements;
+use crate::transaction::transact;
 
 statements! {
     RAISE_BOTH =
         "UPDATE change_counter SET change = change + 1, registry_change = change + 1 WHERE id = 1 RETURNING change";
     RAISE_CHANGE = "UPDATE change_counter SET change = change + 1 WHERE id = 1 RETURNING change";
+    FIND_OLD_DELETION = "SELECT 1 FROM deletions WHERE deleted_at < $1 LIMIT 1";
+    FORGET_UP_TO = "UPDATE change_counter SET forgotten_change = \
+         (SELECT CAST(MAX(change) AS BIGINT) FROM deletions WHERE deleted_at < $1) WHERE id = 1";
+    DELETE_DELETIONS = "DELETE FROM deletions WHERE deleted_at < $1";
     READ_COUNTERS = "SELECT change, registry_change FROM change_counter WHERE id = 1";
 }
 
@@ -32,27 +29,6 @@ pub struct Counters {
     pub registry_change: i64,
 }
 
-/// Everything that the registry is built from, as of one moment.
-#[derive(Debug)]
-pub struct RegistryRows {
-    /// The change counters of that moment.
-    pub counters: Counters,
-    /// Every Api.
-    pub apis: Vec<Api>,
-    /// Every client.
-    pub clients: Vec<Client>,
-    /// Every user.
-    pub users: Vec<User>,
-    /// Since when each of them is there.
-    pub notes: Notes,
-    /// The settings of the playground.
-    pub playground: PlaygroundSettings,
-    /// Every signing key that is not retired.
-    pub keys: Vec<StoredKey>,
-    /// What those, and more, are sealed with.
-    pub sealing_keys: StoredSealingKeys,
-}
-
 /// A transaction that changes what the registry holds. Dropped without [`Change::commit`], it changes nothing.
 #[derive(Debug)]
 pub struct Change {
@@ -63,7 +39,8 @@ pub struct Change {
 }
 
 impl Change {
-    /// The number of this change: the epoch of whatever it creates or raises.
+    /// The number of this change: the epoch of whatever it creates or raises. Those after it, up to the commit, are of this change
+    /// too: on SQLite each row that it touches raises the counters.
     pub fn number(&self) -> i64 {
         self.number
     }
@@ -91,30 +68,22 @@ impl Store {
         Ok(Change { number, transaction, now, rights: TouchedRights::default() })
     }
 
+    /// Forgets what was deleted before a moment; returns how many rows. A node that has read nothing since loads everything.
+    pub async fn forget_deletions(&self, before: UnixTime) -> Result<u64, StoreError> {
+        if sqlx::query(FIND_OLD_DELETION).bind(before).fetch_optional(self.reader()).await?.is_none() {
+            return Ok(0);
+        }
+        transact!(self, |transaction| {
+            sqlx::query(FORGET_UP_TO).bind(before).execute(&mut **transaction).await?;
+            let deleted = sqlx::query(DELETE_DELETIONS).bind(before).execute(&mut **transaction).await?;
+            Ok(deleted.rows_affected())
+        })
+    }
+
     /// How far the database has come.
     pub async fn read_counters(&self) -> Result<Counters, StoreError> {
         let row = sqlx::query(READ_COUNTERS).fetch_one(self.follower()).await?;
         Ok(Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? })
-    }
-
-    /// Reads everything that the registry holds, as of one moment.
-    pub async fn load_registry(&self) -> Result<RegistryRows, StoreError> {
-        let mut snapshot = self.begin_snapshot().await?;
-        let row = in_time("the change counter", sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot)).await?;
-        let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
-        let mut removals = crate::removals::load(&mut snapshot).await?;
-        let rows = RegistryRows {
-            counters,
-            apis: crate::apis::load(&mut snapshot, &mut removals).await?,
-            clients: crate::clients::load(&mut snapshot, &mut removals).await?,
-            users: crate::users::load(&mut snapshot).await?,
-            notes: crate::notes::load(&mut snapshot).await?,
-            playground: crate::playground::load(&mut snapshot).await?,
-            keys: crate::keys::load(&mut snapshot).await?,
-            sealing_keys: crate::sealing_keys::load(&mut snapshot).await?,
-        };
-        snapshot.commit().await?;
-        Ok(rows)
     }
 }
 

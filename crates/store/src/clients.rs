@@ -8,17 +8,19 @@ use countersign_protocol::client::{
     Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Credentials, Entitlement, MayAsk, Status,
     TokenLimits,
 };
-use countersign_protocol::removal::Right;
+use countersign_protocol::removal::{Removal, Right};
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::name_key;
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::apis::read_grants;
 use crate::changes::Change;
 use crate::error::StoreError;
-use crate::reading::read_rows;
-use crate::removals::{Removals, RightKey};
+use crate::load::{Ids, Stored};
+use crate::reading::read_rows_of;
+use crate::removals::RightKey;
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -41,14 +43,15 @@ statements! {
     FIND_ENTITLEMENT = "SELECT scopes, grants FROM entitlements WHERE client_id = $1 AND api_id = $2 AND kind = $3";
     INSERT_ENTITLEMENT = "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants, given_at) \
          VALUES ($1, $2, $3, $4, $5, $6)";
-    LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day \
-         FROM clients ORDER BY id";
+    LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day, \
+         created_change, created_at, owner, last_change FROM clients WHERE id BETWEEN $1 AND $2 ORDER BY id";
     SET_ROTATED = "UPDATE clients SET rotated_at = $1 WHERE id = $2";
     FIND_ROTATED = "SELECT rotated_at FROM clients WHERE id = $1 AND rotated_at > 0";
     SET_LIMITS = "UPDATE clients SET tokens_per_minute = $1, tokens_per_day = $2 WHERE id = $3";
-    LOAD_CREDENTIALS = "SELECT id, client_id, label, secret_hash, not_before, expires_at FROM credentials \
-         ORDER BY created_change, id";
-    LOAD_ENTITLEMENTS = "SELECT client_id, api_id, kind, scopes, grants FROM entitlements ORDER BY client_id, api_id";
+    LOAD_CREDENTIALS = "SELECT client_id, id, label, secret_hash, not_before, expires_at FROM credentials \
+         WHERE client_id BETWEEN $1 AND $2 ORDER BY created_change, id";
+    LOAD_ENTITLEMENTS = "SELECT client_id, api_id, kind, scopes, grants FROM entitlements \
+         WHERE client_id BETWEEN $1 AND $2 ORDER BY client_id, api_id";
 }
 
 const ASK: &str = "ask";
@@ -279,72 +282,96 @@ fn read_entitlement(scopes: &str, grants: &str) -> Option<Entitlement> {
     Some(Entitlement { scopes, grants: read_grants(grants)? })
 }
 
-/// Reads every client, with what was taken from it.
-pub(crate) async fn load(connection: &mut AnyConnection, removals: &mut Removals) -> Result<Vec<Client>, StoreError> {
-    let mut credentials = load_credentials(connection).await?;
-    let mut entitlements = load_entitlements(connection).await?;
+/// Reads clients, with their credentials and entitlements and with what was taken from them.
+pub(crate) async fn load(connection: &mut AnyConnection, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
     let mut clients = Vec::new();
-    for row in read_rows(connection, LOAD_CLIENTS, "clients").await? {
-        let (id, auth_methods, status): (String, String, String) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
-        let (name, epoch) = (row.try_get(1)?, row.try_get(4)?);
-        let (may_ask, may_introspect) = entitlements.remove(&id).unwrap_or_default();
-        let limits = TokenLimits { per_minute: row.try_get(5)?, per_day: row.try_get(6)? };
-        let read = || {
-            Some(Client {
-                id: ClientId::parse(&id)?,
-                name,
-                auth_methods: words(&auth_methods).map(ClientAuthMethod::parse).collect::<Option<_>>()?,
-                credentials: credentials.remove(&id).unwrap_or_default(),
-                may_ask,
-                may_introspect,
-                limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
-                status: Status::parse(&status)?,
-                epoch,
-                removals: removals.by_client.remove(&id).unwrap_or_default().into(),
-            })
-        };
-        clients.push(read().ok_or(StoreError::Broken { table: "clients", row: id.clone() })?);
+    for row in read_rows_of(connection, LOAD_CLIENTS, ids, "clients").await? {
+        let client = read_client(&row)?;
+        clients.push(Stored::read(&row, 7, client)?);
     }
-    Ok(clients)
+    let places = clients.iter().enumerate().map(|(place, client)| (client.value.id.clone(), place)).collect();
+    let mut page = Page { clients, places };
+    for row in read_rows_of(connection, LOAD_CREDENTIALS, ids, "credentials").await? {
+        if let Some(client) = page.owner(&row)? {
+            client.credentials.push(read_credential(&row)?);
+        }
+    }
+    for row in read_rows_of(connection, LOAD_ENTITLEMENTS, ids, "entitlements").await? {
+        if let Some(client) = page.owner(&row)? {
+            add_entitlement(client, &row)?;
+        }
+    }
+    let mut removals: HashMap<String, Vec<Removal>> = HashMap::new();
+    for (client, removal) in crate::removals::load_of_clients(connection, ids).await? {
+        removals.entry(client).or_default().push(removal);
+    }
+    for (client, removals) in removals {
+        if let Some(client) = page.find(&client) {
+            client.removals = removals.into();
+        }
+    }
+    Ok(page.clients)
 }
 
-async fn load_credentials(connection: &mut AnyConnection) -> Result<HashMap<String, Credentials>, StoreError> {
-    let mut credentials: HashMap<String, Credentials> = HashMap::new();
-    for row in read_rows(connection, LOAD_CREDENTIALS, "credentials").await? {
-        let id: String = row.try_get(0)?;
-        let hash: Vec<u8> = row.try_get(3)?;
-        let Some(secret_hash) = SecretHash::from_bytes(&hash) else {
-            return Err(StoreError::Broken { table: "credentials", row: id });
-        };
-        credentials.entry(row.try_get(1)?).or_default().push(Credential {
-            id,
-            label: row.try_get(2)?,
-            secret_hash,
-            not_before: row.try_get(4)?,
-            expires_at: row.try_get(5)?,
-        });
-    }
-    Ok(credentials)
+/// Clients, and where each of them is.
+struct Page {
+    clients: Vec<Stored<Client>>,
+    places: HashMap<ClientId, usize>,
 }
 
-type Entitlements = (MayAsk, Vec<ApiId>);
-
-async fn load_entitlements(connection: &mut AnyConnection) -> Result<HashMap<String, Entitlements>, StoreError> {
-    let mut entitlements: HashMap<String, Entitlements> = HashMap::new();
-    for row in read_rows(connection, LOAD_ENTITLEMENTS, "entitlements").await? {
-        let (client, api, kind): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (scopes, grants): (String, String) = (row.try_get(3)?, row.try_get(4)?);
-        let of_client = entitlements.entry(client.clone()).or_default();
-        let mut read = || {
-            let api = ApiId::parse(&api)?;
-            match kind.as_str() {
-                ASK => of_client.0.push((api, read_entitlement(&scopes, &grants)?)),
-                INTROSPECT => of_client.1.push(api),
-                _ => return None,
-            }
-            Some(())
-        };
-        read().ok_or_else(|| StoreError::Broken { table: "entitlements", row: format!("{client} {api}") })?;
+impl Page {
+    fn find(&mut self, id: &str) -> Option<&mut Client> {
+        let place = *self.places.get(id)?;
+        self.clients.get_mut(place).map(|client| &mut client.value)
     }
-    Ok(entitlements)
+
+    /// The client that a row belongs to, by its first column.
+    fn owner(&mut self, row: &AnyRow) -> Result<Option<&mut Client>, StoreError> {
+        Ok(self.find(row.try_get(0)?))
+    }
+}
+
+fn read_client(row: &AnyRow) -> Result<Client, StoreError> {
+    let (id, auth_methods, status): (&str, &str, &str) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
+    let (name, epoch) = (row.try_get(1)?, row.try_get(4)?);
+    let limits = TokenLimits { per_minute: row.try_get(5)?, per_day: row.try_get(6)? };
+    let read = || {
+        Some(Client {
+            id: ClientId::parse(id)?,
+            name,
+            auth_methods: words(auth_methods).map(ClientAuthMethod::parse).collect::<Option<_>>()?,
+            credentials: Credentials::new(),
+            may_ask: MayAsk::new(),
+            may_introspect: Vec::new(),
+            limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
+            status: Status::parse(status)?,
+            epoch,
+            removals: Box::default(),
+        })
+    };
+    read().ok_or_else(|| StoreError::Broken { table: "clients", row: id.to_owned() })
+}
+
+fn read_credential(row: &AnyRow) -> Result<Credential, StoreError> {
+    let (id, hash): (String, &[u8]) = (row.try_get(1)?, row.try_get(3)?);
+    let Some(secret_hash) = SecretHash::from_bytes(hash) else {
+        return Err(StoreError::Broken { table: "credentials", row: id });
+    };
+    let (label, not_before, expires_at) = (row.try_get(2)?, row.try_get(4)?, row.try_get(5)?);
+    Ok(Credential { id, label, secret_hash, not_before, expires_at })
+}
+
+fn add_entitlement(client: &mut Client, row: &AnyRow) -> Result<(), StoreError> {
+    let (api, kind): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
+    let (scopes, grants): (&str, &str) = (row.try_get(3)?, row.try_get(4)?);
+    let mut read = || {
+        let api = ApiId::parse(api)?;
+        match kind {
+            ASK => client.may_ask.push((api, read_entitlement(scopes, grants)?)),
+            INTROSPECT => client.may_introspect.push(api),
+            _ => return None,
+        }
+        Some(())
+    };
+    read().ok_or_else(|| StoreError::Broken { table: "entitlements", row: format!("{} {api}", client.id) })
 }

@@ -54,6 +54,7 @@ const SQLITE_MIGRATIONS: &[NamedMigration] = &[
     (11, "known_devices", include_str!("../migrations/sqlite/0011_known_devices.sql")),
     (12, "identity", include_str!("../migrations/sqlite/0012_identity.sql")),
     (13, "sealing_keys", include_str!("../migrations/sqlite/0013_sealing_keys.sql")),
+    (14, "last_change", include_str!("../migrations/sqlite/0014_last_change.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
@@ -69,6 +70,7 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (11, "known_devices", include_str!("../migrations/postgres/0011_known_devices.sql")),
     (12, "identity", include_str!("../migrations/postgres/0012_identity.sql")),
     (13, "sealing_keys", include_str!("../migrations/postgres/0013_sealing_keys.sql")),
+    (14, "last_change", include_str!("../migrations/postgres/0014_last_change.sql")),
 ];
 
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.
@@ -213,11 +215,20 @@ impl Store {
 
     /// Begins a transaction whose reads all see one moment.
     pub(crate) async fn begin_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        self.begin_snapshot_of(&self.follower).await
+    }
+
+    /// The same for a read that may take its time: nobody who follows changes waits for it.
+    pub(crate) async fn begin_long_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        self.begin_snapshot_of(&self.reader).await
+    }
+
+    async fn begin_snapshot_of(&self, pool: &AnyPool) -> Result<Transaction<'static, Any>, StoreError> {
         let statement = match self.engine {
             Engine::Sqlite => "BEGIN",
             Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        let mut snapshot = in_time("a snapshot", self.follower.begin_with(statement)).await?;
+        let mut snapshot = in_time("a snapshot", pool.begin_with(statement)).await?;
         if self.engine == Engine::Postgres {
             // A large registry takes its time; that it goes on is watched where it is read.
             for bound in ["SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 4000"] {
@@ -312,9 +323,11 @@ fn describe(error: &sqlx::Error) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use countersign_protocol::client::ClientId;
     use sqlx::{AssertSqlSafe, Executor};
 
     use super::*;
+    use crate::load::{EntryKind, Load};
 
     /// A database that was not opened yet.
     pub(crate) fn fresh() -> (countersign_testkit::TestDatabase, DatabaseUrl) {
@@ -383,14 +396,22 @@ pub(crate) mod tests {
         }
         connection.close().await.expect("closes");
         let store = Store::open(&url).await.expect("migrates the rest");
-        let rows = store.load_registry().await.expect("reads");
-        assert_eq!((rows.users.len(), rows.users[0].has_second_factor, rows.playground.version), (1, true, 0));
-        assert_eq!((rows.apis[0].epoch, rows.apis[0].removals.len()), (0, 0), "its tokens go on");
-        assert_eq!(rows.apis[0].refresh.retry_s, 30);
-        let factor = store.find_second_factor(&rows.users[0].id, "totp").await.expect("reads").expect("is there");
+        let mut load = store.begin_load().await.expect("begins");
+        let everything =
+            async |load: &mut Load, kind| load.find_page(kind, "").await.expect("reads").expect("is there");
+        let ids = everything(&mut load, EntryKind::User).await;
+        let user = load.load_users(&ids).await.expect("reads").remove(0).value;
+        assert!(user.has_second_factor);
+        let ids = everything(&mut load, EntryKind::Api).await;
+        let api = load.load_apis(&ids).await.expect("reads").remove(0).value;
+        assert_eq!((api.epoch, api.removals.len(), api.refresh.retry_s), (0, 0, 30), "its tokens go on");
+        assert_eq!(load.load_keys().await.expect("reads").playground.version, 0);
+        load.finish().await.expect("ends");
+        let factor = store.find_second_factor(&user.id, "totp").await.expect("reads").expect("is there");
         assert_eq!((factor.sealed_seed, factor.last_step), (vec![1, 2], 0));
+        let job = ClientId::parse("job").expect("an id");
         let mut change = store.begin_change(1).await.expect("begins");
-        assert_eq!(change.find_rotation(&rows.clients[0].id).await.expect("reads"), None, "never rotated");
+        assert_eq!(change.find_rotation(&job).await.expect("reads"), None, "never rotated");
         assert_eq!(store.list_nodes().await.expect("reads"), []);
     }
 

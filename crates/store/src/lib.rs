@@ -15,8 +15,9 @@ mod group_commit;
 mod identity;
 mod keys;
 mod leases;
+mod lists;
+mod load;
 mod nodes;
-mod notes;
 mod playground;
 mod reading;
 mod refresh_tokens;
@@ -36,15 +37,16 @@ mod transfer;
 mod users;
 
 pub use audit::{AuditRecord, NewAuditRecord};
-pub use changes::{Change, Counters, RegistryRows};
+pub use changes::{Change, Counters};
 pub use clients::NewClient;
 pub use credential_uses::{CredentialHistory, CredentialUse};
 pub use database::{Connections, DatabaseUrl, Migrated, ReadOnlyCause, SQLITE_FILE, Store, install_drivers};
 pub use error::StoreError;
 pub use failures::{DeviceKind, FailureSummary, KnownDevice, NewPasswordFailure, NewSuccess, PasswordFailures};
 pub use keys::{KeyState, StoredKey};
+pub use lists::Place;
+pub use load::{EntryKind, Ids, KeyRows, Load, Note, Stored, Touched};
 pub use nodes::Node;
-pub use notes::{Note, Notes};
 pub use playground::{PlaygroundSettings, Saved};
 pub use refresh_tokens::{NewRefreshToken, Spend};
 pub use refusals::{RefusalCount, StoredRefusal};
@@ -69,8 +71,9 @@ pub fn statements() -> Vec<&'static str> {
         identity::STATEMENTS,
         keys::STATEMENTS,
         leases::STATEMENTS,
+        lists::STATEMENTS,
+        load::STATEMENTS,
         nodes::STATEMENTS,
-        notes::STATEMENTS,
         playground::STATEMENTS,
         refresh_tokens::STATEMENTS,
         refusals::STATEMENTS,

@@ -1,18 +1,20 @@
 //! The rights that a change takes away, stored so that no token issued before can use them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::api::{Api, ApiId};
 use countersign_protocol::client::ClientId;
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::removal::{Removal, Right};
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::reading::read_rows;
+use crate::load::Ids;
+use crate::reading::read_rows_of;
 use crate::statement::statements;
 
 statements! {
@@ -27,7 +29,11 @@ statements! {
     DELETE_REMOVALS_OF_API = "DELETE FROM removals WHERE client_id = $1 AND api_id = $2";
     RAISE_API_EPOCH = "UPDATE apis SET epoch = $1 WHERE id = $2";
     FIND_REACH = "SELECT grants, access_token_lifetime_s, refresh_absolute_s FROM apis WHERE id = $1";
-    LOAD_REMOVALS = "SELECT client_id, api_id, kind, name, change FROM removals ORDER BY client_id, api_id, kind, name";
+    LOAD_OF_CLIENTS = "SELECT client_id, api_id, kind, name, change FROM removals \
+         WHERE client_id BETWEEN $1 AND $2 ORDER BY client_id, api_id, kind, name";
+    LOAD_OF_APIS = "SELECT client_id, api_id, kind, name, change FROM removals \
+         WHERE client_id = '' AND api_id BETWEEN $1 AND $2 ORDER BY api_id, kind, name";
+    FIND_EXPIRED = "SELECT 1 FROM removals WHERE expires_at < $1 LIMIT 1";
     DELETE_EXPIRED = "DELETE FROM removals WHERE expires_at < $1";
 }
 
@@ -149,7 +155,13 @@ impl Change {
 impl Store {
     /// Forgets the removals after which everything issued before them has expired by `before`; returns how many.
     pub async fn delete_expired_removals(&self, before: UnixTime) -> Result<u64, StoreError> {
-        self.execute(DELETE_EXPIRED, &[before]).await
+        if sqlx::query(FIND_EXPIRED).bind(before).fetch_optional(self.reader()).await?.is_none() {
+            return Ok(0);
+        }
+        let mut change = self.begin_change(before).await?;
+        let deleted = sqlx::query(DELETE_EXPIRED).bind(before).execute(&mut *change.transaction).await?;
+        change.commit().await?;
+        Ok(deleted.rows_affected())
     }
 }
 
@@ -162,28 +174,25 @@ fn reach_s(may_refresh: bool, access_token_lifetime_s: i64, refresh_absolute_s: 
     if may_refresh { access_token_lifetime_s.max(refresh_absolute_s) } else { access_token_lifetime_s }
 }
 
-/// Every removal, by who lost the right.
-#[derive(Default)]
-pub(crate) struct Removals {
-    pub(crate) by_client: HashMap<String, Vec<Removal>>,
-    /// What the APIs themselves lost.
-    pub(crate) by_api: HashMap<ApiId, Vec<Removal>>,
+/// What clients lost, each with the client's id.
+pub(crate) async fn load_of_clients(
+    connection: &mut AnyConnection,
+    ids: &Ids,
+) -> Result<Vec<(String, Removal)>, StoreError> {
+    read_rows_of(connection, LOAD_OF_CLIENTS, ids, "removals").await?.iter().map(read).collect()
 }
 
-/// Reads every removal.
-pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Removals, StoreError> {
-    let mut removals = Removals::default();
-    for row in read_rows(connection, LOAD_REMOVALS, "removals").await? {
-        let (client, api, kind, name): (String, String, String, String) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        let change = row.try_get(4)?;
-        let read = || Some(Removal { api_id: ApiId::parse(&api)?, right: Right::from_parts(&kind, &name)?, change });
-        let removal = read().ok_or_else(|| StoreError::Broken { table: "removals", row: format!("{client} {api}") })?;
-        if client.is_empty() {
-            removals.by_api.entry(removal.api_id.clone()).or_default().push(removal);
-        } else {
-            removals.by_client.entry(client).or_default().push(removal);
-        }
-    }
-    Ok(removals)
+/// What APIs themselves lost.
+pub(crate) async fn load_of_apis(connection: &mut AnyConnection, ids: &Ids) -> Result<Vec<Removal>, StoreError> {
+    let rows = read_rows_of(connection, LOAD_OF_APIS, ids, "removals").await?;
+    rows.iter().map(|row| Ok(read(row)?.1)).collect()
+}
+
+fn read(row: &AnyRow) -> Result<(String, Removal), StoreError> {
+    let (client, api, kind, name): (String, &str, &str, &str) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    let change = row.try_get(4)?;
+    let read = || Some(Removal { api_id: ApiId::parse(api)?, right: Right::from_parts(kind, name)?, change });
+    let removal = read().ok_or_else(|| StoreError::Broken { table: "removals", row: format!("{client} {api}") })?;
+    Ok((client, removal))
 }

@@ -9,7 +9,8 @@ use sqlx::{AnyConnection, Row};
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::reading::read_rows;
+use crate::load::{Ids, Stored};
+use crate::reading::read_rows_of;
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -27,8 +28,8 @@ statements! {
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
     FIND_PASSWORD_OF = "SELECT id, password_hash FROM users WHERE id = $1";
     LOAD_USERS = "SELECT id, login, roles, status, epoch, \
-         (SELECT CAST(COUNT(*) AS BIGINT) FROM second_factors WHERE second_factors.user_id = users.id) \
-         FROM users ORDER BY id";
+         (SELECT CAST(COUNT(*) AS BIGINT) FROM second_factors WHERE second_factors.user_id = users.id), \
+         created_change, created_at, '', last_change FROM users WHERE id BETWEEN $1 AND $2 ORDER BY id";
 }
 
 /// A user to be added.
@@ -168,10 +169,10 @@ impl Store {
     }
 }
 
-/// Reads every user.
-pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<User>, StoreError> {
+/// Reads users.
+pub(crate) async fn load(connection: &mut AnyConnection, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
     let mut users = Vec::new();
-    for row in read_rows(connection, LOAD_USERS, "users").await? {
+    for row in read_rows_of(connection, LOAD_USERS, ids, "users").await? {
         let (id, login, roles): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let (status, epoch): (String, i64) = (row.try_get(3)?, row.try_get(4)?);
         let has_second_factor = row.try_get::<i64, _>(5)? > 0;
@@ -185,7 +186,8 @@ pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<User>, St
                 epoch,
             })
         };
-        users.push(read().ok_or(StoreError::Broken { table: "users", row: id.clone() })?);
+        let user = read().ok_or(StoreError::Broken { table: "users", row: id.clone() })?;
+        users.push(Stored::read(&row, 6, user)?);
     }
     Ok(users)
 }

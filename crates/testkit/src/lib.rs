@@ -10,6 +10,7 @@ mod database;
 pub mod frames;
 mod openapi;
 mod registry;
+mod rows;
 mod server;
 
 pub use actor::{Actor, Answer, Protocol, basic};
@@ -20,4 +21,5 @@ pub use database::{TestDatabase, engine_is_postgres};
 pub use openapi::documented_answers;
 pub use registry::{MayAsk, NewTestApi, NewTestClient, hash_password};
 pub use reqwest::RequestBuilder;
+pub use rows::{Rows, load_rows};
 pub use server::{Options, START, TestServer};

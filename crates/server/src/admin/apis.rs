@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::api::{Api, Audience, RefreshPolicy};
-use countersign_protocol::client::Client;
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::Note;
+use countersign_store::{EntryKind, Note};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::{api_id, find_api, grants, name, within};
-use crate::admin::page::{Query, page};
+use crate::admin::page::{MAX_NAMED, Query, page_of_kind};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::scopes;
@@ -74,10 +73,8 @@ pub(crate) struct Changes {
 /// `GET apis`
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["after", "limit"])?;
-    let registry = state.registry.current().clone();
-    let mut apis: Vec<&Api> = registry.apis().collect();
-    apis.sort_by_key(|api| (registry.notes().of_api(api.id.as_str()).created_change, api.id.as_str()));
-    page(&query, apis, |api| api.id.as_str(), |api| view(api, &registry.notes().of_api(api.id.as_str())))
+    let show = |registry: &Registry, id: &str| Some(view(registry.find_api(id)?, &registry.note_of_api(id)));
+    page_of_kind(&state, &query, EntryKind::Api, show).await
 }
 
 /// `GET apis/{id}`
@@ -87,7 +84,7 @@ pub(crate) async fn find(
     Path(id): Path<String>,
 ) -> Answer {
     let registry = state.registry.current().clone();
-    Ok(show(&view(find_api(&registry, &id)?, &registry.notes().of_api(&id))))
+    Ok(show(&view(find_api(&registry, &id)?, &registry.note_of_api(&id))))
 }
 
 /// `POST apis`
@@ -151,7 +148,7 @@ pub(crate) async fn update(
         first_key::provide(&state, algorithm).await?;
     }
     let mut changing = Changing::begin(&state, &operator).await?;
-    let note = changing.registry.notes().of_api(&id);
+    let note = changing.registry.note_of_api(&id);
     let mut api = Api::clone(find_own(&changing.registry, &id)?);
     let before = view(&api, &note);
     check_match(&headers, &before)?;
@@ -174,10 +171,9 @@ pub(crate) async fn delete(
 ) -> Answer {
     let mut changing = Changing::begin(&state, &operator).await?;
     let api = find_own(&changing.registry, &id)?.clone();
-    let before = view(&api, &changing.registry.notes().of_api(&id));
+    let before = view(&api, &changing.registry.note_of_api(&id));
     check_match(&headers, &before)?;
-    let uses = |client: &&Client| client.find_entitlement(&api.id).is_some() || client.may_introspect.contains(&api.id);
-    let users: Vec<&str> = changing.registry.clients().filter(uses).map(|client| client.id.as_str()).take(5).collect();
+    let users = changing.change.list_entitled(&api.id, None, MAX_NAMED).await?;
     if !users.is_empty() {
         let detail = format!("clients are entitled to {id}: {}; disallow them first", users.join(", "));
         return Err(Problem::conflict(detail));

@@ -7,7 +7,7 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::client::{
     Client, ClientAuthMethod, ClientAuthMethods, Credentials, MayAsk, Status, TokenLimits,
 };
-use countersign_store::{NewClient as StoredClient, Note};
+use countersign_store::{EntryKind, NewClient as StoredClient, Note};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::admin::entitlements;
 use crate::admin::fields::{self, client_id, find_client, line, named, object, status, within};
 use crate::admin::new_secret::{self, NewSecret};
 use crate::admin::operator::{STAYS_S, administers_until};
-use crate::admin::page::{Query, page};
+use crate::admin::page::{Query, page_of_kind};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::usage::{LastUses, is_unused};
@@ -70,17 +70,11 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
         Some(since) => Some((LastUses::load(&state).await?, since)),
         None => None,
     };
-    let registry = state.registry.current().clone();
-    let is_wanted = |client: &&Client| {
-        unused.as_ref().is_none_or(|(uses, since)| is_unused(&registry, uses, client.id.as_str(), *since))
+    let show = |registry: &Registry, id: &str| {
+        let is_wanted = unused.as_ref().is_none_or(|(uses, since)| is_unused(registry, uses, id, *since));
+        is_wanted.then(|| registry.find_client(id)).flatten().map(|client| view(registry, client))
     };
-    let mut clients: Vec<(i64, &Client)> = registry
-        .clients()
-        .filter(is_wanted)
-        .map(|client| (registry.notes().of_client(client.id.as_str()).created_change, client))
-        .collect();
-    clients.sort_by_key(|(created, client)| (*created, client.id.as_str()));
-    page(&query, clients, |(_, client)| client.id.as_str(), |(_, client)| view(&registry, client))
+    page_of_kind(&state, &query, EntryKind::Client, show).await
 }
 
 /// `GET clients/{id}`
@@ -156,7 +150,7 @@ pub(crate) async fn update(
     let registry = changing.registry.clone();
     let standing = find_client(&registry, &id)?;
     let mut client = standing.clone();
-    let mut note = registry.notes().of_client(&id);
+    let mut note = registry.note_of_client(&id);
     let before = describe(&client, &note);
     check_match(&headers, &before)?;
     operator.check_can_administer(&client)?;
@@ -224,7 +218,7 @@ pub(crate) fn check_one_stays(
 ) -> Result<(), Problem> {
     let until = |client: &Client| administers_until(client, now);
     let (before, after) = (until(client), after.map_or(now, until));
-    let others = || registry.clients().any(|other| other.id != client.id && until(other) >= now + STAYS_S);
+    let others = || registry.administrators().any(|other| other.id != client.id && until(other) >= now + STAYS_S);
     if after < before && after < now + STAYS_S && !others() {
         let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
         return Err(Problem::conflict(what));
@@ -251,7 +245,7 @@ fn methods(names: &[String]) -> Result<ClientAuthMethods, Problem> {
 
 /// A client as it is shown.
 pub(crate) fn view(registry: &Registry, client: &Client) -> Value {
-    describe(client, &registry.notes().of_client(client.id.as_str()))
+    describe(client, &registry.note_of_client(client.id.as_str()))
 }
 
 fn describe(client: &Client, note: &Note) -> Value {

@@ -147,7 +147,7 @@ async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
     let known = changing.registry.find_client(CLIENT).cloned();
     let change = &mut changing.change;
     let name = known.as_ref().map_or_else(|| NAME.to_owned(), |known| known.name.clone());
-    let owner = changing.registry.notes().of_client(CLIENT).owner;
+    let owner = changing.registry.note_of_client(CLIENT).owner.into();
     let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
     let client = NewClient { id: client_id(), name, owner, auth_methods };
     match known {
@@ -214,7 +214,8 @@ async fn replace_scopes(changing: &mut Changing<'_>, known: &Api, api: &Api) -> 
     let held_all = |client: &&Client| {
         client.find_entitlement(&api.id).is_some_and(|entitlement| known.all_scopes().is_subset(&entitlement.scopes))
     };
-    let ids: Vec<ClientId> = changing.registry.clients().filter(held_all).map(|client| client.id.clone()).collect();
+    let ids: Vec<ClientId> =
+        changing.registry.administrators().filter(held_all).map(|client| client.id.clone()).collect();
     for id in &ids {
         changing.change.allow_ask(id, &api.id, &everything()).await?;
     }

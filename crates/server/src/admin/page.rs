@@ -2,15 +2,22 @@
 
 use axum::response::Response;
 use countersign_protocol::form::Form;
+use countersign_store::{EntryKind, Place};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use crate::admin::problem::Problem;
 use crate::answer::json_response;
+use crate::registry::Registry;
+use crate::state::State;
 
+/// Of those who keep something from being deleted, so many are named.
+pub(crate) const MAX_NAMED: i64 = 5;
 /// Items of a page where none is named, and the most.
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
+/// Places that are read at once: more than a page, so that one read does for most.
+const PLACES_AT_ONCE: i64 = 1001;
 
 /// The query of a request, whose parameters are known by name: an unknown one is refused.
 pub(crate) struct Query(Form);
@@ -75,6 +82,36 @@ pub(crate) fn page<T>(
     let shown = items.get(begin..).unwrap_or_default().iter().take(limit);
     let next = items.get(begin + limit).and(items.get(begin + limit - 1)).map(id);
     Ok(list(shown.map(show).collect(), next))
+}
+
+/// The page behind `after` of all APIs, clients or users; `show` gives nothing for what is not to be listed.
+pub(crate) async fn page_of_kind(
+    state: &State,
+    query: &Query,
+    kind: EntryKind,
+    show: impl Fn(&Registry, &str) -> Option<Value>,
+) -> Result<Response, Problem> {
+    let limit = query.limit()?;
+    let registry = state.registry.current().clone();
+    let mut after = match query.find("after") {
+        None => Place::default(),
+        Some(id) => {
+            let note = registry.find_note(kind, id).ok_or_else(|| Problem::invalid("after", "is none of the list"))?;
+            Place { created_change: note.created_change, id: id.to_owned() }
+        }
+    };
+    let mut items: Vec<(String, Value)> = Vec::new();
+    while items.len() <= limit {
+        let places = state.store.list_places(kind, &after, PLACES_AT_ONCE).await?;
+        let Some(last) = places.last() else { break };
+        after = last.clone();
+        for Place { id, .. } in places {
+            items.extend(show(&registry, &id).map(|item| (id, item)));
+        }
+    }
+    let next = items.get(limit).and(items.get(limit - 1)).map(|(id, _)| id.clone());
+    items.truncate(limit);
+    Ok(list(items.into_iter().map(|(_, item)| item).collect(), next.as_deref()))
 }
 
 /// A page as an answer.

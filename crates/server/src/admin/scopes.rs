@@ -14,7 +14,7 @@ use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::apis::find_own;
 use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::{find_api, line};
-use crate::admin::page::{Query, page};
+use crate::admin::page::{MAX_NAMED, Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::answer::json_response;
@@ -179,11 +179,7 @@ pub(crate) async fn delete(
     let scope = find_scope(&api, &name)?;
     let before = view(scope);
     check_match(&headers, &before)?;
-    let may_ask = |client: &&countersign_protocol::client::Client| {
-        client.find_entitlement(&api.id).is_some_and(|entitlement| entitlement.scopes.contains(&scope.token))
-    };
-    let users: Vec<&str> =
-        changing.registry.clients().filter(may_ask).map(|client| client.id.as_str()).take(5).collect();
+    let users = changing.change.list_entitled(&api.id, Some(&scope.token), MAX_NAMED).await?;
     if !users.is_empty() {
         return Err(Problem::conflict(format!("clients are entitled to {name}: {}", users.join(", "))));
     }

@@ -161,11 +161,11 @@ pub(crate) async fn end(
 
 /// Ends a leaked secret, whoever's it is, with the client's tokens.
 pub(crate) async fn end_for_cause(state: &State, operator: &Operator, id: &str) -> Result<Value, Problem> {
-    let changing = Changing::begin(state, operator).await?;
+    let mut changing = Changing::begin(state, operator).await?;
     let registry = changing.registry.clone();
-    let mut clients = registry.clients();
-    let found = clients.find_map(|client| Some((client, client.credentials.iter().find(|one| one.id == id)?)));
-    let (client, credential) = found.ok_or_else(|| Problem::not_found("secret", id))?;
+    let owner = changing.change.find_credential_owner(id).await?.ok_or_else(|| Problem::not_found("secret", id))?;
+    let client = find_client(&registry, &owner)?;
+    let credential = find_secret(client, id)?;
     operator.check_can_administer(client)?;
     delete(state, changing, client, credential, true).await?;
     Ok(json!({ "kind": "secret", "id": id, "client_id": client.id.as_str() }))

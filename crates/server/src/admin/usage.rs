@@ -54,7 +54,7 @@ pub(crate) async fn unused(extract::State(state): extract::State<Arc<State>>, _:
     clients.sort_by(|a, b| a.id.cmp(&b.id));
     for client in clients {
         let id = client.id.as_str();
-        let created_at = registry.notes().of_client(id).created_at;
+        let created_at = registry.note_of_client(id).created_at;
         if created_at >= since {
             continue;
         }
@@ -119,8 +119,7 @@ impl LastUses {
 
 /// True if a client that was there before `since` has not been used since.
 pub(crate) fn is_unused(registry: &Registry, uses: &LastUses, client_id: &str, since: UnixTime) -> bool {
-    registry.notes().of_client(client_id).created_at < since
-        && uses.of_client(client_id).is_none_or(|last| last < since)
+    registry.note_of_client(client_id).created_at < since && uses.of_client(client_id).is_none_or(|last| last < since)
 }
 
 fn view(count: &TokenCount) -> Value {

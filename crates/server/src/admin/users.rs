@@ -7,8 +7,8 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::client::Status;
 use countersign_protocol::jose::base64url;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, Role, User, UserId, name_key};
-use countersign_store::{NewUser as StoredUser, Note};
+use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, Role, User, UserId};
+use countersign_store::{EntryKind, NewUser as StoredUser, Note};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::admin::change::{Changing, Entry};
 use crate::admin::characters::is_identifier;
 use crate::admin::fields::{find_user, status};
 use crate::admin::operator;
-use crate::admin::page::{Query, page};
+use crate::admin::page::{Query, page_of_kind};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::guessing::NameMac;
@@ -50,10 +50,8 @@ pub(crate) struct Changes {
 /// `GET users`
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["after", "limit"])?;
-    let registry = state.registry.current().clone();
-    let mut users: Vec<&User> = registry.users().collect();
-    users.sort_by_key(|user| (registry.notes().of_user(user.id.as_str()).created_change, user.id.as_str()));
-    page(&query, users, |user| user.id.as_str(), |user| view(user, &registry.notes().of_user(user.id.as_str())))
+    let show = |registry: &Registry, id: &str| Some(view(registry.find_user(id)?, &registry.note_of_user(id)));
+    page_of_kind(&state, &query, EntryKind::User, show).await
 }
 
 /// `GET users/{id}`: by id or by login name.
@@ -64,7 +62,7 @@ pub(crate) async fn find(
 ) -> Answer {
     let registry = state.registry.current().clone();
     let user = find_user(&registry, &id)?;
-    Ok(show(&view(user, &registry.notes().of_user(user.id.as_str()))))
+    Ok(show(&view(user, &registry.note_of_user(user.id.as_str()))))
 }
 
 /// `POST users`: the answer has the password, if it was made here, and no later one has.
@@ -78,7 +76,7 @@ pub(crate) async fn create(
     let made = new.password.is_none().then(|| Secret::new(base64url(&state.entropy.bytes::<15>())));
     let password = new.password.as_ref().or(made.as_ref()).ok_or_else(|| Problem::internal("no password"))?;
     // Before anything is hashed; the database decides again.
-    if is_taken(&state.registry.current(), &login) {
+    if state.store.is_name_taken(login.as_str()).await? {
         return Err(Problem::conflict(format!("{login} is taken")));
     }
     let password_hash = hash(&state, &operator, password, &login).await?;
@@ -148,13 +146,6 @@ pub(crate) async fn update(
     Ok(show(&after.take()))
 }
 
-/// Whether a user or a client has this name.
-fn is_taken(registry: &Registry, login: &Login) -> bool {
-    let key = name_key(login.as_str());
-    registry.find_user_by_login(login.as_str()).is_some()
-        || registry.clients().any(|client| name_key(client.id.as_str()) == key)
-}
-
 /// A user, and what is to be changed of them.
 struct Checked {
     user: User,
@@ -173,7 +164,7 @@ fn check_changes(
     changes: &Changes,
 ) -> Result<Checked, Problem> {
     let user = User::clone(find_user(registry, id)?);
-    let note = registry.notes().of_user(user.id.as_str());
+    let note = registry.note_of_user(user.id.as_str());
     let before = view(&user, &note);
     check_match(headers, &before)?;
     operator.check_can_administer_user(&user)?;
@@ -192,7 +183,7 @@ pub(crate) async fn delete(
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let user = find_user(&registry, &id)?;
-    let before = view(user, &registry.notes().of_user(user.id.as_str()));
+    let before = view(user, &registry.note_of_user(user.id.as_str()));
     check_match(&headers, &before)?;
     operator.check_can_administer_user(user)?;
     changing.change.end_user(&user.id, at_least(&state)).await?;

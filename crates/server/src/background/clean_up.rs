@@ -6,8 +6,8 @@ use countersign_store::StoreError;
 use crate::background::{holds_lease, report};
 use crate::guessing::{CODE_WINDOW_S, KNOWN_S};
 use crate::limits::{
-    CLEAN_UP_LEASE_S, DEAD_MARGIN_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS, REFUSALS_KEPT_S,
-    SESSION_IDLE_S, SILENT_NODE_KEPT_MS, TOKEN_COUNTS_KEPT_S,
+    CLEAN_UP_LEASE_S, DEAD_MARGIN_S, DELETIONS_KEPT_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS,
+    REFUSALS_KEPT_S, SESSION_IDLE_S, SILENT_NODE_KEPT_MS, TOKEN_COUNTS_KEPT_S,
 };
 use crate::state::State;
 
@@ -32,6 +32,7 @@ pub async fn run_once(state: &State) {
         store.delete_old_refusals(now - REFUSALS_KEPT_S, MAX_STORED_REFUSALS).await,
         store.delete_old_token_counts(now - TOKEN_COUNTS_KEPT_S).await,
         store.delete_silent_nodes(SILENT_NODE_KEPT_MS).await,
+        store.forget_deletions(now - DELETIONS_KEPT_S).await,
     ];
     if let Err(error) = forget_mac_keys(state).await {
         report(state, "what is left of a sealing key that was replaced could not be deleted", &error);

@@ -6,7 +6,7 @@ use countersign_protocol::jose::json::parse_object;
 use countersign_protocol::jose::jwk::parse_jwk_set;
 use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_protocol::jose::key::VerifyingKey;
-use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, START, TestServer};
+use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, START, TestServer, load_rows};
 
 #[tokio::test]
 async fn each_algorithm_gets_a_key_when_an_api_first_needs_it_and_its_tokens_verify() {
@@ -52,7 +52,7 @@ async fn keys_are_the_same_after_a_restart_and_nowhere_in_the_clear() {
     let server = server.restart().await;
     assert_eq!(server.stranger().get("/oauth2/jwks").await.body, before);
     assert_eq!(server.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
-    for key in server.state.store.load_registry().await.unwrap().keys {
+    for key in load_rows(&server.state.store).await.keys.keys {
         // A PKCS #8 document names its algorithm in the clear: id-ecPublicKey, rsaEncryption, Ed25519.
         let names: [&[u8]; 3] = [&[0x2A, 0x86, 0x48, 0xCE, 0x3D], &[0x2A, 0x86, 0x48, 0x86, 0xF7], &[0x2B, 0x65, 0x70]];
         let readable = names.iter().any(|name| key.sealed_pkcs8.windows(name.len()).any(|bytes| bytes == *name));

@@ -41,6 +41,7 @@ mod playground_tokens;
 mod refresh;
 mod refresh_retry;
 mod refusals;
+mod registry;
 mod revocation;
 mod rights;
 mod rotation;

@@ -6,7 +6,7 @@ use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{ClientId, Status};
 use countersign_server::background::follow_changes;
 use countersign_server::clock::Clock;
-use countersign_testkit::{Administrator, TestServer};
+use countersign_testkit::{Administrator, TestServer, load_rows};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -111,7 +111,6 @@ async fn the_first_key_of_an_algorithm_is_one_and_its_first_token_verifies_at_th
     first.tamper(
         "UPDATE apis SET algorithm = 'ES256'; UPDATE signing_keys SET state = 'retired' WHERE algorithm = 'ES256'",
     );
-    first.tamper("UPDATE change_counter SET change = change + 1, registry_change = change + 1");
     let both = async |node: &TestServer| {
         follow_changes::run_once(&node.state).await;
         node.state.make_missing_keys().await.unwrap();
@@ -119,7 +118,7 @@ async fn the_first_key_of_an_algorithm_is_one_and_its_first_token_verifies_at_th
     tokio::join!(both(&first), both(&second));
     for node in [&first, &second] {
         follow_changes::run_once(&node.state).await;
-        let keys = node.state.store.load_registry().await.unwrap().keys;
+        let keys = load_rows(&node.state.store).await.keys.keys;
         let algorithms: Vec<String> =
             keys.iter().map(|key| format!("{} {}", key.algorithm, key.state.as_str())).collect();
         assert_eq!(algorithms.iter().filter(|key| key.starts_with("ES256")).collect::<Vec<_>>(), ["ES256 active"]);

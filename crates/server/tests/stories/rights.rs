@@ -5,7 +5,7 @@ use countersign_protocol::client::{ClientId, Entitlement, Status};
 use countersign_protocol::grant::GrantType::{self, ClientCredentials, Password, RefreshToken};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::scope::{Scope, ScopeToken};
-use countersign_testkit::{Actor, Answer, NewTestApi, NewTestClient, TestServer};
+use countersign_testkit::{Actor, Answer, NewTestApi, NewTestClient, TestServer, load_rows};
 use serde_json::json;
 
 const SECRET: &str = "a secret that was made elsewhere, long";
@@ -54,9 +54,9 @@ impl Story {
     }
 
     async fn removals(&self) -> usize {
-        let rows = self.server.state.store.load_registry().await.unwrap();
-        let of_clients: usize = rows.clients.iter().map(|client| client.removals.len()).sum();
-        of_clients + rows.apis.iter().map(|api| api.removals.len()).sum::<usize>()
+        let rows = load_rows(&self.server.state.store).await;
+        let of_clients: usize = rows.clients.iter().map(|client| client.value.removals.len()).sum();
+        of_clients + rows.apis.iter().map(|api| api.value.removals.len()).sum::<usize>()
     }
 }
 

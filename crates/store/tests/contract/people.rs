@@ -8,6 +8,7 @@ use countersign_store::{
     MAX_SESSION_TOKENS, NewSecondFactor, NewSession, NewUser, PlaygroundSettings, Progress, Saved, SessionToken,
     SignInKey, SpentCode, Store, StoreError,
 };
+use countersign_testkit::load_rows;
 use tokio::task::JoinSet;
 
 use crate::fresh;
@@ -128,12 +129,12 @@ async fn a_user_has_one_second_factor_of_a_kind() {
     let mut change = store.begin_change(0).await.unwrap();
     assert!(matches!(change.insert_second_factor(&factor("f2")).await, Err(StoreError::Taken(_))));
     drop(change);
-    assert!(store.load_registry().await.unwrap().users[0].has_second_factor);
+    assert!(load_rows(&store).await.users[0].value.has_second_factor);
     let mut change = store.begin_change(0).await.unwrap();
     change.delete_second_factors(&user()).await.unwrap();
     change.commit().await.unwrap();
     assert!(store.find_second_factor(&user(), "totp").await.unwrap().is_none());
-    assert!(!store.load_registry().await.unwrap().users[0].has_second_factor);
+    assert!(!load_rows(&store).await.users[0].value.has_second_factor);
 }
 
 #[tokio::test]
@@ -216,7 +217,7 @@ async fn settings_are_saved_whole_by_version_and_keep_a_secret_that_is_not_sent(
         }
         saved
     };
-    let found = async || store.load_registry().await.unwrap().playground;
+    let found = async || load_rows(&store).await.keys.playground;
     assert_eq!(found().await.version, 0);
     assert_eq!(save(settings(0, "one", Some(vec![9])), false).await, Saved::As(1));
     assert_eq!(save(settings(0, "two", None), false).await, Saved::Conflict(1));

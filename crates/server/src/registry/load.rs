@@ -1,0 +1,245 @@
+//! How a registry comes up to the database: by what has changed since, or by everything where that is not known or too much.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use countersign_protocol::api::Api;
+use countersign_protocol::client::{Client, Credential};
+use countersign_protocol::path_rule::PathRule;
+use countersign_protocol::scope::Scope;
+use countersign_protocol::user::{User, name_key};
+use countersign_store::{EntryKind, Ids, KeyRows, Load, StoreError, Stored, Touched};
+
+use crate::admin::access;
+use crate::key_ring::{KeyRing, KeyRingError};
+use crate::registry::Registry;
+use crate::registry::marks::Marks;
+use crate::sealing_files::HeldKeys;
+use crate::sealing_keys::SealingKeys;
+
+/// So many that have changed are always loaded one by one.
+const FEW: usize = 1000;
+/// Reading one by itself takes so much longer than reading it among a page.
+const ALONE: usize = 16;
+
+/// A registry, and the sealing keys if they were loaded too.
+pub(super) struct Loaded {
+    pub(super) registry: Registry,
+    pub(super) sealing_keys: Option<SealingKeys>,
+}
+
+/// The registry of the moment of the load, made of the previous one.
+pub(super) async fn bring_up(previous: &Registry, load: &mut Load, held: &HeldKeys) -> Result<Loaded, KeyRingError> {
+    match list_touched(previous, load).await? {
+        Some(touched) => load_touched(previous, touched, load, held).await,
+        None => load_everything(previous, load, held).await,
+    }
+}
+
+/// What was touched since the previous registry, by kind; `None` if that is not known any more, or too much.
+async fn list_touched(previous: &Registry, load: &mut Load) -> Result<Option<Vec<(EntryKind, Touched)>>, StoreError> {
+    if previous.change == 0 || !load.reaches(previous.change) {
+        return Ok(None);
+    }
+    let most = FEW.max((previous.clients.size() + previous.users.size()) / ALONE);
+    let limit = i64::try_from(most + 1).unwrap_or(i64::MAX);
+    let mut all = Vec::new();
+    for kind in EntryKind::ALL {
+        let touched = load.list_touched(kind, previous.change, limit).await?;
+        if touched.deleted.len() > most || touched.changed.len() > most {
+            return Ok(None);
+        }
+        all.push((kind, touched));
+    }
+    Ok(Some(all))
+}
+
+async fn load_touched(
+    previous: &Registry,
+    touched: Vec<(EntryKind, Touched)>,
+    load: &mut Load,
+    held: &HeldKeys,
+) -> Result<Loaded, KeyRingError> {
+    let mut building = Building::new(previous.clone(), previous);
+    for (kind, Touched { deleted, changed }) in touched {
+        for id in deleted {
+            building.remove(kind, &id);
+        }
+        for id in changed {
+            building.put(kind, &Ids::one(id), load).await?;
+        }
+    }
+    let keys = if load.has_newer_keys(previous.change) { Some(load.load_keys().await?) } else { None };
+    building.finish(keys, load.counters().registry_change, held)
+}
+
+/// Everything anew; of the previous registry only what is costly to make is taken over.
+pub(super) async fn load_everything(
+    previous: &Registry,
+    load: &mut Load,
+    held: &HeldKeys,
+) -> Result<Loaded, KeyRingError> {
+    let mut building = Building::new(Registry { keys: previous.keys.clone(), ..Registry::default() }, previous);
+    for kind in EntryKind::ALL {
+        let mut page = load.find_page(kind, "").await?;
+        while let Some(ids) = page {
+            building.put(kind, &ids, load).await?;
+            page = load.find_page(kind, ids.last()).await?;
+        }
+    }
+    let keys = load.load_keys().await?;
+    building.finish(Some(keys), load.counters().registry_change, held)
+}
+
+/// The marks of what is in the database.
+pub(super) async fn read_marks(load: &mut Load) -> Result<Marks, StoreError> {
+    let mut marks = Marks::default();
+    for kind in EntryKind::ALL {
+        let mut page = load.find_page(kind, "").await?;
+        while let Some(ids) = page {
+            for (id, last_change) in load.list_marks(kind, &ids).await? {
+                marks.add(kind, &id, last_change);
+            }
+            page = load.find_page(kind, ids.last()).await?;
+        }
+    }
+    Ok(marks)
+}
+
+/// A registry under way, and the one before it.
+struct Building<'p> {
+    registry: Registry,
+    previous: &'p Registry,
+    /// The sets of scopes that were seen: many clients have the same.
+    sets: HashSet<Scope>,
+}
+
+impl<'p> Building<'p> {
+    fn new(registry: Registry, previous: &'p Registry) -> Self {
+        Self { registry, previous, sets: HashSet::new() }
+    }
+
+    /// Reads those of these ids, and puts them in place of those that were there.
+    async fn put(&mut self, kind: EntryKind, ids: &Ids, load: &mut Load) -> Result<(), StoreError> {
+        match kind {
+            EntryKind::Api => load.load_apis(ids).await?.into_iter().for_each(|api| self.put_api(api)),
+            EntryKind::Client => load.load_clients(ids).await?.into_iter().for_each(|client| self.put_client(client)),
+            EntryKind::User => load.load_users(ids).await?.into_iter().for_each(|user| self.put_user(user)),
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, kind: EntryKind, id: &str) {
+        match kind {
+            EntryKind::Api => self.remove_api(id),
+            EntryKind::Client => self.remove_client(id),
+            EntryKind::User => self.remove_user(id),
+        }
+    }
+
+    fn put_api(&mut self, Stored { mut value, note, last_change }: Stored<Api>) {
+        self.remove_api(value.id.as_str());
+        keep_compiled_rules(&mut value, self.previous);
+        let (id, audience) = (value.id.clone(), value.audience.to_string());
+        self.registry.marks.add(EntryKind::Api, id.as_str(), last_change);
+        self.registry.api_ids_by_audience.insert_mut(audience, id.clone());
+        self.registry.apis.insert_mut(id, Arc::new(Stored { value: Arc::new(value), note, last_change }));
+    }
+
+    fn remove_api(&mut self, id: &str) {
+        let Some(api) = self.registry.apis.get(id).cloned() else { return };
+        self.registry.marks.take(EntryKind::Api, id, api.last_change);
+        // An audience may have gone over to another API.
+        let audience = api.value.audience.as_str();
+        if self.registry.api_ids_by_audience.get(audience).is_some_and(|owner| owner.as_str() == id) {
+            self.registry.api_ids_by_audience.remove_mut(audience);
+        }
+        self.registry.apis.remove_mut(id);
+    }
+
+    fn put_client(&mut self, Stored { value, note, last_change }: Stored<Client>) {
+        self.remove_client(value.id.as_str());
+        let client = self.pack(value);
+        let id = client.id.clone();
+        if client.find_entitlement(&access::api_id()).is_some() {
+            self.registry.administrators.insert_mut(id.clone());
+        }
+        if client.credentials.iter().any(|credential: &Credential| credential.expires_at.is_some()) {
+            self.registry.expiring.insert_mut(id.clone());
+        }
+        self.registry.marks.add(EntryKind::Client, id.as_str(), last_change);
+        self.registry.clients.insert_mut(id, Arc::new(Stored { value: client, note, last_change }));
+    }
+
+    fn remove_client(&mut self, id: &str) {
+        let Some(client) = self.registry.clients.get(id) else { return };
+        self.registry.marks.take(EntryKind::Client, id, client.last_change);
+        self.registry.administrators.remove_mut(id);
+        self.registry.expiring.remove_mut(id);
+        self.registry.clients.remove_mut(id);
+    }
+
+    fn put_user(&mut self, Stored { value, note, last_change }: Stored<User>) {
+        let id = value.id.to_string();
+        self.remove_user(&id);
+        self.registry.marks.add(EntryKind::User, &id, last_change);
+        self.registry.user_ids_by_login.insert_mut(name_key(value.login.as_str()), id.clone());
+        self.registry.users.insert_mut(id, Arc::new(Stored { value: Arc::new(value), note, last_change }));
+    }
+
+    fn remove_user(&mut self, id: &str) {
+        let Some(user) = self.registry.users.get(id).cloned() else { return };
+        self.registry.marks.take(EntryKind::User, id, user.last_change);
+        // A name may have gone over to another user.
+        let login = name_key(user.value.login.as_str());
+        if self.registry.user_ids_by_login.get(&login).is_some_and(|owner| owner == id) {
+            self.registry.user_ids_by_login.remove_mut(&login);
+        }
+        self.registry.users.remove_mut(id);
+    }
+
+    /// The same client in as little memory as it needs: no spare room, and what it holds in common with others (ids of APIs,
+    /// sets of scopes) held once. Ten thousand clients then fit the processor's caches better.
+    fn pack(&mut self, mut client: Client) -> Client {
+        for (id, entitlement) in &mut client.may_ask {
+            if let Some((api_id, _)) = self.registry.apis.get_key_value(id.as_str()) {
+                *id = api_id.clone();
+            }
+            if let Some(set) = self.sets.get(&entitlement.scopes) {
+                entitlement.scopes = set.clone();
+            } else {
+                self.sets.insert(entitlement.scopes.clone());
+            }
+        }
+        client.may_ask.shrink_to_fit();
+        client.may_introspect.shrink_to_fit();
+        client.credentials.shrink_to_fit();
+        client
+    }
+
+    /// The registry, as of a change, with the keys if they were loaded too.
+    fn finish(self, keys: Option<KeyRows>, change: i64, held: &HeldKeys) -> Result<Loaded, KeyRingError> {
+        let mut registry = Registry { change, ..self.registry };
+        let mut sealing_keys = None;
+        if let Some(KeyRows { keys, sealing_keys: stored, playground }) = keys {
+            let sealing = SealingKeys::build(held, &stored)?;
+            registry.keys = Arc::new(KeyRing::build(&keys, &sealing, &self.previous.keys)?);
+            registry.playground = Arc::new(playground);
+            sealing_keys = Some(sealing);
+        }
+        registry.missing_keys = registry.keys.missing(registry.apis().map(|api| api.algorithm));
+        Ok(Loaded { registry, sealing_keys })
+    }
+}
+
+/// Takes over the rules of the previous registry that are compiled, so that a change compiles no pattern again.
+fn keep_compiled_rules(api: &mut Api, previous: &Registry) {
+    let known = previous.find_api(api.id.as_str()).into_iter().flat_map(|api| &api.scopes);
+    let known = known.flat_map(|scope| &scope.rules).filter(|rule| rule.is_compiled());
+    let known: HashMap<&str, &PathRule> = known.map(|rule| (rule.as_str(), rule)).collect();
+    for rule in api.scopes.iter_mut().flat_map(|scope| &mut scope.rules) {
+        if let Some(compiled) = known.get(rule.as_str()) {
+            *rule = PathRule::clone(compiled);
+        }
+    }
+}

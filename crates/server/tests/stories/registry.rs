@@ -1,0 +1,101 @@
+//! What a node decides on is what is in the database, whoever wrote it there, and only what has changed is read again.
+
+use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
+use countersign_server::background::{clean_up, compare_registry, follow_changes};
+use countersign_testkit::{TestServer, engine_is_postgres};
+
+/// A secret that nobody made through the server.
+fn secret() -> Secret {
+    Secret::from_random(CLIENT_SECRET_PREFIX, &[9; 32])
+}
+
+/// Statements, as somebody would write them at the prompt of the database, that register clients from `first` to `last`.
+fn register(first: usize, last: usize) -> String {
+    let hash: String = secret().hash().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = if engine_is_postgres() { format!("decode('{hash}', 'hex')") } else { format!("x'{hash}'") };
+    let numbers = format!("WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})");
+    format!(
+        "INSERT INTO clients (id, name, owner, auth_methods, status, epoch) {numbers} \
+         SELECT 'hand-' || i, 'Job', '', 'client_secret_basic', 'active', 0 FROM n;
+         INSERT INTO credentials (id, client_id, label, secret_hash, not_before) {numbers} \
+         SELECT 'hand-cred-' || i, 'hand-' || i, '', {hash}, 0 FROM n;
+         INSERT INTO entitlements (client_id, api_id, kind, scopes, grants) {numbers} \
+         SELECT 'hand-' || i, 'oauthclient', 'ask', 'all', 'client_credentials' FROM n"
+    )
+}
+
+/// What a client that was registered by hand gets.
+async fn status(server: &TestServer, client: usize) -> u16 {
+    let actor = server.actor(&format!("hand-{client}"), secret().expose());
+    actor.token(&[("grant_type", "client_credentials"), ("scope", "all")]).await.status
+}
+
+#[tokio::test]
+async fn what_is_written_by_hand_is_known_as_soon_as_a_node_looks() {
+    let server = TestServer::start().await;
+    assert_eq!(status(&server, 1).await, 401);
+    server.tamper(&register(1, 2));
+    follow_changes::run_once(&server.state).await;
+    assert_eq!((status(&server, 1).await, status(&server, 2).await, status(&server, 3).await), (200, 200, 401));
+    server.tamper("UPDATE credentials SET expires_at = 1 WHERE client_id = 'hand-1'");
+    server.tamper("UPDATE entitlements SET scopes = '' WHERE client_id = 'hand-2'");
+    follow_changes::run_once(&server.state).await;
+    assert_eq!((status(&server, 1).await, status(&server, 2).await), (401, 400));
+    server.tamper("UPDATE credentials SET expires_at = NULL; DELETE FROM clients WHERE id = 'hand-2'");
+    follow_changes::run_once(&server.state).await;
+    assert_eq!((status(&server, 1).await, status(&server, 2).await), (200, 401));
+}
+
+#[tokio::test]
+async fn a_node_that_is_far_behind_or_that_missed_a_deletion_comes_up_all_the_same() {
+    let server = TestServer::start().await;
+    server.tamper(&register(1, 2500));
+    follow_changes::run_once(&server.state).await;
+    assert_eq!((status(&server, 1).await, status(&server, 2500).await), (200, 200));
+    server.tamper("DELETE FROM clients WHERE id = 'hand-7'");
+    // So long ago that nobody knows of the deletion any more.
+    server.tamper("UPDATE deletions SET deleted_at = 0");
+    clean_up::run_once(&server.state).await;
+    assert_eq!(status(&server, 7).await, 200, "this node has not looked");
+    follow_changes::run_once(&server.state).await;
+    assert_eq!((status(&server, 7).await, status(&server, 8).await), (401, 200));
+    server.tamper("DELETE FROM clients WHERE id LIKE 'hand-1%' AND id <> 'hand-1'");
+    follow_changes::run_once(&server.state).await;
+    assert_eq!((status(&server, 1).await, status(&server, 1999).await, status(&server, 2000).await), (200, 401, 200));
+}
+
+#[tokio::test]
+async fn a_node_ahead_of_its_database_reads_everything_again() {
+    let server = TestServer::start().await;
+    server.tamper(&register(1, 1));
+    follow_changes::run_once(&server.state).await;
+    // As a database that was put back to an earlier moment.
+    server.tamper("DELETE FROM clients WHERE id = 'hand-1'; DELETE FROM deletions");
+    server.tamper("UPDATE change_counter SET change = 3, registry_change = 3, forgotten_change = 0");
+    follow_changes::run_once(&server.state).await;
+    assert_eq!(status(&server, 1).await, 401);
+    assert_eq!(server.demo_service().client_credentials("all").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_nothing_told_of_is_found_by_the_comparison() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    let known = async || operator.call("GET", "/clients/silent", None, &[]).await.status;
+    assert!(server.state.registry.compare(&server.state.store).await.unwrap());
+    server.tamper(if engine_is_postgres() {
+        "ALTER TABLE clients DISABLE TRIGGER USER"
+    } else {
+        "DROP TRIGGER clients_inserted"
+    });
+    server.tamper(
+        "INSERT INTO clients (id, name, owner, auth_methods, status, epoch) \
+         VALUES ('silent', 'Job', '', 'client_secret_basic', 'active', 0)",
+    );
+    follow_changes::run_once(&server.state).await;
+    assert_eq!(known().await, 404);
+    compare_registry::run_once(&server.state).await;
+    assert_eq!(known().await, 200);
+    assert!(server.state.registry.compare(&server.state.store).await.unwrap(), "it is the same again");
+    assert_eq!(server.demo_service().client_credentials("all").await.status, 200);
+}

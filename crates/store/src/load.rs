@@ -1,0 +1,418 @@
+//! Reading what the registry holds, as of one moment: all of it, page by page, or what has changed.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::user::User;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use crate::changes::Counters;
+use crate::database::Store;
+use crate::error::StoreError;
+use crate::keys::StoredKey;
+use crate::playground::PlaygroundSettings;
+use crate::reading::{in_time, read_rows_of};
+use crate::sealing_keys::StoredSealingKeys;
+use crate::statement::statements;
+
+statements! {
+    READ_COUNTERS = "SELECT change, registry_change, keys_change, forgotten_change FROM change_counter WHERE id = 1";
+    NEXT_APIS = "SELECT CAST(MIN(id) AS TEXT), CAST(MAX(id) AS TEXT) \
+         FROM (SELECT id FROM apis WHERE id > $1 ORDER BY id LIMIT $2) AS page";
+    NEXT_CLIENTS = "SELECT CAST(MIN(id) AS TEXT), CAST(MAX(id) AS TEXT) \
+         FROM (SELECT id FROM clients WHERE id > $1 ORDER BY id LIMIT $2) AS page";
+    NEXT_USERS = "SELECT CAST(MIN(id) AS TEXT), CAST(MAX(id) AS TEXT) \
+         FROM (SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT $2) AS page";
+    TOUCHED_APIS = "SELECT id FROM apis WHERE last_change > $1 ORDER BY last_change LIMIT $2";
+    TOUCHED_CLIENTS = "SELECT id FROM clients WHERE last_change > $1 ORDER BY last_change LIMIT $2";
+    TOUCHED_USERS = "SELECT id FROM users WHERE last_change > $1 ORDER BY last_change LIMIT $2";
+    DELETED_APIS = "SELECT id FROM deletions WHERE change > $1 AND kind = 'api' ORDER BY change LIMIT $2";
+    DELETED_CLIENTS = "SELECT id FROM deletions WHERE change > $1 AND kind = 'client' ORDER BY change LIMIT $2";
+    DELETED_USERS = "SELECT id FROM deletions WHERE change > $1 AND kind = 'user' ORDER BY change LIMIT $2";
+    MARK_APIS = "SELECT id, last_change FROM apis WHERE id BETWEEN $1 AND $2 ORDER BY id";
+    MARK_CLIENTS = "SELECT id, last_change FROM clients WHERE id BETWEEN $1 AND $2 ORDER BY id";
+    MARK_USERS = "SELECT id, last_change FROM users WHERE id BETWEEN $1 AND $2 ORDER BY id";
+}
+
+/// Rows of a page: enough that the statements are few, and few enough to be held beside what is made of them.
+const PAGE_ROWS: i64 = 1000;
+
+/// What an entry of the registry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// An API with its scopes.
+    Api,
+    /// A client with its credentials and entitlements.
+    Client,
+    /// A user.
+    User,
+}
+
+impl EntryKind {
+    /// Each kind, after those that it refers to.
+    pub const ALL: [Self; 3] = [Self::Api, Self::Client, Self::User];
+
+    fn table(self) -> &'static str {
+        match self {
+            Self::Api => "apis",
+            Self::Client => "clients",
+            Self::User => "users",
+        }
+    }
+}
+
+/// An API, a client or a user as it is stored, with what no token needs.
+#[derive(Clone, Debug)]
+pub struct Stored<T> {
+    /// What it is.
+    pub value: T,
+    /// What administrators see of it beside.
+    pub note: Note,
+    /// The change that touched it last.
+    pub last_change: i64,
+}
+
+/// Since when something is there, and whom to ask about it.
+#[derive(Clone, Debug, Default)]
+pub struct Note {
+    /// The change that made it: the order of lists.
+    pub created_change: i64,
+    /// When it was made; 0 for what is older than the note.
+    pub created_at: UnixTime,
+    /// Whom to ask about it; empty where nobody is named.
+    pub owner: String,
+}
+
+impl<T> Stored<T> {
+    /// What is in these four columns of a row, beside the value.
+    pub(crate) fn read(row: &AnyRow, first_column: usize, value: T) -> Result<Self, sqlx::Error> {
+        let note = Note {
+            created_change: row.try_get(first_column)?,
+            created_at: row.try_get(first_column + 1)?,
+            owner: row.try_get(first_column + 2)?,
+        };
+        Ok(Self { value, note, last_change: row.try_get(first_column + 3)? })
+    }
+}
+
+/// Ids from one to another, both included, in the order of the database.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    pub(crate) first: String,
+    pub(crate) last: String,
+}
+
+impl Ids {
+    /// One id.
+    pub fn one(id: String) -> Self {
+        Self { first: id.clone(), last: id }
+    }
+
+    /// The last of them.
+    pub fn last(&self) -> &str {
+        &self.last
+    }
+}
+
+/// What was touched since a change: ids of what was made, changed or deleted, of one kind.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Gone, or gone and there again.
+    pub deleted: Vec<String>,
+    /// There.
+    pub changed: Vec<String>,
+}
+
+/// What signs and seals, and the settings of the playground: loaded whole.
+#[derive(Debug)]
+pub struct KeyRows {
+    /// Every signing key that is not retired.
+    pub keys: Vec<StoredKey>,
+    /// What those, and more, are sealed with.
+    pub sealing_keys: StoredSealingKeys,
+    /// The settings of the playground.
+    pub playground: PlaygroundSettings,
+}
+
+/// A read under way: everything it gives is as of the moment when it began.
+#[derive(Debug)]
+pub struct Load {
+    snapshot: Transaction<'static, Any>,
+    counters: Counters,
+    keys_change: i64,
+    forgotten_change: i64,
+}
+
+impl Store {
+    /// Begins to read what the registry holds.
+    pub async fn begin_load(&self) -> Result<Load, StoreError> {
+        begin(self.begin_snapshot().await?).await
+    }
+
+    /// The same beside those who follow changes, for a read that may take its time.
+    pub async fn begin_long_load(&self) -> Result<Load, StoreError> {
+        begin(self.begin_long_snapshot().await?).await
+    }
+}
+
+async fn begin(mut snapshot: Transaction<'static, Any>) -> Result<Load, StoreError> {
+    let row = in_time("the change counter", sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot)).await?;
+    let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
+    Ok(Load { snapshot, counters, keys_change: row.try_get(2)?, forgotten_change: row.try_get(3)? })
+}
+
+impl Load {
+    /// The change counters of this moment.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Whether all that was deleted since a change is still known, and the change has been.
+    pub fn reaches(&self, change: i64) -> bool {
+        (self.forgotten_change..=self.counters.registry_change).contains(&change)
+    }
+
+    /// Whether the keys changed since a change.
+    pub fn has_newer_keys(&self, change: i64) -> bool {
+        self.keys_change > change
+    }
+
+    /// What was touched since a change; at most `limit` ids of either sort.
+    pub async fn list_touched(&mut self, kind: EntryKind, since: i64, limit: i64) -> Result<Touched, StoreError> {
+        let (deleted, changed) = match kind {
+            EntryKind::Api => (DELETED_APIS, TOUCHED_APIS),
+            EntryKind::Client => (DELETED_CLIENTS, TOUCHED_CLIENTS),
+            EntryKind::User => (DELETED_USERS, TOUCHED_USERS),
+        };
+        Ok(Touched {
+            deleted: self.list_ids(deleted, since, limit).await?,
+            changed: self.list_ids(changed, since, limit).await?,
+        })
+    }
+
+    async fn list_ids(&mut self, statement: &'static str, since: i64, limit: i64) -> Result<Vec<String>, StoreError> {
+        let listing = sqlx::query(statement).bind(since).bind(limit).fetch_all(&mut *self.snapshot);
+        let rows = in_time("what has changed", listing).await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+    }
+
+    /// The next page of a kind behind an id, which is empty for the first one; `None` behind the last.
+    pub async fn find_page(&mut self, kind: EntryKind, after: &str) -> Result<Option<Ids>, StoreError> {
+        let statement = match kind {
+            EntryKind::Api => NEXT_APIS,
+            EntryKind::Client => NEXT_CLIENTS,
+            EntryKind::User => NEXT_USERS,
+        };
+        let finding = sqlx::query(statement).bind(after.to_owned()).bind(PAGE_ROWS).fetch_one(&mut *self.snapshot);
+        let row = in_time(kind.table(), finding).await?;
+        let (first, last): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(first.zip(last).map(|(first, last)| Ids { first, last }))
+    }
+
+    /// APIs, with their scopes and the removals that are their own.
+    pub async fn load_apis(&mut self, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
+        crate::apis::load(&mut self.snapshot, ids).await
+    }
+
+    /// Clients, with their credentials and entitlements and with what was taken from them.
+    pub async fn load_clients(&mut self, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
+        crate::clients::load(&mut self.snapshot, ids).await
+    }
+
+    /// Users.
+    pub async fn load_users(&mut self, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
+        crate::users::load(&mut self.snapshot, ids).await
+    }
+
+    /// The keys, and what is loaded with them.
+    pub async fn load_keys(&mut self) -> Result<KeyRows, StoreError> {
+        Ok(KeyRows {
+            keys: crate::keys::load(&mut self.snapshot).await?,
+            sealing_keys: crate::sealing_keys::load(&mut self.snapshot).await?,
+            playground: crate::playground::load(&mut self.snapshot).await?,
+        })
+    }
+
+    /// Ids with the changes that touched them last.
+    pub async fn list_marks(&mut self, kind: EntryKind, ids: &Ids) -> Result<Vec<(String, i64)>, StoreError> {
+        let statement = match kind {
+            EntryKind::Api => MARK_APIS,
+            EntryKind::Client => MARK_CLIENTS,
+            EntryKind::User => MARK_USERS,
+        };
+        let rows = read_rows_of(&mut self.snapshot, statement, ids, kind.table()).await?;
+        Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Ends the read.
+    pub async fn finish(self) -> Result<(), StoreError> {
+        Ok(self.snapshot.commit().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+    use crate::database::tests::fresh;
+
+    /// One row of each table that the registry is built from, as somebody would write them by hand.
+    const ROWS: &str = "
+        INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s)
+            VALUES ('billing', 'https://b.example', 'B', 'password', 60, 'ES256', 60, 60);
+        INSERT INTO scopes (api_id, name, description, rules, is_default) VALUES ('billing', 'read', '', '', 0);
+        INSERT INTO clients (id, name, owner, auth_methods, status, epoch)
+            VALUES ('job', 'Job', '', 'client_secret_basic', 'active', 2);
+        INSERT INTO credentials (id, client_id, label, secret_hash, not_before) VALUES ('c', 'job', '', HASH, 0);
+        INSERT INTO entitlements (client_id, api_id, kind, scopes, grants) VALUES ('job', 'billing', 'ask', '', '');
+        INSERT INTO removals (client_id, api_id, kind, name, change, expires_at) VALUES ('job', 'billing', 'scope', 'x', 1, 9);
+        INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch)
+            VALUES ('usr_1', 'Ada', 'ada', 'x', '', 'active', 3);
+        INSERT INTO second_factors (id, user_id, kind, sealed_seed, created_at) VALUES ('f', 'usr_1', 'totp', HASH, 5);
+        INSERT INTO signing_keys (id, algorithm, state, sealed_pkcs8, created_at) VALUES ('k', 'ES256', 'active', HASH, 1);
+        INSERT INTO previous_sealing_keys (last_audit_sequence, ended_at, sealed_audit_key) VALUES (1, 1, HASH);
+        INSERT INTO settings (name, value) VALUES ('sealing_key_check', 'x')";
+
+    /// What each statement touches.
+    const TOUCHING: [(&str, &str); 26] = [
+        (
+            "INSERT INTO scopes (api_id, name, description, rules, is_default) VALUES ('billing', 'w', '', '', 0)",
+            "+billing",
+        ),
+        ("UPDATE scopes SET rules = 'x' WHERE name = 'w'", "+billing"),
+        ("DELETE FROM scopes WHERE name = 'w'", "+billing"),
+        (
+            "INSERT INTO credentials (id, client_id, label, secret_hash, not_before) VALUES ('d', 'job', '', HASH, 0)",
+            "+job",
+        ),
+        ("UPDATE credentials SET expires_at = 5 WHERE id = 'd'", "+job"),
+        ("DELETE FROM credentials WHERE id = 'd'", "+job"),
+        ("UPDATE clients SET status = 'disabled'", "+job"),
+        ("UPDATE entitlements SET scopes = 'read'", "+job"),
+        ("DELETE FROM entitlements", "+job"),
+        (
+            "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants) VALUES ('job', 'billing', 'ask', '', '')",
+            "+job",
+        ),
+        (
+            "INSERT INTO removals (client_id, api_id, kind, name, change, expires_at) VALUES ('', 'billing', 'grant', 'x', 1, 9)",
+            "+billing",
+        ),
+        ("DELETE FROM removals WHERE client_id = ''", "+billing"),
+        ("DELETE FROM removals", "+job"),
+        ("UPDATE users SET login = 'Grace'", "+usr_1"),
+        ("DELETE FROM second_factors", "+usr_1"),
+        ("UPDATE users SET id = 'usr_2'", "-usr_1 +usr_2"),
+        ("UPDATE users SET id = 'usr_1'", "-usr_2 +usr_1"),
+        (
+            "INSERT INTO second_factors (id, user_id, kind, sealed_seed, created_at) VALUES ('f', 'usr_1', 'totp', HASH, 5)",
+            "+usr_1",
+        ),
+        ("UPDATE second_factors SET last_step = 9", ""),
+        ("UPDATE signing_keys SET state = 'retiring'", "keys"),
+        ("DELETE FROM signing_keys", "keys"),
+        ("UPDATE playground_settings SET version = 2", "keys"),
+        ("UPDATE settings SET value = 'y'", "keys"),
+        ("INSERT INTO settings (name, value) VALUES ('anything', 'else')", ""),
+        ("DELETE FROM apis", "-billing +job"),
+        ("DELETE FROM clients", "-job"),
+    ];
+
+    /// By table: the columns that are not loaded.
+    const NOT_LOADED: [(&str, &[&str]); 11] = [
+        ("apis", &["issued_until", "last_change"]),
+        ("scopes", &[]),
+        ("clients", &["last_change", "rotated_at"]),
+        ("credentials", &["created_at"]),
+        ("entitlements", &["given_at"]),
+        ("removals", &["expires_at"]),
+        ("users", &["last_change", "login_key", "password_hash"]),
+        ("second_factors", &["created_at", "id", "kind", "last_step", "sealed_seed"]),
+        ("signing_keys", &[]),
+        ("previous_sealing_keys", &[]),
+        ("playground_settings", &[]),
+    ];
+
+    async fn run(store: &Store, statement: &str) {
+        let zeros = "00".repeat(32);
+        let hash = if store.is_shared() { format!("decode('{zeros}', 'hex')") } else { format!("x'{zeros}'") };
+        for statement in statement.replace("HASH", &hash).split(';') {
+            let mut transaction = store.begin_write().await.expect("begins");
+            let done = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut *transaction).await;
+            assert!(done.is_ok(), "{statement}: {done:?}");
+            transaction.commit().await.expect("commits");
+        }
+    }
+
+    /// What a node that has read everything up to a change sees of what came after.
+    async fn touched(store: &Store, since: i64) -> String {
+        let mut load = store.begin_load().await.expect("begins");
+        let mut all = BTreeSet::new();
+        for kind in EntryKind::ALL {
+            let Touched { deleted, changed } = load.list_touched(kind, since, 10).await.expect("reads");
+            all.extend(deleted.iter().map(|id| format!("-{id}")));
+            all.extend(changed.iter().map(|id| format!("+{id}")));
+        }
+        all.extend(load.has_newer_keys(since).then(|| "keys".to_owned()));
+        assert!(load.reaches(since));
+        all.into_iter().rev().collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn whoever_writes_a_row_touches_what_it_belongs_to() {
+        let (_database, url) = fresh();
+        let store = Store::open(&url).await.expect("opens");
+        let before = store.read_counters().await.expect("reads");
+        run(&store, ROWS).await;
+        assert_eq!(touched(&store, before.registry_change).await, "keys +usr_1 +job +billing");
+        for (statement, expected) in TOUCHING {
+            let before = store.read_counters().await.expect("reads");
+            run(&store, statement).await;
+            let after = store.read_counters().await.expect("reads");
+            assert_eq!(touched(&store, before.registry_change).await, expected, "{statement}");
+            assert_eq!(after.registry_change > before.registry_change, !expected.is_empty(), "{statement}");
+            assert_eq!(after.change > before.change, !expected.is_empty(), "{statement}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_column_that_is_loaded_counts_and_no_other() {
+        let (_database, url) = fresh();
+        let store = Store::open(&url).await.expect("opens");
+        run(&store, ROWS).await;
+        let statement = if store.is_shared() {
+            "SELECT CAST(column_name AS TEXT) FROM information_schema.columns \
+             WHERE table_schema = current_schema() AND table_name = $1"
+        } else {
+            "SELECT name FROM pragma_table_info($1)"
+        };
+        for (table, not_loaded) in NOT_LOADED {
+            let columns = sqlx::query(statement).bind(table).fetch_all(store.reader()).await.expect("reads");
+            assert!(columns.len() > 2, "{table}");
+            for column in columns.iter().map(|row| row.try_get::<String, _>(0).expect("a name")) {
+                let before = store.read_counters().await.expect("reads").registry_change;
+                run(&store, &format!("UPDATE {table} SET {column} = {column}")).await;
+                let is_raised = store.read_counters().await.expect("reads").registry_change > before;
+                assert_eq!(is_raised, !not_loaded.contains(&column.as_str()), "{table}.{column}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_long_ago_is_forgotten_and_that_is_known() {
+        let (_database, url) = fresh();
+        let store = Store::open(&url).await.expect("opens");
+        run(&store, ROWS).await;
+        let before = store.read_counters().await.expect("reads").registry_change;
+        run(&store, "DELETE FROM clients").await;
+        let after = store.read_counters().await.expect("reads").registry_change;
+        assert_eq!(store.forget_deletions(0).await.expect("deletes"), 0);
+        assert_eq!(store.forget_deletions(i64::MAX).await.expect("deletes"), 1);
+        let load = store.begin_load().await.expect("begins");
+        assert!(!load.reaches(before) && load.reaches(after) && !load.reaches(after + 1));
+    }
+}
