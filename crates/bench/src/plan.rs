@@ -7,8 +7,19 @@ use std::time::Duration;
 use crate::Outcome;
 
 /// What can be named on the command line, to measure that alone.
-pub(crate) const SECTIONS: [&str; 10] =
-    ["tokens", "introspection", "clients", "limits", "starts", "memory", "migrate", "commits", "timing", "overload"];
+pub(crate) const SECTIONS: [&str; 11] = [
+    "tokens",
+    "introspection",
+    "clients",
+    "scale",
+    "limits",
+    "starts",
+    "memory",
+    "migrate",
+    "commits",
+    "timing",
+    "overload",
+];
 /// The section that measures functions in this process instead of the binary.
 const IN_PROCESS: &str = "timing";
 

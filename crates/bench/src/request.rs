@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::seed;
 
 /// Requests that are sent one after the other, over and over.
@@ -14,6 +17,17 @@ const SCOPE: &str = "reports%3Aread";
 pub(crate) fn tokens(clients: impl Iterator<Item = usize>) -> Requests {
     let body = format!("grant_type=client_credentials&scope={SCOPE}");
     clients.map(|client| post("/oauth2/token", client, &body)).collect()
+}
+
+/// A token by client credentials, for each of these clients of [`seed::alike`].
+pub(crate) fn tokens_of_alike(clients: impl Iterator<Item = u32>) -> Requests {
+    clients.map(|number| token_of(&format!("alike-{number}"), seed::secret_of_alike().expose())).collect()
+}
+
+/// A token by client credentials, for any client.
+pub(crate) fn token_of(client_id: &str, secret: &str) -> Vec<u8> {
+    let basic = STANDARD.encode(format!("{client_id}:{secret}"));
+    post_as("/oauth2/token", &basic, &format!("grant_type=client_credentials&scope={SCOPE}"))
 }
 
 /// A token by a refresh token.
@@ -47,11 +61,25 @@ pub(crate) fn list(path: &str, token: &str) -> Vec<u8> {
     format!("GET /admin/v1/{path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
+/// A change by the admin API, or something new.
+pub(crate) fn change(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "{method} /admin/v1/{path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
 /// The question whether a server is ready.
 pub(crate) const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
 
 fn post(path: &str, client: usize, body: &str) -> Vec<u8> {
-    let (basic, length) = (seed::basic(client), body.len());
+    post_as(path, &seed::basic(client), body)
+}
+
+fn post_as(path: &str, basic: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
     format!(
         "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\nauthorization: Basic {basic}\r\n\
          content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{body}"

@@ -7,6 +7,7 @@ mod limits;
 mod memory;
 mod migrate;
 mod overload;
+mod scale;
 mod starts;
 mod timing;
 mod tokens;
@@ -53,6 +54,9 @@ pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
     }
     if plan.has("clients") {
         clients::measure(&mut bench).await?;
+    }
+    if plan.has("scale") {
+        scale::measure(&mut bench).await?;
     }
     if plan.has("limits") {
         limits::measure(&mut bench).await?;
@@ -188,6 +192,16 @@ async fn fetch_token(server: &Server, client: usize) -> Outcome<String> {
     let mut connection = Connection::open(server.address).await?;
     let answer = connection.exchange(&requests[0]).await?;
     text_member(answer.body, "access_token").ok_or_else(|| format!("no token: {}", answer.status).into())
+}
+
+/// A token of the administrator whose file the server has written.
+async fn fetch_administrator_token(server: &Server, directory: &Path) -> Outcome<String> {
+    let file: Value = serde_json::from_slice(&std::fs::read(directory.join("operator.json"))?)?;
+    let member = |name: &str| file[name].as_str().ok_or("operator.json is not whole");
+    let ask = request::administrator_token(member("client_id")?, member("client_secret")?);
+    let mut connection = Connection::open(server.address).await?;
+    let answer = connection.exchange(&ask).await?;
+    text_member(answer.body, "access_token").ok_or_else(|| "no administrator's token".into())
 }
 
 /// A text in a JSON body.

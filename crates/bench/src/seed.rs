@@ -86,6 +86,31 @@ pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usiz
     Ok(tokens)
 }
 
+/// Registers the API of the clients to come, in an empty database.
+pub(crate) async fn api_alone(database: &DatabaseUrl, algorithm: Algorithm) -> Outcome<()> {
+    let store = Store::open(database).await?;
+    let mut change = store.begin_change(0).await?;
+    change.insert_api(&api(algorithm)?).await?;
+    change.commit().await?;
+    store.close().await;
+    Ok(())
+}
+
+/// Registers clients from one number to another, each with two secrets and one entitlement, which are the same for all.
+pub(crate) async fn alike(database: &DatabaseUrl, algorithm: Algorithm, first: u32, last: u32) -> Outcome<()> {
+    let store = Store::open(database).await?;
+    let secrets = [secret_of_alike().hash(), secret(1).hash()];
+    let api = api(algorithm)?.id;
+    store.insert_alike((first.into(), last.into()), &secrets, &api, &SCOPES.join(" ")).await?;
+    store.close().await;
+    Ok(())
+}
+
+/// The secret of each of them.
+pub(crate) fn secret_of_alike() -> Secret {
+    secret(0)
+}
+
 /// What a client sends after `Basic`; neither its id nor its secret needs escapes.
 pub(crate) fn basic(index: usize) -> String {
     STANDARD.encode(format!("{}:{}", client_name(index), secret(index).expose()))

@@ -5,6 +5,8 @@
 
 mod apis;
 mod audit;
+#[cfg(feature = "bulk")]
+mod bulk;
 mod changes;
 mod clients;
 mod credential_uses;
@@ -64,6 +66,8 @@ pub fn statements() -> Vec<&'static str> {
     [
         apis::STATEMENTS,
         audit::STATEMENTS,
+        #[cfg(feature = "bulk")]
+        bulk::STATEMENTS,
         changes::STATEMENTS,
         clients::STATEMENTS,
         credential_uses::STATEMENTS,

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use countersign_protocol::jose::algorithm::Algorithm;
-use serde_json::Value;
 
 use crate::connection::Connection;
 use crate::load::{Side, compare};
 use crate::process::Server;
-use crate::rows::{Bench, text_member};
+use crate::rows::{Bench, fetch_administrator_token};
 use crate::spread::Spread;
 use crate::table::Row;
 use crate::{Outcome, request, watch};
@@ -42,11 +41,8 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
 
 /// The first page of the list of all of them, as an administrator sees it.
 async fn add_list(bench: &mut Bench<'_>, server: &Server, directory: &Path) -> Outcome<()> {
-    let file: Value = serde_json::from_slice(&std::fs::read(directory.join("operator.json"))?)?;
-    let member = |name: &str| file[name].as_str().ok_or("operator.json is not whole");
-    let ask = request::administrator_token(member("client_id")?, member("client_secret")?);
+    let token = fetch_administrator_token(server, directory).await?;
     let mut connection = Connection::open(server.address).await?;
-    let token = text_member(connection.exchange(&ask).await?.body, "access_token").ok_or("no administrator's token")?;
     let list = request::list("clients", &token);
     let mut took_ms = Vec::new();
     for _ in 0..LISTS {
