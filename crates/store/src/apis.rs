@@ -8,13 +8,11 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::removal::{Removal, Right};
 use countersign_protocol::scope::ScopeToken;
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
 
 use crate::changes::Change;
 use crate::error::StoreError;
-use crate::load::{Ids, Stored};
-use crate::reading::read_rows_of;
+use crate::listing::{Listing, Reader};
+use crate::load::{Beside, Ids, Stored};
 use crate::removals::{RightKey, api_reach_s};
 use crate::statement::{list, statements, words};
 
@@ -26,20 +24,32 @@ statements! {
          refresh_idle_s = $6, refresh_absolute_s = $7, refresh_retry_s = $8 WHERE id = $9";
     RAISE_EPOCH = "UPDATE apis SET epoch = $1 WHERE id = $2 AND audience <> $3";
     RAISE_ISSUED_UNTIL = "UPDATE apis SET issued_until = $1 WHERE id = $2 AND issued_until < $3";
-    FIND_API = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s, refresh_retry_s, epoch FROM apis WHERE id = $1";
     DELETE_API = "DELETE FROM apis WHERE id = $1";
     DELETE_SCOPE = "DELETE FROM scopes WHERE api_id = $1 AND name = $2";
     PUT_SCOPE = "INSERT INTO scopes (api_id, name, description, rules, is_default, created_change) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (api_id, name) DO UPDATE SET description = excluded.description, \
          rules = excluded.rules, is_default = excluded.is_default";
     SET_AUDIENCE = "UPDATE apis SET audience = $1 WHERE id = $2";
-    LOAD_APIS = "SELECT id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
-         refresh_absolute_s, refresh_retry_s, epoch, created_change, created_at, '', last_change \
-         FROM apis WHERE id BETWEEN $1 AND $2 ORDER BY id";
-    LOAD_SCOPES = "SELECT api_id, name, description, rules, is_default FROM scopes \
-         WHERE api_id BETWEEN $1 AND $2 ORDER BY created_change, name";
 }
+
+const APIS: Listing = Listing {
+    table: "apis",
+    columns: "JSON_ARRAY(id, audience, name, grants, algorithm), \
+         JSON_ARRAY(access_token_lifetime_s, refresh_idle_s, refresh_absolute_s, refresh_retry_s, epoch), \
+         JSON_ARRAY(created_change, created_at, '', last_change)",
+    bytes: None,
+    id: "id",
+    only: "",
+    order: "id",
+};
+const SCOPES: Listing = Listing {
+    table: "scopes",
+    columns: "api_id, name, description, rules, is_default",
+    bytes: None,
+    id: "api_id",
+    only: "",
+    order: "created_change, name",
+};
 
 impl Change {
     /// Adds an API with its scopes; its id and audience must be new. Its epoch is this change.
@@ -86,17 +96,13 @@ impl Change {
 
     /// Notes which grants the API had before and has no longer, and how long what was issued under longer lifetimes lasts.
     async fn note_narrowing(&mut self, after: &Api) -> Result<(), StoreError> {
-        let row = sqlx::query(FIND_API).bind(after.id.as_str()).fetch_optional(&mut *self.transaction).await?;
-        let Some(row) = row else { return Ok(()) };
-        let broken = StoreError::Broken { table: "apis", row: after.id.to_string() };
-        let before = read_api(&row, after.id.as_str(), Vec::new())?.ok_or(broken)?;
-        for grant in before.grants.iter() {
+        let Some((grants, reach_s)) = self.find_reach(&after.id).await? else { return Ok(()) };
+        for grant in grants.iter() {
             self.rights.take(api_right(&after.id, Right::Grant(grant)));
         }
         for grant in after.grants.iter() {
             self.rights.give(&api_right(&after.id, Right::Grant(grant)));
         }
-        let reach_s = api_reach_s(&before);
         if reach_s > api_reach_s(after) {
             let until = self.now + reach_s;
             let raise = sqlx::query(RAISE_ISSUED_UNTIL).bind(until).bind(after.id.as_str()).bind(until);
@@ -158,57 +164,55 @@ fn api_right(api: &ApiId, right: Right) -> RightKey {
 }
 
 /// Reads APIs, with the removals that are their own.
-pub(crate) async fn load(connection: &mut AnyConnection, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
+pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
     let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
-    for row in read_rows_of(connection, LOAD_SCOPES, ids, "scopes").await? {
-        let (api, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let scope = read_scope(&row, &name)?.ok_or(StoreError::Broken { table: "scopes", row: name })?;
+    for row in reader.list::<ScopeRow>(&SCOPES, ids).await? {
+        let (api, scope) = read_scope(row)?;
         scopes.entry(api).or_default().push(scope);
     }
     let mut removals: HashMap<ApiId, Vec<Removal>> = HashMap::new();
-    for removal in crate::removals::load_of_apis(connection, ids).await? {
+    for removal in crate::removals::load_of_apis(reader, ids).await? {
         removals.entry(removal.api_id.clone()).or_default().push(removal);
     }
     let mut apis = Vec::new();
-    for row in read_rows_of(connection, LOAD_APIS, ids, "apis").await? {
-        let id: String = row.try_get(0)?;
+    for (words, numbers, beside) in reader.list::<(ApiWords, ApiNumbers, Beside)>(&APIS, ids).await? {
+        let id = words.0.clone();
         let defined = scopes.remove(&id).unwrap_or_default();
-        let read = read_api(&row, &id, defined)?;
+        let read = read_api(words, numbers, defined);
         let mut api = read.ok_or(StoreError::Broken { table: "apis", row: id })?;
         api.removals = removals.remove(&api.id).unwrap_or_default().into();
-        apis.push(Stored::read(&row, 10, api)?);
+        apis.push(Stored::new(api, beside));
     }
     Ok(apis)
 }
 
-fn read_scope(row: &AnyRow, name: &str) -> Result<Option<ScopeDefinition>, sqlx::Error> {
-    let (description, rules): (String, String) = (row.try_get(2)?, row.try_get(3)?);
-    let is_default = row.try_get::<i64, _>(4)? != 0;
+type ScopeRow = (String, String, String, String, i64);
+/// Id, audience, name, grants, algorithm.
+type ApiWords = (String, String, String, String, String);
+/// Lifetime of access tokens, of refresh tokens unused and in all, time for a retry, epoch.
+type ApiNumbers = (i64, i64, i64, i64, i64);
+
+fn read_scope((api, name, description, rules, is_default): ScopeRow) -> Result<(String, ScopeDefinition), StoreError> {
     let rules = rules.lines().map(PathRule::from_stored).collect();
-    Ok(ScopeToken::parse(name).map(|token| ScopeDefinition { token, description, rules, is_default }))
+    let token = ScopeToken::parse(&name).ok_or(StoreError::Broken { table: "scopes", row: name })?;
+    Ok((api, ScopeDefinition { token, description, rules, is_default: is_default != 0 }))
 }
 
-fn read_api(row: &AnyRow, id: &str, scopes: Vec<ScopeDefinition>) -> Result<Option<Api>, sqlx::Error> {
-    let (audience, grants, algorithm): (String, String, String) = (row.try_get(1)?, row.try_get(3)?, row.try_get(5)?);
-    let name = row.try_get(2)?;
-    let access_token_lifetime_s = row.try_get(4)?;
-    let refresh = RefreshPolicy { idle_s: row.try_get(6)?, absolute_s: row.try_get(7)?, retry_s: row.try_get(8)? };
-    let epoch = row.try_get(9)?;
-    let read = || {
-        Some(Api {
-            id: ApiId::parse(id)?,
-            audience: Audience::parse(&audience)?,
-            name,
-            scopes,
-            grants: read_grants(&grants)?,
-            access_token_lifetime_s,
-            algorithm: Algorithm::parse(&algorithm)?,
-            refresh,
-            epoch,
-            removals: Box::default(),
-        })
-    };
-    Ok(read())
+fn read_api(words: ApiWords, numbers: ApiNumbers, scopes: Vec<ScopeDefinition>) -> Option<Api> {
+    let (id, audience, name, grants, algorithm) = words;
+    let (access_token_lifetime_s, idle_s, absolute_s, retry_s, epoch) = numbers;
+    Some(Api {
+        id: ApiId::parse(&id)?,
+        audience: Audience::parse(&audience)?,
+        name,
+        scopes,
+        grants: read_grants(&grants)?,
+        access_token_lifetime_s,
+        algorithm: Algorithm::parse(&algorithm)?,
+        refresh: RefreshPolicy { idle_s, absolute_s, retry_s },
+        epoch,
+        removals: Box::default(),
+    })
 }
 
 /// The grant types of a list column; `None` if one is unknown.

@@ -12,14 +12,13 @@ use countersign_protocol::removal::{Removal, Right};
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::name_key;
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::apis::read_grants;
 use crate::changes::Change;
 use crate::error::StoreError;
-use crate::load::{Ids, Stored};
-use crate::reading::read_rows_of;
+use crate::listing::{Hex, Listing, Reader};
+use crate::load::{Beside, Ids, Stored};
 use crate::removals::RightKey;
 use crate::statement::{list, statements, words};
 
@@ -43,16 +42,43 @@ statements! {
     FIND_ENTITLEMENT = "SELECT scopes, grants FROM entitlements WHERE client_id = $1 AND api_id = $2 AND kind = $3";
     INSERT_ENTITLEMENT = "INSERT INTO entitlements (client_id, api_id, kind, scopes, grants, given_at) \
          VALUES ($1, $2, $3, $4, $5, $6)";
-    LOAD_CLIENTS = "SELECT id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day, \
-         created_change, created_at, owner, last_change FROM clients WHERE id BETWEEN $1 AND $2 ORDER BY id";
     SET_ROTATED = "UPDATE clients SET rotated_at = $1 WHERE id = $2";
     FIND_ROTATED = "SELECT rotated_at FROM clients WHERE id = $1 AND rotated_at > 0";
     SET_LIMITS = "UPDATE clients SET tokens_per_minute = $1, tokens_per_day = $2 WHERE id = $3";
-    LOAD_CREDENTIALS = "SELECT client_id, id, label, secret_hash, not_before, expires_at FROM credentials \
-         WHERE client_id BETWEEN $1 AND $2 ORDER BY created_change, id";
-    LOAD_ENTITLEMENTS = "SELECT client_id, api_id, kind, scopes, grants FROM entitlements \
-         WHERE client_id BETWEEN $1 AND $2 ORDER BY client_id, api_id";
 }
+
+const CLIENTS: Listing = Listing {
+    table: "clients",
+    columns: "id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day, \
+         JSON_ARRAY(created_change, created_at, owner, last_change)",
+    bytes: None,
+    id: "id",
+    only: "",
+    order: "id",
+};
+const CREDENTIALS: Listing = Listing {
+    table: "credentials",
+    columns: "client_id, id, label, not_before, expires_at",
+    bytes: Some("secret_hash"),
+    id: "client_id",
+    only: "",
+    order: "created_change, id",
+};
+const ENTITLEMENTS: Listing = Listing {
+    table: "entitlements",
+    columns: "client_id, api_id, kind, scopes, grants",
+    bytes: None,
+    id: "client_id",
+    only: "",
+    order: "client_id, api_id",
+};
+
+/// Id, name, methods, status, epoch, and the most tokens in a minute and a day.
+type ClientRow = (String, String, String, String, i64, Option<i64>, Option<i64>, Beside);
+/// Whose, id, label, from when and until when, and the hash of the secret.
+type CredentialRow = (String, String, String, UnixTime, Option<UnixTime>, Hex);
+/// Whose, for which API, of which kind, which scopes, by which grants.
+type EntitlementRow = (String, String, String, String, String);
 
 const ASK: &str = "ask";
 const INTROSPECT: &str = "introspect";
@@ -283,26 +309,23 @@ fn read_entitlement(scopes: &str, grants: &str) -> Option<Entitlement> {
 }
 
 /// Reads clients, with their credentials and entitlements and with what was taken from them.
-pub(crate) async fn load(connection: &mut AnyConnection, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
-    let mut clients = Vec::new();
-    for row in read_rows_of(connection, LOAD_CLIENTS, ids, "clients").await? {
-        let client = read_client(&row)?;
-        clients.push(Stored::read(&row, 7, client)?);
-    }
+pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
+    let rows = reader.list::<ClientRow>(&CLIENTS, ids).await?;
+    let clients = rows.into_iter().map(read_client).collect::<Result<Vec<_>, _>>()?;
     let places = clients.iter().enumerate().map(|(place, client)| (client.value.id.clone(), place)).collect();
     let mut page = Page { clients, places };
-    for row in read_rows_of(connection, LOAD_CREDENTIALS, ids, "credentials").await? {
-        if let Some(client) = page.owner(&row)? {
-            client.credentials.push(read_credential(&row)?);
+    for row in reader.list::<CredentialRow>(&CREDENTIALS, ids).await? {
+        if let Some(client) = page.find(&row.0) {
+            client.credentials.push(read_credential(row)?);
         }
     }
-    for row in read_rows_of(connection, LOAD_ENTITLEMENTS, ids, "entitlements").await? {
-        if let Some(client) = page.owner(&row)? {
+    for row in reader.list::<EntitlementRow>(&ENTITLEMENTS, ids).await? {
+        if let Some(client) = page.find(&row.0) {
             add_entitlement(client, &row)?;
         }
     }
     let mut removals: HashMap<String, Vec<Removal>> = HashMap::new();
-    for (client, removal) in crate::removals::load_of_clients(connection, ids).await? {
+    for (client, removal) in crate::removals::load_of_clients(reader, ids).await? {
         removals.entry(client).or_default().push(removal);
     }
     for (client, removals) in removals {
@@ -320,53 +343,45 @@ struct Page {
 }
 
 impl Page {
+    /// The client of an id; none if a row has lost its owner.
     fn find(&mut self, id: &str) -> Option<&mut Client> {
         let place = *self.places.get(id)?;
         self.clients.get_mut(place).map(|client| &mut client.value)
     }
-
-    /// The client that a row belongs to, by its first column.
-    fn owner(&mut self, row: &AnyRow) -> Result<Option<&mut Client>, StoreError> {
-        Ok(self.find(row.try_get(0)?))
-    }
 }
 
-fn read_client(row: &AnyRow) -> Result<Client, StoreError> {
-    let (id, auth_methods, status): (&str, &str, &str) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
-    let (name, epoch) = (row.try_get(1)?, row.try_get(4)?);
-    let limits = TokenLimits { per_minute: row.try_get(5)?, per_day: row.try_get(6)? };
+fn read_client(row: ClientRow) -> Result<Stored<Client>, StoreError> {
+    let (id, name, auth_methods, status, epoch, per_minute, per_day, beside) = row;
+    let limits = TokenLimits { per_minute, per_day };
     let read = || {
         Some(Client {
-            id: ClientId::parse(id)?,
+            id: ClientId::parse(&id)?,
             name,
-            auth_methods: words(auth_methods).map(ClientAuthMethod::parse).collect::<Option<_>>()?,
+            auth_methods: words(&auth_methods).map(ClientAuthMethod::parse).collect::<Option<_>>()?,
             credentials: Credentials::new(),
             may_ask: MayAsk::new(),
             may_introspect: Vec::new(),
             limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
-            status: Status::parse(status)?,
+            status: Status::parse(&status)?,
             epoch,
             removals: Box::default(),
         })
     };
-    read().ok_or_else(|| StoreError::Broken { table: "clients", row: id.to_owned() })
+    let client = read().ok_or_else(|| StoreError::Broken { table: "clients", row: id.clone() })?;
+    Ok(Stored::new(client, beside))
 }
 
-fn read_credential(row: &AnyRow) -> Result<Credential, StoreError> {
-    let (id, hash): (String, &[u8]) = (row.try_get(1)?, row.try_get(3)?);
-    let Some(secret_hash) = SecretHash::from_bytes(hash) else {
+fn read_credential((_, id, label, not_before, expires_at, hash): CredentialRow) -> Result<Credential, StoreError> {
+    let Some(secret_hash) = SecretHash::from_bytes(&hash.0) else {
         return Err(StoreError::Broken { table: "credentials", row: id });
     };
-    let (label, not_before, expires_at) = (row.try_get(2)?, row.try_get(4)?, row.try_get(5)?);
     Ok(Credential { id, label, secret_hash, not_before, expires_at })
 }
 
-fn add_entitlement(client: &mut Client, row: &AnyRow) -> Result<(), StoreError> {
-    let (api, kind): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
-    let (scopes, grants): (&str, &str) = (row.try_get(3)?, row.try_get(4)?);
+fn add_entitlement(client: &mut Client, (_, api, kind, scopes, grants): &EntitlementRow) -> Result<(), StoreError> {
     let mut read = || {
         let api = ApiId::parse(api)?;
-        match kind {
+        match kind.as_str() {
             ASK => client.may_ask.push((api, read_entitlement(scopes, grants)?)),
             INTROSPECT => client.may_introspect.push(api),
             _ => return None,

@@ -17,6 +17,7 @@ mod group_commit;
 mod identity;
 mod keys;
 mod leases;
+mod listing;
 mod lists;
 mod load;
 mod nodes;

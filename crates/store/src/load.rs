@@ -4,15 +4,15 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
 use countersign_protocol::user::User;
-use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::changes::Counters;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::keys::StoredKey;
+use crate::listing::{Listing, Reader};
 use crate::playground::PlaygroundSettings;
-use crate::reading::{in_time, read_rows_of};
+use crate::reading::in_time;
 use crate::sealing_keys::StoredSealingKeys;
 use crate::statement::statements;
 
@@ -30,10 +30,9 @@ statements! {
     DELETED_APIS = "SELECT id FROM deletions WHERE change > $1 AND kind = 'api' ORDER BY change LIMIT $2";
     DELETED_CLIENTS = "SELECT id FROM deletions WHERE change > $1 AND kind = 'client' ORDER BY change LIMIT $2";
     DELETED_USERS = "SELECT id FROM deletions WHERE change > $1 AND kind = 'user' ORDER BY change LIMIT $2";
-    MARK_APIS = "SELECT id, last_change FROM apis WHERE id BETWEEN $1 AND $2 ORDER BY id";
-    MARK_CLIENTS = "SELECT id, last_change FROM clients WHERE id BETWEEN $1 AND $2 ORDER BY id";
-    MARK_USERS = "SELECT id, last_change FROM users WHERE id BETWEEN $1 AND $2 ORDER BY id";
 }
+
+const MARKS: Listing = Listing { table: "", columns: "id, last_change", bytes: None, id: "id", only: "", order: "id" };
 
 /// Rows of a page: enough that the statements are few, and few enough to be held beside what is made of them.
 const PAGE_ROWS: i64 = 1000;
@@ -84,18 +83,6 @@ pub struct Note {
     pub owner: String,
 }
 
-impl<T> Stored<T> {
-    /// What is in these four columns of a row, beside the value.
-    pub(crate) fn read(row: &AnyRow, first_column: usize, value: T) -> Result<Self, sqlx::Error> {
-        let note = Note {
-            created_change: row.try_get(first_column)?,
-            created_at: row.try_get(first_column + 1)?,
-            owner: row.try_get(first_column + 2)?,
-        };
-        Ok(Self { value, note, last_change: row.try_get(first_column + 3)? })
-    }
-}
-
 /// Ids from one to another, both included, in the order of the database.
 #[derive(Clone, Debug)]
 pub struct Ids {
@@ -135,10 +122,20 @@ pub struct KeyRows {
     pub playground: PlaygroundSettings,
 }
 
+/// What every entry has beside itself, as the last columns of its listing: who made it, when, for whom, and who touched it last.
+pub(crate) type Beside = (i64, UnixTime, String, i64);
+
+impl<T> Stored<T> {
+    pub(crate) fn new(value: T, (created_change, created_at, owner, last_change): Beside) -> Self {
+        Self { value, note: Note { created_change, created_at, owner }, last_change }
+    }
+}
+
 /// A read under way: everything it gives is as of the moment when it began.
 #[derive(Debug)]
 pub struct Load {
     snapshot: Transaction<'static, Any>,
+    is_postgres: bool,
     counters: Counters,
     keys_change: i64,
     forgotten_change: i64,
@@ -147,19 +144,20 @@ pub struct Load {
 impl Store {
     /// Begins to read what the registry holds.
     pub async fn begin_load(&self) -> Result<Load, StoreError> {
-        begin(self.begin_snapshot().await?).await
+        self.load_by(self.begin_snapshot().await?).await
     }
 
     /// The same beside those who follow changes, for a read that may take its time.
     pub async fn begin_long_load(&self) -> Result<Load, StoreError> {
-        begin(self.begin_long_snapshot().await?).await
+        self.load_by(self.begin_long_snapshot().await?).await
     }
-}
 
-async fn begin(mut snapshot: Transaction<'static, Any>) -> Result<Load, StoreError> {
-    let row = in_time("the change counter", sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot)).await?;
-    let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
-    Ok(Load { snapshot, counters, keys_change: row.try_get(2)?, forgotten_change: row.try_get(3)? })
+    async fn load_by(&self, mut snapshot: Transaction<'static, Any>) -> Result<Load, StoreError> {
+        let row = in_time("the change counter", sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot)).await?;
+        let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
+        let (keys_change, forgotten_change) = (row.try_get(2)?, row.try_get(3)?);
+        Ok(Load { snapshot, is_postgres: self.is_shared(), counters, keys_change, forgotten_change })
+    }
 }
 
 impl Load {
@@ -212,17 +210,17 @@ impl Load {
 
     /// APIs, with their scopes and the removals that are their own.
     pub async fn load_apis(&mut self, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
-        crate::apis::load(&mut self.snapshot, ids).await
+        crate::apis::load(&mut self.reader(), ids).await
     }
 
     /// Clients, with their credentials and entitlements and with what was taken from them.
     pub async fn load_clients(&mut self, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
-        crate::clients::load(&mut self.snapshot, ids).await
+        crate::clients::load(&mut self.reader(), ids).await
     }
 
     /// Users.
     pub async fn load_users(&mut self, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
-        crate::users::load(&mut self.snapshot, ids).await
+        crate::users::load(&mut self.reader(), ids).await
     }
 
     /// The keys, and what is loaded with them.
@@ -236,13 +234,11 @@ impl Load {
 
     /// Ids with the changes that touched them last.
     pub async fn list_marks(&mut self, kind: EntryKind, ids: &Ids) -> Result<Vec<(String, i64)>, StoreError> {
-        let statement = match kind {
-            EntryKind::Api => MARK_APIS,
-            EntryKind::Client => MARK_CLIENTS,
-            EntryKind::User => MARK_USERS,
-        };
-        let rows = read_rows_of(&mut self.snapshot, statement, ids, kind.table()).await?;
-        Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?)
+        self.reader().list(&Listing { table: kind.table(), ..MARKS }, ids).await
+    }
+
+    fn reader(&mut self) -> Reader<'_> {
+        Reader { connection: &mut self.snapshot, is_postgres: self.is_postgres }
     }
 
     /// Ends the read.

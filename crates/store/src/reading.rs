@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use countersign_protocol::refusal::DatabaseTrouble;
 use futures_util::TryStreamExt;
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, Error};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Error};
 use tokio::time::timeout;
 
 use crate::error::StoreError;
-use crate::load::Ids;
 
 /// Longer without a row, or an answer, and a read is given up.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -21,25 +19,7 @@ pub(crate) async fn read_rows(
     statement: &'static str,
     table: &'static str,
 ) -> Result<Vec<AnyRow>, StoreError> {
-    collect(connection, sqlx::query(statement), table).await
-}
-
-/// The rows of a table that belong to these ids, by a statement that names it and has two placeholders for them.
-pub(crate) async fn read_rows_of(
-    connection: &mut AnyConnection,
-    statement: &'static str,
-    ids: &Ids,
-    table: &'static str,
-) -> Result<Vec<AnyRow>, StoreError> {
-    collect(connection, sqlx::query(statement).bind(ids.first.clone()).bind(ids.last.clone()), table).await
-}
-
-async fn collect(
-    connection: &mut AnyConnection,
-    query: Query<'_, Any, AnyArguments>,
-    table: &'static str,
-) -> Result<Vec<AnyRow>, StoreError> {
-    let mut reading = query.fetch(connection);
+    let mut reading = sqlx::query(statement).fetch(connection);
     let mut rows = Vec::new();
     while let Some(row) = in_time(table, reading.try_next()).await? {
         rows.push(row);

@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use countersign_protocol::UnixTime;
 use countersign_protocol::api::{Api, ApiId};
 use countersign_protocol::client::ClientId;
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant::{GrantType, GrantTypes};
 use countersign_protocol::removal::{Removal, Right};
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::listing::{Listing, Reader};
 use crate::load::Ids;
-use crate::reading::read_rows_of;
 use crate::statement::statements;
 
 statements! {
@@ -29,13 +28,22 @@ statements! {
     DELETE_REMOVALS_OF_API = "DELETE FROM removals WHERE client_id = $1 AND api_id = $2";
     RAISE_API_EPOCH = "UPDATE apis SET epoch = $1 WHERE id = $2";
     FIND_REACH = "SELECT grants, access_token_lifetime_s, refresh_absolute_s FROM apis WHERE id = $1";
-    LOAD_OF_CLIENTS = "SELECT client_id, api_id, kind, name, change FROM removals \
-         WHERE client_id BETWEEN $1 AND $2 ORDER BY client_id, api_id, kind, name";
-    LOAD_OF_APIS = "SELECT client_id, api_id, kind, name, change FROM removals \
-         WHERE client_id = '' AND api_id BETWEEN $1 AND $2 ORDER BY api_id, kind, name";
     FIND_EXPIRED = "SELECT 1 FROM removals WHERE expires_at < $1 LIMIT 1";
     DELETE_EXPIRED = "DELETE FROM removals WHERE expires_at < $1";
 }
+
+/// Whose, of which API, what, and since which change.
+type RemovalRow = (String, String, String, String, i64);
+
+const OF_CLIENTS: Listing = Listing {
+    table: "removals",
+    columns: "client_id, api_id, kind, name, change",
+    bytes: None,
+    id: "client_id",
+    only: "",
+    order: "client_id, api_id, kind, name",
+};
+const OF_APIS: Listing = Listing { id: "api_id", only: " AND client_id = ''", ..OF_CLIENTS };
 
 /// The most removals of one client and API, or of an API itself: more than the scopes of an API, and few enough for every node
 /// to hold and for every token to be compared with.
@@ -100,7 +108,7 @@ impl Change {
 
     async fn put_removal(&mut self, key: &RightKey) -> Result<(), StoreError> {
         // An API that is gone needs no removals: one made again has a later epoch.
-        let Some(reach_s) = self.find_reach_s(&key.api_id).await? else { return Ok(()) };
+        let Some((_, reach_s)) = self.find_reach(&key.api_id).await? else { return Ok(()) };
         let (kind, name) = key.right.parts();
         let expires_at = self.now + reach_s;
         sqlx::query(PUT_REMOVAL)
@@ -135,14 +143,15 @@ impl Change {
         self.put_removal(&RightKey { client_id, api_id, right: Right::Entitlement }).await
     }
 
-    /// How long after its issue the last of an API's tokens expires, by its lifetimes now; `None` without the API.
-    async fn find_reach_s(&mut self, api: &ApiId) -> Result<Option<i64>, StoreError> {
+    /// The grants of an API, and how long after its issue the last of its tokens expires by its lifetimes now; `None` without
+    /// the API.
+    pub(crate) async fn find_reach(&mut self, api: &ApiId) -> Result<Option<(GrantTypes, i64)>, StoreError> {
         let row = sqlx::query(FIND_REACH).bind(api.as_str()).fetch_optional(&mut *self.transaction).await?;
         let Some(row) = row else { return Ok(None) };
         let grants: String = row.try_get(0)?;
         let grants = crate::apis::read_grants(&grants);
         let grants = grants.ok_or_else(|| StoreError::Broken { table: "apis", row: api.to_string() })?;
-        Ok(Some(reach_s(grants.contains(GrantType::RefreshToken), row.try_get(1)?, row.try_get(2)?)))
+        Ok(Some((grants, reach_s(grants.contains(GrantType::RefreshToken), row.try_get(1)?, row.try_get(2)?))))
     }
 
     /// Forgets the removals of a client that is deleted: one of that id made again has a later epoch.
@@ -175,24 +184,17 @@ fn reach_s(may_refresh: bool, access_token_lifetime_s: i64, refresh_absolute_s: 
 }
 
 /// What clients lost, each with the client's id.
-pub(crate) async fn load_of_clients(
-    connection: &mut AnyConnection,
-    ids: &Ids,
-) -> Result<Vec<(String, Removal)>, StoreError> {
-    read_rows_of(connection, LOAD_OF_CLIENTS, ids, "removals").await?.iter().map(read).collect()
+pub(crate) async fn load_of_clients(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<(String, Removal)>, StoreError> {
+    reader.list(&OF_CLIENTS, ids).await?.into_iter().map(read).collect()
 }
 
 /// What APIs themselves lost.
-pub(crate) async fn load_of_apis(connection: &mut AnyConnection, ids: &Ids) -> Result<Vec<Removal>, StoreError> {
-    let rows = read_rows_of(connection, LOAD_OF_APIS, ids, "removals").await?;
-    rows.iter().map(|row| Ok(read(row)?.1)).collect()
+pub(crate) async fn load_of_apis(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Removal>, StoreError> {
+    reader.list(&OF_APIS, ids).await?.into_iter().map(|row| Ok(read(row)?.1)).collect()
 }
 
-fn read(row: &AnyRow) -> Result<(String, Removal), StoreError> {
-    let (client, api, kind, name): (String, &str, &str, &str) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-    let change = row.try_get(4)?;
-    let read = || Some(Removal { api_id: ApiId::parse(api)?, right: Right::from_parts(kind, name)?, change });
+fn read((client, api, kind, name, change): RemovalRow) -> Result<(String, Removal), StoreError> {
+    let read = || Some(Removal { api_id: ApiId::parse(&api)?, right: Right::from_parts(&kind, &name)?, change });
     let removal = read().ok_or_else(|| StoreError::Broken { table: "removals", row: format!("{client} {api}") })?;
     Ok((client, removal))
 }

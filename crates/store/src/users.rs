@@ -4,13 +4,13 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::client::Status;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, Role, User, UserId, name_key};
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::load::{Ids, Stored};
-use crate::reading::read_rows_of;
+use crate::listing::{Listing, Reader};
+use crate::load::{Beside, Ids, Stored};
 use crate::statement::{list, statements, words};
 
 statements! {
@@ -27,11 +27,21 @@ statements! {
     SET_STATUS = "UPDATE users SET status = $1 WHERE id = $2";
     FIND_PASSWORD = "SELECT id, password_hash FROM users WHERE login_key = $1";
     FIND_PASSWORD_OF = "SELECT id, password_hash FROM users WHERE id = $1";
-    LOAD_USERS = "SELECT id, login, roles, status, epoch, \
-         (SELECT CAST(COUNT(*) AS BIGINT) FROM second_factors WHERE second_factors.user_id = users.id), \
-         created_change, created_at, '', last_change FROM users WHERE id BETWEEN $1 AND $2 ORDER BY id";
 }
 
+const USERS: Listing = Listing {
+    table: "users",
+    columns: "id, login, roles, status, epoch, \
+         (SELECT COUNT(*) FROM second_factors WHERE second_factors.user_id = users.id), \
+         JSON_ARRAY(created_change, created_at, '', last_change)",
+    bytes: None,
+    id: "id",
+    only: "",
+    order: "id",
+};
+
+/// Id, login name, roles, status, epoch, how many second factors.
+type UserRow = (String, String, String, String, i64, i64, Beside);
 /// A user to be added.
 #[derive(Clone, Debug)]
 pub struct NewUser {
@@ -170,24 +180,21 @@ impl Store {
 }
 
 /// Reads users.
-pub(crate) async fn load(connection: &mut AnyConnection, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
+pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
     let mut users = Vec::new();
-    for row in read_rows_of(connection, LOAD_USERS, ids, "users").await? {
-        let (id, login, roles): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (status, epoch): (String, i64) = (row.try_get(3)?, row.try_get(4)?);
-        let has_second_factor = row.try_get::<i64, _>(5)? > 0;
+    for (id, login, roles, status, epoch, factors, beside) in reader.list::<UserRow>(&USERS, ids).await? {
         let read = || {
             Some(User {
                 id: UserId::parse(&id)?,
                 login: Login::parse(&login)?,
                 roles: words(&roles).map(Role::parse).collect::<Option<_>>()?,
                 status: Status::parse(&status)?,
-                has_second_factor,
+                has_second_factor: factors > 0,
                 epoch,
             })
         };
-        let user = read().ok_or(StoreError::Broken { table: "users", row: id.clone() })?;
-        users.push(Stored::read(&row, 6, user)?);
+        let user = read().ok_or_else(|| StoreError::Broken { table: "users", row: id.clone() })?;
+        users.push(Stored::new(user, beside));
     }
     Ok(users)
 }
