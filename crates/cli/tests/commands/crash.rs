@@ -6,6 +6,7 @@ mod caller;
 mod check;
 mod dice;
 mod disk;
+mod people;
 mod stories;
 
 use std::mem::take;
@@ -144,8 +145,12 @@ impl Trial {
     async fn check_and_settle(&self, shared: &Shared, dice: &mut Dice) {
         let book = take(&mut *self.book.lock().unwrap());
         let (mut seen, records) = check(shared, &book, NEVER_CUT).await;
-        // Asked in every round, wrong passwords would make their users wait.
-        seen.retain(|(question, answer)| !matches!(question, Question::Password { .. }) || *answer == true);
+        // Asked in every round, wrong passwords would make their users wait. A code is spent by the question.
+        seen.retain(|(question, answer)| match question {
+            Question::Password { .. } => *answer == true,
+            Question::Code { .. } => false,
+            _ => true,
+        });
         while seen.len() > KEPT {
             seen.swap_remove(dice.below(seen.len()));
         }
@@ -162,15 +167,17 @@ fn files(database: &TestDatabase) -> [Value; 2] {
 /// Each caller tells its story again and again.
 fn begin_work(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut callers = JoinSet::new();
-    for story in 0..6 {
+    for story in 0..8 {
         let shared = shared.clone();
         callers.spawn(async move {
             while !shared.is_over.load(Ordering::Acquire) {
                 let told = match story {
                     0 => stories::apis(&shared).await,
                     1 => stories::clients(&shared).await,
-                    2 => stories::people(&shared).await,
-                    3 => stories::others(&shared).await,
+                    2 => people::people(&shared).await,
+                    3 => people::codes(&shared).await,
+                    4 => stories::keys(&shared).await,
+                    5 => stories::others(&shared).await,
                     _ => stories::tokens(&shared).await,
                 };
                 if told.is_none() {

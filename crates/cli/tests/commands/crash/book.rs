@@ -1,6 +1,6 @@
 //! What callers were promised: each change that they sent, when it was acknowledged, and by what it can be seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 
 use serde_json::{Map, Value};
@@ -25,6 +25,10 @@ pub(super) enum Question {
     Refresh(String),
     /// What the playground's settings are.
     Settings,
+    /// Whether a key is published, so that its tokens are accepted.
+    Key(String),
+    /// Whether the user can sign in with this password and this one-time code. Who asks has spent it.
+    Code { login: String, password: String, code: String },
 }
 
 impl Question {
@@ -34,6 +38,7 @@ impl Question {
             Self::Shown(_) | Self::Refresh(_) => Value::Null,
             // They are there from the start.
             Self::Settings => Value::Object(Map::new()),
+            Self::Code { .. } => Value::Bool(true),
             _ => Value::Bool(false),
         }
     }
@@ -73,11 +78,12 @@ impl Book {
         self.acknowledged += usize::from(!change.facts.is_empty() || change.records != (0, 0));
     }
 
-    /// The answer says that nothing was done: what it is about is as it was before.
+    /// The answer says that it was not done: what it is about is as it was before. Only the last of its records is of that.
     pub(super) fn withdraw(&mut self, change: usize, place: u64) {
         let facts = take(&mut self.changes[change].facts);
         let facts = facts.into_iter().map(|(question, _)| (question.clone(), self.last(&question))).collect();
-        self.changes[change] = Change { sent: place, acknowledged: Some(place), facts, records: (0, 0) };
+        let records = (0, self.changes[change].records.1.saturating_sub(1));
+        self.changes[change] = Change { sent: place, acknowledged: Some(place), facts, records };
     }
 
     /// Something that is so since an answer that came just now, such as a token.
@@ -92,6 +98,14 @@ impl Book {
             .clone()
             .find(|(of, _)| of == question)
             .map_or_else(|| question.first_answer(), |(_, answer)| answer.clone())
+    }
+
+    /// Every access token that is asked about.
+    pub(super) fn tokens(&self) -> BTreeSet<String> {
+        let facts = self.changes.iter().flat_map(|change| &change.facts);
+        facts
+            .filter_map(|(question, _)| if let Question::Token(token) = question { Some(token.clone()) } else { None })
+            .collect()
     }
 
     /// Every question, with the answers that are right after an end at this place, the newest last: what was acknowledged by

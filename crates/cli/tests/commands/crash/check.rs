@@ -60,6 +60,16 @@ async fn ask(server: &Shared, question: &Question) -> Value {
             Value::Bool(answer.status == 200)
         }
         Question::Settings => json_of(&server.browser.clone().get("getSettings").await)["Result"].clone(),
+        Question::Key(id) => {
+            let published = json_of(&server.operator.get("/oauth2/jwks").await);
+            Value::Bool(published["keys"].as_array().unwrap().iter().any(|key| key["kid"] == id.as_str()))
+        }
+        Question::Code { login, password, code } => {
+            let mut browser = Browser::new(server.operator.clone());
+            let asked = browser.sign_in(login, password).await;
+            let is_asked = asked.status == 200 && asked.json()["Result"]["Summary"] == "StartNextChallenge";
+            Value::Bool(is_asked && browser.answer(&asked, code).await.status == 200)
+        }
     }
 }
 

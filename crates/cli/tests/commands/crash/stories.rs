@@ -1,19 +1,16 @@
 //! What the callers do: every kind of change that the server acknowledges, in an order in which each is possible.
 
-use countersign_server::clock::Clock;
-use countersign_testkit::{Answer, Browser};
+use countersign_protocol::jose::jws::UnverifiedJwt;
+use countersign_testkit::Answer;
 use serde_json::{Value, json};
-use totp_rs::{Builder, Secret};
 
 use super::book::{Fact, Question};
 use super::caller::Shared;
 
 /// The demo's API.
 const API: &str = "oauthclient";
-/// The cookie that outlives sessions, and changes within one.
-const DEVICE_COOKIE: &str = "cs_device";
 
-fn shown(path: &str, answer: Value) -> Fact {
+pub(super) fn shown(path: &str, answer: Value) -> Fact {
     (Question::Shown(path.to_owned()), answer)
 }
 
@@ -21,11 +18,11 @@ fn secret(client: &str, secret: &str, works: bool) -> Fact {
     (Question::Secret { client: client.to_owned(), secret: secret.to_owned() }, works.into())
 }
 
-fn password(login: &str, password: &str, works: bool) -> Fact {
+pub(super) fn password(login: &str, password: &str, works: bool) -> Fact {
     (Question::Password { login: login.to_owned(), password: password.to_owned() }, works.into())
 }
 
-fn token(token: &str, is_active: bool) -> Fact {
+pub(super) fn token(token: &str, is_active: bool) -> Fact {
     (Question::Token(token.to_owned()), is_active.into())
 }
 
@@ -33,10 +30,8 @@ fn refresh(token: &str, state: &str) -> Fact {
     (Question::Refresh(token.to_owned()), state.into())
 }
 
-fn session(login: &str, browser: &Browser, is_signed_in: bool) -> Fact {
-    let mut cookies = browser.cookies.clone();
-    cookies.retain(|name, _| name != DEVICE_COOKIE);
-    (Question::Session { login: login.to_owned(), cookies }, is_signed_in.into())
+fn key(id: &str, is_published: bool) -> Fact {
+    (Question::Key(id.to_owned()), is_published.into())
 }
 
 /// APIs and their scopes.
@@ -122,100 +117,6 @@ async fn issue(caller: &Shared, client: &str, secret: &str) -> Option<String> {
     Some(answer.text("access_token"))
 }
 
-/// Users: their passwords, sessions and one-time codes, by an administrator and by themselves.
-pub(super) async fn people(caller: &Shared) -> Option<()> {
-    let login = caller.name("user");
-    let user = format!("/users/{login}");
-    let words = ["quartz-violin", "harbor-ninety", "walnut-eleven"].map(|word| format!("{word}-{login}"));
-    let [first, second, third] = words.each_ref().map(String::as_str);
-    let made = json!({ "login": login, "password": first, "roles": [] });
-    caller.change("POST", &user, made, vec![password(&login, first, true)]).await?;
-    let there = sign_in(caller, &login, first).await?;
-    let sessions = caller.operator.request("GET", &format!("/admin/v1{user}/sessions")).bearer_auth(&caller.token);
-    let sessions = caller.operator.try_send(sessions).await?.json();
-    let id = sessions["items"][0]["id"].as_str().unwrap();
-    let mut here = sign_in(caller, &login, first).await?;
-    let own = ask_for_token(caller, &mut here).await?;
-    let ended = vec![session(&login, &there, false)];
-    caller.administer("DELETE", &format!("{user}/sessions/{id}"), Value::Null, ended).await?;
-
-    let change = json!({ "password": first, "newPassword": second });
-    let changed = vec![
-        password(&login, first, false),
-        password(&login, second, true),
-        token(&own, false),
-        session(&login, &here, false),
-    ];
-    caller.call(&mut here, "POST", "account/changePassword", change, changed).await?;
-    caller.know(session(&login, &here, true));
-
-    let begun =
-        caller.call(&mut here, "POST", "account/beginSecondFactor", json!({ "password": second }), vec![]).await?;
-    let begun = begun.json()["Result"].clone();
-    let confirm = json!({ "enrolment": begun["enrolment"], "code": code(begun["secret"].as_str()?) });
-    let enrolled = vec![password(&login, second, false), factor(caller, &user, true)];
-    caller.call(&mut here, "POST", "account/confirmSecondFactor", confirm, enrolled).await?;
-    let removed = vec![password(&login, second, true), factor(caller, &user, false)];
-    caller.administer("DELETE", &format!("{user}/second-factor"), Value::Null, removed).await?;
-
-    let mut again = sign_in(caller, &login, second).await?;
-    let own = ask_for_token(caller, &mut again).await?;
-    let ended = vec![session(&login, &again, false), token(&own, false)];
-    caller.call(&mut again, "POST", "auth/out", json!({}), ended).await?;
-    let last = sign_in(caller, &login, second).await?;
-    let set = vec![
-        session(&login, &last, false),
-        session(&login, &here, false),
-        password(&login, second, false),
-        password(&login, third, true),
-    ];
-    caller.change("PATCH", &user, json!({ "password": third, "roles": ["administrator"] }), set).await?;
-    let last = sign_in(caller, &login, third).await?;
-    caller.administer("POST", "/revocations", json!({ "user": login }), vec![session(&login, &last, false)]).await?;
-    let off = vec![password(&login, third, false)];
-    caller.change("PATCH", &user, json!({ "status": "disabled" }), off).await?;
-    let on = vec![password(&login, third, true)];
-    caller.change("PATCH", &user, json!({ "status": "active", "roles": [] }), on).await?;
-    let gone = vec![password(&login, third, false)];
-    caller.change("DELETE", &user, Value::Null, gone).await?;
-    Some(())
-}
-
-/// The user as it was shown, with or without a second factor.
-fn factor(caller: &Shared, user: &str, is_enrolled: bool) -> Fact {
-    let mut view = caller.book().last(&Question::Shown(user.to_owned()));
-    view["second_factor"] = is_enrolled.into();
-    shown(user, view)
-}
-
-fn code(seed: &str) -> String {
-    let seed = Secret::try_from_base32(seed).unwrap();
-    let now = u64::try_from(Clock::system().now()).unwrap();
-    Builder::new().with_secret(seed.as_bytes()).build().unwrap().generate(now).to_string()
-}
-
-/// Signs in at the page.
-pub(super) async fn sign_in(caller: &Shared, login: &str, password: &str) -> Option<Browser> {
-    let mut browser = Browser::new(caller.operator.clone());
-    browser.try_send(browser.call("GET", "getUISettings")).await?;
-    let begin = json!({ "User": login, "Version": "1.0" });
-    let package = caller.call(&mut browser, "POST", "auth/beginAuth", begin, vec![]).await?;
-    let step = Browser::step(&package, password);
-    let answer = caller.call(&mut browser, "POST", "auth/advanceAuth", step, vec![]).await?;
-    assert_eq!(answer.json()["Result"]["Summary"], "LoginSuccess", "{answer}");
-    caller.know(session(login, &browser, true));
-    Some(browser)
-}
-
-/// A token that ends with the session.
-async fn ask_for_token(caller: &Shared, browser: &mut Browser) -> Option<String> {
-    let ask = json!({ "authFlow": "OAUTH", "grantType": "client_credentials" });
-    let set = caller.call(browser, "POST", "tokenSet", ask, vec![]).await?;
-    let issued = set.json()["Result"]["access_token"].as_str().unwrap().to_owned();
-    caller.know(token(&issued, true));
-    Some(issued)
-}
-
 /// Token sets of the demo's user: refreshed, revoked, and used again by a thief.
 pub(super) async fn tokens(caller: &Shared) -> Option<()> {
     let form = [("grant_type", "password"), ("username", &*caller.login), ("password", &*caller.password)];
@@ -255,20 +156,68 @@ fn know_set(caller: &Shared, access: &mut Vec<String>, set: &Answer) -> String {
     set.text("refresh_token")
 }
 
-/// Signing keys, of an algorithm that only this caller's API uses; failed passwords; the playground's settings.
-pub(super) async fn others(caller: &Shared) -> Option<()> {
+/// Signing keys, of an algorithm that only this caller's API uses.
+pub(super) async fn keys(caller: &Shared) -> Option<()> {
     let id = caller.name("signed");
     let api = json!({ "id": id, "audience": format!("https://{id}.example"), "algorithm": "EdDSA" });
     caller.change("POST", &format!("/apis/{id}"), api, vec![]).await?;
-    let rotate = caller.operator.request("POST", "/admin/v1/keys/rotate").bearer_auth(&caller.token);
-    // One is pending already if an end came between this and what follows.
-    let rotate = caller.send(rotate.json(&json!({ "algorithm": "EdDSA" })), vec![], (0, 1), &[201, 409]).await?;
-    if rotate.status == 201 {
-        let key = rotate.text("id");
-        caller.know(shown(&format!("/keys/{key}"), json!({ "state": "pending" })));
-        let retired = vec![shown(&format!("/keys/{key}"), json!({ "state": "retired" }))];
-        caller.administer("POST", &format!("/keys/{key}/revoke"), Value::Null, retired).await?;
+    let scope = json!({ "name": "read", "rules": ["GET /one"], "default": true });
+    caller.change("POST", &format!("/apis/{id}/scopes/read"), scope, vec![]).await?;
+    let client = format!("{id}-client");
+    let body = json!({ "client_id": client, "secret": {} });
+    let made = caller.change("POST", &format!("/clients/{client}"), body, vec![]).await?.json();
+    let secret = know_secret(caller, &client, &made["secret"]).text;
+    let may = json!({ "scopes": ["read"], "grants": ["client_credentials"] });
+    caller.change("PUT", &format!("/clients/{client}/entitlements/{id}"), may, vec![]).await?;
+    // It is the one that asks about tokens.
+    let asks = json!({ "scopes": [], "grants": [], "introspect": true });
+    caller.change("PUT", &format!("/clients/demo-service/entitlements/{id}"), asks, vec![]).await?;
+
+    if let Some(pending) = rotate(caller).await? {
+        revoke_key(caller, &pending, (1, 1)).await?;
     }
+    for has_successor in [false, true] {
+        if has_successor {
+            rotate(caller).await?;
+        }
+        let own = issue(caller, &client, &secret).await?;
+        let signing = key_of(&own);
+        caller.know(key(&signing, true));
+        // A successor is made and takes over before the key ends, each by a change of its own.
+        revoke_key(caller, &signing, (1, 3)).await?;
+    }
+    Some(())
+}
+
+/// Makes a pending key; no id where there is one already, because an end came before it was used.
+async fn rotate(caller: &Shared) -> Option<Option<String>> {
+    let rotate = caller.operator.request("POST", "/admin/v1/keys/rotate").bearer_auth(&caller.token);
+    let rotate = caller.send(rotate.json(&json!({ "algorithm": "EdDSA" })), vec![], (0, 1), &[201, 409]).await?;
+    let pending = (rotate.status == 201).then(|| rotate.text("id"));
+    if let Some(pending) = &pending {
+        caller.know(key(pending, true));
+    }
+    Some(pending)
+}
+
+/// Ends a key in one of the two ways, and with it every token that it signed, also before an end that came between.
+async fn revoke_key(caller: &Shared, id: &str, records: (usize, usize)) -> Option<()> {
+    let mut ended: Vec<Fact> =
+        caller.book().tokens().iter().filter(|one| key_of(one) == id).map(|one| token(one, false)).collect();
+    ended.push(key(id, false));
+    let path = if caller.flip() { format!("/keys/{id}/revoke") } else { "/revocations".to_owned() };
+    let request = caller.operator.request("POST", &format!("/admin/v1{path}")).bearer_auth(&caller.token);
+    let request = if path == "/revocations" { request.json(&json!({ "key_id": id })) } else { request };
+    caller.send(request, ended, records, &[200, 204]).await.map(drop)
+}
+
+/// The id of the key that signed a token.
+fn key_of(token: &str) -> String {
+    UnverifiedJwt::parse(token).unwrap().key_id().unwrap().to_string()
+}
+
+/// Failed passwords; the playground's settings.
+pub(super) async fn others(caller: &Shared) -> Option<()> {
     let login = caller.name("guessed");
     let (user, failed) = (format!("/users/{login}"), format!("/users/{login}/failed-attempts"));
     let none = || vec![shown(&failed, json!({ "failures": 0 }))];
