@@ -14,12 +14,18 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::admission::Place;
+use crate::again::ReadBody;
 use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
 
 /// Reads a body to its end, then waits for the request's turn; it may hold secrets, so what was read is wiped on drop.
 ///
-/// The request's place is among its extensions. One that comes from within has none: it is a part of another request's work.
+/// The request's place is among its extensions. One that comes from within has none: it is a part of another request's work. What
+/// an earlier try of the call has read is not read again.
 pub(crate) async fn read(body: Body, extensions: &Extensions) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let kept = extensions.get::<ReadBody>();
+    if let Some(read) = kept.and_then(ReadBody::find) {
+        return Ok(read);
+    }
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(Refusal::BodyTooLarge);
     }
@@ -46,7 +52,11 @@ pub(crate) async fn read(body: Body, extensions: &Extensions) -> Result<Zeroizin
     if let Some(place) = place {
         place.wait_for_turn().await?;
     }
-    Ok(Zeroizing::new(Vec::from(body.to_bytes())))
+    let body = Zeroizing::new(Vec::from(body.to_bytes()));
+    if let Some(kept) = kept {
+        kept.keep(&body);
+    }
+    Ok(body)
 }
 
 /// Takes what has arrived of a body that nobody will read, so that its connection can be used again.

@@ -4,6 +4,7 @@
 
 mod admin;
 mod admission;
+mod again;
 mod answer;
 pub mod background;
 pub mod backup;

@@ -59,6 +59,7 @@ pub use second_factors::{NewSecondFactor, StoredSecondFactor};
 pub use sessions::{Ended, MAX_SESSION_TOKENS, NewSession, SessionToken, StoredSession};
 pub use sign_ins::{Progress, SignInKey, SpentCode};
 pub use token_counts::{EntitlementUse, TokenCount, TokenCountQuery};
+pub use transaction::Tries;
 pub use transfer::{CopiedTable, TableHash, Transfer};
 pub use users::{NewUser, StoredPassword};
 

@@ -44,18 +44,23 @@ macro_rules! transact {
 pub(crate) use transact;
 
 /// How often a write was tried.
-#[derive(Default)]
-pub(crate) struct Tries(u32);
+#[derive(Debug, Default)]
+pub struct Tries(u32);
 
 impl Tries {
     /// What came of a try, unless it is to be done again now.
     pub(crate) async fn judge<T>(&mut self, done: Result<T, StoreError>) -> Option<Result<T, StoreError>> {
+        if matches!(done, Err(StoreError::Conflict(_))) && self.has_another().await { None } else { Some(done) }
+    }
+
+    /// Counts a try that gave way to another transaction; pauses, and returns true, if it is to be done again.
+    pub async fn has_another(&mut self) -> bool {
         self.0 += 1;
-        if !matches!(done, Err(StoreError::Conflict(_))) || self.0 == TRIES {
-            return Some(done);
+        if self.0 == TRIES {
+            return false;
         }
         sleep(PAUSE * self.0).await;
-        None
+        true
     }
 }
 

@@ -193,10 +193,23 @@ impl TestServer {
 
     /// Holds locks in a foreign transaction for some seconds, on PostgreSQL; they are held when this returns.
     pub async fn hold(&self, statement: &str, seconds: u32) -> Child {
+        self.begin_foreign(&[statement, &format!("SELECT pg_sleep({seconds})")]).await
+    }
+
+    /// Makes the next change that needs these rows deadlock with a foreign transaction, on PostgreSQL, and give way to that: it
+    /// takes the rows, and the change counter as soon as somebody waits for them.
+    pub async fn cross(&self, rows: &str) -> Child {
+        let wait = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted \
+             AND transactionid = pg_current_xact_id()::xid) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$";
+        let take = "UPDATE change_counter SET change = change WHERE id = 1";
+        self.begin_foreign(&["SET deadlock_timeout = '30s'", rows, wait, take]).await
+    }
+
+    async fn begin_foreign(&self, steps: &[&str]) -> Child {
         let url = self.database.as_ref().and_then(|database| database.url.as_deref()).unwrap();
-        let steps = ["BEGIN", statement, &format!("SELECT pg_sleep({seconds})"), "COMMIT"];
+        let steps = ["BEGIN"].iter().chain(steps).chain(&["COMMIT"]);
         let mut psql = Command::new("psql");
-        psql.args([url, "-q"]).args(steps.iter().flat_map(|step| ["-c", step])).stdout(Stdio::null());
+        psql.args([url, "-q"]).args(steps.flat_map(|step| ["-c", step])).stdout(Stdio::null());
         let child = psql.spawn().unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         child

@@ -17,6 +17,7 @@ use tower::Layer;
 
 use crate::admin::problem::Problem;
 use crate::admission::Place;
+use crate::again;
 use crate::caller::Caller;
 use crate::state::State;
 
@@ -105,7 +106,8 @@ pub(crate) fn guarded(state: &State, routes: Router) -> Guarded<Router> {
     Guard::new(verifier, move || registry.current().find_api(API).map(Arc::clone)).layer(routes)
 }
 
-/// Around every request: a task of its own, so that a change goes on to its end when the caller hangs up.
+/// Around every request: a task of its own, so that a change goes on to its end when the caller hangs up, and begins again where
+/// the database ended it in favour of another.
 pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
     // The outer router's parameters would be counted among those of the routes behind the guard.
     let caller = request.extensions_mut().remove::<Caller>();
@@ -118,7 +120,7 @@ pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
         request.extensions_mut().insert(place.clone());
     }
     let answering = async move {
-        let response = next.run(request).await;
+        let response = again::answer(request, next).await;
         // It was held to the end, also of a change whose caller is gone.
         drop(place);
         response

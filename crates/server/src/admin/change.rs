@@ -80,7 +80,7 @@ impl<'s> Changing<'s> {
         let (action, target) = (entry.action, entry.target.clone());
         audit::record(self.state, &self.author.actor, &mut self.change, entry).await?;
         self.change.commit().await?;
-        self.state.follow().await?;
+        self.state.follow().await.map_err(|error| Problem::from(error).after_commit())?;
         let Actor { name, request_id, .. } = self.author.actor;
         tracing::info!(request_id, actor = name, action, target, "changed");
         Ok(())

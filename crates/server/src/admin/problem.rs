@@ -34,12 +34,18 @@ pub struct Problem {
 pub(crate) struct Trouble {
     kind: DatabaseTrouble,
     reason: String,
+    is_conflict: bool,
 }
 
 impl Trouble {
     /// Counts and logs it.
     pub(crate) fn note(&self, state: &State) {
         state.note_trouble(self.kind, &self.reason);
+    }
+
+    /// True if the change gave way to another transaction before it was committed, and can be made again.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.is_conflict
     }
 }
 
@@ -113,8 +119,16 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{trouble}; try again shortly"))
     }
 
-    fn troubled(kind: DatabaseTrouble, reason: String) -> Self {
-        Self { trouble: Some(Box::new(Trouble { kind, reason })), ..Self::unavailable(kind) }
+    fn troubled(kind: DatabaseTrouble, reason: String, is_conflict: bool) -> Self {
+        Self { trouble: Some(Box::new(Trouble { kind, reason, is_conflict })), ..Self::unavailable(kind) }
+    }
+
+    /// The same of a change that was committed: it must not be made again, whatever else failed.
+    pub(crate) fn after_commit(mut self) -> Self {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.is_conflict = false;
+        }
+        self
     }
 }
 
@@ -145,8 +159,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Taken(name) => Self::conflict(format!("{name} is taken")),
-            StoreError::Unavailable(trouble, reason) => Self::troubled(trouble, reason),
-            StoreError::Conflict(reason) => Self::troubled(DatabaseTrouble::Slow, reason),
+            StoreError::Unavailable(trouble, reason) => Self::troubled(trouble, reason, false),
+            StoreError::Conflict(reason) => Self::troubled(DatabaseTrouble::Slow, reason, true),
             other => Self::internal(other),
         }
     }

@@ -14,7 +14,7 @@ use crate::admin::audit::Actor;
 use crate::admin::change::{Entry, Event};
 use crate::admin::change_queue::Waiter;
 use crate::demo::access::{Begun, SignedIn};
-use crate::demo::envelope::{Answer, Fault, Success};
+use crate::demo::envelope::{Answer, Fault, Success, conflict_apart};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, WRONG_CODE};
 use crate::demo::sign_in::{self, SignIn};
@@ -212,7 +212,7 @@ impl Answered<'_> {
             }
             Ok(is_first)
         };
-        if !state.write(completing).await? {
+        if !state.write(conflict_apart(Box::pin(completing))).await?? {
             return Ok(None);
         }
         state.metrics.count_password("right");

@@ -16,6 +16,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::admin::problem::{Problem, Trouble};
+use crate::again;
 use crate::answer::json_response;
 use crate::caller::Caller;
 use crate::demo::xsrf::check_origin;
@@ -319,14 +320,28 @@ pub(crate) async fn around(
 
 async fn answer(state: &State, request: Request, next: Next) -> Response {
     match check(state, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => again::answer(request, next).await,
         Err(fault) => fault.into_response(),
     }
 }
 
-/// The fault for a failure of the store.
+/// The fault for a failure of the store within a change.
 pub(crate) fn failed(state: &State) -> impl Fn(StoreError) -> Fault + '_ {
-    |error| state.store_failed(&error).into()
+    |error| match error {
+        // Not counted yet: the call is made again.
+        StoreError::Conflict(_) => Problem::from(error).into(),
+        error => state.store_failed(&error).into(),
+    }
+}
+
+/// A write of which a conflict with another transaction is no failure that is counted: the call is made again.
+pub(crate) async fn conflict_apart<T>(
+    write: impl Future<Output = Result<T, StoreError>>,
+) -> Result<Result<T, Fault>, StoreError> {
+    match write.await {
+        Err(error @ StoreError::Conflict(_)) => Ok(Err(Problem::from(error).into())),
+        written => written.map(Ok),
+    }
 }
 
 /// Does work in a task of its own, which goes on to its end when the caller hangs up.

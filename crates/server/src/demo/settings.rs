@@ -18,7 +18,7 @@ use crate::admin::change::{Author, Changing, Entry};
 use crate::admin::fields::named;
 use crate::admin::{access, operator};
 use crate::demo::access::{Administrator, Anybody};
-use crate::demo::envelope::{Answer, Fault, Success, to_the_end};
+use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
 use crate::pages::session::{self, SessionKey, Standing};
 use crate::registry::Registry;
@@ -162,7 +162,7 @@ async fn save(state: &State, author: Author, address: IpAddr, new: NewSettings) 
             let message = format!("version: the settings are at version {version} now; read them and save again");
             return Err(Fault::new(StatusCode::CONFLICT, "conflict", message));
         }
-        Err(error) => return Err(state.store_failed(&error).into()),
+        Err(error) => return Err(failed(state)(error)),
     };
     // A secret that was stored for one client is not another's.
     let stored = Settings::load(state)?.client_secret.filter(|_| before.client_id != settings.client_id);

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::refusal::Refusal;
+use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 use countersign_protocol::user::{Role, User, UserId};
-use countersign_store::{NewPasswordFailure, PasswordFailures};
+use countersign_store::{NewPasswordFailure, PasswordFailures, StoreError};
 
 use crate::admin::audit::Actor;
 use crate::admin::change::{Entry, Event};
 use crate::admin::change_queue::Waiter;
 use crate::admin::fields::UNKNOWN;
+use crate::again;
 use crate::caller::Caller;
 use crate::guessing::rules::{DEVICE_WINDOW_S, MAX_FAILURES, Seen, decide, wait_s};
 use crate::guessing::under_way::{Ahead, Key, Place};
@@ -142,16 +143,14 @@ impl Attempt {
 
 /// Writes into the audit log that a user was locked.
 async fn record_lock(state: State, user: UserId, caller: Caller) {
-    let entry = Entry { action: "user.lock-out", target: user.to_string(), before: None, after: None };
-    let Ok(turn) = state.changing.wait(Waiter::Record).await else {
-        tracing::error!(request_id = caller.request_id(), "a lock-out could not be recorded: too many changes wait");
-        return;
-    };
-    let recorded = async {
-        let event = Event::begin(&state, turn).await?;
+    let record = || async {
+        let entry = Entry { action: "user.lock-out", target: user.to_string(), before: None, after: None };
+        let turn = state.changing.wait(Waiter::Record).await;
+        let busy = |_| StoreError::Unavailable(DatabaseTrouble::Slow, "too many changes wait".to_owned());
+        let event = Event::begin(&state, turn.map_err(busy)?).await?;
         event.finish(&state, &Actor::new(UNKNOWN, &caller), entry).await
     };
-    if let Err(error) = recorded.await {
+    if let Err(error) = again::make(record).await {
         tracing::error!(request_id = caller.request_id(), %error, "a lock-out could not be recorded");
     }
 }

@@ -17,6 +17,7 @@ mod apis;
 mod call_resource;
 mod certificate;
 mod client_credentials;
+mod conflicts;
 mod connections;
 mod envelope;
 mod failed_secrets;

@@ -1,0 +1,83 @@
+//! A change that the database ends in favour of another transaction is made again, and its caller learns nothing of it.
+
+use countersign_testkit::TestServer;
+use serde_json::json;
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn an_administrative_change_that_gives_way_in_a_deadlock_is_made_again() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    operator.post("/clients", json!({ "client_id": "job" })).await;
+    let mut foreign = server.cross("SELECT 1 FROM clients WHERE id = 'job' FOR UPDATE").await;
+    let made = operator.post("/clients/job/secrets", json!({ "label": "nightly" })).await;
+    assert_eq!(made.status, 201, "{made}");
+    assert!(foreign.wait().unwrap().success(), "the foreign transaction was not ended");
+
+    let secrets = operator.list("/clients/job/secrets").await;
+    assert_eq!((secrets.len(), &secrets[0]["label"]), (1, &json!("nightly")), "{secrets:?}");
+    let job = server.actor("job", &made.text("client_secret"));
+    assert_eq!(job.introspect("x").await.status, 200, "the secret that was told is the one that is stored");
+    let records = operator.list("/audit").await;
+    assert_eq!(records.iter().filter(|record| record["action"] == "secret.create").count(), 1, "{records:?}");
+    assert_eq!(operator.get("/audit/verify").await.json()["intact"], true);
+    assert!(!server.state.metrics().contains("countersign_database_failures_total{trouble=\"slow\"} 1"));
+
+    let mut foreign = server.cross("SELECT 1 FROM clients WHERE id = 'job' FOR UPDATE").await;
+    assert_eq!(operator.delete("/clients/job").await.status, 204, "a call without a body");
+    assert!(foreign.wait().unwrap().success());
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn what_a_person_changes_is_made_again_too() {
+    let server = TestServer::start().await;
+    let user = server.add_user("ada", "correct horse").await;
+    let rows = format!("SELECT 1 FROM users WHERE id = '{user}' FOR UPDATE");
+    let mut browser = server.browser();
+    let mut foreign = server.cross(&rows).await;
+    let signed_in = browser.sign_in("ada", "correct horse").await;
+    assert_eq!(signed_in.result()["Summary"], "LoginSuccess");
+    assert!(foreign.wait().unwrap().success());
+
+    let mut foreign = server.cross(&rows).await;
+    let change = json!({ "password": "correct horse", "newPassword": "a longer password" });
+    browser.post("account/changePassword", change).await.result();
+    assert!(foreign.wait().unwrap().success());
+    assert_eq!(browser.get("account/sessions").await.result().as_array().unwrap().len(), 1);
+    assert_eq!(server.demo_service().password("ada", "a longer password").await.status, 200);
+
+    let mut demo = server.demo_browser().await;
+    let mut foreign = server.cross("SELECT 1 FROM playground_settings FOR UPDATE").await;
+    let settings = json!({
+        "oauthAppId": "oauthclient", "oauthServiceUserName": "demo-service", "oauthScopesSupported": "all",
+    });
+    demo.put("updateSettings", settings).await.result();
+    assert!(foreign.wait().unwrap().success());
+    assert_eq!(demo.get("getSettings").await.result()["version"], 2, "saved once");
+    assert!(!server.state.metrics().contains("countersign_database_failures_total{trouble=\"slow\"} 1"));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_conflict_that_lasts_is_answered_after_five_tries_and_counted_once() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    server.tamper("CREATE SEQUENCE tried");
+    server.tamper(
+        "CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('tried'); \
+         RAISE EXCEPTION 'conflict' USING ERRCODE = '40001'; END $$",
+    );
+    server.tamper("CREATE TRIGGER conflict BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION conflict()");
+    let refused = operator.post("/clients", json!({ "client_id": "job" })).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"), "{refused}");
+    let slow = "countersign_database_failures_total{trouble=\"slow\"}";
+    assert!(server.state.metrics().contains(&format!("{slow} 1\n")), "{}", server.state.metrics());
+    server.tamper("DROP TRIGGER conflict ON audit");
+    server.tamper(
+        "DO $$ BEGIN IF (SELECT last_value FROM tried) <> 5 THEN RAISE EXCEPTION '% tries', \
+         (SELECT last_value FROM tried); END IF; END $$",
+    );
+    assert_eq!(operator.get("/clients/job").await.status, 404, "nothing was made");
+    assert_eq!(operator.post("/clients", json!({ "client_id": "job" })).await.status, 201);
+}
