@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_server::background::reload_certificate;
 use countersign_server::clock::Clock;
-use countersign_server::tls::Tls;
+use countersign_server::http::tls::Tls;
 use tokio::signal::unix::Signal;
 
 use crate::args::SettingsArgs;

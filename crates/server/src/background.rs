@@ -23,12 +23,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 use crate::admin::problem::Problem;
+use crate::http::tls::Tls;
 use crate::limits::{
     CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, COMPARE_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL,
     HEARTBEAT_INTERVAL, REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL, WATCH_INTERVAL,
 };
 use crate::state::State;
-use crate::tls::Tls;
 
 /// Tells that a task failed: what the database cannot do now is counted, and logged once a minute for each kind.
 pub(crate) fn report(state: &State, what: &'static str, error: &StoreError) {

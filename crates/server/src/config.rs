@@ -10,8 +10,8 @@ use countersign_store::{Connections, DatabaseUrl};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::data_directory::{NEXT_SEALING_KEY_FILE, SEALING_KEY_FILE};
 use crate::limits::MAX_REGISTRY_AGE_S;
+use crate::operations::data_directory::{NEXT_SEALING_KEY_FILE, SEALING_KEY_FILE};
 
 pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Metrics, Playground, Proxy, Registry, Tls};
 

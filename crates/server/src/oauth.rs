@@ -1,6 +1,7 @@
 //! For OAuth clients: the token, introspection and revocation endpoints, keys and metadata.
 
 pub(crate) mod authenticate;
+pub(crate) mod failed_secrets;
 pub(crate) mod form_body;
 pub(crate) mod introspect;
 pub(crate) mod issue;
@@ -21,7 +22,7 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use crate::caller::Caller;
+use crate::http::caller::Caller;
 use crate::state::State;
 
 /// One request to an OAuth endpoint: who sent it, which tenant path it came by, and what has been found out so far.

@@ -15,7 +15,7 @@ use countersign_protocol::user::{User, name_key};
 use countersign_store::{EntryKind, Note, PlaygroundSettings, Stored};
 use rpds::{HashTrieMapSync, HashTrieSetSync};
 
-use crate::key_ring::KeyRing;
+use crate::keys::ring::KeyRing;
 
 pub use live::LiveRegistry;
 use marks::Marks;

@@ -11,7 +11,7 @@ use countersign_guard::{Guard, Guarded, Verifier};
 use countersign_protocol::metadata::PROTECTED_RESOURCE_PATH;
 use tower::Layer;
 
-use crate::answer;
+use crate::http::answer;
 use crate::state::State;
 
 /// The path under which they stand; the issuer and it are the audience of their Api.

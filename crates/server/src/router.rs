@@ -12,9 +12,11 @@ use crate::demo::transport::Inner;
 use crate::demo::{
     account, auth, call_resource, claims, envelope, openapi, preview, second_factor, settings, token_calls, token_set,
 };
+use crate::http::answer;
 use crate::oauth::{introspect, metadata, refusal, revoke, token};
+use crate::operations::probes;
 use crate::state::State;
-use crate::{answer, ops, pages, resource, static_files};
+use crate::{pages, resource, static_files};
 
 /// Every route. The first two segments of `/OAuth2/Token/{api}` and its like arrive in lower case (`front.rs`).
 pub fn router(state: &State) -> Router {
@@ -51,14 +53,14 @@ pub fn for_metrics(state: &State) -> Router {
 /// How this node is, for who decides whether it is sent requests.
 fn for_probes(state: &State) -> Router {
     Router::new()
-        .route("/livez", get(ops::live))
-        .route("/readyz", get(ops::ready))
-        .route("/healthz", get(ops::ready))
+        .route("/livez", get(probes::live))
+        .route("/readyz", get(probes::ready))
+        .route("/healthz", get(probes::ready))
         .with_state(Arc::new(state.clone()))
 }
 
 fn with_metrics(state: &State) -> Router {
-    Router::new().route("/metrics", get(ops::metrics)).with_state(Arc::new(state.clone()))
+    Router::new().route("/metrics", get(probes::metrics)).with_state(Arc::new(state.clone()))
 }
 
 /// The admin API, behind the guard of its own Api.

@@ -13,21 +13,21 @@ use tokio::time::timeout;
 
 use crate::admin::change_queue::ChangeQueue;
 use crate::admin::problem::Problem;
-use crate::admission::Admission;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Http, Keys};
-use crate::first_key;
-use crate::guessing::{Guessing, NameMac};
-use crate::key_ring::KeyRingError;
-use crate::lifecycle::Lifecycle;
+use crate::http::admission::Admission;
+use crate::http::lifecycle::Lifecycle;
+use crate::keys::first_key;
+use crate::keys::ring::KeyRingError;
+use crate::keys::sealing_keys::SealingKeys;
 use crate::limits::{ABANDONED_WRITE_TIMEOUT, WRITE_TIMEOUT};
-use crate::metrics::{Metrics, render};
-use crate::passwords::PasswordQueue;
-use crate::refusals::Refusals;
+use crate::people::guessing::{Guessing, NameMac};
+use crate::people::password_queue::PasswordQueue;
 use crate::registry::LiveRegistry;
-use crate::sealing_keys::SealingKeys;
-use crate::token_limits::TokenLimiter;
-use crate::uses::Uses;
+use crate::usage::metrics::{Metrics, render};
+use crate::usage::refusals::Refusals;
+use crate::usage::token_limits::TokenLimiter;
+use crate::usage::uses::Uses;
 
 /// The parts of a running server. Cloning shares them.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
-use crate::answer;
+use crate::http::answer;
 
 /// Hex digits in an address: enough that no two builds of one year share them.
 const HASH_DIGITS: usize = 16;

@@ -8,7 +8,7 @@ use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{Login, UserId};
-use countersign_server::passwords;
+use countersign_server::people::passwords;
 use countersign_store::{Change, NewClient, NewUser};
 
 use crate::server::{START, TestServer};

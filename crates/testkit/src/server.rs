@@ -11,10 +11,11 @@ use countersign_server::background::{
 };
 use countersign_server::clock::{Clock, Entropy};
 use countersign_server::config::Config;
-use countersign_server::sealing_rotation::rotate;
-use countersign_server::start::{StartError, Started, Wanted, start};
+use countersign_server::http::serve;
+use countersign_server::keys::sealing_rotation::rotate;
+use countersign_server::operations::start::{StartError, Started, Wanted, start};
 use countersign_server::state::State;
-use countersign_server::{DemoFile, Front, serve};
+use countersign_server::{DemoFile, Front};
 use countersign_store::SQLITE_FILE;
 use tempfile::TempDir;
 use tokio::net::TcpListener;

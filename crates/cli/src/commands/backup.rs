@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use countersign_server::backup::{self, CONFIGURATION, Engine};
 use countersign_server::clock::Clock;
+use countersign_server::operations::backup::{self, CONFIGURATION, Engine};
 use serde_json::json;
 use tokio::runtime::Builder;
 use toml::Table;

@@ -8,7 +8,7 @@ use countersign_client::{Bounds, HttpTransport, Transport, TransportError};
 use countersign_protocol::UnixTime;
 use countersign_server::clock::Clock;
 use countersign_server::config::Config;
-use countersign_server::doctor::{Check, Findings, Verdict, compare_clocks, examine};
+use countersign_server::operations::doctor::{Check, Findings, Verdict, compare_clocks, examine};
 use countersign_server::{OPERATOR_FILE, OperatorFile};
 use http::header::DATE;
 use http::{Request, Response};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use countersign_server::DatabaseUrl;
-use countersign_server::transfer::transfer;
+use countersign_server::operations::transfer::transfer;
 use serde_json::json;
 use tokio::runtime::Builder;
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use countersign_server::backup::{CONFIGURATION, Engine, Manifest};
 use countersign_server::clock::{Clock, Entropy};
-use countersign_server::restore::{Plan, Restored, plan, read_manifest};
+use countersign_server::operations::backup::{CONFIGURATION, Engine, Manifest};
+use countersign_server::operations::restore::{Plan, Restored, plan, read_manifest};
 use countersign_server::{DatabaseUrl, OPERATOR_FILE, OperatorFile};
 use serde_json::json;
 use tokio::runtime::Builder;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use countersign_server::clock::{Clock, Entropy};
-use countersign_server::sealing_rotation::{Rotated, create, rotate};
+use countersign_server::keys::sealing_rotation::{Rotated, create, rotate};
 use serde_json::json;
 use tokio::runtime::Builder;
 

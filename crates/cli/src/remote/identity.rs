@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use countersign_client::Secret;
-use countersign_server::exposure::{Exposure, Reach};
+use countersign_server::operations::exposure::{Exposure, Reach};
 use countersign_server::{OPERATOR_FILE, OperatorFile};
 
 use crate::output::Failure;

@@ -16,9 +16,9 @@ use http::Request;
 use tower::Layer;
 
 use crate::admin::problem::Problem;
-use crate::admission::Place;
-use crate::again;
-use crate::caller::Caller;
+use crate::http::admission::Place;
+use crate::http::again;
+use crate::http::caller::Caller;
 use crate::state::State;
 
 /// The id of the Api.

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::admin::problem::Problem;
-use crate::answer::json_response;
-use crate::json_body::receive;
+use crate::http::answer::json_response;
+use crate::http::json_body::receive;
 
 /// What a handler of the admin API returns.
 pub(crate) type Answer = Result<Response, Problem>;

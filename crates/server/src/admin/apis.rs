@@ -20,7 +20,7 @@ use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::scopes;
 use crate::background::make_keys;
-use crate::first_key;
+use crate::keys::first_key;
 use crate::registry::Registry;
 use crate::state::State;
 

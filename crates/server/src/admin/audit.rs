@@ -18,8 +18,8 @@ use crate::admin::change::Entry;
 use crate::admin::page::{Query, list};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
-use crate::answer::json_response;
-use crate::caller::Caller;
+use crate::http::answer::json_response;
+use crate::http::caller::Caller;
 use crate::state::State;
 
 /// Records read at once while verifying.

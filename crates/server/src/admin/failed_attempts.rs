@@ -11,8 +11,9 @@ use crate::admin::change::{Changing, Entry};
 use crate::admin::fields::find_user;
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
-use crate::guessing::NameMac;
-use crate::guessing::{self, KNOWN_S};
+use crate::people::attempt_rules;
+use crate::people::attempt_rules::KNOWN_S;
+use crate::people::guessing::NameMac;
 use crate::state::State;
 
 /// `GET users/{id}/failed-attempts`
@@ -49,8 +50,8 @@ async fn view(state: &State, user: &User) -> Result<Value, Problem> {
     Ok(json!({
         "failures": summary.failures.failures,
         "last_failure_at": summary.last_failure_at,
-        "locked": guessing::is_locked(&summary.failures),
-        "unknown_devices_allowed_at": guessing::waits_until(&summary.failures, now),
+        "locked": attempt_rules::is_locked(&summary.failures),
+        "unknown_devices_allowed_at": attempt_rules::waits_until(&summary.failures, now),
         "known_devices": summary.known_devices,
     }))
 }

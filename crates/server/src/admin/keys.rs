@@ -11,9 +11,9 @@ use crate::admin::answer::{AdminBody, Answer, created, done, show};
 use crate::admin::page::list as page_of;
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
-use crate::key_revocation;
-use crate::key_ring::KeyLife;
-use crate::key_rotation::{self, Role, find as find_in, signs_at, view};
+use crate::keys::revocation;
+use crate::keys::ring::KeyLife;
+use crate::keys::rotation::{self, Role, find as find_in, signs_at, view};
 use crate::state::State;
 
 /// Retired keys shown; older ones are in the audit log.
@@ -62,7 +62,7 @@ pub(crate) async fn rotate(
     if find_in(registry.keys().lives(), algorithm, KeyState::Active).is_none() {
         return Err(Problem::conflict(format!("no API signs with {algorithm}, so there is no key to follow")));
     }
-    match key_rotation::prepare(&state, (&operator).into(), algorithm, Role::Successor).await? {
+    match rotation::prepare(&state, (&operator).into(), algorithm, Role::Successor).await? {
         Some(key) => Ok(created(&view(&key), &view(&key), &format!("/admin/v1/keys/{}", key.id))),
         None => Err(already_pending(&state, algorithm)),
     }
@@ -81,6 +81,6 @@ pub(crate) async fn revoke(
     operator: Operator,
     Path(id): Path<String>,
 ) -> Answer {
-    key_revocation::revoke(&state, (&operator).into(), &id).await?;
+    revocation::revoke(&state, (&operator).into(), &id).await?;
     Ok(done())
 }

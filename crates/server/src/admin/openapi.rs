@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::answer::json_response;
+use crate::http::answer::json_response;
 use crate::state::State;
 
 /// The document as it is kept, without the address of this server.

@@ -18,7 +18,7 @@ use crate::admin::change::{Author, Changing, Entry};
 use crate::admin::new_secret::{make_credential, make_successor};
 use crate::admin::problem::Problem;
 use crate::admin::scopes;
-use crate::data_directory::{DataDirectory, DirectoryError, write_private};
+use crate::operations::data_directory::{DataDirectory, DirectoryError, write_private};
 use crate::state::State;
 
 /// The file's name in the data directory.

@@ -7,7 +7,7 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use crate::admin::problem::Problem;
-use crate::answer::json_response;
+use crate::http::answer::json_response;
 use crate::registry::Registry;
 use crate::state::State;
 

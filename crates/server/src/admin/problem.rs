@@ -10,12 +10,12 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::answer::json_response;
-use crate::json_body::BadBody;
-use crate::key_ring::KeyRingError;
+use crate::http::answer::json_response;
+use crate::http::json_body::BadBody;
+use crate::keys::ring::KeyRingError;
+use crate::keys::sealing::SealError;
 use crate::limits::RETRY_AFTER_S;
 use crate::oauth::refusal::description_of;
-use crate::sealing::SealError;
 use crate::state::State;
 
 /// A refusal of the admin API.

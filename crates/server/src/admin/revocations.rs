@@ -18,8 +18,8 @@ use crate::admin::fields::{find_client, find_user};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::{secrets, users};
-use crate::answer::json_response;
-use crate::key_revocation;
+use crate::http::answer::json_response;
+use crate::keys::revocation;
 use crate::state::State;
 
 /// What is to end: exactly one of these.
@@ -55,7 +55,7 @@ pub(crate) async fn create(
         }
         NewRevocation { token: None, client_id: None, secret_id: None, user: None, key_id: Some(id) } => {
             operator.check_may("keys:write")?;
-            key_revocation::revoke(&state, (&operator).into(), &id).await?;
+            revocation::revoke(&state, (&operator).into(), &id).await?;
             json!({ "kind": "key", "id": id })
         }
         _ => return Err(Problem::invalid("the body", "name one of: token client_id secret_id user key_id")),

@@ -15,7 +15,7 @@ use http::request::Parts;
 use crate::admin::access::{self, all_scopes, api_id};
 use crate::admin::change_queue::Waiter;
 use crate::admin::problem::Problem;
-use crate::caller::Caller;
+use crate::http::caller::Caller;
 use crate::registry::Registry;
 use crate::state::State;
 

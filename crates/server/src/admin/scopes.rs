@@ -17,7 +17,7 @@ use crate::admin::fields::{find_api, line};
 use crate::admin::page::{MAX_NAMED, Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
-use crate::answer::json_response;
+use crate::http::answer::json_response;
 use crate::registry::Registry;
 use crate::state::State;
 

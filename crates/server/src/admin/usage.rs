@@ -16,7 +16,7 @@ use crate::admin::rights::Operator;
 use crate::background::flush_uses;
 use crate::registry::Registry;
 use crate::state::State;
-use crate::uses::HOUR_S;
+use crate::usage::uses::HOUR_S;
 
 /// The end of time, for a range without one.
 const END: UnixTime = i64::MAX;

@@ -21,10 +21,12 @@ use crate::admin::operator;
 use crate::admin::page::{Query, page_of_kind};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
-use crate::guessing::NameMac;
-use crate::passwords::{self, Who};
+use crate::http::source::Source;
+use crate::people::guessing::NameMac;
+use crate::people::password_queue::Who;
+use crate::people::password_strength;
+use crate::people::passwords;
 use crate::registry::Registry;
-use crate::source::Source;
 use crate::state::State;
 
 /// A new user; without a password one is made.
@@ -245,8 +247,8 @@ fn check_login(text: &str) -> Result<Login, Problem> {
 
 async fn hash(state: &State, operator: &Operator, password: &Secret, login: &Login) -> Result<Secret, Problem> {
     let invalid = |what| Problem::invalid("password", what);
-    passwords::check_length(password).map_err(invalid)?;
-    passwords::check_strength(password, login.as_str()).await?.map_err(invalid)?;
+    password_strength::check_length(password).map_err(invalid)?;
+    password_strength::check_strength(password, login.as_str()).await?.map_err(invalid)?;
     let (source, name) = (Source::of(operator.caller.address), NameMac::of(state, login.as_str()));
     Ok(passwords::hash_new(state, password, Who { source, name, is_known: true }).await?)
 }

@@ -4,11 +4,11 @@
 use countersign_store::StoreError;
 
 use crate::background::{holds_lease, report};
-use crate::guessing::{CODE_WINDOW_S, KNOWN_S};
 use crate::limits::{
     CLEAN_UP_LEASE_S, DEAD_MARGIN_S, DELETIONS_KEPT_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS,
     REFUSALS_KEPT_S, SESSION_IDLE_S, SILENT_NODE_KEPT_MS, TOKEN_COUNTS_KEPT_S,
 };
+use crate::people::attempt_rules::{CODE_WINDOW_S, KNOWN_S};
 use crate::state::State;
 
 const LEASE: &str = "clean up";

@@ -2,7 +2,7 @@
 
 use crate::background::report;
 use crate::state::State;
-use crate::uses::Use;
+use crate::usage::uses::Use;
 
 /// Stores what was gathered; what cannot be stored is kept for the next time.
 pub async fn run_once(state: &State) {

@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use crate::background::heartbeat;
-use crate::key_ring::KeyRingError;
+use crate::keys::ring::KeyRingError;
 use crate::limits::FOLLOW_TIMEOUT;
 use crate::state::State;
 

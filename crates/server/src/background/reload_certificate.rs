@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::tls::{Reread, Tls};
+use crate::http::tls::{Reread, Tls};
 
 /// Reads the certificate's files again; each change is logged once.
 pub async fn run_once(tls: &Arc<Tls>, clock: &Clock) {

@@ -1,7 +1,7 @@
 //! Takes the steps of key rotation that are due; one node of many does, by a lease.
 
 use crate::background::{holds_lease, report_problem};
-use crate::key_rotation::{perform, plan};
+use crate::keys::rotation::{perform, plan};
 use crate::limits::LEASE_S;
 use crate::state::State;
 

@@ -1,8 +1,8 @@
 //! Warns of secrets that end soon, and of those that are used still.
 
-use crate::expiry::{self, Expiring};
 use crate::limits::IN_USE_S;
 use crate::state::State;
+use crate::usage::expiry::{self, Expiring};
 
 /// Writes one line for each secret that ends within a week and is the client's last, or was used today.
 pub async fn run_once(state: &State) {

@@ -10,9 +10,9 @@ use http::request::Parts;
 use crate::admin::audit::Actor;
 use crate::admin::change::Author;
 use crate::admin::rights::Authority;
-use crate::caller::Caller;
 use crate::demo::envelope::Fault;
 use crate::demo::xsrf::check_pair;
+use crate::http::caller::Caller;
 use crate::pages::session::{Session, SessionKey, Standing, identify};
 use crate::state::State;
 

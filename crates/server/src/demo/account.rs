@@ -14,12 +14,15 @@ use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, ProvedCode};
-use crate::guessing::NameMac;
-use crate::guessing::{Browser, DeviceCookie, Presenter};
+use crate::http::source::Source;
 use crate::limits::SESSION_IDLE_S;
 use crate::pages::session;
-use crate::passwords::{self, Named, Verdict, Who};
-use crate::source::Source;
+use crate::people::attempt::Presenter;
+use crate::people::guessing::NameMac;
+use crate::people::known_device::{Browser, DeviceCookie};
+use crate::people::password_queue::Who;
+use crate::people::password_strength;
+use crate::people::passwords::{self, Named, Verdict};
 use crate::state::State;
 
 #[derive(Deserialize)]
@@ -62,7 +65,7 @@ pub(crate) async fn change_password(
     JsonBody(asked): JsonBody<NewPassword>,
 ) -> Answer {
     let refuse = |what: String| Fault::bad_request(format!("newPassword: {what}"));
-    passwords::check_length(&asked.new_password).map_err(refuse)?;
+    password_strength::check_length(&asked.new_password).map_err(refuse)?;
     if asked.new_password.expose() == asked.password.expose() {
         return Err(refuse("is the old one".to_owned()));
     }
@@ -79,7 +82,7 @@ pub(crate) async fn change_password(
         None => None,
     };
     // Last, because it is expensive, and because before the code it would tell that the password was right.
-    passwords::check_strength(&asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
+    password_strength::check_strength(&asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
     let name = NameMac::of(&state, user.login.as_str());
     let who = Who { source: Source::of(signed_in.caller.address), name, is_known: true };
     let new_hash = passwords::hash_new(&state, &asked.new_password, who).await?;

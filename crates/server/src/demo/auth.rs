@@ -18,10 +18,12 @@ use crate::demo::envelope::{Answer, Fault, Success, conflict_apart};
 use crate::demo::json_body::JsonBody;
 use crate::demo::second_factor::{self, WRONG_CODE};
 use crate::demo::sign_in::{self, SignIn};
-use crate::guessing::NameMac;
-use crate::guessing::{Browser, CodeAttempt, DeviceCookie, Presenter};
 use crate::pages::session::{self, SessionKey, Standing};
-use crate::passwords::{self, Named, Verdict};
+use crate::people::attempt::Presenter;
+use crate::people::code_attempt::CodeAttempt;
+use crate::people::guessing::NameMac;
+use crate::people::known_device::{Browser, DeviceCookie};
+use crate::people::passwords::{self, Named, Verdict};
 use crate::state::State;
 
 /// The mechanisms, by the names that the guide's family of products has for them.

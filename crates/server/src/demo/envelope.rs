@@ -16,14 +16,14 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::admin::problem::{Problem, Trouble};
-use crate::again;
-use crate::answer::json_response;
-use crate::caller::Caller;
 use crate::demo::xsrf::check_origin;
-use crate::key_ring::KeyRingError;
+use crate::http::again;
+use crate::http::answer::json_response;
+use crate::http::caller::Caller;
+use crate::keys::ring::KeyRingError;
+use crate::keys::sealing::SealError;
 use crate::limits::{LOCKED_RETRY_AFTER_S, MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::refusal::{description_of, without_secrets};
-use crate::sealing::SealError;
 use crate::state::State;
 
 /// What a caller is told where the reason is the operator's affair.

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use crate::demo::envelope::Fault;
-use crate::json_body::{BadBody, receive};
+use crate::http::json_body::{BadBody, receive};
 
 /// The body as a `T`, whose unknown fields must be refused by its own `Deserialize`.
 pub(crate) struct JsonBody<T>(pub(crate) T);

@@ -125,8 +125,8 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
     use super::*;
-    use crate::body;
-    use crate::caller::Caller;
+    use crate::http::body;
+    use crate::http::caller::Caller;
 
     type Sent = Arc<Mutex<Option<(String, HeaderMap, Vec<u8>)>>>;
 

@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::admin::audit;
 use crate::admin::change::{Author, Entry};
-use crate::data_directory::{DataDirectory, DirectoryError, write_private};
 use crate::demo::settings;
-use crate::key_ring::KeyRingError;
-use crate::passwords;
-use crate::sealing::SealError;
+use crate::keys::ring::KeyRingError;
+use crate::keys::sealing::SealError;
+use crate::operations::data_directory::{DataDirectory, DirectoryError, write_private};
+use crate::people::passwords;
 use crate::state::State;
 
 const API: &str = "oauthclient";

@@ -21,9 +21,10 @@ use crate::demo::account::check_own_password;
 use crate::demo::auth::tenant_id;
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
-use crate::guessing::NameMac;
-use crate::guessing::{Browser, CodeAttempt, DeviceCookie};
 use crate::pages::session::Session;
+use crate::people::code_attempt::CodeAttempt;
+use crate::people::guessing::NameMac;
+use crate::people::known_device::{Browser, DeviceCookie};
 use crate::state::State;
 
 const KIND: &str = "totp";

@@ -20,9 +20,9 @@ use crate::admin::{access, operator};
 use crate::demo::access::{Administrator, Anybody};
 use crate::demo::envelope::{Answer, Fault, Success, failed, to_the_end};
 use crate::demo::json_body::JsonBody;
+use crate::keys::sealing::SealError;
 use crate::pages::session::{self, SessionKey, Standing};
 use crate::registry::Registry;
-use crate::sealing::SealError;
 use crate::state::State;
 
 /// What the client secret is sealed under, and for which row.

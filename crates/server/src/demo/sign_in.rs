@@ -8,9 +8,9 @@ use countersign_protocol::secret::Secret;
 use countersign_protocol::user::{User, UserId};
 use countersign_store::SignInKey;
 
-use crate::guessing::NameMac;
 use crate::limits::SIGN_IN_S;
 use crate::pages::session::SessionKey;
+use crate::people::guessing::NameMac;
 use crate::state::State;
 
 /// What ids are sealed under.

@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::admin::access;
-use crate::caller::Caller;
 use crate::demo::access::SignedIn;
 use crate::demo::envelope::{Answer, Fault, Success};
 use crate::demo::json_body::JsonBody;
 use crate::demo::settings::{Settings, for_administration};
 use crate::demo::token_set::{answer, timed};
 use crate::demo::transport::{Inner, OwnServer};
+use crate::http::caller::Caller;
 use crate::state::State;
 
 /// An access token, or a refresh token by its own name.

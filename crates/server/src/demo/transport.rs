@@ -12,8 +12,8 @@ use http_body_util::{BodyExt, Limited};
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
-use crate::caller::{Caller, REQUEST_ID};
-use crate::front::lower_tenant_path;
+use crate::http::caller::{Caller, REQUEST_ID};
+use crate::http::front::lower_tenant_path;
 use crate::limits::MAX_ANSWER_BYTES;
 
 /// The router of the OAuth endpoints and the demonstration resources.

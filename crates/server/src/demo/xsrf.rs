@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 use crate::demo::envelope::Fault;
-use crate::origin::find_foreign;
+use crate::http::origin::find_foreign;
 use crate::pages::session::{SessionKey, XSRF_COOKIE, find_cookie};
 use crate::state::State;
 

@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use crate::oauth::Exchange;
 use crate::registry::Registry;
 use crate::state::State;
-use crate::uses::Used;
+use crate::usage::uses::Used;
 
 /// The label in the metrics of a request that presents nothing that can be read.
 const UNREADABLE: &str = "unreadable";

@@ -9,9 +9,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Request};
 
-use crate::body;
+use crate::http::body;
+use crate::http::origin::find_foreign;
 use crate::oauth::Exchange;
-use crate::origin::find_foreign;
 use crate::state::State;
 
 /// Refuses what a page of another origin sends, then reads and parses the body.

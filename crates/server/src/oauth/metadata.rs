@@ -8,7 +8,7 @@ use countersign_protocol::metadata;
 use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderValue, StatusCode};
 
-use crate::answer::{json_response, not_found};
+use crate::http::answer::{json_response, not_found};
 use crate::state::State;
 
 /// Key sets and documents may be kept this long by anyone: a new key is published longer before it signs.

@@ -16,12 +16,12 @@ use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
 use countersign_protocol::token_request::TokenRequest;
 use countersign_store::{NewRefreshToken, Spend, Store, StoreError};
 
-use crate::mac::mac;
+use crate::keys::mac::mac;
+use crate::keys::sealing_keys::{MacUse, SealingKeys};
 use crate::oauth::issue::{Issued, Order, issue};
 use crate::oauth::revoke::end_family;
 use crate::oauth::token::Asked;
 use crate::registry::Registry;
-use crate::sealing_keys::{MacUse, SealingKeys};
 use crate::state::State;
 
 /// The stored refresh token that a request presents, or the refusal if it presents no valid one.

@@ -13,8 +13,8 @@ use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::answer::json_response;
-use crate::caller::Caller;
+use crate::http::answer::json_response;
+use crate::http::caller::Caller;
 use crate::limits::{LOCKED_RETRY_AFTER_S, MAX_BODY_BYTES, RETRY_AFTER_S};
 use crate::oauth::remedy::remedy;
 use crate::oauth::{Exchange, presented};

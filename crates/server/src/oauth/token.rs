@@ -16,18 +16,19 @@ use countersign_protocol::token_request::TokenRequest;
 use countersign_protocol::user::{Login, User};
 use http::Request;
 
-use crate::caller::Caller;
-use crate::guessing::{Device, Presenter};
+use crate::http::caller::Caller;
+use crate::http::source::Source;
 use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::form_body::receive;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family};
 use crate::oauth::refresh::{PresentedToken, by_refresh_token};
 use crate::oauth::{Exchange, refusal};
-use crate::passwords::{self, Named, Verdict};
+use crate::people::attempt::Presenter;
+use crate::people::known_device::Device;
+use crate::people::passwords::{self, Named, Verdict};
 use crate::registry::Registry;
-use crate::source::Source;
 use crate::state::State;
-use crate::uses::Used;
+use crate::usage::uses::Used;
 
 /// `POST /oauth2/token` and `POST /OAuth2/Token/{api}`.
 pub(crate) async fn token(

@@ -9,12 +9,12 @@ use countersign_protocol::refusal::Refusal;
 use http::header::{ACCEPT, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::answer;
-use crate::caller::REQUEST_ID;
+use crate::http::answer;
+use crate::http::caller::REQUEST_ID;
+use crate::keys::sealing::SealError;
 use crate::limits::RETRY_AFTER_S;
 use crate::pages::layout::{Frame, respond};
 use crate::pages::session::Visitor;
-use crate::sealing::SealError;
 use crate::state::State;
 
 /// What browsers name among what they accept.

@@ -14,7 +14,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 
-use crate::front::host::{host_of, is_loopback_name};
+use crate::http::host::{host_of, is_loopback_name};
 use crate::pages::session::Person;
 use crate::state::State;
 use crate::static_files;

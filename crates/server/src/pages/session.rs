@@ -17,9 +17,9 @@ use http::header::{COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
+use crate::keys::sealing_keys::MacUse;
 use crate::limits::{ANONYMOUS_SESSION_S, MAX_USER_AGENT_CHARS, SESSION_IDLE_S, SESSION_LIFETIME_S, SESSION_TOUCH_S};
 use crate::pages::error;
-use crate::sealing_keys::MacUse;
 use crate::state::State;
 
 /// The cookie that script may read, and must send back as a header.

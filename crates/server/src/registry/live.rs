@@ -17,12 +17,12 @@ use tokio::time::timeout;
 
 use crate::admin::access;
 use crate::clock::Clock;
-use crate::key_ring::KeyRingError;
+use crate::keys::ring::KeyRingError;
+use crate::keys::sealing_files::HeldKeys;
+use crate::keys::sealing_keys::SealingKeys;
 use crate::limits::FOLLOW_TIMEOUT;
 use crate::registry::Registry;
 use crate::registry::load::{self, Loaded};
-use crate::sealing_files::HeldKeys;
-use crate::sealing_keys::SealingKeys;
 
 /// The current registry, the live revocations, and how fresh both are.
 #[derive(Debug)]

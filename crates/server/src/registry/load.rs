@@ -11,11 +11,11 @@ use countersign_protocol::user::{User, name_key};
 use countersign_store::{EntryKind, Ids, KeyRows, Load, StoreError, Stored, Touched};
 
 use crate::admin::access;
-use crate::key_ring::{KeyRing, KeyRingError};
+use crate::keys::ring::{KeyRing, KeyRingError};
+use crate::keys::sealing_files::HeldKeys;
+use crate::keys::sealing_keys::SealingKeys;
 use crate::registry::Registry;
 use crate::registry::marks::Marks;
-use crate::sealing_files::HeldKeys;
-use crate::sealing_keys::SealingKeys;
 
 /// So many that have changed are always loaded one by one.
 const FEW: usize = 1000;

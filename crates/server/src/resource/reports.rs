@@ -11,9 +11,9 @@ use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::answer::json_response;
-use crate::body;
 use crate::clock::Clock;
+use crate::http::answer::json_response;
+use crate::http::body;
 use crate::limits::MAX_REPORTS;
 use crate::oauth::refusal::to_response;
 use crate::state::State;

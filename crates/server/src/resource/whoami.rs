@@ -5,7 +5,7 @@ use countersign_guard::VerifiedToken;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::answer::json_response;
+use crate::http::answer::json_response;
 
 /// The verified claims of the caller's own token.
 pub(crate) async fn whoami(VerifiedToken(claims): VerifiedToken) -> Response {

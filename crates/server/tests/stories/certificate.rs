@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_protocol::issuer::Issuer;
 use countersign_server::config;
-use countersign_server::tls::{Reread, Tls};
+use countersign_server::http::tls::{Reread, Tls};
 use countersign_testkit::{CertificateFiles, Certified, START, TestAuthority};
 
 const DAY: i64 = 24 * 3600;

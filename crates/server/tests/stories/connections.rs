@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign_server::Front;
 use countersign_server::config::Http;
-use countersign_server::serve::serve;
+use countersign_server::http::serve::serve;
 use countersign_testkit::{Options, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};

@@ -1,0 +1,68 @@
+//! Whether this process may open as many files and sockets as its connections need.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::{Config, Http};
+use crate::limits::MAX_OPERATOR_CONNECTIONS;
+use crate::operations::doctor::Check;
+
+/// Descriptors besides those of connections: the listeners, the database's files or sockets, the lock, the log, the
+/// runtime's own, and a certificate that is read again; with room to spare.
+const OTHERS: usize = 100;
+
+/// Raises the soft limit to the hard one: shells and service managers set the soft one low for programs that use `select`.
+pub fn raise_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where the hard limit is infinite, some systems refuse that as a soft one; then it stays as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// What is wrong if this many descriptors are too few, and what to do; `None` if they suffice.
+fn find_shortage(config: &Config, limit: Option<u64>) -> Option<String> {
+    let (needed, most, held) = (needed(config), config.http.max_connections, fitting(config, limit));
+    let limit = limit.filter(|limit| *limit < needed)?;
+    Some(format!(
+        "at most {limit} files and sockets may be open at once, but {most} connections (http.max_connections) need \
+         {needed}, so at most {held} connections are held; raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of \
+         docker, ulimit -n), or lower http.max_connections"
+    ))
+}
+
+/// The bounds of connections, lowered to what this process may open: otherwise idle connections would not give way when
+/// descriptors run short.
+pub fn fit_connections(config: &Config) -> Http {
+    let max_connections = fitting(config, getrlimit(Resource::Nofile).current);
+    Http { max_connections, ..config.http.clone() }
+}
+
+/// How many connections are held with this many descriptors.
+fn fitting(config: &Config, limit: Option<u64>) -> usize {
+    let most = config.http.max_connections;
+    let Some(limit) = limit else { return most };
+    let room = limit.saturating_add(most as u64).saturating_sub(needed(config)).max(1);
+    most.min(usize::try_from(room).unwrap_or(usize::MAX))
+}
+
+/// The shortage of this process as it is.
+pub fn find_own_shortage(config: &Config) -> Option<String> {
+    find_shortage(config, getrlimit(Resource::Nofile).current)
+}
+
+/// What `serve` would say if it were started as `doctor` was. The limit of a server that runs may be another.
+pub(crate) fn check(config: &Config) -> Check {
+    const NAME: &str = "descriptors";
+    const JUDGED: &str = "for a server started from this shell (one that runs has its own limit):";
+    let limit = getrlimit(Resource::Nofile).maximum;
+    match find_shortage(config, limit) {
+        Some(shortage) => Check::warning(NAME, format!("{JUDGED} {shortage}")),
+        None => {
+            let shown = limit.map_or_else(|| "any number".to_owned(), |limit| limit.to_string());
+            Check::good(NAME, format!("{JUDGED} {shown} may be open, {} are needed", needed(config)))
+        }
+    }
+}
+
+fn needed(config: &Config) -> u64 {
+    let operators = if config.metrics.listen.is_some() { MAX_OPERATOR_CONNECTIONS } else { 0 };
+    u64::try_from(config.http.max_connections + operators + OTHERS).unwrap_or(u64::MAX)
+}

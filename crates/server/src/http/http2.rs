@@ -1,0 +1,186 @@
+//! A connection that speaks HTTP/2: many requests at once, each bound explicit.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::activity::{Activity, UnderWay};
+use super::drain::Draining;
+use crate::http::front::Front;
+use crate::limits::{
+    HTTP2_LAST_LOOKS, HTTP2_LOOK_INTERVAL, HTTP2_MAX_FAULTS, HTTP2_MAX_FRAME_BYTES, HTTP2_MAX_PENDING_RESETS,
+    HTTP2_MAX_STREAMS, HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_QUIET_LOOKS, HTTP2_SEND_BUFFER_BYTES,
+    HTTP2_WINDOW_BYTES, MAX_HEADER_BYTES,
+};
+
+/// Answers one connection to its end.
+///
+/// The end is a GOAWAY, whether we stop or nothing moves: what is under way is answered, and a request that crosses it
+/// is known by the client not to have been taken. One who then does not move either is cut off. A connection that is made
+/// while we stop has one request first, or its client would make another.
+pub(super) async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: SocketAddr,
+    front: Front,
+    mut draining: Draining,
+    held: &Arc<Activity>,
+) {
+    let moves = Arc::new(Moves::default());
+    let service = service_fn(|request: Request<Incoming>| {
+        let (front, work) = (front.clone(), Work::begin(&moves, held));
+        async move { Ok::<_, Infallible>(work.hand_over(front.answer(request.map(Body::new), peer).await)) }
+    });
+    let mut connection = pin!(bounded().serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        () = draining.told() => {}
+        () = async { front.lifecycle().stopping().await; moves.asked.notified().await } => {}
+        () = held.told_to_give_way() => {}
+        () = moves.quiet(HTTP2_QUIET_LOOKS) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        biased;
+        _ = connection => {}
+        () = moves.quiet(HTTP2_LAST_LOOKS) => {}
+    }
+}
+
+/// Every bound that hyper knows. CONTINUATION frames are bounded with the head's size, which they add up to.
+fn bounded() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+        .max_frame_size(HTTP2_MAX_FRAME_BYTES)
+        .adaptive_window(false)
+        .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_WINDOW_BYTES)
+        .max_send_buf_size(HTTP2_SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(HTTP2_MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(HTTP2_MAX_FAULTS)
+        .keep_alive_interval(HTTP2_PING_INTERVAL)
+        .keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    builder
+}
+
+/// What moves on a connection: hyper has no time-out for an HTTP/2 head, nor for an answer that is not taken.
+///
+/// Pings do not count: a peer that only pings holds a place, and perhaps a hundred answers, for free.
+#[derive(Default)]
+struct Moves {
+    /// Requests that are worked on.
+    working: AtomicUsize,
+    /// Raised whenever a request comes, is done, or a piece of its answer is taken.
+    moves: AtomicUsize,
+    /// Holds a permit once there was a request.
+    asked: Notify,
+}
+
+impl Moves {
+    fn note(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns once nothing was worked on and nothing moved at so many looks in a row.
+    async fn quiet(&self, wanted: u32) {
+        let (mut before, mut looks) = (self.moves.load(Ordering::Relaxed), 0);
+        while looks < wanted {
+            sleep(HTTP2_LOOK_INTERVAL).await;
+            let now = self.moves.load(Ordering::Relaxed);
+            let is_quiet = now == before && self.working.load(Ordering::Relaxed) == 0;
+            looks = if is_quiet { looks + 1 } else { 0 };
+            before = now;
+        }
+    }
+}
+
+/// A request that is worked on, until this is dropped.
+struct Work {
+    moves: Arc<Moves>,
+    under_way: Option<UnderWay>,
+}
+
+impl Work {
+    fn begin(moves: &Arc<Moves>, held: &Arc<Activity>) -> Self {
+        moves.note();
+        moves.asked.notify_one();
+        moves.working.fetch_add(1, Ordering::Relaxed);
+        Self { moves: moves.clone(), under_way: Some(held.begin()) }
+    }
+
+    /// The answer, so that it is seen how it is taken.
+    fn hand_over(mut self, response: Response) -> Response<InPieces> {
+        let (moves, under_way) = (self.moves.clone(), self.under_way.take());
+        response.map(|body| InPieces { body, rest: Bytes::new(), moves, _under_way: under_way })
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.moves.working.fetch_sub(1, Ordering::Relaxed);
+        self.moves.note();
+    }
+}
+
+/// A body in pieces of [`HTTP2_SEND_BUFFER_BYTES`], each taken when the peer has room: h2 would buffer a whole answer
+/// for a peer that takes none, and nobody would see that it moves for one who takes it slowly.
+struct InPieces {
+    body: Body,
+    /// What is left of a piece that was too large.
+    rest: Bytes,
+    moves: Arc<Moves>,
+    /// The request is under way until its answer is sent.
+    _under_way: Option<UnderWay>,
+}
+
+impl hyper::body::Body for InPieces {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                other => return other,
+            };
+            match frame.into_data() {
+                Ok(piece) => self.rest = piece,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        self.moves.note();
+        let length = self.rest.len().min(HTTP2_SEND_BUFFER_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (inner, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower().saturating_add(rest));
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
+    }
+}

@@ -1,0 +1,183 @@
+//! A JSON body, read strictly: whatever is wrong is named by its field.
+
+use axum::extract::Request;
+use countersign_protocol::refusal::Refusal;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::http::body;
+
+/// How the fault of a field that nobody knows begins.
+const UNKNOWN: &str = "unknown field";
+/// What stands for the whole in place of a field.
+pub(crate) const BODY: &str = "the body";
+
+/// What serde expects, and what people call it.
+const TYPES: [(&str, &str); 6] = [
+    ("i64", "a whole number"),
+    ("u64", "a whole number"),
+    ("a boolean", "true or false"),
+    ("a sequence", "a list"),
+    ("a map", "an object"),
+    ("struct", "an object"),
+];
+
+/// Why a body is refused.
+#[derive(Debug)]
+pub(crate) enum BadBody {
+    /// Its type is not `application/json`.
+    NotJson,
+    /// It did not arrive whole, in time and within bounds.
+    Unread(Refusal),
+    /// A field is wrong. The texts may repeat what was sent, and a secret may have been sent: they are for the caller.
+    Field {
+        /// The field, or [`BODY`].
+        field: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl BadBody {
+    fn field(field: &str, what: impl Into<String>) -> Self {
+        Self::Field { field: field.to_owned(), what: what.into() }
+    }
+
+    /// What the log may know.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::NotJson => "the body is not JSON".to_owned(),
+            Self::Unread(refusal) => refusal.to_string(),
+            Self::Field { what, .. } if what.starts_with(UNKNOWN) => format!("the body: {UNKNOWN}"),
+            Self::Field { field, .. } => format!("the body: {field}"),
+        }
+    }
+}
+
+/// Reads the body as a `T`, whose unknown fields must be refused by its own `Deserialize`.
+pub(crate) async fn receive<T: DeserializeOwned>(request: Request) -> Result<T, BadBody> {
+    if !is_json(request.headers()) {
+        return Err(BadBody::NotJson);
+    }
+    let (head, body) = request.into_parts();
+    parse(&body::read(body, &head.extensions).await.map_err(BadBody::Unread)?)
+}
+
+/// True for `application/json` with any parameters: JSON is UTF-8 (RFC 8259 §8.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let only = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
+    let essence = only.and_then(|text| text.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
+    if body.is_empty() {
+        return Err(BadBody::field(BODY, "is empty; send a JSON object"));
+    }
+    // Otherwise serde would take an array of the fields' values too.
+    if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(BadBody::field(BODY, "must be a JSON object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        match error.classify() {
+            Category::Data => describe(&path, &error.to_string()),
+            // A choice among texts that was sent as something else.
+            Category::Syntax if path != "." && error.to_string().starts_with("expected value") => {
+                BadBody::field(&path, "must be a text")
+            }
+            _ => BadBody::field(BODY, format!("is no JSON from line {}, column {} on", error.line(), error.column())),
+        }
+    })?;
+    deserializer.end().map_err(|_| BadBody::field(BODY, "has something after its JSON object"))?;
+    Ok(value)
+}
+
+/// The field and what is wrong with it, from serde's own words.
+fn describe(path: &str, text: &str) -> BadBody {
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    let named = |prefix: &str| text.strip_prefix(prefix)?.split_once('`');
+    if let Some((field, _)) = named("missing field `") {
+        BadBody::field(field, "missing")
+    } else if let Some((field, _)) = named("duplicate field `") {
+        BadBody::field(field, "there twice")
+    } else if let Some((field, rest)) = named("unknown field `") {
+        BadBody::field(field, format!("{UNKNOWN}{rest}"))
+    } else {
+        BadBody::field(if matches!(path, "." | "?") { BODY } else { path }, in_words(text))
+    }
+}
+
+/// What must be sent: what was sent is not repeated, for it may be a secret.
+fn in_words(text: &str) -> String {
+    if text.starts_with("invalid value: integer") {
+        return "is out of bounds".to_owned();
+    }
+    let is_of_type =
+        ["invalid type", "invalid value", "invalid length", "unknown variant"].iter().any(|way| text.starts_with(way));
+    let Some((_, expected)) = text.split_once(", expected ").filter(|_| is_of_type) else {
+        return text.to_owned();
+    };
+    let known =
+        TYPES.iter().find(|(of_serde, _)| expected.split(' ').next() == Some(*of_serde) || expected == *of_serde);
+    format!("must be {}", known.map_or(expected, |(_, ours)| ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Asked {
+        #[serde(alias = "grant_type")]
+        grant_type: Grant,
+        #[serde(default, alias = "user_name")]
+        user_name: Option<String>,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only read")]
+        retries: i64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Grant {
+        #[serde(rename = "password")]
+        Password,
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named_by_its_field() {
+        let message = |body: &str| match parse::<Asked>(body.as_bytes()) {
+            Err(BadBody::Field { field, what }) => format!("{field}: {what}"),
+            other => panic!("{body}: {other:?}"),
+        };
+        for (body, expected) in [
+            (r#"{}"#, "grantType: missing"),
+            (r#"{"grantType":"x"}"#, "grantType: must be `password`"),
+            (r#"{"grantType":"password","user_name":[7]}"#, "user_name: must be a string"),
+            (r#"{"grantType":"password","grant_type":"password"}"#, "grantType: there twice"),
+            (r#"{"grantType":"password","grantType":"password"}"#, "grantType: there twice"),
+            (r#"{"grantType":"password","user_name":7}"#, "user_name: must be a string"),
+            (r#"{"grantType":"password","retries":9223372036854775808}"#, "retries: is out of bounds"),
+            (r#"{"grantType":null}"#, "grantType: must be a text"),
+            (r#"{"grantType":"password","retries":"7"}"#, "retries: must be a whole number"),
+            (r#"{"grantType":"password","x":1}"#, "x: unknown field, expected"),
+            (r#"{"grantType":"password"} x"#, "the body: has something after its JSON object"),
+            (r#"["password"]"#, "the body: "),
+            ("", "the body: is empty; send a JSON object"),
+            (r#"{"grantType":"password","user_name":"\ud800"}"#, "the body: is no JSON from line 1, column 44 on"),
+        ] {
+            let message = message(body);
+            assert!(message.contains(expected), "{body}: {message}");
+        }
+        let asked: Asked = parse(br#"{"grant_type":"password","userName":"ada"}"#).expect("parses");
+        assert!(matches!(asked.grant_type, Grant::Password) && asked.user_name.as_deref() == Some("ada"));
+        assert!(parse::<Asked>(br#"["password", null]"#).is_err(), "a struct is an object, not a sequence");
+    }
+}

@@ -1,0 +1,34 @@
+//! What is refused before the router: the answer has the form of the API that was asked.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use countersign_protocol::refusal::Refusal;
+use http::Request;
+
+use crate::admin::problem::Problem;
+use crate::demo::envelope::Fault;
+use crate::http::admission::lies_under;
+use crate::http::caller::Caller;
+use crate::oauth::refusal;
+use crate::pages::error::{misdirected, overloaded, wants_page};
+use crate::state::State;
+
+/// Logs a refusal, and answers it as a problem, an envelope, a page or an OAuth error.
+pub(super) fn answer(state: &State, caller: &Caller, request: &Request<Body>, refusal: &Refusal) -> Response {
+    let shed = refusal::shed(state, caller, refusal);
+    let path = request.uri().path();
+    if lies_under(path, "/admin") {
+        return Problem::from(refusal.clone()).into_response();
+    }
+    if state.playground && lies_under(path, "/api") {
+        return Fault::from(refusal.clone()).into_response();
+    }
+    if !state.playground || !wants_page(request.headers()) {
+        return shed;
+    }
+    match refusal {
+        Refusal::ForeignHost => misdirected(state),
+        Refusal::Overloaded(_) => overloaded(),
+        _ => shed,
+    }
+}

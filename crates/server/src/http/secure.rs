@@ -1,0 +1,70 @@
+//! A connection that begins with a TLS handshake, in which the client chooses HTTP/2 or HTTP/1.1.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::activity::Activity;
+use super::drain::Draining;
+use super::serve::Stream;
+use super::{http1, http2};
+use crate::http::front::Front;
+use crate::http::tls::{HTTP2, Tls};
+use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_TIMEOUT, MAX_LINGER_BYTES};
+
+/// What a person reads who typed http:// instead.
+const IN_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
+    connection: close\r\n\r\nthis port speaks TLS: use https://\n";
+
+/// Shakes hands by the certificate of this moment, then answers to the connection's end.
+pub(super) async fn answer(
+    tls: &Tls,
+    stream: Stream,
+    peer: SocketAddr,
+    front: Front,
+    mut draining: Draining,
+    activity: &Arc<Activity>,
+) {
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_TIMEOUT, shake_hands(tls, stream)) => shaken,
+        // Nothing was asked yet, so nothing is lost.
+        () = draining.told() => return,
+        () = activity.told_to_give_way() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
+            http2::answer(stream, peer, front, draining, activity).await;
+        }
+        Ok(Ok(stream)) => http1::answer(stream, peer, front, draining, activity).await,
+        Ok(Err((error, stream))) => {
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+            end(stream).await;
+        }
+        Err(_) => tracing::debug!(%peer, "a TLS handshake was not done in time"),
+    }
+}
+
+/// The handshake, or the stream of a connection that had none and why.
+async fn shake_hands(tls: &Tls, mut stream: Stream) -> Result<TlsStream<Stream>, (io::Error, Stream)> {
+    let mut first = [0];
+    // Looked at and left: a TLS record begins with 0x16, a request in clear text with the letters of its method.
+    if matches!(stream.get_ref().get_ref().peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase() {
+        let sent = stream.write_all(IN_CLEAR).await;
+        return Err((sent.err().unwrap_or_else(|| io::Error::other("a request in clear text")), stream));
+    }
+    TlsAcceptor::from(tls.current()).accept(stream).into_fallible().await
+}
+
+/// Ends a connection that is no TLS. Closed with bytes unread it would be reset, and the alert that we sent lost.
+async fn end(mut stream: Stream) {
+    let reading = async {
+        stream.shutdown().await?;
+        copy(&mut stream.take(MAX_LINGER_BYTES), &mut sink()).await
+    };
+    let _ = timeout(LINGER_TIMEOUT, reading).await;
+}

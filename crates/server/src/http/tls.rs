@@ -1,0 +1,120 @@
+//! TLS: a certificate and its key from two files, judged, and replaced while connections go on.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use countersign_protocol::UnixTime;
+use countersign_protocol::issuer::Issuer;
+use rustls::ServerConfig;
+
+use crate::config;
+pub use crate::http::tls_files::TlsError;
+use crate::http::tls_files::{Contents, Pair};
+use crate::limits::{CERTIFICATE_WARNING_EACH_S, CERTIFICATE_WARNING_S};
+use crate::operations::start::StartError;
+
+/// The name of HTTP/2 in a handshake (RFC 9113 §3.2).
+pub(crate) const HTTP2: &[u8] = b"h2";
+/// The name of HTTP/1.1 in a handshake (RFC 7301 §6).
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
+
+/// The certificate that new handshakes use, and the files that it comes from.
+#[derive(Debug)]
+pub struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+    /// The issuer's host, which the certificate should name.
+    host: String,
+    current: ArcSwap<Pair>,
+    known: Mutex<Known>,
+}
+
+/// What was read last, good or not, so that each change is told once; and when the end was warned of.
+#[derive(Debug)]
+struct Known {
+    contents: Result<[u8; 32], String>,
+    /// It was judged, and is not used.
+    is_refused: bool,
+    warned_at: Option<UnixTime>,
+}
+
+/// What reading the files again came to.
+#[derive(Debug)]
+pub enum Reread {
+    /// They are as they were.
+    Same,
+    /// New handshakes use what is in them now.
+    Replaced,
+    /// They changed, and cannot be used: what was in them before stays.
+    Refused(TlsError),
+}
+
+impl Tls {
+    /// Reads both files; `None` if the configuration names none.
+    pub fn read(section: &config::Tls, issuer: &Issuer, now: UnixTime) -> Result<Option<Arc<Self>>, StartError> {
+        let Some((cert, key)) = section.files()? else {
+            return Ok(None);
+        };
+        let contents = Contents::read(cert, key)?;
+        let known = Known { contents: Ok(contents.digest()), is_refused: false, warned_at: None };
+        Ok(Some(Arc::new(Self {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            host: issuer.authority().0,
+            current: ArcSwap::from_pointee(contents.judge(now)?),
+            known: Mutex::new(known),
+        })))
+    }
+
+    /// Reads the files again, and takes what is in them if it is another, valid pair.
+    pub fn reread(&self, now: UnixTime) -> Reread {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = Contents::read(&self.cert, &self.key);
+        let found = read.as_ref().map(Contents::digest).map_err(ToString::to_string);
+        let is_known = found == known.contents;
+        // What was refused is judged again: a certificate that was not valid yet may be now.
+        if is_known && !known.is_refused {
+            return Reread::Same;
+        }
+        known.contents = found;
+        let judged = read.and_then(|contents| contents.judge(now));
+        known.is_refused = judged.is_err();
+        match judged {
+            Ok(pair) => {
+                self.current.store(Arc::new(pair));
+                known.warned_at = None;
+                Reread::Replaced
+            }
+            Err(_) if is_known => Reread::Same,
+            Err(error) => Reread::Refused(error),
+        }
+    }
+
+    /// What a handshake that begins now uses.
+    pub(crate) fn current(&self) -> Arc<ServerConfig> {
+        self.current.load().server.clone()
+    }
+
+    /// The certificate's file, as it is shown.
+    pub fn shown(&self) -> String {
+        self.cert.display().to_string()
+    }
+
+    /// The issuer's host, if the certificate does not name it: no client that knows us by the issuer will believe us.
+    pub fn unnamed_host(&self) -> Option<&str> {
+        (!self.current.load().names(&self.host)).then_some(self.host.as_str())
+    }
+
+    /// Seconds until the certificate in use ends, if that is to be warned of now: once a day, from 14 days before.
+    pub fn ending_s(&self, now: UnixTime) -> Option<i64> {
+        let left_s = self.current.load().not_after - now;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = known.warned_at.is_none_or(|at| now - at >= CERTIFICATE_WARNING_EACH_S);
+        if left_s > CERTIFICATE_WARNING_S || !is_due {
+            return None;
+        }
+        known.warned_at = Some(now);
+        Some(left_s)
+    }
+}

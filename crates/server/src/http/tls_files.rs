@@ -1,0 +1,223 @@
+//! The two files of a certificate: read whole, within bounds, and judged before they are used.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use countersign_protocol::UnixTime;
+use rustls::client::verify_server_name;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{Error, ServerConfig};
+use x509_parser::parse_x509_certificate;
+use zeroize::Zeroizing;
+
+use crate::http::tls::{HTTP1, HTTP2};
+use crate::limits::MAX_TLS_FILE_BYTES;
+
+/// Why a certificate or a key cannot be used: always the file first.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file is not there, or cannot be read.
+    #[error("{0}: {1}")]
+    Unreadable(String, io::Error),
+    /// It is a directory, or a pipe, which could not be read again.
+    #[error("{0}: not a regular file")]
+    NotAFile(String),
+    /// It is larger than any certificate.
+    #[error("{0}: too large for a certificate or a key")]
+    TooLarge(String),
+    /// It is no PEM file, or a broken one.
+    #[error("{0}: not a PEM file: {1}")]
+    NotPem(String, String),
+    /// There is no certificate in it.
+    #[error("{0}: there is no certificate in it")]
+    NoCertificate(String),
+    /// A certificate in it cannot be read.
+    #[error("{0}: a certificate in it is malformed")]
+    MalformedCertificate(String),
+    /// There is no private key in it.
+    #[error("{0}: there is no private key in it")]
+    NoKey(String),
+    /// The private key in it is encrypted.
+    #[error("{0}: the private key is encrypted; it must be in clear")]
+    EncryptedKey(String),
+    /// The private key in it cannot be used.
+    #[error("{0}: the private key cannot be used: {1}")]
+    UnusableKey(String, String),
+    /// The key is another certificate's.
+    #[error("{key}: this is not the key of the first certificate in {cert}")]
+    Mismatch {
+        /// The key's file.
+        key: String,
+        /// The certificate's file.
+        cert: String,
+    },
+    /// The certificate's time is over.
+    #[error("{0}: the certificate expired at {1}")]
+    Expired(String, String),
+    /// The certificate's time has not begun.
+    #[error("{0}: the certificate is not valid before {1}")]
+    NotYetValid(String, String),
+}
+
+/// What is in both files.
+pub(super) struct Contents {
+    cert_file: String,
+    cert: Vec<u8>,
+    key_file: String,
+    key: Zeroizing<Vec<u8>>,
+}
+
+/// A certificate and its key, ready to be used.
+#[derive(Debug)]
+pub(super) struct Pair {
+    /// What a handshake needs.
+    pub(super) server: Arc<ServerConfig>,
+    /// When the certificate ends.
+    pub(super) not_after: UnixTime,
+    certificate: CertificateDer<'static>,
+}
+
+impl Contents {
+    pub(super) fn read(cert: &Path, key: &Path) -> Result<Self, TlsError> {
+        let (cert_file, key_file) = (cert.display().to_string(), key.display().to_string());
+        Ok(Self { cert: read(cert)?.to_vec(), cert_file, key: read(key)?, key_file })
+    }
+
+    /// By which a change is seen, without keeping the key a second time.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.cert.len().to_be_bytes());
+        context.update(&self.cert);
+        context.update(&self.key);
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        digest
+    }
+
+    /// The pair, if a client could believe it now.
+    pub(super) fn judge(&self, now: UnixTime) -> Result<Pair, TlsError> {
+        let chain = self.parse_chain()?;
+        let key = self.parse_key()?;
+        let certificate = chain.first().cloned().ok_or_else(|| TlsError::NoCertificate(self.cert_file.clone()))?;
+        let not_after = self.judge_time(&certificate, now)?;
+        let certified = CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
+            Error::InconsistentKeys(_) => {
+                TlsError::Mismatch { key: self.key_file.clone(), cert: self.cert_file.clone() }
+            }
+            Error::InvalidCertificate(_) => TlsError::MalformedCertificate(self.cert_file.clone()),
+            other => self.unusable_key(&other),
+        })?;
+        let server = server_config(certified).map_err(|error| self.unusable_key(&error))?;
+        Ok(Pair { server: Arc::new(server), not_after, certificate })
+    }
+
+    fn parse_chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.cert).collect();
+        let chain = chain.map_err(|error| TlsError::NotPem(self.cert_file.clone(), describe(&error)))?;
+        if chain.is_empty() {
+            return Err(match has_pem(&self.cert) {
+                true => TlsError::NoCertificate(self.cert_file.clone()),
+                false => TlsError::NotPem(self.cert_file.clone(), NO_BEGIN.to_owned()),
+            });
+        }
+        Ok(chain)
+    }
+
+    fn parse_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        let file = || self.key_file.clone();
+        PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| match error {
+            PemError::NoItemsFound if !has_pem(&self.key) => TlsError::NotPem(file(), NO_BEGIN.to_owned()),
+            PemError::NoItemsFound if contains(&self.key, b"ENCRYPTED PRIVATE KEY") => TlsError::EncryptedKey(file()),
+            PemError::NoItemsFound => TlsError::NoKey(file()),
+            // The old way to encrypt a key has its headers inside, which are no base64.
+            _ if contains(&self.key, b"Proc-Type: 4,ENCRYPTED") => TlsError::EncryptedKey(file()),
+            error => TlsError::NotPem(file(), describe(&error)),
+        })
+    }
+
+    /// When the certificate ends, if its time has begun and is not over (RFC 5280 §4.1.2.5).
+    fn judge_time(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<UnixTime, TlsError> {
+        let malformed = || TlsError::MalformedCertificate(self.cert_file.clone());
+        let (_, parsed) = parse_x509_certificate(certificate).map_err(|_| malformed())?;
+        let validity = parsed.validity();
+        if now < validity.not_before.timestamp() {
+            return Err(TlsError::NotYetValid(self.cert_file.clone(), validity.not_before.to_string()));
+        }
+        if now > validity.not_after.timestamp() {
+            return Err(TlsError::Expired(self.cert_file.clone(), validity.not_after.to_string()));
+        }
+        Ok(validity.not_after.timestamp())
+    }
+
+    fn unusable_key(&self, error: &Error) -> TlsError {
+        TlsError::UnusableKey(self.key_file.clone(), error.to_string())
+    }
+}
+
+impl Pair {
+    /// True if the certificate names this host (RFC 6125), as a client would see it.
+    pub(super) fn names(&self, host: &str) -> bool {
+        let parsed = ParsedCertificate::try_from(&self.certificate);
+        match (parsed, ServerName::try_from(host)) {
+            (Ok(parsed), Ok(name)) => verify_server_name(&parsed, &name).is_ok(),
+            _ => false,
+        }
+    }
+}
+
+/// TLS 1.2 and 1.3 by aws-lc-rs, handed in: nothing is installed for the process.
+///
+/// Each pair has a configuration of its own, and with it its own sessions: who resumes one that an old certificate
+/// began shakes hands anew, and sees the new one.
+fn server_config(certified: CertifiedKey) -> Result<ServerConfig, Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
+    Ok(config)
+}
+
+/// A whole file. What could block or never end is not read: the start must fail in time.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let shown = || path.display().to_string();
+    let unreadable = |error| TlsError::Unreadable(shown(), error);
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(TlsError::NotAFile(shown()));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MAX_TLS_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_TLS_FILE_BYTES {
+        return Err(TlsError::TooLarge(shown()));
+    }
+    Ok(bytes)
+}
+
+const NO_BEGIN: &str = "no line begins with -----BEGIN";
+
+fn has_pem(bytes: &[u8]) -> bool {
+    contains(bytes, b"-----BEGIN ")
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// What is wrong with a PEM file, without the bytes of it, which may be a key's.
+fn describe(error: &PemError) -> String {
+    match error {
+        PemError::MissingSectionEnd { .. } => "it ends before its -----END line",
+        PemError::IllegalSectionStart { .. } => "a -----BEGIN line is malformed",
+        PemError::Base64Decode(_) => "its base64 is malformed",
+        _ => "it cannot be read",
+    }
+    .to_owned()
+}

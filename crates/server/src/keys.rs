@@ -1,0 +1,11 @@
+//! The keys: those that sign, from the first to the last day of each, and the one that seals them and all other secrets.
+
+pub(crate) mod first_key;
+pub(crate) mod mac;
+pub(crate) mod revocation;
+pub(crate) mod ring;
+pub(crate) mod rotation;
+pub(crate) mod sealing;
+pub(crate) mod sealing_files;
+pub(crate) mod sealing_keys;
+pub mod sealing_rotation;

@@ -1,0 +1,29 @@
+//! The first key of an algorithm. There is nothing that it could follow, so it signs as soon as every node can verify by it.
+
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_store::KeyState;
+
+use crate::admin::change::Author;
+use crate::admin::problem::Problem;
+use crate::keys::ring::make_first_key;
+use crate::keys::rotation::{Role, activate, find, publish};
+use crate::operations::nodes;
+use crate::state::State;
+
+/// Makes a key that signs, unless there is one. Nodes that do so at once make one key.
+pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), Problem> {
+    let registry = state.registry.current().clone();
+    let has = |key_state| find(registry.keys().lives(), algorithm, key_state).is_some();
+    if has(KeyState::Active) {
+        return Ok(());
+    }
+    if !has(KeyState::Pending) && nodes::is_alone(state).await? {
+        make_first_key(state, algorithm).await?;
+        return Ok(state.follow().await?);
+    }
+    // Left behind by a node that ended meanwhile, or made by one that does the same now: any of them takes the next step.
+    match publish(state, Author::server(), algorithm, Role::First).await?.id {
+        Some(id) => activate(state, Author::server(), &id, None).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,81 @@
+//! Ending a signing key before its time, such as one that leaked.
+
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_store::KeyState;
+use serde_json::json;
+
+use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::problem::Problem;
+use crate::keys::ring::{KeyLife, NewKey, make_key};
+use crate::keys::rotation::{Published, Role, activate, find, publish, view};
+use crate::operations::nodes;
+use crate::registry::Registry;
+use crate::state::State;
+
+/// Ends a key at once, with every token that it signed. If it signs, a successor that every live node can verify by takes over
+/// first, and the key ends when every live node signs with that: else they would sign dead tokens for a moment.
+pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<(), Problem> {
+    let key = find_known(&state.registry.current(), id)?;
+    if key.state == KeyState::Active
+        && let Err(problem) = replace(state, author.clone(), &key).await
+    {
+        // The key ends all the same: it may be in a thief's hands.
+        tracing::warn!(key = id, %problem, "a key that is revoked could not be replaced first");
+    }
+    if end(state, author.clone(), id, None).await? {
+        return Ok(());
+    }
+    // It signs all the same: the keys were changed meanwhile, perhaps by the thief, who with tokens of an administrator signed
+    // by it could end each successor. So a spare takes over in the same change, and nothing is waited for.
+    let spare = make_key(key.algorithm).await?;
+    end(state, author, id, Some(spare)).await.map(|_| ())
+}
+
+/// Lets a successor sign on every live node. A node that has not answered is not waited for twice.
+async fn replace(state: &State, author: Author, key: &KeyLife) -> Result<(), Problem> {
+    let published = publish(state, author.clone(), key.algorithm, Role::Successor).await?;
+    if let Published { id: Some(successor), is_seen } = published {
+        activate(state, author, &successor, Some(&key.id)).await?;
+        if is_seen {
+            nodes::wait_until_seen(state).await;
+        }
+    }
+    Ok(())
+}
+
+/// Ends a key; if it signs, in favour of a pending key or else the spare. False if it signs and there is no spare.
+async fn end(state: &State, author: Author, id: &str, spare: Option<NewKey>) -> Result<bool, Problem> {
+    let mut changing = Changing::begin(state, author).await?;
+    let key = find_known(&changing.registry, id)?;
+    changing.change.retire_key(id).await?;
+    let mut after = None;
+    if key.state == KeyState::Active {
+        let Some(spare) = spare else { return Ok(false) };
+        let active = hand_over(state, &mut changing, key.algorithm, spare).await?;
+        after = Some(json!({ "active": active }));
+    }
+    let before = Some(view(&key));
+    changing.finish(Entry { action: "key.revoke", target: id.to_owned(), before, after }).await?;
+    Ok(true)
+}
+
+/// Lets a pending key sign, or else the spare; returns its id.
+async fn hand_over(
+    state: &State,
+    changing: &mut Changing<'_>,
+    algorithm: Algorithm,
+    spare: NewKey,
+) -> Result<String, Problem> {
+    if let Some(pending) = find(changing.registry.keys().lives(), algorithm, KeyState::Pending) {
+        let id = pending.id.clone();
+        changing.change.set_key_state(&id, KeyState::Active).await?;
+        return Ok(id);
+    }
+    spare.insert(state, &mut changing.change, KeyState::Active).await?;
+    Ok(spare.id)
+}
+
+fn find_known(registry: &Registry, id: &str) -> Result<KeyLife, Problem> {
+    let found = registry.keys().lives().iter().find(|key| key.id == id).cloned();
+    found.ok_or_else(|| Problem::not_found("key", id))
+}

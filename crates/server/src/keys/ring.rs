@@ -1,0 +1,202 @@
+//! The signing keys: opened and parsed once, one active for each algorithm in use.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::access_token::MEDIA_TYPE;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::jose::jwk::{KeyId, jwk_set};
+use countersign_protocol::jose::jws::{encode_header, sign};
+use countersign_protocol::jose::key::{KeyError, SigningKey, VerifyingKey};
+use countersign_store::{Change, KeyState, StoreError, StoredKey};
+use zeroize::Zeroizing;
+
+use crate::keys::sealing::SealError;
+use crate::keys::sealing_keys::SealingKeys;
+use crate::state::State;
+
+pub(crate) const SEAL_LABEL: &str = "signing key";
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingError {
+    /// A sealed key does not open.
+    #[error("signing key {0}: {1}")]
+    Sealed(String, SealError),
+    /// A key that opened cannot be parsed.
+    #[error("signing key {0}: {1}")]
+    Key(String, KeyError),
+    /// This node does not hold the sealing key of the database.
+    #[error("the database has another sealing key now; restart this node with it")]
+    OtherSealingKey,
+    /// A new key could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<KeyRingError> for StoreError {
+    fn from(error: KeyRingError) -> Self {
+        match error {
+            KeyRingError::Store(error) => error,
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+/// Where a key is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyLife {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its algorithm.
+    pub(crate) algorithm: Algorithm,
+    /// Its state.
+    pub(crate) state: KeyState,
+    /// When it was made.
+    pub(crate) created_at: UnixTime,
+    /// When it came into its state.
+    pub(crate) since: UnixTime,
+    /// The longest lifetime of a token that it may have signed, in seconds.
+    pub(crate) longest_lifetime_s: i64,
+}
+
+impl KeyLife {
+    /// What is stored of a key, but for the key.
+    pub(crate) fn of(key: &StoredKey) -> Self {
+        Self {
+            id: key.id.clone(),
+            algorithm: key.algorithm,
+            state: key.state,
+            created_at: key.created_at,
+            since: key.state_since,
+            longest_lifetime_s: key.longest_lifetime_s,
+        }
+    }
+}
+
+/// One key, ready for use.
+#[derive(Debug)]
+struct RingKey {
+    life: KeyLife,
+    signing: SigningKey,
+    verifying: Arc<VerifyingKey>,
+    encoded_header: String,
+}
+
+/// Every key that signs or verifies.
+#[derive(Debug, Default)]
+pub struct KeyRing {
+    keys: HashMap<KeyId, Arc<RingKey>>,
+    active: HashMap<Algorithm, Arc<RingKey>>,
+    lives: Vec<KeyLife>,
+    published: String,
+}
+
+impl KeyRing {
+    /// Opens and parses the stored keys; those that `previous` holds are not parsed again.
+    pub(crate) fn build(stored: &[StoredKey], sealing: &SealingKeys, previous: &Self) -> Result<Self, KeyRingError> {
+        let mut ring = Self::default();
+        let mut jwks = Vec::new();
+        for key in stored {
+            let id = KeyId::new(key.id.as_str());
+            let known = previous.keys.get(&id).filter(|known| known.life == KeyLife::of(key)).cloned();
+            let ready = known.map_or_else(|| open(key, sealing).map(Arc::new), Ok)?;
+            if key.state == KeyState::Active {
+                ring.active.insert(key.algorithm, ready.clone());
+            }
+            jwks.push(ready.signing.jwk().clone());
+            ring.lives.push(ready.life.clone());
+            ring.keys.insert(id, ready);
+        }
+        ring.published = jwk_set(&jwks).to_string();
+        Ok(ring)
+    }
+
+    /// Every key, the oldest first.
+    pub(crate) fn lives(&self) -> &[KeyLife] {
+        &self.lives
+    }
+
+    /// The key set document (RFC 7517 §5).
+    pub fn published(&self) -> &str {
+        &self.published
+    }
+
+    /// The key of this id, to verify with.
+    pub fn find_key(&self, id: &KeyId) -> Option<Arc<VerifyingKey>> {
+        self.keys.get(id).map(|key| key.verifying.clone())
+    }
+
+    /// An access token with this payload, signed by the active key of the algorithm; `None` while there is none.
+    pub fn sign(&self, algorithm: Algorithm, payload: &[u8]) -> Option<Result<String, KeyError>> {
+        let key = self.active.get(&algorithm)?;
+        Some(sign(&key.signing, &key.encoded_header, payload))
+    }
+
+    /// The algorithms among those in use, and the default one always, that have no active key yet.
+    pub(crate) fn missing(&self, in_use: impl Iterator<Item = Algorithm>) -> Vec<Algorithm> {
+        let in_use: Vec<Algorithm> =
+            in_use.chain([Algorithm::Es256]).filter(|one| !self.active.contains_key(one)).collect();
+        Algorithm::ALL.into_iter().filter(|algorithm| in_use.contains(algorithm)).collect()
+    }
+}
+
+/// A new key, not stored yet.
+pub(crate) struct NewKey {
+    /// Its id.
+    pub(crate) id: String,
+    algorithm: Algorithm,
+    pkcs8: Zeroizing<Vec<u8>>,
+}
+
+impl NewKey {
+    /// Seals and stores the key. Here, and not before the change began: the sealing key may have been replaced since.
+    pub(crate) async fn insert(
+        &self,
+        state: &State,
+        change: &mut Change,
+        in_state: KeyState,
+    ) -> Result<(), KeyRingError> {
+        let sealing = state.registry.sealing_keys();
+        let sealed = sealing.key().seal(SEAL_LABEL, &self.id, &self.pkcs8, state.entropy.bytes());
+        let sealed = sealed.map_err(|error| KeyRingError::Sealed(self.id.clone(), error))?;
+        Ok(change.insert_key(&self.id, self.algorithm, in_state, &sealed).await?)
+    }
+}
+
+/// Makes a key; that takes a while, so it is done before any transaction.
+pub(crate) async fn make_key(algorithm: Algorithm) -> Result<NewKey, KeyRingError> {
+    let made = tokio::task::spawn_blocking(move || {
+        let pkcs8 = SigningKey::generate(algorithm)?;
+        let id = SigningKey::from_pkcs8(algorithm, &pkcs8)?.jwk().key_id().to_string();
+        Ok((id, pkcs8))
+    });
+    let lost = |_| KeyRingError::Key(algorithm.to_string(), KeyError);
+    let (id, pkcs8) = made.await.map_err(lost)?.map_err(|error| KeyRingError::Key(algorithm.to_string(), error))?;
+    Ok(NewKey { id, algorithm, pkcs8 })
+}
+
+/// Makes and stores the first key of an algorithm, which signs at once; if another node was faster, theirs stands.
+pub(crate) async fn make_first_key(state: &State, algorithm: Algorithm) -> Result<(), KeyRingError> {
+    let key = make_key(algorithm).await?;
+    let mut change = state.store.begin_change(state.now()).await?;
+    state.follow().await?;
+    match key.insert(state, &mut change, KeyState::Active).await {
+        Ok(()) => Ok(change.commit().await?),
+        Err(KeyRingError::Store(StoreError::Taken(_))) => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
+fn open(key: &StoredKey, sealing: &SealingKeys) -> Result<RingKey, KeyRingError> {
+    let pkcs8 = sealing.open(SEAL_LABEL, &key.id, &key.sealed_pkcs8);
+    let pkcs8 = pkcs8.map_err(|error| KeyRingError::Sealed(key.id.clone(), error))?;
+    let parse = || {
+        let signing = SigningKey::from_pkcs8(key.algorithm, &pkcs8)?;
+        let verifying = Arc::new(VerifyingKey::from_jwk(signing.jwk())?);
+        let encoded_header = encode_header(&signing, MEDIA_TYPE);
+        Ok(RingKey { life: KeyLife::of(key), signing, verifying, encoded_header })
+    };
+    parse().map_err(|error| KeyRingError::Key(key.id.clone(), error))
+}

@@ -1,0 +1,15 @@
+//! What operators do with a data directory and a database: start, look, back up, restore, migrate.
+
+pub mod backup;
+pub(crate) mod data_directory;
+pub mod doctor;
+mod doctor_directory;
+mod doctor_writes;
+pub mod exposure;
+pub(crate) mod identity;
+pub(crate) mod nodes;
+pub(crate) mod probes;
+pub mod restore;
+mod restore_places;
+pub mod start;
+pub mod transfer;

@@ -1,0 +1,261 @@
+//! A backup: a consistent copy of the database, the sealing key and the configuration, beside a server that lives.
+
+use std::fmt;
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use countersign_protocol::UnixTime;
+use countersign_store::{DatabaseUrl, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::admin::operator;
+use crate::config::{Config, ConfigError};
+use crate::keys::sealing_files::KeyFiles;
+use crate::operations::data_directory::{
+    DirectoryError, SEALING_KEY_FILE, failed, is_locked, is_replaced, sync_directory, write_private,
+};
+
+/// What says that a directory is a backup.
+pub const MANIFEST: &str = "backup.json";
+/// The configuration in a backup.
+pub const CONFIGURATION: &str = "countersign.toml";
+/// Files with credentials in the clear, which belong to the database that knows them.
+pub(crate) const CREDENTIALS: [&str; 2] = [operator::FILE, "demo.json"];
+/// The only way in which backups are written.
+const FORMAT: u32 = 1;
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The backup's directory cannot be that one.
+    #[error("{0}: {1}")]
+    Target(String, &'static str),
+    /// The data directory or the backup's cannot be read or written.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A key of the configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Without it the database is worth nothing.
+    #[error("{0}: there is no sealing key, without which the database is worth nothing")]
+    NoSealingKey(String),
+    /// The same, only worse: it would be found out at the restore.
+    #[error("{0}: this is not the sealing key of the database")]
+    SealingKeyWrong(String),
+    /// What was read as a database that nobody changes was changed.
+    #[error("a server was started while the database was copied; once it is ready, try again")]
+    StartedMeanwhile,
+    /// The server has another file open.
+    #[error(
+        "{0}: the server that runs has another file open, which was deleted or replaced; see \"When the database is gone\" in \
+         docs/keep.md before you stop it"
+    )]
+    Replaced(String),
+}
+
+/// What a backup says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    format: u32,
+    /// The version that made it.
+    pub made_by: String,
+    /// When it was made.
+    pub made_at: UnixTime,
+    /// The engine: of PostgreSQL the database itself is not in it.
+    pub database: Engine,
+    /// The last change that the database knew.
+    pub change: i64,
+}
+
+/// Where a database lives.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    /// The engine of a database.
+    pub fn of(database: &DatabaseUrl) -> Self {
+        if database.sqlite_file().is_some() { Self::Sqlite } else { Self::Postgres }
+    }
+}
+
+/// As people call it.
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        })
+    }
+}
+
+impl Manifest {
+    /// Reads what a directory says of itself; `None` if it is no backup.
+    pub(crate) fn read(directory: &Path) -> Option<Self> {
+        let text = fs::read(directory.join(MANIFEST)).ok()?;
+        serde_json::from_slice(&text).ok().filter(|manifest: &Self| manifest.format == FORMAT)
+    }
+}
+
+/// Writes a backup into `target`, whole or not at all. The server may go on: nothing in its data directory changes.
+pub async fn make(config: &Config, target: &Path, configuration: &str, now: UnixTime) -> Result<Manifest, BackupError> {
+    let target = check_target(&config.data_dir, target)?;
+    let writing = Writing::begin(target)?;
+    let key_path = config.sealing_key_path();
+    let files = KeyFiles::read(config)?;
+    if files.present.is_none() && files.next.is_none() {
+        return Err(BackupError::NoSealingKey(key_path.display().to_string()));
+    }
+    let copied = copy_database(config, &writing.file(SQLITE_FILE)).await?;
+    let held = copied.key_check.as_deref().and_then(|check| files.hold(check));
+    let held = held.ok_or_else(|| BackupError::SealingKeyWrong(key_path.display().to_string()))?;
+    write_private(&writing.file(SEALING_KEY_FILE), &held.in_use.key.to_text())?;
+    write_private(&writing.file(CONFIGURATION), configuration)?;
+    for name in CREDENTIALS {
+        copy_private(&config.data_dir.join(name), &writing.file(name))?;
+    }
+    let manifest = Manifest {
+        format: FORMAT,
+        made_by: env!("CARGO_PKG_VERSION").to_owned(),
+        made_at: now,
+        database: copied.engine,
+        change: copied.change,
+    };
+    // Texts and numbers always serialise.
+    write_private(&writing.file(MANIFEST), &(serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n"))?;
+    writing.finish()?;
+    Ok(manifest)
+}
+
+/// The absolute path of a directory that can become a backup: neither the living one nor in it, and without content.
+fn check_target(living: &Path, target: &Path) -> Result<PathBuf, BackupError> {
+    let refuse = |why| Err(BackupError::Target(target.display().to_string(), why));
+    let living = living.canonicalize().map_err(|error| failed(living, error))?;
+    let whole = match target.canonicalize() {
+        Ok(whole) => whole,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let parent = parent.canonicalize().map_err(|error| failed(parent, error))?;
+            let Some(name) = target.file_name() else { return refuse("is not the name of a directory") };
+            parent.join(name)
+        }
+        Err(error) => return Err(failed(target, error).into()),
+    };
+    if whole.starts_with(&living) {
+        return refuse("is the data directory or lies in it; a backup belongs elsewhere");
+    }
+    let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
+    if device(&whole).is_some() && device(&whole) != whole.parent().and_then(device) {
+        return refuse("is where a volume is mounted; name a directory in it");
+    }
+    match fs::read_dir(&whole).map(Iterator::count) {
+        Ok(entries) if entries > 0 => refuse("is not empty; name a directory that is not there yet"),
+        Ok(_) => Ok(whole),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(whole),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => refuse("is not a directory"),
+        Err(error) => Err(failed(target, error).into()),
+    }
+}
+
+/// What is known of a database once it is copied.
+struct Copied {
+    engine: Engine,
+    change: i64,
+    key_check: Option<String>,
+}
+
+/// Copies a database of SQLite, and reads the copy; PostgreSQL is copied by its own tools, and only read.
+async fn copy_database(config: &Config, file: &Path) -> Result<Copied, BackupError> {
+    let database = config.database()?;
+    let engine = Engine::of(&database);
+    let is_living = is_locked(&config.data_dir)?;
+    if let Some(file) = database.sqlite_file().filter(|_| is_living)
+        && is_replaced(&config.data_dir, &file)?
+    {
+        return Err(BackupError::Replaced(file.display().to_string()));
+    }
+    let store = Store::open_read_only(&database, is_living).await?;
+    let copy = match engine {
+        Engine::Postgres => store,
+        Engine::Sqlite => {
+            // SQLite writes into an empty file, whose mode it keeps.
+            write_private(file, "")?;
+            store.copy_to(file).await?;
+            store.close().await;
+            if !is_living && is_locked(&config.data_dir)? {
+                return Err(BackupError::StartedMeanwhile);
+            }
+            Store::open_read_only(&DatabaseUrl::sqlite_at(file)?, false).await?
+        }
+    };
+    copy.check_integrity().await?;
+    let key_check = copy.find_setting(SEALING_KEY_CHECK).await?;
+    let change = copy.read_counters().await?.change;
+    copy.close().await;
+    if engine == Engine::Sqlite {
+        fs::File::open(file).and_then(|file| file.sync_all()).map_err(|error| failed(file, error))?;
+    }
+    Ok(Copied { engine, change, key_check })
+}
+
+/// Copies a file privately and durably, if it is there.
+pub(crate) fn copy_private(from: &Path, to: &Path) -> Result<bool, DirectoryError> {
+    let text = match fs::read_to_string(from) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(from, error)),
+    };
+    write_private(to, &text)?;
+    Ok(true)
+}
+
+/// A backup that is being written beside its place. Dropped before it is finished, it leaves nothing.
+struct Writing {
+    target: PathBuf,
+    beside: PathBuf,
+}
+
+impl Writing {
+    fn begin(target: PathBuf) -> Result<Self, DirectoryError> {
+        let mut beside = target.clone().into_os_string();
+        beside.push(".new");
+        let beside = PathBuf::from(beside);
+        match DirBuilder::new().mode(0o700).create(&beside) {
+            Ok(()) => Ok(Self { target, beside }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let why = "is in the way: another backup is under way, or one was cut off; then remove it";
+                Err(failed(&beside, io::Error::other(why)))
+            }
+            Err(error) => Err(failed(&beside, error)),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.beside.join(name)
+    }
+
+    /// Puts it in its place; a directory there is empty, or the system refuses.
+    fn finish(self) -> Result<(), DirectoryError> {
+        sync_directory(&self.beside)?;
+        fs::rename(&self.beside, &self.target).map_err(|error| failed(&self.target, error))?;
+        sync_directory(self.target.parent().unwrap_or(Path::new("/")))
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        // It is there unless it has become the backup itself.
+        let _ = fs::remove_dir_all(&self.beside);
+    }
+}

@@ -1,0 +1,202 @@
+//! The data directory: ours alone while we run, and where the sealing key lives.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::keys::sealing::SealingKey;
+use crate::operations::exposure::{Exposure, Reach, find_in_directory};
+
+/// The sealing key's name in the data directory.
+pub(crate) const SEALING_KEY_FILE: &str = "sealing.key";
+/// The name there of the sealing key that is about to replace it.
+pub(crate) const NEXT_SEALING_KEY_FILE: &str = "sealing.key.next";
+const LOCK_FILE: &str = "lock";
+/// Whoever only looks whether the directory is locked holds it for an instant: that must not stop a start.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why the data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It cannot be made, read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file or directory.
+        path: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another process has it.
+    #[error("{0}: another countersign serves from this data directory; stop it, or choose another with --data-dir")]
+    Locked(String),
+    /// Other users of the machine can read or write it, or a file with a secret in it.
+    #[error("{0}")]
+    Exposed(Exposure),
+    /// A sealing key file holds something else.
+    #[error("{0}: not a sealing key")]
+    NotASealingKey(String),
+    /// A file in the data directory has the name of the next sealing key, and holds something else.
+    #[error("{0}: not a sealing key; delete it, unless a rotation of the sealing key has written it")]
+    NotANextSealingKey(String),
+    /// The configuration names a file for the next sealing key that is not there.
+    #[error("{0}: there is no such file; sealing_key_next_file names it")]
+    NoNextSealingKey(String),
+}
+
+/// Err if the data directory, or a file with a secret in it, is open to every user of the machine. They could read our keys,
+/// or replace them with their own. A directory that does not exist yet passes, because we create it private.
+pub(crate) fn check_private(config: &Config) -> Result<(), DirectoryError> {
+    match find_in_directory(config).into_iter().next().filter(|exposure| exposure.reach == Reach::Everybody) {
+        Some(exposure) => Err(DirectoryError::Exposed(exposure)),
+        None => Ok(()),
+    }
+}
+
+/// A data directory that this process has locked, until it ends.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    /// The lock is the system's (`flock`), so that it ends with the process, however that ends.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Makes the directory (0700) if it is missing, and locks it.
+    pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        if path.exists() && !path.is_dir() {
+            // What the system says of it, "file exists", sounds as if that were the fault.
+            return Err(failed(path, io::Error::other("is not a directory")));
+        }
+        make_directory(path).map_err(|error| failed(path, error))?;
+        let lock_path = path.join(LOCK_FILE);
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).append(true).mode(0o600).open(&lock_path);
+        let lock = lock.map_err(|error| failed(&lock_path, error))?;
+        for _ in 0..LOCK_TRIES {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(failed(&lock_path, error)),
+            }
+        }
+        Err(DirectoryError::Locked(path.display().to_string()))
+    }
+
+    /// Makes an empty private file (0600) if there is none: SQLite gives its own files the mode of the database.
+    pub fn prepare_private(&self, name: &str) -> Result<(), DirectoryError> {
+        let path = self.file(name);
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600).open(&path).map(drop).map_err(|error| failed(&path, error))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in the directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// Makes a private directory (0700), and those that it lies in, durably.
+fn make_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.exists() {
+        make_directory(parent)?;
+    }
+    let is_new = !path.exists();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    match File::open(parent).and_then(|parent| parent.sync_all()) {
+        Err(error) if is_new => Err(error),
+        // A start that was cut off may have made it. One that was always there may lie in what we cannot read or sync.
+        _ => Ok(()),
+    }
+}
+
+/// True if a server serves from this directory now. Nothing is written, and nothing stays locked.
+pub(crate) fn is_locked(path: &Path) -> Result<bool, DirectoryError> {
+    let lock_path = path.join(LOCK_FILE);
+    let lock = match File::open(&lock_path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(&lock_path, error)),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(failed(&lock_path, error)),
+    }
+}
+
+/// True if a program has a file of SQLite open: for as long as it has, it holds a lock on it. This process has it not open, or
+/// its own locks would end here.
+pub(crate) fn is_open(file: &Path) -> Result<bool, DirectoryError> {
+    let opened = OpenOptions::new().write(true).open(file).map_err(|error| failed(file, error))?;
+    match fcntl_lock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(false),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(true),
+        Err(error) => Err(failed(file, error.into())),
+    }
+}
+
+/// True if a server serves from this data directory, and nobody has this file of SQLite open: the server has another one, which was
+/// deleted or replaced. False, too, if this user may not open the file to find out.
+pub(crate) fn is_replaced(directory: &Path, file: &Path) -> Result<bool, DirectoryError> {
+    // A server that starts has locked the directory first.
+    for _ in 0..5 {
+        if !is_locked(directory)? || is_open(file).unwrap_or(true) {
+            return Ok(false);
+        }
+        sleep(Duration::from_millis(100));
+    }
+    Ok(true)
+}
+
+/// Reads a sealing key; `None` if there is no such file.
+pub fn read_sealing_key(path: &Path) -> Result<Option<SealingKey>, DirectoryError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, error)),
+    };
+    let key = std::str::from_utf8(&bytes).ok().and_then(SealingKey::parse);
+    key.map(Some).ok_or_else(|| DirectoryError::NotASealingKey(path.display().to_string()))
+}
+
+/// Writes a private file (0600), complete or not at all, and durably.
+pub fn write_private(path: &Path, text: &str) -> Result<(), DirectoryError> {
+    let temporary = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        // One left over by a kill may have another mode.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|error| failed(path, error))
+}
+
+/// A directory's entries are durable from here on.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), DirectoryError> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| failed(path, error))
+}
+
+pub(crate) fn failed(path: &Path, error: io::Error) -> DirectoryError {
+    DirectoryError::Io { path: path.display().to_string(), error }
+}

@@ -1,0 +1,342 @@
+//! What can be wrong with a server's things, looked at from beside it: nothing that is written stays, nothing stays locked.
+
+use std::path::{Path, PathBuf};
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_store::{EntryKind, KeyRows, KeyState, SEALING_KEY_CHECK, Store, StoreError};
+
+use crate::config::Config;
+use crate::http::descriptors;
+use crate::http::tls::Tls;
+use crate::keys::ring::KeyRing;
+use crate::keys::sealing_files::{HeldKeys, KeyFiles};
+use crate::keys::sealing_keys::SealingKeys;
+use crate::operations::backup::BackupError;
+use crate::operations::data_directory::{is_locked, is_replaced};
+use crate::operations::doctor_directory::{check_elsewhere, check_modes, check_room};
+use crate::operations::doctor_writes;
+use crate::operations::identity::{self, Memory};
+use crate::operations::start::StartError;
+use crate::operations::transfer::MOVED_TO;
+
+/// Two clocks may differ by this many seconds: what a token's `iat` may lie ahead.
+pub const CLOCK_TOLERANCE_S: i64 = 10;
+/// A rotation may be late by this much before somebody should look: a server that was down over a day.
+const LATE_ROTATION_S: i64 = 86_400;
+const DAY_S: i64 = 86_400;
+
+/// What came of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// Why, and what to do.
+    pub detail: String,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// It does not work, or not safely.
+    Failed,
+}
+
+impl Check {
+    /// As it should be.
+    pub fn good(check: &'static str, detail: impl ToString) -> Self {
+        Self { check, verdict: Verdict::Good, detail: detail.to_string() }
+    }
+
+    /// Somebody should look at it.
+    pub fn warning(check: &'static str, detail: impl ToString) -> Self {
+        Self { check, verdict: Verdict::Warning, detail: detail.to_string() }
+    }
+
+    /// It does not work, or not safely.
+    pub fn failed(check: &'static str, detail: impl ToString) -> Self {
+        Self { check, verdict: Verdict::Failed, detail: detail.to_string() }
+    }
+}
+
+/// What was found, and whether a server serves from the data directory.
+#[derive(Debug)]
+pub struct Findings {
+    /// Every check, in the order in which a start would stumble.
+    pub checks: Vec<Check>,
+    /// True if the lock is held.
+    pub is_running: bool,
+}
+
+/// Looks at everything that is here: directory, database, keys, certificate.
+///
+/// `secret_files` are those that the configuration was read from, besides the keys that it has.
+pub async fn examine(config: &Config, secret_files: &[PathBuf], now: UnixTime) -> Findings {
+    let directory = &config.data_dir;
+    let mut checks = vec![match directory.read_dir() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let detail = format!("{}: {error}; run `doctor` as the user whom the server runs as", directory.display());
+            Check::failed("data directory", detail)
+        }
+        _ => check_modes(config),
+    }];
+    checks.extend(check_elsewhere(config, secret_files));
+    if directory.read_dir().is_err() {
+        return Findings { checks, is_running: false };
+    }
+    checks.push(check_room(directory));
+    checks.push(descriptors::check(config));
+    let locked = is_locked(directory);
+    checks.push(match &locked {
+        Ok(true) => Check::good("server", "is running: it holds the lock"),
+        Ok(false) => Check::good("server", "is not running: nobody holds the lock"),
+        Err(error) => Check::failed("server", error),
+    });
+    let is_running = locked.unwrap_or(false);
+    check_stored(config, is_running, now, &mut checks).await;
+    checks.extend(check_certificate(config, now));
+    Findings { checks, is_running }
+}
+
+/// The database, and what only it can tell of keys and clock.
+async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: &mut Vec<Check>) {
+    let database = match config.database() {
+        Ok(database) => database,
+        Err(error) => return checks.push(Check::failed("database", error)),
+    };
+    let memory = match Memory::read(&config.data_dir) {
+        Ok(memory) => memory,
+        Err(error) => return checks.push(Check::failed("database", error)),
+    };
+    if let Some(file) =
+        database.sqlite_file().filter(|file| file.metadata().is_ok_and(|found| found.len() == 0) || !file.exists())
+    {
+        // As a start judges it.
+        let is_lost =
+            matches!(memory, Some(Memory::DatabaseId(_))) || (memory.is_none() && config.sealing_key_path().exists());
+        let detail = if is_lost {
+            identity::lost(memory.as_ref(), &database, &config.sealing_key_path()).to_string()
+        } else {
+            format!("{}: has nothing in it yet; the first `serve` makes it", file.display())
+        };
+        return checks.push(Check::failed("database", detail));
+    }
+    if let Some(file) = database.sqlite_file().filter(|_| is_running)
+        && is_replaced(&config.data_dir, &file).unwrap_or(false)
+    {
+        let shown = file.display().to_string();
+        return checks.push(Check::failed("database", BackupError::Replaced(shown)));
+    }
+    let store = match Store::open_read_only(&database, is_running).await {
+        Ok(store) => store,
+        Err(error) => {
+            checks.push(Check::failed("database", error));
+            // SQLite cannot even read where it may not write beside the file.
+            if database.sqlite_file().is_some() {
+                checks.push(doctor_writes::check(&database, false).await);
+            }
+            return;
+        }
+    };
+    let (mut check, is_current) = check_database(&store).await;
+    if is_current {
+        check = match store.find_database_id().await {
+            Ok(id) => match identity::check_same(memory.as_ref(), id.as_deref(), &database, &config.data_dir) {
+                Ok(()) => check_moved(&store).await.unwrap_or(check),
+                Err(error) => Check::failed("database", error),
+            },
+            Err(error) => Check::failed("database", error),
+        };
+    }
+    let is_failed = check.verdict == Verdict::Failed;
+    checks.push(check);
+    if !is_failed {
+        checks.push(doctor_writes::check(&database, is_running).await);
+        checks.extend(check_clock(&store, now).await);
+        let (check, key) = check_sealing_key(config, &store).await;
+        checks.push(check);
+        if let Some(key) = key.filter(|_| is_current) {
+            checks.push(match read_keys(&store).await {
+                Ok((rows, in_use)) => check_signing_keys(&rows, &in_use, &key, config.keys.rotate_after_s, now),
+                Err(error) => Check::failed("signing keys", error),
+            });
+        }
+    }
+    store.close().await;
+}
+
+/// Whole, and of this version; also whether it was migrated as far as this version goes.
+async fn check_database(store: &Store) -> (Check, bool) {
+    const NAME: &str = "database";
+    if let Err(error) = store.check_integrity().await {
+        return (Check::failed(NAME, format!("is damaged: {error}; restore a backup")), false);
+    }
+    match store.check_migrations().await {
+        Ok(migrated) if migrated.missing == 0 => {
+            (Check::good(NAME, format!("opens, is whole, and has all {} migrations", migrated.there)), true)
+        }
+        Ok(migrated) => {
+            let detail = format!("is of an older version: the next start makes {} migrations", migrated.missing);
+            (Check::warning(NAME, detail), false)
+        }
+        Err(StoreError::Refused(_)) => (Check::failed(NAME, "is none of ours: it has no migrations"), false),
+        Err(error) => (Check::failed(NAME, error), false),
+    }
+}
+
+/// A failure if the database was copied elsewhere, where it goes on.
+async fn check_moved(store: &Store) -> Option<Check> {
+    match store.find_setting(MOVED_TO).await {
+        Ok(elsewhere) => elsewhere.map(|elsewhere| Check::failed("database", StartError::Moved(elsewhere))),
+        Err(error) => Some(Check::failed("database", error)),
+    }
+}
+
+/// PostgreSQL's clock, which is another machine's.
+async fn check_clock(store: &Store, now: UnixTime) -> Option<Check> {
+    match store.read_clock().await {
+        Ok(Some(theirs)) => Some(compare_clocks("the database", theirs, now)),
+        Ok(None) => None,
+        Err(error) => Some(Check::failed("clock", error)),
+    }
+}
+
+/// This machine's clock beside another's.
+pub fn compare_clocks(whose: &str, theirs: UnixTime, ours: UnixTime) -> Check {
+    let apart = theirs.saturating_sub(ours);
+    if apart.abs() <= CLOCK_TOLERANCE_S {
+        return Check::good("clock", format!("agrees with that of {whose}"));
+    }
+    let order = if apart > 0 { "behind" } else { "ahead of" };
+    let detail = format!("this machine is {} s {order} {whose}; synchronise them (NTP)", apart.abs());
+    Check::failed("clock", detail)
+}
+
+/// The right one for the database, and whether it is kept elsewhere too.
+async fn check_sealing_key(config: &Config, store: &Store) -> (Check, Option<HeldKeys>) {
+    const NAME: &str = "sealing key";
+    let shown = config.sealing_key_path().display().to_string();
+    let files = match KeyFiles::read(config) {
+        Ok(KeyFiles { present: None, next: None }) => {
+            let detail = format!("{shown}: is missing, and with it everything sealed; copy it here from a backup");
+            return (Check::failed(NAME, detail), None);
+        }
+        Ok(files) => files,
+        Err(error) => return (Check::failed(NAME, error), None),
+    };
+    let held = match store.find_setting(SEALING_KEY_CHECK).await {
+        Ok(Some(known)) => files.hold(&known),
+        Ok(None) => return (Check::warning(NAME, format!("{shown}: the database knows none yet")), None),
+        Err(error) => return (Check::failed(NAME, error), None),
+    };
+    let Some(held) = held else {
+        let detail = format!("{shown}: is not that of this database; copy the right one here");
+        return (Check::failed(NAME, detail), None);
+    };
+    let shown = held.in_use.path.display().to_string();
+    if Some(&held.in_use.path) == config.sealing_key_next_file.as_ref() {
+        let detail = format!("{shown}: is in use now; set sealing_key_file to it, and unset sealing_key_next_file");
+        return (Check::warning(NAME, detail), Some(held));
+    }
+    if lies_in(&held.in_use.path, &config.data_dir) {
+        let detail = format!(
+            "{shown}: is the right one, and lies in the data directory; keep a copy elsewhere, or name a file \
+             elsewhere by sealing_key_file"
+        );
+        return (Check::warning(NAME, detail), Some(held));
+    }
+    (Check::good(NAME, format!("{shown}: is the right one")), Some(held))
+}
+
+fn lies_in(file: &Path, directory: &Path) -> bool {
+    match (file.canonicalize(), directory.canonicalize()) {
+        (Ok(file), Ok(directory)) => file.starts_with(directory),
+        _ => false,
+    }
+}
+
+/// The keys, and the algorithms that APIs sign with.
+async fn read_keys(store: &Store) -> Result<(KeyRows, Vec<Algorithm>), StoreError> {
+    let mut load = store.begin_load().await?;
+    let mut in_use = Vec::new();
+    let mut page = load.find_page(EntryKind::Api, "").await?;
+    while let Some(ids) = page {
+        in_use.extend(load.load_apis(&ids).await?.into_iter().map(|api| api.value.algorithm));
+        page = load.find_page(EntryKind::Api, ids.last()).await?;
+    }
+    let keys = load.load_keys().await?;
+    load.finish().await?;
+    Ok((keys, in_use))
+}
+
+/// Each opens, one of each algorithm in use signs, and none signs for too long.
+fn check_signing_keys(
+    rows: &KeyRows,
+    in_use: &[Algorithm],
+    held: &HeldKeys,
+    rotate_after_s: i64,
+    now: UnixTime,
+) -> Check {
+    const NAME: &str = "signing keys";
+    let opened = SealingKeys::build(held, &rows.sealing_keys);
+    let ring = match opened.and_then(|keys| KeyRing::build(&rows.keys, &keys, &KeyRing::default())) {
+        Ok(ring) => ring,
+        Err(error) => return Check::failed(NAME, format!("{error}; restore a backup")),
+    };
+    let missing = ring.missing(in_use.iter().copied());
+    if !missing.is_empty() {
+        let missing: Vec<&str> = missing.into_iter().map(Algorithm::as_str).collect();
+        let detail = format!("none signs by {}; the next start of a server makes one", missing.join(" and "));
+        return Check::failed(NAME, detail);
+    }
+    let active = rows.keys.iter().filter(|key| key.state == KeyState::Active);
+    let oldest = active.clone().map(|key| now - key.state_since).max().unwrap_or_default();
+    if oldest > rotate_after_s + LATE_ROTATION_S {
+        let detail = format!("one has signed for {} days; a server that runs rotates it", oldest / DAY_S);
+        return Check::warning(NAME, detail);
+    }
+    let (opened, signing) = (rows.keys.len(), active.count());
+    Check::good(NAME, format!("{opened} open, {signing} of them sign, the oldest for {} days", oldest / DAY_S))
+}
+
+/// It can be used, names the issuer's host, and does not end soon; `None` without one.
+fn check_certificate(config: &Config, now: UnixTime) -> Option<Check> {
+    const NAME: &str = "certificate";
+    let issuer = match config.issuer_for(config.listen) {
+        Ok(issuer) => issuer,
+        Err(error) => return Some(Check::failed(NAME, error)),
+    };
+    let tls = match Tls::read(&config.tls, &issuer, now) {
+        Ok(tls) => tls?,
+        Err(error) => return Some(Check::failed(NAME, error)),
+    };
+    let shown = tls.shown();
+    if let Some(host) = tls.unnamed_host() {
+        return Some(Check::warning(NAME, format!("{shown}: does not name {host}, the issuer's host")));
+    }
+    Some(match tls.ending_s(now) {
+        Some(left_s) => Check::warning(NAME, format!("{shown}: ends in {} days; renew it", left_s / DAY_S)),
+        None => Check::good(NAME, format!("{shown}: fits its key, and does not end within 14 days")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_by_ten_seconds() {
+        assert_eq!(compare_clocks("it", 110, 100).verdict, Verdict::Good);
+        assert_eq!(compare_clocks("it", 90, 100).verdict, Verdict::Good);
+        let behind = compare_clocks("the server", 111, 100);
+        assert_eq!(behind.verdict, Verdict::Failed);
+        assert!(behind.detail.starts_with("this machine is 11 s behind the server"), "{behind:?}");
+        assert!(compare_clocks("x", 0, 100).detail.contains("100 s ahead of x"));
+    }
+}

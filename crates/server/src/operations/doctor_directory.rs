@@ -1,0 +1,99 @@
+//! The data directory: ours alone, and with room.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::statvfs;
+
+use crate::config::Config;
+use crate::operations::doctor::Check;
+use crate::operations::exposure::{Exposure, Reach, find_in_directory, list_elsewhere};
+
+/// Below this a backup or an upgrade may not find room; a database of ten thousand clients is some MiB.
+const LITTLE_ROOM_MIB: u64 = 256;
+/// Below this writes fail soon.
+const NO_ROOM_MIB: u64 = 16;
+const BYTES_OF_MIB: u64 = 1024 * 1024;
+
+/// Nobody else may look into it.
+pub(super) fn check_modes(config: &Config) -> Check {
+    const NAME: &str = "data directory";
+    let directory = &config.data_dir;
+    let shown = directory.display();
+    match fs::metadata(directory).and_then(|found| Ok((found.is_dir(), fs::read_dir(directory)?))) {
+        Ok((true, _)) => {}
+        Ok((false, _)) => return Check::failed(NAME, format!("{shown}: is not a directory")),
+        Err(error) => {
+            return Check::failed(NAME, format!("{shown}: {error}; name it by --data-dir, or let `serve` make it"));
+        }
+    }
+    match find_in_directory(config).into_iter().next() {
+        Some(exposure) if exposure.reach == Reach::Everybody => {
+            Check::failed(NAME, format!("{exposure}; no server starts before that"))
+        }
+        Some(exposure) => Check::warning(NAME, exposure),
+        None => Check::good(NAME, format!("{shown}: is private")),
+    }
+}
+
+/// Files with secrets outside the data directory, whose modes are somebody else's choice; `None` if none is named.
+pub(super) fn check_elsewhere(config: &Config, named: &[PathBuf]) -> Option<Check> {
+    const NAME: &str = "secret files";
+    let files = list_elsewhere(config, named);
+    let exposed: Vec<String> =
+        files.iter().filter_map(|path| Exposure::find(path)).map(|found| found.to_string()).collect();
+    match (files.is_empty(), exposed.is_empty()) {
+        (true, _) => None,
+        (_, true) => Some(Check::good(NAME, "those outside the data directory are private")),
+        _ => Some(Check::warning(NAME, exposed.join("; "))),
+    }
+}
+
+/// There is room to write.
+pub(super) fn check_room(directory: &Path) -> Check {
+    const NAME: &str = "free space";
+    let room = match statvfs(directory) {
+        Ok(room) => room.f_bavail.saturating_mul(room.f_frsize) / BYTES_OF_MIB,
+        Err(error) => return Check::failed(NAME, format!("{}: {error}", directory.display())),
+    };
+    let detail = format!("{room} MiB are free at {}", directory.display());
+    match room {
+        0..NO_ROOM_MIB => Check::failed(NAME, format!("{detail}: changes will soon be refused; make room")),
+        NO_ROOM_MIB..LITTLE_ROOM_MIB => Check::warning(NAME, format!("{detail}: make room")),
+        _ => Check::good(NAME, detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::operations::doctor::Verdict;
+
+    #[test]
+    fn what_is_open_to_others_is_a_fault_and_what_is_open_to_the_group_is_warned_of() {
+        let kept = tempfile::TempDir::new().expect("a directory");
+        let config = Config { data_dir: kept.path().join("d"), ..Config::default() };
+        assert_eq!(check_modes(&config).verdict, Verdict::Failed);
+        fs::create_dir(&config.data_dir).expect("made");
+        let file = config.data_dir.join("sealing.key");
+        fs::write(&file, "x").expect("written");
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        for (of_directory, of_file, verdict, told) in [
+            (0o700, 0o600, Verdict::Good, "is private"),
+            (0o755, 0o600, Verdict::Failed, "(mode 755); run: chmod o-rwx"),
+            (0o700, 0o604, Verdict::Failed, "(mode 604); run: chmod o-rwx"),
+            (0o750, 0o600, Verdict::Warning, "open to its group (mode 750)"),
+            (0o700, 0o640, Verdict::Warning, "sealing.key: is open to its group (mode 640)"),
+        ] {
+            set(&config.data_dir, of_directory);
+            set(&file, of_file);
+            let check = check_modes(&config);
+            assert!(check.verdict == verdict && check.detail.contains(told), "{check:?}");
+        }
+        let config = Config { data_dir: file, ..Config::default() };
+        assert_eq!(check_modes(&config).verdict, Verdict::Failed);
+        assert_ne!(check_room(kept.path()).verdict, Verdict::Failed);
+    }
+}

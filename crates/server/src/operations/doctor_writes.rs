@@ -1,0 +1,145 @@
+//! Whether the database takes writes: by one that nobody sees, and with what to do if it does not.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use countersign_protocol::refusal::DatabaseTrouble;
+use countersign_store::{DatabaseUrl, ReadOnlyCause, Store, StoreError};
+
+use crate::operations::data_directory::{DirectoryError, failed};
+use crate::operations::doctor::Check;
+
+const NAME: &str = "writes";
+/// What is tried for room: more than a change writes, and little enough not to take the last of it from a server that runs.
+const TRIED_BYTES: usize = 256 * 1024;
+const OWNER_WRITES: u32 = 0o200;
+
+/// Tries to write. A file of SQLite is only asked by SQLite itself where a server has it open: elsewhere that would write beside
+/// it, and fold in the log of a server that was killed.
+pub(super) async fn check(database: &DatabaseUrl, is_running: bool) -> Check {
+    let warning = match database.sqlite_file() {
+        Some(file) => match try_files(&file) {
+            Ok(warning) => warning,
+            Err(error) => return Check::failed(NAME, format!("{error}; {}", remedy_of_system(&error))),
+        },
+        None => None,
+    };
+    if (is_running || database.sqlite_file().is_none())
+        && let Err(why) = try_database(database).await
+    {
+        return Check::failed(NAME, why);
+    }
+    match warning {
+        Some(warning) => Check::warning(NAME, warning),
+        None => Check::good(NAME, "one was tried, and taken back"),
+    }
+}
+
+/// Opens each file that SQLite writes, and writes a new one in their directory; returns what only this user may do.
+fn try_files(file: &Path) -> Result<Option<String>, DirectoryError> {
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    let owner = fs::metadata(directory).map_err(|error| failed(directory, error))?;
+    let mut warning = find_closed(directory, &owner, &owner);
+    for path in ["", "-wal", "-shm"].map(|end| beside(file, end)) {
+        let found = match File::options().append(true).open(&path).and_then(|file| file.metadata()) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(&path, error)),
+        };
+        warning = warning.or_else(|| find_closed(&path, &found, &owner));
+    }
+    let scratch = directory.join(format!("doctor.{}.new", std::process::id()));
+    let tried = try_room(&scratch);
+    tried.map(|()| warning).map_err(|error| failed(directory, error))
+}
+
+/// The new file has no name any more before it has content: nothing is left of it, however this ends.
+fn try_room(scratch: &Path) -> io::Result<()> {
+    let mut file = File::options().create_new(true).write(true).mode(0o600).open(scratch)?;
+    fs::remove_file(scratch)?;
+    file.write_all(&vec![1; TRIED_BYTES])?;
+    file.sync_all()
+}
+
+/// Root may write what the server's user may not.
+fn find_closed(path: &Path, found: &Metadata, directory: &Metadata) -> Option<String> {
+    let shown = path.display();
+    if found.permissions().mode() & OWNER_WRITES == 0 {
+        return Some(format!("{shown}: only root can write this; run: chmod u+w {shown}"));
+    }
+    let (uid, wanted) = (found.uid(), directory.uid());
+    (uid != wanted).then(|| {
+        format!("{shown}: belongs to user {uid}, and its directory to user {wanted}; run: chown {wanted} {shown}")
+    })
+}
+
+fn remedy_of_system(error: &DirectoryError) -> &'static str {
+    let kind = match error {
+        DirectoryError::Io { error, .. } => error.kind(),
+        _ => ErrorKind::Other,
+    };
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "make room there, or raise the quota; until then what must be written is refused"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "mount it to be written; if the system has made it read-only by itself, the kernel's log says why"
+        }
+        ErrorKind::PermissionDenied => "the server's user must be able to write this: chown and chmod it",
+        _ => "until this is mended, what must be written is refused",
+    }
+}
+
+/// What the database says, and what to do.
+async fn try_database(database: &DatabaseUrl) -> Result<(), String> {
+    let store = Store::open_to_try_writing(database).await.map_err(|error| error.to_string())?;
+    let tried = store.try_writing().await;
+    let told = match &tried {
+        Ok(()) => Ok(()),
+        Err(error) => Err(format!("{error}; {}", find_remedy(&store, database, error).await)),
+    };
+    store.close().await;
+    told
+}
+
+async fn find_remedy(store: &Store, database: &DatabaseUrl, error: &StoreError) -> String {
+    let is_sqlite = database.sqlite_file().is_some();
+    let remedy = match error {
+        StoreError::Unavailable(DatabaseTrouble::ReadOnly, _) => match store.find_read_only_cause().await {
+            Ok(Some(ReadOnlyCause::Standby)) => "this is a standby: name the primary by database.url",
+            Ok(Some(ReadOnlyCause::Setting(place))) => return remedy_of_setting(&place),
+            _ => "let the server's user write it",
+        },
+        StoreError::Unavailable(DatabaseTrouble::Full, _) => "make room on the disk of the database",
+        StoreError::Unavailable(DatabaseTrouble::Slow, _) | StoreError::Conflict(_) if is_sqlite => {
+            "another program, such as sqlite3, has a transaction open: end that"
+        }
+        StoreError::Unavailable(DatabaseTrouble::Slow, _) | StoreError::Conflict(_) => {
+            "another session may hold a lock: pg_stat_activity and pg_locks show it"
+        }
+        _ => "until this is mended, what must be written is refused",
+    };
+    remedy.to_owned()
+}
+
+/// Some providers set it when the disk is nearly full.
+fn remedy_of_setting(place: &str) -> String {
+    let how = match place {
+        "database" => "ALTER DATABASE … RESET default_transaction_read_only",
+        "user" => "ALTER ROLE … RESET default_transaction_read_only",
+        "database user" => "ALTER ROLE … IN DATABASE … RESET default_transaction_read_only",
+        _ => "set it to off where PostgreSQL or the options of database.url set it",
+    };
+    format!(
+        "default_transaction_read_only is on ({place}): see why, since some providers set it when the disk is nearly full; then \
+         {how}"
+    )
+}
+
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}

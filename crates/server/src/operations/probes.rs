@@ -1,0 +1,49 @@
+//! For operators: is it alive, may it be sent requests, and what has it done?
+
+use std::sync::Arc;
+
+use axum::extract::{self, Request};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, FORWARDED};
+use http::{HeaderName, StatusCode};
+
+use crate::http::answer;
+use crate::state::State;
+use crate::usage::metrics;
+
+/// True for the addresses by which an orchestrator asks how this node is, as the metrics label them.
+pub(crate) fn is_probe(route: &str) -> bool {
+    ["/livez", "/readyz", "/healthz"].contains(&route)
+}
+
+/// `/livez`: the process answers.
+pub(crate) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// `/readyz` and `/healthz`: 200 once everything is in place, while the registry is fresh and the database file in its place,
+/// and until the end is near; else 503 with the reason. While a database can only be read, tokens are issued: that is ready.
+pub(crate) async fn ready(extract::State(state): extract::State<Arc<State>>) -> (StatusCode, String) {
+    if state.lifecycle.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
+    }
+    if !state.lifecycle.is_ready() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned());
+    }
+    if state.store.is_file_lost() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the database file was deleted or replaced\n".to_owned());
+    }
+    match state.registry.check_fresh() {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(refusal) => (StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")),
+    }
+}
+
+/// `GET /metrics`; not for what a proxy forwards, which is nobody's business there.
+pub(crate) async fn metrics(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
+    let is_forwarded = |name: &HeaderName| name == FORWARDED || name.as_str().starts_with("x-forwarded-");
+    if request.headers().keys().any(is_forwarded) {
+        return answer::not_found(request).await;
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&state)).into_response()
+}

@@ -1,0 +1,356 @@
+//! A restore: the database, the sealing key and the operator's file of a backup, and the end of all that was issued.
+//!
+//! What happened since the backup is not known: a token that was revoked meanwhile would live again. So every token,
+//! refresh token, session and signing key of before ends.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_store::{DatabaseUrl, KeyState, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+use serde_json::json;
+
+use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::problem::Problem;
+use crate::clock::{Clock, Entropy};
+use crate::config::{Config, ConfigError};
+use crate::keys::ring::{KeyRingError, make_key};
+use crate::keys::sealing::SealingKey;
+use crate::keys::sealing_files::{HeldKey, HeldKeys};
+use crate::operations::backup::{CREDENTIALS, Engine, MANIFEST, Manifest, copy_private};
+use crate::operations::data_directory::{
+    DataDirectory, DirectoryError, SEALING_KEY_FILE, check_private, failed, is_locked, read_sealing_key,
+    sync_directory, write_private,
+};
+use crate::operations::identity::{IdentityError, Memory, new_id, remember};
+use crate::operations::nodes::find_living;
+use crate::operations::restore_places::Places;
+use crate::operations::transfer::MOVED_TO;
+use crate::registry::LiveRegistry;
+use crate::state::State;
+
+/// What was in the way is kept under its name and this.
+pub(super) const KEPT: &str = ".before-restore";
+
+/// Why nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// There is no backup in that directory.
+    #[error("{0}: is no backup: there is no {MANIFEST} in it that this version reads")]
+    NoBackup(String),
+    /// The backup lacks its sealing key.
+    #[error("{0}: is missing in the backup, and without it nothing that is sealed opens; use another backup")]
+    NoKey(String),
+    /// The backup is of another engine.
+    #[error("the backup is of {backup}, and --database-url names {configured}; name the same engine")]
+    OtherEngine {
+        /// The backup's.
+        backup: Engine,
+        /// The configured one.
+        configured: Engine,
+    },
+    /// The backup lies where it would be restored to.
+    #[error("{0}: the data directory is this backup, or lies in it; name another by --data-dir")]
+    IntoItself(String),
+    /// The sealing key in the backup is not the database's.
+    #[error("{key}: is not the sealing key of {database}; restore both from one backup, or name another database")]
+    SealingKeyWrong {
+        /// The key in the backup.
+        key: String,
+        /// Where the database is.
+        database: String,
+    },
+    /// The database in the backup is damaged, or is another program's.
+    #[error("{0}: the database in the backup cannot be read: {1}")]
+    DamagedBackup(String, String),
+    /// PostgreSQL's own tools have not restored anything yet.
+    #[error(
+        "{database}: there is no countersign in this database yet ({reason}); restore the dump into it first, with \
+         pg_restore --single-transaction"
+    )]
+    NoDatabase {
+        /// Where it is.
+        database: String,
+        /// What it says.
+        reason: String,
+    },
+    /// The database that was named cannot be used.
+    #[error("{0}: {1}")]
+    Database(String, StoreError),
+    /// A node serves from the database.
+    #[error(
+        "{database}: a server serves from this database (node {node}); stop every node first, or name another database"
+    )]
+    Alive {
+        /// Where it is.
+        database: String,
+        /// The node's id.
+        node: String,
+    },
+    /// A program has the file open that would be replaced.
+    #[error("{0}: a program has this database open; if it is a server, stop it first, or name another database")]
+    InUse(String),
+    /// The configuration names a file with another sealing key, or none.
+    #[error(
+        "sealing_key_file is {0}, which does not hold the sealing key of the backup; unset it to restore the key into the \
+         data directory, or copy {1} to a file that no other server uses, and name that"
+    )]
+    OtherKeyFile(String, String),
+    /// Something is there already.
+    #[error("{0}: is there already; --replace keeps it beside as {0}{KEPT}")]
+    Occupied(String),
+    /// An earlier restore has kept something there.
+    #[error("{0}: is what an earlier restore kept, which may have been cut off; move it away first")]
+    KeptBefore(String),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// It is not known which database the directory was used with.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A key of the configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A signing key cannot be made or used.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// The change was refused.
+    #[error("restore: {0}")]
+    Problem(#[from] Problem),
+}
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// What the backup says of itself.
+    pub manifest: Manifest,
+    /// The change that ended everything.
+    pub change: i64,
+    /// What was there before, under its new name.
+    pub kept: Vec<PathBuf>,
+}
+
+/// What a directory says of itself, if it is a backup.
+pub fn read_manifest(from: &Path) -> Result<Manifest, RestoreError> {
+    Manifest::read(from).ok_or_else(|| RestoreError::NoBackup(from.display().to_string()))
+}
+
+/// A restore that can be carried out: all of it was looked at, and nothing was changed.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    config: &'a Config,
+    from: &'a Path,
+    key: BackupKey,
+    places: Places,
+    /// What the backup says of itself.
+    pub manifest: Manifest,
+    /// The database that is restored, or in which, on PostgreSQL, what was issued ends.
+    pub database: DatabaseUrl,
+    /// True if the database was changed since the backup: it is not what was restored from its dump.
+    pub is_newer: bool,
+}
+
+/// Looks whether a backup can be restored into the configured data directory and database.
+pub async fn plan<'a>(
+    config: &'a Config,
+    from: &'a Path,
+    manifest: Manifest,
+    replace: bool,
+) -> Result<Plan<'a>, RestoreError> {
+    let path = from.join(SEALING_KEY_FILE);
+    let Some(key) = read_sealing_key(&path)? else {
+        return Err(RestoreError::NoKey(path.display().to_string()));
+    };
+    let key = BackupKey { key, path };
+    let database = config.database()?;
+    let configured = Engine::of(&database);
+    if manifest.database != configured {
+        return Err(RestoreError::OtherEngine { backup: manifest.database, configured });
+    }
+    check_key_file(config, &key)?;
+    if lies_in(&config.data_dir, from) {
+        return Err(RestoreError::IntoItself(from.display().to_string()));
+    }
+    let places = Places::of(config, &database);
+    places.check_free(replace)?;
+    check_private(config)?;
+    if is_locked(&config.data_dir)? {
+        return Err(DirectoryError::Locked(config.data_dir.display().to_string()).into());
+    }
+    places.check_closed()?;
+    let change = check_database(&database, from, &key).await?;
+    let is_newer = change > manifest.change;
+    Ok(Plan { config, from, key, places, manifest, database, is_newer })
+}
+
+impl Plan<'_> {
+    /// Restores the backup. The data directory is locked meanwhile.
+    pub async fn carry_out(self, clock: Clock, entropy: Entropy) -> Result<Restored, RestoreError> {
+        let Self { config, from, key, places, manifest, database, .. } = self;
+        let directory = DataDirectory::open(&config.data_dir)?;
+        let database = places.copy_database(from)?.unwrap_or(database);
+        let ended = end_everything(config, &directory, &database, &key, clock, entropy).await;
+        let (change, database_id) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                places.forget_copy();
+                return Err(error);
+            }
+        };
+        let kept = places.keep_what_was_there()?;
+        places.put_database()?;
+        if config.sealing_key_file.is_none() {
+            write_private(&directory.file(SEALING_KEY_FILE), &key.key.to_text())?;
+        }
+        for name in CREDENTIALS {
+            copy_private(&from.join(name), &directory.file(name))?;
+        }
+        remember(&directory, database_id)?;
+        sync_directory(&config.data_dir)?;
+        Ok(Restored { manifest, change, kept })
+    }
+}
+
+/// The sealing key in a backup.
+#[derive(Debug)]
+struct BackupKey {
+    key: SealingKey,
+    path: PathBuf,
+}
+
+/// True if the path, or what there is of it, lies in the directory or is it.
+fn lies_in(path: &Path, directory: &Path) -> bool {
+    let whole = std::path::absolute(path).unwrap_or_default();
+    let there = whole.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+    there.zip(directory.canonicalize().ok()).is_some_and(|(there, directory)| there.starts_with(directory))
+}
+
+/// A sealing key that is kept elsewhere must be the backup's already: no other directory is written to.
+fn check_key_file(config: &Config, key: &BackupKey) -> Result<(), RestoreError> {
+    let Some(path) = &config.sealing_key_file else {
+        return Ok(());
+    };
+    match read_sealing_key(path)? {
+        Some(there) if there.check() == key.key.check() => Ok(()),
+        _ => Err(RestoreError::OtherKeyFile(path.display().to_string(), key.path.display().to_string())),
+    }
+}
+
+/// Err if the database is not the backup's, is damaged, or is in use; returns its last change. Of PostgreSQL it is the one that
+/// its own tools have restored: what is no database of ours is not made one.
+async fn check_database(database: &DatabaseUrl, from: &Path, key: &BackupKey) -> Result<i64, RestoreError> {
+    let file = database.sqlite_file().map(|_| from.join(SQLITE_FILE));
+    let read_from = match &file {
+        Some(file) => {
+            File::open(file).map_err(|error| failed(file, error))?;
+            DatabaseUrl::sqlite_at(file)?
+        }
+        None => database.clone(),
+    };
+    let shown = read_from.to_string();
+    let opened = Store::open_read_only(&read_from, false).await;
+    let read = opened.map_err(|error| RestoreError::Database(shown.clone(), error))?;
+    let checked = check_content(&read, &read_from, key).await;
+    read.close().await;
+    checked.map_err(|error| match error {
+        RestoreError::Store(StoreError::Refused(reason)) if file.is_none() => {
+            RestoreError::NoDatabase { database: shown, reason }
+        }
+        RestoreError::Store(StoreError::Refused(reason)) => RestoreError::DamagedBackup(shown, reason),
+        RestoreError::Store(error) => RestoreError::Database(shown, error),
+        other => other,
+    })
+}
+
+async fn check_content(read: &Store, database: &DatabaseUrl, key: &BackupKey) -> Result<i64, RestoreError> {
+    read.check_integrity().await?;
+    if read.find_setting(SEALING_KEY_CHECK).await?.as_deref() != Some(key.key.check().as_str()) {
+        return Err(RestoreError::SealingKeyWrong {
+            key: key.path.display().to_string(),
+            database: database.to_string(),
+        });
+    }
+    read.check_migrations().await?;
+    check_no_node(read, database).await?;
+    Ok(read.read_counters().await?.change)
+}
+
+/// Err while a node serves from the database.
+async fn check_no_node(store: &Store, database: &DatabaseUrl) -> Result<(), RestoreError> {
+    match find_living(store).await? {
+        Some(node) => Err(RestoreError::Alive { database: database.to_string(), node: node.id }),
+        None => Ok(()),
+    }
+}
+
+/// Ends all that was issued, by one audited change; returns its number, and the id of the database from then on.
+async fn end_everything(
+    config: &Config,
+    directory: &DataDirectory,
+    database: &DatabaseUrl,
+    key: &BackupKey,
+    clock: Clock,
+    entropy: Entropy,
+) -> Result<(i64, String), RestoreError> {
+    let opened = Store::open(database).await;
+    let store = opened.map_err(|error| RestoreError::Database(database.to_string(), error))?;
+    let issuer = config.issuer_for(config.listen)?;
+    let held = HeldKeys { in_use: HeldKey::new(key.path.clone(), key.key.clone()), other: None };
+    let registry = LiveRegistry::new(held, config.registry.max_age_s, clock.clone());
+    let state = State::new(issuer, store, registry, clock, entropy);
+    state.follow().await?;
+    let ended = end_by_one_change(&state, directory, database).await;
+    state.store.close().await;
+    ended
+}
+
+async fn end_by_one_change(
+    state: &State,
+    directory: &DataDirectory,
+    database: &DatabaseUrl,
+) -> Result<(i64, String), RestoreError> {
+    let registry = state.registry.current().clone();
+    let is_used = |algorithm: &Algorithm| {
+        registry.missing_keys().contains(algorithm)
+            || registry.keys().lives().iter().any(|key| key.algorithm == *algorithm)
+    };
+    // Made before the transaction, for that takes a while.
+    let mut keys = Vec::new();
+    for algorithm in Algorithm::ALL.into_iter().filter(is_used) {
+        keys.push(make_key(algorithm).await?);
+    }
+    let (id, is_new_id) = settle_id(state, directory).await?;
+    let mut changing = Changing::begin(state, Author::server()).await?;
+    // One may have started since the first look.
+    check_no_node(&state.store, database).await?;
+    let before = json!({ "change": changing.change.number() - 1 });
+    changing.change.end_everything().await?;
+    if is_new_id {
+        changing.change.renew_database_id(&id).await?;
+    }
+    for key in &keys {
+        key.insert(state, &mut changing.change, KeyState::Active).await?;
+    }
+    changing.change.delete_setting(MOVED_TO).await?;
+    let number = changing.change.number();
+    let after = json!({ "change": number, "keys": keys.iter().map(|key| &key.id).collect::<Vec<_>>() });
+    let target = "database".to_owned();
+    changing.finish(Entry { action: "restore", target, before: Some(before), after: Some(after) }).await?;
+    Ok((number, id))
+}
+
+/// The id of the restored database, and whether it is a new one. It stays where the directory remembers it, so that the other
+/// nodes of this database go on with it. Anywhere else it is a copy: a drill must not be taken for production.
+async fn settle_id(state: &State, directory: &DataDirectory) -> Result<(String, bool), RestoreError> {
+    if let Some(Memory::DatabaseId(remembered)) = Memory::read(directory.path())?
+        && state.store.find_database_id().await?.as_ref() == Some(&remembered)
+    {
+        return Ok((remembered, false));
+    }
+    // Whichever database is there when this is cut off, the sealing key tells whether it is the right one.
+    Memory::forget(directory)?;
+    Ok((new_id(&state.entropy), true))
+}

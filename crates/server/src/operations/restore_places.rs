@@ -1,0 +1,131 @@
+//! What a restore writes, beside what is there and then in its place.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use countersign_store::{DatabaseUrl, SQLITE_FILE};
+
+use crate::config::Config;
+use crate::operations::backup::CREDENTIALS;
+use crate::operations::data_directory::{DirectoryError, SEALING_KEY_FILE, failed, is_open, sync_directory};
+use crate::operations::restore::{KEPT, RestoreError};
+
+/// What is being restored, until it is complete.
+const UNDER_WAY: &str = ".restoring";
+
+/// What a restore writes, and what may be in its way.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// The file of SQLite.
+    pub(super) database: Option<PathBuf>,
+    /// Everything that would be overwritten, the database first.
+    all: Vec<PathBuf>,
+}
+
+impl Places {
+    pub(super) fn of(config: &Config, database: &DatabaseUrl) -> Self {
+        let database = database.sqlite_file();
+        let in_directory = |name: &str| config.data_dir.join(name);
+        let own_key = config.sealing_key_file.is_none().then(|| in_directory(SEALING_KEY_FILE));
+        let logs = database.iter().flat_map(|file| [beside(file, "-wal"), beside(file, "-shm")]);
+        let all = database.iter().cloned().chain(own_key).chain(CREDENTIALS.map(in_directory)).chain(logs);
+        Self { all: all.collect(), database }
+    }
+
+    /// Err if something is there and may not be replaced, or if its new name is taken.
+    pub(super) fn check_free(&self, replace: bool) -> Result<(), RestoreError> {
+        let there = || self.all.iter().filter(|path| path.exists());
+        if let Some(path) = there().next().filter(|_| !replace) {
+            return Err(RestoreError::Occupied(path.display().to_string()));
+        }
+        match there().map(|path| self.kept(path)).find(|kept| kept.exists()) {
+            Some(kept) => Err(RestoreError::KeptBefore(kept.display().to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Err if a program has the file open that would be replaced: its server may have another data directory.
+    pub(super) fn check_closed(&self) -> Result<(), RestoreError> {
+        match self.database.as_deref().filter(|file| file.exists()) {
+            Some(file) if is_open(file)? => Err(RestoreError::InUse(file.display().to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies the backup's database beside its place.
+    pub(super) fn copy_database(&self, from: &Path) -> Result<Option<DatabaseUrl>, RestoreError> {
+        let Some(place) = &self.database else {
+            return Ok(None);
+        };
+        let copy = beside(place, UNDER_WAY);
+        copy_database(&from.join(SQLITE_FILE), &copy)?;
+        Ok(Some(DatabaseUrl::sqlite_at(&copy)?))
+    }
+
+    /// The new name of what was there. SQLite knows its log by the name of its database.
+    fn kept(&self, path: &Path) -> PathBuf {
+        for (file, end) in self.database.iter().flat_map(|file| [(file, "-wal"), (file, "-shm")]) {
+            if path == beside(file, end) {
+                return beside(&beside(file, KEPT), end);
+            }
+        }
+        beside(path, KEPT)
+    }
+
+    pub(super) fn keep_what_was_there(&self) -> Result<Vec<PathBuf>, DirectoryError> {
+        let mut kept = Vec::new();
+        for path in self.all.iter().filter(|path| path.exists()) {
+            let name = self.kept(path);
+            fs::rename(path, &name).map_err(|error| failed(path, error))?;
+            kept.push(name);
+        }
+        Ok(kept)
+    }
+
+    pub(super) fn put_database(&self) -> Result<(), DirectoryError> {
+        let Some(place) = &self.database else {
+            return Ok(());
+        };
+        let copy = beside(place, UNDER_WAY);
+        if beside(&copy, "-wal").exists() {
+            return Err(failed(&copy, io::Error::other("its log was not folded in")));
+        }
+        fs::rename(&copy, place).map_err(|error| failed(place, error))?;
+        sync_directory(place.parent().unwrap_or(Path::new("/")))
+    }
+
+    pub(super) fn forget_copy(&self) {
+        for copy in self.database.iter().map(|place| beside(place, UNDER_WAY)) {
+            for end in ["", "-wal", "-shm"] {
+                // What is not there need not go.
+                let _ = fs::remove_file(beside(&copy, end));
+            }
+        }
+    }
+}
+
+/// Copies the backup's database privately. One left over by a restore that was cut off is no use to anybody.
+fn copy_database(from: &Path, to: &Path) -> Result<(), DirectoryError> {
+    let mut source = File::open(from).map_err(|error| failed(from, error))?;
+    for end in ["", "-wal", "-shm"] {
+        let left = beside(to, end);
+        match fs::remove_file(&left) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(&left, error)),
+            _ => {}
+        }
+    }
+    let mut copy = || {
+        let mut file = File::options().create_new(true).write(true).mode(0o600).open(to)?;
+        io::copy(&mut source, &mut file)?;
+        file.sync_all()
+    };
+    copy().map_err(|error| failed(to, error))
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}

@@ -1,0 +1,213 @@
+//! Starting: directory, sealing key, database, registry, demo. Whatever fails is one line.
+
+use std::sync::Arc;
+
+use countersign_protocol::issuer::Issuer;
+use countersign_store::{DatabaseUrl, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+
+use crate::admin::operator::{self, OperatorError};
+use crate::admin::problem::Problem;
+use crate::clock::{Clock, Entropy};
+use crate::config::{Config, ConfigError};
+use crate::demo::provide::{self, Demo, DemoError};
+use crate::http::admission::Admission;
+use crate::http::tls::{Tls, TlsError};
+use crate::keys::ring::KeyRingError;
+use crate::keys::sealing::SealingKey;
+use crate::keys::sealing_files::{HeldKey, HeldKeys, KeyFiles};
+use crate::operations::data_directory::{DataDirectory, DirectoryError, check_private, write_private};
+use crate::operations::identity::{Found, IdentityError, Memory, check_same, lost, new_id, remember};
+use crate::operations::transfer::MOVED_TO;
+use crate::registry::LiveRegistry;
+use crate::state::State;
+
+/// Why a start failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A key of the configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A signing key cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// A signing key could not be made.
+    #[error("a signing key could not be made: {0}")]
+    FirstKey(Problem),
+    /// There is no sealing key for a database that has one.
+    #[error(
+        "{0}: the sealing key of this database is missing; copy it here, or name it by COUNTERSIGN_SEALING_KEY_FILE"
+    )]
+    SealingKeyMissing(String),
+    /// The configuration names a sealing key file that is not there, for a database that has none yet.
+    #[error("{0}: there is no such file; the first start makes a sealing key only in the data directory")]
+    SealingKeyFileMissing(String),
+    /// The sealing key is another database's, or another node's was first.
+    #[error("{0}: this is not the sealing key of this database; copy the right one here")]
+    SealingKeyWrong(String),
+    /// The content of this database was copied to another, where it goes on.
+    #[error(
+        "this database was copied to {0} by `countersign migrate`; serve that one, or this one all the same by --force"
+    )]
+    Moved(String),
+    /// The database is not this data directory's.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// There is no operator.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// `--demo` cannot be had.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+}
+
+/// A server that is ready to accept connections. It holds its data directory until it is dropped.
+#[derive(Debug)]
+pub struct Started {
+    /// What requests reach.
+    pub state: State,
+    /// What `--demo` made or found.
+    pub demo: Option<Demo>,
+    /// The certificate, if connections are encrypted.
+    pub tls: Option<Arc<Tls>>,
+    /// The data directory, ours while this lives.
+    pub directory: DataDirectory,
+}
+
+/// What a start makes beside the usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// An Api, a client and a user to try everything with.
+    pub demo: bool,
+    /// A new secret for the operator, which ends the old ones.
+    pub new_operator: bool,
+    /// To serve a database that was copied elsewhere.
+    pub force: bool,
+    /// An empty database where there was another, or for a sealing key that was made elsewhere.
+    pub new_database: bool,
+}
+
+/// Opens everything, makes what a first start makes, and loads the registry.
+pub async fn start(
+    config: &Config,
+    issuer: Issuer,
+    wanted: Wanted,
+    clock: Clock,
+    entropy: Entropy,
+) -> Result<Started, StartError> {
+    // First: a wrong certificate changes nothing on disk.
+    let tls = Tls::read(&config.tls, &issuer, clock.now())?;
+    check_private(config)?;
+    let directory = DataDirectory::open(&config.data_dir)?;
+    let database = config.database()?;
+    let settled = settle_sealing_key(config, &database, &directory, wanted.new_database, &entropy).await?;
+    if config.database.url.is_none() {
+        directory.prepare_private(SQLITE_FILE)?;
+    }
+    let store = Store::open(&database).await?;
+    if let Some(elsewhere) = store.find_setting(MOVED_TO).await?.filter(|_| !wanted.force) {
+        return Err(StartError::Moved(elsewhere));
+    }
+    let sealing = claim_database(config, &store, &directory, settled).await?;
+    let database_id = store.claim_database_id(&new_id(&entropy)).await?;
+    check_same(Memory::read(directory.path())?.as_ref(), Some(&database_id), &database, directory.path())?;
+    let registry = LiveRegistry::new(sealing, config.registry.max_age_s, clock.clone());
+    let mut state = State::new(issuer, store, registry, clock, entropy);
+    state.admission = Arc::new(Admission::new(&config.http, state.clock.clone()));
+    state.playground = config.playground.enabled.unwrap_or(wanted.demo);
+    provide::check_allowed(&state, wanted.demo).await?;
+    state.metrics_beside = config.metrics_beside();
+    state.rotate_keys_after_s = config.keys.rotate_after_s;
+    // Before the registry is read: from now on, a node that publishes a key waits until this one has read it.
+    state.store.beat(&state.node_id, 0, &state.registry.held_keys().checks()).await?;
+    state.follow().await?;
+    operator::provide(&state, &directory, wanted.new_operator).await?;
+    let demo = if wanted.demo { Some(provide::provide(&state, &directory).await?) } else { None };
+    state.make_missing_keys().await.map_err(StartError::FirstKey)?;
+    // The last step: a first start that was killed before may begin again.
+    remember(&directory, database_id)?;
+    Ok(Started { state, demo, tls, directory })
+}
+
+/// The sealing key of a start.
+struct Settled {
+    held: HeldKeys,
+    /// True if this start has made it.
+    is_new: bool,
+}
+
+/// The sealing key: the file's, or a new one if the database is new too. Nothing in the database is changed before it is known
+/// to be this directory's.
+async fn settle_sealing_key(
+    config: &Config,
+    database: &DatabaseUrl,
+    directory: &DataDirectory,
+    new_database: bool,
+    entropy: &Entropy,
+) -> Result<Settled, StartError> {
+    let path = config.sealing_key_path();
+    let shown = || path.display().to_string();
+    let memory = Memory::read(directory.path())?;
+    let found = Found::read(database).await?;
+    let files = KeyFiles::read(config)?;
+    if let Some(known) = &found.key_check {
+        check_same(memory.as_ref(), found.id.as_deref(), database, directory.path())?;
+        let is_missing = files.present.is_none();
+        return match files.hold(known) {
+            Some(held) => Ok(Settled { held: held.named(config), is_new: false }),
+            None if is_missing => Err(StartError::SealingKeyMissing(shown())),
+            None => Err(StartError::SealingKeyWrong(shown())),
+        };
+    }
+    let has_next = files.next.is_some();
+    let settled = |key: HeldKey, is_new| Settled { held: HeldKeys { in_use: key, other: files.next }, is_new };
+    let is_remembered = matches!(memory, Some(Memory::DatabaseId(_)));
+    let began = |key: &HeldKey| memory == Some(Memory::FirstStart(key.check.clone()));
+    match files.present {
+        Some(key) if began(&key) => Ok(settled(key, false)),
+        Some(key) if new_database => {
+            Memory::FirstStart(key.check.clone()).write(directory)?;
+            Ok(settled(key, false))
+        }
+        None if new_database || (!is_remembered && !has_next) => {
+            if config.sealing_key_file.is_some() {
+                return Err(StartError::SealingKeyFileMissing(shown()));
+            }
+            let key = HeldKey::new(path.clone(), SealingKey::from_random(entropy.bytes()));
+            // Before the key: a key that is found without this was made by somebody else, or for a database that was lost.
+            Memory::FirstStart(key.check.clone()).write(directory)?;
+            write_private(&path, &key.key.to_text())?;
+            Ok(settled(key, true))
+        }
+        _ => Err(lost(memory.as_ref(), database, &path).into()),
+    }
+}
+
+/// Lets the database remember the sealing key, unless it knows another.
+async fn claim_database(
+    config: &Config,
+    store: &Store,
+    directory: &DataDirectory,
+    settled: Settled,
+) -> Result<HeldKeys, StartError> {
+    let standing = store.claim_setting(SEALING_KEY_CHECK, &settled.held.in_use.check).await?;
+    if settled.held.checks().contains(&standing.as_str()) {
+        return Ok(settled.held);
+    }
+    // Another node was first on this database: a key that we have made is nobody's.
+    let path = config.sealing_key_path();
+    let shown = path.display().to_string();
+    if settled.is_new {
+        std::fs::remove_file(&path).map_err(|error| DirectoryError::Io { path: shown.clone(), error })?;
+        Memory::forget(directory)?;
+    }
+    Err(StartError::SealingKeyWrong(shown))
+}

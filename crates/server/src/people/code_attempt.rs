@@ -1,0 +1,48 @@
+//! An attempt to prove a one-time code. Known devices have no more of them than others: a code has six digits.
+
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::user::UserId;
+
+use crate::http::caller::Caller;
+use crate::http::source::Source;
+use crate::people::attempt_rules::{CODE_SOURCE_WINDOW_S, CODE_WINDOW_S, decide_code};
+use crate::people::attempts_under_way::{Key, Place};
+use crate::people::guessing::NameMac;
+use crate::state::State;
+
+/// Failures from everywhere are stored under this name.
+const EVERYWHERE: &str = "";
+
+/// An attempt under way. It counts nothing until it has failed.
+pub(crate) struct CodeAttempt {
+    state: State,
+    user: UserId,
+    source: String,
+    place: Place,
+}
+
+impl CodeAttempt {
+    /// Takes a place, and refuses if too many codes were wrong.
+    pub(crate) async fn begin(state: &State, name: NameMac, user: &UserId, caller: &Caller) -> Result<Self, Refusal> {
+        let source = Source::of(caller.address);
+        let (place, ahead) = state.guessing.under_way.enter([Key::CodeFrom(name.0, source), Key::Code(name.0)]);
+        let source = source.to_string();
+        let failed = |error| state.store_failed(&error);
+        let from_source = state.store.find_code_failures(user, &source).await.map_err(failed)?;
+        let from_everywhere = state.store.find_code_failures(user, EVERYWHERE).await.map_err(failed)?;
+        decide_code([from_source, from_everywhere], ahead, state.now())?;
+        Ok(Self { state: state.clone(), user: user.clone(), source, place })
+    }
+
+    /// The code was wrong: that counts, durably.
+    pub(crate) async fn fail(self) -> Result<(), Refusal> {
+        let Self { state, user, source, place } = self;
+        let (store, now) = (state.store.clone(), state.now());
+        let adding = async move {
+            let _place = place;
+            let windows = [(source.as_str(), CODE_SOURCE_WINDOW_S), (EVERYWHERE, CODE_WINDOW_S)];
+            store.add_code_failure(&user, &windows, now).await
+        };
+        state.write(adding).await
+    }
+}
