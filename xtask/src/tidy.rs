@@ -1,5 +1,6 @@
 //! The shape of the house: which crate may use which, which may name what, and how large a room may be.
 
+mod decisions;
 mod dependencies;
 mod names;
 mod sizes;
@@ -14,6 +15,7 @@ use crate::{Outcome, docs};
 pub(crate) fn run() -> Outcome {
     let mut faults = Vec::new();
     faults.extend(dependencies::check());
+    faults.extend(decisions::check());
     faults.extend(docs::check());
     for file in rust_files(&root()) {
         let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;

@@ -1,0 +1,47 @@
+//! What ARCHITECTURE.md says where to find: it is there.
+
+use std::fs;
+
+use crate::run::root;
+
+const MAP: &str = "ARCHITECTURE.md";
+
+/// Every file of the map that does not exist, and every row of its index whose file lacks what is to be looked for.
+pub(crate) fn check() -> Vec<String> {
+    let map = match fs::read_to_string(root().join(MAP)) {
+        Ok(map) => map,
+        Err(error) => return vec![format!("{MAP}: {error}")],
+    };
+    let mut faults = Vec::new();
+    for line in map.lines() {
+        let mut found = None;
+        for word in line.split(|letter: char| letter.is_whitespace() || "`(),".contains(letter)) {
+            let Some(file) = source_of(word) else { continue };
+            match fs::read_to_string(root().join(&file)) {
+                Ok(text) => found = Some((file, text)),
+                Err(_) => faults.push(format!("{MAP}: {word} is not there ({file})")),
+            }
+        }
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        if let (["", _, _, name, ""], Some((file, text))) = (&cells[..], found) {
+            let is_there = ["fn ", "const ", "struct "].iter().any(|kind| is_declared(&text, &format!("{kind}{name}")));
+            if !is_there {
+                faults.push(format!("{MAP}: there is no {name} in {file}"));
+            }
+        }
+    }
+    faults
+}
+
+/// The path of a file that is named by its crate and its place there, such as `server/oauth/token.rs`; none for a pattern.
+fn source_of(word: &str) -> Option<String> {
+    let (name, place) = word.split_once('/')?;
+    let is_file = place.ends_with(".rs") && !word.contains(['*', '{', '…']) && !place.starts_with("src/");
+    (is_file && root().join("crates").join(name).is_dir()).then(|| format!("crates/{name}/src/{place}"))
+}
+
+/// True if the text holds a declaration of exactly this name.
+fn is_declared(text: &str, declaration: &str) -> bool {
+    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+    text.match_indices(declaration).any(|(at, _)| ends(&text[at + declaration.len()..]))
+}
