@@ -30,34 +30,43 @@ ALTER TABLE change_counter ADD COLUMN forgotten_change BIGINT NOT NULL DEFAULT 0
 ALTER TABLE change_counter ADD COLUMN keys_change BIGINT NOT NULL DEFAULT 0;
 UPDATE change_counter SET forgotten_change = registry_change, keys_change = registry_change;
 
--- That a transaction has raised the counters is noted for the rest of it.
-CREATE FUNCTION note_raise() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+-- The change that this transaction is, once it has raised the counters, for the rest of it.
+CREATE FUNCTION note_change() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM set_config('countersign.has_raised', 'yes', TRUE);
+    PERFORM set_config('countersign.change', NEW.registry_change::TEXT, TRUE);
     RETURN NULL;
 END $$;
 CREATE TRIGGER change_counter_raised AFTER UPDATE OF registry_change ON change_counter
-    FOR EACH ROW EXECUTE FUNCTION note_raise();
+    FOR EACH ROW EXECUTE FUNCTION note_change();
 
--- The change that this transaction is, which raises the counters if it has not yet.
+-- The same, and raises them if it has not yet.
 CREATE FUNCTION this_change() RETURNS BIGINT LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    IF current_setting('countersign.has_raised', TRUE) IS DISTINCT FROM 'yes' THEN
+    IF COALESCE(current_setting('countersign.change', TRUE), '') = '' THEN
         UPDATE change_counter SET change = change + 1, registry_change = change + 1;
     END IF;
-    RETURN (SELECT registry_change FROM change_counter);
+    RETURN CAST(current_setting('countersign.change') AS BIGINT);
 END $$;
 
-CREATE FUNCTION touch(touched_kind TEXT, touched_id TEXT) RETURNS VOID LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_api(touched TEXT) RETURNS VOID LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     number BIGINT := this_change();
 BEGIN
-    CASE touched_kind
-        WHEN 'api' THEN UPDATE apis SET last_change = number WHERE id = touched_id AND last_change <> number;
-        WHEN 'client' THEN UPDATE clients SET last_change = number WHERE id = touched_id AND last_change <> number;
-        WHEN 'user' THEN UPDATE users SET last_change = number WHERE id = touched_id AND last_change <> number;
-        WHEN 'keys' THEN UPDATE change_counter SET keys_change = number WHERE keys_change <> number;
-    END CASE;
+    UPDATE apis SET last_change = number WHERE id = touched AND last_change <> number;
+END $$;
+
+CREATE FUNCTION touch_client(touched TEXT) RETURNS VOID LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    number BIGINT := this_change();
+BEGIN
+    UPDATE clients SET last_change = number WHERE id = touched AND last_change <> number;
+END $$;
+
+CREATE FUNCTION touch_user(touched TEXT) RETURNS VOID LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    number BIGINT := this_change();
+BEGIN
+    UPDATE users SET last_change = number WHERE id = touched AND last_change <> number;
 END $$;
 
 -- An API, a client or a user itself.
@@ -78,14 +87,25 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- What belongs to one. The arguments are its kind and the column with its id.
-CREATE FUNCTION touch_owner() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_by_scope() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
-        PERFORM touch(TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1]);
+        PERFORM touch_api(OLD.api_id);
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        PERFORM touch(TG_ARGV[0], to_jsonb(NEW) ->> TG_ARGV[1]);
+        PERFORM touch_api(NEW.api_id);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- A credential, or an entitlement.
+CREATE FUNCTION touch_by_client() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM touch_client(OLD.client_id);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM touch_client(NEW.client_id);
     END IF;
     RETURN NULL;
 END $$;
@@ -94,17 +114,30 @@ END $$;
 CREATE FUNCTION touch_by_removal() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
-        PERFORM CASE OLD.client_id WHEN '' THEN touch('api', OLD.api_id) ELSE touch('client', OLD.client_id) END;
+        PERFORM CASE OLD.client_id WHEN '' THEN touch_api(OLD.api_id) ELSE touch_client(OLD.client_id) END;
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        PERFORM CASE NEW.client_id WHEN '' THEN touch('api', NEW.api_id) ELSE touch('client', NEW.client_id) END;
+        PERFORM CASE NEW.client_id WHEN '' THEN touch_api(NEW.api_id) ELSE touch_client(NEW.client_id) END;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION touch_by_second_factor() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM touch_user(OLD.user_id);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM touch_user(NEW.user_id);
     END IF;
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION touch_keys() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    number BIGINT := this_change();
 BEGIN
-    PERFORM touch('keys', '');
+    UPDATE change_counter SET keys_change = number WHERE keys_change <> number;
     RETURN NULL;
 END $$;
 
@@ -113,7 +146,7 @@ CREATE TRIGGER apis_touched BEFORE INSERT OR UPDATE OF id, audience, name, grant
     FOR EACH ROW EXECUTE FUNCTION touch_row();
 CREATE TRIGGER apis_deleted AFTER DELETE OR UPDATE OF id ON apis FOR EACH ROW EXECUTE FUNCTION note_deletion('api');
 CREATE TRIGGER scopes_touched AFTER INSERT OR UPDATE OR DELETE ON scopes
-    FOR EACH ROW EXECUTE FUNCTION touch_owner('api', 'api_id');
+    FOR EACH ROW EXECUTE FUNCTION touch_by_scope();
 
 CREATE TRIGGER clients_touched BEFORE INSERT OR UPDATE OF id, name, owner, auth_methods, status, epoch, created_at,
     created_change, tokens_per_minute, tokens_per_day ON clients
@@ -121,10 +154,10 @@ CREATE TRIGGER clients_touched BEFORE INSERT OR UPDATE OF id, name, owner, auth_
 CREATE TRIGGER clients_deleted AFTER DELETE OR UPDATE OF id ON clients FOR EACH ROW EXECUTE FUNCTION note_deletion('client');
 CREATE TRIGGER credentials_touched AFTER INSERT OR DELETE OR UPDATE OF id, client_id, label, secret_hash, not_before,
     expires_at, created_change ON credentials
-    FOR EACH ROW EXECUTE FUNCTION touch_owner('client', 'client_id');
+    FOR EACH ROW EXECUTE FUNCTION touch_by_client();
 CREATE TRIGGER entitlements_touched AFTER INSERT OR DELETE OR UPDATE OF client_id, api_id, kind, scopes, grants
     ON entitlements
-    FOR EACH ROW EXECUTE FUNCTION touch_owner('client', 'client_id');
+    FOR EACH ROW EXECUTE FUNCTION touch_by_client();
 CREATE TRIGGER removals_touched AFTER INSERT OR DELETE OR UPDATE OF client_id, api_id, kind, name, change ON removals
     FOR EACH ROW EXECUTE FUNCTION touch_by_removal();
 
@@ -133,7 +166,7 @@ CREATE TRIGGER users_touched BEFORE INSERT OR UPDATE OF id, login, roles, status
 CREATE TRIGGER users_deleted AFTER DELETE OR UPDATE OF id ON users FOR EACH ROW EXECUTE FUNCTION note_deletion('user');
 -- What is loaded is whether the user has one.
 CREATE TRIGGER second_factors_touched AFTER INSERT OR DELETE OR UPDATE OF user_id ON second_factors
-    FOR EACH ROW EXECUTE FUNCTION touch_owner('user', 'user_id');
+    FOR EACH ROW EXECUTE FUNCTION touch_by_second_factor();
 
 CREATE TRIGGER signing_keys_touched AFTER INSERT OR UPDATE OR DELETE ON signing_keys
     FOR EACH ROW EXECUTE FUNCTION touch_keys();
