@@ -44,10 +44,19 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// What to do when there is no room.
+const MAKE_ROOM: &str = "make room there, or raise the quota";
+const POSTGRES_FULL: &str = "53100";
+const SQLITE_FULL: &str = "13";
+/// The `-shm` file cannot grow: at a start, the first that needs room. SQLite calls it an I/O error, whatever the system said.
+const SQLITE_IOERR_SHMSIZE: &str = "4874";
+/// Whatever the system said of a write, but for ENOSPC, which is `SQLITE_FULL`.
+const SQLITE_IOERR_WRITE: &str = "778";
+
 /// Classes and codes of PostgreSQL that may pass by themselves, the longer ones first: no room, out of resources, read-only,
 /// idle within a transaction, cancelled, lock not available, connection exceptions, refused sign-in, shutting down or starting, system errors.
 const POSTGRES_PASSING: [(&str, DatabaseTrouble); 10] = [
-    ("53100", DatabaseTrouble::Full),
+    (POSTGRES_FULL, DatabaseTrouble::Full),
     ("53", DatabaseTrouble::Lost),
     ("25006", DatabaseTrouble::ReadOnly),
     ("25P03", DatabaseTrouble::Slow),
@@ -69,7 +78,7 @@ impl From<sqlx::Error> for StoreError {
                 let (code, message) = (inner.code().unwrap_or_default(), inner.message().to_owned());
                 match (&*code, find_trouble(&code)) {
                     ("40001" | "40P01", _) => Self::Conflict(message),
-                    (_, Some(trouble)) => Self::Unavailable(trouble, message),
+                    (_, Some(trouble)) => Self::Unavailable(trouble, describe(&code, message)),
                     (_, None) => Self::Refused(message),
                 }
             }
@@ -95,10 +104,23 @@ impl From<MigrateError> for StoreError {
     }
 }
 
+/// The database's own words; of SQLite in place of those that do not say what to do.
+fn describe(code: &str, message: String) -> String {
+    match code {
+        POSTGRES_FULL => format!("{message}; {MAKE_ROOM}"),
+        SQLITE_FULL | SQLITE_IOERR_SHMSIZE => MAKE_ROOM.to_owned(),
+        SQLITE_IOERR_WRITE => format!("{message}: over a quota or a limit of file sizes, or the disk fails"),
+        _ => message,
+    }
+}
+
 /// What may pass by itself, by the database's code.
 fn find_trouble(code: &str) -> Option<DatabaseTrouble> {
     if code.len() == 5 {
         return POSTGRES_PASSING.iter().find(|(class, _)| code.starts_with(class)).map(|(_, trouble)| *trouble);
+    }
+    if code == SQLITE_IOERR_SHMSIZE {
+        return Some(DatabaseTrouble::Full);
     }
     // SQLite, whose extended codes have the plain one in their last byte.
     match code.parse::<u32>().ok()? & 0xFF {
@@ -121,6 +143,7 @@ mod tests {
         for (passing, trouble) in [
             ("5", DatabaseTrouble::Slow),
             ("13", DatabaseTrouble::Full),
+            ("4874", DatabaseTrouble::Full),
             ("778", DatabaseTrouble::Lost),
             ("1032", DatabaseTrouble::ReadOnly),
             ("08006", DatabaseTrouble::Lost),

@@ -26,7 +26,7 @@ use self::book::{Book, NEVER_CUT, Question};
 use self::caller::Shared;
 use self::check::check;
 use self::dice::{Dice, rounds};
-use self::disk::Disk;
+pub(crate) use self::disk::Disk;
 
 /// Rounds of one database: then it begins anew, so that questions and records do not grow without bound.
 const ROUNDS_OF_A_DATABASE: usize = 25;

@@ -13,6 +13,7 @@ mod doctor;
 mod drill;
 mod env_files;
 mod exits;
+mod full_disk;
 mod hostile;
 mod http2;
 mod identity;

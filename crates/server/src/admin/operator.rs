@@ -42,7 +42,7 @@ pub enum OperatorError {
     #[error("{0}: is not what the first start wrote; --new-operator writes it anew")]
     Damaged(String),
     /// The change was refused.
-    #[error("operator: {0}")]
+    #[error("operator: {}", .0.for_operator())]
     Problem(#[from] Problem),
 }
 

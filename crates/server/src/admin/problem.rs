@@ -138,6 +138,14 @@ impl Problem {
         self.status
     }
 
+    /// What is said at a terminal: also what the database says, and what to do.
+    pub(crate) fn for_operator(&self) -> String {
+        match &self.trouble {
+            Some(trouble) => format!("{}: {}", trouble.kind, trouble.reason),
+            None => self.to_string(),
+        }
+    }
+
     /// What the database could not do, if that is the reason.
     pub(crate) fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_deref()

@@ -112,8 +112,9 @@ pub(crate) fn create(path: &Path, entropy: &Entropy) -> Result<HeldKey, Director
     let key = SealingKey::from_random(entropy.bytes());
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
-        file.write_all(key.to_text().as_bytes())?;
-        file.sync_all()
+        let written = file.write_all(key.to_text().as_bytes()).and_then(|()| file.sync_all());
+        // A part of a key would be in the way of the next try.
+        written.inspect_err(|_| drop(fs::remove_file(path)))
     };
     write().map_err(|error| failed(path, error))?;
     sync_directory(directory_of(path))?;

@@ -70,7 +70,7 @@ pub enum RotationError {
     #[error("{0}: {1}")]
     Sealed(String, SealError),
     /// The end of the change is not known.
-    #[error("{0}; the key may have been replaced all the same: keep both files, and repeat this")]
+    #[error("{}; the key may have been replaced all the same: keep both files, and repeat this", .0.for_operator())]
     Unknown(Problem),
     /// A key of the configuration is wrong.
     #[error(transparent)]
@@ -88,7 +88,7 @@ pub enum RotationError {
     #[error(transparent)]
     Keys(#[from] KeyRingError),
     /// The change was refused.
-    #[error("{0}")]
+    #[error("{}", .0.for_operator())]
     Change(Problem),
 }
 

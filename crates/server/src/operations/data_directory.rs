@@ -1,7 +1,7 @@
 //! The data directory: ours alone while we run, and where the sealing key lives.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -28,7 +28,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// It cannot be made, read or written.
-    #[error("{path}: {error}")]
+    #[error("{path}: {error}{}", if is_full(error.kind()) { "; make room there, or raise the quota" } else { "" })]
     Io {
         /// The file or directory.
         path: String,
@@ -50,6 +50,11 @@ pub enum DirectoryError {
     /// The configuration names a file for the next sealing key that is not there.
     #[error("{0}: there is no such file; sealing_key_next_file names it")]
     NoNextSealingKey(String),
+}
+
+/// True if there is no room for what was to be written.
+pub(crate) fn is_full(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 /// Err if the data directory, or a file with a secret in it, is open to every user of the machine. They could read our keys,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use countersign_protocol::refusal::DatabaseTrouble;
 use countersign_store::{DatabaseUrl, ReadOnlyCause, Store, StoreError};
 
-use crate::operations::data_directory::{DirectoryError, failed};
+use crate::operations::data_directory::{DirectoryError, failed, is_full};
 use crate::operations::doctor::Check;
 
 const NAME: &str = "writes";
@@ -81,9 +81,8 @@ fn remedy_of_system(error: &DirectoryError) -> &'static str {
         _ => ErrorKind::Other,
     };
     match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "make room there, or raise the quota; until then what must be written is refused"
-        }
+        // The error says what to do.
+        kind if is_full(kind) => "until then what must be written is refused",
         ErrorKind::ReadOnlyFilesystem => {
             "mount it to be written; if the system has made it read-only by itself, the kernel's log says why"
         }
@@ -112,7 +111,7 @@ async fn find_remedy(store: &Store, database: &DatabaseUrl, error: &StoreError) 
             Ok(Some(ReadOnlyCause::Setting(place))) => return remedy_of_setting(&place),
             _ => "let the server's user write it",
         },
-        StoreError::Unavailable(DatabaseTrouble::Full, _) => "make room on the disk of the database",
+        StoreError::Unavailable(DatabaseTrouble::Full, _) => "until then what must be written is refused",
         StoreError::Unavailable(DatabaseTrouble::Slow, _) | StoreError::Conflict(_) if is_sqlite => {
             "another program, such as sqlite3, has a transaction open: end that"
         }

@@ -118,7 +118,7 @@ pub enum RestoreError {
     #[error(transparent)]
     Keys(#[from] KeyRingError),
     /// The change was refused.
-    #[error("restore: {0}")]
+    #[error("restore: {}", .0.for_operator())]
     Problem(#[from] Problem),
 }
 
@@ -191,7 +191,8 @@ impl Plan<'_> {
     pub async fn carry_out(self, clock: Clock, entropy: Entropy) -> Result<Restored, RestoreError> {
         let Self { config, from, key, places, manifest, database, .. } = self;
         let directory = DataDirectory::open(&config.data_dir)?;
-        let database = places.copy_database(from)?.unwrap_or(database);
+        let copied = places.copy_database(from).inspect_err(|_| places.forget_copy());
+        let database = copied?.unwrap_or(database);
         let ended = end_everything(config, &directory, &database, &key, clock, entropy).await;
         let (change, database_id) = match ended {
             Ok(ended) => ended,

@@ -40,7 +40,7 @@ pub enum StartError {
     #[error(transparent)]
     Keys(#[from] KeyRingError),
     /// A signing key could not be made.
-    #[error("a signing key could not be made: {0}")]
+    #[error("a signing key could not be made: {}", .0.for_operator())]
     FirstKey(Problem),
     /// There is no sealing key for a database that has one.
     #[error(

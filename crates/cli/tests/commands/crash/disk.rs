@@ -18,7 +18,7 @@ const SECTOR: usize = 512;
 const HEAD: usize = 40;
 
 /// A directory whose changes are written down by the processes that run with [`Disk::environment`].
-pub(super) struct Disk {
+pub(crate) struct Disk {
     root: PathBuf,
     library: PathBuf,
     pub(super) log: PathBuf,
@@ -28,7 +28,7 @@ pub(super) struct Disk {
 
 impl Disk {
     /// Watches a directory; its content now is durable. The files of the disk itself are in a room of their own.
-    pub(super) fn new(root: &Path, room: &Path) -> Self {
+    pub(crate) fn new(root: &Path, room: &Path) -> Self {
         let library = room.join("disk.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands/crash/disk.c");
         let mut compiler = Command::new("cc");
@@ -39,21 +39,21 @@ impl Disk {
     }
 
     /// What a process needs to be watched.
-    pub(super) fn environment(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
         let variables = [("LD_PRELOAD", &self.library), ("CRASH_ROOT", &self.root), ("CRASH_LOG", &self.log)];
         let variables = variables.into_iter().chain([("CRASH_FULL", &self.full)]);
         variables.map(|(name, path)| (name, path.to_str().unwrap())).collect()
     }
 
     /// From now on only so many bytes can be written.
-    pub(super) fn fill(&self, room: u64) {
+    pub(crate) fn fill(&self, room: u64) {
         let new = self.full.with_extension("new");
         fs::write(&new, room.to_string()).unwrap();
         fs::rename(new, &self.full).unwrap();
     }
 
     /// There is room again.
-    pub(super) fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         fs::remove_file(&self.full).unwrap();
     }
 
