@@ -228,6 +228,9 @@ pub enum DatabaseTrouble {
     /// It cannot be reached, or has gone away.
     #[error("the database does not answer")]
     Lost,
+    /// The path of its file leads to another file, or to none: what is written would be lost.
+    #[error("the database file was deleted or replaced")]
+    Replaced,
     /// It did not answer in time, or other transactions were in the way.
     #[error("the database did not answer in time")]
     Slow,

@@ -270,11 +270,14 @@ async fn a_backup_of_a_newer_version_or_one_that_is_cut_short_changes_nothing() 
     assert!(newer.contains("made by a newer version of Countersign (migration 9999)"), "{newer}");
     assert_eq!(list(&team.database.directory.path().join("data")), before);
     team.database.tamper(&file, "DELETE FROM _sqlx_migrations WHERE version = 9999");
-    for name in ["sealing.key", "backup.json"] {
+    let damaged = "operator.json: is damaged; use another backup, or delete this file in it: `serve --new-operator`";
+    for (name, why) in
+        [("sealing.key", "not a sealing key"), ("backup.json", "is no backup"), ("operator.json", damaged)]
+    {
         let (path, text) = (Path::new(&backup).join(name), read(&Path::new(&backup).join(name)));
         std::fs::write(&path, &text[..text.len() / 2]).unwrap();
         let short = run(&restore, &[], "").failed(name, 1);
-        assert!(short.contains(if name == "sealing.key" { "not a sealing key" } else { "is no backup" }), "{short}");
+        assert!(short.contains(why), "{short}");
         std::fs::write(&path, text).unwrap();
     }
     if team.database.url.is_none() {

@@ -246,11 +246,13 @@ async fn while_the_database_file_is_gone_a_server_is_not_ready_and_writes_nothin
         if is_replaced {
             std::fs::write(&file, &copied).unwrap();
         }
-        assert_eq!(job.revoke(&token).await.status, 503, "at once");
+        let refused = job.revoke(&token).await;
+        assert_eq!((refused.status, refused.body.contains("file was deleted or replaced")), (503, true), "{refused}");
         assert_eq!(wait_for_readiness(&team, 503).await, "the database file was deleted or replaced\n");
         assert_eq!(job.revoke(&token).await.status, 503);
         assert_eq!(job.introspect(&token).await.json()["active"], true);
-        team.fail(6, "client create later");
+        let refused = team.fail(6, "client create later");
+        assert!(refused.contains("the database file was deleted or replaced"), "{refused}");
         assert_eq!(job.client_credentials("invoices:read").await.status, 200, "what writes nothing goes on");
         assert_eq!(file.exists(), is_replaced, "nothing is made in its place");
         if is_replaced {

@@ -66,6 +66,9 @@ pub enum DemoError {
     Password(#[from] Refusal),
 }
 
+/// The file, in the data directory.
+pub(crate) const FILE: &str = "demo.json";
+
 /// `demo.json`: all that is needed to try both flows. It is private (0600).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the file")]
@@ -107,7 +110,7 @@ pub(crate) async fn check_allowed(state: &State, want_demo: bool) -> Result<(), 
 
 /// Makes the demo or finds it, and brings `demo.json` and the audience to today's issuer.
 pub(crate) async fn provide(state: &State, directory: &DataDirectory) -> Result<Demo, DemoError> {
-    let path = directory.file("demo.json");
+    let path = directory.file(FILE);
     let demo = match find_or_make(state, &path).await? {
         Ok(file) => Demo { has_own_password: file.password.expose().is_empty(), file, renewed: None },
         Err(why) => Demo { file: renew(state).await?, renewed: Some(why), has_own_password: false },

@@ -88,6 +88,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
 fn of_database(trouble: DatabaseTrouble) -> &'static str {
     match trouble {
         DatabaseTrouble::Lost => "look at the database: this node cannot read it",
+        DatabaseTrouble::Replaced => "put the database file back, or stop the server and restore a backup",
         DatabaseTrouble::Slow => {
             "look at the log of this node for what was slow, and at the database for what holds locks"
         }

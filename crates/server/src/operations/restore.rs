@@ -4,13 +4,17 @@
 //! refresh token, session and signing key of before ends.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::{DatabaseUrl, KeyState, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+use serde::de::DeserializeOwned;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::operator::{self, OperatorFile};
 use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
@@ -26,6 +30,8 @@ use crate::operations::identity::{IdentityError, Memory, new_id, remember};
 use crate::operations::nodes::find_living;
 use crate::operations::restore_places::Places;
 use crate::operations::transfer::MOVED_TO;
+use crate::demo::provide::{self, DemoFile};
+use crate::keys::ring::{KeyRingError, make_key};
 use crate::registry::LiveRegistry;
 use crate::state::State;
 
@@ -63,6 +69,9 @@ pub enum RestoreError {
     /// The database in the backup is damaged, or is another program's.
     #[error("{0}: the database in the backup cannot be read: {1}")]
     DamagedBackup(String, String),
+    /// A file with credentials in the backup is damaged.
+    #[error("{0}: is damaged; use another backup, or delete this file in it: `serve {1}` makes a new one")]
+    DamagedCredentials(String, &'static str),
     /// PostgreSQL's own tools have not restored anything yet.
     #[error(
         "{database}: there is no countersign in this database yet ({reason}); restore the dump into it first, with \
@@ -171,6 +180,8 @@ pub async fn plan<'a>(
         return Err(RestoreError::OtherEngine { backup: manifest.database, configured });
     }
     check_key_file(config, &key)?;
+    check_credentials::<OperatorFile>(&from.join(operator::FILE), "--new-operator")?;
+    check_credentials::<DemoFile>(&from.join(provide::FILE), "--demo")?;
     if lies_in(&config.data_dir, from) {
         return Err(RestoreError::IntoItself(from.display().to_string()));
     }
@@ -237,6 +248,19 @@ fn check_key_file(config: &Config, key: &BackupKey) -> Result<(), RestoreError> 
     match read_sealing_key(path)? {
         Some(there) if there.check() == key.key.check() => Ok(()),
         _ => Err(RestoreError::OtherKeyFile(path.display().to_string(), key.path.display().to_string())),
+    }
+}
+
+/// Err if a file of credentials is there and cannot be read: the start after the restore would fail by it.
+fn check_credentials<T: DeserializeOwned>(file: &Path, flag: &'static str) -> Result<(), RestoreError> {
+    let text = match std::fs::read(file) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(file, error).into()),
+    };
+    match serde_json::from_slice::<T>(&text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(RestoreError::DamagedCredentials(file.display().to_string(), flag)),
     }
 }
 

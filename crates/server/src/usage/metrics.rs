@@ -181,6 +181,7 @@ fn render_counted(text: &mut String, counted: &Counted) {
     for (trouble, failures) in &counted.database_failures {
         let label = match trouble {
             DatabaseTrouble::Lost => "lost",
+            DatabaseTrouble::Replaced => "replaced",
             DatabaseTrouble::Slow => "slow",
             DatabaseTrouble::ReadOnly => "read_only",
             DatabaseTrouble::Full => "full",

@@ -5,7 +5,7 @@
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign_protocol::refusal::DatabaseTrouble;
@@ -59,16 +59,9 @@ impl Store {
             return Ok(());
         };
         file.check().map_err(|error| {
-            StoreError::Unavailable(
-                DatabaseTrouble::Lost,
-                format!("the database file is not in its place ({}: {error})", shown(&file.path)),
-            )
+            StoreError::Unavailable(DatabaseTrouble::Replaced, format!("{}: {error}", file.path.display()))
         })
     }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
 
 fn inode_of(metadata: &Metadata) -> (u64, u64) {
