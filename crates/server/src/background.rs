@@ -14,13 +14,15 @@ pub mod warn_of_expiry;
 pub mod watch_database_file;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_protocol::refusal::Refusal;
 use countersign_store::StoreError;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, timeout};
 
 use crate::admin::problem::Problem;
 use crate::http::tls::Tls;
@@ -29,6 +31,9 @@ use crate::limits::{
     HEARTBEAT_INTERVAL, REFUSALS_INTERVAL, RETRIES_INTERVAL, ROTATE_INTERVAL, WATCH_INTERVAL,
 };
 use crate::state::State;
+
+/// What is under way at a stop is given this long.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Tells that a task failed: what the database cannot do now is counted, and logged once a minute for each kind.
 pub(crate) fn report(state: &State, what: &'static str, error: &StoreError) {
@@ -58,12 +63,30 @@ pub(crate) async fn holds_lease(state: &State, name: &'static str, hold_s: i64) 
     }
 }
 
-/// Starts every task; they end when the set is dropped.
-pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+/// The tasks. They begin nothing more when this is dropped.
+#[derive(Debug)]
+pub struct Tasks {
+    repeating: JoinSet<()>,
+    /// Each run holds it to read.
+    under_way: Arc<RwLock<()>>,
+}
+
+impl Tasks {
+    /// Begins nothing more, and waits for what is under way, but not long: a database that is gone must not keep us.
+    pub async fn stop(mut self) {
+        self.repeating.shutdown().await;
+        if timeout(STOP_TIMEOUT, self.under_way.write()).await.is_err() {
+            tracing::warn!("background tasks were cut off at shutdown");
+        }
+    }
+}
+
+/// Starts every task.
+pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> Tasks {
+    let (mut tasks, under_way) = (JoinSet::new(), Arc::default());
     let mut begin = |period, run_once: fn(State) -> BoxFuture<'static, ()>| {
         let state = state.clone();
-        tasks.spawn(repeat(interval(period), move || run_once(state.clone())));
+        tasks.spawn(repeat(interval(period), Arc::clone(&under_way), move || run_once(state.clone())));
     };
     begin(FOLLOW_INTERVAL, |state| async move { follow_changes::run_once(&state).await }.boxed());
     begin(HEARTBEAT_INTERVAL, |state| async move { heartbeat::run_once(&state).await }.boxed());
@@ -77,26 +100,35 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> JoinSet<()> {
     begin(WATCH_INTERVAL, |state| async move { watch_database_file::run_once(&state).await }.boxed());
     let compared = state.clone();
     // Not at the start: all has been loaded just now.
-    tasks.spawn(repeat(interval_at(Instant::now() + COMPARE_INTERVAL, COMPARE_INTERVAL), move || {
+    let ticks = interval_at(Instant::now() + COMPARE_INTERVAL, COMPARE_INTERVAL);
+    tasks.spawn(repeat(ticks, under_way.clone(), move || {
         let state = compared.clone();
         async move { compare_registry::run_once(&state).await }
     }));
     if let Some(tls) = tls {
         let (tls, clock) = (tls.clone(), state.clock.clone());
-        tasks.spawn(repeat(interval(CERTIFICATE_INTERVAL), move || {
+        tasks.spawn(repeat(interval(CERTIFICATE_INTERVAL), under_way.clone(), move || {
             let (tls, clock) = (tls.clone(), clock.clone());
             async move { reload_certificate::run_once(&tls, &clock).await }
         }));
     }
-    tasks
+    Tasks { repeating: tasks, under_way }
 }
 
 /// Runs a task at each tick; a task that panics is logged and runs again.
-async fn repeat<F: Future<Output = ()> + Send + 'static>(mut ticks: Interval, task: impl Fn() -> F) {
+async fn repeat<F>(mut ticks: Interval, under_way: Arc<RwLock<()>>, task: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = tokio::spawn(task()).await {
+        let (run, held) = (task(), under_way.clone().read_owned().await);
+        let run = async move {
+            run.await;
+            drop(held);
+        };
+        if let Err(error) = tokio::spawn(run).await {
             tracing::error!(%error, "a background task failed");
         }
     }

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::args::Serve;
@@ -68,10 +69,10 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     let no_color = environment.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
     let (_log, level) = logging::install(&config.log, no_color);
     warn_of_settings(&settings, &state.issuer, tls.as_deref());
-    let mut tasks = background::start(&state, tls.as_ref());
+    let (tasks, mut beside) = (background::start(&state, tls.as_ref()), JoinSet::new());
     let (flags, environment) = (Arc::new(args.settings.clone()), environment.into());
     let reload = Reload { flags, environment, level, tls: tls.clone(), clock: state.clock.clone() };
-    tasks.spawn(reload.run(hangup));
+    beside.spawn(reload.run(hangup));
     let front = Front::new(state.clone(), &config.http.hosts, &config.proxy.trusted);
     let (stop, stopped) = oneshot::channel::<()>();
     let http = fit_connections(config);
@@ -79,7 +80,7 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
         tokio::spawn(async move { serve::serve(listener, front, &http, tls, async { drop(stopped.await) }).await });
     if let Some(listener) = for_metrics {
         let (front, http) = (Front::of_metrics(state.clone()), config.http.clone());
-        tasks.spawn(async move { serve::serve(listener, front, &http, None, pending()).await });
+        beside.spawn(async move { serve::serve(listener, front, &http, None, pending()).await });
     }
     print_banner(output, &state, demo.as_ref());
     state.set_ready();
@@ -90,7 +91,9 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
         drained = serving => drained.map_err(Failure::new)?,
         _ = stop_signal.wait() => tracing::warn!("told again to stop: requests under way are cut off"),
     }
-    tasks.shutdown().await;
+    beside.shutdown().await;
+    // To its end: a task that met a closed database would report that as an error.
+    tasks.stop().await;
     flush_uses::run_once(&state).await;
     store_refusals::run_once(&state).await;
     let closing = async {

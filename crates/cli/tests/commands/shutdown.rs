@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 
 use crate::process::{Serving, countersign, demo_json, serve_arguments};
 
+/// Starts that are stopped at once.
+const STOPS: usize = 10;
+
 #[tokio::test]
 async fn a_request_under_way_is_answered_and_a_new_connection_is_not_taken() {
     for signal in ["TERM", "INT"] {
@@ -119,6 +122,15 @@ async fn a_second_signal_or_ctrl_c_waits_for_no_balancer() {
         }
         let (status, log) = serving.wait();
         assert!(status.success() && begun.monotonic_ms() < 5000, "{signals:?}: {status} {log}");
+    }
+}
+
+#[test]
+fn a_stop_at_once_after_the_start_is_no_error() {
+    let database = TestDatabase::fresh();
+    for _ in 0..STOPS {
+        let log = Serving::start(&database, &[], &[]).stop();
+        assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
     }
 }
 

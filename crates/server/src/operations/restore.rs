@@ -18,6 +18,8 @@ use crate::admin::operator::{self, OperatorFile};
 use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
+use crate::demo::provide::{self, DemoFile};
+use crate::keys::ring::{KeyRingError, make_key};
 use crate::keys::ring::{KeyRingError, make_key};
 use crate::keys::sealing::SealingKey;
 use crate::keys::sealing_files::{HeldKey, HeldKeys};
@@ -30,8 +32,6 @@ use crate::operations::identity::{IdentityError, Memory, new_id, remember};
 use crate::operations::nodes::find_living;
 use crate::operations::restore_places::Places;
 use crate::operations::transfer::MOVED_TO;
-use crate::demo::provide::{self, DemoFile};
-use crate::keys::ring::{KeyRingError, make_key};
 use crate::registry::LiveRegistry;
 use crate::state::State;
 
