@@ -15,7 +15,6 @@ use crate::admin::operator;
 use crate::config::{Config, ConfigError};
 use crate::demo::provide;
 use crate::keys::sealing_files::KeyFiles;
-use crate::keys::sealing_files::KeyFiles;
 use crate::operations::data_directory::{
     DirectoryError, SEALING_KEY_FILE, failed, is_locked, is_replaced, sync_directory, write_private,
 };

@@ -20,7 +20,6 @@ use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::demo::provide::{self, DemoFile};
 use crate::keys::ring::{KeyRingError, make_key};
-use crate::keys::ring::{KeyRingError, make_key};
 use crate::keys::sealing::SealingKey;
 use crate::keys::sealing_files::{HeldKey, HeldKeys};
 use crate::operations::backup::{CREDENTIALS, Engine, MANIFEST, Manifest, copy_private};
