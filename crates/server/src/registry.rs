@@ -36,6 +36,8 @@ pub struct Registry {
     users: HashTrieMapSync<String, Arc<Stored<Arc<User>>>>,
     user_ids_by_login: HashTrieMapSync<String, String>,
     marks: Marks,
+    /// What is in the database and cannot be read.
+    left_out: HashTrieSetSync<(EntryKind, String)>,
     keys: Arc<KeyRing>,
     missing_keys: Vec<Algorithm>,
     playground: Arc<PlaygroundSettings>,

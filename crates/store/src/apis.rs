@@ -6,7 +6,7 @@ use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefini
 use countersign_protocol::grant::{GrantType, GrantTypes};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::removal::{Removal, Right};
+use countersign_protocol::removal::Right;
 use countersign_protocol::scope::ScopeToken;
 
 use crate::changes::Change;
@@ -34,7 +34,7 @@ statements! {
 
 const APIS: Listing = Listing {
     table: "apis",
-    columns: "JSON_ARRAY(id, audience, name, grants, algorithm), \
+    columns: "id, JSON_ARRAY(audience, name, grants, algorithm), \
          JSON_ARRAY(access_token_lifetime_s, refresh_idle_s, refresh_absolute_s, refresh_retry_s, epoch), \
          JSON_ARRAY(created_change, created_at, '', last_change)",
     bytes: None,
@@ -166,53 +166,47 @@ fn api_right(api: &ApiId, right: Right) -> RightKey {
 /// Reads APIs, with the removals that are their own.
 pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
     let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
-    for row in reader.list::<ScopeRow>(&SCOPES, ids).await? {
-        let (api, scope) = read_scope(row)?;
+    for (api, scope) in reader.list(&SCOPES, ids, read_scope).await? {
         scopes.entry(api).or_default().push(scope);
     }
-    let mut removals: HashMap<ApiId, Vec<Removal>> = HashMap::new();
-    for removal in crate::removals::load_of_apis(reader, ids).await? {
-        removals.entry(removal.api_id.clone()).or_default().push(removal);
+    let mut removals = crate::removals::load(reader, ids).await?;
+    let mut apis = reader.list(&APIS, ids, read_api).await?;
+    for Stored { value: api, .. } in &mut apis {
+        api.scopes = scopes.remove(api.id.as_str()).unwrap_or_default();
+        api.removals = removals.remove(api.id.as_str()).unwrap_or_default().into();
     }
-    let mut apis = Vec::new();
-    for (words, numbers, beside) in reader.list::<(ApiWords, ApiNumbers, Beside)>(&APIS, ids).await? {
-        let id = words.0.clone();
-        let defined = scopes.remove(&id).unwrap_or_default();
-        let read = read_api(words, numbers, defined);
-        let mut api = read.ok_or(StoreError::Broken { table: "apis", row: id })?;
-        api.removals = removals.remove(&api.id).unwrap_or_default().into();
-        apis.push(Stored::new(api, beside));
-    }
-    Ok(apis)
+    Ok(reader.without_broken(apis, |api| api.id.as_str()))
 }
 
+/// Of which API, name, description, rules, whether it is a default.
 type ScopeRow = (String, String, String, String, i64);
-/// Id, audience, name, grants, algorithm.
-type ApiWords = (String, String, String, String, String);
+/// Audience, name, grants, algorithm.
+type ApiWords = (String, String, String, String);
 /// Lifetime of access tokens, of refresh tokens unused and in all, time for a retry, epoch.
 type ApiNumbers = (i64, i64, i64, i64, i64);
 
-fn read_scope((api, name, description, rules, is_default): ScopeRow) -> Result<(String, ScopeDefinition), StoreError> {
+fn read_scope((api, name, description, rules, is_default): ScopeRow) -> Option<(String, ScopeDefinition)> {
     let rules = rules.lines().map(PathRule::from_stored).collect();
-    let token = ScopeToken::parse(&name).ok_or(StoreError::Broken { table: "scopes", row: name })?;
-    Ok((api, ScopeDefinition { token, description, rules, is_default: is_default != 0 }))
+    let token = ScopeToken::parse(&name)?;
+    Some((api, ScopeDefinition { token, description, rules, is_default: is_default != 0 }))
 }
 
-fn read_api(words: ApiWords, numbers: ApiNumbers, scopes: Vec<ScopeDefinition>) -> Option<Api> {
-    let (id, audience, name, grants, algorithm) = words;
+fn read_api((id, words, numbers, beside): (String, ApiWords, ApiNumbers, Beside)) -> Option<Stored<Api>> {
+    let (audience, name, grants, algorithm) = words;
     let (access_token_lifetime_s, idle_s, absolute_s, retry_s, epoch) = numbers;
-    Some(Api {
+    let api = Api {
         id: ApiId::parse(&id)?,
         audience: Audience::parse(&audience)?,
         name,
-        scopes,
+        scopes: Vec::new(),
         grants: read_grants(&grants)?,
         access_token_lifetime_s,
         algorithm: Algorithm::parse(&algorithm)?,
         refresh: RefreshPolicy { idle_s, absolute_s, retry_s },
         epoch,
         removals: Box::default(),
-    })
+    };
+    Some(Stored::new(api, beside))
 }
 
 /// The grant types of a list column; `None` if one is unknown.

@@ -8,7 +8,7 @@ use countersign_protocol::client::{
     Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Credentials, Entitlement, MayAsk, Status,
     TokenLimits,
 };
-use countersign_protocol::removal::{Removal, Right};
+use countersign_protocol::removal::Right;
 use countersign_protocol::scope::{Scope, ScopeToken};
 use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::name_key;
@@ -310,30 +310,27 @@ fn read_entitlement(scopes: &str, grants: &str) -> Option<Entitlement> {
 
 /// Reads clients, with their credentials and entitlements and with what was taken from them.
 pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
-    let rows = reader.list::<ClientRow>(&CLIENTS, ids).await?;
-    let clients = rows.into_iter().map(read_client).collect::<Result<Vec<_>, _>>()?;
+    let clients = reader.list(&CLIENTS, ids, read_client).await?;
     let places = clients.iter().enumerate().map(|(place, client)| (client.value.id.clone(), place)).collect();
     let mut page = Page { clients, places };
-    for row in reader.list::<CredentialRow>(&CREDENTIALS, ids).await? {
-        if let Some(client) = page.find(&row.0) {
-            client.credentials.push(read_credential(row)?);
+    for (client, credential) in reader.list(&CREDENTIALS, ids, read_credential).await? {
+        if let Some(client) = page.find(&client) {
+            client.credentials.push(credential);
         }
     }
-    for row in reader.list::<EntitlementRow>(&ENTITLEMENTS, ids).await? {
-        if let Some(client) = page.find(&row.0) {
-            add_entitlement(client, &row)?;
+    for (client, entitled) in reader.list(&ENTITLEMENTS, ids, read_entitled).await? {
+        match (page.find(&client), entitled) {
+            (Some(client), Entitled::Ask(api, what)) => client.may_ask.push((api, what)),
+            (Some(client), Entitled::Introspect(api)) => client.may_introspect.push(api),
+            (None, _) => {}
         }
     }
-    let mut removals: HashMap<String, Vec<Removal>> = HashMap::new();
-    for (client, removal) in crate::removals::load_of_clients(reader, ids).await? {
-        removals.entry(client).or_default().push(removal);
-    }
-    for (client, removals) in removals {
+    for (client, removals) in crate::removals::load(reader, ids).await? {
         if let Some(client) = page.find(&client) {
             client.removals = removals.into();
         }
     }
-    Ok(page.clients)
+    Ok(reader.without_broken(page.clients, |client| client.id.as_str()))
 }
 
 /// Clients, and where each of them is.
@@ -350,43 +347,42 @@ impl Page {
     }
 }
 
-fn read_client(row: ClientRow) -> Result<Stored<Client>, StoreError> {
+fn read_client(row: ClientRow) -> Option<Stored<Client>> {
     let (id, name, auth_methods, status, epoch, per_minute, per_day, beside) = row;
     let limits = TokenLimits { per_minute, per_day };
-    let read = || {
-        Some(Client {
-            id: ClientId::parse(&id)?,
-            name,
-            auth_methods: words(&auth_methods).map(ClientAuthMethod::parse).collect::<Option<_>>()?,
-            credentials: Credentials::new(),
-            may_ask: MayAsk::new(),
-            may_introspect: Vec::new(),
-            limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
-            status: Status::parse(&status)?,
-            epoch,
-            removals: Box::default(),
-        })
+    let client = Client {
+        id: ClientId::parse(&id)?,
+        name,
+        auth_methods: words(&auth_methods).map(ClientAuthMethod::parse).collect::<Option<_>>()?,
+        credentials: Credentials::new(),
+        may_ask: MayAsk::new(),
+        may_introspect: Vec::new(),
+        limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
+        status: Status::parse(&status)?,
+        epoch,
+        removals: Box::default(),
     };
-    let client = read().ok_or_else(|| StoreError::Broken { table: "clients", row: id.clone() })?;
-    Ok(Stored::new(client, beside))
+    Some(Stored::new(client, beside))
 }
 
-fn read_credential((_, id, label, not_before, expires_at, hash): CredentialRow) -> Result<Credential, StoreError> {
-    let Some(secret_hash) = SecretHash::from_bytes(&hash.0) else {
-        return Err(StoreError::Broken { table: "credentials", row: id });
-    };
-    Ok(Credential { id, label, secret_hash, not_before, expires_at })
+fn read_credential(row: CredentialRow) -> Option<(String, Credential)> {
+    let (client, id, label, not_before, expires_at, hash) = row;
+    let secret_hash = SecretHash::from_bytes(&hash.0)?;
+    Some((client, Credential { id, label, secret_hash, not_before, expires_at }))
 }
 
-fn add_entitlement(client: &mut Client, (_, api, kind, scopes, grants): &EntitlementRow) -> Result<(), StoreError> {
-    let mut read = || {
-        let api = ApiId::parse(api)?;
-        match kind.as_str() {
-            ASK => client.may_ask.push((api, read_entitlement(scopes, grants)?)),
-            INTROSPECT => client.may_introspect.push(api),
-            _ => return None,
-        }
-        Some(())
+/// What a client may do with an API.
+enum Entitled {
+    Ask(ApiId, Entitlement),
+    Introspect(ApiId),
+}
+
+fn read_entitled((client, api, kind, scopes, grants): EntitlementRow) -> Option<(String, Entitled)> {
+    let api = ApiId::parse(&api)?;
+    let entitled = match kind.as_str() {
+        ASK => Entitled::Ask(api, read_entitlement(&scopes, &grants)?),
+        INTROSPECT => Entitled::Introspect(api),
+        _ => return None,
     };
-    read().ok_or_else(|| StoreError::Broken { table: "entitlements", row: format!("{} {api}", client.id) })
+    Some((client, entitled))
 }

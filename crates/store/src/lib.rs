@@ -47,6 +47,7 @@ pub use database::{Connections, DatabaseUrl, Migrated, ReadOnlyCause, SQLITE_FIL
 pub use error::StoreError;
 pub use failures::{DeviceKind, FailureSummary, KnownDevice, NewPasswordFailure, NewSuccess, PasswordFailures};
 pub use keys::{KeyState, StoredKey};
+pub use listing::BrokenRow;
 pub use lists::Place;
 pub use load::{EntryKind, Ids, KeyRows, Load, Note, Stored, Touched};
 pub use nodes::Node;

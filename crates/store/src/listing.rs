@@ -3,17 +3,18 @@
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::error::StoreError;
-use crate::load::Ids;
+use crate::load::{EntryKind, Ids, Stored};
 use crate::reading::in_time;
 
 /// What is read of a table.
 pub(crate) struct Listing {
     /// The table, or tables; its name is that of the rows in `columns`.
     pub(crate) table: &'static str,
-    /// What is read of each row; some of it may be a `JSON_ARRAY` of its own.
+    /// What is read of each row, the id first; some of it may be a `JSON_ARRAY` of its own.
     pub(crate) columns: &'static str,
     /// A last column of bytes, if there is one: [`Hex`].
     pub(crate) bytes: Option<&'static str>,
@@ -25,25 +26,74 @@ pub(crate) struct Listing {
     pub(crate) order: &'static str,
 }
 
+/// A row that cannot be read, and whose it is: what it belongs to is left out, and nothing else.
+#[derive(Clone, Debug)]
+pub struct BrokenRow {
+    /// What is left out.
+    pub kind: EntryKind,
+    /// Its id.
+    pub id: String,
+    /// The table of the row.
+    pub table: &'static str,
+    /// Which row.
+    pub row: String,
+}
+
 /// A connection, and which engine it is to.
 pub(crate) struct Reader<'c> {
     pub(crate) connection: &'c mut AnyConnection,
     pub(crate) is_postgres: bool,
+    /// What is read now.
+    pub(crate) kind: EntryKind,
+    pub(crate) broken: &'c mut Vec<BrokenRow>,
 }
 
 impl Reader<'_> {
-    /// The rows that belong to these ids, each as a tuple of its columns.
-    pub(crate) async fn list<T: DeserializeOwned>(
+    /// The rows that belong to these ids, whatever `read` makes of the columns of each. The first column is the id.
+    pub(crate) async fn list<T: DeserializeOwned, R>(
         &mut self,
         listing: &Listing,
         ids: &Ids,
-    ) -> Result<Vec<T>, StoreError> {
+        read: impl Fn(T) -> Option<R>,
+    ) -> Result<Vec<R>, StoreError> {
         // Made of constants only.
         let statement = AssertSqlSafe(listing.statement(self.is_postgres));
         let query = sqlx::query(statement).bind(ids.first.clone()).bind(ids.last.clone());
         let row = in_time(listing.table, query.fetch_one(&mut *self.connection)).await?;
         let Some(text) = row.try_get::<Option<String>, _>(0)? else { return Ok(Vec::new()) };
-        serde_json::from_str(&text).map_err(|error| StoreError::Broken { table: listing.table, row: error.to_string() })
+        let rows = serde_json::from_str::<Vec<T>>(&text).ok();
+        match rows.and_then(|rows| rows.into_iter().map(&read).collect()) {
+            Some(rows) => Ok(rows),
+            None => self.read_each(listing.table, &text, read),
+        }
+    }
+
+    /// The rows that can be read; what the others belong to is noted.
+    fn read_each<T: DeserializeOwned, R>(
+        &mut self,
+        table: &'static str,
+        text: &str,
+        read: impl Fn(T) -> Option<R>,
+    ) -> Result<Vec<R>, StoreError> {
+        let broken = |row: String| StoreError::Broken { table, row };
+        let rows: Vec<Value> = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+        let mut good = Vec::new();
+        for row in rows {
+            let id = row[0].as_str().ok_or_else(|| broken(row[0].to_string()))?.to_owned();
+            let named = row[1].as_str().unwrap_or_default().to_owned();
+            match T::deserialize(row).ok().and_then(&read) {
+                Some(row) => good.push(row),
+                None => self.broken.push(BrokenRow { kind: self.kind, row: format!("{id} {named}"), id, table }),
+            }
+        }
+        Ok(good)
+    }
+
+    /// Leaves out the entries of which a row cannot be read.
+    pub(crate) fn without_broken<T>(&self, entries: Vec<Stored<T>>, id: impl Fn(&T) -> &str) -> Vec<Stored<T>> {
+        let is_broken = |id: &str| self.broken.iter().any(|broken| broken.kind == self.kind && broken.id == id);
+        let is_whole = |entry: &Stored<T>| !is_broken(id(&entry.value));
+        if self.broken.is_empty() { entries } else { entries.into_iter().filter(is_whole).collect() }
     }
 }
 

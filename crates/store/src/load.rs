@@ -10,7 +10,7 @@ use crate::changes::Counters;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::keys::StoredKey;
-use crate::listing::{Listing, Reader};
+use crate::listing::{BrokenRow, Listing, Reader};
 use crate::playground::PlaygroundSettings;
 use crate::reading::in_time;
 use crate::sealing_keys::StoredSealingKeys;
@@ -136,6 +136,7 @@ impl<T> Stored<T> {
 pub struct Load {
     snapshot: Transaction<'static, Any>,
     is_postgres: bool,
+    broken: Vec<BrokenRow>,
     counters: Counters,
     keys_change: i64,
     forgotten_change: i64,
@@ -156,7 +157,14 @@ impl Store {
         let row = in_time("the change counter", sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot)).await?;
         let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
         let (keys_change, forgotten_change) = (row.try_get(2)?, row.try_get(3)?);
-        Ok(Load { snapshot, is_postgres: self.is_shared(), counters, keys_change, forgotten_change })
+        Ok(Load {
+            snapshot,
+            is_postgres: self.is_shared(),
+            broken: Vec::new(),
+            counters,
+            keys_change,
+            forgotten_change,
+        })
     }
 }
 
@@ -210,17 +218,17 @@ impl Load {
 
     /// APIs, with their scopes and the removals that are their own.
     pub async fn load_apis(&mut self, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
-        crate::apis::load(&mut self.reader(), ids).await
+        crate::apis::load(&mut self.reader(EntryKind::Api), ids).await
     }
 
     /// Clients, with their credentials and entitlements and with what was taken from them.
     pub async fn load_clients(&mut self, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
-        crate::clients::load(&mut self.reader(), ids).await
+        crate::clients::load(&mut self.reader(EntryKind::Client), ids).await
     }
 
     /// Users.
     pub async fn load_users(&mut self, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
-        crate::users::load(&mut self.reader(), ids).await
+        crate::users::load(&mut self.reader(EntryKind::User), ids).await
     }
 
     /// The keys, and what is loaded with them.
@@ -234,11 +242,16 @@ impl Load {
 
     /// Ids with the changes that touched them last.
     pub async fn list_marks(&mut self, kind: EntryKind, ids: &Ids) -> Result<Vec<(String, i64)>, StoreError> {
-        self.reader().list(&Listing { table: kind.table(), ..MARKS }, ids).await
+        self.reader(kind).list(&Listing { table: kind.table(), ..MARKS }, ids, Some).await
     }
 
-    fn reader(&mut self) -> Reader<'_> {
-        Reader { connection: &mut self.snapshot, is_postgres: self.is_postgres }
+    /// The rows that could not be read so far.
+    pub fn take_broken(&mut self) -> Vec<BrokenRow> {
+        std::mem::take(&mut self.broken)
+    }
+
+    fn reader(&mut self, kind: EntryKind) -> Reader<'_> {
+        Reader { connection: &mut self.snapshot, is_postgres: self.is_postgres, kind, broken: &mut self.broken }
     }
 
     /// Ends the read.

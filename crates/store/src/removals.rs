@@ -1,6 +1,6 @@
 //! The rights that a change takes away, stored so that no token issued before can use them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::api::{Api, ApiId};
@@ -13,7 +13,7 @@ use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::listing::{Listing, Reader};
-use crate::load::Ids;
+use crate::load::{EntryKind, Ids};
 use crate::statement::statements;
 
 statements! {
@@ -43,7 +43,8 @@ const OF_CLIENTS: Listing = Listing {
     only: "",
     order: "client_id, api_id, kind, name",
 };
-const OF_APIS: Listing = Listing { id: "api_id", only: " AND client_id = ''", ..OF_CLIENTS };
+const OF_APIS: Listing =
+    Listing { columns: "api_id, api_id, kind, name, change", id: "api_id", only: " AND client_id = ''", ..OF_CLIENTS };
 
 /// The most removals of one client and API, or of an API itself: more than the scopes of an API, and few enough for every node
 /// to hold and for every token to be compared with.
@@ -183,18 +184,16 @@ fn reach_s(may_refresh: bool, access_token_lifetime_s: i64, refresh_absolute_s: 
     if may_refresh { access_token_lifetime_s.max(refresh_absolute_s) } else { access_token_lifetime_s }
 }
 
-/// What clients lost, each with the client's id.
-pub(crate) async fn load_of_clients(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<(String, Removal)>, StoreError> {
-    reader.list(&OF_CLIENTS, ids).await?.into_iter().map(read).collect()
+/// What clients lost, or APIs themselves, each with the id of who lost it.
+pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<HashMap<String, Vec<Removal>>, StoreError> {
+    let listing = if reader.kind == EntryKind::Api { &OF_APIS } else { &OF_CLIENTS };
+    let mut removals: HashMap<String, Vec<Removal>> = HashMap::new();
+    for (owner, removal) in reader.list(listing, ids, read).await? {
+        removals.entry(owner).or_default().push(removal);
+    }
+    Ok(removals)
 }
 
-/// What APIs themselves lost.
-pub(crate) async fn load_of_apis(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Removal>, StoreError> {
-    reader.list(&OF_APIS, ids).await?.into_iter().map(|row| Ok(read(row)?.1)).collect()
-}
-
-fn read((client, api, kind, name, change): RemovalRow) -> Result<(String, Removal), StoreError> {
-    let read = || Some(Removal { api_id: ApiId::parse(&api)?, right: Right::from_parts(&kind, &name)?, change });
-    let removal = read().ok_or_else(|| StoreError::Broken { table: "removals", row: format!("{client} {api}") })?;
-    Ok((client, removal))
+fn read((owner, api, kind, name, change): RemovalRow) -> Option<(String, Removal)> {
+    Some((owner, Removal { api_id: ApiId::parse(&api)?, right: Right::from_parts(&kind, &name)?, change }))
 }

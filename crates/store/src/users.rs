@@ -181,20 +181,18 @@ impl Store {
 
 /// Reads users.
 pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
-    let mut users = Vec::new();
-    for (id, login, roles, status, epoch, factors, beside) in reader.list::<UserRow>(&USERS, ids).await? {
-        let read = || {
-            Some(User {
-                id: UserId::parse(&id)?,
-                login: Login::parse(&login)?,
-                roles: words(&roles).map(Role::parse).collect::<Option<_>>()?,
-                status: Status::parse(&status)?,
-                has_second_factor: factors > 0,
-                epoch,
-            })
-        };
-        let user = read().ok_or_else(|| StoreError::Broken { table: "users", row: id.clone() })?;
-        users.push(Stored::new(user, beside));
-    }
-    Ok(users)
+    let users = reader.list(&USERS, ids, read).await?;
+    Ok(reader.without_broken(users, |user| user.id.as_str()))
+}
+
+fn read((id, login, roles, status, epoch, factors, beside): UserRow) -> Option<Stored<User>> {
+    let user = User {
+        id: UserId::parse(&id)?,
+        login: Login::parse(&login)?,
+        roles: words(&roles).map(Role::parse).collect::<Option<_>>()?,
+        status: Status::parse(&status)?,
+        has_second_factor: factors > 0,
+        epoch,
+    };
+    Some(Stored::new(user, beside))
 }

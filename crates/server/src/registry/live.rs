@@ -135,7 +135,7 @@ impl LiveRegistry {
             let load = self.load(store.begin_long_load().await?).await?;
             (self.current().clone(), load)
         };
-        let is_same = registry.marks() == load::read_marks(&mut load).await?;
+        let is_same = registry.marks() == load::read_marks(&registry, &mut load).await?;
         load.finish().await?;
         if !is_same {
             let _reading = self.reading.lock().await;

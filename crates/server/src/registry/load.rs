@@ -8,7 +8,7 @@ use countersign_protocol::client::{Client, Credential};
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::user::{User, name_key};
-use countersign_store::{EntryKind, Ids, KeyRows, Load, StoreError, Stored, Touched};
+use countersign_store::{BrokenRow, EntryKind, Ids, KeyRows, Load, StoreError, Stored, Touched};
 
 use crate::admin::access;
 use crate::keys::ring::{KeyRing, KeyRingError};
@@ -66,6 +66,8 @@ async fn load_touched(
             building.remove(kind, &id);
         }
         for id in changed {
+            // It may be left out now.
+            building.remove(kind, &id);
             building.put(kind, &Ids::one(id), load).await?;
         }
     }
@@ -91,14 +93,17 @@ pub(super) async fn load_everything(
     building.finish(Some(keys), load.counters().registry_change, held)
 }
 
-/// The marks of what is in the database.
-pub(super) async fn read_marks(load: &mut Load) -> Result<Marks, StoreError> {
+/// The marks of what is in the database, but for what a registry leaves out.
+pub(super) async fn read_marks(registry: &Registry, load: &mut Load) -> Result<Marks, StoreError> {
     let mut marks = Marks::default();
     for kind in EntryKind::ALL {
         let mut page = load.find_page(kind, "").await?;
         while let Some(ids) = page {
             for (id, last_change) in load.list_marks(kind, &ids).await? {
-                marks.add(kind, &id, last_change);
+                let entry = (kind, id);
+                if !registry.left_out.contains(&entry) {
+                    marks.add(kind, &entry.1, last_change);
+                }
             }
             page = load.find_page(kind, ids.last()).await?;
         }
@@ -126,10 +131,15 @@ impl<'p> Building<'p> {
             EntryKind::Client => load.load_clients(ids).await?.into_iter().for_each(|client| self.put_client(client)),
             EntryKind::User => load.load_users(ids).await?.into_iter().for_each(|user| self.put_user(user)),
         }
+        for BrokenRow { kind, id, table, row } in load.take_broken() {
+            tracing::error!(table, row, "a row cannot be read, and what it belongs to is left out");
+            self.registry.left_out.insert_mut((kind, id));
+        }
         Ok(())
     }
 
     fn remove(&mut self, kind: EntryKind, id: &str) {
+        self.registry.left_out.remove_mut(&(kind, id.to_owned()));
         match kind {
             EntryKind::Api => self.remove_api(id),
             EntryKind::Client => self.remove_client(id),

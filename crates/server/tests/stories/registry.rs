@@ -30,6 +30,16 @@ async fn status(server: &TestServer, client: usize) -> u16 {
     actor.token(&[("grant_type", "client_credentials"), ("scope", "all")]).await.status
 }
 
+/// The same for six of them, once the node has looked.
+async fn statuses(server: &TestServer) -> [u16; 6] {
+    follow_changes::run_once(&server.state).await;
+    let mut all = [0; 6];
+    for (client, seen) in (1..).zip(&mut all) {
+        *seen = status(server, client).await;
+    }
+    all
+}
+
 #[tokio::test]
 async fn what_is_written_by_hand_is_known_as_soon_as_a_node_looks() {
     let server = TestServer::start().await;
@@ -98,4 +108,40 @@ async fn what_nothing_told_of_is_found_by_the_comparison() {
     assert_eq!(known().await, 200);
     assert!(server.state.registry.compare(&server.state.store).await.unwrap(), "it is the same again");
     assert_eq!(server.demo_service().client_credentials("all").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_leaves_out_what_it_belongs_to_and_nothing_else() {
+    let server = TestServer::start().await;
+    server.tamper(&register(1, 6));
+    follow_changes::run_once(&server.state).await;
+    let short = if engine_is_postgres() { "decode('00', 'hex')" } else { "x'00'" };
+    server.tamper(&format!(
+        "UPDATE clients SET auth_methods = 'by_word_of_mouth' WHERE id = 'hand-1';
+         UPDATE credentials SET secret_hash = {short} WHERE client_id = 'hand-2';
+         UPDATE entitlements SET grants = 'implicit' WHERE client_id = 'hand-3';
+         INSERT INTO removals (client_id, api_id, kind, name, change, expires_at) \
+         VALUES ('hand-4', 'oauthclient', 'mood', 'x', 1, 9999999999);
+         UPDATE clients SET name = '\"quoted\" and back\\slashed' WHERE id = 'hand-5'"
+    ));
+    assert_eq!(statuses(&server).await, [401, 401, 401, 401, 200, 200]);
+    let server = server.restart().await;
+    assert_eq!(statuses(&server).await, [401, 401, 401, 401, 200, 200]);
+    assert!(server.state.registry.compare(&server.state.store).await.unwrap(), "what is left out is known");
+    server.tamper(
+        "UPDATE clients SET auth_methods = 'client_secret_basic' WHERE id = 'hand-1';
+         UPDATE entitlements SET grants = 'client_credentials' WHERE client_id = 'hand-3';
+         DELETE FROM removals WHERE kind = 'mood'; DELETE FROM clients WHERE id = 'hand-2'",
+    );
+    assert_eq!(statuses(&server).await, [200, 401, 200, 200, 200, 200]);
+    assert!(server.state.registry.compare(&server.state.store).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_text_where_a_number_belongs_leaves_out_its_row_on_sqlite() {
+    let server = TestServer::start().await;
+    server.tamper(&register(1, 2));
+    server.tamper("UPDATE clients SET tokens_per_day = 'many' WHERE id = 'hand-1'");
+    follow_changes::run_once(&server.state).await;
+    assert_eq!((status(&server, 1).await, status(&server, 2).await), (401, 200));
 }
