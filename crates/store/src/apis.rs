@@ -34,9 +34,12 @@ statements! {
 
 const APIS: Listing = Listing {
     table: "apis",
-    columns: "id, JSON_ARRAY(audience, name, grants, algorithm), \
-         JSON_ARRAY(access_token_lifetime_s, refresh_idle_s, refresh_absolute_s, refresh_retry_s, epoch), \
-         JSON_ARRAY(created_change, created_at, '', last_change)",
+    columns: &[
+        &["id"],
+        &["audience", "name", "grants", "algorithm"],
+        &["access_token_lifetime_s", "refresh_idle_s", "refresh_absolute_s", "refresh_retry_s", "epoch"],
+        &["created_change", "created_at", "''", "last_change"],
+    ],
     bytes: None,
     id: "id",
     only: "",
@@ -44,7 +47,7 @@ const APIS: Listing = Listing {
 };
 const SCOPES: Listing = Listing {
     table: "scopes",
-    columns: "api_id, name, description, rules, is_default",
+    columns: &[&["api_id"], &["name"], &["description"], &["rules"], &["is_default"]],
     bytes: None,
     id: "api_id",
     only: "",

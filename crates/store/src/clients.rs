@@ -49,8 +49,16 @@ statements! {
 
 const CLIENTS: Listing = Listing {
     table: "clients",
-    columns: "id, name, auth_methods, status, epoch, tokens_per_minute, tokens_per_day, \
-         JSON_ARRAY(created_change, created_at, owner, last_change)",
+    columns: &[
+        &["id"],
+        &["name"],
+        &["auth_methods"],
+        &["status"],
+        &["epoch"],
+        &["tokens_per_minute"],
+        &["tokens_per_day"],
+        &["created_change", "created_at", "owner", "last_change"],
+    ],
     bytes: None,
     id: "id",
     only: "",
@@ -58,7 +66,7 @@ const CLIENTS: Listing = Listing {
 };
 const CREDENTIALS: Listing = Listing {
     table: "credentials",
-    columns: "client_id, id, label, not_before, expires_at",
+    columns: &[&["client_id"], &["id"], &["label"], &["not_before"], &["expires_at"]],
     bytes: Some("secret_hash"),
     id: "client_id",
     only: "",
@@ -66,7 +74,7 @@ const CREDENTIALS: Listing = Listing {
 };
 const ENTITLEMENTS: Listing = Listing {
     table: "entitlements",
-    columns: "client_id, api_id, kind, scopes, grants",
+    columns: &[&["client_id"], &["api_id"], &["kind"], &["scopes"], &["grants"]],
     bytes: None,
     id: "client_id",
     only: "",

@@ -14,8 +14,8 @@ use crate::reading::in_time;
 pub(crate) struct Listing {
     /// The table, or tables; its name is that of the rows in `columns`.
     pub(crate) table: &'static str,
-    /// What is read of each row, the id first; some of it may be a `JSON_ARRAY` of its own.
-    pub(crate) columns: &'static str,
+    /// What is read of each row, the id first; several columns together are an array of their own.
+    pub(crate) columns: &'static [&'static [&'static str]],
     /// A last column of bytes, if there is one: [`Hex`].
     pub(crate) bytes: Option<&'static str>,
     /// The column with the ids.
@@ -60,7 +60,8 @@ impl Reader<'_> {
         let statement = AssertSqlSafe(listing.statement(self.is_postgres));
         let query = sqlx::query(statement).bind(ids.first.clone()).bind(ids.last.clone());
         let row = in_time(listing.table, query.fetch_one(&mut *self.connection)).await?;
-        let Some(text) = row.try_get::<Option<String>, _>(0)? else { return Ok(Vec::new()) };
+        let Some(bytes) = row.try_get::<Option<Vec<u8>>, _>(0)? else { return Ok(Vec::new()) };
+        let text = String::from_utf8_lossy(&bytes);
         let rows = serde_json::from_str::<Vec<T>>(&text).ok();
         match rows.and_then(|rows| rows.into_iter().map(&read).collect()) {
             Some(rows) => Ok(rows),
@@ -101,15 +102,30 @@ impl Listing {
     fn statement(&self, is_postgres: bool) -> String {
         let Self { table, columns, bytes, id, only, order } = self;
         let rows = format!("(SELECT * FROM {table} WHERE {id} BETWEEN $1 AND $2{only} ORDER BY {order}) AS {table}");
+        let array = |columns: &[&str]| match (columns, is_postgres) {
+            ([column], true) => (*column).to_owned(),
+            ([column], false) => no_blob(column),
+            (columns, true) => format!("JSON_BUILD_ARRAY({})", columns.join(", ")),
+            (columns, false) => format!("JSON_ARRAY({})", columns.iter().map(no_blob).collect::<Vec<_>>().join(", ")),
+        };
+        let mut columns: Vec<String> = columns.iter().map(|columns| array(columns)).collect();
         if is_postgres {
-            let bytes = bytes.map(|column| format!(", ENCODE({column}, 'hex')")).unwrap_or_default();
-            let columns = columns.replace("JSON_ARRAY(", "JSON_BUILD_ARRAY(");
-            format!("SELECT CAST(JSON_AGG(JSON_BUILD_ARRAY({columns}{bytes})) AS TEXT) FROM {rows}")
+            columns.extend(bytes.map(|column| format!("ENCODE({column}, 'hex')")));
+            format!(
+                "SELECT CONVERT_TO(CAST(JSON_AGG(JSON_BUILD_ARRAY({})) AS TEXT), 'UTF8') FROM {rows}",
+                columns.join(", ")
+            )
         } else {
-            let bytes = bytes.map(|column| format!(", HEX({column})")).unwrap_or_default();
-            format!("SELECT JSON_GROUP_ARRAY(JSON_ARRAY({columns}{bytes})) FROM {rows}")
+            columns.extend(bytes.map(|column| format!("HEX({column})")));
+            // As bytes, since whoever writes by hand may write what is no UTF-8.
+            format!("SELECT CAST(JSON_GROUP_ARRAY(JSON_ARRAY({})) AS BLOB) FROM {rows}", columns.join(", "))
         }
     }
+}
+
+/// Bytes where a text or a number belongs: SQLite takes them, and makes no JSON of them.
+fn no_blob(column: &&str) -> String {
+    format!("IIF(typeof({column}) = 'blob', NULL, {column})")
 }
 
 /// Bytes, written in hexadecimal digits.

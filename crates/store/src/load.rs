@@ -32,7 +32,8 @@ statements! {
     DELETED_USERS = "SELECT id FROM deletions WHERE change > $1 AND kind = 'user' ORDER BY change LIMIT $2";
 }
 
-const MARKS: Listing = Listing { table: "", columns: "id, last_change", bytes: None, id: "id", only: "", order: "id" };
+const MARKS: Listing =
+    Listing { table: "", columns: &[&["id"], &["last_change"]], bytes: None, id: "id", only: "", order: "id" };
 
 /// Rows of a page: enough that the statements are few, and few enough to be held beside what is made of them.
 const PAGE_ROWS: i64 = 1000;
@@ -213,6 +214,10 @@ impl Load {
         let finding = sqlx::query(statement).bind(after.to_owned()).bind(PAGE_ROWS).fetch_one(&mut *self.snapshot);
         let row = in_time(kind.table(), finding).await?;
         let (first, last): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        if last.as_deref() == Some(after) {
+            // An id of bytes is behind all texts, and is never passed.
+            return Err(StoreError::Broken { table: kind.table(), row: after.to_owned() });
+        }
         Ok(first.zip(last).map(|(first, last)| Ids { first, last }))
     }
 

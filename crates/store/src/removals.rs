@@ -37,14 +37,18 @@ type RemovalRow = (String, String, String, String, i64);
 
 const OF_CLIENTS: Listing = Listing {
     table: "removals",
-    columns: "client_id, api_id, kind, name, change",
+    columns: &[&["client_id"], &["api_id"], &["kind"], &["name"], &["change"]],
     bytes: None,
     id: "client_id",
     only: "",
     order: "client_id, api_id, kind, name",
 };
-const OF_APIS: Listing =
-    Listing { columns: "api_id, api_id, kind, name, change", id: "api_id", only: " AND client_id = ''", ..OF_CLIENTS };
+const OF_APIS: Listing = Listing {
+    columns: &[&["api_id"], &["api_id"], &["kind"], &["name"], &["change"]],
+    id: "api_id",
+    only: " AND client_id = ''",
+    ..OF_CLIENTS
+};
 
 /// The most removals of one client and API, or of an API itself: more than the scopes of an API, and few enough for every node
 /// to hold and for every token to be compared with.

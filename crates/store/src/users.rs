@@ -31,9 +31,15 @@ statements! {
 
 const USERS: Listing = Listing {
     table: "users",
-    columns: "id, login, roles, status, epoch, \
-         (SELECT COUNT(*) FROM second_factors WHERE second_factors.user_id = users.id), \
-         JSON_ARRAY(created_change, created_at, '', last_change)",
+    columns: &[
+        &["id"],
+        &["login"],
+        &["roles"],
+        &["status"],
+        &["epoch"],
+        &["(SELECT COUNT(*) FROM second_factors WHERE second_factors.user_id = users.id)"],
+        &["created_change", "created_at", "''", "last_change"],
+    ],
     bytes: None,
     id: "id",
     only: "",

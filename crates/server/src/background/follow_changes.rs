@@ -1,5 +1,6 @@
 //! Reads the change counter and loads what is newer, so that a change is on every node within a second.
 
+use countersign_protocol::refusal::Refusal;
 use tokio::time::timeout;
 
 use crate::background::heartbeat;
@@ -25,7 +26,13 @@ pub async fn run_once(state: &State) {
 /// A lost database is told once; what else is wrong with it, once a minute.
 fn note(state: &State, was_lost: bool, error: &KeyRingError) {
     match error {
-        KeyRingError::Store(error) if state.registry.check_database().is_ok() => drop(state.store_failed(error)),
+        KeyRingError::Store(error) if state.registry.check_database().is_ok() => {
+            if let Refusal::Internal(reason) = state.store_failed(error)
+                && state.registry.is_to_be_told()
+            {
+                tracing::error!(reason, "the registry cannot be read");
+            }
+        }
         error if !was_lost => tracing::error!(reason = %error, "the registry cannot be read"),
         _ => {}
     }

@@ -24,6 +24,9 @@ use crate::limits::FOLLOW_TIMEOUT;
 use crate::registry::Registry;
 use crate::registry::load::{self, Loaded};
 
+/// What goes on is said once in this time.
+const QUIET_MS: i64 = 60_000;
+
 /// The current registry, the live revocations, and how fresh both are.
 #[derive(Debug)]
 pub struct LiveRegistry {
@@ -35,6 +38,8 @@ pub struct LiveRegistry {
     last_read_ms: AtomicI64,
     database_lost: AtomicBool,
     max_age_ms: i64,
+    /// Until then nothing more is said of a registry that cannot be read.
+    quiet_until_ms: AtomicI64,
     clock: Clock,
     /// One reader at a time: two would race to replace each other's newer registry.
     reading: tokio::sync::Mutex<()>,
@@ -52,6 +57,7 @@ impl LiveRegistry {
             last_read_ms: AtomicI64::new(i64::MIN / 2),
             database_lost: AtomicBool::new(true),
             max_age_ms: max_age_s * 1000,
+            quiet_until_ms: AtomicI64::new(i64::MIN),
             clock,
             reading: tokio::sync::Mutex::default(),
         }
@@ -87,6 +93,17 @@ impl LiveRegistry {
         }
     }
 
+    /// True once a minute: whether it is to be said that the registry cannot be read.
+    pub(crate) fn is_to_be_told(&self) -> bool {
+        let now_ms = self.clock.monotonic_ms();
+        let quiet_until_ms = self.quiet_until_ms.load(Ordering::Relaxed);
+        if quiet_until_ms > now_ms {
+            return false;
+        }
+        self.quiet_until_ms.store(now_ms + QUIET_MS, Ordering::Relaxed);
+        true
+    }
+
     /// Reads the change counter and loads what is newer.
     pub async fn follow(&self, store: &Store) -> Result<(), KeyRingError> {
         let _reading = self.reading.lock().await;
@@ -103,7 +120,9 @@ impl LiveRegistry {
         if counters.change == seen {
             return Ok(());
         }
-        for revocation in store.load_revocations(seen).await? {
+        // A database that was put back to an earlier moment has other changes of those numbers.
+        let since = if counters.change < seen { 0 } else { seen };
+        for revocation in store.load_revocations(since).await? {
             self.insert_revoked(revocation.revoked, revocation.expires_at);
         }
         if counters.registry_change != self.current().change() {

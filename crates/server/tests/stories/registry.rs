@@ -1,8 +1,10 @@
 //! What a node decides on is what is in the database, whoever wrote it there, and only what has changed is read again.
 
+use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_server::background::{clean_up, compare_registry, follow_changes};
 use countersign_testkit::{TestServer, engine_is_postgres};
+use serde_json::json;
 
 /// A secret that nobody made through the server.
 fn secret() -> Secret {
@@ -144,4 +146,71 @@ async fn a_text_where_a_number_belongs_leaves_out_its_row_on_sqlite() {
     server.tamper("UPDATE clients SET tokens_per_day = 'many' WHERE id = 'hand-1'");
     follow_changes::run_once(&server.state).await;
     assert_eq!((status(&server, 1).await, status(&server, 2).await), (401, 200));
+}
+
+#[tokio::test]
+async fn what_is_replaced_by_hand_is_gone_on_sqlite() {
+    let server = TestServer::start().await;
+    server.tamper(&register(1, 3));
+    assert_eq!(statuses(&server).await[..3], [200, 200, 200]);
+    // The secret of the first client becomes one of the second; an API takes the audience of another.
+    server.tamper(
+        "REPLACE INTO credentials (id, client_id, label, secret_hash, not_before) \
+         SELECT id, 'hand-2', label, secret_hash, 0 FROM credentials WHERE id = 'hand-cred-1';
+         REPLACE INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
+         refresh_absolute_s) SELECT 'heir', audience, 'Heir', grants, 60, 'ES256', 60, 60 FROM apis WHERE id = 'oauthclient'",
+    );
+    assert_eq!(statuses(&server).await[..2], [401, 400]);
+    let operator = server.operator().await;
+    assert_eq!(operator.call("GET", "/apis/oauthclient", None, &[]).await.status, 404);
+    assert_eq!(operator.call("GET", "/apis/heir", None, &[]).await.status, 200);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_table_that_is_emptied_is_empty_for_every_node() {
+    let first = TestServer::start().await;
+    let second = first.second_node().await;
+    first.tamper(&register(1, 1));
+    assert_eq!((statuses(&first).await[0], statuses(&second).await[0]), (200, 200));
+    first.tamper("TRUNCATE credentials CASCADE");
+    assert_eq!((statuses(&first).await[0], statuses(&second).await[0]), (401, 401));
+}
+
+#[tokio::test]
+async fn a_name_that_was_taken_by_hand_is_taken_and_is_free_again_once_its_owner_is_gone() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    server.tamper(&register(1, 1));
+    let user = json!({ "login": "HAND-1", "password": "a long enough password of words" });
+    let made = operator.call("POST", "/users", Some(&user), &[]).await;
+    assert_eq!(made.status, 409, "{made}");
+    server.tamper("DELETE FROM clients WHERE id = 'hand-1'");
+    assert_eq!(operator.call("POST", "/users", Some(&user), &[]).await.status, 201);
+}
+
+#[tokio::test]
+async fn bytes_where_a_text_belongs_are_refused_or_left_out_on_sqlite() {
+    let server = TestServer::start().await;
+    server.tamper(&register(1, 2));
+    server.tamper("UPDATE clients SET name = x'ff00' WHERE id = 'hand-1'");
+    server.tamper("UPDATE clients SET name = CAST(x'ff41' AS TEXT) WHERE id = 'hand-2'");
+    assert_eq!(statuses(&server).await[..2], [401, 200]);
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_a_node_that_was_ahead_of_its_database() {
+    let server = TestServer::start().await;
+    let token = server.demo_service().client_credentials("all").await.text("access_token");
+    let jwt = UnverifiedJwt::parse(&token).unwrap();
+    let id = jwt.claims()["jti"].as_str().unwrap();
+    // As a database that was put back to an earlier moment, and went on from there by the work of another node.
+    server.tamper("UPDATE change_counter SET change = change - 2, registry_change = registry_change - 2");
+    server.tamper(&format!(
+        "UPDATE change_counter SET change = change + 1;
+         INSERT INTO revocations (kind, id, expires_at, change) \
+         SELECT 'token', '{id}', 9999999999, change FROM change_counter"
+    ));
+    follow_changes::run_once(&server.state).await;
+    assert_eq!(server.demo_service().call("GET", "/resource/whoami", &token).await.status, 401);
 }

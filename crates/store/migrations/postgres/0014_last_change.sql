@@ -40,7 +40,7 @@ CREATE TRIGGER change_counter_raised AFTER UPDATE OF registry_change ON change_c
     FOR EACH ROW EXECUTE FUNCTION note_change();
 
 -- The same, and raises them if it has not yet.
-CREATE FUNCTION this_change() RETURNS BIGINT LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION this_change() RETURNS BIGINT LANGUAGE plpgsql AS $$
 BEGIN
     IF COALESCE(current_setting('countersign.change', TRUE), '') = '' THEN
         UPDATE change_counter SET change = change + 1, registry_change = change + 1;
@@ -48,21 +48,21 @@ BEGIN
     RETURN CAST(current_setting('countersign.change') AS BIGINT);
 END $$;
 
-CREATE FUNCTION touch_api(touched TEXT) RETURNS VOID LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_api(touched TEXT) RETURNS VOID LANGUAGE plpgsql AS $$
 DECLARE
     number BIGINT := this_change();
 BEGIN
     UPDATE apis SET last_change = number WHERE id = touched AND last_change <> number;
 END $$;
 
-CREATE FUNCTION touch_client(touched TEXT) RETURNS VOID LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_client(touched TEXT) RETURNS VOID LANGUAGE plpgsql AS $$
 DECLARE
     number BIGINT := this_change();
 BEGIN
     UPDATE clients SET last_change = number WHERE id = touched AND last_change <> number;
 END $$;
 
-CREATE FUNCTION touch_user(touched TEXT) RETURNS VOID LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_user(touched TEXT) RETURNS VOID LANGUAGE plpgsql AS $$
 DECLARE
     number BIGINT := this_change();
 BEGIN
@@ -70,14 +70,14 @@ BEGIN
 END $$;
 
 -- An API, a client or a user itself.
-CREATE FUNCTION touch_row() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_row() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     NEW.last_change := this_change();
     RETURN NEW;
 END $$;
 
 -- Its kind is the argument.
-CREATE FUNCTION note_deletion() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION note_deletion() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' OR OLD.id <> NEW.id THEN
         INSERT INTO deletions (kind, id, change, deleted_at)
@@ -87,7 +87,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION touch_by_scope() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_by_scope() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM touch_api(OLD.api_id);
@@ -99,7 +99,7 @@ BEGIN
 END $$;
 
 -- A credential, or an entitlement.
-CREATE FUNCTION touch_by_client() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_by_client() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM touch_client(OLD.client_id);
@@ -111,7 +111,7 @@ BEGIN
 END $$;
 
 -- A removal of no client is one of the API itself.
-CREATE FUNCTION touch_by_removal() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_by_removal() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM CASE OLD.client_id WHEN '' THEN touch_api(OLD.api_id) ELSE touch_client(OLD.client_id) END;
@@ -122,7 +122,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION touch_by_second_factor() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_by_second_factor() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM touch_user(OLD.user_id);
@@ -133,7 +133,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION touch_keys() RETURNS TRIGGER LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION touch_keys() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 DECLARE
     number BIGINT := this_change();
 BEGIN
@@ -181,3 +181,51 @@ CREATE TRIGGER sealing_key_updated AFTER UPDATE ON settings FOR EACH ROW
     EXECUTE FUNCTION touch_keys();
 CREATE TRIGGER sealing_key_deleted AFTER DELETE ON settings FOR EACH ROW WHEN (OLD.name = 'sealing_key_check')
     EXECUTE FUNCTION touch_keys();
+
+-- Whoever is registered takes a name out of the one namespace of both, whoever registers them.
+CREATE FUNCTION name_client() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM names WHERE name_key = LOWER(OLD.id);
+    ELSE
+        INSERT INTO names (name_key) VALUES (LOWER(NEW.id)) ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER clients_named AFTER INSERT OR DELETE ON clients FOR EACH ROW EXECUTE FUNCTION name_client();
+CREATE FUNCTION name_user() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM names WHERE name_key = OLD.login_key;
+    ELSE
+        INSERT INTO names (name_key) VALUES (NEW.login_key) ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER users_named AFTER INSERT OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION name_user();
+
+-- TRUNCATE names no row: everything is to be loaded.
+CREATE FUNCTION touch_everything() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+DECLARE
+    number BIGINT := this_change();
+BEGIN
+    UPDATE change_counter SET forgotten_change = number;
+    RETURN NULL;
+END $$;
+
+-- Tables are found where they are made now, whoever writes, and never among temporary ones.
+DO $$
+DECLARE
+    name TEXT;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['apis', 'scopes', 'clients', 'credentials', 'entitlements', 'removals', 'users',
+        'second_factors', 'signing_keys', 'previous_sealing_keys', 'playground_settings', 'settings'] LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION touch_everything()',
+            name || '_truncated', name);
+    END LOOP;
+    FOREACH name IN ARRAY ARRAY['this_change()', 'touch_api(TEXT)', 'touch_client(TEXT)', 'touch_user(TEXT)', 'touch_row()',
+        'note_deletion()', 'touch_by_scope()', 'touch_by_client()', 'touch_by_removal()', 'touch_by_second_factor()',
+        'touch_keys()', 'name_client()', 'name_user()', 'touch_everything()'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
+    END LOOP;
+END $$;

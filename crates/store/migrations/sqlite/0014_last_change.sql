@@ -48,6 +48,61 @@ CREATE TRIGGER note_deletion INSTEAD OF INSERT ON deleted BEGIN
         SELECT NEW.kind, NEW.id, registry_change, CAST(strftime('%s', 'now') AS INTEGER) FROM change_counter;
 END;
 
+-- REPLACE deletes without a word to any trigger. So whatever is about to be replaced is noted before.
+CREATE TRIGGER apis_replaced BEFORE INSERT ON apis BEGIN
+    INSERT INTO deleted SELECT 'api', id FROM apis WHERE audience = NEW.audience AND id <> NEW.id;
+END;
+CREATE TRIGGER apis_replaced_by_update BEFORE UPDATE OF id, audience ON apis BEGIN
+    INSERT INTO deleted SELECT 'api', id FROM apis WHERE (id = NEW.id OR audience = NEW.audience) AND id <> OLD.id;
+END;
+CREATE TRIGGER clients_replaced_by_update BEFORE UPDATE OF id ON clients BEGIN
+    INSERT INTO deleted SELECT 'client', id FROM clients WHERE id = NEW.id AND id <> OLD.id;
+END;
+CREATE TRIGGER credentials_replaced BEFORE INSERT ON credentials BEGIN
+    INSERT INTO touched SELECT 'client', client_id FROM credentials WHERE id = NEW.id;
+END;
+CREATE TRIGGER credentials_replaced_by_update BEFORE UPDATE OF id ON credentials BEGIN
+    INSERT INTO touched SELECT 'client', client_id FROM credentials WHERE id = NEW.id AND id <> OLD.id;
+END;
+CREATE TRIGGER users_replaced BEFORE INSERT ON users BEGIN
+    INSERT INTO deleted SELECT 'user', id FROM users WHERE login_key = NEW.login_key AND id <> NEW.id;
+END;
+CREATE TRIGGER users_replaced_by_update BEFORE UPDATE OF id, login_key ON users BEGIN
+    INSERT INTO deleted SELECT 'user', id FROM users WHERE (id = NEW.id OR login_key = NEW.login_key) AND id <> OLD.id;
+END;
+CREATE TRIGGER second_factors_replaced BEFORE INSERT ON second_factors BEGIN
+    INSERT INTO touched SELECT 'user', user_id FROM second_factors WHERE id = NEW.id;
+END;
+CREATE TRIGGER second_factors_replaced_by_update BEFORE UPDATE OF id, user_id, kind ON second_factors BEGIN
+    INSERT INTO touched SELECT 'user', user_id FROM second_factors
+        WHERE (id = NEW.id OR (user_id = NEW.user_id AND kind = NEW.kind)) AND id <> OLD.id;
+END;
+
+-- An id is a text: in the order of SQLite, bytes come behind every text.
+CREATE TRIGGER apis_checked BEFORE INSERT ON apis WHEN typeof(NEW.id) <> 'text' BEGIN
+    SELECT RAISE(ABORT, 'apis.id must be a text');
+END;
+CREATE TRIGGER clients_checked BEFORE INSERT ON clients WHEN typeof(NEW.id) <> 'text' BEGIN
+    SELECT RAISE(ABORT, 'clients.id must be a text');
+END;
+CREATE TRIGGER users_checked BEFORE INSERT ON users WHEN typeof(NEW.id) <> 'text' BEGIN
+    SELECT RAISE(ABORT, 'users.id must be a text');
+END;
+
+-- Whoever is registered takes a name out of the one namespace of both, whoever registers them.
+CREATE TRIGGER clients_named AFTER INSERT ON clients BEGIN
+    INSERT INTO names SELECT LOWER(NEW.id) WHERE NOT EXISTS (SELECT 1 FROM names WHERE name_key = LOWER(NEW.id));
+END;
+CREATE TRIGGER clients_unnamed AFTER DELETE ON clients BEGIN
+    DELETE FROM names WHERE name_key = LOWER(OLD.id);
+END;
+CREATE TRIGGER users_named AFTER INSERT ON users BEGIN
+    INSERT INTO names SELECT NEW.login_key WHERE NOT EXISTS (SELECT 1 FROM names WHERE name_key = NEW.login_key);
+END;
+CREATE TRIGGER users_unnamed AFTER DELETE ON users BEGIN
+    DELETE FROM names WHERE name_key = OLD.login_key;
+END;
+
 CREATE TRIGGER apis_inserted AFTER INSERT ON apis BEGIN
     INSERT INTO touched VALUES ('api', NEW.id);
 END;
