@@ -23,6 +23,8 @@ statements! {
          FROM signing_keys WHERE state <> 'retired' ORDER BY created_at, id";
     LIST_RETIRED = "SELECT id, algorithm, state, sealed_pkcs8, created_at, state_since, longest_lifetime_s \
          FROM signing_keys WHERE state = 'retired' ORDER BY state_since DESC, id LIMIT $1";
+    FIND_RETIRED = "SELECT id, algorithm, state, sealed_pkcs8, created_at, state_since, longest_lifetime_s \
+         FROM signing_keys WHERE state = 'retired' AND id = $1";
 }
 
 /// Where a signing key is in its life.
@@ -121,6 +123,12 @@ impl Store {
     pub async fn list_retired_keys(&self, limit: i64) -> Result<Vec<StoredKey>, StoreError> {
         let rows = sqlx::query(LIST_RETIRED).bind(limit).fetch_all(self.reader()).await?;
         rows.iter().map(read).collect()
+    }
+
+    /// The retired key of this id.
+    pub async fn find_retired_key(&self, id: &str) -> Result<Option<StoredKey>, StoreError> {
+        let found = sqlx::query(FIND_RETIRED).bind(id.to_owned()).fetch_optional(self.reader()).await?;
+        found.as_ref().map(read).transpose()
     }
 }
 

@@ -196,12 +196,17 @@ impl Session<'_> {
         sentence: &str,
     ) -> Result<(), Failure> {
         self.remote.ask(call).await?;
+        self.say(what, id, sentence);
+        Ok(())
+    }
+
+    /// Says what was done to a thing that there is no more to show of.
+    pub(crate) fn say(&mut self, what: &str, id: &str, sentence: &str) {
         match (self.quiet, self.format) {
             (true, _) => self.output.line(id),
             (_, Format::Json) => self.output.json(&json!({ what: id })),
             (_, Format::Table) => self.output.line(sentence),
         }
-        Ok(())
     }
 
     /// Prints a result of one word or line; as JSON, the thing that it is of.

@@ -62,7 +62,9 @@ impl Verb for KeyVerb {
             Self::Rotate { algorithm: None } => return rotate_all(session).await,
             Self::Revoke { key_id } => {
                 let call = Call::new(http::Method::POST, &["keys", &key_id, "revoke"]);
-                session.finish(call, "revoked", &key_id).await?;
+                // One that was retired already is shown.
+                let done = if session.remote.ask(call).await?.body.is_null() { "revoked" } else { "retired already" };
+                session.say("revoked", &key_id, &format!("{key_id} is {done}."));
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::keys::ring::KeyLife;
 use crate::keys::rotation::{self, Role, find as find_in, signs_at, view};
 use crate::state::State;
 
-/// Retired keys shown; older ones are in the audit log.
+/// Retired keys in a list; older ones are found by their id.
 const RETIRED_SHOWN: i64 = 20;
 
 /// Which keys are to be followed by new ones.
@@ -28,7 +28,10 @@ pub(crate) struct Rotation {
 
 /// `GET keys`: those in use, the oldest first, then those that were retired last.
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator) -> Answer {
-    Ok(page_of(known(&state).await?.iter().map(view).collect(), None))
+    let retired = state.store.list_retired_keys(RETIRED_SHOWN).await?;
+    let mut known = state.registry.current().keys().lives().to_vec();
+    known.extend(retired.iter().map(KeyLife::of));
+    Ok(page_of(known.iter().map(view).collect(), None))
 }
 
 /// `GET keys/{id}`
@@ -37,16 +40,7 @@ pub(crate) async fn find(
     _: Operator,
     Path(id): Path<String>,
 ) -> Answer {
-    let known = known(&state).await?;
-    let found = known.iter().find(|key| key.id == id);
-    Ok(show(&view(found.ok_or_else(|| Problem::not_found("key", &id))?)))
-}
-
-async fn known(state: &State) -> Result<Vec<KeyLife>, Problem> {
-    let retired = state.store.list_retired_keys(RETIRED_SHOWN).await?;
-    let mut known = state.registry.current().keys().lives().to_vec();
-    known.extend(retired.iter().map(KeyLife::of));
-    Ok(known)
+    Ok(show(&view(&revocation::find(&state, &id).await?)))
 }
 
 /// `POST keys/rotate`: a successor now; it signs after it has been published long enough.
@@ -75,12 +69,12 @@ fn already_pending(state: &State, algorithm: Algorithm) -> Problem {
     Problem::conflict(format!("{algorithm} has a pending key{when}"))
 }
 
-/// `POST keys/{id}/revoke`: at once, with every token that it signed.
+/// `POST keys/{id}/revoke`: at once, with every token that it signed. One that is retired already is shown as it is.
 pub(crate) async fn revoke(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
     Path(id): Path<String>,
 ) -> Answer {
-    revocation::revoke(&state, (&operator).into(), &id).await?;
-    Ok(done())
+    let retired = revocation::revoke(&state, (&operator).into(), &id).await?;
+    Ok(retired.map_or_else(done, |key| show(&view(&key))))
 }

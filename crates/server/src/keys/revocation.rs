@@ -7,15 +7,19 @@ use serde_json::json;
 use crate::admin::change::{Author, Changing, Entry};
 use crate::admin::problem::Problem;
 use crate::keys::ring::{KeyLife, NewKey, make_key};
-use crate::keys::rotation::{Published, Role, activate, find, publish, view};
+use crate::keys::rotation::{Published, Role, activate, find as find_in, publish, view};
 use crate::operations::nodes;
 use crate::registry::Registry;
 use crate::state::State;
 
 /// Ends a key at once, with every token that it signed. If it signs, a successor that every live node can verify by takes over
 /// first, and the key ends when every live node signs with that: else they would sign dead tokens for a moment.
-pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<(), Problem> {
-    let key = find_known(&state.registry.current(), id)?;
+///
+/// Returns the key if it was retired already, so that nothing was done.
+pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<Option<KeyLife>, Problem> {
+    let Some(key) = find_known(&state.registry.current(), id) else {
+        return find_retired(state, id).await.map(Some);
+    };
     if key.state == KeyState::Active
         && let Err(problem) = replace(state, author.clone(), &key).await
     {
@@ -23,12 +27,12 @@ pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<()
         tracing::warn!(key = id, %problem, "a key that is revoked could not be replaced first");
     }
     if end(state, author.clone(), id, None).await? {
-        return Ok(());
+        return Ok(None);
     }
     // It signs all the same: the keys were changed meanwhile, perhaps by the thief, who with tokens of an administrator signed
     // by it could end each successor. So a spare takes over in the same change, and nothing is waited for.
     let spare = make_key(key.algorithm).await?;
-    end(state, author, id, Some(spare)).await.map(|_| ())
+    end(state, author, id, Some(spare)).await.map(|_| None)
 }
 
 /// Lets a successor sign on every live node. A node that has not answered is not waited for twice.
@@ -46,7 +50,10 @@ async fn replace(state: &State, author: Author, key: &KeyLife) -> Result<(), Pro
 /// Ends a key; if it signs, in favour of a pending key or else the spare. False if it signs and there is no spare.
 async fn end(state: &State, author: Author, id: &str, spare: Option<NewKey>) -> Result<bool, Problem> {
     let mut changing = Changing::begin(state, author).await?;
-    let key = find_known(&changing.registry, id)?;
+    let Some(key) = find_known(&changing.registry, id) else {
+        // Somebody else has ended it since.
+        return find_retired(state, id).await.map(|_| true);
+    };
     changing.change.retire_key(id).await?;
     let mut after = None;
     if key.state == KeyState::Active {
@@ -66,7 +73,7 @@ async fn hand_over(
     algorithm: Algorithm,
     spare: NewKey,
 ) -> Result<String, Problem> {
-    if let Some(pending) = find(changing.registry.keys().lives(), algorithm, KeyState::Pending) {
+    if let Some(pending) = find_in(changing.registry.keys().lives(), algorithm, KeyState::Pending) {
         let id = pending.id.clone();
         changing.change.set_key_state(&id, KeyState::Active).await?;
         return Ok(id);
@@ -75,7 +82,20 @@ async fn hand_over(
     Ok(spare.id)
 }
 
-fn find_known(registry: &Registry, id: &str) -> Result<KeyLife, Problem> {
-    let found = registry.keys().lives().iter().find(|key| key.id == id).cloned();
-    found.ok_or_else(|| Problem::not_found("key", id))
+fn find_known(registry: &Registry, id: &str) -> Option<KeyLife> {
+    registry.keys().lives().iter().find(|key| key.id == id).cloned()
+}
+
+/// A key, whatever its state.
+pub(crate) async fn find(state: &State, id: &str) -> Result<KeyLife, Problem> {
+    let known = find_known(&state.registry.current(), id);
+    match known {
+        Some(key) => Ok(key),
+        None => find_retired(state, id).await,
+    }
+}
+
+async fn find_retired(state: &State, id: &str) -> Result<KeyLife, Problem> {
+    let found = state.store.find_retired_key(id).await?;
+    found.as_ref().map(KeyLife::of).ok_or_else(|| Problem::not_found("key", id))
 }
