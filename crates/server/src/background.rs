@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::admin::problem::Problem;
 use crate::http::tls::Tls;
@@ -100,7 +100,8 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> Tasks {
     begin(WATCH_INTERVAL, |state| async move { watch_database_file::run_once(&state).await }.boxed());
     let compared = state.clone();
     // Not at the start: all has been loaded just now.
-    let ticks = interval_at(Instant::now() + COMPARE_INTERVAL, COMPARE_INTERVAL);
+    let mut ticks = interval(COMPARE_INTERVAL);
+    ticks.reset();
     tasks.spawn(repeat(ticks, under_way.clone(), move || {
         let state = compared.clone();
         async move { compare_registry::run_once(&state).await }

@@ -147,7 +147,7 @@ async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
     let known = changing.registry.find_client(CLIENT).cloned();
     let change = &mut changing.change;
     let name = known.as_ref().map_or_else(|| NAME.to_owned(), |known| known.name.clone());
-    let owner = changing.registry.note_of_client(CLIENT).owner.into();
+    let owner = changing.registry.note_of_client(CLIENT).owner;
     let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
     let client = NewClient { id: client_id(), name, owner, auth_methods };
     match known {
