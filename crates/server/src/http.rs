@@ -2,6 +2,7 @@
 
 mod activity;
 pub(crate) mod admission;
+mod admission_queue;
 pub(crate) mod again;
 pub(crate) mod answer;
 pub(crate) mod body;

@@ -1,5 +1,6 @@
 //! Why requests were refused: some of each kind whole, the rest as counts; the oldest are deleted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use countersign_protocol::UnixTime;
@@ -37,19 +38,19 @@ pub struct StoredRefusal {
     /// When.
     pub at: UnixTime,
     /// At which endpoint.
-    pub endpoint: String,
+    pub endpoint: Cow<'static, str>,
     /// The client that was found.
     pub client_id: Option<String>,
     /// From where.
     pub address: String,
     /// The `error` that the caller was told.
-    pub error: String,
+    pub error: Cow<'static, str>,
     /// The exact reason.
     pub reason: String,
     /// What would make it pass.
-    pub remedy: String,
+    pub remedy: Cow<'static, str>,
     /// What was presented, in JSON.
-    pub presented: String,
+    pub presented: Cow<'static, str>,
 }
 
 /// Refusals of one kind in one minute that are not stored whole.
@@ -81,13 +82,13 @@ impl Store {
                 sqlx::query(INSERT)
                     .bind(one.request_id.as_str())
                     .bind(one.at)
-                    .bind(one.endpoint.as_str())
+                    .bind(one.endpoint.as_ref())
                     .bind(one.client_id.clone())
                     .bind(one.address.as_str())
-                    .bind(one.error.as_str())
+                    .bind(one.error.as_ref())
                     .bind(one.reason.as_str())
-                    .bind(one.remedy.as_str())
-                    .bind(one.presented.as_str())
+                    .bind(one.remedy.as_ref())
+                    .bind(one.presented.as_ref())
                     .execute(&mut **transaction)
                     .await?;
             }
@@ -138,15 +139,16 @@ impl Store {
 }
 
 fn read(row: &AnyRow) -> Result<StoredRefusal, StoreError> {
+    let text = |column: usize| row.try_get::<String, _>(column).map(Cow::Owned);
     Ok(StoredRefusal {
         request_id: row.try_get(0)?,
         at: row.try_get(1)?,
-        endpoint: row.try_get(2)?,
+        endpoint: text(2)?,
         client_id: row.try_get(3)?,
         address: row.try_get(4)?,
-        error: row.try_get(5)?,
+        error: text(5)?,
         reason: row.try_get(6)?,
-        remedy: row.try_get(7)?,
-        presented: row.try_get(8)?,
+        remedy: text(7)?,
+        presented: text(8)?,
     })
 }

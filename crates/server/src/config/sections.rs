@@ -83,7 +83,8 @@ pub struct Http {
     /// administrators look at, and calls of people's pages are counted apart, at most 64 of each. Health probes always pass.
     pub max_in_flight: usize,
     /// Milliseconds that a request may wait for its turn while requests keep waiting; one that waits longer is refused with
-    /// 503. A burst may wait for 100 ms, and eight requests for each processor always. With 0 none is refused for waiting.
+    /// 503. A burst may wait for 100 ms, and eight requests for each processor always. One that would wait longer gets its 503
+    /// without waiting for a turn. With 0 none is refused for waiting.
     pub queue_target_ms: u32,
     /// Seconds between SIGTERM and the end of accepting connections. `/readyz` is 503 meanwhile, so that balancers send
     /// requests elsewhere, and those that still come are answered. Longer than a balancer takes to notice.

@@ -3,6 +3,9 @@
 //! A request holds a place while it is worked on, and none while its body is awaited. Then it waits for a turn. A token
 //! request is one piece of work that nothing interrupts, so without turns the queue would be where nobody sees it: among
 //! the runtime's tasks and in the sockets' buffers.
+//!
+//! Refusing takes time, too, and whoever is refused may ask again at once. So under overload most requests are refused when
+//! they arrive, and some of the time is kept for serving (`admission/queue.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -12,14 +15,13 @@ use http::Method;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::config::Http;
-use crate::limits::{MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, QUEUE_INTERVAL_US};
+use crate::http::admission_queue::Queue;
+use crate::limits::{MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT};
 
-/// Requests for each thread that may always wait: with no more than these the queue is short, and a long wait only says that
-/// other processes have the processor.
-const SHORT_QUEUE_PER_WORKER: usize = 8;
 /// Turns for each thread that works: one whose work is under way, and one that is ready when that ends.
 const TURNS_PER_WORKER: usize = 2;
 
@@ -75,7 +77,7 @@ impl Admission {
             pools: [MAX_ADMIN_IN_FLIGHT, MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, usize::MAX].map(pool),
             turns: Arc::new(Semaphore::new(workers * TURNS_PER_WORKER)),
             writes: Arc::new(Semaphore::new(http.max_in_flight.div_ceil(2))),
-            queue: Queue::new(http.queue_target_ms, workers * SHORT_QUEUE_PER_WORKER),
+            queue: Queue::new(http.queue_target_ms, workers),
             clock,
         }
     }
@@ -99,7 +101,7 @@ impl Admission {
 
     /// How many requests wait for their turn.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.waiting.load(Ordering::Relaxed)
+        self.queue.waiting()
     }
 
     /// How many requests are worked on or wait for their turn.
@@ -135,13 +137,16 @@ pub(crate) struct Place {
     admission: Arc<Admission>,
     kind: Kind,
     is_held: AtomicBool,
+    /// When its work began, in microseconds; 0 before, and once it has ended or waited for something.
+    began_at_us: AtomicI64,
 }
 
 impl Place {
     /// A place for a request of this kind, or the refusal if none is free.
     pub(crate) fn enter(admission: &Arc<Admission>, kind: Kind) -> Result<Self, Refusal> {
         admission.pools[kind as usize].enter()?;
-        Ok(Self { admission: admission.clone(), kind, is_held: AtomicBool::new(true) })
+        let (is_held, began_at_us) = (AtomicBool::new(true), AtomicI64::new(0));
+        Ok(Self { admission: admission.clone(), kind, is_held, began_at_us })
     }
 
     /// Gives the place back while something is awaited that the caller sends: a slow sender holds none.
@@ -158,18 +163,44 @@ impl Place {
         Ok(())
     }
 
-    /// Waits until it is this request's turn; refused if that took too long.
+    /// True if a request that arrives now would wait too long for its turn. Administrators and people always wait: their places
+    /// bound how many do.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        let Admission { queue, clock, .. } = &*self.admission;
+        self.kind == Kind::Other && queue.is_hopeless(clock.monotonic_us())
+    }
+
+    /// The refusal of a hopeless request, after its delay.
+    pub(crate) async fn turn_away(&self) -> Refusal {
+        // Thousands may be delayed. They must not take the places of requests that can be served.
+        self.leave();
+        let (refusal, _held_back, delay) = self.admission.queue.turn_away();
+        sleep(delay).await;
+        refusal
+    }
+
+    /// Waits until it is this request's turn; refused if that takes too long.
     ///
     /// Who has the turn yields once: whatever was sent meanwhile is read first and joins the queue, so that how long it waits
     /// is known. Then the turn is passed on before the work, not after it: the next request runs when this thread is free.
+    ///
+    /// Yielding waits for every task that is ready. A thousand requests that are refused and come again keep it from ever
+    /// ending in time, so now and then one that arrives is served at once ([`Queue::claim_gap`]).
     pub(crate) async fn wait_for_turn(&self) -> Result<(), Refusal> {
         let Admission { turns, queue, clock, .. } = &*self.admission;
+        if self.is_hopeless() {
+            return Err(self.turn_away().await);
+        }
         let (since_us, _waiting) = (clock.monotonic_us(), queue.enter());
         let turn = if let Ok(free) = turns.try_acquire() {
             queue.note_arrival(true, since_us);
             Some(free)
         } else {
             queue.note_arrival(false, since_us);
+            if queue.claim_gap(since_us) {
+                self.began_at_us.store(since_us, Ordering::Relaxed);
+                return Ok(());
+            }
             // The semaphore is never closed.
             let turn = turns.acquire().await.ok();
             queue.judge(since_us, clock.monotonic_us())?;
@@ -177,7 +208,20 @@ impl Place {
         };
         yield_now().await;
         drop(turn);
-        queue.judge(since_us, clock.monotonic_us())
+        let now_us = clock.monotonic_us();
+        queue.judge(since_us, now_us)?;
+        queue.begin_work(now_us);
+        self.began_at_us.store(now_us, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Notes how long the request kept its thread since its turn. Called when it ends or waits for something.
+    pub(crate) fn note_work(&self) {
+        let began_at_us = self.began_at_us.load(Ordering::Relaxed);
+        if began_at_us != 0 {
+            self.began_at_us.store(0, Ordering::Relaxed);
+            self.admission.queue.end_work(self.admission.clock.monotonic_us() - began_at_us);
+        }
     }
 }
 
@@ -187,115 +231,9 @@ impl Drop for Place {
     }
 }
 
-/// Controlled delay, after CoDel (RFC 8289): a burst may queue for [`QUEUE_INTERVAL_US`]; a queue that was never empty for as
-/// long is a standing one, in which waiting serves nobody, and is cut to the target.
-///
-/// A queue that is cut is short, and by chance empty now and then, however much is asked. So it counts as a standing one
-/// until some share of those who come find nobody waiting: of all that a server with room to spare is asked, many do.
-#[derive(Debug)]
-struct Queue {
-    /// 0 if nobody is refused for waiting.
-    target_us: i64,
-    /// When the queue was last seen empty.
-    empty_at_us: AtomicI64,
-    is_standing: AtomicBool,
-    /// The share of the last few dozen arrivals that found nobody waiting, out of [`ALL`].
-    unqueued: AtomicI64,
-    /// Requests that wait now.
-    waiting: AtomicUsize,
-    /// As many may always wait.
-    short: usize,
-}
-
-/// A request that waits, until this is dropped.
-struct Waiting<'q>(&'q AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The whole, of which shares are taken.
-const ALL: i64 = 1 << 20;
-/// What one arrival weighs in the share of the last ones.
-const ARRIVAL_WEIGHT: i64 = 32;
-/// With this share of arrivals that find nobody waiting, a queue is no longer a standing one.
-const UNQUEUED_SHARE: i64 = ALL / 6;
-
-impl Queue {
-    fn new(target_ms: u32, short: usize) -> Self {
-        Self {
-            waiting: AtomicUsize::new(0),
-            short,
-            target_us: i64::from(target_ms) * 1000,
-            empty_at_us: AtomicI64::new(0),
-            is_standing: AtomicBool::new(false),
-            unqueued: AtomicI64::new(ALL),
-        }
-    }
-
-    /// One more waits.
-    fn enter(&self) -> Waiting<'_> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        Waiting(&self.waiting)
-    }
-
-    /// Notes whether somebody who came found nobody waiting. Of two at once one may be lost: it is a share.
-    fn note_arrival(&self, is_empty: bool, now_us: i64) {
-        let share = self.unqueued.load(Ordering::Relaxed);
-        let share = share + (if is_empty { ALL } else { 0 } - share) / ARRIVAL_WEIGHT;
-        self.unqueued.store(share, Ordering::Relaxed);
-        if is_empty && (share >= UNQUEUED_SHARE || !self.is_standing.load(Ordering::Relaxed)) {
-            self.is_standing.store(false, Ordering::Relaxed);
-            self.empty_at_us.store(now_us, Ordering::Relaxed);
-        }
-    }
-
-    /// Judges a request that has waited from one moment to another.
-    fn judge(&self, since_us: i64, now_us: i64) -> Result<(), Refusal> {
-        let waited_us = now_us - since_us;
-        let is_short = self.waiting.load(Ordering::Relaxed) <= self.short;
-        if self.target_us == 0 || waited_us <= self.target_us || is_short {
-            return Ok(());
-        }
-        let is_burst = now_us - self.empty_at_us.load(Ordering::Relaxed) <= QUEUE_INTERVAL_US;
-        if is_burst && waited_us <= QUEUE_INTERVAL_US.max(self.target_us) {
-            return Ok(());
-        }
-        self.is_standing.store(true, Ordering::Relaxed);
-        Err(Refusal::Overloaded("the queue of requests is too long"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_burst_may_wait_and_a_standing_queue_is_cut_to_the_target_until_it_is_empty() {
-        let queue = Queue::new(5, 1);
-        let mut waiting = vec![queue.enter(), queue.enter()];
-        let waited = |now_ms: i64, waited_ms: i64| queue.judge((now_ms - waited_ms) * 1000, now_ms * 1000).is_ok();
-        queue.note_arrival(true, 1_000_000);
-        assert!(waited(1090, 90), "a burst");
-        assert!(!waited(1110, 6), "the queue was not empty for 100 ms");
-        assert!(waited(1111, 5));
-        assert!(!waited(1112, 6), "one that waited for less than the target ends no standing queue");
-        (0..200).for_each(|_| queue.note_arrival(false, 1_113_000));
-        queue.note_arrival(true, 1_113_000);
-        assert!(!waited(1120, 6), "nor does one that found nobody waiting by chance");
-        (0..10).for_each(|_| queue.note_arrival(true, 1_121_000));
-        assert!(waited(1200, 80), "it is empty often enough");
-        assert!(!waited(2000, 500));
-        waiting.pop();
-        assert!(waited(2000, 500), "a short queue: the machine has other things to do");
-    }
-
-    #[test]
-    fn with_a_target_of_0_nobody_is_refused_for_waiting() {
-        assert!(Queue::new(0, 0).judge(0, i64::MAX).is_ok());
-    }
 
     #[test]
     fn each_kind_of_request_has_places_of_its_own() {

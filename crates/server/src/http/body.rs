@@ -64,7 +64,7 @@ pub(crate) async fn read(body: Body, extensions: &Extensions) -> Result<Zeroizin
 /// Nothing is waited for. A client that expects to be asked for its body (`100 Continue`) must not call this: looking for the
 /// body asks for it.
 pub(crate) fn discard_arrived(body: &mut Body) {
-    if body.size_hint().upper().is_some_and(|most| most <= MAX_BODY_BYTES as u64) {
+    if !body.is_end_stream() && body.size_hint().upper().is_some_and(|most| most <= MAX_BODY_BYTES as u64) {
         let _ = Limited::new(body, MAX_BODY_BYTES).collect().now_or_never();
     }
 }

@@ -94,9 +94,11 @@ fn is_plausible(id: &HeaderValue) -> bool {
 
 /// Twelve random bytes. It never begins with `-`, so that no command line takes it for a flag.
 fn new_request_id(entropy: &Entropy) -> HeaderValue {
-    let id = base64url(&entropy.bytes::<12>());
-    let id = id.strip_prefix('-').map_or_else(|| id.clone(), |rest| format!("_{rest}"));
-    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
+    let mut id = base64url(&entropy.bytes::<12>());
+    if id.starts_with('-') {
+        id.replace_range(..1, "_");
+    }
+    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
 }
 
 #[cfg(test)]

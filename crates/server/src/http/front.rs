@@ -1,7 +1,9 @@
 //! Before and after the router: who calls, whether this server is meant, and the guide's spelling of paths.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,6 +15,7 @@ use futures_util::FutureExt;
 use http::header::{EXPECT, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri};
+use http_body_util::BodyExt;
 use ipnet::IpNet;
 use tower::ServiceExt;
 
@@ -96,7 +99,7 @@ impl Front {
             Err(refusal) => Err(refusal),
         };
         let response = match admitted {
-            Ok(_place) => self.route(request, caller).await,
+            Ok(place) => self.route(request, caller, place).await,
             Err(refusal) => {
                 if !request.headers().contains_key(EXPECT) {
                     discard_arrived(request.body_mut());
@@ -129,26 +132,39 @@ impl Front {
     }
 
     /// A place among the requests that are worked on, and its turn; a request with a body takes its turn when it has read
-    /// that. Operators are always heard: a node that has much to do must not be ended for being ill.
+    /// that. If its turn would come too late, it is refused here, unless nothing of its body has arrived: its connection would
+    /// have to be closed, and opening another costs more than reading the body. Operators are always heard: a node that has
+    /// much to do must not be ended for being ill.
     async fn admit(&self, request: &mut Request<Body>, route: &'static str) -> Result<Option<Arc<Place>>, Refusal> {
         if self.is_for_operators() || is_probe(route) {
             return Ok(None);
         }
         let kind = Kind::of(request.method(), request.uri().path());
-        let place = Arc::new(Place::enter(&self.state.admission, kind)?);
+        let place = Place::enter(&self.state.admission, kind)?;
         if request.body().is_end_stream() || request.method().is_safe() {
             place.wait_for_turn().await?;
+        } else if place.is_hopeless() && begins_to_arrive(request) {
+            return Err(place.turn_away().await);
         }
+        let place = Arc::new(place);
         request.extensions_mut().insert(place.clone());
         Ok(Some(place))
     }
 
-    async fn route(&self, mut request: Request<Body>, caller: Caller) -> Response {
+    async fn route(&self, mut request: Request<Body>, caller: Caller, place: Option<Arc<Place>>) -> Response {
         request.headers_mut().insert(REQUEST_ID, caller.request_id.clone());
         let request_id = caller.request_id.clone();
         request.extensions_mut().insert(caller);
         // A task of its own would cost a switch for each request; a panic is caught where it is.
-        match AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind().await {
+        let mut answering = pin!(AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind());
+        let answered = poll_fn(|context| {
+            let polled = answering.as_mut().poll(context);
+            if let Some(place) = &place {
+                place.note_work();
+            }
+            polled
+        });
+        match answered.await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(_) => {
@@ -157,6 +173,12 @@ impl Front {
             }
         }
     }
+}
+
+/// True if some of the body has arrived, which is then taken. A client that expects `100 Continue` has sent nothing, and
+/// looking for its body asks for it.
+fn begins_to_arrive(request: &mut Request<Body>) -> bool {
+    !request.headers().contains_key(EXPECT) && request.body_mut().frame().now_or_never().is_some()
 }
 
 /// Err if the body is framed by another transfer coding than `chunked` alone.

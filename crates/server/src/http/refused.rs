@@ -12,11 +12,20 @@ use crate::http::caller::Caller;
 use crate::oauth::refusal;
 use crate::pages::error::{misdirected, overloaded, wants_page};
 use crate::state::State;
+use crate::usage::metrics;
+
+/// Where requests are refused that reach no endpoint.
+const FRONT: &str = "front";
+const TOKEN: &str = "token";
 
 /// Logs a refusal, and answers it as a problem, an envelope, a page or an OAuth error.
 pub(super) fn answer(state: &State, caller: &Caller, request: &Request<Body>, refusal: &Refusal) -> Response {
-    let shed = refusal::shed(state, caller, refusal);
     let path = request.uri().path();
+    let endpoint = if matches!(refusal, Refusal::Overloaded(_)) { endpoint(path) } else { FRONT };
+    if endpoint == TOKEN {
+        state.metrics.count_token(None, refusal::error_of(refusal));
+    }
+    let shed = refusal::shed(state, caller, endpoint, refusal);
     if lies_under(path, "/admin") {
         return Problem::from(refusal.clone()).into_response();
     }
@@ -30,5 +39,15 @@ pub(super) fn answer(state: &State, caller: &Caller, request: &Request<Body>, re
         Refusal::ForeignHost => misdirected(state),
         Refusal::Overloaded(_) => overloaded(),
         _ => shed,
+    }
+}
+
+/// The endpoint that a path leads to: it refuses requests under overload, too, and both are recorded alike.
+fn endpoint(path: &str) -> &'static str {
+    match metrics::route(path) {
+        "/oauth2/token" => TOKEN,
+        "/oauth2/introspect" => "introspect",
+        "/oauth2/revoke" => "revoke",
+        _ => FRONT,
     }
 }

@@ -11,7 +11,6 @@ use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
 use countersign_store::StoredRefusal;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
 
 use crate::http::answer::json_response;
 use crate::http::caller::Caller;
@@ -146,7 +145,7 @@ pub(crate) fn respond(exchange: &Exchange, endpoint: &'static str, answer: Resul
         Ok(body) => json_response(StatusCode::OK, body),
         Err(refusal) => {
             let registry = exchange.state.registry.current();
-            let presented = presented::describe(exchange, &registry);
+            let presented = presented::describe(exchange, &registry).to_string().into();
             let client_id = exchange.client_id.as_ref().map(|id| id.as_str());
             record(&exchange.state, &exchange.caller, Refused { endpoint, client_id, presented, refusal: &refusal });
             to_response(&refusal)
@@ -176,8 +175,8 @@ pub(crate) async fn method_not_allowed(
 }
 
 /// A refusal before the request has reached any endpoint.
-pub(crate) fn shed(state: &State, caller: &Caller, refusal: &Refusal) -> Response {
-    record(state, caller, Refused::unread("front", refusal));
+pub(crate) fn shed(state: &State, caller: &Caller, endpoint: &'static str, refusal: &Refusal) -> Response {
+    record(state, caller, Refused::unread(endpoint, refusal));
     to_response(refusal)
 }
 
@@ -189,8 +188,9 @@ pub(crate) fn internal() -> Response {
 /// The answer to a refusal, without a line in the log.
 pub(crate) fn to_response(refusal: &Refusal) -> Response {
     let Wire { status, error, description } = describe(refusal);
-    let body = json!({ "error": error, "error_description": clean(&description) });
-    let mut response = json_response(status, body.to_string());
+    // What is left of a description needs no escapes.
+    let body = format!(r#"{{"error":"{error}","error_description":"{}"}}"#, clean(&description));
+    let mut response = json_response(status, body);
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(BASIC_CHALLENGE));
     }
@@ -212,8 +212,11 @@ fn retry_after_s(refusal: &Refusal) -> Option<i64> {
 }
 
 /// Only the characters that `error_description` may have (RFC 6749 §5.2), and not too many.
-fn clean(description: &str) -> String {
+fn clean(description: &str) -> Cow<'_, str> {
     let allowed = |character: char| matches!(character, ' ' | '!' | '#'..='[' | ']'..='~');
+    if description.len() <= MAX_DESCRIPTION_BYTES && description.chars().all(allowed) {
+        return description.into();
+    }
     description.chars().map(|c| if allowed(c) { c } else { '?' }).take(MAX_DESCRIPTION_BYTES).collect()
 }
 
@@ -221,13 +224,14 @@ fn clean(description: &str) -> String {
 struct Refused<'r> {
     endpoint: &'static str,
     client_id: Option<&'r str>,
-    presented: Value,
+    /// In JSON.
+    presented: Cow<'static, str>,
     refusal: &'r Refusal,
 }
 
 impl<'r> Refused<'r> {
     fn unread(endpoint: &'static str, refusal: &'r Refusal) -> Self {
-        Self { endpoint, client_id: None, presented: json!({}), refusal }
+        Self { endpoint, client_id: None, presented: "{}".into(), refusal }
     }
 }
 
@@ -245,23 +249,26 @@ fn record(state: &State, caller: &Caller, refused: Refused<'_>) {
     let stored = StoredRefusal {
         request_id: request_id.to_owned(),
         at: state.now(),
-        endpoint: endpoint.to_owned(),
+        endpoint: endpoint.into(),
         client_id: client_id.map(str::to_owned),
         address: address.to_string(),
-        error: error.to_owned(),
+        error: error.into(),
         reason,
-        remedy: remedy(refusal).to_owned(),
-        presented: presented.to_string(),
+        remedy: remedy(refusal).into(),
+        presented,
     };
     // The name of the variant, whatever it carries.
-    let shown = format!("{refusal:?}");
-    let name = shown.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let mut name = format!("{refusal:?}");
+    name.truncate(name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len()));
     state.refusals.record(stored, name);
 }
 
 /// A reason may name what the caller sent, and the caller may have sent a secret where a name belongs.
 pub(crate) fn without_secrets(reason: &str) -> String {
     let is_secret = |word: &str| [CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX, "eyJ"].iter().any(|p| word.contains(p));
+    if reason.len() <= MAX_DESCRIPTION_BYTES && !is_secret(reason) {
+        return reason.to_owned();
+    }
     let words = reason.split(' ').map(|word| if is_secret(word) { "********" } else { word });
     let text: String = words.collect::<Vec<_>>().join(" ");
     text.chars().take(MAX_DESCRIPTION_BYTES).collect()

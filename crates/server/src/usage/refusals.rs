@@ -34,19 +34,19 @@ type Kind = (Option<String>, String);
 
 impl Refusals {
     /// Remembers a refusal whose reason has this name.
-    pub(crate) fn record(&self, refusal: StoredRefusal, name: &str) {
+    pub(crate) fn record(&self, refusal: StoredRefusal, name: String) {
         let mut remembered = self.lock();
         let minute = refusal.at.div_euclid(60);
         if remembered.minute != minute {
             remembered.minute = minute;
             remembered.kinds.clear();
         }
-        let kind = (refusal.client_id.clone(), name.to_owned());
+        let kind = (refusal.client_id.clone(), name);
         let refusal = Arc::new(refusal);
         remembered.remember(&refusal);
-        let seen = remembered.kinds.entry(kind.clone()).or_default();
-        *seen += 1;
-        if *seen <= MAX_STORED_OF_A_KIND && remembered.to_store.len() < MAX_STORED_AT_ONCE {
+        let stored = remembered.kinds.get(&kind).copied().unwrap_or_default();
+        if stored < MAX_STORED_OF_A_KIND && remembered.to_store.len() < MAX_STORED_AT_ONCE {
+            remembered.kinds.insert(kind, stored + 1);
             remembered.to_store.push(refusal);
         } else {
             *remembered.to_count.entry((minute * 60, kind)).or_default() += 1;
@@ -112,13 +112,13 @@ mod tests {
         StoredRefusal {
             request_id: format!("r{number}"),
             at: 600,
-            endpoint: "token".to_owned(),
+            endpoint: "token".into(),
             client_id: client.map(str::to_owned),
             address: "192.0.2.1".to_owned(),
-            error: "invalid_client".to_owned(),
+            error: "invalid_client".into(),
             reason: "x".to_owned(),
-            remedy: "y".to_owned(),
-            presented: "{}".to_owned(),
+            remedy: "y".into(),
+            presented: "{}".into(),
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
     fn the_last_ones_are_remembered_and_twenty_of_a_kind_and_minute_stored() {
         let refusals = Refusals::default();
         for number in 0..MAX_REMEMBERED + 5 {
-            refusals.record(refusal(number, None), "UnknownClient");
+            refusals.record(refusal(number, None), "UnknownClient".to_owned());
         }
         assert!(refusals.find("r4").is_none() && refusals.find("r5").is_some());
         let (stored, counts) = refusals.take();
@@ -135,7 +135,7 @@ mod tests {
             (counts[0].minute, counts[0].client_id.as_str(), counts[0].name.as_str()),
             (600, "", "UnknownClient")
         );
-        refusals.record(StoredRefusal { at: 660, ..refusal(7, Some("job")) }, "WrongSecret");
+        refusals.record(StoredRefusal { at: 660, ..refusal(7, Some("job")) }, "WrongSecret".to_owned());
         assert_eq!(refusals.take().0.len(), 1);
         assert_eq!(refusals.take().0.len(), 0);
     }

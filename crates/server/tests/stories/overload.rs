@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_testkit::{Options, TestServer};
+use countersign_testkit::{Answer, Options, TestServer};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,6 +18,26 @@ async fn answer_to_head(server: &TestServer, line: &str, more: &str) -> String {
     let read = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
     read.expect("the body is awaited").unwrap();
     String::from_utf8(answer).unwrap()
+}
+
+/// Asks for so many tokens at once.
+fn ask(server: &TestServer, times: usize) -> JoinSet<Answer> {
+    let mut asked = JoinSet::new();
+    for _ in 0..times {
+        let service = server.demo_service();
+        asked.spawn(async move { service.token(&[("grant_type", "client_credentials")]).await });
+    }
+    asked
+}
+
+async fn until_waiting(server: &TestServer, waiting: usize) {
+    let shown = format!("countersign_requests_waiting {waiting}\n");
+    let waits = async {
+        while !server.state.metrics().contains(&shown) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), waits).await.expect("as many wait");
 }
 
 #[tokio::test]
@@ -58,18 +78,8 @@ async fn beyond_the_bound_every_family_of_routes_answers_503_before_the_body_is_
 async fn who_waited_too_long_for_a_turn_is_told_to_come_back_and_a_short_queue_is_served_however_late() {
     let server = TestServer::start().await;
     let turns = server.state.take_all_turns();
-    let mut asked = JoinSet::new();
-    for _ in 0..20 {
-        let service = server.demo_service();
-        asked.spawn(async move { service.token(&[("grant_type", "client_credentials")]).await });
-    }
-    let queue = |waiting: usize| format!("countersign_requests_waiting {waiting}\n");
-    let all_wait = async {
-        while !server.state.metrics().contains(&queue(20)) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(Duration::from_secs(10), all_wait).await.expect("they wait");
+    let asked = ask(&server, 20);
+    until_waiting(&server, 20).await;
     server.advance(1).await;
     drop(turns);
     let answers = asked.join_all().await;
@@ -80,7 +90,81 @@ async fn who_waited_too_long_for_a_turn_is_told_to_come_back_and_a_short_queue_i
         assert_eq!((answer.header("retry-after"), answer.header("connection")), ("5", ""));
     }
     let metrics = server.state.metrics();
-    assert!(metrics.contains(&queue(0)) && metrics.contains("countersign_requests_in_flight 0\n"), "{metrics}");
+    assert!(
+        metrics.contains("countersign_requests_waiting 0\n") && metrics.contains("countersign_requests_in_flight 0\n"),
+        "{metrics}"
+    );
+    server.demo_service().client_credentials("all").await;
+}
+
+/// Takes every turn of a server whose queue is a standing one, and lets twenty people wait; the turns, and what people get.
+async fn keep_waiting(server: &TestServer) -> (impl Sized + use<>, JoinSet<Answer>) {
+    let turns = server.state.take_all_turns();
+    let late = ask(server, 20);
+    until_waiting(server, 20).await;
+    server.advance(1).await;
+    drop(turns);
+    assert!(late.join_all().await.iter().any(|answer| answer.status == 503), "the queue is a standing one");
+    let turns = server.state.take_all_turns();
+    let mut people = JoinSet::new();
+    for _ in 0..20 {
+        let person = server.stranger();
+        people.spawn(async move { person.get("/api/getUISettings").await });
+    }
+    until_waiting(server, 20).await;
+    (turns, people)
+}
+
+/// The answer to a request for a token, which must not wait for a turn.
+async fn token_without_turn(server: &TestServer) -> Answer {
+    let service = server.demo_service();
+    let asked = service.token(&[("grant_type", "client_credentials")]);
+    timeout(Duration::from_secs(5), asked).await.expect("it waits")
+}
+
+#[tokio::test]
+async fn who_would_wait_too_long_in_a_standing_queue_is_refused_without_waiting_in_it() {
+    let server = TestServer::start().await;
+    let (operator, service) = (server.operator().await, server.demo_service());
+    let (turns, people) = keep_waiting(&server).await;
+    let refused = token_without_turn(&server).await;
+    assert_eq!(refused.refusal(), (503, "temporarily_unavailable".to_owned()));
+    assert_eq!((refused.header("retry-after"), refused.header("connection")), ("5", ""));
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 3\r\n\
+                content-type: application/x-www-form-urlencoded\r\n\r\n";
+    let rest = "a=b".to_owned() + "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
+    let answers = service.raw_in_pieces(&[head.as_bytes(), rest.as_bytes()]).await;
+    assert!(answers.starts_with("HTTP/1.1 503 ") && answers.contains("HTTP/1.1 200 OK"), "a later body: {answers}");
+    for probe in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(service.get(probe).await.status, 200, "{probe}");
+    }
+    let explained = format!("/refusals/{}", refused.header("x-request-id"));
+    let look = tokio::spawn(async move { operator.get(&explained).await });
+    until_waiting(&server, 21).await;
+    drop(turns);
+    let told = look.await.unwrap().json();
+    assert_eq!(told["endpoint"], "token");
+    assert_eq!(told["reason"], "overloaded: the queue of requests is too long");
+    assert!(people.join_all().await.iter().all(|answer| answer.status == 200), "they waited");
+    let metrics = server.state.metrics();
+    let refused = "countersign_tokens_issued_total{grant=\"other\",result=\"temporarily_unavailable\"} 14\n";
+    assert!(metrics.contains(refused), "{metrics}");
+    for _ in 0..10 {
+        service.client_credentials("all").await;
+    }
+}
+
+#[tokio::test]
+async fn when_nobody_in_a_standing_queue_is_served_one_of_those_who_come_passes_it() {
+    let server = TestServer::start().await;
+    let (turns, people) = keep_waiting(&server).await;
+    for _ in 0..3 {
+        assert_eq!(token_without_turn(&server).await.status, 503);
+        server.advance_clock_alone(1);
+        assert_eq!(token_without_turn(&server).await.status, 200);
+    }
+    drop(turns);
+    people.join_all().await;
     server.demo_service().client_credentials("all").await;
 }
 

@@ -98,13 +98,13 @@ async fn nodes_that_add_to_the_same_rows_in_any_order_do_not_wait_for_each_other
                 Arc::new(StoredRefusal {
                     request_id: format!("{number}-{id}"),
                     at: 1,
-                    endpoint: text(),
+                    endpoint: text().into(),
                     client_id: None,
                     address: text(),
-                    error: text(),
+                    error: text().into(),
                     reason: text(),
-                    remedy: text(),
-                    presented: text(),
+                    remedy: text().into(),
+                    presented: text().into(),
                 })
             };
             let add =

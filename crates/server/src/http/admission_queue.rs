@@ -1,0 +1,324 @@
+//! The queue of requests that wait for their turn: how long one may wait, which need not wait to be refused, and what is
+//! served in any case.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use countersign_protocol::refusal::Refusal;
+
+use crate::limits::QUEUE_INTERVAL_US;
+
+/// Requests for each thread that may always wait: with no more than these the queue is short, and a long wait only says that
+/// other processes have the processor.
+const SHORT_QUEUE_PER_WORKER: usize = 8;
+/// The whole, of which shares are taken.
+const ALL: i64 = 1 << 20;
+/// What one arrival weighs in the share of the last ones.
+const ARRIVAL_WEIGHT: i64 = 32;
+/// With this share of arrivals that find nobody waiting, a queue is no longer a standing one.
+const UNQUEUED_SHARE: i64 = ALL / 6;
+/// What the work of one request weighs in the average of the last ones.
+const WORK_WEIGHT: i64 = 32;
+/// The average before anything was measured, in microseconds: an RSA signature.
+const FIRST_WORK_US: i64 = 1000;
+/// The longest time in which no work begins while the queue is a standing one, in times of the work of one request. A request
+/// that arrives after that is served at once, so that a quarter of the time is spent serving, however many are refused.
+/// As long as refusals leave more time than that, work begins more often, and nobody passes the others.
+const MAX_GAP: i64 = 4;
+/// A request is hopeless if the work of those before it takes more than this part of the target, in quarters. The fourth is
+/// for what that work does not include: reading, writing, and refusing others.
+const TARGET_QUARTERS: i64 = 3;
+/// Refusals of hopeless requests are delayed so that a thread writes one in as many microseconds: twice what one takes, so
+/// that half of the time is left.
+const REFUSAL_PACE_US: i64 = 100;
+
+/// Controlled delay, after CoDel (RFC 8289): a burst may queue for [`QUEUE_INTERVAL_US`]; a queue that was never empty for as
+/// long is a standing one, in which waiting serves nobody, and is cut to the target.
+///
+/// A queue that is cut is short, and by chance empty now and then, however much is asked. So it counts as a standing one
+/// until some share of those who come find nobody waiting: of all that a server with room to spare is asked, many do.
+///
+/// Refusing a request that has waited costs almost a tenth of an RSA signature. So a request that arrives at a standing queue
+/// and would wait too long is hopeless: it is refused before its body is parsed or anything else is done. Only requests that
+/// wait now make it so, and these are served or refused whoever comes, so the queue ends as it would otherwise.
+///
+/// A refusal is delayed for as long as others may wait, and longer while there are many: clients that ask again at once would
+/// otherwise ask all the more often, the cheaper refusals are.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// 0 if nobody is refused for waiting.
+    target_us: i64,
+    /// Threads that work.
+    workers: i64,
+    /// As many may always wait.
+    short: usize,
+    /// Requests that wait now.
+    waiting: AtomicUsize,
+    /// Hopeless requests whose refusal is delayed now.
+    refused: AtomicUsize,
+    /// When the queue was last seen empty.
+    empty_at_us: AtomicI64,
+    is_standing: AtomicBool,
+    /// The share of the last few dozen arrivals that found nobody waiting, out of [`ALL`].
+    unqueued: AtomicI64,
+    /// How long one request keeps a thread, on average, times [`WORK_WEIGHT`].
+    work_us: AtomicI64,
+    /// When the work of a request last began.
+    began_at_us: AtomicI64,
+}
+
+/// A request that counts as one of so many, until this is dropped.
+pub(super) struct Counted<'q>(&'q AtomicUsize);
+
+impl<'q> Counted<'q> {
+    fn new(count: &'q AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Queue {
+    pub(super) fn new(target_ms: u32, workers: usize) -> Self {
+        Self {
+            target_us: i64::from(target_ms) * 1000,
+            workers: i64::try_from(workers).unwrap_or(i64::MAX),
+            short: workers * SHORT_QUEUE_PER_WORKER,
+            waiting: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            empty_at_us: AtomicI64::new(0),
+            is_standing: AtomicBool::new(false),
+            unqueued: AtomicI64::new(ALL),
+            work_us: AtomicI64::new(FIRST_WORK_US * WORK_WEIGHT),
+            began_at_us: AtomicI64::new(0),
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// One more waits.
+    pub(super) fn enter(&self) -> Counted<'_> {
+        Counted::new(&self.waiting)
+    }
+
+    /// True if a request that arrives now would wait too long.
+    pub(super) fn is_hopeless(&self, now_us: i64) -> bool {
+        let waiting = self.waiting();
+        if !self.is_standing.load(Ordering::Relaxed) || waiting <= self.short || self.is_gap(now_us) {
+            return false;
+        }
+        let work_us = i64::try_from(waiting).unwrap_or(i64::MAX).saturating_mul(self.work_us()) / self.workers;
+        work_us > self.target_us / 4 * TARGET_QUARTERS
+    }
+
+    /// The refusal of a hopeless request, which counts as one that found others waiting; and its delay, during which it counts.
+    pub(super) fn turn_away(&self) -> (Refusal, Counted<'_>, Duration) {
+        self.count_arrival(false);
+        let refusal = Counted::new(&self.refused);
+        let refused = i64::try_from(self.refused.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let least_us = self.target_us.min(QUEUE_INTERVAL_US);
+        let delay_us = (refused.saturating_mul(REFUSAL_PACE_US) / self.workers).clamp(least_us, QUEUE_INTERVAL_US);
+        (too_long(), refusal, Duration::from_micros(delay_us.unsigned_abs()))
+    }
+
+    /// Notes whether somebody who came found nobody waiting.
+    pub(super) fn note_arrival(&self, is_empty: bool, now_us: i64) {
+        let share = self.count_arrival(is_empty);
+        if is_empty && (share >= UNQUEUED_SHARE || !self.is_standing.load(Ordering::Relaxed)) {
+            self.is_standing.store(false, Ordering::Relaxed);
+            self.empty_at_us.store(now_us, Ordering::Relaxed);
+        }
+    }
+
+    /// True if no work began for [`MAX_GAP`] in a standing queue. Then it begins now: of several that ask, one is told so.
+    pub(super) fn claim_gap(&self, now_us: i64) -> bool {
+        let began_at_us = self.began_at_us.load(Ordering::Relaxed);
+        self.is_standing.load(Ordering::Relaxed)
+            && self.is_gap(now_us)
+            && self.began_at_us.compare_exchange(began_at_us, now_us, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Judges a request that has waited from one moment to another.
+    pub(super) fn judge(&self, since_us: i64, now_us: i64) -> Result<(), Refusal> {
+        let waited_us = now_us - since_us;
+        let is_short = self.waiting() <= self.short;
+        if self.target_us == 0 || waited_us <= self.target_us || is_short {
+            return Ok(());
+        }
+        let is_burst = now_us - self.empty_at_us.load(Ordering::Relaxed) <= QUEUE_INTERVAL_US;
+        if is_burst && waited_us <= QUEUE_INTERVAL_US.max(self.target_us) {
+            return Ok(());
+        }
+        self.is_standing.store(true, Ordering::Relaxed);
+        Err(too_long())
+    }
+
+    /// Notes that the work of a request begins.
+    pub(super) fn begin_work(&self, now_us: i64) {
+        self.began_at_us.store(now_us, Ordering::Relaxed);
+    }
+
+    /// Notes how long a request kept its thread. The time is bounded: the process may have been stopped meanwhile.
+    pub(super) fn end_work(&self, took_us: i64) {
+        let sum = self.work_us.load(Ordering::Relaxed);
+        self.work_us.store(sum - sum / WORK_WEIGHT + took_us.min(QUEUE_INTERVAL_US), Ordering::Relaxed);
+    }
+
+    /// The share of arrivals that found nobody waiting. Of two at once one may be lost: it is a share.
+    fn count_arrival(&self, is_empty: bool) -> i64 {
+        let share = self.unqueued.load(Ordering::Relaxed);
+        let share = share + (if is_empty { ALL } else { 0 } - share) / ARRIVAL_WEIGHT;
+        self.unqueued.store(share, Ordering::Relaxed);
+        share
+    }
+
+    fn work_us(&self) -> i64 {
+        self.work_us.load(Ordering::Relaxed) / WORK_WEIGHT
+    }
+
+    fn is_gap(&self, now_us: i64) -> bool {
+        now_us - self.began_at_us.load(Ordering::Relaxed) > MAX_GAP * self.work_us() / self.workers
+    }
+}
+
+fn too_long() -> Refusal {
+    Refusal::Overloaded("the queue of requests is too long")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one signature takes here, and one refusal, in microseconds.
+    const WORK_US: i64 = 900;
+    const REFUSAL_US: i64 = 60;
+
+    /// A queue of one thread that stands, in which so many wait, and when work last began.
+    fn standing(waiting: usize) -> (Queue, i64) {
+        let (queue, now_us) = (Queue::new(10, 1), 1_000_000);
+        (0..500).for_each(|_| queue.end_work(WORK_US));
+        (0..waiting).for_each(|_| std::mem::forget(queue.enter()));
+        (0..200).for_each(|_| queue.note_arrival(false, now_us));
+        queue.is_standing.store(true, Ordering::Relaxed);
+        queue.begin_work(now_us);
+        (queue, now_us)
+    }
+
+    #[test]
+    fn a_burst_may_wait_and_a_standing_queue_is_cut_to_the_target_until_it_is_empty() {
+        let queue = Queue::new(5, 1);
+        let mut waiting: Vec<Counted<'_>> = (0..=SHORT_QUEUE_PER_WORKER).map(|_| queue.enter()).collect();
+        let waited = |now_ms: i64, waited_ms: i64| queue.judge((now_ms - waited_ms) * 1000, now_ms * 1000).is_ok();
+        queue.note_arrival(true, 1_000_000);
+        assert!(waited(1090, 90), "a burst");
+        assert!(!waited(1110, 6), "the queue was not empty for 100 ms");
+        assert!(waited(1111, 5));
+        assert!(!waited(1112, 6), "one that waited for less than the target ends no standing queue");
+        (0..200).for_each(|_| queue.note_arrival(false, 1_113_000));
+        queue.note_arrival(true, 1_113_000);
+        assert!(!waited(1120, 6), "nor does one that found nobody waiting by chance");
+        (0..10).for_each(|_| queue.note_arrival(true, 1_121_000));
+        assert!(waited(1200, 80), "it is empty often enough");
+        assert!(!waited(2000, 500));
+        waiting.pop();
+        assert!(waited(2000, 500), "a short queue: the machine has other things to do");
+    }
+
+    #[test]
+    fn with_a_target_of_0_nobody_is_refused_for_waiting() {
+        assert!(Queue::new(0, 0).judge(0, i64::MAX).is_ok());
+    }
+
+    #[test]
+    fn who_would_wait_too_long_in_a_standing_queue_is_refused_at_once() {
+        for (waiting, is_hopeless) in [(0, false), (8, false), (9, true), (1000, true)] {
+            let (queue, now_us) = standing(waiting);
+            assert_eq!(queue.is_hopeless(now_us), is_hopeless, "{waiting} × 0.9 ms, of 7.5 ms");
+            assert!(!queue.is_hopeless(now_us + 4 * WORK_US + 50), "no work began for as long as four take");
+            queue.is_standing.store(false, Ordering::Relaxed);
+            assert!(!queue.is_hopeless(now_us), "a burst");
+        }
+        let (queue, now_us) = standing(200);
+        (0..500).for_each(|_| queue.end_work(30));
+        assert!(!queue.is_hopeless(now_us), "quick work: 200 wait for 6 ms");
+        let queue = Queue::new(0, 1);
+        (0..1000).for_each(|_| std::mem::forget(queue.enter()));
+        assert!(!queue.is_hopeless(0), "nobody is refused for waiting");
+    }
+
+    #[test]
+    fn a_queue_ends_although_those_who_came_were_refused_at_once() {
+        let (queue, now_us) = standing(9);
+        (0..1000).for_each(|_| std::mem::forget(queue.turn_away()));
+        queue.waiting.fetch_sub(1, Ordering::Relaxed);
+        assert!(!queue.is_hopeless(now_us), "one of those that waited was served");
+        queue.waiting.store(0, Ordering::Relaxed);
+        let arrivals = (1..).find(|_| {
+            queue.note_arrival(true, now_us);
+            !queue.is_standing.load(Ordering::Relaxed)
+        });
+        assert_eq!(arrivals, Some(6), "as many as without such refusals");
+    }
+
+    #[test]
+    fn refusals_are_delayed_the_more_the_more_there_are() {
+        let queue = Queue::new(10, 1);
+        let mut held = Vec::new();
+        for (refused, delay_ms) in [(1, 10), (100, 10), (101, 10), (500, 50), (1000, 100), (5000, 100)] {
+            while held.len() < refused {
+                held.push(queue.turn_away());
+            }
+            let last_ms = held.last().map(|(_, _, delay)| delay.as_millis());
+            assert_eq!(last_ms, Some(delay_ms), "{refused}");
+        }
+        held.clear();
+        assert_eq!(queue.turn_away().2.as_millis(), 10);
+        assert_eq!(Queue::new(10_000, 1).turn_away().2.as_millis(), 100, "others may wait for long");
+    }
+
+    #[test]
+    fn clients_that_ask_again_at_once_leave_a_quarter_of_the_time_for_work() {
+        let (queue, began_us) = standing(1000);
+        let (mut now_us, mut served) = (began_us, 0);
+        while now_us < began_us + 10_000_000 {
+            if queue.claim_gap(now_us) {
+                assert!(!queue.claim_gap(now_us), "one of those who come together");
+                served += 1;
+                now_us += WORK_US;
+                queue.end_work(WORK_US);
+            } else {
+                now_us += REFUSAL_US;
+            }
+        }
+        let percent = served * WORK_US * 100 / (now_us - began_us);
+        assert!((24..=26).contains(&percent), "{percent} %");
+    }
+
+    #[test]
+    fn nobody_passes_the_others_while_work_begins_often_or_no_queue_stands() {
+        let (queue, now_us) = standing(20);
+        assert!(!queue.claim_gap(now_us + 3 * WORK_US));
+        queue.is_standing.store(false, Ordering::Relaxed);
+        assert!(!queue.claim_gap(now_us + 1_000_000));
+        let (queue, now_us) = (Queue::new(10, 4), 1_000_000);
+        (0..500).for_each(|_| queue.end_work(WORK_US));
+        queue.is_standing.store(true, Ordering::Relaxed);
+        queue.begin_work(now_us);
+        assert!(!queue.claim_gap(now_us + WORK_US - 50) && queue.claim_gap(now_us + WORK_US + 50), "four threads");
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_does_not_take_its_requests_for_long_ones() {
+        let (queue, _) = standing(0);
+        queue.end_work(3_600_000_000);
+        assert!(queue.work_us() < 5 * WORK_US, "{} µs", queue.work_us());
+    }
+}
