@@ -55,11 +55,8 @@ fn bench(arguments: &[String]) -> Outcome {
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--release", "--package", "countersign-bench", "--"]).args(arguments);
     let are_sections = arguments.iter().any(|argument| !argument.starts_with("--"));
-    let postgres = if !are_sections || arguments.iter().any(|argument| argument == "migrate") {
-        Some(Postgres::start()?)
-    } else {
-        None
-    };
+    let needs_postgres = |argument: &String| argument == "migrate" || argument == "scale";
+    let postgres = if !are_sections || arguments.iter().any(needs_postgres) { Some(Postgres::start()?) } else { None };
     let url = postgres.as_ref().map(|postgres| postgres.url().replace(":///?", ":///postgres?"));
     run::status(cargo.envs(url.map(|url| ("COUNTERSIGN_BENCH_POSTGRES", url))))
 }
