@@ -11,7 +11,7 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jws::{encode_header, sign};
 use countersign_protocol::jose::key::SigningKey;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::scope::ScopeToken;
+use countersign_protocol::scope_token::ScopeToken;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};

@@ -10,7 +10,8 @@ use crate::grant::{GrantType, GrantTypes};
 use crate::jose::algorithm::Algorithm;
 use crate::path_rule::{NormalPath, PathRule};
 use crate::removal::Removal;
-use crate::scope::{Scope, ScopeToken};
+use crate::scope::Scope;
+use crate::scope_token::ScopeToken;
 
 /// The first path segments of this server, which no Api may be named after.
 pub const RESERVED_IDS: [&str; 19] = [

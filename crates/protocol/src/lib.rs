@@ -19,6 +19,7 @@ pub mod refusal;
 pub mod removal;
 pub mod revocation;
 pub mod scope;
+pub mod scope_token;
 pub mod secret;
 pub mod token_request;
 pub mod totp;

@@ -5,7 +5,7 @@
 
 use arrayvec::ArrayString;
 
-use crate::scope::ScopeToken;
+use crate::scope_token::ScopeToken;
 
 /// The id of a credential, kept in place: neither making nor dropping one takes time that others do not.
 pub type CredentialName = ArrayString<32>;

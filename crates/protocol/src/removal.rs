@@ -3,7 +3,8 @@
 use crate::api::{Api, ApiId};
 use crate::client::Client;
 use crate::grant::GrantType;
-use crate::scope::{Scope, ScopeToken};
+use crate::scope::Scope;
+use crate::scope_token::ScopeToken;
 
 /// A right to an API that was taken away, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]

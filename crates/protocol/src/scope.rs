@@ -1,38 +1,13 @@
-//! Scope tokens and sets of them (RFC 6749 §3.3).
+//! Sets of scope tokens (RFC 6749 §3.3).
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::refusal::Refusal;
+use crate::scope_token::ScopeToken;
 
 /// The most scope tokens in one request: no client needs more, and each is looked up.
 pub const MAX_SCOPE_TOKENS: usize = 100;
-/// The longest scope token, in bytes.
-pub const MAX_SCOPE_TOKEN_BYTES: usize = 200;
-
-/// One scope name: printable ASCII without space, `"` and `\` (RFC 6749 §3.3 `scope-token`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ScopeToken(Arc<str>);
-
-impl ScopeToken {
-    /// Parses one name; `None` if it is empty, too long, or has a character outside the grammar.
-    pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        let fits = !text.is_empty() && text.len() <= MAX_SCOPE_TOKEN_BYTES;
-        (fits && text.bytes().all(allowed)).then(|| Self(text.into()))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ScopeToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A set of scope names, sorted and each once; printed separated by one space. A clone shares the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

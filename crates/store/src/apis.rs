@@ -7,7 +7,7 @@ use countersign_protocol::grant::{GrantType, GrantTypes};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::removal::Right;
-use countersign_protocol::scope::ScopeToken;
+use countersign_protocol::scope_token::ScopeToken;
 
 use crate::changes::Change;
 use crate::error::StoreError;

@@ -9,7 +9,8 @@ use countersign_protocol::client::{
     TokenLimits,
 };
 use countersign_protocol::removal::Right;
-use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::scope::Scope;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::SecretHash;
 use countersign_protocol::user::name_key;
 use sqlx::Row;

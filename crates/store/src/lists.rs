@@ -1,7 +1,7 @@
 //! What administrators ask of more than one thing at a time; answered by indexes, not by the registry.
 
 use countersign_protocol::api::ApiId;
-use countersign_protocol::scope::ScopeToken;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::user::name_key;
 use sqlx::Row;
 use sqlx::any::AnyRow;

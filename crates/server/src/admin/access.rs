@@ -11,7 +11,8 @@ use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefini
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::scope::Scope;
+use countersign_protocol::scope_token::ScopeToken;
 use http::Request;
 use tower::Layer;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
-use countersign_protocol::scope::ScopeToken;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_store::StoreError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{self, Path};
 use countersign_protocol::api::{Api, ScopeDefinition};
 use countersign_protocol::path_rule::{NormalPath, PathRule, normalise};
-use countersign_protocol::scope::ScopeToken;
+use countersign_protocol::scope_token::ScopeToken;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -11,7 +11,7 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::base64url;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::refusal::Refusal;
-use countersign_protocol::scope::ScopeToken;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_protocol::user::{Login, Role, UserId};
 use countersign_store::{Change, NewClient, NewUser, PlaygroundSettings, Saved, StoreError};

@@ -3,7 +3,8 @@
 
 use countersign_protocol::form::Form;
 use countersign_protocol::grant::GrantType;
-use countersign_protocol::scope::{MAX_SCOPE_TOKENS, ScopeToken};
+use countersign_protocol::scope::MAX_SCOPE_TOKENS;
+use countersign_protocol::scope_token::ScopeToken;
 use serde_json::{Value, json};
 
 use crate::oauth::Exchange;

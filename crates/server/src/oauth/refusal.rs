@@ -277,7 +277,7 @@ pub(crate) fn without_secrets(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use countersign_protocol::refusal::CredentialName;
-    use countersign_protocol::scope::ScopeToken;
+    use countersign_protocol::scope_token::ScopeToken;
     use http::header::{CACHE_CONTROL, PRAGMA};
 
     use super::*;

@@ -2,7 +2,7 @@
 
 use countersign_protocol::api::{ApiId, ScopeDefinition};
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::scope::ScopeToken;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_store::Change;
 use countersign_testkit::{Administrator, TestServer};
 use serde_json::json;

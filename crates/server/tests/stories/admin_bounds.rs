@@ -5,7 +5,8 @@ use countersign_protocol::client::{ClientId, Entitlement};
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::scope::Scope;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_testkit::{Answer, TestServer};
 use serde_json::json;
 

@@ -4,7 +4,8 @@ use countersign_protocol::api::{ApiId, Audience};
 use countersign_protocol::client::{ClientId, Entitlement, Status};
 use countersign_protocol::grant::GrantType::{self, ClientCredentials, Password, RefreshToken};
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::scope::Scope;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_testkit::{Actor, Answer, NewTestApi, NewTestClient, TestServer, load_rows};
 use serde_json::json;
 

@@ -5,7 +5,8 @@ use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entit
 use countersign_protocol::grant::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::scope::{Scope, ScopeToken};
+use countersign_protocol::scope::Scope;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::{Secret, SecretHash};
 use countersign_protocol::user::{Login, Role, UserId};
 use countersign_store::{KeyState, NewClient, NewSecondFactor, NewUser, Store, StoreError};
