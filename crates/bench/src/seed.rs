@@ -4,16 +4,17 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entitlement, TokenLimits};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement, TokenLimits};
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::{ApiId, ClientId, FamilyId, UserId};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::refresh_token::{FamilyId, RefreshFamily};
+use countersign_protocol::refresh_token::RefreshFamily;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX, Secret};
-use countersign_protocol::user::{Login, UserId};
+use countersign_protocol::user::Login;
 use countersign_store::{Change, DatabaseUrl, NewClient, NewRefreshToken, NewUser, Store};
 
 use crate::{Outcome, watch};

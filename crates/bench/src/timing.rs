@@ -6,9 +6,11 @@
 use std::hint::black_box;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, MayAsk, Status};
+use countersign_protocol::client::{Client, ClientAuthMethod, Credential, MayAsk};
 use countersign_protocol::client_authentication::{ClientAuthentication, check};
+use countersign_protocol::ids::ClientId;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
+use countersign_protocol::status::Status;
 
 use crate::{Outcome, watch};
 

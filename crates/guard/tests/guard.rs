@@ -6,7 +6,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use countersign_guard::{FixedKeys, Guard, VerifiedToken, Verifier};
-use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::ids::ApiId;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jws::{encode_header, sign};
 use countersign_protocol::jose::key::SigningKey;
@@ -31,7 +32,7 @@ fn api() -> Api {
         audience: Audience::parse("https://billing.example").expect("an audience"),
         name: "Billing".to_owned(),
         scopes: vec![scope("invoices:read", "GET /invoices(/.*)?"), scope("nothing", "GET /nowhere")],
-        grants: countersign_protocol::grant::GrantTypes::default(),
+        grants: countersign_protocol::grant_type::GrantTypes::default(),
         access_token_lifetime_s: 3600,
         algorithm: Algorithm::EdDsa,
         refresh: RefreshPolicy::default(),

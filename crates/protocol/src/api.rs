@@ -1,70 +1,16 @@
 //! An Api: a protected resource with its scopes and the rules for its tokens (RFC 8707, RFC 9728).
 
-use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
 use url::Url;
 
-use crate::grant::{GrantType, GrantTypes};
+use crate::grant_type::{GrantType, GrantTypes};
+use crate::ids::ApiId;
 use crate::jose::algorithm::Algorithm;
 use crate::path_rule::{NormalPath, PathRule};
-use crate::removal::Removal;
+use crate::right::Removal;
 use crate::scope::Scope;
 use crate::scope_token::ScopeToken;
-
-/// The first path segments of this server, which no Api may be named after.
-pub const RESERVED_IDS: [&str; 19] = [
-    "account",
-    "admin",
-    "api",
-    "assets",
-    "authz",
-    "console",
-    "healthz",
-    "livez",
-    "login",
-    "logout",
-    "m2m",
-    "metrics",
-    "oauth2",
-    "protocols",
-    "readyz",
-    "resource",
-    "settings",
-    "static",
-    "well-known",
-];
-
-/// An Api's id: `[a-z0-9][a-z0-9-]{0,62}`, none of [`RESERVED_IDS`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ApiId(Arc<str>);
-
-impl ApiId {
-    /// Parses an id; `None` if it is outside the grammar or reserved.
-    pub fn parse(text: &str) -> Option<Self> {
-        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let fits = (1..=63).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(inner);
-        (fits && !RESERVED_IDS.contains(&text)).then(|| Self(text.into()))
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for ApiId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ApiId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// An Api's audience: an absolute URI without fragment (RFC 8707 §2), kept exactly as written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -177,16 +123,6 @@ impl Api {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_api_id_fits_a_path_segment_and_is_none_of_ours() {
-        for good in ["a", "oauthclient", "0-api", &"a".repeat(63)] {
-            assert!(ApiId::parse(good).is_some(), "{good}");
-        }
-        for bad in ["", "-a", "A", "a_b", "a b", "a/b", "oauth2", "resource", &"a".repeat(64)] {
-            assert!(ApiId::parse(bad).is_none(), "{bad}");
-        }
-    }
 
     #[test]
     fn an_audience_is_an_absolute_uri_without_fragment() {

@@ -1,57 +1,14 @@
 //! A client: a service that asks for tokens (RFC 6749 §2), its credentials and what it may ask.
 
-use std::borrow::Borrow;
-use std::fmt;
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
 use crate::UnixTime;
-use crate::api::ApiId;
-use crate::grant::GrantTypes;
-use crate::removal::Removal;
+use crate::grant_type::GrantTypes;
+use crate::ids::{ApiId, ClientId};
+use crate::right::Removal;
 use crate::scope::Scope;
 use crate::secret::SecretHash;
-use crate::user::USER_ID_PREFIX;
-
-/// The longest client id, in bytes.
-pub const MAX_CLIENT_ID_BYTES: usize = 100;
-
-/// A client's id: printable ASCII without space and `:` (so that it is itself in a Basic header), not beginning `usr_`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(Arc<str>);
-
-impl ClientId {
-    /// Parses an id; `None` if it is outside the grammar.
-    pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b':';
-        let fits = (1..=MAX_CLIENT_ID_BYTES).contains(&text.len());
-        let ours = text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(USER_ID_PREFIX));
-        (fits && !ours && text.bytes().all(allowed)).then(|| Self(text.into()))
-    }
-
-    /// The id of no client: it is empty.
-    pub(crate) fn nobody() -> Self {
-        Self("".into())
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for ClientId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::status::Status;
 
 /// How a client is registered to authenticate (RFC 7591 §2 `token_endpoint_auth_method`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,30 +56,6 @@ impl ClientAuthMethods {
 impl FromIterator<ClientAuthMethod> for ClientAuthMethods {
     fn from_iter<I: IntoIterator<Item = ClientAuthMethod>>(methods: I) -> Self {
         Self(methods.into_iter().fold(0, |set, method| set | 1 << method as u8))
-    }
-}
-
-/// Whether a client or user may do anything at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It may.
-    Active,
-    /// It may not. All that was issued to it has ended.
-    Disabled,
-}
-
-impl Status {
-    /// The word that is stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-        }
-    }
-
-    /// The status of that word.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == word)
     }
 }
 
@@ -202,20 +135,5 @@ impl Client {
     /// What it may ask of an Api.
     pub fn find_entitlement(&self, api: &ApiId) -> Option<&Entitlement> {
         self.may_ask.iter().find(|(id, _)| id == api).map(|(_, entitlement)| entitlement)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_id_fits_a_basic_header_and_is_no_user_id() {
-        for good in ["demo-service", "svc@example.com", "a", "us", "usr-1"] {
-            assert!(ClientId::parse(good).is_some(), "{good}");
-        }
-        for bad in ["", "a b", "a:b", "usr_1", "USR_1", "é", "a\n", &"a".repeat(101)] {
-            assert!(ClientId::parse(bad).is_none(), "{bad}");
-        }
     }
 }

@@ -9,10 +9,12 @@ use subtle::ConditionallySelectable;
 use zeroize::Zeroizing;
 
 use crate::UnixTime;
-use crate::client::{Client, ClientAuthMethod, ClientId, Credential, MAX_CREDENTIALS, MayAsk, Status};
+use crate::client::{Client, ClientAuthMethod, Credential, MAX_CREDENTIALS, MayAsk};
 use crate::form::{Form, decode};
+use crate::ids::ClientId;
 use crate::refusal::{CredentialName, Refusal};
 use crate::secret::{CLIENT_SECRET_PREFIX, Secret, SecretHash};
+use crate::status::Status;
 
 /// A stand-in for an unknown client, with as many credentials as a client can have. No secret hashes to zeros.
 static NOBODY: LazyLock<Client> = LazyLock::new(|| {

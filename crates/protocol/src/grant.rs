@@ -4,73 +4,14 @@ pub mod client_credentials;
 pub mod password;
 pub mod refresh_token;
 
-use std::fmt;
-
 use crate::UnixTime;
 use crate::api::{Api, ScopeDefinition};
-use crate::client::{Client, ClientId, Entitlement};
-use crate::refresh_token::FamilyId;
+use crate::client::{Client, Entitlement};
+use crate::grant_type::GrantType;
+use crate::ids::{ClientId, FamilyId, UserId};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
-use crate::user::{Login, UserId};
-
-/// A grant type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum GrantType {
-    /// RFC 6749 §4.4: the client for itself.
-    ClientCredentials,
-    /// RFC 6749 §4.3: a user's name and password; deprecated (RFC 9700 §2.4).
-    Password,
-    /// RFC 6749 §6: a token again, from a refresh token.
-    RefreshToken,
-}
-
-impl GrantType {
-    /// Every grant type that works here.
-    pub const ALL: [Self; 3] = [Self::ClientCredentials, Self::Password, Self::RefreshToken];
-
-    /// Its name in `grant_type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientCredentials => "client_credentials",
-            Self::Password => "password",
-            Self::RefreshToken => "refresh_token",
-        }
-    }
-
-    /// The grant type of a name.
-    pub fn parse(name: &str) -> Result<Self, Refusal> {
-        Self::ALL.into_iter().find(|grant| grant.as_str() == name).ok_or(Refusal::UnknownGrantType)
-    }
-}
-
-/// A set of grant types, in one byte: many clients are looked at, and a list of each would lie elsewhere in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GrantTypes(u8);
-
-impl GrantTypes {
-    /// True if it holds the grant type.
-    pub fn contains(self, grant: GrantType) -> bool {
-        self.0 & 1 << grant as u8 != 0
-    }
-
-    /// The grant types, in the order of [`GrantType::ALL`].
-    pub fn iter(self) -> impl Iterator<Item = GrantType> {
-        GrantType::ALL.into_iter().filter(move |grant| self.contains(*grant))
-    }
-}
-
-impl FromIterator<GrantType> for GrantTypes {
-    fn from_iter<I: IntoIterator<Item = GrantType>>(grants: I) -> Self {
-        Self(grants.into_iter().fold(0, |set, grant| set | 1 << grant as u8))
-    }
-}
-
-impl fmt::Display for GrantType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::user::Login;
 
 /// For whom a token speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]

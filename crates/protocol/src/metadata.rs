@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::client::ClientAuthMethod;
-use crate::grant::GrantTypes;
+use crate::grant_type::GrantTypes;
 use crate::issuer::Issuer;
 
 /// The well-known path under which a protected resource is described (RFC 9728 §3).

@@ -3,38 +3,9 @@
 use std::fmt;
 
 use crate::UnixTime;
-use crate::api::{ApiId, RefreshPolicy};
-use crate::client::ClientId;
-use crate::jose::base64url;
+use crate::api::RefreshPolicy;
+use crate::ids::{ApiId, ClientId, FamilyId, UserId};
 use crate::scope::Scope;
-use crate::user::UserId;
-
-/// The id of a family of refresh tokens: all that came from one password grant. It is no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FamilyId(String);
-
-impl FamilyId {
-    /// A new id from 16 random bytes.
-    pub fn from_random(random: &[u8; 16]) -> Self {
-        Self(base64url(random))
-    }
-
-    /// A stored or presented id.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for FamilyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What all refresh tokens of a family share.
 #[derive(Clone, Debug)]

@@ -4,11 +4,13 @@ use std::fmt;
 
 use crate::access_token::Claims;
 use crate::api::Api;
-use crate::client::{Client, Status};
-use crate::grant::GrantType;
+use crate::client::Client;
+use crate::grant_type::GrantType;
+use crate::ids::FamilyId;
 use crate::jose::jwk::KeyId;
-use crate::refresh_token::FamilyId;
-use crate::removal::{Right, find_removed};
+use crate::removal::find_removed;
+use crate::right::Right;
+use crate::status::Status;
 use crate::user::User;
 
 /// What one revocation ends.

@@ -2,48 +2,11 @@
 
 use std::fmt;
 
-use crate::client::Status;
+use crate::ids::UserId;
+use crate::status::Status;
 
-/// What every user id begins with; no client id does.
-pub const USER_ID_PREFIX: &str = "usr_";
 /// The longest login name, in bytes.
 pub const MAX_LOGIN_BYTES: usize = 100;
-
-/// A user's id: `usr_` and a UUID, the `sub` of their tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct UserId(String);
-
-impl UserId {
-    /// A stored or presented id; `None` if it does not begin `usr_`.
-    pub fn parse(text: &str) -> Option<Self> {
-        text.starts_with(USER_ID_PREFIX).then(|| Self(text.to_owned()))
-    }
-
-    /// A new id from 16 random bytes, a version 4 UUID (RFC 9562 §5.4).
-    pub fn from_random(mut random: [u8; 16]) -> Self {
-        random[6] = random[6] & 0x0F | 0x40;
-        random[8] = random[8] & 0x3F | 0x80;
-        let mut id = USER_ID_PREFIX.to_owned();
-        for (index, byte) in random.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                id.push('-');
-            }
-            id.push_str(&format!("{byte:02x}"));
-        }
-        Self(id)
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A login name as its owner writes it: printable, without space at either end.
 #[derive(Clone, Debug, PartialEq, Eq)]

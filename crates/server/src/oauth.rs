@@ -16,8 +16,8 @@ pub(crate) mod token;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use countersign_protocol::client::ClientId;
 use countersign_protocol::form::Form;
+use countersign_protocol::ids::ClientId;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use http::request::Parts;

@@ -6,9 +6,10 @@ mod marks;
 
 use std::sync::Arc;
 
-use countersign_protocol::api::{Api, ApiId};
-use countersign_protocol::client::{Client, ClientId};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::user::{User, name_key};

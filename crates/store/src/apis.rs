@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::grant::{GrantType, GrantTypes};
+use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::grant_type::{GrantType, GrantTypes};
+use countersign_protocol::ids::ApiId;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
-use countersign_protocol::removal::Right;
+use countersign_protocol::right::Right;
 use countersign_protocol::scope_token::ScopeToken;
 
 use crate::changes::Change;

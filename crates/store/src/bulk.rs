@@ -1,6 +1,6 @@
 //! Many clients at once, alike but for their ids: for measurements.
 
-use countersign_protocol::api::ApiId;
+use countersign_protocol::ids::ApiId;
 use countersign_protocol::secret::SecretHash;
 
 use crate::database::Store;

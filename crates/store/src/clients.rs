@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{
-    Client, ClientAuthMethod, ClientAuthMethods, ClientId, Credential, Credentials, Entitlement, MayAsk, Status,
-    TokenLimits,
+    Client, ClientAuthMethod, ClientAuthMethods, Credential, Credentials, Entitlement, MayAsk, TokenLimits,
 };
-use countersign_protocol::removal::Right;
+use countersign_protocol::ids::{ApiId, ClientId};
+use countersign_protocol::right::Right;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::SecretHash;
+use countersign_protocol::status::Status;
 use countersign_protocol::user::name_key;
 use sqlx::Row;
 

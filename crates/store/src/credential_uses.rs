@@ -1,7 +1,7 @@
 //! When each credential was last used, how often and from where.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::ClientId;
+use countersign_protocol::ids::ClientId;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 

@@ -323,7 +323,7 @@ fn describe(error: &sqlx::Error) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use countersign_protocol::client::ClientId;
+    use countersign_protocol::ids::ClientId;
     use sqlx::{AssertSqlSafe, Executor};
 
     use super::*;

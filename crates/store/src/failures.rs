@@ -3,7 +3,7 @@
 //! None of this raises the change counter: nodes read it when somebody tries, not when it changes.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::user::UserId;
+use countersign_protocol::ids::UserId;
 use sqlx::{Any, Row, Transaction};
 
 use crate::changes::Change;

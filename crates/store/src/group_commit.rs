@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::ids::FamilyId;
 use countersign_protocol::refusal::DatabaseTrouble;
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::SecretHash;

@@ -1,6 +1,6 @@
 //! What administrators ask of more than one thing at a time; answered by indexes, not by the registry.
 
-use countersign_protocol::api::ApiId;
+use countersign_protocol::ids::ApiId;
 use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::user::name_key;
 use sqlx::Row;

@@ -1,13 +1,11 @@
 //! Refresh tokens: found by their hash, spent once, given again while their successor is unused, ended by family.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::api::ApiId;
-use countersign_protocol::client::ClientId;
-use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, Retry, StoredRefreshToken};
+use countersign_protocol::ids::{ApiId, ClientId, FamilyId, UserId};
+use countersign_protocol::refresh_token::{RefreshFamily, Retry, StoredRefreshToken};
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::SecretHash;
-use countersign_protocol::user::UserId;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 

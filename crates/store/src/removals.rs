@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::api::{Api, ApiId};
-use countersign_protocol::client::ClientId;
-use countersign_protocol::grant::{GrantType, GrantTypes};
-use countersign_protocol::removal::{Removal, Right};
+use countersign_protocol::api::Api;
+use countersign_protocol::grant_type::{GrantType, GrantTypes};
+use countersign_protocol::ids::{ApiId, ClientId};
+use countersign_protocol::right::{Removal, Right};
 use sqlx::Row;
 
 use crate::changes::Change;

@@ -1,7 +1,7 @@
 //! Second factors: what a user must show beside the password.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::user::UserId;
+use countersign_protocol::ids::UserId;
 use sqlx::{Any, Row, Transaction};
 
 use crate::changes::Change;

@@ -1,10 +1,9 @@
 //! Sessions of people, and the tokens asked through each, which end with it.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::ids::{FamilyId, UserId};
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::SecretHash;
-use countersign_protocol::user::UserId;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 

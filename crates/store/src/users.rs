@@ -1,9 +1,10 @@
 //! Users and their password hashes.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::Status;
+use countersign_protocol::ids::UserId;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{Login, Role, User, UserId, name_key};
+use countersign_protocol::status::Status;
+use countersign_protocol::user::{Login, Role, User, name_key};
 use sqlx::Row;
 
 use crate::changes::Change;

@@ -1,14 +1,15 @@
 //! Apis, clients and users for a story, put where an administrator would put them.
 
-use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entitlement};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement};
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::{ApiId, ClientId, UserId};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{Login, UserId};
+use countersign_protocol::user::Login;
 use countersign_server::people::passwords;
 use countersign_store::{Change, NewClient, NewUser};
 

@@ -1,8 +1,8 @@
 //! `password`: a client asks with a user's name and password (RFC 6749 §4.3). Deprecated (RFC 9700 §2.4).
 
-use crate::client::Status;
 use crate::grant::Subject;
 use crate::refusal::Refusal;
+use crate::status::Status;
 use crate::token_request::TokenRequest;
 use crate::user::User;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::api::{Api, Audience, RefreshPolicy};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::{EntryKind, Note};
 use http::{HeaderMap, Uri};

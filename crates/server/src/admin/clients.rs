@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{
-    Client, ClientAuthMethod, ClientAuthMethods, Credentials, MayAsk, Status, TokenLimits,
-};
+use countersign_protocol::client::{Client, ClientAuthMethod, ClientAuthMethods, Credentials, MayAsk, TokenLimits};
+use countersign_protocol::status::Status;
 use countersign_store::{EntryKind, NewClient as StoredClient, Note};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{self, Path};
-use countersign_protocol::api::ApiId;
 use countersign_protocol::client::{Client, Entitlement};
+use countersign_protocol::ids::ApiId;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};

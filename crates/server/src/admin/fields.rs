@@ -4,12 +4,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use countersign_protocol::api::{Api, ApiId};
-use countersign_protocol::client::{Client, ClientId, Status};
-use countersign_protocol::grant::{GrantType, GrantTypes};
+use countersign_protocol::api::Api;
+use countersign_protocol::client::Client;
+use countersign_protocol::grant_type::{GrantType, GrantTypes};
+use countersign_protocol::ids::{ApiId, ClientId, UserId};
 use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
-use countersign_protocol::user::{User, UserId};
+use countersign_protocol::status::Status;
+use countersign_protocol::user::User;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};

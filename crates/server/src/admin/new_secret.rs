@@ -1,7 +1,8 @@
 //! What a client secret is made of: random bytes of ours, or an imported text, with its dates.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{Client, ClientId, Credential};
+use countersign_protocol::client::{Client, Credential};
+use countersign_protocol::ids::ClientId;
 use countersign_protocol::jose::base64url;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use serde::Deserialize;

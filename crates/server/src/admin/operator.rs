@@ -5,10 +5,12 @@ use std::io;
 use std::path::Path;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::api::{Api, ApiId, Audience};
-use countersign_protocol::client::{Client, ClientAuthMethod, ClientId, Credential, Entitlement, Status, TokenLimits};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::api::{Api, Audience};
+use countersign_protocol::client::{Client, ClientAuthMethod, Credential, Entitlement, TokenLimits};
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
+use countersign_protocol::status::Status;
 use countersign_store::NewClient;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use countersign_guard::VerifiedToken;
 use countersign_protocol::access_token::{Claims, KeySource};
-use countersign_protocol::client::{Client, Status};
+use countersign_protocol::client::Client;
+use countersign_protocol::ids::UserId;
 use countersign_protocol::path_rule::normalise;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
-use countersign_protocol::user::{Role, User, UserId};
+use countersign_protocol::status::Status;
+use countersign_protocol::user::{Role, User};
 use countersign_store::Change;
 use http::request::Parts;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{Client, ClientId, Credential, MAX_CREDENTIALS};
+use countersign_protocol::client::{Client, Credential, MAX_CREDENTIALS};
+use countersign_protocol::ids::ClientId;
 use countersign_store::{CredentialHistory, CredentialUse};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::Status;
+use countersign_protocol::ids::UserId;
 use countersign_protocol::jose::base64url;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, Role, User, UserId};
+use countersign_protocol::status::Status;
+use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, Role, User};
 use countersign_store::{EntryKind, NewUser as StoredUser, Note};
 use http::{HeaderMap, Uri};
 use serde::Deserialize;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract;
-use countersign_protocol::client::Status;
 use countersign_protocol::secret::Secret;
+use countersign_protocol::status::Status;
 use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, User};
 use countersign_store::{Progress, SpentCode};
 use serde::Deserialize;

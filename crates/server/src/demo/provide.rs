@@ -3,9 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entitlement};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement};
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::{ApiId, ClientId, UserId};
 use countersign_protocol::issuer::Issuer;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::base64url;
@@ -13,7 +14,7 @@ use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
-use countersign_protocol::user::{Login, Role, UserId};
+use countersign_protocol::user::{Login, Role};
 use countersign_store::{Change, NewClient, NewUser, PlaygroundSettings, Saved, StoreError};
 use serde::{Deserialize, Serialize, Serializer};
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::UnixTime;
+use countersign_protocol::ids::UserId;
 use countersign_protocol::jose::{base64url, from_base64url};
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::totp::{self, Enrolment, SEED_BYTES};
-use countersign_protocol::user::UserId;
 use countersign_store::{Change, NewSecondFactor, SpentCode, StoreError, StoredSecondFactor};
 use qrcode::{Color, QrCode};
 use serde::Deserialize;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use countersign_protocol::ids::UserId;
 use countersign_protocol::jose::{base64url, from_base64url};
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{User, UserId};
+use countersign_protocol::user::User;
 use countersign_store::SignInKey;
 
 use crate::limits::SIGN_IN_S;

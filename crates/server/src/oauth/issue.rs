@@ -2,11 +2,12 @@
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::access_token::{self, NewToken};
-use countersign_protocol::api::{Api, ApiId};
+use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
 use countersign_protocol::grant::{Grant, Subject};
+use countersign_protocol::ids::{ApiId, FamilyId};
 use countersign_protocol::jose::base64url;
-use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, idle_expiry};
+use countersign_protocol::refresh_token::{RefreshFamily, idle_expiry};
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
 use countersign_store::NewRefreshToken;

@@ -2,7 +2,7 @@
 //! secret.
 
 use countersign_protocol::form::Form;
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::scope::MAX_SCOPE_TOKENS;
 use countersign_protocol::scope_token::ScopeToken;
 use serde_json::{Value, json};

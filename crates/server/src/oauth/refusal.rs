@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract;
 use axum::response::Response;
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
 use countersign_store::StoredRefusal;

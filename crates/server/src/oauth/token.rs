@@ -7,9 +7,8 @@ use axum::extract;
 use axum::response::Response;
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
-use countersign_protocol::grant::{
-    Grant, GrantType, Subject, check_allowed, client_credentials, decide_scope, password,
-};
+use countersign_protocol::grant::{Grant, Subject, check_allowed, client_credentials, decide_scope, password};
+use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::token_request::TokenRequest;

@@ -7,7 +7,7 @@ use axum::extract;
 use axum::response::Response;
 use countersign_protocol::api::{Api, ScopeDefinition};
 use countersign_protocol::client::{Client, Entitlement};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant_type::GrantType;
 use http::StatusCode;
 
 use crate::admin::access;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use countersign_protocol::ids::UserId;
 use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
-use countersign_protocol::user::{Role, User, UserId};
+use countersign_protocol::user::{Role, User};
 use countersign_store::{NewPasswordFailure, PasswordFailures, StoreError};
 
 use crate::admin::audit::Actor;

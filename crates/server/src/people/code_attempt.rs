@@ -1,7 +1,7 @@
 //! An attempt to prove a one-time code. Known devices have no more of them than others: a code has six digits.
 
+use countersign_protocol::ids::UserId;
 use countersign_protocol::refusal::Refusal;
-use countersign_protocol::user::UserId;
 
 use crate::http::caller::Caller;
 use crate::http::source::Source;

@@ -1,11 +1,11 @@
 //! Devices: a browser is known by a cookie, a client that uses the password grant by its id, its address and the user's name.
 
 use aws_lc_rs::hmac;
-use countersign_protocol::client::ClientId;
+use countersign_protocol::ids::{ClientId, UserId};
 use countersign_protocol::jose::{base64url, from_base64url};
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{User, UserId};
+use countersign_protocol::user::User;
 use countersign_store::{DeviceKind, KnownDevice, NewSuccess};
 use http::{HeaderMap, HeaderValue};
 

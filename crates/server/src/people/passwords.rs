@@ -5,9 +5,10 @@ use std::sync::Arc;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use countersign_protocol::ids::UserId;
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{User, UserId};
+use countersign_protocol::user::User;
 use countersign_store::StoredPassword;
 
 use crate::http::source::Source;

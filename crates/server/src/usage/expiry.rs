@@ -1,7 +1,8 @@
 //! Secrets that end soon: said in the log and in the metrics while there is time to rotate.
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{Client, Credential, Status};
+use countersign_protocol::client::{Client, Credential};
+use countersign_protocol::status::Status;
 
 use crate::registry::Registry;
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::refusal::DatabaseTrouble;
 use http::{Method, StatusCode};
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{Client, ClientId};
+use countersign_protocol::client::Client;
+use countersign_protocol::ids::ClientId;
 use countersign_protocol::refusal::Refusal;
 
 const MINUTE_S: i64 = 60;

@@ -9,9 +9,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::api::ApiId;
-use countersign_protocol::client::ClientId;
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_store::{CredentialUse, TokenCount};
 
 /// Tokens are counted by the hour.

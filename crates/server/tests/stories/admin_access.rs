@@ -1,6 +1,7 @@
 //! Who may administer: tokens of `admin-api` only, each as far as its scopes go, and nobody gives away more than they have.
 
-use countersign_protocol::api::{ApiId, ScopeDefinition};
+use countersign_protocol::api::ScopeDefinition;
+use countersign_protocol::ids::ApiId;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope_token::ScopeToken;
 use countersign_store::Change;

@@ -1,8 +1,9 @@
 //! What administrators can pile up is bounded: every node holds all of it in memory and reads it again at each change.
 
-use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::client::{ClientId, Entitlement};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::client::Entitlement;
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::Scope;

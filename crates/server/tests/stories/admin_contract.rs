@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_protocol::user::UserId;
+use countersign_protocol::ids::UserId;
 use countersign_store::NewSecondFactor;
 use countersign_testkit::{Administrator, TestServer, documented_answers};
 use serde_json::{Value, json};

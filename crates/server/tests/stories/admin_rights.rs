@@ -1,7 +1,6 @@
 //! Administrators: rights that were taken away open nothing more, and weaker ones do not act upon stronger ones.
 
-use countersign_protocol::api::ApiId;
-use countersign_protocol::client::ClientId;
+use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_testkit::{Administrator, Answer, Browser, TestServer};
 use serde_json::{Value, json};
 

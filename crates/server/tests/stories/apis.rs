@@ -1,8 +1,10 @@
 //! Several Apis: which one a request means, and what each client may ask of which.
 
-use countersign_protocol::client::{ClientAuthMethods, ClientId, Status};
-use countersign_protocol::grant::GrantType::{ClientCredentials, Password};
+use countersign_protocol::client::ClientAuthMethods;
+use countersign_protocol::grant_type::GrantType::{ClientCredentials, Password};
+use countersign_protocol::ids::ClientId;
 use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::status::Status;
 use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, TestServer};
 
 const SECRET: &str = "a secret that was made elsewhere, long";

@@ -1,6 +1,6 @@
 //! The step that the original never had: the token opens a resource, or is seen to be refused, and by which rule.
 
-use countersign_protocol::grant::GrantType::ClientCredentials;
+use countersign_protocol::grant_type::GrantType::ClientCredentials;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_testkit::{Browser, MayAsk, NewTestApi, NewTestClient, TestServer};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! A service asks for itself.
 
-use countersign_protocol::client::{ClientId, Credential};
+use countersign_protocol::client::Credential;
+use countersign_protocol::ids::ClientId;
 use countersign_protocol::secret::Secret;
 use countersign_testkit::{START, TestServer};
 

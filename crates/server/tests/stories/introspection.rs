@@ -1,6 +1,6 @@
 //! What a token says, and to whom.
 
-use countersign_protocol::grant::GrantType::ClientCredentials;
+use countersign_protocol::grant_type::GrantType::ClientCredentials;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, START, TestServer};
 

@@ -1,6 +1,6 @@
 //! Signing keys: made at first need, sealed at rest, the same after a restart.
 
-use countersign_protocol::grant::GrantType::ClientCredentials;
+use countersign_protocol::grant_type::GrantType::ClientCredentials;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::json::parse_object;
 use countersign_protocol::jose::jwk::parse_jwk_set;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use countersign_protocol::api::ApiId;
-use countersign_protocol::client::{ClientId, Status};
+use countersign_protocol::ids::{ApiId, ClientId};
+use countersign_protocol::status::Status;
 use countersign_server::background::follow_changes;
 use countersign_server::clock::Clock;
 use countersign_testkit::{Administrator, TestServer, load_rows};

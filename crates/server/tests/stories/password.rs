@@ -1,6 +1,6 @@
 //! A service asks with a user's name and password.
 
-use countersign_protocol::client::Status;
+use countersign_protocol::status::Status;
 use countersign_store::NewSecondFactor;
 use countersign_testkit::{START, TestServer, hash_password};
 

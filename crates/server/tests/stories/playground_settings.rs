@@ -1,6 +1,6 @@
 //! The playground's settings: for administrators, checked, versioned, and never telling the secret.
 
-use countersign_protocol::client::ClientId;
+use countersign_protocol::ids::ClientId;
 use countersign_testkit::{Browser, NewTestClient, TestServer};
 use serde_json::{Value, json};
 

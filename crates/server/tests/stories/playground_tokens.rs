@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_protocol::client::ClientId;
+use countersign_protocol::ids::ClientId;
 use countersign_testkit::{Browser, TestServer};
 use serde_json::{Value, json};
 

@@ -1,10 +1,11 @@
 //! Refresh tokens: used once, never more than at first, and whoever uses one twice ends the family.
 
-use countersign_protocol::api::ApiId;
-use countersign_protocol::client::{ClientId, Entitlement, Status};
-use countersign_protocol::grant::GrantType::{self, Password, RefreshToken};
+use countersign_protocol::client::Entitlement;
+use countersign_protocol::grant_type::GrantType::{self, Password, RefreshToken};
+use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::scope::Scope;
+use countersign_protocol::status::Status;
 use countersign_testkit::{Actor, Answer, NewTestApi, NewTestClient, TestServer};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

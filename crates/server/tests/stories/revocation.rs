@@ -1,7 +1,8 @@
 //! A token ends before its time.
 
-use countersign_protocol::client::{ClientId, Status};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::ClientId;
+use countersign_protocol::status::Status;
 use countersign_testkit::{NewTestClient, TestServer};
 
 const INACTIVE: &str = r#"{"active":false}"#;

@@ -1,11 +1,13 @@
 //! What is taken away ends what it opened, and granting it again brings nothing back.
 
-use countersign_protocol::api::{ApiId, Audience};
-use countersign_protocol::client::{ClientId, Entitlement, Status};
-use countersign_protocol::grant::GrantType::{self, ClientCredentials, Password, RefreshToken};
+use countersign_protocol::api::Audience;
+use countersign_protocol::client::Entitlement;
+use countersign_protocol::grant_type::GrantType::{self, ClientCredentials, Password, RefreshToken};
+use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
+use countersign_protocol::status::Status;
 use countersign_testkit::{Actor, Answer, NewTestApi, NewTestClient, TestServer, load_rows};
 use serde_json::json;
 

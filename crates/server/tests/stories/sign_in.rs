@@ -1,7 +1,7 @@
 //! A person signs in, step by step, and out again.
 
-use countersign_protocol::client::Status;
 use countersign_protocol::secret::Secret;
+use countersign_protocol::status::Status;
 use countersign_testkit::{Answer, Browser, START, TestServer, hash_password};
 use serde_json::{Value, json};
 

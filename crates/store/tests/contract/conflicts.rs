@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::ids::FamilyId;
 use countersign_protocol::revocation::Revoked;
 use countersign_store::{RefusalCount, Store, StoredRefusal};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};

@@ -1,8 +1,9 @@
 //! Failed passwords and one-time codes, and known devices, on every engine.
 
-use countersign_protocol::client::Status;
+use countersign_protocol::ids::UserId;
 use countersign_protocol::secret::Secret;
-use countersign_protocol::user::{Login, UserId};
+use countersign_protocol::status::Status;
+use countersign_protocol::user::Login;
 use countersign_store::{DeviceKind, KnownDevice, NewPasswordFailure, NewSuccess, NewUser, PasswordFailures, Store};
 
 use crate::fresh;

@@ -1,6 +1,6 @@
 //! Writes that wait for one connection share a commit, and nothing else.
 
-use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::ids::FamilyId;
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::SecretHash;
 use countersign_store::{Spend, Store, StoreError};

@@ -1,9 +1,9 @@
 //! Sign-ins, sessions, second factors and the playground's settings, on every engine.
 
-use countersign_protocol::refresh_token::FamilyId;
+use countersign_protocol::ids::{FamilyId, UserId};
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::secret::{Secret, SecretHash};
-use countersign_protocol::user::{Login, UserId};
+use countersign_protocol::user::Login;
 use countersign_store::{
     MAX_SESSION_TOKENS, NewSecondFactor, NewSession, NewUser, PlaygroundSettings, Progress, Saved, SessionToken,
     SignInKey, SpentCode, Store, StoreError,

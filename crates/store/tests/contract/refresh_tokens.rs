@@ -1,11 +1,9 @@
 //! A refresh token is spent once, on every engine.
 
-use countersign_protocol::api::ApiId;
-use countersign_protocol::client::ClientId;
-use countersign_protocol::refresh_token::{FamilyId, RefreshFamily, Retry};
+use countersign_protocol::ids::{ApiId, ClientId, FamilyId, UserId};
+use countersign_protocol::refresh_token::{RefreshFamily, Retry};
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::SecretHash;
-use countersign_protocol::user::UserId;
 use countersign_store::{NewRefreshToken, Spend, Store};
 use tokio::task::JoinSet;
 

@@ -1,14 +1,16 @@
 //! What is written is read back.
 
-use countersign_protocol::api::{Api, ApiId, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::client::{ClientAuthMethod, ClientId, Credential, Entitlement, Status};
-use countersign_protocol::grant::GrantType;
+use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement};
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::{ApiId, ClientId, UserId};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::{Secret, SecretHash};
-use countersign_protocol::user::{Login, Role, UserId};
+use countersign_protocol::status::Status;
+use countersign_protocol::user::{Login, Role};
 use countersign_store::{KeyState, NewClient, NewSecondFactor, NewUser, Store, StoreError};
 use countersign_testkit::load_rows;
 

@@ -1,7 +1,7 @@
 //! Revocations are loaded by those who have not seen them, and kept as long as they matter.
 
+use countersign_protocol::ids::FamilyId;
 use countersign_protocol::jose::jwk::KeyId;
-use countersign_protocol::refresh_token::FamilyId;
 use countersign_protocol::revocation::Revoked;
 
 use crate::fresh;

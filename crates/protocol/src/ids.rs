@@ -1,0 +1,164 @@
+//! The ids by which APIs, clients, users and families of refresh tokens are known.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::jose::base64url;
+
+/// The first path segments of this server, which no Api may be named after.
+pub const RESERVED_IDS: [&str; 19] = [
+    "account",
+    "admin",
+    "api",
+    "assets",
+    "authz",
+    "console",
+    "healthz",
+    "livez",
+    "login",
+    "logout",
+    "m2m",
+    "metrics",
+    "oauth2",
+    "protocols",
+    "readyz",
+    "resource",
+    "settings",
+    "static",
+    "well-known",
+];
+/// The longest client id, in bytes.
+pub const MAX_CLIENT_ID_BYTES: usize = 100;
+/// What every user id begins with; no client id does.
+pub const USER_ID_PREFIX: &str = "usr_";
+
+/// An Api's id: `[a-z0-9][a-z0-9-]{0,62}`, none of [`RESERVED_IDS`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApiId(Arc<str>);
+
+impl ApiId {
+    /// Parses an id; `None` if it is outside the grammar or reserved.
+    pub fn parse(text: &str) -> Option<Self> {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = (1..=63).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(inner);
+        (fits && !RESERVED_IDS.contains(&text)).then(|| Self(text.into()))
+    }
+}
+
+/// A client's id: printable ASCII without space and `:` (so that it is itself in a Basic header), not beginning `usr_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(Arc<str>);
+
+impl ClientId {
+    /// Parses an id; `None` if it is outside the grammar.
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+        let fits = (1..=MAX_CLIENT_ID_BYTES).contains(&text.len());
+        let ours = text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(USER_ID_PREFIX));
+        (fits && !ours && text.bytes().all(allowed)).then(|| Self(text.into()))
+    }
+
+    /// The id of no client: it is empty.
+    pub(crate) fn nobody() -> Self {
+        Self("".into())
+    }
+}
+
+/// A user's id: `usr_` and a UUID, the `sub` of their tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UserId(String);
+
+impl UserId {
+    /// A stored or presented id; `None` if it does not begin `usr_`.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.starts_with(USER_ID_PREFIX).then(|| Self(text.to_owned()))
+    }
+
+    /// A new id from 16 random bytes, a version 4 UUID (RFC 9562 §5.4).
+    pub fn from_random(mut random: [u8; 16]) -> Self {
+        random[6] = random[6] & 0x0F | 0x40;
+        random[8] = random[8] & 0x3F | 0x80;
+        let mut id = USER_ID_PREFIX.to_owned();
+        for (index, byte) in random.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                id.push('-');
+            }
+            id.push_str(&format!("{byte:02x}"));
+        }
+        Self(id)
+    }
+}
+
+/// The id of a family of refresh tokens: all that came from one password grant. It is no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FamilyId(String);
+
+impl FamilyId {
+    /// A new id from 16 random bytes.
+    pub fn from_random(random: &[u8; 16]) -> Self {
+        Self(base64url(random))
+    }
+
+    /// A stored or presented id.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// The text of ids: `as_str` and `Display`.
+macro_rules! show {
+    ($($id:ident),+) => {$(
+        impl $id {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+show!(ApiId, ClientId, UserId, FamilyId);
+
+impl Borrow<str> for ApiId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ClientId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_id_fits_a_path_segment_and_is_none_of_ours() {
+        for good in ["a", "oauthclient", "0-api", &"a".repeat(63)] {
+            assert!(ApiId::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "-a", "A", "a_b", "a b", "a/b", "oauth2", "resource", &"a".repeat(64)] {
+            assert!(ApiId::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_client_id_fits_a_basic_header_and_is_no_user_id() {
+        for good in ["demo-service", "svc@example.com", "a", "us", "usr-1"] {
+            assert!(ClientId::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "a b", "a:b", "usr_1", "USR_1", "é", "a\n", &"a".repeat(101)] {
+            assert!(ClientId::parse(bad).is_none(), "{bad}");
+        }
+    }
+}
