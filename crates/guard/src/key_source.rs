@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::access_token::{Claims, KeySource, TokenFault};
+use countersign_protocol::access_token::{KeySource, TokenFault};
+use countersign_protocol::claims::Claims;
 use countersign_protocol::jose::jwk::{Jwk, KeyId};
 use countersign_protocol::jose::key::{KeyError, VerifyingKey};
 use countersign_protocol::revocation::Ended;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::access_token::{self, Claims, Expected, KeySource, TokenFault};
+use countersign_protocol::access_token::{self, Expected, KeySource, TokenFault};
 use countersign_protocol::api::Audience;
+use countersign_protocol::claims::Claims;
 
 /// Checks access tokens of one issuer.
 #[derive(Clone)]

@@ -7,50 +7,20 @@ use serde_json::{Map, Value};
 
 use crate::UnixTime;
 use crate::api::Api;
+use crate::claims::{Claims, Revision};
 use crate::client::Client;
 use crate::grant::{Grant, Subject};
 use crate::issuer::Issuer;
 use crate::jose::jwk::KeyId;
 use crate::jose::jws::{JwsError, UnverifiedJwt};
 use crate::jose::key::VerifyingKey;
-use crate::revocation::{Ended, Revision};
+use crate::revocation::Ended;
 use crate::scope::Scope;
 
 /// The `typ` of an access token (RFC 9068 §2.1).
 pub const MEDIA_TYPE: &str = "at+jwt";
 /// How far ahead `iat` and `nbf` may lie, in seconds: the clocks of one network differ that much. `exp` has no leeway.
 pub const MAX_CLOCK_LEAD_S: i64 = 10;
-
-/// The claims of an access token, verified unless a name says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
-    /// `iss`.
-    pub issuer: String,
-    /// `sub`.
-    pub subject: String,
-    /// `aud`, of which ours have one.
-    pub audiences: Vec<String>,
-    /// `client_id`.
-    pub client_id: String,
-    /// `iat`.
-    pub issued_at: UnixTime,
-    /// `exp`.
-    pub expires_at: UnixTime,
-    /// `nbf`, which ours do not have.
-    pub not_before: Option<UnixTime>,
-    /// `jti`.
-    pub token_id: String,
-    /// `scope`; none if the claim is missing.
-    pub scope: Scope,
-    /// `auth_time`, the guide's.
-    pub auth_time: Option<UnixTime>,
-    /// `unique_name`, the guide's.
-    pub unique_name: Option<String>,
-    /// `rev`, ours.
-    pub revision: Option<Revision>,
-    /// The `kid` of the header.
-    pub key_id: Option<KeyId>,
-}
 
 /// The claims on the wire, in their order. All dates are integers.
 #[derive(Serialize)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::access_token::Claims;
 use crate::api::Api;
+use crate::claims::Claims;
 use crate::client::Client;
 use crate::issuer::Issuer;
 use crate::refresh_token::StoredRefreshToken;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::access_token::{Claims, Examination, Expected, KeySource, TokenFault, check, examine};
+use countersign_protocol::access_token::{Examination, Expected, KeySource, TokenFault, check, examine};
+use countersign_protocol::claims::Claims;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::KeyId;
 use countersign_protocol::jose::jws::{JwsError, encode_header};

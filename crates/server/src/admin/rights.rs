@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use countersign_guard::VerifiedToken;
-use countersign_protocol::access_token::{Claims, KeySource};
+use countersign_protocol::access_token::KeySource;
+use countersign_protocol::claims::Claims;
 use countersign_protocol::client::Client;
 use countersign_protocol::ids::UserId;
 use countersign_protocol::path_rule::normalise;

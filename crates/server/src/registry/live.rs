@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::{ArcSwap, Guard};
 use countersign_protocol::UnixTime;
-use countersign_protocol::access_token::{Claims, KeySource, TokenFault};
+use countersign_protocol::access_token::{KeySource, TokenFault};
+use countersign_protocol::claims::Claims;
 use countersign_protocol::client::Client;
 use countersign_protocol::jose::jwk::KeyId;
 use countersign_protocol::jose::key::VerifyingKey;
