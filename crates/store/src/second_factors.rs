@@ -7,7 +7,6 @@ use sqlx::{Any, Row, Transaction};
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::sign_ins::SpentCode;
 use crate::statement::statements;
 
 statements! {
@@ -44,6 +43,15 @@ pub struct StoredSecondFactor {
     pub sealed_seed: Vec<u8>,
     /// The last step of which a code was accepted.
     pub last_step: i64,
+}
+
+/// A one-time code that was accepted, to be spent.
+#[derive(Clone, Debug)]
+pub struct SpentCode {
+    /// The second factor.
+    pub factor_id: String,
+    /// The code's step.
+    pub step: i64,
 }
 
 impl Change {

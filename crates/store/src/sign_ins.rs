@@ -7,7 +7,7 @@ use sqlx::Row;
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::second_factors::spend_step;
+use crate::second_factors::{SpentCode, spend_step};
 use crate::sessions::{NewSession, insert_session};
 use crate::statement::statements;
 use crate::transaction::transact;
@@ -39,15 +39,6 @@ pub struct SignInKey {
     pub hash: SecretHash,
     /// When it ends unfinished.
     pub expires_at: UnixTime,
-}
-
-/// A one-time code that was accepted, to be spent.
-#[derive(Clone, Debug)]
-pub struct SpentCode {
-    /// The second factor.
-    pub factor_id: String,
-    /// The code's step.
-    pub step: i64,
 }
 
 impl Change {
