@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
-use countersign_protocol::grant_type::{GrantType, GrantTypes};
 use countersign_protocol::ids::ApiId;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;
@@ -11,11 +10,12 @@ use countersign_protocol::right::Right;
 use countersign_protocol::scope_token::ScopeToken;
 
 use crate::changes::Change;
+use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
+use crate::list_column::{list, read_grants};
 use crate::listing::{Listing, Reader};
-use crate::load::{Beside, Ids, Stored};
 use crate::removals::{RightKey, api_reach_s};
-use crate::statement::{list, statements, words};
+use crate::statement::statements;
 
 statements! {
     INSERT_API = "INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
@@ -211,9 +211,4 @@ fn read_api((id, words, numbers, beside): (String, ApiWords, ApiNumbers, Beside)
         removals: Box::default(),
     };
     Some(Stored::new(api, beside))
-}
-
-/// The grant types of a list column; `None` if one is unknown.
-pub(crate) fn read_grants(grants: &str) -> Option<GrantTypes> {
-    words(grants).map(|word| GrantType::parse(word).ok()).collect()
 }

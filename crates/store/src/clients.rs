@@ -15,13 +15,13 @@ use countersign_protocol::status::Status;
 use countersign_protocol::user::name_key;
 use sqlx::Row;
 
-use crate::apis::read_grants;
 use crate::changes::Change;
+use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
+use crate::list_column::{list, read_grants, words};
 use crate::listing::{Hex, Listing, Reader};
-use crate::load::{Beside, Ids, Stored};
 use crate::removals::RightKey;
-use crate::statement::{list, statements, words};
+use crate::statement::statements;
 
 statements! {
     TAKE_NAME = "INSERT INTO names (name_key) VALUES ($1)";

@@ -327,7 +327,8 @@ pub(crate) mod tests {
     use sqlx::{AssertSqlSafe, Executor};
 
     use super::*;
-    use crate::load::{EntryKind, Load};
+    use crate::entry::EntryKind;
+    use crate::load::Load;
 
     /// A database that was not opened yet.
     pub(crate) fn fresh() -> (countersign_testkit::TestDatabase, DatabaseUrl) {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use crate::entry::{EntryKind, Ids, Stored};
 use crate::error::StoreError;
-use crate::load::{EntryKind, Ids, Stored};
 use crate::reading::in_time;
 
 /// What is read of a table.

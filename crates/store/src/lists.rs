@@ -8,8 +8,8 @@ use sqlx::any::AnyRow;
 
 use crate::changes::Change;
 use crate::database::Store;
+use crate::entry::EntryKind;
 use crate::error::StoreError;
-use crate::load::EntryKind;
 use crate::statement::statements;
 
 statements! {

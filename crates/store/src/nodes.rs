@@ -4,7 +4,8 @@ use sqlx::Row;
 
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::statement::{list, statements, words};
+use crate::list_column::{list, words};
+use crate::statement::statements;
 
 statements! {
     BEAT = "INSERT INTO nodes (id, seen_at_ms, registry_change, sealing_keys) \

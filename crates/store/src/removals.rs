@@ -11,9 +11,10 @@ use sqlx::Row;
 
 use crate::changes::Change;
 use crate::database::Store;
+use crate::entry::{EntryKind, Ids};
 use crate::error::StoreError;
+use crate::list_column::read_grants;
 use crate::listing::{Listing, Reader};
-use crate::load::{EntryKind, Ids};
 use crate::statement::statements;
 
 statements! {
@@ -154,7 +155,7 @@ impl Change {
         let row = sqlx::query(FIND_REACH).bind(api.as_str()).fetch_optional(&mut *self.transaction).await?;
         let Some(row) = row else { return Ok(None) };
         let grants: String = row.try_get(0)?;
-        let grants = crate::apis::read_grants(&grants);
+        let grants = read_grants(&grants);
         let grants = grants.ok_or_else(|| StoreError::Broken { table: "apis", row: api.to_string() })?;
         Ok(Some((grants, reach_s(grants.contains(GrantType::RefreshToken), row.try_get(1)?, row.try_get(2)?))))
     }

@@ -22,13 +22,3 @@ pub(crate) fn placeholders(rows: usize, columns: usize) -> String {
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
-
-/// The words of a list column.
-pub(crate) fn words(list: &str) -> impl Iterator<Item = &str> {
-    list.split(' ').filter(|word| !word.is_empty())
-}
-
-/// A list column of these words.
-pub(crate) fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.collect::<Vec<_>>().join(" ")
-}

@@ -9,10 +9,11 @@ use sqlx::Row;
 
 use crate::changes::Change;
 use crate::database::Store;
+use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
+use crate::list_column::{list, words};
 use crate::listing::{Listing, Reader};
-use crate::load::{Beside, Ids, Stored};
-use crate::statement::{list, statements, words};
+use crate::statement::statements;
 
 statements! {
     INSERT_USER = "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch, created_at, \
