@@ -14,7 +14,7 @@ use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
 use crate::list_column::{list, read_grants};
 use crate::listing::{Listing, Reader};
-use crate::removals::{RightKey, api_reach_s};
+use crate::removals::{RightKey, api_reach_s, find_reach};
 use crate::statement::statements;
 
 statements! {
@@ -100,7 +100,7 @@ impl Change {
 
     /// Notes which grants the API had before and has no longer, and how long what was issued under longer lifetimes lasts.
     async fn note_narrowing(&mut self, after: &Api) -> Result<(), StoreError> {
-        let Some((grants, reach_s)) = self.find_reach(&after.id).await? else { return Ok(()) };
+        let Some((grants, reach_s)) = find_reach(&mut self.transaction, &after.id).await? else { return Ok(()) };
         for grant in grants.iter() {
             self.rights.take(api_right(&after.id, Right::Grant(grant)));
         }

@@ -1,32 +1,23 @@
-//! The change counter: how every node learns of every change within a second.
+//! Changes: transactions that raise the change counter. What they leave behind is forgotten when its time has passed.
 
 use countersign_protocol::UnixTime;
 use sqlx::{Any, Row, Transaction};
 
+use crate::change_counter::{Counters, raise_both, raise_change};
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::removals::TouchedRights;
+use crate::removals::{self, TouchedRights};
 use crate::statement::statements;
 use crate::transaction::transact;
 
 statements! {
-    RAISE_BOTH =
-        "UPDATE change_counter SET change = change + 1, registry_change = change + 1 WHERE id = 1 RETURNING change";
-    RAISE_CHANGE = "UPDATE change_counter SET change = change + 1 WHERE id = 1 RETURNING change";
     FIND_OLD_DELETION = "SELECT 1 FROM deletions WHERE deleted_at < $1 LIMIT 1";
     FORGET_UP_TO = "UPDATE change_counter SET forgotten_change = \
          (SELECT CAST(MAX(change) AS BIGINT) FROM deletions WHERE deleted_at < $1) WHERE id = 1";
     DELETE_DELETIONS = "DELETE FROM deletions WHERE deleted_at < $1";
+    FIND_EXPIRED_REMOVAL = "SELECT 1 FROM removals WHERE expires_at < $1 LIMIT 1";
+    DELETE_EXPIRED_REMOVALS = "DELETE FROM removals WHERE expires_at < $1";
     READ_COUNTERS = "SELECT change, registry_change FROM change_counter WHERE id = 1";
-}
-
-/// How far the database has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counters {
-    /// The last change of any kind.
-    pub change: i64,
-    /// The last change of what the registry holds.
-    pub registry_change: i64,
 }
 
 /// A transaction that changes what the registry holds. Dropped without [`Change::commit`], it changes nothing.
@@ -47,7 +38,7 @@ impl Change {
 
     /// Makes the change durable, with a removal for each right that it took away.
     pub async fn commit(mut self) -> Result<(), StoreError> {
-        self.store_removals().await?;
+        removals::store(&mut self.transaction, self.rights, self.number, self.now).await?;
         Ok(self.transaction.commit().await?)
     }
 }
@@ -56,8 +47,8 @@ impl Store {
     /// Begins a change at `now`; the row lock that it takes orders all changes.
     pub async fn begin_change(&self, now: UnixTime) -> Result<Change, StoreError> {
         let mut transaction = self.begin_write().await?;
-        let row = sqlx::query(RAISE_BOTH).fetch_one(&mut *transaction).await?;
-        Ok(Change { number: row.try_get(0)?, transaction, now, rights: TouchedRights::default() })
+        let number = raise_both(&mut transaction).await?;
+        Ok(Change { number, transaction, now, rights: TouchedRights::default() })
     }
 
     /// Begins what is audited and changes nothing that the registry holds. It takes the same lock as [`Store::begin_change`],
@@ -80,14 +71,20 @@ impl Store {
         })
     }
 
+    /// Forgets the removals after which everything issued before them has expired by `before`; returns how many.
+    pub async fn delete_expired_removals(&self, before: UnixTime) -> Result<u64, StoreError> {
+        if sqlx::query(FIND_EXPIRED_REMOVAL).bind(before).fetch_optional(self.reader()).await?.is_none() {
+            return Ok(0);
+        }
+        let mut change = self.begin_change(before).await?;
+        let deleted = sqlx::query(DELETE_EXPIRED_REMOVALS).bind(before).execute(&mut *change.transaction).await?;
+        change.commit().await?;
+        Ok(deleted.rows_affected())
+    }
+
     /// How far the database has come.
     pub async fn read_counters(&self) -> Result<Counters, StoreError> {
         let row = sqlx::query(READ_COUNTERS).fetch_one(self.follower()).await?;
         Ok(Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? })
     }
-}
-
-/// Counts a revocation; returns the number of the change.
-pub(crate) async fn raise_change(transaction: &mut Transaction<'static, Any>) -> Result<i64, StoreError> {
-    Ok(sqlx::query(RAISE_CHANGE).fetch_one(&mut **transaction).await?.try_get(0)?)
 }

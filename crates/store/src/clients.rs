@@ -20,7 +20,7 @@ use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
 use crate::list_column::{list, read_grants, words};
 use crate::listing::{Hex, Listing, Reader};
-use crate::removals::RightKey;
+use crate::removals::{self, RightKey};
 use crate::statement::statements;
 
 statements! {
@@ -137,7 +137,7 @@ impl Change {
 
     /// Deletes a client with its credentials and entitlements, which ends its tokens.
     pub async fn delete_client(&mut self, client: &ClientId) -> Result<(), StoreError> {
-        self.delete_removals(client).await?;
+        removals::delete_of_client(&mut self.transaction, client).await?;
         sqlx::query(DELETE_CLIENT).bind(client.as_str()).execute(&mut *self.transaction).await?;
         self.free_name(client.as_str()).await
     }
@@ -334,7 +334,7 @@ pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Store
             (None, _) => {}
         }
     }
-    for (client, removals) in crate::removals::load(reader, ids).await? {
+    for (client, removals) in removals::load(reader, ids).await? {
         if let Some(client) = page.find(&client) {
             client.removals = removals.into();
         }

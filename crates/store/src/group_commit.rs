@@ -15,7 +15,7 @@ use sqlx::{Any, Transaction};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::changes::raise_change;
+use crate::change_counter::raise_change;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::refresh_tokens::{NewRefreshToken, repeat_token, spend_token};

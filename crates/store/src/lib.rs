@@ -7,6 +7,7 @@ mod apis;
 mod audit;
 #[cfg(feature = "bulk")]
 mod bulk;
+mod change_counter;
 mod changes;
 mod clients;
 mod credential_uses;
@@ -42,7 +43,8 @@ mod transfer;
 mod users;
 
 pub use audit::{AuditRecord, NewAuditRecord};
-pub use changes::{Change, Counters};
+pub use change_counter::Counters;
+pub use changes::Change;
 pub use clients::NewClient;
 pub use credential_uses::{CredentialHistory, CredentialUse};
 pub use database::{Connections, DatabaseUrl, Migrated, ReadOnlyCause, SQLITE_FILE, Store, install_drivers};
@@ -74,6 +76,7 @@ pub fn statements() -> Vec<&'static str> {
         audit::STATEMENTS,
         #[cfg(feature = "bulk")]
         bulk::STATEMENTS,
+        change_counter::STATEMENTS,
         changes::STATEMENTS,
         clients::STATEMENTS,
         credential_uses::STATEMENTS,

@@ -5,7 +5,7 @@ use countersign_protocol::client::Client;
 use countersign_protocol::user::User;
 use sqlx::{Any, Row, Transaction};
 
-use crate::changes::Counters;
+use crate::change_counter::Counters;
 use crate::database::Store;
 use crate::entry::{EntryKind, Ids, Stored};
 use crate::error::StoreError;

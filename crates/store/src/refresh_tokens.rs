@@ -9,7 +9,8 @@ use countersign_protocol::secret::SecretHash;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
-use crate::changes::{Change, raise_change};
+use crate::change_counter::raise_change;
+use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::group_commit::Write;

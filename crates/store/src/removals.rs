@@ -7,10 +7,8 @@ use countersign_protocol::api::Api;
 use countersign_protocol::grant_type::{GrantType, GrantTypes};
 use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::right::{Removal, Right};
-use sqlx::Row;
+use sqlx::{Any, Row, Transaction};
 
-use crate::changes::Change;
-use crate::database::Store;
 use crate::entry::{EntryKind, Ids};
 use crate::error::StoreError;
 use crate::list_column::read_grants;
@@ -29,8 +27,6 @@ statements! {
     DELETE_REMOVALS_OF_API = "DELETE FROM removals WHERE client_id = $1 AND api_id = $2";
     RAISE_API_EPOCH = "UPDATE apis SET epoch = $1 WHERE id = $2";
     FIND_REACH = "SELECT grants, access_token_lifetime_s, refresh_absolute_s FROM apis WHERE id = $1";
-    FIND_EXPIRED = "SELECT 1 FROM removals WHERE expires_at < $1 LIMIT 1";
-    DELETE_EXPIRED = "DELETE FROM removals WHERE expires_at < $1";
 }
 
 /// Whose, of which API, what, and since which change.
@@ -97,87 +93,93 @@ impl TouchedRights {
     }
 }
 
-impl Change {
-    /// Stores the rights that are gone at the end of this change.
-    pub(crate) async fn store_removals(&mut self) -> Result<(), StoreError> {
-        let removed = std::mem::take(&mut self.rights).into_removed();
-        for key in &removed {
-            self.put_removal(key).await?;
-        }
-        let mut owners: Vec<(&str, &ApiId)> = removed.iter().map(|key| (key.client_id.as_str(), &key.api_id)).collect();
-        owners.dedup();
-        for (client_id, api_id) in owners {
-            self.bound_removals(client_id, api_id).await?;
-        }
-        Ok(())
+/// Stores the rights that are gone at the end of a change, in its transaction.
+pub(crate) async fn store(
+    transaction: &mut Transaction<'static, Any>,
+    rights: TouchedRights,
+    change: i64,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let removed = rights.into_removed();
+    for key in &removed {
+        put_removal(transaction, key, change, now).await?;
     }
-
-    async fn put_removal(&mut self, key: &RightKey) -> Result<(), StoreError> {
-        // An API that is gone needs no removals: one made again has a later epoch.
-        let Some((_, reach_s)) = self.find_reach(&key.api_id).await? else { return Ok(()) };
-        let (kind, name) = key.right.parts();
-        let expires_at = self.now + reach_s;
-        sqlx::query(PUT_REMOVAL)
-            .bind(key.client_id.clone())
-            .bind(kind)
-            .bind(name.to_owned())
-            .bind(self.number)
-            .bind(expires_at)
-            .bind(expires_at)
-            .bind(key.api_id.as_str())
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+    let mut owners: Vec<(&str, &ApiId)> = removed.iter().map(|key| (key.client_id.as_str(), &key.api_id)).collect();
+    owners.dedup();
+    for owner in owners {
+        bound_removals(transaction, owner, change, now).await?;
     }
-
-    /// Replaces too many removals by one that includes them all: the client's entitlement, or everything that was issued for
-    /// the API.
-    async fn bound_removals(&mut self, client_id: &str, api_id: &ApiId) -> Result<(), StoreError> {
-        let count = sqlx::query(COUNT_REMOVALS).bind(client_id.to_owned()).bind(api_id.as_str());
-        let count: i64 = count.fetch_one(&mut *self.transaction).await?.try_get(0)?;
-        if count <= MAX_REMOVALS {
-            return Ok(());
-        }
-        let delete = sqlx::query(DELETE_REMOVALS_OF_API).bind(client_id.to_owned()).bind(api_id.as_str());
-        delete.execute(&mut *self.transaction).await?;
-        if client_id.is_empty() {
-            let raise = sqlx::query(RAISE_API_EPOCH).bind(self.number).bind(api_id.as_str());
-            raise.execute(&mut *self.transaction).await?;
-            return Ok(());
-        }
-        let (client_id, api_id) = (client_id.to_owned(), api_id.clone());
-        self.put_removal(&RightKey { client_id, api_id, right: Right::Entitlement }).await
-    }
-
-    /// The grants of an API, and how long after its issue the last of its tokens expires by its lifetimes now; `None` without
-    /// the API.
-    pub(crate) async fn find_reach(&mut self, api: &ApiId) -> Result<Option<(GrantTypes, i64)>, StoreError> {
-        let row = sqlx::query(FIND_REACH).bind(api.as_str()).fetch_optional(&mut *self.transaction).await?;
-        let Some(row) = row else { return Ok(None) };
-        let grants: String = row.try_get(0)?;
-        let grants = read_grants(&grants);
-        let grants = grants.ok_or_else(|| StoreError::Broken { table: "apis", row: api.to_string() })?;
-        Ok(Some((grants, reach_s(grants.contains(GrantType::RefreshToken), row.try_get(1)?, row.try_get(2)?))))
-    }
-
-    /// Forgets the removals of a client that is deleted: one of that id made again has a later epoch.
-    pub(crate) async fn delete_removals(&mut self, client: &ClientId) -> Result<(), StoreError> {
-        sqlx::query(DELETE_REMOVALS).bind(client.as_str()).execute(&mut *self.transaction).await?;
-        Ok(())
-    }
+    Ok(())
 }
 
-impl Store {
-    /// Forgets the removals after which everything issued before them has expired by `before`; returns how many.
-    pub async fn delete_expired_removals(&self, before: UnixTime) -> Result<u64, StoreError> {
-        if sqlx::query(FIND_EXPIRED).bind(before).fetch_optional(self.reader()).await?.is_none() {
-            return Ok(0);
-        }
-        let mut change = self.begin_change(before).await?;
-        let deleted = sqlx::query(DELETE_EXPIRED).bind(before).execute(&mut *change.transaction).await?;
-        change.commit().await?;
-        Ok(deleted.rows_affected())
+async fn put_removal(
+    transaction: &mut Transaction<'static, Any>,
+    key: &RightKey,
+    change: i64,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    // An API that is gone needs no removals: one made again has a later epoch.
+    let Some((_, reach_s)) = find_reach(transaction, &key.api_id).await? else { return Ok(()) };
+    let (kind, name) = key.right.parts();
+    let expires_at = now + reach_s;
+    sqlx::query(PUT_REMOVAL)
+        .bind(key.client_id.clone())
+        .bind(kind)
+        .bind(name.to_owned())
+        .bind(change)
+        .bind(expires_at)
+        .bind(expires_at)
+        .bind(key.api_id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Replaces too many removals by one that includes them all: the client's entitlement, or everything that was issued for
+/// the API.
+async fn bound_removals(
+    transaction: &mut Transaction<'static, Any>,
+    (client_id, api_id): (&str, &ApiId),
+    change: i64,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let count = sqlx::query(COUNT_REMOVALS).bind(client_id.to_owned()).bind(api_id.as_str());
+    let count: i64 = count.fetch_one(&mut **transaction).await?.try_get(0)?;
+    if count <= MAX_REMOVALS {
+        return Ok(());
     }
+    let delete = sqlx::query(DELETE_REMOVALS_OF_API).bind(client_id.to_owned()).bind(api_id.as_str());
+    delete.execute(&mut **transaction).await?;
+    if client_id.is_empty() {
+        let raise = sqlx::query(RAISE_API_EPOCH).bind(change).bind(api_id.as_str());
+        raise.execute(&mut **transaction).await?;
+        return Ok(());
+    }
+    let (client_id, api_id) = (client_id.to_owned(), api_id.clone());
+    put_removal(transaction, &RightKey { client_id, api_id, right: Right::Entitlement }, change, now).await
+}
+
+/// The grants of an API, and how long after its issue the last of its tokens expires by its lifetimes now; `None` without
+/// the API.
+pub(crate) async fn find_reach(
+    transaction: &mut Transaction<'static, Any>,
+    api: &ApiId,
+) -> Result<Option<(GrantTypes, i64)>, StoreError> {
+    let row = sqlx::query(FIND_REACH).bind(api.as_str()).fetch_optional(&mut **transaction).await?;
+    let Some(row) = row else { return Ok(None) };
+    let grants: String = row.try_get(0)?;
+    let grants = read_grants(&grants);
+    let grants = grants.ok_or_else(|| StoreError::Broken { table: "apis", row: api.to_string() })?;
+    Ok(Some((grants, reach_s(grants.contains(GrantType::RefreshToken), row.try_get(1)?, row.try_get(2)?))))
+}
+
+/// Forgets the removals of a client that is deleted: one of that id made again has a later epoch.
+pub(crate) async fn delete_of_client(
+    transaction: &mut Transaction<'static, Any>,
+    client: &ClientId,
+) -> Result<(), StoreError> {
+    sqlx::query(DELETE_REMOVALS).bind(client.as_str()).execute(&mut **transaction).await?;
+    Ok(())
 }
 
 /// How long after its issue the last of an API's tokens expires, in seconds.
