@@ -16,8 +16,8 @@ use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, SqlSafeStr, 
 use tokio::time::timeout;
 
 use crate::error::StoreError;
-use crate::group_commit::Group;
 use crate::reading::in_time;
+use crate::write_queue::WriteQueue;
 
 use self::file::OpenFile;
 pub use inspection::{Migrated, ReadOnlyCause};
@@ -121,7 +121,7 @@ pub struct Store {
     /// What nothing else is to keep waiting: following changes, and heartbeats.
     follower: AnyPool,
     /// Writes that share commits, on SQLite.
-    group: Option<Arc<Group>>,
+    queue: Option<Arc<WriteQueue>>,
     /// The file, on SQLite.
     file: Option<Arc<OpenFile>>,
 }
@@ -157,11 +157,11 @@ impl Store {
                 .connect_lazy_with(options.clone())
         };
         let Connections { read, write } = database.connections;
-        let (reader, writer, follower, group) = match engine {
+        let (reader, writer, follower, queue) = match engine {
             Engine::Sqlite => (pool(SQLITE_READERS), pool(1), pool(1), Some(Arc::default())),
             Engine::Postgres => (pool(read), pool(write), pool(POSTGRES_FOLLOWERS), None),
         };
-        Ok(Self { engine, reader, writer, follower, group, file })
+        Ok(Self { engine, reader, writer, follower, queue, file })
     }
 
     /// Closes every connection; SQLite folds its log into the database.
@@ -187,8 +187,8 @@ impl Store {
     }
 
     /// The writes that share commits, where they do.
-    pub(crate) fn group(&self) -> Option<&Group> {
-        self.group.as_deref()
+    pub(crate) fn write_queue(&self) -> Option<&WriteQueue> {
+        self.queue.as_deref()
     }
 
     /// Begins a transaction that writes.

@@ -41,6 +41,7 @@ mod token_counts;
 mod transaction;
 mod transfer;
 mod users;
+mod write_queue;
 
 pub use audit::{AuditRecord, NewAuditRecord};
 pub use change_counter::Counters;

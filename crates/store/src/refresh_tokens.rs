@@ -6,6 +6,7 @@ use countersign_protocol::refresh_token::{RefreshFamily, Retry, StoredRefreshTok
 use countersign_protocol::revocation::Revoked;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::secret::SecretHash;
+use futures_util::future::BoxFuture;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
@@ -13,10 +14,10 @@ use crate::change_counter::raise_change;
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::group_commit::Write;
 use crate::revocations::insert_revocation;
 use crate::statement::statements;
 use crate::transaction::transact;
+use crate::write_queue::{SharedTransaction, SharedWrite};
 
 statements! {
     INSERT_FAMILY = "INSERT INTO refresh_families (id, client_id, user_id, api_id, scope, auth_time, client_epoch, \
@@ -114,7 +115,7 @@ impl Store {
         successor: &NewRefreshToken,
     ) -> Result<Spend, StoreError> {
         let (hash, family, successor) = (*hash, family.clone(), successor.clone());
-        let spent = self.write(Write::Spend { hash, family, successor }).await?;
+        let spent = self.write(SpendToken { hash, family, successor }).await?;
         Ok(if spent { Spend::Spent } else { Spend::TooLate })
     }
 
@@ -141,7 +142,7 @@ impl Store {
         access_token_expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        self.write(Write::Repeat { successor: *successor, access_token_expires_at, now }).await
+        self.write(RepeatToken { successor: *successor, access_token_expires_at, now }).await
     }
 
     /// Erases the salts whose time for repeated uses had passed at `now`; returns how many.
@@ -182,32 +183,46 @@ pub(crate) async fn end_family(
     Ok(until)
 }
 
-/// Spends a token and stores its successor, in the caller's transaction; false if it is too late.
-pub(crate) async fn spend_token(
-    transaction: &mut Transaction<'static, Any>,
-    hash: &SecretHash,
-    family: &FamilyId,
-    successor: &NewRefreshToken,
-) -> Result<bool, StoreError> {
-    let spend = sqlx::query(SPEND_TOKEN).bind(successor.issued_at).bind(successor.hash.as_bytes().to_vec());
-    let spend = spend.bind(hash.as_bytes().to_vec());
-    if spend.execute(&mut **transaction).await?.rows_affected() == 0 {
-        return Ok(false);
-    }
-    insert_token(transaction, family, successor).await?;
-    Ok(true)
+/// Spends a token and stores its successor; changes nothing if it is too late.
+#[derive(Debug)]
+struct SpendToken {
+    hash: SecretHash,
+    family: FamilyId,
+    successor: NewRefreshToken,
 }
 
-/// Notes a repeated use, in the caller's transaction; false if it is too late.
-pub(crate) async fn repeat_token(
-    transaction: &mut Transaction<'static, Any>,
-    successor: &SecretHash,
+impl SharedWrite for SpendToken {
+    fn write<'a>(&'a self, shared: &'a mut SharedTransaction<'_>) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let successor = &self.successor;
+            let spend = sqlx::query(SPEND_TOKEN).bind(successor.issued_at).bind(successor.hash.as_bytes().to_vec());
+            let spend = spend.bind(self.hash.as_bytes().to_vec());
+            if spend.execute(&mut **shared.transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            insert_token(shared.transaction, &self.family, successor).await?;
+            Ok(true)
+        })
+    }
+}
+
+/// Notes that the successor of a spent token is given again; changes nothing if it is too late.
+#[derive(Debug)]
+struct RepeatToken {
+    successor: SecretHash,
     access_token_expires_at: UnixTime,
     now: UnixTime,
-) -> Result<bool, StoreError> {
-    let repeat = sqlx::query(REPEAT_TOKEN).bind(access_token_expires_at).bind(access_token_expires_at);
-    let repeat = repeat.bind(successor.as_bytes().to_vec()).bind(now);
-    Ok(repeat.execute(&mut **transaction).await?.rows_affected() > 0)
+}
+
+impl SharedWrite for RepeatToken {
+    fn write<'a>(&'a self, shared: &'a mut SharedTransaction<'_>) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let expires_at = self.access_token_expires_at;
+            let repeat = sqlx::query(REPEAT_TOKEN).bind(expires_at).bind(expires_at);
+            let repeat = repeat.bind(self.successor.as_bytes().to_vec()).bind(self.now);
+            Ok(repeat.execute(&mut **shared.transaction).await?.rows_affected() > 0)
+        })
+    }
 }
 
 async fn insert_token(

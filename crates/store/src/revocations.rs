@@ -2,13 +2,14 @@
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::revocation::Revoked;
+use futures_util::future::BoxFuture;
 use sqlx::{Any, Row, Transaction};
 
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
-use crate::group_commit::Write;
 use crate::statement::statements;
+use crate::write_queue::{SharedTransaction, SharedWrite};
 
 statements! {
     INSERT_REVOCATION = "INSERT INTO revocations (kind, id, expires_at, change) VALUES ($1, $2, $3, $4) \
@@ -36,7 +37,7 @@ impl Change {
 impl Store {
     /// Revokes durably; to revoke the same again changes nothing.
     pub async fn revoke(&self, revoked: &Revoked, expires_at: UnixTime) -> Result<(), StoreError> {
-        self.write(Write::Revoke { revoked: revoked.clone(), expires_at }).await.map(drop)
+        self.write(Revoke { revoked: revoked.clone(), expires_at }).await.map(drop)
     }
 
     /// The revocations made after a change.
@@ -55,6 +56,22 @@ impl Store {
     /// Forgets the revocations that ended before `before`; returns how many.
     pub async fn delete_expired_revocations(&self, before: UnixTime) -> Result<u64, StoreError> {
         self.execute(DELETE_EXPIRED, &[before]).await
+    }
+}
+
+/// Revokes until all that it ends is dead by itself.
+#[derive(Debug)]
+struct Revoke {
+    revoked: Revoked,
+    expires_at: UnixTime,
+}
+
+impl SharedWrite for Revoke {
+    fn write<'a>(&'a self, shared: &'a mut SharedTransaction<'_>) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let change = shared.change().await?;
+            insert_revocation(shared.transaction, change, &self.revoked, self.expires_at).await
+        })
     }
 }
 

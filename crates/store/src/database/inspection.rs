@@ -100,7 +100,7 @@ impl Store {
             reader: pool.clone(),
             writer: pool.clone(),
             follower: pool,
-            group: None,
+            queue: None,
             file: None,
         })
     }
