@@ -1,32 +1,29 @@
 //! The one place that knows which engine it is: opening, migrating, and how transactions begin.
 
+mod connection;
+mod engine;
 mod file;
-mod inspection;
+pub(crate) mod inspection;
+mod migrations;
 mod pooler;
-mod url;
+pub(crate) mod url;
 
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, SqlSafeStr, Transaction};
-use tokio::time::timeout;
+use sqlx::{Any, AnyPool, ConnectOptions, Transaction};
 
 use crate::error::StoreError;
 use crate::reading::in_time;
 use crate::write_queue::WriteQueue;
 
+use self::connection::{ACQUIRE_TIMEOUT, is_usable, prepare};
+use self::engine::Engine;
 use self::file::OpenFile;
-pub use inspection::{Migrated, ReadOnlyCause};
-pub use url::DatabaseUrl;
+use self::url::{Connections, DatabaseUrl};
 
-/// The first connection must stand within this time, so that a start fails within ten seconds.
-const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A statement waits at most this long for a connection: callers are told 503 rather than kept.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection to a server is made anew after this time, so that it follows a server that has moved.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// A connection to a server that was not used for this long is closed.
@@ -37,79 +34,9 @@ const SQLITE_READERS: u32 = 2;
 /// it call the database lost.
 const POSTGRES_FOLLOWERS: u32 = 2;
 
-/// A migration: its version, its name, its statements.
-type NamedMigration = (i64, &'static str, &'static str);
-
-const SQLITE_MIGRATIONS: &[NamedMigration] = &[
-    (1, "start", include_str!("../migrations/sqlite/0001_start.sql")),
-    (2, "people", include_str!("../migrations/sqlite/0002_people.sql")),
-    (3, "administration", include_str!("../migrations/sqlite/0003_administration.sql")),
-    (4, "understand", include_str!("../migrations/sqlite/0004_understand.sql")),
-    (5, "order", include_str!("../migrations/sqlite/0005_order.sql")),
-    (6, "rights", include_str!("../migrations/sqlite/0006_rights.sql")),
-    (7, "sign_ins", include_str!("../migrations/sqlite/0007_sign_ins.sql")),
-    (8, "nodes", include_str!("../migrations/sqlite/0008_nodes.sql")),
-    (9, "guessing", include_str!("../migrations/sqlite/0009_guessing.sql")),
-    (10, "refresh_retry", include_str!("../migrations/sqlite/0010_refresh_retry.sql")),
-    (11, "known_devices", include_str!("../migrations/sqlite/0011_known_devices.sql")),
-    (12, "identity", include_str!("../migrations/sqlite/0012_identity.sql")),
-    (13, "sealing_keys", include_str!("../migrations/sqlite/0013_sealing_keys.sql")),
-    (14, "last_change", include_str!("../migrations/sqlite/0014_last_change.sql")),
-];
-const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
-    (1, "start", include_str!("../migrations/postgres/0001_start.sql")),
-    (2, "people", include_str!("../migrations/postgres/0002_people.sql")),
-    (3, "administration", include_str!("../migrations/postgres/0003_administration.sql")),
-    (4, "understand", include_str!("../migrations/postgres/0004_understand.sql")),
-    (5, "order", include_str!("../migrations/postgres/0005_order.sql")),
-    (6, "rights", include_str!("../migrations/postgres/0006_rights.sql")),
-    (7, "sign_ins", include_str!("../migrations/postgres/0007_sign_ins.sql")),
-    (8, "nodes", include_str!("../migrations/postgres/0008_nodes.sql")),
-    (9, "guessing", include_str!("../migrations/postgres/0009_guessing.sql")),
-    (10, "refresh_retry", include_str!("../migrations/postgres/0010_refresh_retry.sql")),
-    (11, "known_devices", include_str!("../migrations/postgres/0011_known_devices.sql")),
-    (12, "identity", include_str!("../migrations/postgres/0012_identity.sql")),
-    (13, "sealing_keys", include_str!("../migrations/postgres/0013_sealing_keys.sql")),
-    (14, "last_change", include_str!("../migrations/postgres/0014_last_change.sql")),
-];
-
 /// Makes both engines known to sqlx; called once by `main` and by the testkit.
 pub fn install_drivers() {
     install_default_drivers();
-}
-
-/// The SQLite database in a data directory.
-pub const SQLITE_FILE: &str = "countersign.db";
-
-/// How many connections a node holds to PostgreSQL at most, beside two by which it follows changes. On SQLite it changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connections {
-    /// For single reads.
-    pub read: u32,
-    /// For writes: what refresh, revocation and administration keep busy.
-    pub write: u32,
-}
-
-impl Default for Connections {
-    /// Eight of each.
-    fn default() -> Self {
-        Self { read: 8, write: 8 }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Engine {
-    Sqlite,
-    Postgres,
-}
-
-impl Engine {
-    fn migrations(self) -> &'static [NamedMigration] {
-        match self {
-            Self::Sqlite => SQLITE_MIGRATIONS,
-            Self::Postgres => POSTGRES_MIGRATIONS,
-        }
-    }
 }
 
 /// The open database.
@@ -132,7 +59,7 @@ impl Store {
         let engine = database.engine;
         let options = AnyConnectOptions::from_str(database.url.as_str())?.disable_statement_logging();
         pooler::check(engine, &options).await?;
-        migrate(engine, &options).await?;
+        migrations::run_missing(engine, &options).await?;
         let file = database.sqlite_file().map(OpenFile::find).transpose()?.map(Arc::new);
         let options = AnyConnectOptions::from_str(database.without_making().as_str())?.disable_statement_logging();
         let pool = |connections| {
@@ -151,7 +78,7 @@ impl Store {
                     Box::pin(async move {
                         // Another file in its place is not touched.
                         file.as_deref().map_or(Ok(()), OpenFile::check)?;
-                        prepare_connection(engine, connection).await
+                        prepare(engine, connection).await
                     })
                 })
                 .connect_lazy_with(options.clone())
@@ -169,6 +96,17 @@ impl Store {
         self.reader.close().await;
         self.follower.close().await;
         self.writer.close().await;
+    }
+
+    /// Looks whether the path of SQLite's file still leads to the file that is open; returns why not if that is new, or
+    /// true if it does so again.
+    pub fn look_at_file(&self) -> Option<Result<(), String>> {
+        self.file.as_ref()?.look()
+    }
+
+    /// True while the path of SQLite's file does not lead to the file that is open, as [`Store::look_at_file`] last saw.
+    pub fn is_file_lost(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.is_lost())
     }
 
     /// The connections for single reads.
@@ -198,7 +136,7 @@ impl Store {
             // Whatever the default: serialisable transactions that touch the change counter would end each other.
             Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
-        self.check_file()?;
+        self.file.as_deref().map_or(Ok(()), OpenFile::check_writable)?;
         Ok(self.writer.begin_with(statement).await?)
     }
 
@@ -239,92 +177,11 @@ impl Store {
     }
 }
 
-/// A connection beside the pools, of which the cause of a failure is known.
-async fn connect_first(options: &AnyConnectOptions) -> Result<AnyConnection, StoreError> {
-    let lost = |reason| StoreError::Unavailable(DatabaseTrouble::Lost, reason);
-    match timeout(FIRST_CONNECT_TIMEOUT, options.connect()).await {
-        Ok(connected) => connected.map_err(|error| lost(describe(&error))),
-        Err(_) => Err(lost(format!("no connection within {} s", FIRST_CONNECT_TIMEOUT.as_secs()))),
-    }
-}
-
-/// Runs the migrations that are missing; sqlx checks the sums of those that ran and, on PostgreSQL, locks out others.
-async fn migrate(engine: Engine, options: &AnyConnectOptions) -> Result<(), StoreError> {
-    let mut connection = connect_first(options).await?;
-    prepare_connection(engine, &mut connection).await?;
-    if engine == Engine::Postgres {
-        // A migration may take long; waiting for another node's may not.
-        sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
-        sqlx::query("SET lock_timeout = 5000").execute(&mut connection).await?;
-    }
-    run_migrations(engine.migrations(), &mut connection).await?;
-    Ok(connection.close().await?)
-}
-
-async fn run_migrations(migrations: &[NamedMigration], connection: &mut AnyConnection) -> Result<(), StoreError> {
-    Ok(Migrator::with_migrations(to_sqlx(migrations)).run_direct(None, connection, false).await?)
-}
-
-/// Every migration of this version, with its sum.
-fn known_migrations(engine: Engine) -> Vec<Migration> {
-    to_sqlx(engine.migrations())
-}
-
-fn to_sqlx(migrations: &[NamedMigration]) -> Vec<Migration> {
-    let migration = |(version, name, sql): &NamedMigration| {
-        Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
-    };
-    migrations.iter().map(migration).collect()
-}
-
-/// `synchronous=FULL`: in WAL mode NORMAL may lose an acknowledged commit at a power cut.
-async fn prepare_connection(engine: Engine, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    let statements: &[&str] = match engine {
-        Engine::Sqlite => &[
-            "PRAGMA busy_timeout = 2000",
-            "PRAGMA journal_mode = WAL",
-            "PRAGMA synchronous = FULL",
-            "PRAGMA foreign_keys = ON",
-            // In KiB. What a token needs is in the registry: pages that are kept serve changes only, and three connections
-            // keep them.
-            "PRAGMA cache_size = -512",
-        ],
-        Engine::Postgres => &["SET statement_timeout = 5000", "SET idle_in_transaction_session_timeout = 10000"],
-    };
-    for statement in statements {
-        sqlx::query(*statement).execute(&mut *connection).await?;
-    }
-    Ok(())
-}
-
-/// False for a connection that is closed instead of being used again: one to a server that has gone silent, or one to a file
-/// whose transaction SQLite ended by itself, such as when the disk is full. sqlx counts that transaction for ever.
-async fn is_usable(engine: Engine, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    match engine {
-        Engine::Postgres => Ok(timeout(ACQUIRE_TIMEOUT, connection.ping()).await.is_ok_and(|ping| ping.is_ok())),
-        Engine::Sqlite => {
-            if connection.is_in_transaction() {
-                // Once this is answered, a rollback that was under way is over.
-                connection.ping().await?;
-            }
-            Ok(!connection.is_in_transaction())
-        }
-    }
-}
-
-/// The innermost cause: the outer ones only repeat that connecting failed.
-fn describe(error: &sqlx::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use countersign_protocol::ids::ClientId;
-    use sqlx::{AssertSqlSafe, Executor};
+    use countersign_protocol::refusal::DatabaseTrouble;
+    use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 
     use super::*;
     use crate::entry::EntryKind;
@@ -379,7 +236,7 @@ pub(crate) mod tests {
         let (_database, url) = fresh();
         let options = AnyConnectOptions::from_str(url.url.as_str()).expect("a URL");
         let mut connection: AnyConnection = options.connect().await.expect("connects");
-        run_migrations(&url.engine.migrations()[..1], &mut connection).await.expect("migrates");
+        migrations::run(&migrations::migrations_of(url.engine)[..1], &mut connection).await.expect("migrates");
         let seed = if url.engine == Engine::Sqlite { "x'0102'" } else { "decode('0102', 'hex')" };
         for statement in [
             "INSERT INTO users (id, login, login_key, password_hash, roles, status, epoch) \

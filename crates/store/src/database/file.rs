@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign_protocol::refusal::DatabaseTrouble;
 
-use super::Store;
 use crate::error::StoreError;
 
 /// A file by its device and inode, as of the moment at which it was opened.
@@ -36,30 +35,23 @@ impl OpenFile {
         }
         Err(io::Error::other("another file is in its place"))
     }
-}
 
-impl Store {
-    /// Looks whether the path of SQLite's file still leads to the file that is open; returns why not if that is new, or
-    /// true if it does so again.
-    pub fn look_at_file(&self) -> Option<Result<(), String>> {
-        let file = self.file.as_ref()?;
-        let checked = file.check();
-        let was_lost = file.is_lost.swap(checked.is_err(), Ordering::AcqRel);
-        (was_lost != checked.is_err()).then(|| checked.map_err(|error| format!("{}: {error}", file.path.display())))
+    /// Looks whether the path still leads to the file; returns why not if that is new, or Ok if it does so again.
+    pub(super) fn look(&self) -> Option<Result<(), String>> {
+        let checked = self.check();
+        let was_lost = self.is_lost.swap(checked.is_err(), Ordering::AcqRel);
+        (was_lost != checked.is_err()).then(|| checked.map_err(|error| format!("{}: {error}", self.path.display())))
     }
 
-    /// True while the path of SQLite's file does not lead to the file that is open, as [`Store::look_at_file`] last saw.
-    pub fn is_file_lost(&self) -> bool {
-        self.file.as_ref().is_some_and(|file| file.is_lost.load(Ordering::Acquire))
+    /// True while the path does not lead to the file, as [`OpenFile::look`] last saw.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Acquire)
     }
 
     /// Err if what is written would be lost with the file.
-    pub(super) fn check_file(&self) -> Result<(), StoreError> {
-        let Some(file) = &self.file else {
-            return Ok(());
-        };
-        file.check().map_err(|error| {
-            StoreError::Unavailable(DatabaseTrouble::Replaced, format!("{}: {error}", file.path.display()))
+    pub(super) fn check_writable(&self) -> Result<(), StoreError> {
+        self.check().map_err(|error| {
+            StoreError::Unavailable(DatabaseTrouble::Replaced, format!("{}: {error}", self.path.display()))
         })
     }
 }

@@ -8,7 +8,10 @@ use countersign_protocol::UnixTime;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::{ACQUIRE_TIMEOUT, DatabaseUrl, Engine, Store, connect_first, known_migrations, pooler};
+use super::connection::{ACQUIRE_TIMEOUT, connect_first};
+use super::engine::Engine;
+use super::url::DatabaseUrl;
+use super::{Store, migrations, pooler};
 use crate::error::StoreError;
 
 /// SQLite's log, by its name beside the database's.
@@ -186,7 +189,7 @@ impl Store {
     pub async fn check_migrations(&self) -> Result<Migrated, StoreError> {
         let rows = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
         let rows = rows.fetch_all(&self.reader).await?;
-        let known = known_migrations(self.engine);
+        let known = migrations::list_known(self.engine);
         for row in &rows {
             let (version, sum): (i64, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
             match known.iter().find(|migration| migration.version == version) {

@@ -8,7 +8,8 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection, Executor, Row};
 use tokio::time::timeout;
 
-use super::{Engine, connect_first};
+use super::connection::connect_first;
+use super::engine::Engine;
 use crate::error::StoreError;
 
 /// A pooler that takes server connections in turn, or any of them, may give the right one by chance, but not each time.

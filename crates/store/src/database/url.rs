@@ -7,8 +7,27 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-use super::{Connections, Engine, SQLITE_FILE};
+use super::engine::Engine;
 use crate::error::StoreError;
+
+/// The SQLite database in a data directory.
+pub const SQLITE_FILE: &str = "countersign.db";
+
+/// How many connections a node holds to PostgreSQL at most, beside two by which it follows changes. On SQLite it changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// For single reads.
+    pub read: u32,
+    /// For writes: what refresh, revocation and administration keep busy.
+    pub write: u32,
+}
+
+impl Default for Connections {
+    /// Eight of each.
+    fn default() -> Self {
+        Self { read: 8, write: 8 }
+    }
+}
 
 /// Where the database is. Its password is never printed.
 #[derive(Clone)]
