@@ -1,5 +1,6 @@
 //! The shape of the house: which crate may use which, which may name what, and how large a room may be.
 
+mod circles;
 mod decisions;
 mod dependencies;
 mod names;
@@ -17,12 +18,15 @@ pub(crate) fn run() -> Outcome {
     faults.extend(dependencies::check());
     faults.extend(decisions::check());
     faults.extend(docs::check());
+    let mut files = Vec::new();
     for file in rust_files(&root()) {
         let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
         let shown = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
         faults.extend(names::check(&shown, &text));
         faults.extend(sizes::check(&shown, &text));
+        files.push((shown, text));
     }
+    faults.extend(circles::check(&files));
     if faults.is_empty() {
         println!("tidy: the house is in order");
         return Ok(());
