@@ -8,6 +8,7 @@ mod log_buffer;
 mod logging;
 mod moment;
 mod output;
+mod pages;
 mod plain;
 mod reload;
 mod remote;

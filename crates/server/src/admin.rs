@@ -1,25 +1,25 @@
 //! For administrators: `/admin/v1`, guarded like any Api by scopes of our own, every change audited in its transaction.
 
-pub(crate) mod access;
+pub mod access;
 pub(crate) mod answer;
 pub(crate) mod apis;
-pub(crate) mod audit;
-pub(crate) mod change;
-pub(crate) mod change_queue;
+pub mod audit;
+pub mod change;
+pub mod change_queue;
 pub(crate) mod characters;
 pub(crate) mod clients;
 pub(crate) mod entitlements;
 pub(crate) mod failed_attempts;
-pub(crate) mod fields;
+pub mod fields;
 pub(crate) mod keys;
 pub(crate) mod new_secret;
 pub(crate) mod openapi;
 pub mod operator;
 pub(crate) mod page;
-pub(crate) mod problem;
+pub mod problem;
 pub(crate) mod refusals;
 pub(crate) mod revocations;
-pub(crate) mod rights;
+pub mod rights;
 pub(crate) mod scopes;
 pub(crate) mod secret_rotation;
 pub(crate) mod secrets;

@@ -1,26 +1,27 @@
 //! HTTP: connections and their bounds, TLS, who calls through which proxies, and what is refused before any route.
 
 mod activity;
-pub(crate) mod admission;
+pub mod admission;
 mod admission_queue;
-pub(crate) mod again;
-pub(crate) mod answer;
-pub(crate) mod body;
-pub(crate) mod caller;
+pub mod again;
+pub mod answer;
+pub mod body;
+pub mod caller;
 mod connections;
+pub mod cookie;
 pub mod descriptors;
 mod drain;
-pub(crate) mod front;
-pub(crate) mod host;
+pub mod front;
+pub mod host;
 mod http1;
 mod http2;
-pub(crate) mod json_body;
+pub mod json_body;
 pub(crate) mod lifecycle;
-pub(crate) mod origin;
+pub mod origin;
 mod refused;
 mod secure;
 pub mod serve;
-pub(crate) mod source;
+pub mod source;
 pub mod tls;
 mod tls_files;
 mod unread;

@@ -3,9 +3,9 @@
 pub(crate) mod first_key;
 pub(crate) mod mac;
 pub(crate) mod revocation;
-pub(crate) mod ring;
+pub mod ring;
 pub(crate) mod rotation;
-pub(crate) mod sealing;
+pub mod sealing;
 pub(crate) mod sealing_files;
-pub(crate) mod sealing_keys;
+pub mod sealing_keys;
 pub mod sealing_rotation;

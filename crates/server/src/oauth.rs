@@ -1,6 +1,6 @@
 //! For OAuth clients: the token, introspection and revocation endpoints, keys and metadata.
 
-pub(crate) mod authenticate;
+pub mod authenticate;
 pub(crate) mod failed_secrets;
 pub(crate) mod form_body;
 pub(crate) mod introspect;
@@ -8,7 +8,7 @@ pub(crate) mod issue;
 pub(crate) mod metadata;
 mod presented;
 pub(crate) mod refresh;
-pub(crate) mod refusal;
+pub mod refusal;
 mod remedy;
 pub(crate) mod revoke;
 pub(crate) mod token;

@@ -1,7 +1,8 @@
 //! What operators do with a data directory and a database: start, look, back up, restore, migrate.
 
 pub mod backup;
-pub(crate) mod data_directory;
+pub mod data_directory;
+pub mod demo_file;
 pub mod doctor;
 mod doctor_directory;
 mod doctor_writes;

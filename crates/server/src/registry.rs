@@ -106,7 +106,7 @@ impl Registry {
     }
 
     /// The user of a login name.
-    pub(crate) fn find_user_by_login(&self, login: &str) -> Option<&Arc<User>> {
+    pub fn find_user_by_login(&self, login: &str) -> Option<&Arc<User>> {
         self.find_user(self.user_ids_by_login.get(&name_key(login))?)
     }
 

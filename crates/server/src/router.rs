@@ -3,23 +3,35 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Extension;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, delete, get, post, put};
+use axum::body::Body;
+use axum::middleware::from_fn;
+use axum::response::Response;
+use axum::routing::{delete, get, post, put};
+use countersign_protocol::refusal::Refusal;
+use http::Request;
 
 use crate::admin::{access, audit, problem};
-use crate::demo::transport::Inner;
-use crate::demo::{
-    account, auth, call_resource, claims, envelope, openapi, preview, second_factor, settings, token_calls, token_set,
-};
 use crate::http::answer;
 use crate::oauth::{introspect, metadata, refusal, revoke, token};
 use crate::operations::probes;
 use crate::state::State;
-use crate::{pages, resource, static_files};
 
-/// Every route. The first two segments of `/OAuth2/Token/{api}` and its like arrive in lower case (`front.rs`).
-pub fn router(state: &State) -> Router {
+/// What is served, and how requests are refused that reach none of its routes.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Every route.
+    pub router: Router,
+    /// Answers a refused request in the form that was asked for; without it, or where it gives `None`, it is an OAuth error.
+    pub refuse: Option<fn(&State, &Request<Body>, &Refusal) -> Option<Response>>,
+}
+
+/// The machine endpoints and nothing for people.
+pub fn machines(state: &State) -> Site {
+    Site { router: machine_routes(state), refuse: None }
+}
+
+/// Every route of machines. The first two segments of `/OAuth2/Token/{api}` and its like arrive in lower case (`front.rs`).
+pub fn machine_routes(state: &State) -> Router {
     let router = Router::new()
         // for OAuth clients, at the standard paths and at the guide's
         .route("/oauth2/token", post(token::token).fallback(refusal::method_not_allowed))
@@ -36,12 +48,11 @@ pub fn router(state: &State) -> Router {
         // for resource servers
         .route("/.well-known/oauth-protected-resource", get(metadata::root_resource))
         .route("/.well-known/oauth-protected-resource/{*path}", get(metadata::protected_resource))
-        .fallback(pages::error::not_found)
+        .fallback(answer::not_found)
         .with_state(Arc::new(state.clone()));
     let router = router.merge(for_probes(state));
     let router = if state.metrics_beside { router.merge(with_metrics(state)) } else { router };
     let router = router.merge(for_administrators(state));
-    let router = if state.playground { with_playground(router, state) } else { router };
     router.method_not_allowed_fallback(answer::wrong_method)
 }
 
@@ -118,59 +129,4 @@ fn for_administrators(state: &State) -> Router {
         .route_layer(from_fn(access::around))
         .route("/admin/v1/openapi.json", get(openapi::document))
         .with_state(Arc::new(state.clone()))
-}
-
-/// The playground: resources to call, the guide's demo API, and pages for people.
-fn with_playground(router: Router, state: &State) -> Router {
-    // the demonstration resources, behind the guard
-    let guarded = resource::guarded(state);
-    let router = router
-        .route_service("/resource", guarded.clone())
-        .route_service("/resource/", guarded.clone())
-        .route_service("/resource/{*path}", guarded);
-    // the guide's demo API, which calls all of the above
-    let inner = Extension(Inner(router.clone()));
-    let api = Router::new()
-        .route("/api/getUISettings", get(settings::ui_settings))
-        .route("/api/auth/beginAuth", post(auth::begin))
-        .route("/api/auth/advanceAuth", post(auth::advance))
-        .route("/api/auth/out", post(auth::out))
-        .route("/api/getSettings", get(settings::get))
-        .route("/api/updateSettings", put(settings::update))
-        .route("/api/tokenRequestPreview", post(preview::preview))
-        .route("/api/tokenSet", post(token_set::token_set))
-        .route("/api/claims", get(claims::decode).post(claims::judge))
-        .route("/api/introspect", post(token_calls::introspect))
-        .route("/api/refreshToken", post(token_calls::refresh))
-        .route("/api/revokeToken", post(token_calls::revoke))
-        .route("/api/callResource", post(call_resource::call_resource))
-        .route("/api/account/changePassword", post(account::change_password))
-        .route("/api/account/beginSecondFactor", post(second_factor::begin))
-        .route("/api/account/confirmSecondFactor", post(second_factor::confirm))
-        .route("/api/account/removeSecondFactor", post(second_factor::remove))
-        .route("/api/account/sessions", get(account::sessions))
-        .route("/api/account/endSession", post(account::end_session))
-        .route("/api/openapi.json", get(openapi::document))
-        .route("/api", any(envelope::not_found))
-        .route("/api/", any(envelope::not_found))
-        .route("/api/{*call}", any(envelope::not_found))
-        .method_not_allowed_fallback(envelope::wrong_method)
-        .layer(inner)
-        .layer(from_fn_with_state(Arc::new(state.clone()), envelope::around))
-        .with_state(Arc::new(state.clone()));
-    router.merge(api).merge(for_people(Arc::new(state.clone())))
-}
-
-/// The pages, and what they are dressed in.
-fn for_people(state: Arc<State>) -> Router {
-    Router::new()
-        .route("/", get(pages::home::home))
-        .route("/login", get(pages::login::login))
-        .route("/account", get(pages::account::account))
-        .route("/protocols", get(pages::protocols::protocols))
-        .route("/m2m", get(pages::m2m::m2m))
-        .route("/settings", get(pages::settings::settings))
-        .route_layer(from_fn_with_state(state.clone(), pages::layout::around))
-        .route("/static/{hash}/{name}", get(static_files::static_file))
-        .with_state(state)
 }

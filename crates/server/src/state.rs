@@ -44,7 +44,6 @@ pub struct State {
     pub entropy: Entropy,
     pub(crate) passwords: PasswordQueue,
     pub(crate) guessing: Arc<Guessing>,
-    pub(crate) playground: bool,
     /// Which requests are worked on, and which are told to come back.
     pub(crate) admission: Arc<Admission>,
     /// When credentials were last used.
@@ -58,7 +57,7 @@ pub struct State {
     /// Why requests were refused.
     pub(crate) refusals: Arc<Refusals>,
     /// Through it, one change after the other.
-    pub(crate) changing: Arc<ChangeQueue>,
+    pub changing: Arc<ChangeQueue>,
     /// Held by the one question which rules match a path that this node works on.
     pub(crate) matching: Arc<Mutex<()>>,
     /// A key signs for this many seconds.
@@ -72,7 +71,7 @@ pub struct State {
 
 impl State {
     /// A state whose registry is still empty.
-    pub(crate) fn new(issuer: Issuer, store: Store, registry: LiveRegistry, clock: Clock, entropy: Entropy) -> Self {
+    pub fn new(issuer: Issuer, store: Store, registry: LiveRegistry, clock: Clock, entropy: Entropy) -> Self {
         Self {
             issuer,
             registry: Arc::new(registry),
@@ -92,7 +91,6 @@ impl State {
             clock,
             entropy,
             passwords: PasswordQueue::new(),
-            playground: false,
             lifecycle: Arc::default(),
         }
     }
@@ -103,7 +101,7 @@ impl State {
     }
 
     /// What secrets are sealed with, and all that is derived of it.
-    pub(crate) fn sealing_keys(&self) -> Arc<SealingKeys> {
+    pub fn sealing_keys(&self) -> Arc<SealingKeys> {
         self.registry.sealing_keys()
     }
 
@@ -127,7 +125,7 @@ impl State {
     }
 
     /// Writes in a task of its own, which goes on to its end when the caller hangs up.
-    pub(crate) async fn write<T: Send + 'static>(
+    pub async fn write<T: Send + 'static>(
         &self,
         writing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, Refusal> {
@@ -159,7 +157,7 @@ impl State {
 
     /// The refusal for a failure of the store. That one statement failed does not mean that the database is lost: only the
     /// task that follows changes says that.
-    pub(crate) fn store_failed(&self, error: &StoreError) -> Refusal {
+    pub fn store_failed(&self, error: &StoreError) -> Refusal {
         let (trouble, reason) = match error {
             // Without a connection there is nothing to wait for but one.
             StoreError::Unavailable(DatabaseTrouble::Slow, reason) if self.registry.check_database().is_err() => {
@@ -208,6 +206,11 @@ impl State {
     /// Everything that was promised before `/readyz` answers 200 is done.
     pub fn set_ready(&self) {
         self.lifecycle.set_ready();
+    }
+
+    /// Counts a password that was right, once its owner is signed in.
+    pub fn count_right_password(&self) {
+        self.metrics.count_password("right");
     }
 
     /// From now on `/readyz` answers 503, and connections are told to end.

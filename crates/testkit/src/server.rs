@@ -15,8 +15,10 @@ use countersign_server::http::serve;
 use countersign_server::keys::sealing_rotation::rotate;
 use countersign_server::operations::start::{StartError, Started, Wanted, start};
 use countersign_server::state::State;
-use countersign_server::{DemoFile, Front};
+use countersign_server::{DemoFile, Front, machines};
 use countersign_store::SQLITE_FILE;
+use countersign_web::playground::demo::provide;
+use countersign_web::site;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -119,15 +121,19 @@ impl TestServer {
         let issuer = Issuer::parse(&options.issuer).unwrap();
         let entropy = Entropy::Seeded(Arc::new(AtomicU64::new(options.seed)));
         let wanted = Wanted { demo: options.demo, ..Wanted::default() };
-        let mut started = start(&config, issuer, wanted, Clock::Fixed(clock.clone()), entropy).await?;
+        let started = start(&config, issuer, wanted, Clock::Fixed(clock.clone()), entropy).await?;
         let state = started.state.clone();
-        let front = Front::new(state.clone(), &config.http.hosts, &config.proxy.trusted);
+        let demo = match options.demo {
+            true => Some(provide(&state, &started.directory).await.unwrap().file),
+            false => None,
+        };
+        let site = if options.demo { site(&state) } else { machines(&state) };
+        let front = Front::new(state.clone(), site, &config.http.hosts, &config.proxy.trusted);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             serve::serve(listener, front, &config.http, None, async { drop(stopped.await) }).await;
         });
         state.set_ready();
-        let demo = started.demo.take().map(|demo| demo.file);
         let (database, stop, started) = (Some(database), Some(stop), Some(started));
         let met = Met::default();
         Ok(Self { address, state, demo, database, own_directory, clock, options, stop, serving, started, met })

@@ -8,14 +8,15 @@ use toml::Table;
 use crate::run::{output, root};
 
 /// Which of our crates each crate may use: always forward, never back.
-const DIRECTIONS: [(&str, &[&str]); 8] = [
+const DIRECTIONS: [(&str, &[&str]); 9] = [
     ("protocol", &[]),
     ("store", &["protocol"]),
     ("client", &["protocol"]),
     ("guard", &["protocol"]),
     ("server", &["protocol", "store", "client", "guard"]),
-    ("cli", &["protocol", "server", "client", "guard"]),
-    ("testkit", &["protocol", "store", "client", "server", "guard"]),
+    ("web", &["protocol", "store", "client", "guard", "server"]),
+    ("cli", &["protocol", "server", "client", "guard", "web"]),
+    ("testkit", &["protocol", "store", "client", "server", "guard", "web"]),
     ("bench", &["protocol", "store"]),
 ];
 
@@ -23,7 +24,7 @@ const DIRECTIONS: [(&str, &[&str]); 8] = [
 const WALLS: [(&[&str], &[&str]); 5] = [
     (&["sqlx"], &["store"]),
     (&["rusqlite"], &["testkit", "bench"]),
-    (&["axum", "tower"], &["server", "guard", "bench"]),
+    (&["axum", "tower"], &["server", "web", "guard", "bench"]),
     (&["reqwest"], &["client", "testkit", "bench"]),
     (&["hyper", "hyper-util"], &["server", "bench"]),
 ];

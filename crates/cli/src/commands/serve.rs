@@ -16,7 +16,7 @@ use countersign_server::http::tls::Tls;
 use countersign_server::operations::exposure::{Exposure, find_in_directory, list_elsewhere};
 use countersign_server::operations::start::{Started, Wanted, start};
 use countersign_server::state::State;
-use countersign_server::{Demo, Front, background};
+use countersign_server::{Front, background};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +29,7 @@ use crate::output::{Failure, Output};
 use crate::reload::Reload;
 use crate::settings::Settings;
 use crate::signals::{Stop, StopSignal};
-use crate::{logging, settings};
+use crate::{logging, pages, settings};
 
 /// Connections to the database are given this long to close in good order.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,6 +51,8 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     let hangup = signal(SignalKind::hangup()).map_err(Failure::new)?;
     let settings = settings::read(&args.settings, environment).map_err(Failure::new)?;
     let config = &settings.config;
+    let has_pages = config.playground.enabled.unwrap_or(args.demo);
+    pages::check(has_pages || args.demo)?;
     let listener = bind("listen", config.listen, "; choose another with --listen").await?;
     let for_metrics = match config.metrics.listen {
         Some(listen) => Some(bind("metrics.listen", listen, "").await?),
@@ -60,9 +62,13 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     let issuer = config.issuer_for(address).map_err(Failure::new)?;
     let Serve { demo, new_operator, new_database, force, .. } = *args;
     let wanted = Wanted { demo, new_operator, new_database, force };
-    let starting = start(config, issuer, wanted, Clock::system(), Entropy::System);
-    let Started { state, demo, tls, directory } = tokio::select! {
-        started = starting => started.map_err(Failure::new)?,
+    let starting = async {
+        let started = start(config, issuer, wanted, Clock::system(), Entropy::System).await.map_err(Failure::new)?;
+        let demo = if demo { pages::provide_demo(&started.state, &started.directory).await? } else { Vec::new() };
+        Ok((started, demo))
+    };
+    let (Started { state, tls, directory }, demo) = tokio::select! {
+        started = starting => started?,
         _ = stop_signal.wait() => return Err(Failure::Interrupted),
     };
     // Only now: a start that fails writes one line and nothing else.
@@ -73,7 +79,7 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     let (flags, environment) = (Arc::new(args.settings.clone()), environment.into());
     let reload = Reload { flags, environment, level, tls: tls.clone(), clock: state.clock.clone() };
     beside.spawn(reload.run(hangup));
-    let front = Front::new(state.clone(), &config.http.hosts, &config.proxy.trusted);
+    let front = Front::new(state.clone(), pages::site(&state, has_pages), &config.http.hosts, &config.proxy.trusted);
     let (stop, stopped) = oneshot::channel::<()>();
     let http = fit_connections(config);
     let serving =
@@ -82,7 +88,7 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
         let (front, http) = (Front::of_metrics(state.clone()), config.http.clone());
         beside.spawn(async move { serve::serve(listener, front, &http, None, pending()).await });
     }
-    print_banner(output, &state, demo.as_ref());
+    print_banner(output, &state, &demo);
     state.set_ready();
     tracing::info!(issuer = %state.issuer, %address, node = state.node_id(), "serving");
     drain(&state, config.http.drain_s, &mut stop_signal).await;
@@ -146,22 +152,10 @@ async fn bind(key: &str, address: SocketAddr, hint: &str) -> Result<TcpListener,
     listener.map_err(|error| Failure::new(format!("{key}: {address}: {error}{hint}")))
 }
 
-fn print_banner(output: &mut Output, state: &State, demo: Option<&Demo>) {
+fn print_banner(output: &mut Output, state: &State, demo: &[String]) {
     let issuer = &state.issuer;
-    if let Some(Demo { file, renewed, has_own_password }) = demo {
-        if let Some(why) = renewed {
-            output.line(&format!(
-                "demo.json {why}: here are a new client secret and a new password; the old password is ended."
-            ));
-        }
-        let password = if *has_own_password { "the password that you chose" } else { file.password.expose() };
-        output.line(&format!("Page:     {issuer}"));
-        output.line(&format!("Sign-in:  {} / {password}", file.username));
-        output.line("A token, by client credentials:");
-        output.line("");
-        let (id, secret, endpoint) = (&file.client_id, file.client_secret.expose(), &file.token_endpoint);
-        output.line(&format!("curl -u {id}:{secret} -d grant_type=client_credentials {endpoint}"));
-        output.line("");
+    for line in demo {
+        output.line(line);
     }
     // Our own Api, which administrators ask for, is always there.
     if state.registry.current().apis().nth(1).is_none() {

@@ -38,3 +38,5 @@ mod start;
 mod team;
 mod tls;
 mod understand;
+#[cfg(not(feature = "web"))]
+mod without_web;

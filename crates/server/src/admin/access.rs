@@ -24,9 +24,9 @@ use crate::http::caller::Caller;
 use crate::state::State;
 
 /// The id of the Api.
-pub(crate) const API: &str = "admin-api";
+pub const API: &str = "admin-api";
 /// Where it is; the issuer and it are the audience.
-pub(crate) const PATH: &str = "/admin";
+pub const PATH: &str = "/admin";
 /// Its access tokens live this long, in seconds: a command takes less.
 const LIFETIME_S: i64 = 600;
 
@@ -91,7 +91,7 @@ pub(crate) fn api_id() -> ApiId {
 }
 
 /// True for the Api that guards us: it is not among those that people try.
-pub(crate) fn is_own(api: &Api) -> bool {
+pub fn is_own(api: &Api) -> bool {
     api.id.as_str() == API
 }
 

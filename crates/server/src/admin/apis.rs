@@ -78,11 +78,7 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
 }
 
 /// `GET apis/{id}`
-pub(crate) async fn find(
-    extract::State(state): extract::State<Arc<State>>,
-    _: Operator,
-    Path(id): Path<String>,
-) -> Answer {
+pub async fn find(extract::State(state): extract::State<Arc<State>>, _: Operator, Path(id): Path<String>) -> Answer {
     let registry = state.registry.current().clone();
     Ok(show(&view(find_api(&registry, &id)?, &registry.note_of_api(&id))))
 }

@@ -30,25 +30,25 @@ const EMPTY_HEAD: &str = "0";
 
 /// Who did something, as the audit log names them.
 #[derive(Clone, Debug)]
-pub(crate) struct Actor {
+pub struct Actor {
     /// Who.
     pub(crate) name: String,
     /// From where; empty for the server itself.
-    pub(crate) address: String,
+    pub address: String,
     /// Under which request id; empty for the server itself.
-    pub(crate) request_id: String,
+    pub request_id: String,
 }
 
 impl Actor {
     /// Somebody who calls.
-    pub(crate) fn new(name: impl Into<String>, caller: &Caller) -> Self {
+    pub fn new(name: impl Into<String>, caller: &Caller) -> Self {
         let (address, request_id) = (caller.address.to_string(), caller.request_id().to_owned());
         Self { name: name.into(), address, request_id }
     }
 }
 
 /// Writes the record of a change in its transaction.
-pub(crate) async fn record(state: &State, actor: &Actor, change: &mut Change, entry: Entry) -> Result<(), StoreError> {
+pub async fn record(state: &State, actor: &Actor, change: &mut Change, entry: Entry) -> Result<(), StoreError> {
     let last = change.find_last_audit_record().await?;
     let (sequence, previous) = last.map_or((1, Vec::new()), |last| (last.said.sequence + 1, last.mac));
     let said = NewAuditRecord {

@@ -17,16 +17,16 @@ pub(crate) const SERVER: &str = "countersign";
 
 /// Who makes a change, and what allows them to.
 #[derive(Clone, Debug)]
-pub(crate) struct Author {
+pub struct Author {
     /// Who.
-    pub(crate) actor: Actor,
+    pub actor: Actor,
     /// What allows it.
-    pub(crate) authority: Authority,
+    pub authority: Authority,
 }
 
 impl Author {
     /// The server itself, by its own schedule or at its start.
-    pub(crate) fn server() -> Self {
+    pub fn server() -> Self {
         let actor = Actor { name: SERVER.to_owned(), address: String::new(), request_id: String::new() };
         Self { actor, authority: Authority::Server }
     }
@@ -40,31 +40,31 @@ impl From<&Operator> for Author {
 }
 
 /// A change under way. Dropped without [`Changing::finish`], it changes nothing.
-pub(crate) struct Changing<'s> {
+pub struct Changing<'s> {
     state: &'s State,
     author: Author,
     /// The transaction.
-    pub(crate) change: Change,
+    pub change: Change,
     /// The registry as of the moment before this change: nobody else can change it now.
-    pub(crate) registry: Arc<Registry>,
+    pub registry: Arc<Registry>,
     _turn: Turn,
 }
 
 /// What is written of a change: what was done, to what, and how that was before and is after.
-pub(crate) struct Entry {
+pub struct Entry {
     /// Such as `client.create`.
-    pub(crate) action: &'static str,
+    pub action: &'static str,
     /// Such as `nightly-job`.
-    pub(crate) target: String,
+    pub target: String,
     /// Nothing, if it was not there.
-    pub(crate) before: Option<Value>,
+    pub before: Option<Value>,
     /// Nothing, if it is gone.
-    pub(crate) after: Option<Value>,
+    pub after: Option<Value>,
 }
 
 impl<'s> Changing<'s> {
     /// Begins a change: takes the database's lock, reads what is newest, and decides again whether the author may.
-    pub(crate) async fn begin(state: &'s State, author: impl Into<Author>) -> Result<Self, Problem> {
+    pub async fn begin(state: &'s State, author: impl Into<Author>) -> Result<Self, Problem> {
         state.registry.check_database()?;
         let author = author.into();
         let turn = state.changing.wait(author.authority.waiter()).await?;
@@ -76,7 +76,7 @@ impl<'s> Changing<'s> {
     }
 
     /// Audits, commits, and brings this node's registry up.
-    pub(crate) async fn finish(mut self, entry: Entry) -> Result<(), Problem> {
+    pub async fn finish(mut self, entry: Entry) -> Result<(), Problem> {
         let (action, target) = (entry.action, entry.target.clone());
         audit::record(self.state, &self.author.actor, &mut self.change, entry).await?;
         self.change.commit().await?;
@@ -89,15 +89,15 @@ impl<'s> Changing<'s> {
 
 /// Something audited that changes nothing of the registry, such as a sign-in. Dropped without [`Event::finish`], nothing
 /// happened.
-pub(crate) struct Event {
+pub struct Event {
     /// The transaction.
-    pub(crate) change: Change,
+    pub change: Change,
     _turn: Turn,
 }
 
 impl Event {
     /// Begins an event whose turn it is: it takes the database's lock.
-    pub(crate) async fn begin(state: &State, turn: Turn) -> Result<Self, StoreError> {
+    pub async fn begin(state: &State, turn: Turn) -> Result<Self, StoreError> {
         let change = state.store.begin_event(state.now()).await?;
         // The sealing key, with which the record is chained, may have been replaced.
         state.follow().await.map_err(StoreError::from)?;
@@ -105,7 +105,7 @@ impl Event {
     }
 
     /// Audits and commits.
-    pub(crate) async fn finish(mut self, state: &State, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
+    pub async fn finish(mut self, state: &State, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
         audit::record(state, actor, &mut self.change, entry).await?;
         self.change.commit().await
     }

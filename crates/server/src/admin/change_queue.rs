@@ -15,7 +15,7 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// For whom a change waits. Each kind has a bound of its own, so that none keeps out another.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Waiter {
+pub enum Waiter {
     /// An administrator.
     Operator,
     /// A person who signs in, or changes what is theirs.
@@ -28,11 +28,11 @@ pub(crate) enum Waiter {
 
 /// A turn to change something: nobody else does until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
+pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
 
 /// One change at a time on a node: many that wait for the database's lock must not take the connection that the first needs.
 #[derive(Debug, Default)]
-pub(crate) struct ChangeQueue {
+pub struct ChangeQueue {
     lock: Arc<Mutex<()>>,
     /// In the order of [`Waiter`].
     waiting: [AtomicUsize; 4],
@@ -40,7 +40,7 @@ pub(crate) struct ChangeQueue {
 
 impl ChangeQueue {
     /// Waits for a turn; refused at once if too many wait, and later if it took too long.
-    pub(crate) async fn wait(&self, waiter: Waiter) -> Result<Turn, Refusal> {
+    pub async fn wait(&self, waiter: Waiter) -> Result<Turn, Refusal> {
         let _waiting = Waiting::enter(&self.waiting[waiter as usize], waiter)?;
         let locking = self.lock.clone().lock_owned();
         if matches!(waiter, Waiter::Server) {

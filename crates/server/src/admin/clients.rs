@@ -77,11 +77,7 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
 }
 
 /// `GET clients/{id}`
-pub(crate) async fn find(
-    extract::State(state): extract::State<Arc<State>>,
-    _: Operator,
-    Path(id): Path<String>,
-) -> Answer {
+pub async fn find(extract::State(state): extract::State<Arc<State>>, _: Operator, Path(id): Path<String>) -> Answer {
     let registry = state.registry.current().clone();
     Ok(show(&view(&registry, find_client(&registry, &id)?)))
 }

@@ -45,7 +45,7 @@ pub(crate) async fn list_all(
 }
 
 /// `GET clients/{id}/entitlements/{api}`
-pub(crate) async fn find(
+pub async fn find(
     extract::State(state): extract::State<Arc<State>>,
     _: Operator,
     Path((id, api)): Path<(String, String)>,

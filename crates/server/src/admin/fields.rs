@@ -45,7 +45,7 @@ pub(crate) fn name(text: &str) -> Result<String, Problem> {
 }
 
 /// Reads a field that may be `null`: named and null is not the same as not named.
-pub(crate) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn scopes(api: &Api, names: &[String]) -> Result<Scope, Problem> {
 }
 
 /// `active` or `disabled`.
-pub(crate) fn status(word: &str) -> Result<Status, Problem> {
+pub fn status(word: &str) -> Result<Status, Problem> {
     Status::parse(word).ok_or_else(|| Problem::invalid("status", "must be active or disabled"))
 }
 

@@ -35,11 +35,7 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
 }
 
 /// `GET keys/{id}`
-pub(crate) async fn find(
-    extract::State(state): extract::State<Arc<State>>,
-    _: Operator,
-    Path(id): Path<String>,
-) -> Answer {
+pub async fn find(extract::State(state): extract::State<Arc<State>>, _: Operator, Path(id): Path<String>) -> Answer {
     Ok(show(&view(&revocation::find(&state, &id).await?)))
 }
 

@@ -26,7 +26,7 @@ use crate::state::State;
 /// The file's name in the data directory.
 pub const FILE: &str = "operator.json";
 /// The client id of the first administrator.
-pub(crate) const CLIENT: &str = "operator";
+pub const CLIENT: &str = "operator";
 const NAME: &str = "The first administrator";
 /// The setting that says of which version the scopes of the Api are; none is the first.
 const SCOPES_VERSION_SETTING: &str = "admin_scopes_version";

@@ -34,7 +34,7 @@ impl Query {
     }
 
     /// A parameter.
-    pub(crate) fn find(&self, name: &str) -> Option<&str> {
+    pub fn find(&self, name: &str) -> Option<&str> {
         self.0.find(name)
     }
 

@@ -31,7 +31,7 @@ pub struct Problem {
 
 /// What the database could not do, which was not counted yet: an answer carries it to where that is done.
 #[derive(Clone, Debug)]
-pub(crate) struct Trouble {
+pub struct Trouble {
     kind: DatabaseTrouble,
     reason: String,
     is_conflict: bool,
@@ -134,12 +134,12 @@ impl Problem {
 
 impl Problem {
     /// Its status.
-    pub(crate) fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// What is said at a terminal: also what the database says, and what to do.
-    pub(crate) fn for_operator(&self) -> String {
+    pub fn for_operator(&self) -> String {
         match &self.trouble {
             Some(trouble) => format!("{}: {}", trouble.kind, trouble.reason),
             None => self.to_string(),
@@ -147,7 +147,7 @@ impl Problem {
     }
 
     /// What the database could not do, if that is the reason.
-    pub(crate) fn trouble(&self) -> Option<&Trouble> {
+    pub fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_deref()
     }
 }

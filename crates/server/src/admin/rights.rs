@@ -25,7 +25,7 @@ use crate::state::State;
 
 /// A caller of the admin API: a client, or somebody for whom it speaks.
 #[derive(Clone, Debug)]
-pub(crate) struct Operator {
+pub struct Operator {
     /// As the audit log names them.
     pub(crate) name: String,
     /// Where they call from.
@@ -123,7 +123,7 @@ fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), 
 
 /// What allows a change.
 #[derive(Clone, Debug)]
-pub(crate) enum Authority {
+pub enum Authority {
     /// It is the server's own, by its schedule or at its start.
     Server,
     /// A token of `admin-api`.

@@ -64,7 +64,7 @@ pub(crate) async fn list(
 }
 
 /// `GET apis/{id}/scopes/{name}`
-pub(crate) async fn find(
+pub async fn find(
     extract::State(state): extract::State<Arc<State>>,
     _: Operator,
     Path((api, name)): Path<(String, String)>,

@@ -53,7 +53,7 @@ pub(crate) async fn list(
 }
 
 /// `GET clients/{id}/secrets/{secret}`
-pub(crate) async fn find(
+pub async fn find(
     extract::State(state): extract::State<Arc<State>>,
     _: Operator,
     Path((id, secret)): Path<(String, String)>,

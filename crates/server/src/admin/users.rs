@@ -58,11 +58,7 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
 }
 
 /// `GET users/{id}`: by id or by login name.
-pub(crate) async fn find(
-    extract::State(state): extract::State<Arc<State>>,
-    _: Operator,
-    Path(id): Path<String>,
-) -> Answer {
+pub async fn find(extract::State(state): extract::State<Arc<State>>, _: Operator, Path(id): Path<String>) -> Answer {
     let registry = state.registry.current().clone();
     let user = find_user(&registry, &id)?;
     Ok(show(&view(user, &registry.note_of_user(user.id.as_str()))))

@@ -23,7 +23,7 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn new(moments: &Arc<AtomicU64>) -> Arc<Self> {
+    pub fn new(moments: &Arc<AtomicU64>) -> Arc<Self> {
         Arc::new(Self {
             moments: moments.clone(),
             working: AtomicUsize::new(0),
@@ -35,7 +35,7 @@ impl Activity {
     }
 
     /// A request is under way until the result is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+    pub fn begin(self: &Arc<Self>) -> UnderWay {
         self.working.fetch_add(1, Ordering::Relaxed);
         UnderWay(self.clone())
     }
@@ -88,7 +88,7 @@ pub(super) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: &Arc<Activity>) -> Self {
+    pub fn new(stream: S, activity: &Arc<Activity>) -> Self {
         Self { stream, activity: activity.clone() }
     }
 

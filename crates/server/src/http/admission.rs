@@ -40,7 +40,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The kind of a request, by its method and path.
-    pub(crate) fn of(method: &Method, path: &str) -> Self {
+    pub fn of(method: &Method, path: &str) -> Self {
         if lies_under(path, "/admin") {
             if method.is_safe() { Self::Look } else { Self::Change }
         } else if lies_under(path, "/api") {
@@ -52,7 +52,7 @@ impl Kind {
 }
 
 /// True for a path and all below it.
-pub(crate) fn lies_under(path: &str, begin: &str) -> bool {
+pub fn lies_under(path: &str, begin: &str) -> bool {
     path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Bounds of the configuration, for the runtime that this is called on.
-    pub(crate) fn new(http: &Http, clock: Clock) -> Self {
+    pub fn new(http: &Http, clock: Clock) -> Self {
         let pool = |most: usize| Pool { most: most.min(http.max_in_flight), held: AtomicUsize::new(0) };
         let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         Self {

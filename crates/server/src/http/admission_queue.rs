@@ -84,7 +84,7 @@ impl Drop for Counted<'_> {
 }
 
 impl Queue {
-    pub(super) fn new(target_ms: u32, workers: usize) -> Self {
+    pub fn new(target_ms: u32, workers: usize) -> Self {
         Self {
             target_us: i64::from(target_ms) * 1000,
             workers: i64::try_from(workers).unwrap_or(i64::MAX),

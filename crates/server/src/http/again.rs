@@ -27,13 +27,13 @@ impl ReadBody {
     }
 
     /// What an earlier try has read.
-    pub(crate) fn find(&self) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn find(&self) -> Option<Zeroizing<Vec<u8>>> {
         self.0.get().cloned()
     }
 }
 
 /// Answers a call, again while its change gives way to another transaction.
-pub(crate) async fn answer(mut request: Request<Body>, next: Next) -> Response {
+pub async fn answer(mut request: Request<Body>, next: Next) -> Response {
     request.extensions_mut().insert(ReadBody::default());
     let (head, mut body) = request.into_parts();
     let mut tries = Tries::default();

@@ -12,7 +12,7 @@ use crate::http::caller::Caller;
 use crate::oauth::refusal::without_secrets;
 
 /// A JSON answer that nobody may store (RFC 6749 §5.1), and no browser takes for anything else.
-pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
+pub fn json_response(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -23,21 +23,21 @@ pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
 }
 
 /// No such address.
-pub(crate) async fn not_found(request: Request) -> Response {
+pub async fn not_found(request: Request) -> Response {
     log(&request, "there is nothing at this address");
     let body = json!({ "error": "invalid_request", "error_description": "there is nothing at this address" });
     json_response(StatusCode::NOT_FOUND, body.to_string())
 }
 
 /// An address that exists, asked by a method that it does not take.
-pub(crate) async fn wrong_method(request: Request) -> Response {
+pub async fn wrong_method(request: Request) -> Response {
     log(&request, "this address does not take this method");
     let body = json!({ "error": "invalid_request", "error_description": "this address does not take this method" });
     json_response(StatusCode::METHOD_NOT_ALLOWED, body.to_string())
 }
 
 /// One line for a request that no endpoint took: who reads the request id in its answer finds it in the log.
-pub(crate) fn log(request: &Request, reason: &'static str) {
+pub fn log(request: &Request, reason: &'static str) {
     let caller = request.extensions().get::<Caller>();
     let (request_id, address) = (caller.map(Caller::request_id), caller.map(|caller| display(caller.address)));
     let asked = request.uri().path();

@@ -21,7 +21,7 @@ use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
 ///
 /// The request's place is among its extensions. One that comes from within has none: it is a part of another request's work. What
 /// an earlier try of the call has read is not read again.
-pub(crate) async fn read(body: Body, extensions: &Extensions) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+pub async fn read(body: Body, extensions: &Extensions) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let kept = extensions.get::<ReadBody>();
     if let Some(read) = kept.and_then(ReadBody::find) {
         return Ok(read);

@@ -10,23 +10,23 @@ use ipnet::IpNet;
 use crate::clock::Entropy;
 
 /// The header of the request id, in and out.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The longest request id that is believed from a proxy, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// Who sent a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
+pub struct Caller {
     /// The address of the person or service, behind any trusted proxy.
-    pub(crate) address: IpAddr,
+    pub address: IpAddr,
     /// The value of `X-Request-Id`.
-    pub(crate) request_id: HeaderValue,
+    pub request_id: HeaderValue,
 }
 
 impl Caller {
     /// The request id as text.
-    pub(crate) fn request_id(&self) -> &str {
+    pub fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
 }
@@ -37,7 +37,7 @@ pub(crate) struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
     /// These networks.
-    pub(crate) fn new(networks: &[IpNet]) -> Self {
+    pub fn new(networks: &[IpNet]) -> Self {
         Self(networks.into())
     }
 

@@ -61,7 +61,7 @@ pub(super) struct Held {
 
 impl Connections {
     /// For a listener: that of the metrics has bounds of its own.
-    pub(super) fn new(http: &Http, front: &Front) -> Arc<Self> {
+    pub fn new(http: &Http, front: &Front) -> Arc<Self> {
         let (most, most_per_address) = match front.is_for_operators() {
             true => (MAX_OPERATOR_CONNECTIONS, usize::MAX),
             false => (http.max_connections, http.most_per_address()),

@@ -9,7 +9,7 @@ pub(super) struct Drain(Sender<bool>);
 pub(super) struct Draining(Receiver<bool>);
 
 impl Drain {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self(channel(false).0)
     }
 
@@ -24,7 +24,7 @@ impl Drain {
     }
 
     /// Tells all connections to end, and waits until the last has.
-    pub(super) async fn finish(self) {
+    pub async fn finish(self) {
         self.0.send_replace(true);
         self.ended().await;
     }

@@ -6,7 +6,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use countersign_protocol::issuer::Issuer;
@@ -29,7 +28,7 @@ use crate::http::lifecycle::Lifecycle;
 use crate::http::{host, refused};
 use crate::oauth::refusal;
 use crate::operations::probes::is_probe;
-use crate::router::{for_metrics, router};
+use crate::router::{Site, for_metrics};
 use crate::state::State;
 use crate::usage::metrics;
 
@@ -42,7 +41,7 @@ const HSTS: &str = "max-age=31536000";
 /// The whole server as one service: every request that arrives goes through [`Front::answer`].
 #[derive(Clone, Debug)]
 pub struct Front {
-    router: Router,
+    site: Site,
     state: Arc<State>,
     proxies: TrustedProxies,
     /// The names that may be asked for; `None` where only operators ask.
@@ -52,18 +51,19 @@ pub struct Front {
 }
 
 impl Front {
-    /// A front for a state that answers under the issuer's name and these, behind these proxies.
-    pub fn new(state: State, hosts: &[String], trusted_proxies: &[IpNet]) -> Self {
+    /// A front for a site that answers under the issuer's name and these, behind these proxies.
+    pub fn new(state: State, site: Site, hosts: &[String], trusted_proxies: &[IpNet]) -> Self {
         let hosts = Some(HostNames::new(&state.issuer, hosts));
         let proxies = TrustedProxies::new(trusted_proxies);
         let is_strict = is_strict(&state.issuer);
-        Self { router: router(&state), state: Arc::new(state), proxies, hosts, is_strict }
+        Self { site, state: Arc::new(state), proxies, hosts, is_strict }
     }
 
     /// A front that answers with the metrics and to health probes, and nothing else.
     pub fn of_metrics(state: State) -> Self {
         let router = for_metrics(&state).fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method);
-        Self { router, state: Arc::new(state), proxies: TrustedProxies::new(&[]), hosts: None, is_strict: false }
+        let (site, proxies) = (Site { router, refuse: None }, TrustedProxies::new(&[]));
+        Self { site, state: Arc::new(state), proxies, hosts: None, is_strict: false }
     }
 
     /// Where the process is in its life.
@@ -104,7 +104,7 @@ impl Front {
                 if !request.headers().contains_key(EXPECT) {
                     discard_arrived(request.body_mut());
                 }
-                refused::answer(&self.state, &caller, &request, &refusal)
+                refused::answer((&self.state, &self.site), &caller, &request, &refusal)
             }
         };
         let took_us = self.state.clock.monotonic_us() - began_us;
@@ -156,7 +156,7 @@ impl Front {
         let request_id = caller.request_id.clone();
         request.extensions_mut().insert(caller);
         // A task of its own would cost a switch for each request; a panic is caught where it is.
-        let mut answering = pin!(AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind());
+        let mut answering = pin!(AssertUnwindSafe(self.site.router.clone().oneshot(request)).catch_unwind());
         let answered = poll_fn(|context| {
             let polled = answering.as_mut().poll(context);
             if let Some(place) = &place {
@@ -204,7 +204,7 @@ fn is_strict(issuer: &Issuer) -> bool {
 /// Lower-cases the first two segments when they spell a tenant path, which the guide's clients write in any case.
 ///
 /// A layer in the router would run after routing, so this stands before it.
-pub(crate) fn lower_tenant_path(request: &mut Request<Body>) {
+pub fn lower_tenant_path(request: &mut Request<Body>) {
     let path = request.uri().path();
     let Some((first, rest)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
         return;

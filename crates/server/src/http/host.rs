@@ -28,7 +28,7 @@ pub(super) struct HostNames {
 
 impl HostNames {
     /// The issuer's host, these, and for an issuer on loopback the loopback names.
-    pub(super) fn new(issuer: &Issuer, more: &[String]) -> Self {
+    pub fn new(issuer: &Issuer, more: &[String]) -> Self {
         let (own, _) = issuer.authority();
         let takes_loopback = is_loopback_name(&own);
         let names = std::iter::once(&own).chain(more).map(|name| without_dot(name).to_owned()).collect();
@@ -36,7 +36,7 @@ impl HostNames {
     }
 
     /// Err if the request names a host that is not this server. An IP address passes, because it cannot be rebound.
-    pub(super) fn check(&self, request: &Request<Body>) -> Result<(), Refusal> {
+    pub fn check(&self, request: &Request<Body>) -> Result<(), Refusal> {
         // Only HTTP/1.0 may name none; no browser speaks it.
         let Some(host) = request.headers().get(HOST) else {
             return Ok(());
@@ -83,7 +83,7 @@ fn is_same_host(host: &HeaderValue, authority: &Authority) -> bool {
 }
 
 /// The host of `host[:port]`, without the brackets of an IPv6 address; `None` if the text is something else.
-pub(crate) fn host_of(authority: &str) -> Option<&str> {
+pub fn host_of(authority: &str) -> Option<&str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok())?,
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
@@ -99,7 +99,7 @@ fn is_of_host(byte: u8) -> bool {
 }
 
 /// `localhost`, a name below it (RFC 6761 §6.3), or an address of loopback.
-pub(crate) fn is_loopback_name(host: &str) -> bool {
+pub fn is_loopback_name(host: &str) -> bool {
     let host = without_dot(host).to_ascii_lowercase();
     host == "localhost"
         || host.ends_with(".localhost")

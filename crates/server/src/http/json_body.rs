@@ -26,7 +26,7 @@ const TYPES: [(&str, &str); 6] = [
 
 /// Why a body is refused.
 #[derive(Debug)]
-pub(crate) enum BadBody {
+pub enum BadBody {
     /// Its type is not `application/json`.
     NotJson,
     /// It did not arrive whole, in time and within bounds.
@@ -46,7 +46,7 @@ impl BadBody {
     }
 
     /// What the log may know.
-    pub(crate) fn reason(&self) -> String {
+    pub fn reason(&self) -> String {
         match self {
             Self::NotJson => "the body is not JSON".to_owned(),
             Self::Unread(refusal) => refusal.to_string(),
@@ -57,7 +57,7 @@ impl BadBody {
 }
 
 /// Reads the body as a `T`, whose unknown fields must be refused by its own `Deserialize`.
-pub(crate) async fn receive<T: DeserializeOwned>(request: Request) -> Result<T, BadBody> {
+pub async fn receive<T: DeserializeOwned>(request: Request) -> Result<T, BadBody> {
     if !is_json(request.headers()) {
         return Err(BadBody::NotJson);
     }

@@ -8,7 +8,7 @@ use crate::state::State;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Why the request is a foreign page's (`null` is foreign, as is a sibling of our site); None if nothing says so.
-pub(crate) fn find_foreign(state: &State, headers: &HeaderMap) -> Option<&'static str> {
+pub fn find_foreign(state: &State, headers: &HeaderMap) -> Option<&'static str> {
     let is_ours = |name: &HeaderName, ours: &str| headers.get_all(name).iter().all(|value| value == ours);
     if !is_ours(&ORIGIN, state.issuer.as_str()) {
         return Some("the Origin is another");

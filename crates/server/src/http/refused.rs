@@ -6,11 +6,10 @@ use countersign_protocol::refusal::Refusal;
 use http::Request;
 
 use crate::admin::problem::Problem;
-use crate::demo::envelope::Fault;
 use crate::http::admission::lies_under;
 use crate::http::caller::Caller;
 use crate::oauth::refusal;
-use crate::pages::error::{misdirected, overloaded, wants_page};
+use crate::router::Site;
 use crate::state::State;
 use crate::usage::metrics;
 
@@ -18,8 +17,13 @@ use crate::usage::metrics;
 const FRONT: &str = "front";
 const TOKEN: &str = "token";
 
-/// Logs a refusal, and answers it as a problem, an envelope, a page or an OAuth error.
-pub(super) fn answer(state: &State, caller: &Caller, request: &Request<Body>, refusal: &Refusal) -> Response {
+/// Logs a refusal, and answers it as a problem, as the site does, or as an OAuth error.
+pub(super) fn answer(
+    (state, site): (&State, &Site),
+    caller: &Caller,
+    request: &Request<Body>,
+    refusal: &Refusal,
+) -> Response {
     let path = request.uri().path();
     let endpoint = if matches!(refusal, Refusal::Overloaded(_)) { endpoint(path) } else { FRONT };
     if endpoint == TOKEN {
@@ -29,17 +33,7 @@ pub(super) fn answer(state: &State, caller: &Caller, request: &Request<Body>, re
     if lies_under(path, "/admin") {
         return Problem::from(refusal.clone()).into_response();
     }
-    if state.playground && lies_under(path, "/api") {
-        return Fault::from(refusal.clone()).into_response();
-    }
-    if !state.playground || !wants_page(request.headers()) {
-        return shed;
-    }
-    match refusal {
-        Refusal::ForeignHost => misdirected(state),
-        Refusal::Overloaded(_) => overloaded(),
-        _ => shed,
-    }
+    site.refuse.and_then(|refuse| refuse(state, request, refusal)).unwrap_or(shed)
 }
 
 /// The endpoint that a path leads to: it refuses requests under overload, too, and both are recorded alike.

@@ -78,7 +78,7 @@ pub(super) struct Contents {
 #[derive(Debug)]
 pub(super) struct Pair {
     /// What a handshake needs.
-    pub(super) server: Arc<ServerConfig>,
+    pub server: Arc<ServerConfig>,
     /// When the certificate ends.
     pub(super) not_after: UnixTime,
     certificate: CertificateDer<'static>,

@@ -63,7 +63,7 @@ pub(crate) struct KeyLife {
 
 impl KeyLife {
     /// What is stored of a key, but for the key.
-    pub(crate) fn of(key: &StoredKey) -> Self {
+    pub fn of(key: &StoredKey) -> Self {
         Self {
             id: key.id.clone(),
             algorithm: key.algorithm,

@@ -60,7 +60,7 @@ pub(crate) fn signs_at(key: &KeyLife) -> UnixTime {
 }
 
 /// The key of an algorithm in a state.
-pub(crate) fn find(keys: &[KeyLife], algorithm: Algorithm, state: KeyState) -> Option<&KeyLife> {
+pub fn find(keys: &[KeyLife], algorithm: Algorithm, state: KeyState) -> Option<&KeyLife> {
     keys.iter().find(|key| key.algorithm == algorithm && key.state == state)
 }
 

@@ -9,6 +9,11 @@ use countersign_protocol::jose::{base64url, from_base64url};
 use countersign_store::SEALING_KEY_CHECK;
 use zeroize::Zeroizing;
 
+/// What the seeds of second factors are sealed under, each for its row.
+pub const SECOND_FACTOR: &str = "second factor";
+/// What the playground's client secret is sealed under, and for which row.
+pub const PLAYGROUND_SECRET: (&str, &str) = ("playground settings", "oauthServiceUserPassword");
+
 /// 256 bits, kept in a file of mode 0600 beside the database or elsewhere.
 #[derive(Clone)]
 pub struct SealingKey(Zeroizing<[u8; 32]>);
@@ -36,7 +41,7 @@ impl SealingKey {
     }
 
     /// By which a database knows the key; it tells nothing of it.
-    pub(crate) fn check(&self) -> String {
+    pub fn check(&self) -> String {
         base64url(self.derive(SEALING_KEY_CHECK).as_slice())
     }
 

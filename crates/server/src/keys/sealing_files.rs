@@ -16,14 +16,14 @@ pub(crate) struct HeldKey {
     /// Its file.
     pub(crate) path: PathBuf,
     /// The key.
-    pub(crate) key: SealingKey,
+    pub key: SealingKey,
     /// By which a database knows it.
-    pub(crate) check: String,
+    pub check: String,
 }
 
 impl HeldKey {
     /// A key that was read from a file.
-    pub(crate) fn new(path: PathBuf, key: SealingKey) -> Self {
+    pub fn new(path: PathBuf, key: SealingKey) -> Self {
         Self { path, check: key.check(), key }
     }
 

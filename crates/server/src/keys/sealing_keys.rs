@@ -19,7 +19,7 @@ const KEY_BYTES: usize = 32;
 
 /// What is known by a MAC, also for a time after the sealing key was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MacUse {
+pub enum MacUse {
     /// Cookies of sessions.
     Session,
     /// The XSRF pairs that belong to them.
@@ -49,7 +49,7 @@ impl MacUse {
 
 /// The keys of one moment; never changed, only replaced.
 #[derive(Debug)]
-pub(crate) struct SealingKeys {
+pub struct SealingKeys {
     key: SealingKey,
     other: Option<SealingKey>,
     own: MacKeys,
@@ -111,24 +111,24 @@ impl SealingKeys {
     }
 
     /// The sealing key in use: everything is sealed with it.
-    pub(crate) fn key(&self) -> &SealingKey {
+    pub fn key(&self) -> &SealingKey {
         &self.key
     }
 
     /// Opens what was sealed with the key in use, or with another one that this node holds: while the key is replaced, not every
     /// node has learnt of it.
-    pub(crate) fn open(&self, label: &str, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    pub fn open(&self, label: &str, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let opened = self.key.open(label, name, sealed);
         opened.or_else(|error| self.other.as_ref().map_or(Err(error), |other| other.open(label, name, sealed)))
     }
 
     /// The key for new MACs.
-    pub(crate) fn mac_key(&self, mac_use: MacUse) -> &Key {
+    pub fn mac_key(&self, mac_use: MacUse) -> &Key {
         self.own.find(mac_use)
     }
 
     /// The keys whose MACs are accepted, that for new ones first.
-    pub(crate) fn mac_keys(&self, mac_use: MacUse) -> impl Iterator<Item = &Key> {
+    pub fn mac_keys(&self, mac_use: MacUse) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.own).chain(&self.accepted).map(move |keys| keys.find(mac_use))
     }
 

@@ -10,9 +10,8 @@ use crate::admin::change::{Author, Changing, Entry};
 use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
-use crate::demo::{second_factor, settings};
 use crate::keys::ring::{KeyRingError, SEAL_LABEL};
-use crate::keys::sealing::{SealError, SealingKey};
+use crate::keys::sealing::{PLAYGROUND_SECRET, SECOND_FACTOR, SealError, SealingKey};
 use crate::keys::sealing_files::{self, HeldKey, HeldKeys, KeyFiles, put_in_place};
 use crate::keys::sealing_keys::{MacUse, PREVIOUS_AUDIT, PREVIOUS_MACS, SealingKeys, seal_previous};
 use crate::operations::data_directory::{DataDirectory, DirectoryError, check_private, is_open};
@@ -249,8 +248,8 @@ async fn reseal_values(
     for SealedValue { kind, row, sealed } in values {
         let (label, name) = match kind {
             SealedKind::SigningKey => (SEAL_LABEL, row.as_str()),
-            SealedKind::Seed => (second_factor::SEED, row.as_str()),
-            SealedKind::PlaygroundSecret => settings::SEALED_AS,
+            SealedKind::Seed => (SECOND_FACTOR, row.as_str()),
+            SealedKind::PlaygroundSecret => PLAYGROUND_SECRET,
             SealedKind::AuditKey => (PREVIOUS_AUDIT, row.as_str()),
             SealedKind::MacKeys => (PREVIOUS_MACS, row.as_str()),
         };

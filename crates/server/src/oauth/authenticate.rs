@@ -1,7 +1,9 @@
 //! Authenticate: the client from the registry, and what it presented (RFC 6749 §2.3).
 
+use std::net::IpAddr;
+
 use countersign_protocol::client::{Client, Credential};
-use countersign_protocol::client_authentication::parse;
+use countersign_protocol::client_authentication::{ClientAuthentication, parse};
 use countersign_protocol::form::Form;
 use countersign_protocol::refusal::Refusal;
 use http::HeaderMap;
@@ -40,4 +42,15 @@ pub(crate) fn authenticate<'r>(
     let client = client.ok_or(Refusal::UnknownClient)?;
     state.uses.record(Used { client: &client.id, credential_id: &credential.id, address }, now);
     Ok(Authenticated { client, credential })
+}
+
+/// Judges a secret that somebody says is a client's, as the token endpoint would: a wrong one counts as a guess from the address.
+pub fn check_secret(
+    state: &State,
+    registry: &Registry,
+    presented: &ClientAuthentication,
+    address: IpAddr,
+) -> Result<(), Refusal> {
+    let client = registry.find_client(&presented.client_id);
+    state.guessing.clients.check(presented, client, address, (&state.metrics, state.now())).map(drop)
 }

@@ -154,7 +154,7 @@ pub(crate) fn respond(exchange: &Exchange, endpoint: &'static str, answer: Resul
 }
 
 /// What the caller is told in words.
-pub(crate) fn description_of(refusal: &Refusal) -> Cow<'static, str> {
+pub fn description_of(refusal: &Refusal) -> Cow<'static, str> {
     describe(refusal).description
 }
 
@@ -186,7 +186,7 @@ pub(crate) fn internal() -> Response {
 }
 
 /// The answer to a refusal, without a line in the log.
-pub(crate) fn to_response(refusal: &Refusal) -> Response {
+pub fn to_response(refusal: &Refusal) -> Response {
     let Wire { status, error, description } = describe(refusal);
     // What is left of a description needs no escapes.
     let body = format!(r#"{{"error":"{error}","error_description":"{}"}}"#, clean(&description));
@@ -264,7 +264,7 @@ fn record(state: &State, caller: &Caller, refused: Refused<'_>) {
 }
 
 /// A reason may name what the caller sent, and the caller may have sent a secret where a name belongs.
-pub(crate) fn without_secrets(reason: &str) -> String {
+pub fn without_secrets(reason: &str) -> String {
     let is_secret = |word: &str| [CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX, "eyJ"].iter().any(|p| word.contains(p));
     if reason.len() <= MAX_DESCRIPTION_BYTES && !is_secret(reason) {
         return reason.to_owned();

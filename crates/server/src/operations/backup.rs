@@ -13,18 +13,18 @@ use zeroize::Zeroizing;
 
 use crate::admin::operator;
 use crate::config::{Config, ConfigError};
-use crate::demo::provide;
 use crate::keys::sealing_files::KeyFiles;
 use crate::operations::data_directory::{
     DirectoryError, SEALING_KEY_FILE, failed, is_locked, is_replaced, sync_directory, write_private,
 };
+use crate::operations::demo_file;
 
 /// What says that a directory is a backup.
 pub const MANIFEST: &str = "backup.json";
 /// The configuration in a backup.
 pub const CONFIGURATION: &str = "countersign.toml";
 /// Files with credentials in the clear, which belong to the database that knows them.
-pub(crate) const CREDENTIALS: [&str; 2] = [operator::FILE, provide::FILE];
+pub(crate) const CREDENTIALS: [&str; 2] = [operator::FILE, demo_file::FILE];
 /// The only way in which backups are written.
 const FORMAT: u32 = 1;
 

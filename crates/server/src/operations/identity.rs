@@ -87,7 +87,7 @@ impl Memory {
     }
 
     /// Writes it durably, instead of what the directory remembered before.
-    pub(crate) fn write(&self, directory: &DataDirectory) -> Result<(), DirectoryError> {
+    pub fn write(&self, directory: &DataDirectory) -> Result<(), DirectoryError> {
         // Texts always serialise.
         let text = serde_json::to_string(self).unwrap_or_default() + "\n";
         write_private(&directory.file(FILE), &text)

@@ -18,7 +18,6 @@ use crate::admin::operator::{self, OperatorFile};
 use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
-use crate::demo::provide::{self, DemoFile};
 use crate::keys::ring::{KeyRingError, make_key};
 use crate::keys::sealing::SealingKey;
 use crate::keys::sealing_files::{HeldKey, HeldKeys};
@@ -27,6 +26,7 @@ use crate::operations::data_directory::{
     DataDirectory, DirectoryError, SEALING_KEY_FILE, check_private, failed, is_locked, read_sealing_key,
     sync_directory, write_private,
 };
+use crate::operations::demo_file::{self, DemoFile};
 use crate::operations::identity::{IdentityError, Memory, new_id, remember};
 use crate::operations::nodes::find_living;
 use crate::operations::restore_places::Places;
@@ -180,7 +180,7 @@ pub async fn plan<'a>(
     }
     check_key_file(config, &key)?;
     check_credentials::<OperatorFile>(&from.join(operator::FILE), "--new-operator")?;
-    check_credentials::<DemoFile>(&from.join(provide::FILE), "--demo")?;
+    check_credentials::<DemoFile>(&from.join(demo_file::FILE), "--demo")?;
     if lies_in(&config.data_dir, from) {
         return Err(RestoreError::IntoItself(from.display().to_string()));
     }

@@ -25,7 +25,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn of(config: &Config, database: &DatabaseUrl) -> Self {
+    pub fn of(config: &Config, database: &DatabaseUrl) -> Self {
         let database = database.sqlite_file();
         let in_directory = |name: &str| config.data_dir.join(name);
         let own_key = config.sealing_key_file.is_none().then(|| in_directory(SEALING_KEY_FILE));

@@ -1,4 +1,4 @@
-//! Starting: directory, sealing key, database, registry, demo. Whatever fails is one line.
+//! Starting: directory, sealing key, database, registry. Whatever fails is one line.
 
 use std::sync::Arc;
 
@@ -9,7 +9,6 @@ use crate::admin::operator::{self, OperatorError};
 use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
-use crate::demo::provide::{self, Demo, DemoError};
 use crate::http::admission::Admission;
 use crate::http::tls::{Tls, TlsError};
 use crate::keys::ring::KeyRingError;
@@ -20,6 +19,9 @@ use crate::operations::identity::{Found, IdentityError, Memory, check_same, lost
 use crate::operations::transfer::MOVED_TO;
 use crate::registry::LiveRegistry;
 use crate::state::State;
+
+/// The setting that says whether the database was first started with `--demo`.
+const IS_DEMO: &str = "is_demo";
 
 /// Why a start failed.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +66,9 @@ pub enum StartError {
     /// There is no operator.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// `--demo` cannot be had.
-    #[error(transparent)]
-    Demo(#[from] DemoError),
+    /// The database was first started without `--demo`.
+    #[error("--demo: this data directory was first started without --demo; choose another by --data-dir")]
+    NotADemo,
 }
 
 /// A server that is ready to accept connections. It holds its data directory until it is dropped.
@@ -74,8 +76,6 @@ pub enum StartError {
 pub struct Started {
     /// What requests reach.
     pub state: State,
-    /// What `--demo` made or found.
-    pub demo: Option<Demo>,
     /// The certificate, if connections are encrypted.
     pub tls: Option<Arc<Tls>>,
     /// The data directory, ours while this lives.
@@ -85,7 +85,7 @@ pub struct Started {
 /// What a start makes beside the usual.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
-    /// An Api, a client and a user to try everything with.
+    /// A database of which everything may be tried. What it takes is made by the crate `web`.
     pub demo: bool,
     /// A new secret for the operator, which ends the old ones.
     pub new_operator: bool,
@@ -122,19 +122,23 @@ pub async fn start(
     let registry = LiveRegistry::new(sealing, config.registry.max_age_s, clock.clone());
     let mut state = State::new(issuer, store, registry, clock, entropy);
     state.admission = Arc::new(Admission::new(&config.http, state.clock.clone()));
-    state.playground = config.playground.enabled.unwrap_or(wanted.demo);
-    provide::check_allowed(&state, wanted.demo).await?;
+    check_demo(&state.store, wanted.demo).await?;
     state.metrics_beside = config.metrics_beside();
     state.rotate_keys_after_s = config.keys.rotate_after_s;
     // Before the registry is read: from now on, a node that publishes a key waits until this one has read it.
     state.store.beat(&state.node_id, 0, &state.registry.held_keys().checks()).await?;
     state.follow().await?;
     operator::provide(&state, &directory, wanted.new_operator).await?;
-    let demo = if wanted.demo { Some(provide::provide(&state, &directory).await?) } else { None };
     state.make_missing_keys().await.map_err(StartError::FirstKey)?;
     // The last step: a first start that was killed before may begin again.
     remember(&directory, database_id)?;
-    Ok(Started { state, demo, tls, directory })
+    Ok(Started { state, tls, directory })
+}
+
+/// Err if `--demo` is wanted on a database that was first started without it.
+async fn check_demo(store: &Store, want_demo: bool) -> Result<(), StartError> {
+    let claimed = store.claim_setting(IS_DEMO, if want_demo { "true" } else { "false" }).await?;
+    if want_demo && claimed != "true" { Err(StartError::NotADemo) } else { Ok(()) }
 }
 
 /// The sealing key of a start.

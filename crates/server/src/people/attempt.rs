@@ -24,11 +24,11 @@ const REFRESH_S: i64 = 3600;
 
 /// Who presents a password.
 #[derive(Clone, Copy)]
-pub(crate) struct Presenter<'a> {
+pub struct Presenter<'a> {
     /// Where they call from.
-    pub(crate) caller: &'a Caller,
+    pub caller: &'a Caller,
     /// The device that they use.
-    pub(crate) device: Option<Device>,
+    pub device: Option<Device>,
 }
 
 /// An attempt. Until its outcome is known it counts nothing.
@@ -47,7 +47,7 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// Refuses if too many have failed. Names that nobody has are treated alike.
-    pub(crate) async fn begin(
+    pub async fn begin(
         state: &State,
         name: NameMac,
         user: Option<&Arc<User>>,
@@ -95,7 +95,7 @@ impl Attempt {
     }
 
     /// The password was wrong: that counts, durably.
-    pub(crate) async fn fail(mut self) -> Result<(), Refusal> {
+    pub async fn fail(mut self) -> Result<(), Refusal> {
         let place = self.place.take();
         let Self { state, name, user, is_known, .. } = &self;
         state.metrics.count_password("wrong");

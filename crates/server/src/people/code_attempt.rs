@@ -14,7 +14,7 @@ use crate::state::State;
 const EVERYWHERE: &str = "";
 
 /// An attempt under way. It counts nothing until it has failed.
-pub(crate) struct CodeAttempt {
+pub struct CodeAttempt {
     state: State,
     user: UserId,
     source: String,
@@ -23,7 +23,7 @@ pub(crate) struct CodeAttempt {
 
 impl CodeAttempt {
     /// Takes a place, and refuses if too many codes were wrong.
-    pub(crate) async fn begin(state: &State, name: NameMac, user: &UserId, caller: &Caller) -> Result<Self, Refusal> {
+    pub async fn begin(state: &State, name: NameMac, user: &UserId, caller: &Caller) -> Result<Self, Refusal> {
         let source = Source::of(caller.address);
         let (place, ahead) = state.guessing.under_way.enter([Key::CodeFrom(name.0, source), Key::Code(name.0)]);
         let source = source.to_string();
@@ -35,7 +35,7 @@ impl CodeAttempt {
     }
 
     /// The code was wrong: that counts, durably.
-    pub(crate) async fn fail(self) -> Result<(), Refusal> {
+    pub async fn fail(self) -> Result<(), Refusal> {
         let Self { state, user, source, place } = self;
         let (store, now) = (state.store.clone(), state.now());
         let adding = async move {

@@ -13,17 +13,17 @@ use crate::state::State;
 #[derive(Debug, Default)]
 pub(crate) struct Guessing {
     /// Wrong secrets of clients, on this node.
-    pub(crate) clients: FailedSecrets,
+    pub clients: FailedSecrets,
     pub(super) under_way: UnderWay,
 }
 
 /// The MAC of a user's name in its one spelling: what is typed as a name may be a password, so it is kept nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct NameMac(pub(super) [u8; 32]);
+pub struct NameMac(pub [u8; 32]);
 
 impl NameMac {
     /// The MAC of a user's name, whatever its case.
-    pub(crate) fn of(state: &State, login: &str) -> Self {
+    pub fn of(state: &State, login: &str) -> Self {
         Self::by(state.sealing_keys().mac_key(MacUse::Name), login)
     }
 
@@ -33,12 +33,12 @@ impl NameMac {
     }
 
     /// A stored MAC; `None` unless it is 32 bytes.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
     /// The bytes to store.
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+    pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

@@ -9,10 +9,10 @@ use countersign_protocol::user::User;
 use countersign_store::{DeviceKind, KnownDevice, NewSuccess};
 use http::{HeaderMap, HeaderValue};
 
+use crate::http::cookie::find_cookie;
 use crate::http::source::Source;
 use crate::keys::mac::mac;
 use crate::keys::sealing_keys::MacUse;
-use crate::pages::session::find_cookie;
 use crate::people::attempt_rules::KNOWN_S;
 use crate::people::guessing::NameMac;
 use crate::state::State;
@@ -26,7 +26,7 @@ const ID_BYTES: usize = 32;
 
 /// A device, as the database knows it for one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Device {
+pub struct Device {
     /// The key of its row. The cookie cannot be made from it, so reading the database is not enough.
     pub(super) mac: [u8; 32],
     /// What kind of device it is.
@@ -70,7 +70,7 @@ impl Device {
     }
 
     /// What is stored when all was right and this device is known from now on.
-    pub(super) fn success(&self, state: &State, name: NameMac, user: &UserId, presented: Option<Self>) -> NewSuccess {
+    pub fn success(&self, state: &State, name: NameMac, user: &UserId, presented: Option<Self>) -> NewSuccess {
         let now = state.now();
         NewSuccess {
             name_mac: name.as_bytes().to_vec(),
@@ -85,9 +85,9 @@ impl Device {
 }
 
 /// A browser by the ids in its cookie, as it is for one user.
-pub(crate) struct Browser {
+pub struct Browser {
     /// The device of the id that succeeded last; of the first one if none has. `None` without a cookie.
-    pub(crate) device: Option<Device>,
+    pub device: Option<Device>,
     /// The id that succeeded last.
     known: Option<String>,
     /// The ids by which this user is not known.
@@ -96,7 +96,7 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// The browser that sent these headers. For a name that nobody has, one that is never known.
-    pub(crate) async fn find(state: &State, headers: &HeaderMap, user: Option<&User>) -> Result<Self, Refusal> {
+    pub async fn find(state: &State, headers: &HeaderMap, user: Option<&User>) -> Result<Self, Refusal> {
         let (user_id, epoch) = user.map_or(("", 0), |user| (user.id.as_str(), user.epoch));
         let mut browser = Self { device: None, known: None, others: Vec::new() };
         let mut last_success_at = 0;
@@ -133,7 +133,7 @@ fn list_ids(state: &State, headers: &HeaderMap) -> Vec<String> {
 }
 
 /// A new cookie for a browser that has succeeded. Its first id is new each time, so that nobody can plant one that they know.
-pub(crate) struct DeviceCookie {
+pub struct DeviceCookie {
     ids: Vec<Secret>,
     /// The browser as it was presented, if the user stays known by that for now.
     presented: Option<Device>,
@@ -141,12 +141,12 @@ pub(crate) struct DeviceCookie {
 
 impl DeviceCookie {
     /// A random id, the one before it, because the answer with this cookie may be lost, and those of other people.
-    pub(crate) fn renew(state: &State, browser: Browser) -> Self {
+    pub fn renew(state: &State, browser: Browser) -> Self {
         Self::of(state, browser.known, browser.others, browser.device)
     }
 
     /// A random id, and those of other people: the user's epoch is raised, and their other ids are of no use then.
-    pub(crate) fn begin(state: &State, browser: Browser) -> Self {
+    pub fn begin(state: &State, browser: Browser) -> Self {
         Self::of(state, None, browser.others, None)
     }
 
@@ -157,7 +157,7 @@ impl DeviceCookie {
     }
 
     /// What is stored when all was right: the user is known by this cookie from now on, at this epoch.
-    pub(crate) fn success(&self, state: &State, user: &User, epoch: i64) -> NewSuccess {
+    pub fn success(&self, state: &State, user: &User, epoch: i64) -> NewSuccess {
         let id = self.ids.first().map(Secret::expose).unwrap_or_default();
         let mac = browser_mac(state.sealing_keys().mac_key(MacUse::Device), id, user.id.as_str(), epoch);
         let device = Device { mac, kind: DeviceKind::Browser, renewed: None };
@@ -165,7 +165,7 @@ impl DeviceCookie {
     }
 
     /// The value of `Set-Cookie`.
-    pub(crate) fn header(&self, state: &State) -> HeaderValue {
+    pub fn header(&self, state: &State) -> HeaderValue {
         let ids: Vec<&str> = self.ids.iter().map(Secret::expose).collect();
         let (name, value) = (cookie_name(state), ids.join("."));
         let secure = if state.issuer.is_https() { "; Secure" } else { "" };

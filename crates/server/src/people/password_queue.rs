@@ -25,13 +25,13 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Who waits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Who {
+pub struct Who {
     /// From where.
-    pub(crate) source: Source,
+    pub source: Source,
     /// For which user name.
-    pub(crate) name: NameMac,
+    pub name: NameMac,
     /// Whether the device is known for it.
-    pub(crate) is_known: bool,
+    pub is_known: bool,
 }
 
 /// A queue for [`PASSWORD_SLOTS`].
@@ -62,14 +62,14 @@ pub(crate) struct Turn(Option<PasswordQueue>);
 
 impl PasswordQueue {
     /// Nobody waits.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let (waiting, turns) = (Vec::new(), VecDeque::new());
         let line = Line { free: PASSWORD_SLOTS, waiting, next_ticket: 0, turns, known_in_a_row: 0 };
         Self(Arc::new(Mutex::new(line)))
     }
 
     /// Waits for a turn. When the queue is full, the site and network with most entries lose one, which may be this one.
-    pub(crate) async fn wait(&self, who: Who) -> Result<Turn, Refusal> {
+    pub async fn wait(&self, who: Who) -> Result<Turn, Refusal> {
         let (call, called) = oneshot::channel();
         let _place = {
             let mut line = self.lock();

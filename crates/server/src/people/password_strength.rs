@@ -18,7 +18,7 @@ const SCORED_CHARS: usize = 32;
 const PRODUCT: &str = "countersign";
 
 /// Err, saying what is wrong, if this cannot be somebody's new password whatever it is made of.
-pub(crate) fn check_length(password: &Secret) -> Result<(), String> {
+pub fn check_length(password: &Secret) -> Result<(), String> {
     let length = password.expose().chars().count();
     if !(MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
         return Err(format!("must have {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters"));
@@ -30,7 +30,7 @@ pub(crate) fn check_length(password: &Secret) -> Result<(), String> {
 }
 
 /// Err within if the password is too easy to guess. It takes up to a quarter of a second: the caller has proved who they are.
-pub(crate) async fn check_strength(password: &Secret, login: &str) -> Result<Result<(), String>, Refusal> {
+pub async fn check_strength(password: &Secret, login: &str) -> Result<Result<(), String>, Refusal> {
     let (password, login) = (password.clone(), login.to_owned());
     // Not in the queue: this takes no memory to speak of, and must not keep others from signing in.
     let checked = tokio::task::spawn_blocking(move || is_easily_guessed(&password, &login)).await;

@@ -31,25 +31,25 @@ const NOBODY: &str =
 const NOBODYS_ID: &str = "usr_";
 
 /// The name under which a password is presented, and the user who has it.
-pub(crate) struct Named {
+pub struct Named {
     /// Under which failures are counted.
     pub(crate) mac: NameMac,
     /// The user as they are now.
-    pub(crate) user: Option<Arc<User>>,
+    pub user: Option<Arc<User>>,
     /// What the password is checked against.
     stored: Option<StoredPassword>,
 }
 
 impl Named {
     /// Finds the user with this login name.
-    pub(crate) async fn find(state: &State, login: &str) -> Result<Self, Refusal> {
+    pub async fn find(state: &State, login: &str) -> Result<Self, Refusal> {
         state.registry.check_database()?;
         let stored = state.store.find_password(login).await.map_err(|error| state.store_failed(&error))?;
         Ok(Self::new(state, NameMac::of(state, login), stored))
     }
 
     /// Finds a user by their id. Without an id the lookup is made all the same, so that both cost the same.
-    pub(crate) async fn of_user(state: &State, mac: NameMac, id: Option<&UserId>) -> Result<Self, Refusal> {
+    pub async fn of_user(state: &State, mac: NameMac, id: Option<&UserId>) -> Result<Self, Refusal> {
         state.registry.check_database()?;
         let nobody = || Refusal::Internal("the id of nobody is no user id".to_owned());
         let id = id.cloned().or_else(|| UserId::parse(NOBODYS_ID)).ok_or_else(nobody)?;
@@ -64,7 +64,7 @@ impl Named {
     }
 
     /// The PHC string of their password; nothing if nobody has this name.
-    pub(crate) fn password_hash(&self) -> Option<Secret> {
+    pub fn password_hash(&self) -> Option<Secret> {
         self.stored.as_ref().map(|stored| stored.password_hash.clone())
     }
 }
@@ -73,7 +73,7 @@ impl Named {
 /// hung up by then. What it accepts counts as a success if [`Verdict::Right`] says so.
 ///
 /// Known and unknown users take the same path and cost the same. Too many failures are refused before anything is hashed.
-pub(crate) async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
+pub async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
     state: &State,
     named: Named,
     password: &Secret,
@@ -110,7 +110,7 @@ pub(crate) async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
 }
 
 /// What a right password is worth.
-pub(crate) enum Verdict<T> {
+pub enum Verdict<T> {
     /// It is all that is asked.
     Right(T),
     /// More is asked, so it counts as nothing yet.
@@ -126,7 +126,7 @@ impl<T> Verdict<T> {
 }
 
 /// The PHC string of a new password of somebody who may set it.
-pub(crate) async fn hash_new(state: &State, password: &Secret, who: Who) -> Result<Secret, Refusal> {
+pub async fn hash_new(state: &State, password: &Secret, who: Who) -> Result<Secret, Refusal> {
     let (password, salt) = (password.clone(), state.entropy.bytes());
     let turn = state.passwords.wait(who).await?;
     run(turn, move || hash(&password, &salt)).await?
@@ -151,7 +151,7 @@ pub fn hash(password: &Secret, salt: &[u8; 16]) -> Result<Secret, Refusal> {
 }
 
 /// True if the password is that of the stored PHC string; without one it costs the same and is false.
-pub(crate) fn verify(password: &Secret, stored: Option<&Secret>) -> bool {
+pub fn verify(password: &Secret, stored: Option<&Secret>) -> bool {
     let holds = |phc: &str| {
         let bytes = password.expose().as_bytes();
         PasswordHash::new(phc)

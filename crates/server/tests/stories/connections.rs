@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use countersign_server::Front;
 use countersign_server::config::Http;
 use countersign_server::http::serve::serve;
+use countersign_server::{Front, machines};
 use countersign_testkit::{Options, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -151,7 +151,7 @@ async fn connections_that_are_not_accepted_yet_when_the_server_stops_are_answere
         stream.write_all(ASK.as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    let front = Front::new(server.state.clone(), &[], &[]);
+    let front = Front::new(server.state.clone(), machines(&server.state), &[], &[]);
     let http = Http { drain_s: 1, ..Http::default() };
     let serving = tokio::spawn(async move { serve(listener, front, &http, None, std::future::ready(())).await });
     for stream in &mut streams {

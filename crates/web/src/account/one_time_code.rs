@@ -1,0 +1,93 @@
+//! The one-time code of somebody who has a second factor (RFC 6238): asked for, checked, and spent once.
+
+use countersign_protocol::ids::UserId;
+use countersign_protocol::secret::Secret;
+use countersign_protocol::totp;
+use countersign_server::keys::sealing::SECOND_FACTOR;
+use countersign_server::people::code_attempt::CodeAttempt;
+use countersign_server::people::guessing::NameMac;
+use countersign_server::state::State;
+use countersign_store::{Change, SpentCode, StoreError, StoredSecondFactor};
+
+use crate::api::access::SignedIn;
+use crate::api::fault::Fault;
+
+/// The only kind of second factor.
+pub(crate) const KIND: &str = "totp";
+/// What is said of a code that is not accepted, whatever is wrong with it.
+pub(crate) const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
+/// What is said where a password and a code are asked for, whichever is wrong.
+const WRONG_PASSWORD_OR_CODE: &str = "the password is wrong, or the code is: wrong, too old, or used before";
+
+/// A user's second factor.
+pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSecondFactor>, Fault> {
+    let found = state.store.find_second_factor(user, KIND).await;
+    Ok(found.map_err(|error| state.store_failed(&error))?)
+}
+
+/// The step of a code, if it is one of now and neither it nor a later one was used.
+pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secret) -> Result<Option<i64>, Fault> {
+    let seed = state.sealing_keys().open(SECOND_FACTOR, &factor.id, &factor.sealed_seed)?;
+    Ok(totp::find_step(&seed, without_spaces(code).expose(), state.now()).filter(|step| *step > factor.last_step))
+}
+
+/// A code that is asked beside the password: a place among those under way, taken before the password is hashed.
+pub(crate) struct AskedCode {
+    factor: StoredSecondFactor,
+    attempt: CodeAttempt,
+}
+
+/// Asks for the code of who is signed in; `None` where none is enrolled. Too many wrong ones are refused here.
+pub(crate) async fn ask(state: &State, signed_in: &SignedIn) -> Result<Option<AskedCode>, Fault> {
+    let (user, caller) = (&signed_in.session.user, &signed_in.caller);
+    let Some(factor) = find(state, &user.id).await? else { return Ok(None) };
+    let name = NameMac::of(state, user.login.as_str());
+    let attempt = CodeAttempt::begin(state, name, &user.id, caller).await?;
+    Ok(Some(AskedCode { factor, attempt }))
+}
+
+impl AskedCode {
+    /// Checks the code. It is asked after the password, and what is said does not tell which of them was wrong.
+    pub(crate) async fn check(self, state: &State, code: Option<&Secret>) -> Result<ProvedCode, Fault> {
+        let Self { factor, attempt } = self;
+        match code.map(|code| find_step(state, &factor, code)).transpose()?.flatten() {
+            Some(step) => Ok(ProvedCode { code: SpentCode { factor_id: factor.id, step }, attempt }),
+            None => {
+                attempt.fail().await?;
+                Err(wrong_code("not a code of now"))
+            }
+        }
+    }
+}
+
+/// A code that was right, to be spent with what it allows.
+pub(crate) struct ProvedCode {
+    code: SpentCode,
+    attempt: CodeAttempt,
+}
+
+impl ProvedCode {
+    /// Spends the code with a change; Err within if it was spent before, and the change must be dropped.
+    pub(crate) async fn spend(self, change: &mut Change) -> Result<Result<String, Fault>, StoreError> {
+        if change.spend_code(&self.code).await? {
+            return Ok(Ok(self.code.factor_id));
+        }
+        // In a task of its own: the change holds the database's lock.
+        tokio::spawn(self.attempt.fail());
+        Ok(Err(wrong_code("the code was used before")))
+    }
+}
+
+/// The same fault in words that do not tell whether the password or the code was wrong.
+pub(crate) fn wording(fault: Fault) -> Fault {
+    fault.wording_wrong_answer(WRONG_PASSWORD_OR_CODE)
+}
+
+fn wrong_code(reason: &'static str) -> Fault {
+    Fault::wrong_answer(WRONG_PASSWORD_OR_CODE, reason)
+}
+
+/// Apps show a code in two groups, and so people copy it.
+pub(crate) fn without_spaces(code: &Secret) -> Secret {
+    Secret::new(code.expose().replace(' ', ""))
+}

@@ -1,0 +1,234 @@
+//! Signing in, in steps: a name, a password, a one-time code where one is enrolled; and signing out.
+
+use std::sync::Arc;
+
+use axum::extract;
+use countersign_protocol::secret::Secret;
+use countersign_protocol::status::Status;
+use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, User};
+use countersign_server::admin::audit::Actor;
+use countersign_server::admin::change::{Entry, Event};
+use countersign_server::admin::change_queue::Waiter;
+use countersign_server::people::attempt::Presenter;
+use countersign_server::people::code_attempt::CodeAttempt;
+use countersign_server::people::guessing::NameMac;
+use countersign_server::people::known_device::{Browser, DeviceCookie};
+use countersign_server::people::passwords::{self, Named, Verdict};
+use countersign_server::state::State;
+use countersign_store::{Progress, SpentCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::account::one_time_code::{self, WRONG_CODE};
+use crate::account::package::{package, tenant_id};
+use crate::account::sign_in_id::{self, SignIn};
+use crate::api::access::{Begun, SignedIn};
+use crate::api::envelope::{Answer, Success};
+use crate::api::fault::{Fault, conflict_apart};
+use crate::api::json_body::JsonBody;
+use crate::session::{self, SessionKey, Standing};
+
+/// The mechanisms, by the names that the guide's family of products has for them.
+const PASSWORD: &str = "UP";
+const ONE_TIME_CODE: &str = "OATH";
+const ENDED: &str = "SessionId: unknown or ended; start over with beginAuth";
+const WRONG_PASSWORD: &str = "the user name or the password is wrong";
+
+/// `POST auth/beginAuth`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+pub(crate) struct Beginning {
+    user: String,
+    /// The guide's clients send `1.0`; there is no other.
+    #[serde(default, rename = "Version")]
+    _version: Option<String>,
+}
+
+/// `POST auth/advanceAuth`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+pub(crate) struct Step {
+    session_id: Secret,
+    #[serde(default)]
+    tenant_id: Option<String>,
+    #[serde(default)]
+    mechanism_id: Option<String>,
+    action: Action,
+    #[serde(default)]
+    answer: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+enum Action {
+    Answer,
+    StartOver,
+}
+
+/// A body that has nothing in it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// Begins a sign-in. Whoever has this name, and whether anybody has, the package is the same.
+pub(crate) async fn begin(
+    extract::State(state): extract::State<Arc<State>>,
+    begun: Begun,
+    JsonBody(asked): JsonBody<Beginning>,
+) -> Answer {
+    let login = asked.user.trim();
+    if Login::parse(login).is_none() {
+        return Err(Fault::bad_request(format!("User: must have 1 to {MAX_LOGIN_BYTES} bytes, all printable")));
+    }
+    let user = state.registry.current().find_user_by_login(login).cloned();
+    let id = sign_in_id::begin(&state, &begun.key, NameMac::of(&state, login), user.as_ref())?;
+    let prompt = ("Enter your password", "Password");
+    Ok(Success::new(package(&state, id.expose(), "NewPackage", PASSWORD, prompt)))
+}
+
+/// Goes one step on, or starts over.
+pub(crate) async fn advance(
+    extract::State(state): extract::State<Arc<State>>,
+    begun: Begun,
+    JsonBody(step): JsonBody<Step>,
+) -> Answer {
+    let (sign_in, is_code_asked) = find_sign_in(&state, &begun.key, &step).await?;
+    if matches!(step.action, Action::StartOver) {
+        // Where no password was right yet there is nothing to end, and strangers cause no writes.
+        if is_code_asked {
+            let (store, key) = (state.store.clone(), sign_in.key);
+            state.write(async move { store.end_sign_in(&key).await }).await?;
+        }
+        return Ok(Success::new(json!({ "Summary": "StartOver" })));
+    }
+    let expected = if is_code_asked { ONE_TIME_CODE } else { PASSWORD };
+    if step.mechanism_id.as_deref() != Some(expected) {
+        return Err(Fault::bad_request(format!("MechanismId: {expected} is asked now")));
+    }
+    let answer =
+        step.answer.filter(|answer| !answer.expose().is_empty()).ok_or(Fault::bad_request("Answer: missing"))?;
+    let answered = Answered { state: &state, begun: &begun, sign_in, answer };
+    if is_code_asked { answered.check_code().await } else { answered.check_password(step.session_id.expose()).await }
+}
+
+/// Signs out: the session ends, and with it the tokens asked through it.
+pub(crate) async fn out(
+    extract::State(state): extract::State<Arc<State>>,
+    SignedIn { session, caller, .. }: SignedIn,
+    JsonBody(Nothing {}): JsonBody<Nothing>,
+) -> Answer {
+    session::end(&state, &session.id).await?;
+    tracing::info!(request_id = caller.request_id(), user_id = %session.user.id, session_id = session.id, "signed out");
+    let anonymous = SessionKey::new_anonymous(&state);
+    Ok(Success::new(Value::Null).with_cookies(session::cookies(&state, &anonymous)))
+}
+
+/// The sign-in that is named, if this browser began it and it has not ended; true if a one-time code is asked now.
+async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<(SignIn, bool), Fault> {
+    let sign_in = sign_in_id::find(state, key, &step.session_id).ok_or(Fault::bad_request(ENDED))?;
+    if step.tenant_id.as_ref().is_some_and(|tenant| *tenant != tenant_id(state)) {
+        return Err(Fault::bad_request("TenantId: not the one of this sign-in"));
+    }
+    let progress = state.store.find_sign_in(&sign_in.key.hash).await;
+    match progress.map_err(|error| state.store_failed(&error))? {
+        Progress::Begun => Ok((sign_in, false)),
+        Progress::PasswordPassed => Ok((sign_in, true)),
+        Progress::Ended => Err(Fault::bad_request(ENDED)),
+    }
+}
+
+/// A challenge and the answer to it.
+struct Answered<'a> {
+    state: &'a State,
+    begun: &'a Begun,
+    sign_in: SignIn,
+    answer: Secret,
+}
+
+impl Answered<'_> {
+    async fn check_password(self, session_id: &str) -> Answer {
+        let Self { state, begun: Begun { caller, headers, .. }, sign_in, answer } = &self;
+        let named = Named::of_user(state, sign_in.name, sign_in.user_id.as_ref()).await?;
+        let device = Browser::find(state, headers, named.user.as_deref()).await?.device;
+        let judge = |user: Option<Arc<User>>, is_right| {
+            let user = user.filter(|user| is_right && user.status == Status::Active);
+            let wrong = Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password");
+            // A second factor may be asked: it counts once a session is made.
+            user.map(Verdict::Pending).ok_or(wrong)
+        };
+        let user = passwords::check(state, named, answer, Presenter { caller, device }, judge).await?;
+        if one_time_code::find(state, &user.id).await?.is_none() {
+            return self.complete(&user, None).await?.ok_or(Fault::bad_request(ENDED));
+        }
+        let (store, key) = (state.store.clone(), sign_in.key);
+        state.write(async move { store.pass_password(&key).await }).await?;
+        let prompt = ("Enter the code of your authenticator app", "Authenticator app");
+        Ok(Success::new(package(state, session_id, "StartNextChallenge", ONE_TIME_CODE, prompt)))
+    }
+
+    async fn check_code(self) -> Answer {
+        let Self { state, begun, sign_in, answer } = &self;
+        let wrong = |reason| Fault::wrong_answer(WRONG_CODE, reason);
+        let user = self.find_user().ok_or(wrong("the user is gone or disabled"))?;
+        let attempt = CodeAttempt::begin(state, sign_in.name, &user.id, &begun.caller).await?;
+        let factor = one_time_code::find(state, &user.id).await?.ok_or(wrong("the second factor is gone"))?;
+        let Some(step) = one_time_code::find_step(state, &factor, answer)? else {
+            attempt.fail().await?;
+            return Err(wrong("not a code of now"));
+        };
+        match self.complete(&user, Some(SpentCode { factor_id: factor.id, step })).await? {
+            Some(success) => Ok(success),
+            None => {
+                attempt.fail().await?;
+                Err(wrong("the code was used before, or the sign-in has ended"))
+            }
+        }
+    }
+
+    fn find_user(&self) -> Option<Arc<User>> {
+        let registry = self.state.registry.current();
+        let user = registry.find_user(self.sign_in.user_id.as_ref()?.as_str())?;
+        (user.status == Status::Active).then(|| user.clone())
+    }
+
+    /// All was right: spends the sign-in and the code, and makes a session of another id. `None` if either was spent before.
+    async fn complete(&self, user: &User, code: Option<SpentCode>) -> Result<Option<Success>, Fault> {
+        let Self { state, begun, sign_in, .. } = self;
+        let (new, key) = session::new_session(state, user, begun.caller.address, &begun.headers);
+        let session_id = new.id.clone();
+        let is_by_code = code.is_some();
+        let entry = Entry {
+            action: "user.sign-in",
+            target: user.id.to_string(),
+            before: None,
+            after: Some(json!({ "session": session_id, "second_factor": is_by_code })),
+        };
+        let actor = Actor::new(user.id.as_str(), &begun.caller);
+        let device = DeviceCookie::renew(state, Browser::find(state, &begun.headers, Some(user)).await?);
+        let success = device.success(state, user, user.epoch);
+        let (state_of_task, sign_in) = (State::clone(state), sign_in.key);
+        let turn = state.changing.wait(Waiter::Person).await?;
+        let completing = async move {
+            let mut event = Event::begin(&state_of_task, turn).await?;
+            let is_first = event.change.complete_sign_in(&sign_in, code.as_ref(), &new).await?;
+            if is_first {
+                event.change.add_success(&success).await?;
+                event.finish(&state_of_task, &actor, entry).await?;
+            }
+            Ok(is_first)
+        };
+        if !state.write(conflict_apart(Box::pin(completing))).await?? {
+            return Ok(None);
+        }
+        state.count_right_password();
+        if let Standing::SignedIn(before) = &begun.standing {
+            session::end(state, &before.id).await?;
+        }
+        let (request_id, address) = (begun.caller.request_id(), begun.caller.address);
+        tracing::info!(request_id, %address, user_id = %user.id, session_id, "signed in");
+        let login = user.login.as_str();
+        let result =
+            json!({ "Summary": "LoginSuccess", "User": login, "UserId": user.id.as_str(), "DisplayName": login });
+        let [session, pair] = session::cookies(state, &key);
+        Ok(Some(Success::new(result).with_cookies([session, pair, device.header(state)])))
+    }
+}

@@ -1,0 +1,268 @@
+//! What goes wrong in a call under `/api`: a status, a stable word, a sentence for a person and a reason for the log.
+
+use std::borrow::Cow;
+
+use axum::response::{IntoResponse, Response};
+use countersign_client::ClientError;
+use countersign_protocol::refusal::Refusal;
+use countersign_server::admin::problem::{Problem, Trouble};
+use countersign_server::http::answer::json_response;
+use countersign_server::keys::ring::KeyRingError;
+use countersign_server::keys::sealing::SealError;
+use countersign_server::limits::{LOCKED_RETRY_AFTER_S, MAX_BODY_BYTES, RETRY_AFTER_S};
+use countersign_server::oauth::refusal::description_of;
+use countersign_server::state::State;
+use countersign_store::StoreError;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::api::timing::Timing;
+
+/// What a caller is told where the reason is the operator's affair.
+const UNDECIDED: &str = "the server cannot decide at the moment; try again shortly";
+
+/// A call that did not.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    message: Box<str>,
+    /// The exact reason for the log, where the message says less or might repeat a secret.
+    reason: Option<Box<str>>,
+    retry_after_s: Option<i64>,
+    timing: Option<Box<Timing>>,
+    trouble: Option<Trouble>,
+}
+
+/// What the log says of a fault, carried by its answer in the response's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Reason {
+    /// The `ErrorCode` of the answer.
+    pub(crate) code: Cow<'static, str>,
+    /// The exact reason.
+    pub(crate) text: Box<str>,
+}
+
+impl Fault {
+    /// A failure with a stable word and a sentence for a person.
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let (code, message) = (Cow::Borrowed(code), message.into().into_boxed_str());
+        Self { status, code, message, reason: None, retry_after_s: None, timing: None, trouble: None }
+    }
+
+    /// 400: a field of the request is wrong; the message begins with its name.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// 401: nobody is signed in.
+    pub(crate) fn sign_in_needed() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "sign_in_needed", "sign in first: there is no session, or it has ended")
+    }
+
+    /// 401: a wrong password or code, or an unknown user, alike.
+    pub(crate) fn wrong_answer(message: &'static str, reason: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "wrong_answer", message).with_reason(reason)
+    }
+
+    /// 403: the request did not come from our own page, or may not have.
+    pub(crate) fn xsrf(reason: &'static str) -> Self {
+        let message = "the request does not carry the XSRF pair of this session, or comes from elsewhere";
+        Self::new(StatusCode::FORBIDDEN, "xsrf", message).with_reason(reason)
+    }
+
+    /// 403: the person may not do this.
+    pub(crate) fn not_allowed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", message)
+    }
+
+    /// 500: our fault.
+    pub(crate) fn internal(reason: impl Into<String>) -> Self {
+        let message = "the server failed; its log says why, under the request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).with_reason(reason)
+    }
+
+    /// The same, with a more exact reason for the log.
+    pub(crate) fn with_reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into().into_boxed_str());
+        self
+    }
+
+    /// The same, and how long the endpoint behind it took.
+    pub(crate) fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = Some(Box::new(timing));
+        self
+    }
+
+    /// The same, but a wrong answer is told in these words: where one of several may be wrong, not which.
+    pub(crate) fn wording_wrong_answer(mut self, message: &'static str) -> Self {
+        if self.code == "wrong_answer" {
+            self.message = message.into();
+        }
+        self
+    }
+
+    fn retry_after(mut self, after_s: i64) -> Self {
+        self.retry_after_s = Some(after_s);
+        self
+    }
+}
+
+impl From<Refusal> for Fault {
+    /// What may befall a call before it reaches an OAuth endpoint.
+    fn from(refusal: Refusal) -> Self {
+        let reason = refusal.to_string();
+        let fault = match refusal {
+            Refusal::BodyTooLarge => {
+                let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+            }
+            Refusal::Host | Refusal::TransferEncoding => Self::bad_request(description_of(&refusal)),
+            Refusal::ForeignHost => Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", description_of(&refusal)),
+            Refusal::BrokenBody | Refusal::LateBody => Self::bad_request("the body did not arrive whole and in time"),
+            Refusal::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
+            Refusal::UserLocked => user_locked(),
+            Refusal::Overloaded(_) | Refusal::StaleRegistry => unavailable(UNDECIDED, RETRY_AFTER_S),
+            Refusal::DatabaseUnavailable(_) => unavailable(description_of(&refusal), RETRY_AFTER_S),
+            other => Self::internal(other.to_string()),
+        };
+        fault.with_reason(reason)
+    }
+}
+
+impl From<Problem> for Fault {
+    /// What may befall a change that a person makes.
+    fn from(problem: Problem) -> Self {
+        let trouble = problem.trouble().cloned();
+        let fault = match problem.status() {
+            StatusCode::UNAUTHORIZED => Self::sign_in_needed().with_reason(problem.to_string()),
+            StatusCode::FORBIDDEN => Self::not_allowed(problem.to_string()),
+            StatusCode::SERVICE_UNAVAILABLE => unavailable(problem.to_string(), RETRY_AFTER_S),
+            _ => Self::internal(problem.to_string()),
+        };
+        Self { trouble, ..fault }
+    }
+}
+
+impl From<SealError> for Fault {
+    fn from(error: SealError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<KeyRingError> for Fault {
+    fn from(error: KeyRingError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<ClientError> for Fault {
+    /// What an endpoint answered, in its own words; or that it did not answer.
+    ///
+    /// The log has the exact reason already, under the same request id: what the endpoint told may repeat what was sent.
+    fn from(error: ClientError) -> Self {
+        let reason = match &error {
+            ClientError::Refused { status, error, .. } => format!("the endpoint refused with {status} {error}"),
+            other => other.to_string(),
+        };
+        let fault = match error {
+            ClientError::Refused { status: 429, retry_after_s, .. } => too_many_attempts(after(retry_after_s)),
+            ClientError::Refused { status: 503, description, retry_after_s, .. } => {
+                unavailable(description.unwrap_or_else(|| UNDECIDED.to_owned()), after(retry_after_s))
+            }
+            ClientError::Refused { error, description, .. } => {
+                let message = description.unwrap_or_else(|| error.clone());
+                let fault = Self::bad_request(message);
+                Self { code: Cow::Owned(error), ..fault }
+            }
+            _ => {
+                let message = "the authorization server could not be reached, or did not answer as one";
+                Self::new(StatusCode::BAD_GATEWAY, "unreachable", message)
+            }
+        };
+        fault.with_reason(reason)
+    }
+}
+
+fn after(retry_after_s: Option<u64>) -> i64 {
+    retry_after_s.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(RETRY_AFTER_S)
+}
+
+fn too_many_attempts(after_s: i64) -> Fault {
+    let unit = if after_s == 1 { "second" } else { "seconds" };
+    let message = format!("too many attempts; try again in {after_s} {unit}");
+    Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message).retry_after(after_s)
+}
+
+/// Said of a name that nobody has, too.
+fn user_locked() -> Fault {
+    let message = "too many failed attempts for this user name; ask an administrator to unlock it";
+    Fault::new(StatusCode::TOO_MANY_REQUESTS, "user_locked", message).retry_after(LOCKED_RETRY_AFTER_S)
+}
+
+fn unavailable(message: impl Into<String>, after_s: i64) -> Fault {
+    Fault::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", message).retry_after(after_s)
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let Self { status, code, message, reason, retry_after_s, timing, trouble } = self;
+        let body = json!({ "Success": false, "Result": null, "ErrorMessage": message, "ErrorCode": code });
+        let mut response = json_response(status, body.to_string());
+        if let Some(after_s) = retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after_s));
+        }
+        if let Some(timing) = timing {
+            timing.set(&mut response);
+        }
+        response.extensions_mut().insert(Reason { code, text: reason.unwrap_or(message) });
+        if let Some(trouble) = trouble {
+            response.extensions_mut().insert(trouble);
+        }
+        response
+    }
+}
+
+/// The fault for a failure of the store within a change.
+pub(crate) fn failed(state: &State) -> impl Fn(StoreError) -> Fault + '_ {
+    |error| match error {
+        // Not counted yet: the call is made again.
+        StoreError::Conflict(_) => Problem::from(error).into(),
+        error => state.store_failed(&error).into(),
+    }
+}
+
+/// A write of which a conflict with another transaction is no failure that is counted: the call is made again.
+pub(crate) async fn conflict_apart<T>(
+    write: impl Future<Output = Result<T, StoreError>>,
+) -> Result<Result<T, Fault>, StoreError> {
+    match write.await {
+        Err(error @ StoreError::Conflict(_)) => Ok(Err(Problem::from(error).into())),
+        written => written.map(Ok),
+    }
+}
+
+/// Does work in a task of its own, which goes on to its end when the caller hangs up.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::spawn(work).await.map_err(|error| Fault::internal(error.to_string()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_endpoint_told_is_for_the_person_and_not_for_the_log() {
+        let (status, error) = (400, "invalid_scope".to_owned());
+        let description = Some("scope my-password is unknown".to_owned());
+        let refused = ClientError::Refused { status, error, description, retry_after_s: None };
+        let fault = Fault::from(refused);
+        assert_eq!(&*fault.message, "scope my-password is unknown");
+        let response = fault.into_response();
+        let Reason { code, text } = response.extensions().get().expect("a reason");
+        assert_eq!((&**code, &**text), ("invalid_scope", "the endpoint refused with 400 invalid_scope"));
+    }
+}

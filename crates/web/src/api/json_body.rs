@@ -1,0 +1,33 @@
+//! The JSON body of a call of the demo API; the message of a refusal begins with the field's name.
+
+use axum::extract::{FromRequest, Request};
+use countersign_server::http::json_body::{BadBody, receive};
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use crate::api::fault::Fault;
+
+/// The body as a `T`, whose unknown fields must be refused by its own `Deserialize`.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        receive(request).await.map(Self).map_err(Into::into)
+    }
+}
+
+impl From<BadBody> for Fault {
+    fn from(bad: BadBody) -> Self {
+        let reason = bad.reason();
+        match bad {
+            BadBody::NotJson => {
+                let message = "Content-Type: send the body as application/json";
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", message)
+            }
+            BadBody::Unread(refusal) => refusal.into(),
+            BadBody::Field { field, what } => Self::bad_request(format!("{field}: {what}")).with_reason(reason),
+        }
+    }
+}

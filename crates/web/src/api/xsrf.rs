@@ -1,0 +1,30 @@
+//! Requests that our own page did not make are refused, whatever cookies the browser sent along.
+
+use countersign_server::http::cookie::find_cookie;
+use countersign_server::http::origin::find_foreign;
+use countersign_server::state::State;
+use http::HeaderMap;
+use http::header::HeaderName;
+
+use crate::api::fault::Fault;
+use crate::session::{SessionKey, XSRF_COOKIE};
+
+const XSRF_HEADER: HeaderName = HeaderName::from_static("x-xsrf-token");
+
+/// Err if the browser says that another origin asks.
+pub(crate) fn check_origin(state: &State, headers: &HeaderMap) -> Result<(), Fault> {
+    find_foreign(state, headers).map_or(Ok(()), |reason| Err(Fault::xsrf(reason)))
+}
+
+/// Err unless the cookie and the header of the pair are both there, once, and are this very session's.
+pub(crate) fn check_pair(state: &State, headers: &HeaderMap, key: &SessionKey) -> Result<(), Fault> {
+    let cookie = find_cookie(headers, XSRF_COOKIE).ok_or(Fault::xsrf("there is not one XSRF-TOKEN cookie"))?;
+    let mut values = headers.get_all(XSRF_HEADER).iter();
+    let header = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
+    let header = header.ok_or(Fault::xsrf("there is not one X-XSRF-TOKEN header"))?;
+    if !key.is_pair(state, header) {
+        return Err(Fault::xsrf("the X-XSRF-TOKEN header is not this session's"));
+    }
+    // A neighbour may have set this cookie to the pair of a session of its own (CVE-2023-45141).
+    if key.is_pair(state, cookie) { Ok(()) } else { Err(Fault::xsrf("the XSRF-TOKEN cookie is not this session's")) }
+}

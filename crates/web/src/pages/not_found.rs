@@ -1,0 +1,32 @@
+//! An address where nothing is.
+
+use std::sync::Arc;
+
+use axum::extract::{self, FromRequestParts, Request};
+use axum::response::Response;
+use countersign_server::http::answer;
+use countersign_server::http::caller::REQUEST_ID;
+use countersign_server::state::State;
+
+use crate::pages::error::{ErrorPage, wants_page};
+use crate::pages::layout::Frame;
+use crate::pages::visitor::Visitor;
+
+/// No such address: a page for a browser, JSON for everybody else.
+pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
+    if !wants_page(request.headers()) {
+        return answer::not_found(request).await;
+    }
+    answer::log(&request, "there is no page at this address");
+    let (mut asked, _) = request.into_parts();
+    // Where it cannot be known who looks, the page is a stranger's.
+    let person = Visitor::from_request_parts(&mut asked, &state).await.ok().and_then(|visitor| visitor.person);
+    let page = ErrorPage {
+        frame: Frame::of_text("There is nothing at this address", "", person),
+        status: 404,
+        words: "The address may be mistyped, or the page may have moved.".to_owned(),
+        request_id: asked.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+        links: vec![("/", "Go to the home page")],
+    };
+    page.respond()
+}

@@ -1,0 +1,285 @@
+//! The playground's settings: which client asks which Api for which scopes. The tenant is this server.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract;
+use countersign_protocol::client::ClientAuthMethod;
+use countersign_protocol::client_authentication::ClientAuthentication;
+use countersign_protocol::refusal::Refusal;
+use countersign_protocol::scope::Scope;
+use countersign_protocol::secret::Secret;
+use countersign_server::admin::change::{Author, Changing, Entry};
+use countersign_server::admin::fields::named;
+use countersign_server::admin::{access, operator};
+use countersign_server::keys::sealing::{PLAYGROUND_SECRET, SealError};
+use countersign_server::oauth::authenticate;
+use countersign_server::registry::Registry;
+use countersign_server::state::State;
+use countersign_store::{PlaygroundSettings, Saved};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::access::{Administrator, Anybody};
+use crate::api::envelope::{Answer, Success};
+use crate::api::fault::{Fault, failed, to_the_end};
+use crate::api::json_body::JsonBody;
+use crate::session::{self, SessionKey, Standing};
+
+/// A write-only field is shown as one of these.
+const SET: &str = "set";
+const NOT_SET: &str = "not set";
+/// The longest Application ID or user name, in characters.
+const MAX_TEXT_CHARS: usize = 256;
+/// The fewest and the most characters of the password (the guide's messages).
+const PASSWORD_CHARS: (usize, usize) = (8, 64);
+
+/// The settings as the flows need them; empty where nothing is set.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `oauthAppId`
+    pub(crate) api_id: String,
+    /// `oauthServiceUserName`
+    pub(crate) client_id: String,
+    /// `oauthServiceUserPassword`
+    pub(crate) client_secret: Option<Secret>,
+    /// `oauthScopesSupported`
+    pub(crate) scope: String,
+}
+
+impl Settings {
+    /// Opens what the registry has.
+    pub(crate) fn load(state: &State) -> Result<Self, SealError> {
+        let PlaygroundSettings { api_id, client_id, sealed_client_secret, scope, .. } =
+            state.registry.current().playground().clone();
+        let open = |sealed: Vec<u8>| state.sealing_keys().open(PLAYGROUND_SECRET.0, PLAYGROUND_SECRET.1, &sealed);
+        let opened = sealed_client_secret.map(open).transpose()?;
+        let client_secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
+        // What an older version accepted counts as not set.
+        let api_id = Some(api_id).filter(|id| id != access::API).unwrap_or_default();
+        let client_id = Some(client_id).filter(|id| id != operator::CLIENT).unwrap_or_default();
+        Ok(Self { api_id, client_id, client_secret, scope })
+    }
+
+    /// The client secret, if everything that a flow needs is set; otherwise what is missing, by the guide's keys.
+    pub(crate) fn find_secret(&self) -> Result<Secret, Fault> {
+        let needed = [
+            ("oauthAppId", self.api_id.is_empty()),
+            ("oauthServiceUserName", self.client_id.is_empty()),
+            ("oauthServiceUserPassword", self.client_secret.is_none()),
+        ];
+        let missing: Vec<&str> = needed.into_iter().filter(|(_, is_missing)| *is_missing).map(|(key, _)| key).collect();
+        self.client_secret.clone().filter(|_| missing.is_empty()).ok_or_else(|| {
+            Fault::bad_request(format!("Settings: an administrator must first set {}", missing.join(", ")))
+        })
+    }
+}
+
+/// Seals a client secret for the settings.
+pub(crate) fn seal(state: &State, secret: &Secret) -> Result<Vec<u8>, SealError> {
+    state.sealing_keys().key().seal(
+        PLAYGROUND_SECRET.0,
+        PLAYGROUND_SECRET.1,
+        secret.expose().as_bytes(),
+        state.entropy.bytes(),
+    )
+}
+
+/// `GET getUISettings`: what a page may know before sign-in. Begins an anonymous session where there is none.
+pub(crate) async fn ui_settings(
+    extract::State(state): extract::State<Arc<State>>,
+    Anybody { standing }: Anybody,
+) -> Answer {
+    let settings = Settings::load(&state)?;
+    let result = json!({
+        "tenantUrl": state.issuer.as_str(),
+        "oauthAppId": settings.api_id,
+        "oauthScopesSupported": settings.scope,
+    });
+    let key = match &standing {
+        Standing::Unknown => SessionKey::new_anonymous(&state),
+        Standing::Anonymous(key) => key.clone(),
+        Standing::SignedIn(session) => session.key.clone(),
+    };
+    Ok(Success::new(result).with_cookies(session::cookies(&state, &key)))
+}
+
+/// `GET getSettings`: everything but the secret, which nobody reads again.
+pub(crate) async fn get(extract::State(state): extract::State<Arc<State>>, _: Administrator) -> Answer {
+    Ok(Success::new(view(&state, state.registry.current().playground())))
+}
+
+/// The settings as they are shown and audited: of the secret, whether there is one.
+fn view(state: &State, settings: &PlaygroundSettings) -> Value {
+    let secret = if settings.sealed_client_secret.is_some() { SET } else { NOT_SET };
+    json!({
+        "version": settings.version,
+        "tenantUrl": state.issuer.as_str(),
+        "oauthAppId": settings.api_id,
+        "oauthServiceUserName": settings.client_id,
+        "oauthServiceUserPassword": secret,
+        "oauthScopesSupported": settings.scope,
+    })
+}
+
+/// `PUT updateSettings`: the whole of them but for the secret, which is kept where it is not sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct NewSettings {
+    #[serde(default, deserialize_with = "named")]
+    version: Option<i64>,
+    #[serde(default)]
+    tenant_url: Option<String>,
+    oauth_app_id: String,
+    oauth_service_user_name: String,
+    #[serde(default)]
+    oauth_service_user_password: Option<Secret>,
+    #[serde(default)]
+    oauth_scopes_supported: String,
+}
+
+/// Saves the settings, all or nothing, unless somebody saved others since the version that is named.
+pub(crate) async fn update(
+    extract::State(state): extract::State<Arc<State>>,
+    Administrator { author, caller }: Administrator,
+    JsonBody(new): JsonBody<NewSettings>,
+) -> Answer {
+    to_the_end(async move { save(&state, author, caller.address, new).await }).await
+}
+
+/// Decides under the lock of all changes that the person still may, before a secret is checked for them; then saves.
+async fn save(state: &State, author: Author, address: IpAddr, new: NewSettings) -> Answer {
+    let is_set = state.registry.current().playground().sealed_client_secret.is_some();
+    let (secret, scope) = check(state, &new, is_set)?;
+    let mut changing = Changing::begin(state, author).await?;
+    let before = changing.registry.playground().clone();
+    let settings = PlaygroundSettings {
+        version: new.version.unwrap_or_default(),
+        api_id: new.oauth_app_id.trim().to_owned(),
+        client_id: new.oauth_service_user_name.trim().to_owned(),
+        sealed_client_secret: secret.as_ref().map(|secret| seal(state, secret)).transpose()?,
+        scope: new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let version = match changing.change.save_playground_settings(&settings, new.version.is_none()).await {
+        Ok(Saved::As(version)) => version,
+        Ok(Saved::Conflict(version)) => {
+            let message = format!("version: the settings are at version {version} now; read them and save again");
+            return Err(Fault::new(StatusCode::CONFLICT, "conflict", message));
+        }
+        Err(error) => return Err(failed(state)(error)),
+    };
+    // A secret that was stored for one client is not another's.
+    let stored = Settings::load(state)?.client_secret.filter(|_| before.client_id != settings.client_id);
+    check_registered(&changing.registry, &settings, &scope)?;
+    if let Some(secret) = secret.or(stored) {
+        check_secret(state, &changing.registry, &settings.client_id, secret, address)?;
+    }
+    let is_new_secret = settings.sealed_client_secret.is_some();
+    let sealed_client_secret = settings.sealed_client_secret.clone().or(before.sealed_client_secret.clone());
+    let mut after = view(state, &PlaygroundSettings { version, sealed_client_secret, ..settings });
+    after["isNewPassword"] = is_new_secret.into();
+    let (action, target) = ("settings.update", "playground".to_owned());
+    changing.finish(Entry { action, target, before: Some(view(state, &before)), after: Some(after) }).await?;
+    Ok(Success::new("Settings updated successfully"))
+}
+
+/// Checks every field alone, in the guide's words; returns the new secret, if there is one, and the scopes.
+fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<(Option<Secret>, Scope), Fault> {
+    let tenant = new.tenant_url.as_deref().map(|url| url.strip_suffix('/').unwrap_or(url));
+    if tenant.is_some_and(|tenant| tenant != state.issuer.as_str()) {
+        return Err(Fault::bad_request(format!("tenantUrl: the tenant is this server, {}", state.issuer)));
+    }
+    for (key, value) in [("oauthAppId", &new.oauth_app_id), ("oauthServiceUserName", &new.oauth_service_user_name)] {
+        check_text(key, value)?;
+    }
+    let scope = new.oauth_scopes_supported.split_whitespace().collect::<Vec<_>>().join(" ");
+    let scope = if scope.is_empty() { Ok(Scope::default()) } else { Scope::parse(&scope) };
+    let scope = scope.map_err(|refusal| {
+        let what = match &refusal {
+            Refusal::MalformedScope(name) => format!("should be names as RFC 6749 §3.3 has them, and {name} is none"),
+            _ => "should be fewer".to_owned(),
+        };
+        Fault::bad_request(format!("oauthScopesSupported: {what}")).with_reason(refusal.to_string())
+    })?;
+    // What a read showed in the secret's place is no secret: sent back, it changes nothing.
+    let sent = new.oauth_service_user_password.as_ref().filter(|sent| !(is_set && sent.expose() == SET));
+    match sent {
+        Some(sent) => check_password(sent).map(|secret| (Some(secret), scope)),
+        None if is_set => Ok((None, scope)),
+        None => Err(Fault::bad_request("oauthServiceUserPassword: Required")),
+    }
+}
+
+fn check_text(key: &str, value: &str) -> Result<(), Fault> {
+    if value.trim().is_empty() {
+        return Err(Fault::bad_request(format!("{key}: Required")));
+    }
+    if value.chars().count() > MAX_TEXT_CHARS || value.chars().any(char::is_control) {
+        return Err(Fault::bad_request(format!("{key}: should be one line of at most {MAX_TEXT_CHARS} characters")));
+    }
+    Ok(())
+}
+
+fn check_password(password: &Secret) -> Result<Secret, Fault> {
+    let (fewest, most) = PASSWORD_CHARS;
+    let refuse = |what: &str| Err(Fault::bad_request(format!("oauthServiceUserPassword: Password {what}")));
+    match password.expose().chars().count() {
+        length if length < fewest => refuse(&format!("must be at least {fewest} characters long")),
+        length if length > most => refuse(&format!("should not be longer than {most} characters")),
+        _ if password.expose().chars().any(char::is_control) => refuse("should not have control characters"),
+        _ => Ok(password.clone()),
+    }
+}
+
+/// Checks the fields against what is registered now: a flow would find out only by being refused.
+fn check_registered(registry: &Registry, new: &PlaygroundSettings, scope: &Scope) -> Result<(), Fault> {
+    let refuse = |key: &str, what: &str| Fault::bad_request(format!("{key}: {what}"));
+    let api = registry.find_api(&new.api_id).ok_or(refuse("oauthAppId", "is not the id of an Api"))?;
+    check_not_administrative(&new.api_id, &new.client_id)?;
+    registry.find_client(&new.client_id).ok_or(refuse("oauthServiceUserName", "is not the client_id of a client"))?;
+    match scope.first_missing_in(&api.all_scopes()) {
+        Some(unknown) => {
+            let fault = refuse("oauthScopesSupported", &format!("must be of the Api, which has no {unknown}"));
+            Err(fault.with_reason(Refusal::UnknownScope(unknown.clone()).to_string()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Err if a flow would ask for tokens of `admin-api`, or ask as the first administrator. Every person who signs in to the
+/// playground could then administer.
+fn check_not_administrative(api_id: &str, client_id: &str) -> Result<(), Fault> {
+    check_not_admin_api("oauthAppId", api_id)?;
+    if client_id == operator::CLIENT { Err(for_administration("oauthServiceUserName", client_id)) } else { Ok(()) }
+}
+
+/// Err if this is `admin-api`; `key` is the field that names it.
+pub(crate) fn check_not_admin_api(key: &str, api_id: &str) -> Result<(), Fault> {
+    if api_id == access::API { Err(for_administration(key, api_id)) } else { Ok(()) }
+}
+
+/// The fault for what is for administration; `key` is the field that names it.
+pub(crate) fn for_administration(key: &str, id: &str) -> Fault {
+    Fault::bad_request(format!("{key}: {id} is for administration, and cannot be used in the playground"))
+}
+
+/// Checks the secret of the client as the token endpoint would; a wrong one counts as a guess.
+fn check_secret(
+    state: &State,
+    registry: &Registry,
+    client_id: &str,
+    secret: Secret,
+    address: IpAddr,
+) -> Result<(), Fault> {
+    let presented =
+        ClientAuthentication { method: ClientAuthMethod::ClientSecretBasic, client_id: client_id.to_owned(), secret };
+    match authenticate::check_secret(state, registry, &presented, address) {
+        Ok(()) => Ok(()),
+        Err(refusal @ Refusal::TooManyAttempts { .. }) => Err(refusal.into()),
+        Err(refusal) => {
+            let what = format!("oauthServiceUserPassword: would be refused with this Username: {refusal}");
+            Err(Fault::bad_request(what))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The client's way to this server: its own router, in process, with the person's address as peer.
+//!
+//! The same bytes as over the network, and the same checks, but no socket: so there is no hole in the rules against
+//! inner addresses, and guesses count against who makes them.
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use countersign_client::{Transport, TransportError};
+use countersign_server::http::caller::{Caller, REQUEST_ID};
+use countersign_server::http::front::lower_tenant_path;
+use countersign_server::limits::MAX_ANSWER_BYTES;
+use http::Request;
+use http_body_util::{BodyExt, Limited};
+use tower::ServiceExt;
+use zeroize::Zeroizing;
+
+/// The router of the OAuth endpoints and the demonstration resources.
+#[derive(Clone, Debug)]
+pub(crate) struct Inner(pub(crate) Router);
+
+/// This server, as one person's browser has it called.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnServer {
+    inner: Inner,
+    caller: Caller,
+}
+
+impl OwnServer {
+    /// This server, called for `caller`.
+    pub(crate) fn new(inner: &Inner, caller: &Caller) -> Self {
+        Self { inner: inner.clone(), caller: caller.clone() }
+    }
+
+    /// Sends a request through the router.
+    pub(crate) async fn call(&self, mut request: Request<Body>) -> Response {
+        lower_tenant_path(&mut request);
+        request.headers_mut().insert(REQUEST_ID, self.caller.request_id.clone());
+        request.extensions_mut().insert(self.caller.clone());
+        match self.inner.0.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl Transport for OwnServer {
+    async fn send(&self, request: Request<Zeroizing<Vec<u8>>>) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let response = self.call(request.map(|body| Body::from(body.to_vec()))).await;
+        read(response).await
+    }
+}
+
+/// The whole answer, within bounds.
+pub(crate) async fn read(response: Response) -> Result<http::Response<Vec<u8>>, TransportError> {
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+    let body = body.map_err(|_| TransportError::TooLarge(MAX_ANSWER_BYTES))?;
+    Ok(http::Response::from_parts(head, Vec::from(body.to_bytes())))
+}
