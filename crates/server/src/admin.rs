@@ -4,6 +4,7 @@ pub mod access;
 pub(crate) mod answer;
 pub(crate) mod apis;
 pub mod audit;
+pub(crate) mod audit_log;
 pub mod change;
 pub mod change_queue;
 pub(crate) mod characters;

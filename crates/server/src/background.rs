@@ -6,8 +6,10 @@ pub mod flush_uses;
 pub mod follow_changes;
 pub mod forget_retries;
 pub mod heartbeat;
+pub(crate) mod lease;
 pub mod make_keys;
 pub mod reload_certificate;
+pub(crate) mod report;
 pub mod rotate_keys;
 pub mod store_refusals;
 pub mod warn_of_expiry;
@@ -16,15 +18,12 @@ pub mod watch_database_file;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_protocol::refusal::Refusal;
-use countersign_store::StoreError;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use crate::admin::problem::Problem;
 use crate::http::tls::Tls;
 use crate::limits::{
     CERTIFICATE_INTERVAL, CLEAN_UP_INTERVAL, COMPARE_INTERVAL, EXPIRY_INTERVAL, FLUSH_INTERVAL, FOLLOW_INTERVAL,
@@ -34,34 +33,6 @@ use crate::state::State;
 
 /// What is under way at a stop is given this long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Tells that a task failed: what the database cannot do now is counted, and logged once a minute for each kind.
-pub(crate) fn report(state: &State, what: &'static str, error: &StoreError) {
-    if let Refusal::Internal(reason) = state.store_failed(error) {
-        tracing::warn!(reason, "{what}");
-    }
-}
-
-/// The same for a change.
-pub(crate) fn report_problem(state: &State, what: &'static str, problem: &Problem) {
-    match problem.trouble() {
-        Some(trouble) => trouble.note(state),
-        None => tracing::warn!(%problem, "{what}"),
-    }
-}
-
-/// True if this node is to do, for all nodes on its database, what the lease is named after: no other has taken it in the last
-/// `hold_s` seconds.
-pub(crate) async fn holds_lease(state: &State, name: &'static str, hold_s: i64) -> bool {
-    let now = state.now();
-    match state.store.take_lease(name, &state.node_id, now, now + hold_s).await {
-        Ok(is_held) => is_held,
-        Err(error) => {
-            report(state, "a lease cannot be taken", &error);
-            false
-        }
-    }
-}
 
 /// The tasks. They begin nothing more when this is dropped.
 #[derive(Debug)]

@@ -11,7 +11,6 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits::MAX_REGISTRY_AGE_S;
-use crate::operations::data_directory::{NEXT_SEALING_KEY_FILE, SEALING_KEY_FILE};
 
 pub use sections::{Database, Http, Keys, Log, LogFormat, LogLevel, Metrics, Playground, Proxy, Registry, Tls};
 
@@ -136,6 +135,11 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         format!("`{text}` is not an address and a port; write it as {nearest}")
     })
 }
+
+/// The sealing key's name in the data directory.
+pub(crate) const SEALING_KEY_FILE: &str = "sealing.key";
+/// The name there of the sealing key that is about to replace it.
+pub(crate) const NEXT_SEALING_KEY_FILE: &str = "sealing.key.next";
 
 /// A key whose value is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

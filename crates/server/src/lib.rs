@@ -15,7 +15,7 @@ pub mod people;
 pub mod registry;
 mod router;
 pub mod state;
-mod usage;
+pub mod usage;
 
 pub use admin::openapi::DOCUMENT as ADMIN_DOCUMENT;
 pub use admin::operator::{FILE as OPERATOR_FILE, OperatorFile};

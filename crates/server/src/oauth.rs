@@ -1,6 +1,8 @@
 //! For OAuth clients: the token, introspection and revocation endpoints, keys and metadata.
 
+mod asked;
 pub mod authenticate;
+mod exchange;
 pub(crate) mod failed_secrets;
 pub(crate) mod form_body;
 pub(crate) mod introspect;
@@ -10,50 +12,6 @@ mod presented;
 pub(crate) mod refresh;
 pub mod refusal;
 mod remedy;
+pub(crate) mod respond;
 pub(crate) mod revoke;
 pub(crate) mod token;
-
-use std::sync::Arc;
-
-use axum::extract::{FromRequestParts, RawPathParams};
-use countersign_protocol::form::Form;
-use countersign_protocol::ids::ClientId;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use http::request::Parts;
-
-use crate::http::caller::Caller;
-use crate::state::State;
-
-/// One request to an OAuth endpoint: who sent it, which tenant path it came by, and what has been found out so far.
-pub(crate) struct Exchange {
-    /// Who sent it.
-    pub(crate) caller: Caller,
-    /// The `{api}` of a tenant path.
-    pub(crate) tenant: Option<String>,
-    /// The scheme of its `Authorization` header, if it has one: `Basic`, or `other`.
-    pub(crate) scheme: Option<&'static str>,
-    /// Its parameters, once read.
-    pub(crate) form: Option<Arc<Form>>,
-    /// The client, once found.
-    pub(crate) client_id: Option<ClientId>,
-    state: Arc<State>,
-}
-
-impl FromRequestParts<Arc<State>> for Exchange {
-    type Rejection = axum::response::Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Self::Rejection> {
-        // A segment that cannot be decoded is an unknown Api, never the standard path.
-        let tenant = match RawPathParams::from_request_parts(parts, state).await {
-            Ok(segments) => segments.iter().next().map(|(_, api)| api.to_owned()),
-            Err(_) => Some(String::new()),
-        };
-        let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(refusal::internal)?;
-        let basic =
-            |value: &HeaderValue| value.as_bytes().get(..6).is_some_and(|head| head.eq_ignore_ascii_case(b"basic "));
-        let scheme = parts.headers.get(AUTHORIZATION).map(|value| if basic(value) { "Basic" } else { "other" });
-        let state = state.clone();
-        Ok(Self { caller, tenant, scheme, form: None, client_id: None, state })
-    }
-}

@@ -6,6 +6,7 @@ mod attempts_under_way;
 pub mod code_attempt;
 pub mod guessing;
 pub mod known_device;
+pub mod name_mac;
 pub mod password_queue;
 pub mod password_strength;
 pub mod passwords;

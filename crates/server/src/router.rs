@@ -6,13 +6,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn;
 use axum::response::Response;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, post};
 use countersign_protocol::refusal::Refusal;
 use http::Request;
 
-use crate::admin::{access, audit, problem};
+use crate::admin::{access, audit_log, problem};
 use crate::http::answer;
-use crate::oauth::{introspect, metadata, refusal, revoke, token};
+use crate::oauth::{introspect, metadata, respond, revoke, token};
 use crate::operations::probes;
 use crate::state::State;
 
@@ -21,9 +21,12 @@ use crate::state::State;
 pub struct Site {
     /// Every route.
     pub router: Router,
-    /// Answers a refused request in the form that was asked for; without it, or where it gives `None`, it is an OAuth error.
-    pub refuse: Option<fn(&State, &Request<Body>, &Refusal) -> Option<Response>>,
+    /// How a refused request is answered; without it, by an OAuth error.
+    pub refuse: Option<Refuse>,
 }
+
+/// The answer to a refused request in the form that was asked for; `None` leaves it the OAuth error.
+pub type Refuse = fn(&State, &Request<Body>, &Refusal) -> Option<Response>;
 
 /// The machine endpoints and nothing for people.
 pub fn machines(state: &State) -> Site {
@@ -34,12 +37,12 @@ pub fn machines(state: &State) -> Site {
 pub fn machine_routes(state: &State) -> Router {
     let router = Router::new()
         // for OAuth clients, at the standard paths and at the guide's
-        .route("/oauth2/token", post(token::token).fallback(refusal::method_not_allowed))
-        .route("/oauth2/token/{api}", post(token::token).fallback(refusal::method_not_allowed))
-        .route("/oauth2/introspect", post(introspect::introspect).fallback(refusal::method_not_allowed))
-        .route("/oauth2/introspect/{api}", post(introspect::introspect).fallback(refusal::method_not_allowed))
-        .route("/oauth2/revoke", post(revoke::revoke).fallback(refusal::method_not_allowed))
-        .route("/oauth2/revoke/{api}", post(revoke::revoke).fallback(refusal::method_not_allowed))
+        .route("/oauth2/token", post(token::token).fallback(respond::method_not_allowed))
+        .route("/oauth2/token/{api}", post(token::token).fallback(respond::method_not_allowed))
+        .route("/oauth2/introspect", post(introspect::introspect).fallback(respond::method_not_allowed))
+        .route("/oauth2/introspect/{api}", post(introspect::introspect).fallback(respond::method_not_allowed))
+        .route("/oauth2/revoke", post(revoke::revoke).fallback(respond::method_not_allowed))
+        .route("/oauth2/revoke/{api}", post(revoke::revoke).fallback(respond::method_not_allowed))
         .route("/oauth2/jwks", get(metadata::key_set))
         .route("/oauth2/keys/{api}", get(metadata::tenant_key_set))
         .route("/.well-known/oauth-authorization-server", get(metadata::authorization_server))
@@ -115,9 +118,9 @@ fn for_administrators(state: &State) -> Router {
         .route("/admin/v1/refusals", get(refusals::list))
         .route("/admin/v1/refusals/counts", get(refusals::counts))
         .route("/admin/v1/refusals/{request_id}", get(refusals::find))
-        .route("/admin/v1/audit", get(audit::records))
-        .route("/admin/v1/audit/head", get(audit::head))
-        .route("/admin/v1/audit/verify", get(audit::verify))
+        .route("/admin/v1/audit", get(audit_log::records))
+        .route("/admin/v1/audit/head", get(audit_log::head))
+        .route("/admin/v1/audit/verify", get(audit_log::verify))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(Arc::new(state.clone()));

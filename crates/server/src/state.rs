@@ -12,19 +12,18 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::admin::change_queue::ChangeQueue;
-use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Http, Keys};
 use crate::http::admission::Admission;
 use crate::http::lifecycle::Lifecycle;
-use crate::keys::first_key;
-use crate::keys::ring::KeyRingError;
-use crate::keys::sealing_keys::SealingKeys;
+use crate::keys::error::KeyRingError;
+use crate::keys::sealing_keys::{MacUse, SealingKeys};
 use crate::limits::{ABANDONED_WRITE_TIMEOUT, WRITE_TIMEOUT};
-use crate::people::guessing::{Guessing, NameMac};
+use crate::people::guessing::Guessing;
+use crate::people::name_mac::NameMac;
 use crate::people::password_queue::PasswordQueue;
 use crate::registry::LiveRegistry;
-use crate::usage::metrics::{Metrics, render};
+use crate::usage::metrics::Metrics;
 use crate::usage::refusals::Refusals;
 use crate::usage::token_limits::TokenLimiter;
 use crate::usage::uses::Uses;
@@ -115,15 +114,6 @@ impl State {
         self.registry.follow(&self.store).await
     }
 
-    /// Makes a key for each algorithm in use that has none.
-    pub async fn make_missing_keys(&self) -> Result<(), Problem> {
-        let missing = self.registry.current().missing_keys().to_vec();
-        for algorithm in missing {
-            first_key::provide(self, algorithm).await?;
-        }
-        Ok(())
-    }
-
     /// Writes in a task of its own, which goes on to its end when the caller hangs up.
     pub async fn write<T: Send + 'static>(
         &self,
@@ -179,8 +169,8 @@ impl State {
     }
 
     /// Under what failures of a person's name are counted, whatever its case.
-    pub fn name_mac(&self, login: &str) -> Vec<u8> {
-        NameMac::of(self, login).as_bytes().to_vec()
+    pub fn name_mac(&self, login: &str) -> NameMac {
+        NameMac::by(self.sealing_keys().mac_key(MacUse::Name), login)
     }
 
     /// Takes every place for requests that is free, until the result is dropped: what a story of overload begins with.
@@ -191,11 +181,6 @@ impl State {
     /// Takes every turn of requests that is free, until the result is dropped: those that come wait.
     pub fn take_all_turns(&self) -> impl Sized + Send + use<> {
         self.admission.take_turns()
-    }
-
-    /// What `/metrics` tells, where nothing is asked for it.
-    pub fn metrics(&self) -> String {
-        render(self)
     }
 
     /// True while no administrative change is under way on this node.

@@ -1,6 +1,7 @@
 //! What is used and what is refused: counted in memory, stored now and then, and shown.
 
 pub(crate) mod expiry;
+pub mod exposition;
 pub(crate) mod metrics;
 pub(crate) mod refusals;
 pub(crate) mod token_limits;

@@ -15,6 +15,7 @@ use countersign_server::http::serve;
 use countersign_server::keys::sealing_rotation::rotate;
 use countersign_server::operations::start::{StartError, Started, Wanted, start};
 use countersign_server::state::State;
+use countersign_server::usage::exposition::render;
 use countersign_server::{DemoFile, Front, machines};
 use countersign_store::SQLITE_FILE;
 use countersign_web::playground::demo::provide;
@@ -239,6 +240,11 @@ impl TestServer {
     pub async fn follow(&self) {
         follow_changes::run_once(&self.state).await;
         make_keys::run_once(&self.state).await;
+    }
+
+    /// What `/metrics` tells.
+    pub fn metrics(&self) -> String {
+        render(&self.state)
     }
 
     /// The demo's file.

@@ -11,10 +11,10 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
-use crate::admin::change::{Changing, Entry};
-use crate::admin::fields::{api_id, find_api, grants, name, within};
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
+use crate::admin::fields::{api_id, find_api, find_own, grants, name, within};
 use crate::admin::page::{MAX_NAMED, Query, page_of_kind};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
@@ -177,15 +177,6 @@ pub(crate) async fn delete(
     changing.change.delete_api(&api.id).await?;
     changing.finish(Entry { action: "api.delete", target: id, before: Some(before), after: None }).await?;
     Ok(done())
-}
-
-/// An Api that may be changed: ours is made of what guards us.
-pub(crate) fn find_own<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, Problem> {
-    let api = find_api(registry, id)?;
-    if id == access::API {
-        return Err(Problem::conflict("admin-api is built in, and is not changed"));
-    }
-    Ok(api)
 }
 
 fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {

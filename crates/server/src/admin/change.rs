@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use countersign_store::{Change, StoreError};
-use serde_json::Value;
 
-use crate::admin::audit::{self, Actor};
+use crate::admin::audit::{self, Actor, Entry};
 use crate::admin::change_queue::Turn;
 use crate::admin::problem::Problem;
 use crate::admin::rights::{Authority, Operator};
@@ -48,18 +47,6 @@ pub struct Changing<'s> {
     /// The registry as of the moment before this change: nobody else can change it now.
     pub registry: Arc<Registry>,
     _turn: Turn,
-}
-
-/// What is written of a change: what was done, to what, and how that was before and is after.
-pub struct Entry {
-    /// Such as `client.create`.
-    pub action: &'static str,
-    /// Such as `nightly-job`.
-    pub target: String,
-    /// Nothing, if it was not there.
-    pub before: Option<Value>,
-    /// Nothing, if it is gone.
-    pub after: Option<Value>,
 }
 
 impl<'s> Changing<'s> {

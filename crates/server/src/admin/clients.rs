@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::{self, Path};
-use countersign_protocol::UnixTime;
 use countersign_protocol::client::{Client, ClientAuthMethod, ClientAuthMethods, Credentials, MayAsk, TokenLimits};
 use countersign_protocol::status::Status;
 use countersign_store::{EntryKind, NewClient as StoredClient, Note};
@@ -12,11 +11,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
-use crate::admin::change::{Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
 use crate::admin::entitlements;
 use crate::admin::fields::{self, client_id, find_client, line, named, object, status, within};
 use crate::admin::new_secret::{self, NewSecret};
-use crate::admin::operator::{STAYS_S, administers_until};
+use crate::admin::operator::check_one_stays;
 use crate::admin::page::{Query, page_of_kind};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
@@ -202,23 +202,6 @@ pub(crate) async fn delete(
     changing.change.delete_client(&client.id).await?;
     changing.finish(Entry { action: "client.delete", target: id, before: Some(before), after: None }).await?;
     Ok(done())
-}
-
-/// Err if nobody could administer any more, once the client is as it will be (None: gone).
-pub(crate) fn check_one_stays(
-    registry: &Registry,
-    client: &Client,
-    after: Option<&Client>,
-    now: UnixTime,
-) -> Result<(), Problem> {
-    let until = |client: &Client| administers_until(client, now);
-    let (before, after) = (until(client), after.map_or(now, until));
-    let others = || registry.administrators().any(|other| other.id != client.id && until(other) >= now + STAYS_S);
-    if after < before && after < now + STAYS_S && !others() {
-        let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
-        return Err(Problem::conflict(what));
-    }
-    Ok(())
 }
 
 fn limit(field: &str, most: i64) -> Result<i64, Problem> {

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, done, show};
-use crate::admin::change::{Changing, Entry};
-use crate::admin::clients::check_one_stays;
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
 use crate::admin::fields::{find_api, find_client, grants, scopes};
+use crate::admin::operator::check_one_stays;
 use crate::admin::page::list;
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;

@@ -7,13 +7,13 @@ use countersign_protocol::user::User;
 use serde_json::{Value, json};
 
 use crate::admin::answer::{Answer, done, show};
-use crate::admin::change::{Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
 use crate::admin::fields::find_user;
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::people::attempt_rules;
 use crate::people::attempt_rules::KNOWN_S;
-use crate::people::guessing::NameMac;
 use crate::state::State;
 
 /// `GET users/{id}/failed-attempts`
@@ -37,7 +37,7 @@ pub(crate) async fn delete(
     let user = find_user(&registry, &id)?;
     operator.check_can_administer_user(user)?;
     let before = Some(view(&state, user).await?);
-    let name = NameMac::of(&state, user.login.as_str());
+    let name = state.name_mac(user.login.as_str());
     changing.change.forget_failures(&user.id, name.as_bytes()).await?;
     let (action, target) = ("user.unlock", user.id.to_string());
     changing.finish(Entry { action, target, before, after: None }).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn delete(
 }
 
 async fn view(state: &State, user: &User) -> Result<Value, Problem> {
-    let (name, now) = (NameMac::of(state, user.login.as_str()), state.now());
+    let (name, now) = (state.name_mac(user.login.as_str()), state.now());
     let summary = state.store.summarize_failures(&user.id, name.as_bytes(), now - KNOWN_S).await?;
     Ok(json!({
         "failures": summary.failures.failures,

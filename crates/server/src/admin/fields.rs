@@ -16,6 +16,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::admin::access::API;
 use crate::admin::change::SERVER;
 use crate::admin::characters::{is_anything_visible, is_line};
 use crate::admin::problem::Problem;
@@ -136,4 +137,13 @@ pub(crate) fn client_id(text: &str) -> Result<ClientId, Problem> {
     let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let id = ClientId::parse(text).filter(|_| begins && text.bytes().all(allowed));
     id.ok_or_else(|| Problem::invalid("client_id", grammar))
+}
+
+/// An Api that may be changed: ours is made of what guards us.
+pub(crate) fn find_own<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, Problem> {
+    let api = find_api(registry, id)?;
+    if id == API {
+        return Err(Problem::conflict("admin-api is built in, and is not changed"));
+    }
+    Ok(api)
 }

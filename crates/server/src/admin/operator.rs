@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::admin::access::{self, all_scopes};
-use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::{Author, Changing};
 use crate::admin::new_secret::{make_credential, make_successor};
 use crate::admin::problem::Problem;
 use crate::admin::scopes;
 use crate::operations::data_directory::{DataDirectory, DirectoryError, write_private};
+use crate::registry::Registry;
 use crate::state::State;
 
 /// The file's name in the data directory.
@@ -277,4 +279,21 @@ fn everything() -> Entitlement {
 
 fn client_id() -> ClientId {
     ClientId::parse(CLIENT).expect("a client id")
+}
+
+/// Err if nobody could administer any more, once the client is as it will be (None: gone).
+pub(crate) fn check_one_stays(
+    registry: &Registry,
+    client: &Client,
+    after: Option<&Client>,
+    now: UnixTime,
+) -> Result<(), Problem> {
+    let until = |client: &Client| administers_until(client, now);
+    let (before, after) = (until(client), after.map_or(now, until));
+    let others = || registry.administrators().any(|other| other.id != client.id && until(other) >= now + STAYS_S);
+    if after < before && after < now + STAYS_S && !others() {
+        let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
+        return Err(Problem::conflict(what));
+    }
+    Ok(())
 }

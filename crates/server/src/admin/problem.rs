@@ -12,11 +12,11 @@ use serde_json::json;
 
 use crate::http::answer::json_response;
 use crate::http::json_body::BadBody;
-use crate::keys::ring::KeyRingError;
+use crate::http::trouble::Trouble;
+use crate::keys::error::KeyRingError;
 use crate::keys::sealing::SealError;
 use crate::limits::RETRY_AFTER_S;
 use crate::oauth::refusal::description_of;
-use crate::state::State;
 
 /// A refusal of the admin API.
 #[derive(Debug)]
@@ -27,26 +27,6 @@ pub struct Problem {
     detail: Box<str>,
     field: Option<Box<str>>,
     trouble: Option<Box<Trouble>>,
-}
-
-/// What the database could not do, which was not counted yet: an answer carries it to where that is done.
-#[derive(Clone, Debug)]
-pub struct Trouble {
-    kind: DatabaseTrouble,
-    reason: String,
-    is_conflict: bool,
-}
-
-impl Trouble {
-    /// Counts and logs it.
-    pub(crate) fn note(&self, state: &State) {
-        state.note_trouble(self.kind, &self.reason);
-    }
-
-    /// True if the change gave way to another transaction before it was committed, and can be made again.
-    pub(crate) fn is_conflict(&self) -> bool {
-        self.is_conflict
-    }
 }
 
 impl Problem {

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::answer::{AdminBody, Answer};
-use crate::admin::change::{Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
 use crate::admin::fields::{find_client, find_user};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;

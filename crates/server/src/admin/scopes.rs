@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
-use crate::admin::apis::find_own;
-use crate::admin::change::{Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
+use crate::admin::fields::find_own;
 use crate::admin::fields::{find_api, line};
 use crate::admin::page::{MAX_NAMED, Query, page};
 use crate::admin::problem::Problem;

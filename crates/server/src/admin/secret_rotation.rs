@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::admin::answer::{AdminBody, Answer, created};
-use crate::admin::change::{Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
 use crate::admin::fields::{find_client, within};
 use crate::admin::new_secret::{answer, make_successor};
 use crate::admin::problem::Problem;

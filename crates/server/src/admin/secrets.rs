@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show_with};
-use crate::admin::change::{Changing, Entry};
-use crate::admin::clients::check_one_stays;
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
 use crate::admin::fields::{find_client, line, named};
 use crate::admin::new_secret::{NewSecret, answer, moment};
+use crate::admin::operator::check_one_stays;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;

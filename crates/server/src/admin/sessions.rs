@@ -8,7 +8,8 @@ use http::Uri;
 use serde_json::{Value, json};
 
 use crate::admin::answer::{Answer, done};
-use crate::admin::change::{Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
 use crate::admin::fields::find_user;
 use crate::admin::page::{Query, page};
 use crate::admin::problem::Problem;

@@ -15,7 +15,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
-use crate::admin::change::{Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::Changing;
 use crate::admin::characters::is_identifier;
 use crate::admin::fields::{find_user, status};
 use crate::admin::operator;
@@ -23,7 +24,6 @@ use crate::admin::page::{Query, page_of_kind};
 use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::http::source::Source;
-use crate::people::guessing::NameMac;
 use crate::people::password_queue::Who;
 use crate::people::password_strength;
 use crate::people::passwords;
@@ -84,7 +84,7 @@ pub(crate) async fn create(
     let stored = StoredUser { id: id.clone(), login: login.clone(), password_hash, roles: roles.clone() };
     changing.change.insert_user(&stored).await?;
     // What was tried under this name before is not theirs.
-    changing.change.forget_failures(&id, NameMac::of(&state, login.as_str()).as_bytes()).await?;
+    changing.change.forget_failures(&id, state.name_mac(login.as_str()).as_bytes()).await?;
     let (status, epoch) = (Status::Active, changing.change.number());
     let user = User { id: id.clone(), login, roles, status, has_second_factor: false, epoch };
     let after = view(&user, &Note { created_at: state.now(), ..Note::default() });
@@ -130,7 +130,7 @@ pub(crate) async fn update(
     }
     if let Some(hash) = &new_hash {
         changing.change.set_password(&user.id, hash, at_least(&state)).await?;
-        changing.change.forget_failures(&user.id, NameMac::of(&state, user.login.as_str()).as_bytes()).await?;
+        changing.change.forget_failures(&user.id, state.name_mac(user.login.as_str()).as_bytes()).await?;
     }
     let mut after = view(&user, &note);
     let audited = if new_hash.is_some() {
@@ -246,7 +246,7 @@ async fn hash(state: &State, operator: &Operator, password: &Secret, login: &Log
     let invalid = |what| Problem::invalid("password", what);
     password_strength::check_length(password).map_err(invalid)?;
     password_strength::check_strength(password, login.as_str()).await?.map_err(invalid)?;
-    let (source, name) = (Source::of(operator.caller.address), NameMac::of(state, login.as_str()));
+    let (source, name) = (Source::of(operator.caller.address), state.name_mac(login.as_str()));
     Ok(passwords::hash_new(state, password, Who { source, name, is_known: true }).await?)
 }
 

@@ -3,7 +3,8 @@
 
 use countersign_store::StoreError;
 
-use crate::background::{holds_lease, report};
+use crate::background::lease::holds_lease;
+use crate::background::report::report;
 use crate::limits::{
     CLEAN_UP_LEASE_S, DEAD_MARGIN_S, DELETIONS_KEPT_S, MAX_REGISTRY_AGE_S, MAX_STORED_REFUSALS, MAX_STRANGERS,
     REFUSALS_KEPT_S, SESSION_IDLE_S, SILENT_NODE_KEPT_MS, TOKEN_COUNTS_KEPT_S,

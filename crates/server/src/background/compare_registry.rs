@@ -1,6 +1,6 @@
 //! Compares what this node decides on with the database, in case that something was changed that nothing told of.
 
-use crate::keys::ring::KeyRingError;
+use crate::keys::error::KeyRingError;
 use crate::state::State;
 
 /// Loads the registry anew if it is not the same; while the database is lost, nothing.

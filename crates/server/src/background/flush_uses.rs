@@ -1,6 +1,6 @@
 //! Stores what was gathered of uses: when credentials were last used, and for how many tokens.
 
-use crate::background::report;
+use crate::background::report::report;
 use crate::state::State;
 use crate::usage::uses::Use;
 

@@ -4,7 +4,7 @@ use countersign_protocol::refusal::Refusal;
 use tokio::time::timeout;
 
 use crate::background::heartbeat;
-use crate::keys::ring::KeyRingError;
+use crate::keys::error::KeyRingError;
 use crate::limits::FOLLOW_TIMEOUT;
 use crate::state::State;
 

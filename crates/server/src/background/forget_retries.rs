@@ -1,6 +1,6 @@
 //! Erases the salts of refresh tokens whose time for repeated uses has passed.
 
-use crate::background::report;
+use crate::background::report::report;
 use crate::state::State;
 
 /// Erases those whose time has passed now.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::background::report;
+use crate::background::report::report;
 use crate::state::State;
 
 /// Writes the heartbeat.

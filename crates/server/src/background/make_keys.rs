@@ -1,6 +1,7 @@
 //! Makes the first key of an algorithm where another node has made an API that signs with it and has not come to it.
 
-use crate::background::report_problem;
+use crate::background::report::report_problem;
+use crate::keys::first_key::provide_missing;
 use crate::state::State;
 
 /// Makes a key for each algorithm in use that has none.
@@ -8,7 +9,7 @@ pub async fn run_once(state: &State) {
     if state.registry.check_database().is_err() {
         return;
     }
-    if let Err(problem) = state.make_missing_keys().await {
+    if let Err(problem) = provide_missing(state).await {
         report_problem(state, "a signing key could not be made", &problem);
     }
 }

@@ -1,6 +1,7 @@
 //! Takes the steps of key rotation that are due; one node of many does, by a lease.
 
-use crate::background::{holds_lease, report_problem};
+use crate::background::lease::holds_lease;
+use crate::background::report::report_problem;
 use crate::keys::rotation::{perform, plan};
 use crate::limits::LEASE_S;
 use crate::state::State;

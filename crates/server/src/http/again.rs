@@ -13,7 +13,7 @@ use countersign_store::{StoreError, Tries};
 use http::Request;
 use zeroize::Zeroizing;
 
-use crate::admin::problem::Trouble;
+use crate::http::trouble::Trouble;
 
 /// The body of a call as it was read, among the request's extensions: a call that is answered again has no other. It may hold
 /// secrets, so it has no `Debug`.

@@ -9,7 +9,7 @@ use serde_json::json;
 use tracing::field::display;
 
 use crate::http::caller::Caller;
-use crate::oauth::refusal::without_secrets;
+use crate::http::redact::without_secrets;
 
 /// A JSON answer that nobody may store (RFC 6749 §5.1), and no browser takes for anything else.
 pub fn json_response(status: StatusCode, body: String) -> Response {

@@ -4,7 +4,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, Http};
 use crate::limits::MAX_OPERATOR_CONNECTIONS;
-use crate::operations::doctor::Check;
+use crate::operations::check::Check;
 
 /// Descriptors besides those of connections: the listeners, the database's files or sockets, the lock, the log, the
 /// runtime's own, and a certificate that is read again; with room to spare.

@@ -18,13 +18,13 @@ use http_body_util::BodyExt;
 use ipnet::IpNet;
 use tower::ServiceExt;
 
-use crate::admin::problem::Trouble;
 use crate::http::admission::{Kind, Place};
 use crate::http::answer;
 use crate::http::body::discard_arrived;
 use crate::http::caller::{Caller, REQUEST_ID, TrustedProxies};
 use crate::http::host::HostNames;
 use crate::http::lifecycle::Lifecycle;
+use crate::http::trouble::Trouble;
 use crate::http::{host, refused};
 use crate::oauth::refusal;
 use crate::operations::probes::is_probe;

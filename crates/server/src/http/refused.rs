@@ -9,6 +9,7 @@ use crate::admin::problem::Problem;
 use crate::http::admission::lies_under;
 use crate::http::caller::Caller;
 use crate::oauth::refusal;
+use crate::oauth::respond::shed;
 use crate::router::Site;
 use crate::state::State;
 use crate::usage::metrics;
@@ -29,7 +30,7 @@ pub(super) fn answer(
     if endpoint == TOKEN {
         state.metrics.count_token(None, refusal::error_of(refusal));
     }
-    let shed = refusal::shed(state, caller, endpoint, refusal);
+    let shed = shed(state, caller, endpoint, refusal);
     if lies_under(path, "/admin") {
         return Problem::from(refusal.clone()).into_response();
     }

@@ -11,10 +11,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
 use super::drain::Draining;
-use super::serve::Stream;
 use super::{http1, http2};
 use crate::http::front::Front;
-use crate::http::tls::{HTTP2, Tls};
+use crate::http::stream::Stream;
+use crate::http::tls::Tls;
+use crate::http::tls_files::HTTP2;
 use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_TIMEOUT, MAX_LINGER_BYTES};
 
 /// What a person reads who typed http:// instead.

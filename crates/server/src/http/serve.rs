@@ -2,13 +2,11 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutStream;
 
 use crate::clock::Clock;
 use crate::config::Http;
@@ -16,9 +14,9 @@ use crate::http::activity::Watched;
 use crate::http::connections::{Connections, Held};
 use crate::http::drain::Drain;
 use crate::http::front::Front;
+use crate::http::stream::with_write_timeout;
 use crate::http::tls::Tls;
 use crate::http::{http1, secure};
-use crate::limits::WRITE_PROGRESS_TIMEOUT;
 
 /// After a failed accept, such as too many open files, the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -129,13 +127,4 @@ async fn accept(listener: &TcpListener, clock: &Clock, quiet_until_ms: &mut i64)
         }
         sleep(ACCEPT_PAUSE).await;
     }
-}
-
-/// A stream that ends when its peer takes nothing for [`WRITE_PROGRESS_TIMEOUT`]: who does not read holds no place.
-pub(super) type Stream = Watched<Pin<Box<TimeoutStream<TcpStream>>>>;
-
-fn with_write_timeout(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_PROGRESS_TIMEOUT));
-    Box::pin(stream)
 }

@@ -1,6 +1,6 @@
 //! TLS: a certificate and its key from two files, judged, and replaced while connections go on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -8,16 +8,9 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::issuer::Issuer;
 use rustls::ServerConfig;
 
-use crate::config;
 pub use crate::http::tls_files::TlsError;
 use crate::http::tls_files::{Contents, Pair};
 use crate::limits::{CERTIFICATE_WARNING_EACH_S, CERTIFICATE_WARNING_S};
-use crate::operations::start::StartError;
-
-/// The name of HTTP/2 in a handshake (RFC 9113 §3.2).
-pub(crate) const HTTP2: &[u8] = b"h2";
-/// The name of HTTP/1.1 in a handshake (RFC 7301 §6).
-pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
 /// The certificate that new handshakes use, and the files that it comes from.
 #[derive(Debug)]
@@ -51,9 +44,9 @@ pub enum Reread {
 }
 
 impl Tls {
-    /// Reads both files; `None` if the configuration names none.
-    pub fn read(section: &config::Tls, issuer: &Issuer, now: UnixTime) -> Result<Option<Arc<Self>>, StartError> {
-        let Some((cert, key)) = section.files()? else {
+    /// Reads both files; `None` if none are configured.
+    pub fn read(files: Option<(&Path, &Path)>, issuer: &Issuer, now: UnixTime) -> Result<Option<Arc<Self>>, TlsError> {
+        let Some((cert, key)) = files else {
             return Ok(None);
         };
         let contents = Contents::read(cert, key)?;

@@ -17,8 +17,12 @@ use rustls::{Error, ServerConfig};
 use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
-use crate::http::tls::{HTTP1, HTTP2};
 use crate::limits::MAX_TLS_FILE_BYTES;
+
+/// The name of HTTP/2 in a handshake (RFC 9113 §3.2).
+pub(crate) const HTTP2: &[u8] = b"h2";
+/// The name of HTTP/1.1 in a handshake (RFC 7301 §6).
+const HTTP1: &[u8] = b"http/1.1";
 
 /// Why a certificate or a key cannot be used: always the file first.
 #[derive(Debug, thiserror::Error)]

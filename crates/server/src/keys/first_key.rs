@@ -5,10 +5,19 @@ use countersign_store::KeyState;
 
 use crate::admin::change::Author;
 use crate::admin::problem::Problem;
-use crate::keys::ring::make_first_key;
+use crate::keys::new_key::make_first_key;
 use crate::keys::rotation::{Role, activate, find, publish};
 use crate::operations::nodes;
 use crate::state::State;
+
+/// Makes a key for each algorithm in use that has none.
+pub async fn provide_missing(state: &State) -> Result<(), Problem> {
+    let missing = state.registry.current().missing_keys().to_vec();
+    for algorithm in missing {
+        provide(state, algorithm).await?;
+    }
+    Ok(())
+}
 
 /// Makes a key that signs, unless there is one. Nodes that do so at once make one key.
 pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), Problem> {

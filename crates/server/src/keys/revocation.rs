@@ -4,9 +4,12 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::KeyState;
 use serde_json::json;
 
-use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::{Author, Changing};
 use crate::admin::problem::Problem;
-use crate::keys::ring::{KeyLife, NewKey, make_key};
+use crate::keys::new_key::NewKey;
+use crate::keys::new_key::make_key;
+use crate::keys::ring::KeyLife;
 use crate::keys::rotation::{Published, Role, activate, find as find_in, publish, view};
 use crate::operations::nodes;
 use crate::registry::Registry;

@@ -9,40 +9,12 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::{KeyId, jwk_set};
 use countersign_protocol::jose::jws::{encode_header, sign};
 use countersign_protocol::jose::key::{KeyError, SigningKey, VerifyingKey};
-use countersign_store::{Change, KeyState, StoreError, StoredKey};
-use zeroize::Zeroizing;
+use countersign_store::{KeyState, StoredKey};
 
-use crate::keys::sealing::SealError;
+use crate::keys::error::KeyRingError;
 use crate::keys::sealing_keys::SealingKeys;
-use crate::state::State;
 
 pub(crate) const SEAL_LABEL: &str = "signing key";
-
-/// Why the keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyRingError {
-    /// A sealed key does not open.
-    #[error("signing key {0}: {1}")]
-    Sealed(String, SealError),
-    /// A key that opened cannot be parsed.
-    #[error("signing key {0}: {1}")]
-    Key(String, KeyError),
-    /// This node does not hold the sealing key of the database.
-    #[error("the database has another sealing key now; restart this node with it")]
-    OtherSealingKey,
-    /// A new key could not be stored.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<KeyRingError> for StoreError {
-    fn from(error: KeyRingError) -> Self {
-        match error {
-            KeyRingError::Store(error) => error,
-            other => Self::Refused(other.to_string()),
-        }
-    }
-}
 
 /// Where a key is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,53 +111,6 @@ impl KeyRing {
         let in_use: Vec<Algorithm> =
             in_use.chain([Algorithm::Es256]).filter(|one| !self.active.contains_key(one)).collect();
         Algorithm::ALL.into_iter().filter(|algorithm| in_use.contains(algorithm)).collect()
-    }
-}
-
-/// A new key, not stored yet.
-pub(crate) struct NewKey {
-    /// Its id.
-    pub(crate) id: String,
-    algorithm: Algorithm,
-    pkcs8: Zeroizing<Vec<u8>>,
-}
-
-impl NewKey {
-    /// Seals and stores the key. Here, and not before the change began: the sealing key may have been replaced since.
-    pub(crate) async fn insert(
-        &self,
-        state: &State,
-        change: &mut Change,
-        in_state: KeyState,
-    ) -> Result<(), KeyRingError> {
-        let sealing = state.registry.sealing_keys();
-        let sealed = sealing.key().seal(SEAL_LABEL, &self.id, &self.pkcs8, state.entropy.bytes());
-        let sealed = sealed.map_err(|error| KeyRingError::Sealed(self.id.clone(), error))?;
-        Ok(change.insert_key(&self.id, self.algorithm, in_state, &sealed).await?)
-    }
-}
-
-/// Makes a key; that takes a while, so it is done before any transaction.
-pub(crate) async fn make_key(algorithm: Algorithm) -> Result<NewKey, KeyRingError> {
-    let made = tokio::task::spawn_blocking(move || {
-        let pkcs8 = SigningKey::generate(algorithm)?;
-        let id = SigningKey::from_pkcs8(algorithm, &pkcs8)?.jwk().key_id().to_string();
-        Ok((id, pkcs8))
-    });
-    let lost = |_| KeyRingError::Key(algorithm.to_string(), KeyError);
-    let (id, pkcs8) = made.await.map_err(lost)?.map_err(|error| KeyRingError::Key(algorithm.to_string(), error))?;
-    Ok(NewKey { id, algorithm, pkcs8 })
-}
-
-/// Makes and stores the first key of an algorithm, which signs at once; if another node was faster, theirs stands.
-pub(crate) async fn make_first_key(state: &State, algorithm: Algorithm) -> Result<(), KeyRingError> {
-    let key = make_key(algorithm).await?;
-    let mut change = state.store.begin_change(state.now()).await?;
-    state.follow().await?;
-    match key.insert(state, &mut change, KeyState::Active).await {
-        Ok(()) => Ok(change.commit().await?),
-        Err(KeyRingError::Store(StoreError::Taken(_))) => Ok(()),
-        Err(other) => Err(other),
     }
 }
 

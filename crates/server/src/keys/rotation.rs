@@ -6,9 +6,11 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::KeyState;
 use serde_json::{Value, json};
 
-use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::{Author, Changing};
 use crate::admin::problem::Problem;
-use crate::keys::ring::{KeyLife, make_key};
+use crate::keys::new_key::make_key;
+use crate::keys::ring::KeyLife;
 use crate::limits::{KEY_MARGIN_S, KEY_PENDING_S};
 use crate::operations::nodes;
 use crate::registry::Registry;

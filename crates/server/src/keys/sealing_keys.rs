@@ -4,7 +4,7 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use countersign_store::{PreviousSealingKey, StoredSealingKeys};
 use zeroize::Zeroizing;
 
-use crate::keys::ring::KeyRingError;
+use crate::keys::error::KeyRingError;
 use crate::keys::sealing::{SealError, SealingKey};
 use crate::keys::sealing_files::{HeldKey, HeldKeys};
 

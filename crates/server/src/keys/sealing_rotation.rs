@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use countersign_store::{Change, DatabaseUrl, SealedKind, SealedValue, Store, StoreError};
 use serde_json::json;
 
-use crate::admin::change::{Author, Changing, Entry};
+use crate::admin::audit::Entry;
+use crate::admin::change::{Author, Changing};
 use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
-use crate::keys::ring::{KeyRingError, SEAL_LABEL};
+use crate::keys::error::KeyRingError;
+use crate::keys::ring::SEAL_LABEL;
 use crate::keys::sealing::{PLAYGROUND_SECRET, SECOND_FACTOR, SealError, SealingKey};
 use crate::keys::sealing_files::{self, HeldKey, HeldKeys, KeyFiles, put_in_place};
 use crate::keys::sealing_keys::{MacUse, PREVIOUS_AUDIT, PREVIOUS_MACS, SealingKeys, seal_previous};
@@ -18,7 +20,7 @@ use crate::operations::data_directory::{DataDirectory, DirectoryError, check_pri
 use crate::operations::identity::{Found, IdentityError, Memory, check_same};
 use crate::operations::nodes::{self, is_alive};
 use crate::operations::transfer::MOVED_TO;
-use crate::people::guessing::NameMac;
+use crate::people::name_mac::NameMac;
 use crate::registry::LiveRegistry;
 use crate::state::State;
 

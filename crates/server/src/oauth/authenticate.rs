@@ -9,7 +9,7 @@ use countersign_protocol::refusal::Refusal;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use crate::oauth::Exchange;
+use crate::oauth::exchange::Exchange;
 use crate::registry::Registry;
 use crate::state::State;
 use crate::usage::uses::Used;

@@ -11,7 +11,7 @@ use http::{HeaderMap, Request};
 
 use crate::http::body;
 use crate::http::origin::find_foreign;
-use crate::oauth::Exchange;
+use crate::oauth::exchange::Exchange;
 use crate::state::State;
 
 /// Refuses what a page of another origin sends, then reads and parses the body.

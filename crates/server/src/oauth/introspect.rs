@@ -17,8 +17,9 @@ use http::Request;
 use serde_json::Value;
 
 use crate::oauth::authenticate::authenticate;
+use crate::oauth::exchange::Exchange;
 use crate::oauth::form_body::receive;
-use crate::oauth::{Exchange, refusal};
+use crate::oauth::respond::respond;
 use crate::registry::Registry;
 use crate::state::State;
 
@@ -29,7 +30,7 @@ pub(crate) async fn introspect(
     request: Request<Body>,
 ) -> Response {
     let answer = answer(&state, &mut exchange, request).await;
-    refusal::respond(&exchange, "introspect", answer.map(|value| value.to_string()))
+    respond(&exchange, "introspect", answer.map(|value| value.to_string()))
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<Value, Refusal> {

@@ -7,7 +7,7 @@ use countersign_protocol::scope::MAX_SCOPE_TOKENS;
 use countersign_protocol::scope_token::ScopeToken;
 use serde_json::{Value, json};
 
-use crate::oauth::Exchange;
+use crate::oauth::exchange::Exchange;
 use crate::registry::Registry;
 
 /// The parameters that standards name; another name may be anything.

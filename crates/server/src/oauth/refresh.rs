@@ -19,9 +19,9 @@ use countersign_store::{NewRefreshToken, Spend, Store, StoreError};
 
 use crate::keys::mac::mac;
 use crate::keys::sealing_keys::{MacUse, SealingKeys};
+use crate::oauth::asked::Asked;
 use crate::oauth::issue::{Issued, Order, issue};
 use crate::oauth::revoke::end_family;
-use crate::oauth::token::Asked;
 use crate::registry::Registry;
 use crate::state::State;
 

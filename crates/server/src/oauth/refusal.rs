@@ -1,23 +1,15 @@
-//! The one table from [`Refusal`] to what the caller sees; the exact reason goes to the log.
+//! The one table from [`Refusal`] to what the caller sees.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use axum::extract;
 use axum::response::Response;
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
-use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
-use countersign_store::StoredRefusal;
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use crate::http::answer::json_response;
-use crate::http::caller::Caller;
 use crate::limits::{LOCKED_RETRY_AFTER_S, MAX_BODY_BYTES, RETRY_AFTER_S};
-use crate::oauth::remedy::remedy;
-use crate::oauth::{Exchange, presented};
-use crate::state::State;
 
 const INVALID_REQUEST: &str = "invalid_request";
 const TEMPORARILY_UNAVAILABLE: &str = "temporarily_unavailable";
@@ -139,20 +131,6 @@ fn too_many_tokens(window: &str) -> Wire {
     wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, text)
 }
 
-/// The answer of an OAuth endpoint: a JSON body, or the refusal, which is logged with its exact reason.
-pub(crate) fn respond(exchange: &Exchange, endpoint: &'static str, answer: Result<String, Refusal>) -> Response {
-    match answer {
-        Ok(body) => json_response(StatusCode::OK, body),
-        Err(refusal) => {
-            let registry = exchange.state.registry.current();
-            let presented = presented::describe(exchange, &registry).to_string().into();
-            let client_id = exchange.client_id.as_ref().map(|id| id.as_str());
-            record(&exchange.state, &exchange.caller, Refused { endpoint, client_id, presented, refusal: &refusal });
-            to_response(&refusal)
-        }
-    }
-}
-
 /// What the caller is told in words.
 pub fn description_of(refusal: &Refusal) -> Cow<'static, str> {
     describe(refusal).description
@@ -161,23 +139,6 @@ pub fn description_of(refusal: &Refusal) -> Cow<'static, str> {
 /// The `error` that the caller is told.
 pub(crate) fn error_of(refusal: &Refusal) -> &'static str {
     describe(refusal).error
-}
-
-/// Any other method at an endpoint that takes POST only.
-pub(crate) async fn method_not_allowed(
-    extract::State(state): extract::State<Arc<State>>,
-    extract::Extension(caller): extract::Extension<Caller>,
-) -> Response {
-    record(&state, &caller, Refused::unread("oauth", &Refusal::Method));
-    let mut response = to_response(&Refusal::Method);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-    response
-}
-
-/// A refusal before the request has reached any endpoint.
-pub(crate) fn shed(state: &State, caller: &Caller, endpoint: &'static str, refusal: &Refusal) -> Response {
-    record(state, caller, Refused::unread(endpoint, refusal));
-    to_response(refusal)
 }
 
 /// Our fault, already logged.
@@ -218,60 +179,6 @@ fn clean(description: &str) -> Cow<'_, str> {
         return description.into();
     }
     description.chars().map(|c| if allowed(c) { c } else { '?' }).take(MAX_DESCRIPTION_BYTES).collect()
-}
-
-/// A refused request, as far as it was read.
-struct Refused<'r> {
-    endpoint: &'static str,
-    client_id: Option<&'r str>,
-    /// In JSON.
-    presented: Cow<'static, str>,
-    refusal: &'r Refusal,
-}
-
-impl<'r> Refused<'r> {
-    fn unread(endpoint: &'static str, refusal: &'r Refusal) -> Self {
-        Self { endpoint, client_id: None, presented: "{}".into(), refusal }
-    }
-}
-
-/// Logs a refusal with its exact reason, and remembers it under the request id.
-fn record(state: &State, caller: &Caller, refused: Refused<'_>) {
-    let Refused { endpoint, client_id, presented, refusal } = refused;
-    let (request_id, address) = (caller.request_id(), caller.address);
-    let (error, reason) = (describe(refusal).error, without_secrets(&refusal.to_string()));
-    match refusal {
-        Refusal::Internal(_) => {
-            tracing::error!(request_id, %address, endpoint, client_id, error, reason, "request failed");
-        }
-        _ => tracing::info!(request_id, %address, endpoint, client_id, error, reason, "request refused"),
-    }
-    let stored = StoredRefusal {
-        request_id: request_id.to_owned(),
-        at: state.now(),
-        endpoint: endpoint.into(),
-        client_id: client_id.map(str::to_owned),
-        address: address.to_string(),
-        error: error.into(),
-        reason,
-        remedy: remedy(refusal).into(),
-        presented,
-    };
-    // The name of the variant, whatever it carries.
-    let mut name = format!("{refusal:?}");
-    name.truncate(name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len()));
-    state.refusals.record(stored, name);
-}
-
-/// A reason may name what the caller sent, and the caller may have sent a secret where a name belongs.
-pub fn without_secrets(reason: &str) -> String {
-    let is_secret = |word: &str| [CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX, "eyJ"].iter().any(|p| word.contains(p));
-    if reason.len() <= MAX_DESCRIPTION_BYTES && !is_secret(reason) {
-        return reason.to_owned();
-    }
-    let words = reason.split(' ').map(|word| if is_secret(word) { "********" } else { word });
-    let text: String = words.collect::<Vec<_>>().join(" ");
-    text.chars().take(MAX_DESCRIPTION_BYTES).collect()
 }
 
 #[cfg(test)]

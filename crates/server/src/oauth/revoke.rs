@@ -14,8 +14,9 @@ use countersign_protocol::secret::{REFRESH_TOKEN_PREFIX, Secret};
 use http::Request;
 
 use crate::oauth::authenticate::authenticate;
+use crate::oauth::exchange::Exchange;
 use crate::oauth::form_body::receive;
-use crate::oauth::{Exchange, refusal};
+use crate::oauth::respond::respond;
 use crate::state::State;
 
 /// `POST /oauth2/revoke` and `POST /OAuth2/Revoke/{api}`.
@@ -25,7 +26,7 @@ pub(crate) async fn revoke(
     request: Request<Body>,
 ) -> Response {
     let answer = answer(&state, &mut exchange, request).await;
-    refusal::respond(&exchange, "revoke", answer.map(|()| "{}".to_owned()))
+    respond(&exchange, "revoke", answer.map(|()| "{}".to_owned()))
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<(), Refusal> {

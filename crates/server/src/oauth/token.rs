@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::extract;
 use axum::response::Response;
 use countersign_protocol::api::Api;
-use countersign_protocol::client::Client;
 use countersign_protocol::grant::{Grant, Subject, check_allowed, client_credentials, decide_scope, password};
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::refusal::Refusal;
@@ -17,11 +16,14 @@ use http::Request;
 
 use crate::http::caller::Caller;
 use crate::http::source::Source;
+use crate::oauth::asked::Asked;
 use crate::oauth::authenticate::{Authenticated, authenticate};
+use crate::oauth::exchange::Exchange;
 use crate::oauth::form_body::receive;
 use crate::oauth::issue::{Issued, Order, issue, issue_with_family};
 use crate::oauth::refresh::{PresentedToken, by_refresh_token};
-use crate::oauth::{Exchange, refusal};
+use crate::oauth::refusal::error_of;
+use crate::oauth::respond::respond;
 use crate::people::attempt::Presenter;
 use crate::people::known_device::Device;
 use crate::people::passwords::{self, Named, Verdict};
@@ -37,22 +39,8 @@ pub(crate) async fn token(
 ) -> Response {
     let answer = answer(&state, &mut exchange, request).await;
     let grant = exchange.form.as_ref().and_then(|form| GrantType::parse(form.find("grant_type")?).ok());
-    state.metrics.count_token(grant, answer.as_ref().map_or_else(refusal::error_of, |_| "issued"));
-    refusal::respond(&exchange, "token", answer.map(|issued| issued.to_json()))
-}
-
-/// What is asked, and by whom: everything that a grant decides on.
-pub(crate) struct Asked<'a> {
-    /// What is registered.
-    pub(crate) registry: &'a Registry,
-    /// From where.
-    pub(crate) caller: &'a Caller,
-    /// The client, which has authenticated.
-    pub(crate) client: &'a Client,
-    /// The Api that the request names.
-    pub(crate) named: Option<Arc<Api>>,
-    /// The request.
-    pub(crate) request: &'a TokenRequest,
+    state.metrics.count_token(grant, answer.as_ref().map_or_else(error_of, |_| "issued"));
+    respond(&exchange, "token", answer.map(|issued| issued.to_json()))
 }
 
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<Issued, Refusal> {
@@ -97,21 +85,6 @@ fn find_named_api(
     match (tenant, resource) {
         (Some(tenant), Some(resource)) if tenant.id != resource.id => Err(Refusal::SeveralResources),
         (tenant, resource) => Ok(tenant.or(resource).cloned()),
-    }
-}
-
-impl Asked<'_> {
-    /// The Api that is named, or the only one that the client may ask by this grant.
-    fn find_api(&self, grant_type: GrantType) -> Result<Arc<Api>, Refusal> {
-        match &self.named {
-            Some(api) => Ok(api.clone()),
-            None => self.registry.find_only_api(self.client, grant_type).cloned(),
-        }
-    }
-
-    /// The scope that is asked for.
-    pub(crate) fn scope(&self) -> Option<&str> {
-        self.request.scope.as_deref()
     }
 }
 

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::admin::operator;
+use crate::config::SEALING_KEY_FILE;
 use crate::config::{Config, ConfigError};
 use crate::keys::sealing_files::KeyFiles;
 use crate::operations::data_directory::{
-    DirectoryError, SEALING_KEY_FILE, failed, is_locked, is_replaced, sync_directory, write_private,
+    DirectoryError, failed, is_locked, is_replaced, sync_directory, write_private,
 };
 use crate::operations::demo_file;
 

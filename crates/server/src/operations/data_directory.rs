@@ -15,10 +15,6 @@ use crate::config::Config;
 use crate::keys::sealing::SealingKey;
 use crate::operations::exposure::{Exposure, Reach, find_in_directory};
 
-/// The sealing key's name in the data directory.
-pub(crate) const SEALING_KEY_FILE: &str = "sealing.key";
-/// The name there of the sealing key that is about to replace it.
-pub(crate) const NEXT_SEALING_KEY_FILE: &str = "sealing.key.next";
 const LOCK_FILE: &str = "lock";
 /// Whoever only looks whether the directory is locked holds it for an instant: that must not stop a start.
 const LOCK_TRIES: u32 = 10;

@@ -13,6 +13,7 @@ use crate::keys::ring::KeyRing;
 use crate::keys::sealing_files::{HeldKeys, KeyFiles};
 use crate::keys::sealing_keys::SealingKeys;
 use crate::operations::backup::BackupError;
+use crate::operations::check::{Check, Verdict};
 use crate::operations::data_directory::{is_locked, is_replaced};
 use crate::operations::doctor_directory::{check_elsewhere, check_modes, check_room};
 use crate::operations::doctor_writes;
@@ -25,45 +26,6 @@ pub const CLOCK_TOLERANCE_S: i64 = 10;
 /// A rotation may be late by this much before somebody should look: a server that was down over a day.
 const LATE_ROTATION_S: i64 = 86_400;
 const DAY_S: i64 = 86_400;
-
-/// What came of one check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// What was looked at.
-    pub check: &'static str,
-    /// How it is.
-    pub verdict: Verdict,
-    /// Why, and what to do.
-    pub detail: String,
-}
-
-/// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// As it should be.
-    Good,
-    /// It works, and somebody should look at it.
-    Warning,
-    /// It does not work, or not safely.
-    Failed,
-}
-
-impl Check {
-    /// As it should be.
-    pub fn good(check: &'static str, detail: impl ToString) -> Self {
-        Self { check, verdict: Verdict::Good, detail: detail.to_string() }
-    }
-
-    /// Somebody should look at it.
-    pub fn warning(check: &'static str, detail: impl ToString) -> Self {
-        Self { check, verdict: Verdict::Warning, detail: detail.to_string() }
-    }
-
-    /// It does not work, or not safely.
-    pub fn failed(check: &'static str, detail: impl ToString) -> Self {
-        Self { check, verdict: Verdict::Failed, detail: detail.to_string() }
-    }
-}
 
 /// What was found, and whether a server serves from the data directory.
 #[derive(Debug)]
@@ -312,7 +274,11 @@ fn check_certificate(config: &Config, now: UnixTime) -> Option<Check> {
         Ok(issuer) => issuer,
         Err(error) => return Some(Check::failed(NAME, error)),
     };
-    let tls = match Tls::read(&config.tls, &issuer, now) {
+    let files = match config.tls.files() {
+        Ok(files) => files,
+        Err(error) => return Some(Check::failed(NAME, error)),
+    };
+    let tls = match Tls::read(files, &issuer, now) {
         Ok(tls) => tls?,
         Err(error) => return Some(Check::failed(NAME, error)),
     };

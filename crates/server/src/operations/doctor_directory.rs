@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statvfs;
 
 use crate::config::Config;
-use crate::operations::doctor::Check;
+use crate::operations::check::Check;
 use crate::operations::exposure::{Exposure, Reach, find_in_directory, list_elsewhere};
 
 /// Below this a backup or an upgrade may not find room; a database of ten thousand clients is some MiB.
@@ -69,7 +69,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::operations::doctor::Verdict;
+    use crate::operations::check::Verdict;
 
     #[test]
     fn what_is_open_to_others_is_a_fault_and_what_is_open_to_the_group_is_warned_of() {

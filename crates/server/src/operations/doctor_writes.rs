@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use countersign_protocol::refusal::DatabaseTrouble;
 use countersign_store::{DatabaseUrl, ReadOnlyCause, Store, StoreError};
 
+use crate::operations::check::Check;
 use crate::operations::data_directory::{DirectoryError, failed, is_full};
-use crate::operations::doctor::Check;
 
 const NAME: &str = "writes";
 /// What is tried for room: more than a change writes, and little enough not to take the last of it from a server that runs.

@@ -9,7 +9,7 @@ use http::{HeaderName, StatusCode};
 
 use crate::http::answer;
 use crate::state::State;
-use crate::usage::metrics;
+use crate::usage::exposition;
 
 /// True for the addresses by which an orchestrator asks how this node is, as the metrics label them.
 pub(crate) fn is_probe(route: &str) -> bool {
@@ -45,5 +45,5 @@ pub(crate) async fn metrics(extract::State(state): extract::State<Arc<State>>, r
     if request.headers().keys().any(is_forwarded) {
         return answer::not_found(request).await;
     }
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&state)).into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exposition::render(&state)).into_response()
 }

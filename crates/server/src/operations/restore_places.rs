@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use countersign_store::{DatabaseUrl, SQLITE_FILE};
 
 use crate::config::Config;
+use crate::config::SEALING_KEY_FILE;
 use crate::operations::backup::CREDENTIALS;
-use crate::operations::data_directory::{DirectoryError, SEALING_KEY_FILE, failed, is_open, sync_directory};
-use crate::operations::restore::{KEPT, RestoreError};
+use crate::operations::data_directory::{DirectoryError, failed, is_open, sync_directory};
+use crate::operations::restore_error::KEPT;
+use crate::operations::restore_error::RestoreError;
 
 /// What is being restored, until it is complete.
 const UNDER_WAY: &str = ".restoring";

@@ -11,7 +11,8 @@ use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::http::admission::Admission;
 use crate::http::tls::{Tls, TlsError};
-use crate::keys::ring::KeyRingError;
+use crate::keys::error::KeyRingError;
+use crate::keys::first_key::provide_missing;
 use crate::keys::sealing::SealingKey;
 use crate::keys::sealing_files::{HeldKey, HeldKeys, KeyFiles};
 use crate::operations::data_directory::{DataDirectory, DirectoryError, check_private, write_private};
@@ -104,7 +105,7 @@ pub async fn start(
     entropy: Entropy,
 ) -> Result<Started, StartError> {
     // First: a wrong certificate changes nothing on disk.
-    let tls = Tls::read(&config.tls, &issuer, clock.now())?;
+    let tls = Tls::read(config.tls.files()?, &issuer, clock.now())?;
     check_private(config)?;
     let directory = DataDirectory::open(&config.data_dir)?;
     let database = config.database()?;
@@ -129,7 +130,7 @@ pub async fn start(
     state.store.beat(&state.node_id, 0, &state.registry.held_keys().checks()).await?;
     state.follow().await?;
     operator::provide(&state, &directory, wanted.new_operator).await?;
-    state.make_missing_keys().await.map_err(StartError::FirstKey)?;
+    provide_missing(&state).await.map_err(StartError::FirstKey)?;
     // The last step: a first start that was killed before may begin again.
     remember(&directory, database_id)?;
     Ok(Started { state, tls, directory })

@@ -8,15 +8,16 @@ use countersign_protocol::user::{Role, User};
 use countersign_store::{NewPasswordFailure, PasswordFailures, StoreError};
 
 use crate::admin::audit::Actor;
-use crate::admin::change::{Entry, Event};
+use crate::admin::audit::Entry;
+use crate::admin::change::Event;
 use crate::admin::change_queue::Waiter;
 use crate::admin::fields::UNKNOWN;
 use crate::http::again;
 use crate::http::caller::Caller;
 use crate::people::attempt_rules::{DEVICE_WINDOW_S, MAX_FAILURES, Seen, decide, wait_s};
 use crate::people::attempts_under_way::{Ahead, Key, Place};
-use crate::people::guessing::NameMac;
 use crate::people::known_device::Device;
+use crate::people::name_mac::NameMac;
 use crate::state::State;
 
 /// A success of a device that is known is stored again after this time, in seconds: each sign-in of a busy job need not be.

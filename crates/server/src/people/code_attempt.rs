@@ -7,7 +7,7 @@ use crate::http::caller::Caller;
 use crate::http::source::Source;
 use crate::people::attempt_rules::{CODE_SOURCE_WINDOW_S, CODE_WINDOW_S, decide_code};
 use crate::people::attempts_under_way::{Key, Place};
-use crate::people::guessing::NameMac;
+use crate::people::name_mac::NameMac;
 use crate::state::State;
 
 /// Failures from everywhere are stored under this name.

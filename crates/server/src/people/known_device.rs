@@ -14,7 +14,7 @@ use crate::http::source::Source;
 use crate::keys::mac::mac;
 use crate::keys::sealing_keys::MacUse;
 use crate::people::attempt_rules::KNOWN_S;
-use crate::people::guessing::NameMac;
+use crate::people::name_mac::NameMac;
 use crate::state::State;
 
 /// Where the cookie is sent.
@@ -161,7 +161,7 @@ impl DeviceCookie {
         let id = self.ids.first().map(Secret::expose).unwrap_or_default();
         let mac = browser_mac(state.sealing_keys().mac_key(MacUse::Device), id, user.id.as_str(), epoch);
         let device = Device { mac, kind: DeviceKind::Browser, renewed: None };
-        device.success(state, NameMac::of(state, user.login.as_str()), &user.id, self.presented)
+        device.success(state, state.name_mac(user.login.as_str()), &user.id, self.presented)
     }
 
     /// The value of `Set-Cookie`.

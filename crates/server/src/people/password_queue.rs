@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::http::source::Source;
 use crate::limits::{PASSWORD_QUEUE, PASSWORD_SLOTS};
-use crate::people::guessing::NameMac;
+use crate::people::name_mac::NameMac;
 
 /// Turns that are remembered. A network or name without a recent turn goes first.
 const REMEMBERED_TURNS: usize = 2 * PASSWORD_QUEUE;

@@ -14,7 +14,7 @@ use countersign_store::StoredPassword;
 use crate::http::source::Source;
 use crate::limits::MAX_PASSWORD_BYTES;
 use crate::people::attempt::{Attempt, Presenter};
-use crate::people::guessing::NameMac;
+use crate::people::name_mac::NameMac;
 use crate::people::password_queue::{Turn, Who};
 use crate::state::State;
 
@@ -45,7 +45,7 @@ impl Named {
     pub async fn find(state: &State, login: &str) -> Result<Self, Refusal> {
         state.registry.check_database()?;
         let stored = state.store.find_password(login).await.map_err(|error| state.store_failed(&error))?;
-        Ok(Self::new(state, NameMac::of(state, login), stored))
+        Ok(Self::new(state, state.name_mac(login), stored))
     }
 
     /// Finds a user by their id. Without an id the lookup is made all the same, so that both cost the same.

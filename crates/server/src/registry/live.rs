@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::admin::access;
 use crate::clock::Clock;
-use crate::keys::ring::KeyRingError;
+use crate::keys::error::KeyRingError;
 use crate::keys::sealing_files::HeldKeys;
 use crate::keys::sealing_keys::SealingKeys;
 use crate::limits::FOLLOW_TIMEOUT;

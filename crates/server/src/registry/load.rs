@@ -11,7 +11,8 @@ use countersign_protocol::user::{User, name_key};
 use countersign_store::{BrokenRow, EntryKind, Ids, KeyRows, Load, StoreError, Stored, Touched};
 
 use crate::admin::access;
-use crate::keys::ring::{KeyRing, KeyRingError};
+use crate::keys::error::KeyRingError;
+use crate::keys::ring::KeyRing;
 use crate::keys::sealing_files::HeldKeys;
 use crate::keys::sealing_keys::SealingKeys;
 use crate::registry::Registry;

@@ -2,6 +2,7 @@
 
 use countersign_protocol::grant_type::GrantType::ClientCredentials;
 use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_server::keys::first_key::provide_missing;
 use countersign_testkit::{Browser, MayAsk, NewTestApi, NewTestClient, TestServer};
 use serde_json::{Value, json};
 
@@ -75,7 +76,7 @@ async fn a_token_for_another_api_is_refused_for_its_audience() {
         .await;
     let may_ask: &[MayAsk<'_>] = &[(id, "read", &[ClientCredentials])];
     server.add_client(NewTestClient { id: "clerk", secret, may_ask, may_introspect: &[] }).await;
-    server.state.make_missing_keys().await.unwrap();
+    provide_missing(&server.state).await.unwrap();
     let token = server.actor("clerk", secret).token(&[("grant_type", "client_credentials")]).await.text("access_token");
     let mut browser = server.demo_browser().await;
     let result = call(&mut browser, &token.into(), "GET", "/resource/whoami").await;

@@ -21,7 +21,7 @@ async fn an_administrative_change_that_gives_way_in_a_deadlock_is_made_again() {
     let records = operator.list("/audit").await;
     assert_eq!(records.iter().filter(|record| record["action"] == "secret.create").count(), 1, "{records:?}");
     assert_eq!(operator.get("/audit/verify").await.json()["intact"], true);
-    assert!(!server.state.metrics().contains("countersign_database_failures_total{trouble=\"slow\"} 1"));
+    assert!(!server.metrics().contains("countersign_database_failures_total{trouble=\"slow\"} 1"));
 
     let mut foreign = server.cross("SELECT 1 FROM clients WHERE id = 'job' FOR UPDATE").await;
     assert_eq!(operator.delete("/clients/job").await.status, 204, "a call without a body");
@@ -55,7 +55,7 @@ async fn what_a_person_changes_is_made_again_too() {
     demo.put("updateSettings", settings).await.result();
     assert!(foreign.wait().unwrap().success());
     assert_eq!(demo.get("getSettings").await.result()["version"], 2, "saved once");
-    assert!(!server.state.metrics().contains("countersign_database_failures_total{trouble=\"slow\"} 1"));
+    assert!(!server.metrics().contains("countersign_database_failures_total{trouble=\"slow\"} 1"));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_conflict_that_lasts_is_answered_after_five_tries_and_counted_once() {
     let refused = operator.post("/clients", json!({ "client_id": "job" })).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "5"), "{refused}");
     let slow = "countersign_database_failures_total{trouble=\"slow\"}";
-    assert!(server.state.metrics().contains(&format!("{slow} 1\n")), "{}", server.state.metrics());
+    assert!(server.metrics().contains(&format!("{slow} 1\n")), "{}", server.metrics());
     server.tamper("DROP TRIGGER conflict ON audit");
     server.tamper(
         "DO $$ BEGIN IF (SELECT last_value FROM tried) <> 5 THEN RAISE EXCEPTION '% tries', \

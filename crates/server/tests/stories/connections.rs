@@ -71,7 +71,7 @@ async fn one_address_holds_so_many_connections_and_a_trusted_proxy_as_many_as_th
         assert!(is_answered(proxy.last_mut().unwrap()).await, "a trusted proxy");
     }
     let refused = "countersign_connections_closed_total{reason=\"address\"} 5\n";
-    assert!(server.state.metrics().contains(refused), "{}", server.state.metrics());
+    assert!(server.metrics().contains(refused), "{}", server.metrics());
     drop(held.pop());
     let mut again = connect_from(&server, "127.0.0.1").await;
     for _ in 0..100 {
@@ -118,7 +118,7 @@ async fn the_connections_that_were_idle_longest_give_way_and_one_with_a_request_
     let mut answer = [0; 12];
     timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request under way is answered").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 401");
-    let metrics = server.state.metrics();
+    let metrics = server.metrics();
     assert!(metrics.contains("countersign_connections_closed_total{reason=\"room\"} 3\n"), "{metrics}");
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn fail_ten_times(server: &TestServer, from: &str, user: &str) 
 pub(crate) async fn have_failed(server: &TestServer, user: &str, times: usize) {
     let store = &server.state.store;
     let user_id = store.find_password(user).await.unwrap().map(|stored| stored.user_id);
-    let (name_mac, now) = (server.state.name_mac(user), server.state.now());
+    let (name_mac, now) = (server.state.name_mac(user).as_bytes().to_vec(), server.state.now());
     let failure = NewPasswordFailure { name_mac, user_id, known_device: None, now, window_s: 0 };
     for _ in 0..times {
         store.add_password_failure(&failure).await.unwrap();

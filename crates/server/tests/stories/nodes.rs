@@ -6,6 +6,7 @@ use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::status::Status;
 use countersign_server::background::follow_changes;
 use countersign_server::clock::Clock;
+use countersign_server::keys::first_key::provide_missing;
 use countersign_testkit::{Administrator, TestServer, load_rows};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -113,7 +114,7 @@ async fn the_first_key_of_an_algorithm_is_one_and_its_first_token_verifies_at_th
     );
     let both = async |node: &TestServer| {
         follow_changes::run_once(&node.state).await;
-        node.state.make_missing_keys().await.unwrap();
+        provide_missing(&node.state).await.unwrap();
     };
     tokio::join!(both(&first), both(&second));
     for node in [&first, &second] {

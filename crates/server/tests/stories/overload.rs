@@ -33,7 +33,7 @@ fn ask(server: &TestServer, times: usize) -> JoinSet<Answer> {
 async fn until_waiting(server: &TestServer, waiting: usize) {
     let shown = format!("countersign_requests_waiting {waiting}\n");
     let waits = async {
-        while !server.state.metrics().contains(&shown) {
+        while !server.metrics().contains(&shown) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -89,7 +89,7 @@ async fn who_waited_too_long_for_a_turn_is_told_to_come_back_and_a_short_queue_i
         assert_eq!(answer.refusal(), (503, "temporarily_unavailable".to_owned()));
         assert_eq!((answer.header("retry-after"), answer.header("connection")), ("5", ""));
     }
-    let metrics = server.state.metrics();
+    let metrics = server.metrics();
     assert!(
         metrics.contains("countersign_requests_waiting 0\n") && metrics.contains("countersign_requests_in_flight 0\n"),
         "{metrics}"
@@ -146,7 +146,7 @@ async fn who_would_wait_too_long_in_a_standing_queue_is_refused_without_waiting_
     assert_eq!(told["endpoint"], "token");
     assert_eq!(told["reason"], "overloaded: the queue of requests is too long");
     assert!(people.join_all().await.iter().all(|answer| answer.status == 200), "they waited");
-    let metrics = server.state.metrics();
+    let metrics = server.metrics();
     let refused = "countersign_tokens_issued_total{grant=\"other\",result=\"temporarily_unavailable\"} 14\n";
     assert!(metrics.contains(refused), "{metrics}");
     for _ in 0..10 {

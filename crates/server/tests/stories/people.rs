@@ -172,7 +172,7 @@ async fn what_was_typed_as_a_user_name_is_not_kept_in_clear() {
     let typed = "my-secret-typed-into-the-wrong-field";
     let mut browser = server.browser();
     assert_eq!(browser.sign_in(typed, "wrong").await.status, 401);
-    let mac = server.state.name_mac(&typed.to_uppercase());
+    let mac = server.state.name_mac(&typed.to_uppercase()).as_bytes().to_vec();
     let failures = server.state.store.find_password_failures(&mac).await.unwrap().failures;
     assert_eq!(failures, 1, "counted under one spelling");
     server.state.store.close().await;

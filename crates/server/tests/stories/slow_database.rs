@@ -65,7 +65,7 @@ async fn writes_that_are_blocked_are_refused_in_time_and_nothing_else_is() {
     }
     assert!(locks.wait().unwrap().success());
     assert_eq!(service.revoke(&free).await.status, 200, "it goes on by itself");
-    let metrics = server.state.metrics();
+    let metrics = server.metrics();
     assert!(metrics.contains("countersign_database_failures_total{trouble=\"slow\"} 12\n"), "{metrics}");
 }
 
@@ -88,10 +88,10 @@ async fn a_database_that_takes_no_changes_is_told_in_words_and_tokens_go_on() {
     let issued = service.client_credentials("all").await.text("access_token");
     assert_eq!(service.introspect(&issued).await.json()["active"], true);
     assert_eq!(service.get("/readyz").await.status, 200, "it goes on issuing");
-    let metrics = server.state.metrics();
+    let metrics = server.metrics();
     assert!(metrics.contains("countersign_database_failures_total{trouble=\"read_only\"} 2\n"), "{metrics}");
     countersign_server::background::clean_up::run_once(&server.state).await;
-    let metrics = server.state.metrics();
+    let metrics = server.metrics();
     assert!(metrics.contains("countersign_database_failures_total{trouble=\"read_only\"} 3\n"), "{metrics}");
 }
 
@@ -103,7 +103,7 @@ async fn changes_and_background_writes_that_fail_are_counted_on_sqlite() {
     let change = operator.post("/clients", json!({ "client_id": "job" })).await;
     assert_eq!((change.status, change.body.contains("did not answer in time")), (503, true), "{change}");
     countersign_server::background::clean_up::run_once(&server.state).await;
-    let metrics = server.state.metrics();
+    let metrics = server.metrics();
     assert!(metrics.contains("countersign_database_failures_total{trouble=\"slow\"} 2\n"), "{metrics}");
     drop(held);
     assert_eq!(operator.post("/clients", json!({ "client_id": "job" })).await.status, 201);

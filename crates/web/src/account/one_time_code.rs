@@ -5,7 +5,6 @@ use countersign_protocol::secret::Secret;
 use countersign_protocol::totp;
 use countersign_server::keys::sealing::SECOND_FACTOR;
 use countersign_server::people::code_attempt::CodeAttempt;
-use countersign_server::people::guessing::NameMac;
 use countersign_server::state::State;
 use countersign_store::{Change, SpentCode, StoreError, StoredSecondFactor};
 
@@ -41,7 +40,7 @@ pub(crate) struct AskedCode {
 pub(crate) async fn ask(state: &State, signed_in: &SignedIn) -> Result<Option<AskedCode>, Fault> {
     let (user, caller) = (&signed_in.session.user, &signed_in.caller);
     let Some(factor) = find(state, &user.id).await? else { return Ok(None) };
-    let name = NameMac::of(state, user.login.as_str());
+    let name = state.name_mac(user.login.as_str());
     let attempt = CodeAttempt::begin(state, name, &user.id, caller).await?;
     Ok(Some(AskedCode { factor, attempt }))
 }

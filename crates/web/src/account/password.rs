@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::extract;
 use countersign_protocol::secret::Secret;
-use countersign_server::admin::change::{Changing, Entry};
+use countersign_server::admin::audit::Entry;
+use countersign_server::admin::change::Changing;
 use countersign_server::http::source::Source;
-use countersign_server::people::guessing::NameMac;
 use countersign_server::people::known_device::{Browser, DeviceCookie};
 use countersign_server::people::password_queue::Who;
 use countersign_server::people::{password_strength, passwords};
@@ -59,7 +59,7 @@ pub(crate) async fn change_password(
     };
     // Last, because it is expensive, and because before the code it would tell that the password was right.
     password_strength::check_strength(&asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
-    let name = NameMac::of(&state, user.login.as_str());
+    let name = state.name_mac(user.login.as_str());
     let who = Who { source: Source::of(signed_in.caller.address), name, is_known: true };
     let new_hash = passwords::hash_new(&state, &asked.new_password, who).await?;
     let (session, key) = session::new_session(&state, user, signed_in.caller.address, &signed_in.headers);

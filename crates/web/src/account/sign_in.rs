@@ -7,11 +7,11 @@ use countersign_protocol::secret::Secret;
 use countersign_protocol::status::Status;
 use countersign_protocol::user::{Login, MAX_LOGIN_BYTES, User};
 use countersign_server::admin::audit::Actor;
-use countersign_server::admin::change::{Entry, Event};
+use countersign_server::admin::audit::Entry;
+use countersign_server::admin::change::Event;
 use countersign_server::admin::change_queue::Waiter;
 use countersign_server::people::attempt::Presenter;
 use countersign_server::people::code_attempt::CodeAttempt;
-use countersign_server::people::guessing::NameMac;
 use countersign_server::people::known_device::{Browser, DeviceCookie};
 use countersign_server::people::passwords::{self, Named, Verdict};
 use countersign_server::state::State;
@@ -80,7 +80,7 @@ pub(crate) async fn begin(
         return Err(Fault::bad_request(format!("User: must have 1 to {MAX_LOGIN_BYTES} bytes, all printable")));
     }
     let user = state.registry.current().find_user_by_login(login).cloned();
-    let id = sign_in_id::begin(&state, &begun.key, NameMac::of(&state, login), user.as_ref())?;
+    let id = sign_in_id::begin(&state, &begun.key, state.name_mac(login), user.as_ref())?;
     let prompt = ("Enter your password", "Password");
     Ok(Success::new(package(&state, id.expose(), "NewPackage", PASSWORD, prompt)))
 }

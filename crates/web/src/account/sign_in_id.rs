@@ -8,7 +8,7 @@ use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
 use countersign_protocol::user::User;
 use countersign_server::limits::SIGN_IN_S;
-use countersign_server::people::guessing::NameMac;
+use countersign_server::people::name_mac::NameMac;
 use countersign_server::state::State;
 use countersign_store::SignInKey;
 
@@ -62,7 +62,7 @@ pub(crate) fn find(state: &State, session: &SessionKey, id: &Secret) -> Option<S
     let is_live = state.now() < key.expires_at && user_id.as_ref().is_none_or(is_same);
     // Of a user, by the sealing key of now: failures are counted under that.
     let login = user_id.as_ref().and_then(|id| registry.find_user(id.as_str())).map(|user| user.login.as_str());
-    let name = login.map_or_else(|| NameMac::from_bytes(name), |login| Some(NameMac::of(state, login)))?;
+    let name = login.map_or_else(|| NameMac::from_bytes(name), |login| Some(state.name_mac(login)))?;
     is_live.then_some(SignIn { key, name, user_id })
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_server::http::again;
 use countersign_server::http::answer::json_response;
 use countersign_server::http::caller::Caller;
-use countersign_server::oauth::refusal::without_secrets;
+use countersign_server::http::redact::without_secrets;
 use countersign_server::state::State;
 use futures_util::FutureExt;
 use http::header::SET_COOKIE;

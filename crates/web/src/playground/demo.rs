@@ -16,9 +16,11 @@ use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_protocol::user::{Login, Role};
 use countersign_server::admin::audit;
-use countersign_server::admin::change::{Author, Entry};
+use countersign_server::admin::audit::Entry;
+use countersign_server::admin::change::Author;
 use countersign_server::admin::problem::Problem;
-use countersign_server::keys::ring::KeyRingError;
+use countersign_server::keys::error::KeyRingError;
+use countersign_server::keys::first_key::provide_missing;
 use countersign_server::keys::sealing::SealError;
 use countersign_server::operations::data_directory::{DataDirectory, DirectoryError, write_private};
 use countersign_server::operations::demo_file::{DemoFile, FILE};
@@ -87,7 +89,7 @@ pub async fn provide(state: &State, directory: &DataDirectory) -> Result<Demo, D
     follow_issuer(state).await?;
     fill_settings(state, &demo.file).await?;
     write_file(&path, &demo.file)?;
-    state.make_missing_keys().await.map_err(DemoError::FirstKey)?;
+    provide_missing(state).await.map_err(DemoError::FirstKey)?;
     Ok(demo)
 }
 

@@ -1,0 +1,32 @@
+//! Why the keys cannot be used.
+
+use countersign_protocol::jose::key::KeyError;
+use countersign_store::StoreError;
+
+use crate::keys::sealing::SealError;
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingError {
+    /// A sealed key does not open.
+    #[error("signing key {0}: {1}")]
+    Sealed(String, SealError),
+    /// A key that opened cannot be parsed.
+    #[error("signing key {0}: {1}")]
+    Key(String, KeyError),
+    /// This node does not hold the sealing key of the database.
+    #[error("the database has another sealing key now; restart this node with it")]
+    OtherSealingKey,
+    /// A new key could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<KeyRingError> for StoreError {
+    fn from(error: KeyRingError) -> Self {
+        match error {
+            KeyRingError::Store(error) => error,
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
