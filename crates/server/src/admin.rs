@@ -6,6 +6,7 @@ pub(crate) mod apis;
 pub mod audit;
 pub(crate) mod audit_log;
 pub mod change;
+pub mod change_error;
 pub mod change_queue;
 pub(crate) mod characters;
 pub(crate) mod clients;

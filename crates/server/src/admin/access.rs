@@ -17,7 +17,7 @@ use countersign_protocol::scope_token::ScopeToken;
 use http::Request;
 use tower::Layer;
 
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::http::admission::Place;
 use crate::http::again;
 use crate::http::caller::Caller;
@@ -129,7 +129,7 @@ pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
     };
     match tokio::spawn(answering).await {
         Ok(response) => response,
-        Err(error) => Problem::internal(error).into_response(),
+        Err(error) => ChangeError::internal(error).into_response(),
     }
 }
 

@@ -9,20 +9,20 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::http::answer::json_response;
 use crate::http::json_body::receive;
 
 /// What a handler of the admin API returns.
-pub(crate) type Answer = Result<Response, Problem>;
+pub(crate) type Answer = Result<Response, ChangeError>;
 
 /// The JSON body of a request.
 pub(crate) struct AdminBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for AdminBody<T> {
-    type Rejection = Problem;
+    type Rejection = ChangeError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ChangeError> {
         Ok(Self(receive(request).await?))
     }
 }
@@ -53,9 +53,9 @@ pub(crate) fn done() -> Response {
 
 /// Err if `If-Match` names another state of the thing than this, or if `If-None-Match: *` wants it not to be there yet;
 /// without these headers nothing is asked.
-pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), Problem> {
+pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), ChangeError> {
     if headers.get_all(IF_NONE_MATCH).iter().any(|value| value == "*") && !thing.is_null() {
-        return Err(Problem::changed_meanwhile());
+        return Err(ChangeError::changed_meanwhile());
     }
     let mut wanted = headers.get_all(IF_MATCH).iter().peekable();
     if wanted.peek().is_none() {
@@ -66,7 +66,7 @@ pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), Prob
     // As bytes: the tags of others may be no ASCII (RFC 9110 §8.8.3).
     let names =
         |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(|one| is_meant(one.trim_ascii()));
-    if wanted.any(names) { Ok(()) } else { Err(Problem::changed_meanwhile()) }
+    if wanted.any(names) { Ok(()) } else { Err(ChangeError::changed_meanwhile()) }
 }
 
 fn tagged(status: StatusCode, shown: &Value, state: &Value) -> Response {

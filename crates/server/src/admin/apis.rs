@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::fields::{api_id, find_api, find_own, grants, name, within};
 use crate::admin::page::{MAX_NAMED, Query, page_of_kind};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::scopes;
 use crate::background::make_keys;
@@ -114,11 +114,13 @@ pub(crate) async fn create(
     };
     apply(&mut api, &chosen)?;
     if changing.registry.find_api(api.id.as_str()).is_some() {
-        return Err(Problem::taken("id", format!("{} is taken", api.id)));
+        return Err(ChangeError::taken("id", format!("{} is taken", api.id)));
     }
     check_audience_is_free(&changing.registry, &api)?;
     if changing.registry.apis().count() >= MAX_APIS {
-        return Err(Problem::conflict(format!("this server has {MAX_APIS} APIs, which is the most: delete one first")));
+        return Err(ChangeError::conflict(format!(
+            "this server has {MAX_APIS} APIs, which is the most: delete one first"
+        )));
     }
     changing.change.insert_api(&api).await?;
     let note = Note { created_at: state.now(), ..Note::default() };
@@ -172,14 +174,14 @@ pub(crate) async fn delete(
     let users = changing.change.list_entitled(&api.id, None, MAX_NAMED).await?;
     if !users.is_empty() {
         let detail = format!("clients are entitled to {id}: {}; disallow them first", users.join(", "));
-        return Err(Problem::conflict(detail));
+        return Err(ChangeError::conflict(detail));
     }
     changing.change.delete_api(&api.id).await?;
     changing.finish(Entry { action: "api.delete", target: id, before: Some(before), after: None }).await?;
     Ok(done())
 }
 
-fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
+fn apply(api: &mut Api, changes: &Changes) -> Result<(), ChangeError> {
     if let Some(text) = &changes.audience {
         api.audience = audience(text)?;
     }
@@ -189,7 +191,7 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
     if let Some(names) = &changes.grants {
         api.grants = grants(names)?;
         if names.is_empty() {
-            return Err(Problem::invalid("grants", "must name at least one"));
+            return Err(ChangeError::invalid("grants", "must name at least one"));
         }
     }
     if let Some(lifetime_s) = changes.access_token_lifetime_s {
@@ -198,7 +200,7 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
     if let Some(name) = &changes.algorithm {
         let known = Algorithm::ALL.map(Algorithm::as_str).join(" ");
         let parsed = Algorithm::parse(name);
-        api.algorithm = parsed.ok_or_else(|| Problem::invalid("algorithm", format!("must be one of: {known}")))?;
+        api.algorithm = parsed.ok_or_else(|| ChangeError::invalid("algorithm", format!("must be one of: {known}")))?;
     }
     if let Some(idle_s) = changes.refresh_idle_s {
         api.refresh.idle_s = within("refresh_idle_s", idle_s, REFRESH_S)?;
@@ -212,14 +214,14 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), Problem> {
     let asked = changes.refresh_idle_s.or(changes.refresh_absolute_s);
     if asked.is_some() && api.refresh.idle_s > api.refresh.absolute_s {
         let what = format!("must not be more than refresh_absolute_s, {}", api.refresh.absolute_s);
-        return Err(Problem::invalid("refresh_idle_s", what));
+        return Err(ChangeError::invalid("refresh_idle_s", what));
     }
     Ok(())
 }
 
-fn audience(text: &str) -> Result<Audience, Problem> {
+fn audience(text: &str) -> Result<Audience, ChangeError> {
     let what = "must be an absolute URI without a fragment, such as https://billing.example";
-    Audience::parse(text).filter(|_| is_uri(text)).ok_or_else(|| Problem::invalid("audience", what))
+    Audience::parse(text).filter(|_| is_uri(text)).ok_or_else(|| ChangeError::invalid("audience", what))
 }
 
 /// True if only characters of a URI are in it, and each `%` begins an octet (RFC 3986 §2).
@@ -232,9 +234,9 @@ fn is_uri(text: &str) -> bool {
     text.bytes().all(may_be) && text.split('%').skip(1).all(is_octet) && has_host && brackets_a_host
 }
 
-fn check_audience_is_free(registry: &Registry, api: &Api) -> Result<(), Problem> {
+fn check_audience_is_free(registry: &Registry, api: &Api) -> Result<(), ChangeError> {
     match registry.find_api_by_audience(api.audience.as_str()) {
-        Some(other) if other.id != api.id => Err(Problem::taken("audience", format!("{} has this one", other.id))),
+        Some(other) if other.id != api.id => Err(ChangeError::taken("audience", format!("{} has this one", other.id))),
         _ => Ok(()),
     }
 }

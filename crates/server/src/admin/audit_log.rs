@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::admin::answer::Answer;
 use crate::admin::audit::covered;
+use crate::admin::change_error::ChangeError;
 use crate::admin::page::{Query, list};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::http::answer::json_response;
 use crate::state::State;
@@ -58,12 +58,12 @@ fn verdict(intact: bool, records: i64, fault: Option<String>) -> Response {
 }
 
 /// `SEQUENCE.MAC`, as `head` printed it.
-fn parse_head(text: &str) -> Result<(i64, Vec<u8>), Problem> {
+fn parse_head(text: &str) -> Result<(i64, Vec<u8>), ChangeError> {
     if text == EMPTY_HEAD {
         return Ok((0, Vec::new()));
     }
     let parsed = text.split_once('.').and_then(|(sequence, mac)| sequence.parse().ok().zip(from_base64url(mac)));
-    parsed.ok_or_else(|| Problem::invalid("head", "is not what `audit head` prints"))
+    parsed.ok_or_else(|| ChangeError::invalid("head", "is not what `audit head` prints"))
 }
 
 /// A walk along the chain.
@@ -76,7 +76,7 @@ struct Verifying<'s> {
 
 impl Verifying<'_> {
     /// What is wrong first, if anything is.
-    async fn run(&mut self) -> Result<Option<String>, Problem> {
+    async fn run(&mut self) -> Result<Option<String>, ChangeError> {
         let first = self.state.store.list_audit_records(i64::MIN, 1).await?;
         if let Some(before) = first.first().filter(|first| first.said.sequence < 1) {
             return Ok(Some(format!("record {} stands before the first", before.said.sequence)));

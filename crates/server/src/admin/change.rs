@@ -5,8 +5,8 @@ use std::sync::Arc;
 use countersign_store::{Change, StoreError};
 
 use crate::admin::audit::{self, Actor, Entry};
+use crate::admin::change_error::ChangeError;
 use crate::admin::change_queue::Turn;
-use crate::admin::problem::Problem;
 use crate::admin::rights::{Authority, Operator};
 use crate::registry::Registry;
 use crate::state::State;
@@ -51,7 +51,7 @@ pub struct Changing<'s> {
 
 impl<'s> Changing<'s> {
     /// Begins a change: takes the database's lock, reads what is newest, and decides again whether the author may.
-    pub async fn begin(state: &'s State, author: impl Into<Author>) -> Result<Self, Problem> {
+    pub async fn begin(state: &'s State, author: impl Into<Author>) -> Result<Self, ChangeError> {
         state.registry.check_database()?;
         let author = author.into();
         let turn = state.changing.wait(author.authority.waiter()).await?;
@@ -63,11 +63,11 @@ impl<'s> Changing<'s> {
     }
 
     /// Audits, commits, and brings this node's registry up.
-    pub async fn finish(mut self, entry: Entry) -> Result<(), Problem> {
+    pub async fn finish(mut self, entry: Entry) -> Result<(), ChangeError> {
         let (action, target) = (entry.action, entry.target.clone());
         audit::record(self.state, &self.author.actor, &mut self.change, entry).await?;
         self.change.commit().await?;
-        self.state.follow().await.map_err(|error| Problem::from(error).after_commit())?;
+        self.state.follow().await.map_err(|error| ChangeError::from(error).after_commit())?;
         let Actor { name, request_id, .. } = self.author.actor;
         tracing::info!(request_id, actor = name, action, target, "changed");
         Ok(())

@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::entitlements;
 use crate::admin::fields::{self, client_id, find_client, line, named, object, status, within};
 use crate::admin::new_secret::{self, NewSecret};
 use crate::admin::operator::check_one_stays;
 use crate::admin::page::{Query, page_of_kind};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::usage::{LastUses, is_unused};
 use crate::registry::Registry;
@@ -204,19 +204,19 @@ pub(crate) async fn delete(
     Ok(done())
 }
 
-fn limit(field: &str, most: i64) -> Result<i64, Problem> {
+fn limit(field: &str, most: i64) -> Result<i64, ChangeError> {
     within(field, most, TOKENS)
 }
 
-fn methods(names: &[String]) -> Result<ClientAuthMethods, Problem> {
+fn methods(names: &[String]) -> Result<ClientAuthMethods, ChangeError> {
     let known = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str).join(" ");
     let parse = |name: &String| {
         let parsed = ClientAuthMethod::parse(name);
-        parsed.ok_or_else(|| Problem::invalid("auth_methods", format!("`{name}` is none of: {known}")))
+        parsed.ok_or_else(|| ChangeError::invalid("auth_methods", format!("`{name}` is none of: {known}")))
     };
     let parsed: Vec<ClientAuthMethod> = names.iter().map(parse).collect::<Result<_, _>>()?;
     if parsed.is_empty() {
-        return Err(Problem::invalid("auth_methods", "must name at least one"));
+        return Err(ChangeError::invalid("auth_methods", "must name at least one"));
     }
     Ok(parsed.into_iter().collect())
 }

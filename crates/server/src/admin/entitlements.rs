@@ -13,10 +13,10 @@ use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, done, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::fields::{find_api, find_client, grants, scopes};
 use crate::admin::operator::check_one_stays;
 use crate::admin::page::list;
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::state::State;
 
@@ -53,7 +53,7 @@ pub async fn find(
 ) -> Answer {
     let registry = state.registry.current().clone();
     let found = find_view(find_client(&registry, &id)?, &api);
-    Ok(show(&found.ok_or_else(|| Problem::not_found("entitlement to", &api))?))
+    Ok(show(&found.ok_or_else(|| ChangeError::not_found("entitlement to", &api))?))
 }
 
 /// `PUT clients/{id}/entitlements/{api}`: exactly this, whatever it was. Of `admin-api` nobody gives more than they hold.
@@ -73,17 +73,17 @@ pub(crate) async fn put(
     operator.check_can_administer(client)?;
     let (scopes, grants) = (scopes(api, &new.scopes)?, grants(&new.grants)?);
     if let Some(refused) = grants.iter().find(|grant| !api.allows(*grant)) {
-        return Err(Problem::invalid("grants", format!("{api_id} does not allow {refused}")));
+        return Err(ChangeError::invalid("grants", format!("{api_id} does not allow {refused}")));
     }
     match (scopes.is_empty(), new.grants.is_empty()) {
         (true, true) if new.introspect => {}
-        (true, _) => return Err(Problem::invalid("scopes", "must name at least one")),
-        (false, true) => return Err(Problem::invalid("grants", "must name at least one")),
+        (true, _) => return Err(ChangeError::invalid("scopes", "must name at least one")),
+        (false, true) => return Err(ChangeError::invalid("grants", "must name at least one")),
         (false, false) => {}
     }
     if before.is_none() && views(client).len() >= MAX_ENTITLEMENTS {
         let detail = format!("{id} is entitled to {MAX_ENTITLEMENTS} APIs, which is the most: delete one first");
-        return Err(Problem::conflict(detail));
+        return Err(ChangeError::conflict(detail));
     }
     if api_id == access::API {
         operator.check_holds(&scopes, "scopes")?;
@@ -119,7 +119,7 @@ pub(crate) async fn delete(
     let mut changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
-    let before = find_view(client, &api).ok_or_else(|| Problem::not_found("entitlement to", &api))?;
+    let before = find_view(client, &api).ok_or_else(|| ChangeError::not_found("entitlement to", &api))?;
     check_match(&headers, &before)?;
     operator.check_can_administer(client)?;
     let mut without = client.clone();

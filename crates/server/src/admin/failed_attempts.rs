@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::admin::answer::{Answer, done, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::fields::find_user;
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::people::attempt_rules;
 use crate::people::attempt_rules::KNOWN_S;
@@ -44,7 +44,7 @@ pub(crate) async fn delete(
     Ok(done())
 }
 
-async fn view(state: &State, user: &User) -> Result<Value, Problem> {
+async fn view(state: &State, user: &User) -> Result<Value, ChangeError> {
     let (name, now) = (state.name_mac(user.login.as_str()), state.now());
     let summary = state.store.summarize_failures(&user.id, name.as_bytes(), now - KNOWN_S).await?;
     Ok(json!({

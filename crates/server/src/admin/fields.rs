@@ -18,8 +18,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::admin::access::API;
 use crate::admin::change::SERVER;
+use crate::admin::change_error::ChangeError;
 use crate::admin::characters::{is_anything_visible, is_line};
-use crate::admin::problem::Problem;
 use crate::registry::Registry;
 
 /// The longest name, owner, label or description, in characters.
@@ -29,20 +29,20 @@ const MAX_TEXT_CHARS: usize = 200;
 pub(crate) const UNKNOWN: &str = "unknown";
 
 /// One line for people.
-pub(crate) fn line(field: &str, text: &str) -> Result<String, Problem> {
+pub(crate) fn line(field: &str, text: &str) -> Result<String, ChangeError> {
     let text = text.trim();
     if text.chars().count() > MAX_TEXT_CHARS || !is_line(text) {
         let what =
             format!("must be one line of at most {MAX_TEXT_CHARS} characters, without control characters or tags");
-        return Err(Problem::invalid(field, what));
+        return Err(ChangeError::invalid(field, what));
     }
     Ok(text.to_owned())
 }
 
 /// A name for people: a line with something in it.
-pub(crate) fn name(text: &str) -> Result<String, Problem> {
+pub(crate) fn name(text: &str) -> Result<String, ChangeError> {
     let name = line("name", text)?;
-    if is_anything_visible(&name) { Ok(name) } else { Err(Problem::invalid("name", "must not be empty or blank")) }
+    if is_anything_visible(&name) { Ok(name) } else { Err(ChangeError::invalid("name", "must not be empty or blank")) }
 }
 
 /// Reads a field that may be `null`: named and null is not the same as not named.
@@ -74,76 +74,76 @@ pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserialize
 }
 
 /// A whole number within bounds.
-pub(crate) fn within(field: &str, value: i64, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, Problem> {
+pub(crate) fn within(field: &str, value: i64, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, ChangeError> {
     if bounds.contains(&value) {
         return Ok(value);
     }
     let unit = if field.ends_with("_s") { " seconds" } else { "" };
-    Err(Problem::invalid(field, format!("must be from {} to {}{unit}", bounds.start(), bounds.end())))
+    Err(ChangeError::invalid(field, format!("must be from {} to {}{unit}", bounds.start(), bounds.end())))
 }
 
 /// Names of grants.
-pub(crate) fn grants(names: &[String]) -> Result<GrantTypes, Problem> {
+pub(crate) fn grants(names: &[String]) -> Result<GrantTypes, ChangeError> {
     let parse = |name: &String| {
         let known = GrantType::ALL.map(GrantType::as_str).join(" ");
-        GrantType::parse(name).map_err(|_| Problem::invalid("grants", format!("`{name}` is none of: {known}")))
+        GrantType::parse(name).map_err(|_| ChangeError::invalid("grants", format!("`{name}` is none of: {known}")))
     };
     names.iter().map(parse).collect()
 }
 
 /// Names of scopes, each defined by the Api.
-pub(crate) fn scopes(api: &Api, names: &[String]) -> Result<Scope, Problem> {
+pub(crate) fn scopes(api: &Api, names: &[String]) -> Result<Scope, ChangeError> {
     let parse = |name: &String| {
         let token = ScopeToken::parse(name).filter(|token| api.find_scope(token).is_some());
-        token.ok_or_else(|| Problem::invalid("scopes", format!("`{name}` is no scope of {}", api.id)))
+        token.ok_or_else(|| ChangeError::invalid("scopes", format!("`{name}` is no scope of {}", api.id)))
     };
     names.iter().map(parse).collect()
 }
 
 /// `active` or `disabled`.
-pub fn status(word: &str) -> Result<Status, Problem> {
-    Status::parse(word).ok_or_else(|| Problem::invalid("status", "must be active or disabled"))
+pub fn status(word: &str) -> Result<Status, ChangeError> {
+    Status::parse(word).ok_or_else(|| ChangeError::invalid("status", "must be active or disabled"))
 }
 
 /// The Api of a path.
-pub(crate) fn find_api<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, Problem> {
-    registry.find_api(id).ok_or_else(|| Problem::not_found("API", id))
+pub(crate) fn find_api<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, ChangeError> {
+    registry.find_api(id).ok_or_else(|| ChangeError::not_found("API", id))
 }
 
 /// The client of a path.
-pub(crate) fn find_client<'r>(registry: &'r Registry, id: &str) -> Result<&'r Client, Problem> {
-    registry.find_client(id).ok_or_else(|| Problem::not_found("client", id))
+pub(crate) fn find_client<'r>(registry: &'r Registry, id: &str) -> Result<&'r Client, ChangeError> {
+    registry.find_client(id).ok_or_else(|| ChangeError::not_found("client", id))
 }
 
 /// The user of a path, by id or by login name.
-pub(crate) fn find_user<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<User>, Problem> {
+pub(crate) fn find_user<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<User>, ChangeError> {
     let by_id = UserId::parse(id).and_then(|id| registry.find_user(id.as_str()));
-    by_id.or_else(|| registry.find_user_by_login(id)).ok_or_else(|| Problem::not_found("user", id))
+    by_id.or_else(|| registry.find_user_by_login(id)).ok_or_else(|| ChangeError::not_found("user", id))
 }
 
 /// A new Api's id.
-pub(crate) fn api_id(text: &str) -> Result<ApiId, Problem> {
+pub(crate) fn api_id(text: &str) -> Result<ApiId, ChangeError> {
     let grammar = "must be lower-case letters, digits and -, at most 63, and none of this server's own paths";
-    ApiId::parse(text).ok_or_else(|| Problem::invalid("id", grammar))
+    ApiId::parse(text).ok_or_else(|| ChangeError::invalid("id", grammar))
 }
 
 /// A new client's id: what also stands in a path as it is.
-pub(crate) fn client_id(text: &str) -> Result<ClientId, Problem> {
+pub(crate) fn client_id(text: &str) -> Result<ClientId, ChangeError> {
     let grammar = "must be 1 to 100 letters, digits and . _ - @ +, beginning with a letter or digit, and not with usr_";
     if [SERVER, UNKNOWN].iter().any(|reserved| text.eq_ignore_ascii_case(reserved)) {
-        return Err(Problem::invalid("client_id", format!("{text} is a name that the audit log uses itself")));
+        return Err(ChangeError::invalid("client_id", format!("{text} is a name that the audit log uses itself")));
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
     let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let id = ClientId::parse(text).filter(|_| begins && text.bytes().all(allowed));
-    id.ok_or_else(|| Problem::invalid("client_id", grammar))
+    id.ok_or_else(|| ChangeError::invalid("client_id", grammar))
 }
 
 /// An Api that may be changed: ours is made of what guards us.
-pub(crate) fn find_own<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, Problem> {
+pub(crate) fn find_own<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, ChangeError> {
     let api = find_api(registry, id)?;
     if id == API {
-        return Err(Problem::conflict("admin-api is built in, and is not changed"));
+        return Err(ChangeError::conflict("admin-api is built in, and is not changed"));
     }
     Ok(api)
 }

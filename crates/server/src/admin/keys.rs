@@ -8,8 +8,8 @@ use countersign_store::KeyState;
 use serde::Deserialize;
 
 use crate::admin::answer::{AdminBody, Answer, created, done, show};
+use crate::admin::change_error::ChangeError;
 use crate::admin::page::list as page_of;
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::keys::revocation;
 use crate::keys::ring::KeyLife;
@@ -47,10 +47,10 @@ pub(crate) async fn rotate(
 ) -> Answer {
     let known = Algorithm::ALL.map(Algorithm::as_str).join(" ");
     let algorithm = Algorithm::parse(&asked.algorithm);
-    let algorithm = algorithm.ok_or_else(|| Problem::invalid("algorithm", format!("must be one of: {known}")))?;
+    let algorithm = algorithm.ok_or_else(|| ChangeError::invalid("algorithm", format!("must be one of: {known}")))?;
     let registry = state.registry.current().clone();
     if find_in(registry.keys().lives(), algorithm, KeyState::Active).is_none() {
-        return Err(Problem::conflict(format!("no API signs with {algorithm}, so there is no key to follow")));
+        return Err(ChangeError::conflict(format!("no API signs with {algorithm}, so there is no key to follow")));
     }
     match rotation::prepare(&state, (&operator).into(), algorithm, Role::Successor).await? {
         Some(key) => Ok(created(&view(&key), &view(&key), &format!("/admin/v1/keys/{}", key.id))),
@@ -58,11 +58,11 @@ pub(crate) async fn rotate(
     }
 }
 
-fn already_pending(state: &State, algorithm: Algorithm) -> Problem {
+fn already_pending(state: &State, algorithm: Algorithm) -> ChangeError {
     let registry = state.registry.current();
     let at = find_in(registry.keys().lives(), algorithm, KeyState::Pending).map(signs_at);
     let when = at.map(|at| format!(", which signs in {} s", (at - state.now()).max(0))).unwrap_or_default();
-    Problem::conflict(format!("{algorithm} has a pending key{when}"))
+    ChangeError::conflict(format!("{algorithm} has a pending key{when}"))
 }
 
 /// `POST keys/{id}/revoke`: at once, with every token that it signed. One that is retired already is shown as it is.

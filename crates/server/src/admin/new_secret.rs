@@ -8,8 +8,8 @@ use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::admin::change_error::ChangeError;
 use crate::admin::fields::line;
-use crate::admin::problem::Problem;
 use crate::state::State;
 
 /// A secret made elsewhere has at least this many characters, and at most as many as a header holds.
@@ -29,12 +29,12 @@ pub(crate) struct NewSecret {
 
 impl NewSecret {
     /// The credential, not stored yet, and the secret if it was made here.
-    pub(crate) fn make(&self, state: &State) -> Result<(Credential, Option<Secret>), Problem> {
+    pub(crate) fn make(&self, state: &State) -> Result<(Credential, Option<Secret>), ChangeError> {
         let now = state.now();
         let not_before = self.not_before.map(|at| moment("not_before", at, 0)).transpose()?.unwrap_or(now);
         let expires_at = self.expires_at.map(|at| moment("expires_at", at, now + 1)).transpose()?;
         if expires_at.is_some_and(|end| end <= not_before) {
-            return Err(Problem::invalid("expires_at", "must lie after not_before"));
+            return Err(ChangeError::invalid("expires_at", "must lie after not_before"));
         }
         if let Some(imported) = &self.import {
             check_imported(imported)?;
@@ -52,24 +52,24 @@ impl NewSecret {
 }
 
 /// A moment of a secret's life, not before the earliest that makes sense.
-pub(crate) fn moment(field: &str, at: i64, earliest: UnixTime) -> Result<UnixTime, Problem> {
+pub(crate) fn moment(field: &str, at: i64, earliest: UnixTime) -> Result<UnixTime, ChangeError> {
     if at < earliest {
-        return Err(Problem::invalid(field, "lies in the past"));
+        return Err(ChangeError::invalid(field, "lies in the past"));
     }
     if at > LATEST {
-        return Err(Problem::invalid(field, "lies beyond the year 2200"));
+        return Err(ChangeError::invalid(field, "lies beyond the year 2200"));
     }
     Ok(at)
 }
 
 /// A successor that works from now on.
-pub(crate) fn make_successor(state: &State, label: &str) -> Result<(Credential, Secret), Problem> {
+pub(crate) fn make_successor(state: &State, label: &str) -> Result<(Credential, Secret), ChangeError> {
     let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
     Ok((make_credential(state, label, &secret)?, secret))
 }
 
 /// The credential of a secret that is there already, from now on.
-pub(crate) fn make_credential(state: &State, label: &str, secret: &Secret) -> Result<Credential, Problem> {
+pub(crate) fn make_credential(state: &State, label: &str, secret: &Secret) -> Result<Credential, ChangeError> {
     make(state, label, secret, state.now(), None)
 }
 
@@ -79,16 +79,16 @@ fn make(
     secret: &Secret,
     not_before: UnixTime,
     expires_at: Option<UnixTime>,
-) -> Result<Credential, Problem> {
+) -> Result<Credential, ChangeError> {
     let id = format!("cred_{}", base64url(&state.entropy.bytes::<12>()));
     Ok(Credential { id, label: line("label", label)?, secret_hash: secret.hash(), not_before, expires_at })
 }
 
-fn check_imported(secret: &Secret) -> Result<(), Problem> {
+fn check_imported(secret: &Secret) -> Result<(), ChangeError> {
     let text = secret.expose();
     if !IMPORTED_CHARS.contains(&text.chars().count()) || text.chars().any(char::is_control) {
         let (fewest, most) = IMPORTED_CHARS.into_inner();
-        return Err(Problem::invalid(
+        return Err(ChangeError::invalid(
             "import",
             format!("must have {fewest} to {most} characters, none of them control"),
         ));

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use crate::admin::access::{self, all_scopes};
 use crate::admin::audit::Entry;
 use crate::admin::change::{Author, Changing};
+use crate::admin::change_error::ChangeError;
 use crate::admin::new_secret::{make_credential, make_successor};
-use crate::admin::problem::Problem;
 use crate::admin::scopes;
 use crate::operations::data_directory::{DataDirectory, DirectoryError, write_private};
 use crate::registry::Registry;
@@ -47,7 +47,7 @@ pub enum OperatorError {
     Damaged(String),
     /// The change was refused.
     #[error("operator: {}", .0.for_operator())]
-    Problem(#[from] Problem),
+    Problem(#[from] ChangeError),
 }
 
 /// `operator.json`: by which the administrative commands get their token.
@@ -123,17 +123,17 @@ async fn make(state: &State, path: &Path, api: &Api, want_new: bool) -> Result<(
         return Ok(());
     }
     let change = &mut changing.change;
-    change.insert_api(api).await.map_err(Problem::from)?;
+    change.insert_api(api).await.map_err(ChangeError::from)?;
     let version = access::SCOPES_VERSION.to_string();
-    change.set_setting(SCOPES_VERSION_SETTING, &version).await.map_err(Problem::from)?;
+    change.set_setting(SCOPES_VERSION_SETTING, &version).await.map_err(ChangeError::from)?;
     let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
     let client = NewClient { id: client_id(), name: NAME.to_owned(), owner: String::new(), auth_methods };
-    change.insert_client(&client).await.map_err(Problem::from)?;
-    change.allow_ask(&client.id, &api.id, &everything()).await.map_err(Problem::from)?;
+    change.insert_client(&client).await.map_err(ChangeError::from)?;
+    change.allow_ask(&client.id, &api.id, &everything()).await.map_err(ChangeError::from)?;
     match if want_new { None } else { read_secret(path)? } {
         Some(secret) => {
             let credential = make_credential(state, FILE, &secret)?;
-            change.insert_credential(&client.id, &credential).await.map_err(Problem::from)?;
+            change.insert_credential(&client.id, &credential).await.map_err(ChangeError::from)?;
         }
         None => {
             let secret = insert_secret(state, &mut changing).await?;
@@ -158,12 +158,12 @@ async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
         Some(_) => change.update_client(&client).await,
         None => change.insert_client(&client).await,
     }
-    .map_err(Problem::from)?;
-    change.set_client_limits(&client.id, TokenLimits::default()).await.map_err(Problem::from)?;
-    change.delete_credentials(&client_id()).await.map_err(Problem::from)?;
-    change.raise_client_epoch(&client_id()).await.map_err(Problem::from)?;
-    change.set_client_status(&client_id(), Status::Active).await.map_err(Problem::from)?;
-    change.allow_ask(&client_id(), &access::api_id(), &everything()).await.map_err(Problem::from)?;
+    .map_err(ChangeError::from)?;
+    change.set_client_limits(&client.id, TokenLimits::default()).await.map_err(ChangeError::from)?;
+    change.delete_credentials(&client_id()).await.map_err(ChangeError::from)?;
+    change.raise_client_epoch(&client_id()).await.map_err(ChangeError::from)?;
+    change.set_client_status(&client_id(), Status::Active).await.map_err(ChangeError::from)?;
+    change.allow_ask(&client_id(), &access::api_id(), &everything()).await.map_err(ChangeError::from)?;
     let secret = insert_secret(state, &mut changing).await?;
     write(path, &new_file(state, secret))?;
     let before = known.map(|client| json!({ "secrets": client.credentials.len() }));
@@ -171,7 +171,7 @@ async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
     Ok(changing.finish(Entry { action: "operator.renew", target: CLIENT.to_owned(), before, after }).await?)
 }
 
-async fn insert_secret(state: &State, changing: &mut Changing<'_>) -> Result<Secret, Problem> {
+async fn insert_secret(state: &State, changing: &mut Changing<'_>) -> Result<Secret, ChangeError> {
     let (credential, secret) = make_successor(state, FILE)?;
     changing.change.insert_credential(&client_id(), &credential).await?;
     Ok(secret)
@@ -179,7 +179,7 @@ async fn insert_secret(state: &State, changing: &mut Changing<'_>) -> Result<Sec
 
 /// The audience follows the issuer; scopes that this version has are added, also for whoever held all before. Where a newer
 /// version has been, its scopes stay.
-async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
+async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), ChangeError> {
     if known.audience == api.audience && shown(known) == shown(api) {
         return Ok(());
     }
@@ -193,7 +193,7 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
     if let Some(other) = changing.registry.find_api_by_audience(api.audience.as_str()).filter(|it| it.id != api.id) {
         let what =
             format!("{} has the audience {}, which is admin-api's here: give it another", other.id, api.audience);
-        return Err(Problem::conflict(what));
+        return Err(ChangeError::conflict(what));
     }
     changing.change.set_audience(&api.id, &api.audience).await?;
     if !is_older {
@@ -207,7 +207,7 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), Problem> {
     changing.finish(Entry { action: "operator.follow", target: access::API.to_owned(), before, after }).await
 }
 
-async fn replace_scopes(changing: &mut Changing<'_>, known: &Api, api: &Api) -> Result<(), Problem> {
+async fn replace_scopes(changing: &mut Changing<'_>, known: &Api, api: &Api) -> Result<(), ChangeError> {
     for scope in &known.scopes {
         changing.change.delete_scope(&api.id, &scope.token).await?;
     }
@@ -287,13 +287,13 @@ pub(crate) fn check_one_stays(
     client: &Client,
     after: Option<&Client>,
     now: UnixTime,
-) -> Result<(), Problem> {
+) -> Result<(), ChangeError> {
     let until = |client: &Client| administers_until(client, now);
     let (before, after) = (until(client), after.map_or(now, until));
     let others = || registry.administrators().any(|other| other.id != client.id && until(other) >= now + STAYS_S);
     if after < before && after < now + STAYS_S && !others() {
         let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
-        return Err(Problem::conflict(what));
+        return Err(ChangeError::conflict(what));
     }
     Ok(())
 }

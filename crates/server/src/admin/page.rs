@@ -6,7 +6,7 @@ use countersign_store::{EntryKind, Place};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::http::answer::json_response;
 use crate::registry::Registry;
 use crate::state::State;
@@ -24,11 +24,11 @@ pub(crate) struct Query(Form);
 
 impl Query {
     /// Reads the query.
-    pub(crate) fn parse(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+    pub(crate) fn parse(uri: &Uri, known: &[&str]) -> Result<Self, ChangeError> {
         let form = Form::parse(uri.query().unwrap_or_default().as_bytes());
-        let form = form.map_err(|refusal| Problem::invalid("query", refusal.to_string()))?;
+        let form = form.map_err(|refusal| ChangeError::invalid("query", refusal.to_string()))?;
         if let Some(unknown) = form.names().find(|name| !known.contains(name)) {
-            return Err(Problem::invalid(unknown, format!("unknown parameter; known: {}", known.join(" "))));
+            return Err(ChangeError::invalid(unknown, format!("unknown parameter; known: {}", known.join(" "))));
         }
         Ok(Self(form))
     }
@@ -39,27 +39,27 @@ impl Query {
     }
 
     /// A parameter that is `true` or `false`; false where it is not there.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ChangeError> {
         match self.find(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Problem::invalid(name, "must be true or false")),
+            Some(_) => Err(ChangeError::invalid(name, "must be true or false")),
         }
     }
 
     /// A whole number.
-    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, Problem> {
-        let parse = |text: &str| text.parse().map_err(|_| Problem::invalid(name, "must be a whole number"));
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, ChangeError> {
+        let parse = |text: &str| text.parse().map_err(|_| ChangeError::invalid(name, "must be a whole number"));
         self.find(name).map(parse).transpose()
     }
 
     /// How many items a page shall have.
-    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+    pub(crate) fn limit(&self) -> Result<usize, ChangeError> {
         let limit = self.number("limit")?.map(usize::try_from).transpose();
         match limit {
             Ok(None) => Ok(DEFAULT_LIMIT),
             Ok(Some(limit)) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-            _ => Err(Problem::invalid("limit", format!("must be from 1 to {MAX_LIMIT}"))),
+            _ => Err(ChangeError::invalid("limit", format!("must be from 1 to {MAX_LIMIT}"))),
         }
     }
 }
@@ -70,13 +70,13 @@ pub(crate) fn page<T>(
     items: Vec<T>,
     id: impl Fn(&T) -> &str,
     show: impl Fn(&T) -> Value,
-) -> Result<Response, Problem> {
+) -> Result<Response, ChangeError> {
     let limit = query.limit()?;
     let begin = match query.find("after") {
         None => 0,
         Some(after) => {
             let at = items.iter().position(|item| id(item) == after);
-            at.ok_or_else(|| Problem::invalid("after", "is none of the list"))? + 1
+            at.ok_or_else(|| ChangeError::invalid("after", "is none of the list"))? + 1
         }
     };
     let shown = items.get(begin..).unwrap_or_default().iter().take(limit);
@@ -90,13 +90,14 @@ pub(crate) async fn page_of_kind(
     query: &Query,
     kind: EntryKind,
     show: impl Fn(&Registry, &str) -> Option<Value>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ChangeError> {
     let limit = query.limit()?;
     let registry = state.registry.current().clone();
     let mut after = match query.find("after") {
         None => Place::default(),
         Some(id) => {
-            let note = registry.find_note(kind, id).ok_or_else(|| Problem::invalid("after", "is none of the list"))?;
+            let note =
+                registry.find_note(kind, id).ok_or_else(|| ChangeError::invalid("after", "is none of the list"))?;
             Place { created_change: note.created_change, id: id.to_owned() }
         }
     };

@@ -1,224 +1,47 @@
-//! What went wrong, for programs and people (RFC 9457): the field is named, and nothing was changed.
-
-use std::fmt;
+//! The edge of the admin API: every refusal as a problem for programs and people (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
-use countersign_protocol::scope_token::ScopeToken;
-use countersign_store::StoreError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
+use crate::admin::change_error::{ChangeError, Kind};
 use crate::http::answer::json_response;
 use crate::http::json_body::BadBody;
-use crate::http::trouble::Trouble;
-use crate::keys::error::KeyRingError;
-use crate::keys::sealing::SealError;
 use crate::limits::RETRY_AFTER_S;
 use crate::oauth::refusal::description_of;
 
-/// A refusal of the admin API.
-#[derive(Debug)]
-pub struct Problem {
-    status: StatusCode,
-    /// A stable word, the last part of the `type`.
-    word: &'static str,
-    detail: Box<str>,
-    field: Option<Box<str>>,
-    trouble: Option<Box<Trouble>>,
-}
-
-impl Problem {
-    fn new(status: StatusCode, word: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, word, detail: detail.into().into_boxed_str(), field: None, trouble: None }
-    }
-
-    fn of(mut self, field: &str) -> Self {
-        self.field = Some(field.into());
-        self
-    }
-
-    /// 400: a field is wrong.
-    pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid", detail).of(field)
-    }
-
-    /// 403: the caller would give away, or act upon, more than they have.
-    pub(crate) fn not_yours(field: &str, missing: &ScopeToken) -> Self {
-        let detail = format!("this takes {missing} of admin-api, which your token does not hold");
-        Self::new(StatusCode::FORBIDDEN, "not-yours", detail).of(field)
-    }
-
-    /// 403: the call asks for more than its path says.
-    pub(crate) fn scope_missing(scope: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "scope-missing", format!("your token does not hold {scope} of admin-api"))
-    }
-
-    /// 403: the caller's right ended while the call was under way.
-    pub(crate) fn rights_ended(reason: impl fmt::Display) -> Self {
-        let detail = format!("your right to make this change ended meanwhile ({reason}), and nothing was changed");
-        Self::new(StatusCode::FORBIDDEN, "rights-ended", detail)
-    }
-
-    /// 401: the person's session ended while the call was under way.
-    pub(crate) fn session_ended() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "session-ended", "the session ended meanwhile, and nothing was changed")
-    }
-
-    /// 404: there is no such thing.
-    pub(crate) fn not_found(what: &str, id: &str) -> Self {
-        let shown: String = id.chars().take(100).collect();
-        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no {what} {shown}"))
-    }
-
-    /// 409: as things are, this cannot be done.
-    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", detail)
-    }
-
-    /// 409: somebody else, or another of them, has this already.
-    pub(crate) fn taken(field: &str, detail: impl Into<String>) -> Self {
-        Self::conflict(detail).of(field)
-    }
-
-    /// 412: it has been changed since it was read (RFC 9110 §13.1.1).
-    pub(crate) fn changed_meanwhile() -> Self {
-        let detail = "it was changed since you read it: read it again, and send its ETag as If-Match";
-        Self::new(StatusCode::PRECONDITION_FAILED, "changed-meanwhile", detail).of("If-Match")
-    }
-
-    /// 500: our fault.
-    pub(crate) fn internal(reason: impl fmt::Display) -> Self {
-        tracing::error!(%reason, "an administrative request failed");
-        let detail = "the server failed; its log says why, under the request id";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server-error", detail)
-    }
-
-    fn unavailable(trouble: DatabaseTrouble) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{trouble}; try again shortly"))
-    }
-
-    fn troubled(kind: DatabaseTrouble, reason: String, is_conflict: bool) -> Self {
-        Self { trouble: Some(Box::new(Trouble { kind, reason, is_conflict })), ..Self::unavailable(kind) }
-    }
-
-    /// The same of a change that was committed: it must not be made again, whatever else failed.
-    pub(crate) fn after_commit(mut self) -> Self {
-        if let Some(trouble) = &mut self.trouble {
-            trouble.is_conflict = false;
-        }
-        self
+/// The status of a refusal, and the stable word that ends its `type`.
+fn problem(kind: Kind) -> (StatusCode, &'static str) {
+    match kind {
+        Kind::Invalid => (StatusCode::BAD_REQUEST, "invalid"),
+        Kind::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json"),
+        Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+        Kind::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected"),
+        Kind::SessionEnded => (StatusCode::UNAUTHORIZED, "session-ended"),
+        Kind::NotYours => (StatusCode::FORBIDDEN, "not-yours"),
+        Kind::ScopeMissing => (StatusCode::FORBIDDEN, "scope-missing"),
+        Kind::RightsEnded => (StatusCode::FORBIDDEN, "rights-ended"),
+        Kind::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+        Kind::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "wrong-method"),
+        Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
+        Kind::ChangedMeanwhile => (StatusCode::PRECONDITION_FAILED, "changed-meanwhile"),
+        Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server-error"),
     }
 }
 
-impl Problem {
-    /// Its status.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// What is said at a terminal: also what the database says, and what to do.
-    pub fn for_operator(&self) -> String {
-        match &self.trouble {
-            Some(trouble) => format!("{}: {}", trouble.kind, trouble.reason),
-            None => self.to_string(),
-        }
-    }
-
-    /// What the database could not do, if that is the reason.
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_deref()
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.field {
-            Some(field) => write!(f, "{field}: {}", self.detail),
-            None => f.write_str(&self.detail),
-        }
-    }
-}
-
-impl std::error::Error for Problem {}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Taken(name) => Self::conflict(format!("{name} is taken")),
-            StoreError::Unavailable(trouble, reason) => Self::troubled(trouble, reason, false),
-            StoreError::Conflict(reason) => Self::troubled(DatabaseTrouble::Slow, reason, true),
-            other => Self::internal(other),
-        }
-    }
-}
-
-impl From<KeyRingError> for Problem {
-    fn from(error: KeyRingError) -> Self {
-        match error {
-            KeyRingError::Store(error) => error.into(),
-            other => Self::internal(other),
-        }
-    }
-}
-
-impl From<SealError> for Problem {
-    fn from(error: SealError) -> Self {
-        Self::internal(error)
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::BodyTooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large"),
-            Refusal::Host => Self::invalid("Host", description_of(&refusal)),
-            Refusal::ForeignHost => {
-                Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", description_of(&refusal)).of("Host")
-            }
-            Refusal::TransferEncoding => Self::invalid("Transfer-Encoding", description_of(&refusal)),
-            Refusal::BrokenBody | Refusal::LateBody => {
-                Self::invalid("body", "the body did not arrive whole and in time")
-            }
-            Refusal::Overloaded(reason) => {
-                tracing::debug!(reason, "an administrative request is refused");
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "unavailable",
-                    "more is asked than can be done; try again shortly",
-                )
-            }
-            Refusal::DatabaseUnavailable(trouble) => Self::unavailable(trouble),
-            Refusal::StaleRegistry => Self::unavailable(DatabaseTrouble::Lost),
-            other => Self::internal(other),
-        }
-    }
-}
-
-impl From<BadBody> for Problem {
-    fn from(bad: BadBody) -> Self {
-        match bad {
-            BadBody::NotJson => {
-                let detail = "send the body as application/json";
-                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail).of("Content-Type")
-            }
-            BadBody::Field { field, what } => Self::invalid(&field, what),
-            BadBody::Unread(refusal) => refusal.into(),
-        }
-    }
-}
-
-impl IntoResponse for Problem {
+impl IntoResponse for ChangeError {
     fn into_response(self) -> Response {
-        let Self { status, word, detail, field, trouble } = self;
+        let (status, word) = problem(self.kind());
         let mut body = json!({
             "type": format!("urn:countersign:problem:{word}"),
             "title": status.canonical_reason().unwrap_or_default(),
             "status": status.as_u16(),
-            "detail": detail,
+            "detail": self.detail(),
         });
-        if let Some(field) = field {
+        if let Some(field) = self.field() {
             body["field"] = json!(field);
         }
         let mut response = json_response(status, body.to_string());
@@ -226,19 +49,102 @@ impl IntoResponse for Problem {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }
-        if let Some(trouble) = trouble {
-            response.extensions_mut().insert(*trouble);
+        if let Some(trouble) = self.trouble() {
+            response.extensions_mut().insert(trouble.clone());
         }
         response
     }
 }
 
+impl From<Refusal> for ChangeError {
+    fn from(refusal: Refusal) -> Self {
+        use Refusal as R;
+        match refusal {
+            R::BodyTooLarge => Self::new(Kind::TooLarge, "the body is too large"),
+            R::Host => Self::invalid("Host", description_of(&refusal)),
+            R::ForeignHost => Self::new(Kind::Misdirected, description_of(&refusal)).of("Host"),
+            R::TransferEncoding => Self::invalid("Transfer-Encoding", description_of(&refusal)),
+            R::BrokenBody | R::LateBody => Self::invalid("body", "the body did not arrive whole and in time"),
+            R::Overloaded(reason) => {
+                tracing::debug!(reason, "an administrative request is refused");
+                Self::new(Kind::Unavailable, "more is asked than can be done; try again shortly")
+            }
+            R::DatabaseUnavailable(trouble) => Self::unavailable(trouble),
+            R::StaleRegistry => Self::unavailable(DatabaseTrouble::Lost),
+            // None of these is met before an OAuth endpoint.
+            R::Method
+            | R::ParametersInUrl
+            | R::NotAForm
+            | R::ContentEncoding
+            | R::ForeignPage(_)
+            | R::BrokenEscape
+            | R::InvalidUtf8
+            | R::Nul
+            | R::TooManyParameters
+            | R::RepeatedParameter(_)
+            | R::MissingParameter(_)
+            | R::SeveralAuthorizations
+            | R::TwoAuthentications
+            | R::ClientIdMismatch
+            | R::NotAuthenticated
+            | R::UnknownScheme
+            | R::MalformedBasic
+            | R::UnknownClient
+            | R::AuthMethodNotRegistered(_)
+            | R::MistypedSecret
+            | R::WrongSecret
+            | R::ExpiredSecret(_)
+            | R::SecretNotYetValid(_)
+            | R::ClientDisabled
+            | R::UnknownGrantType
+            | R::UnknownApiPath
+            | R::UnknownResource
+            | R::SeveralResources
+            | R::AmbiguousApi
+            | R::NoEntitlement
+            | R::GrantNotAllowedByApi
+            | R::GrantNotAllowedToClient
+            | R::MalformedScope(_)
+            | R::TooManyScopes
+            | R::UnknownScope(_)
+            | R::ScopeNotEntitled(_)
+            | R::ScopeWidened(_)
+            | R::NoDefaultScope
+            | R::UnknownUser
+            | R::WrongPassword
+            | R::UserDisabled
+            | R::SecondFactor
+            | R::UnknownRefreshToken
+            | R::ForeignRefreshToken
+            | R::RefreshTokenOfOtherApi
+            | R::RefreshTokenReused(_)
+            | R::ExpiredRefreshToken
+            | R::RevokedRefreshToken
+            | R::ForeignToken
+            | R::TooManyTokens { .. }
+            | R::TooManyAttempts { .. }
+            | R::UserLocked
+            | R::Internal(_) => Self::internal(refusal),
+        }
+    }
+}
+
+impl From<BadBody> for ChangeError {
+    fn from(bad: BadBody) -> Self {
+        match bad {
+            BadBody::NotJson => Self::new(Kind::NotJson, "send the body as application/json").of("Content-Type"),
+            BadBody::Field { field, what } => Self::invalid(&field, what),
+            BadBody::Unread(refusal) => refusal.into(),
+        }
+    }
+}
+
 /// No such address.
-pub(crate) async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address; see /admin/v1/openapi.json")
+pub(crate) async fn not_found() -> ChangeError {
+    ChangeError::new(Kind::NotFound, "there is nothing at this address; see /admin/v1/openapi.json")
 }
 
 /// An address that exists, asked by a method that it does not take.
-pub(crate) async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "this address does not take this method")
+pub(crate) async fn wrong_method() -> ChangeError {
+    ChangeError::new(Kind::WrongMethod, "this address does not take this method")
 }

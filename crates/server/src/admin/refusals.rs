@@ -8,8 +8,8 @@ use http::Uri;
 use serde_json::{Value, json};
 
 use crate::admin::answer::{Answer, show};
+use crate::admin::change_error::ChangeError;
 use crate::admin::page::{Query, list as page_of};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::background::store_refusals;
 use crate::state::State;
@@ -46,7 +46,10 @@ pub(crate) async fn find(
     }
     let stored = state.store.find_refusal(&request_id).await?;
     Ok(show(&view(&stored.ok_or_else(|| {
-        Problem::not_found("refusal (they are kept for a week, and known to other nodes after a second)", &request_id)
+        ChangeError::not_found(
+            "refusal (they are kept for a week, and known to other nodes after a second)",
+            &request_id,
+        )
     })?)))
 }
 

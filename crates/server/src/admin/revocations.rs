@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::admin::answer::{AdminBody, Answer};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::fields::{find_client, find_user};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::{secrets, users};
 use crate::http::answer::json_response;
@@ -59,12 +59,12 @@ pub(crate) async fn create(
             revocation::revoke(&state, (&operator).into(), &id).await?;
             json!({ "kind": "key", "id": id })
         }
-        _ => return Err(Problem::invalid("the body", "name one of: token client_id secret_id user key_id")),
+        _ => return Err(ChangeError::invalid("the body", "name one of: token client_id secret_id user key_id")),
     };
     Ok(json_response(StatusCode::OK, json!({ "revoked": ended }).to_string()))
 }
 
-async fn end_token(state: &State, operator: &Operator, token: &Secret) -> Result<Value, Problem> {
+async fn end_token(state: &State, operator: &Operator, token: &Secret) -> Result<Value, ChangeError> {
     let mut changing = Changing::begin(state, operator).await?;
     let revoked = if token.expose().starts_with(REFRESH_TOKEN_PREFIX) {
         // A family is of a user, and no user's token has a scope of `admin-api`.
@@ -87,14 +87,14 @@ async fn end_token(state: &State, operator: &Operator, token: &Secret) -> Result
     Ok(ended)
 }
 
-async fn find_family(state: &State, token: &Secret) -> Result<Option<RefreshFamily>, Problem> {
+async fn find_family(state: &State, token: &Secret) -> Result<Option<RefreshFamily>, ChangeError> {
     if !Secret::is_well_formed(REFRESH_TOKEN_PREFIX, token.expose()) {
         return Ok(None);
     }
     Ok(state.store.find_refresh_token(&token.hash()).await?.map(|found| found.family))
 }
 
-async fn end_client(state: &State, operator: &Operator, id: &str) -> Result<Value, Problem> {
+async fn end_client(state: &State, operator: &Operator, id: &str) -> Result<Value, ChangeError> {
     let mut changing = Changing::begin(state, operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, id)?;
@@ -106,7 +106,7 @@ async fn end_client(state: &State, operator: &Operator, id: &str) -> Result<Valu
     Ok(json!({ "kind": "client", "id": client_id.as_str() }))
 }
 
-async fn end_user(state: &State, operator: &Operator, id: &str) -> Result<Value, Problem> {
+async fn end_user(state: &State, operator: &Operator, id: &str) -> Result<Value, ChangeError> {
     let mut changing = Changing::begin(state, operator).await?;
     let registry = changing.registry.clone();
     let user = find_user(&registry, id)?;
@@ -118,6 +118,6 @@ async fn end_user(state: &State, operator: &Operator, id: &str) -> Result<Value,
     Ok(json!({ "kind": "user", "id": user_id.as_str() }))
 }
 
-fn not_ours() -> Problem {
-    Problem::invalid("token", "is no token of this server, or has expired")
+fn not_ours() -> ChangeError {
+    ChangeError::invalid("token", "is no token of this server, or has expired")
 }

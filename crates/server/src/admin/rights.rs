@@ -17,8 +17,8 @@ use countersign_store::Change;
 use http::request::Parts;
 
 use crate::admin::access::{self, all_scopes, api_id};
+use crate::admin::change_error::ChangeError;
 use crate::admin::change_queue::Waiter;
-use crate::admin::problem::Problem;
 use crate::http::caller::Caller;
 use crate::registry::Registry;
 use crate::state::State;
@@ -37,26 +37,30 @@ pub struct Operator {
 
 impl Operator {
     /// Err unless they hold each of these scopes of `admin-api`: nobody gives away more than they have.
-    pub(crate) fn check_holds(&self, scopes: &Scope, field: &'static str) -> Result<(), Problem> {
+    pub(crate) fn check_holds(&self, scopes: &Scope, field: &'static str) -> Result<(), ChangeError> {
         match scopes.first_missing_in(&self.scope) {
             None => Ok(()),
-            Some(missing) => Err(Problem::not_yours(field, missing)),
+            Some(missing) => Err(ChangeError::not_yours(field, missing)),
         }
     }
 
     /// Err unless they hold this scope, where a call asks for more than its path says.
-    pub(crate) fn check_may(&self, scope: &str) -> Result<(), Problem> {
-        if self.scope.iter().any(|held| held.as_str() == scope) { Ok(()) } else { Err(Problem::scope_missing(scope)) }
+    pub(crate) fn check_may(&self, scope: &str) -> Result<(), ChangeError> {
+        if self.scope.iter().any(|held| held.as_str() == scope) {
+            Ok(())
+        } else {
+            Err(ChangeError::scope_missing(scope))
+        }
     }
 
     /// Err unless they hold all of `admin-api`.
-    pub(crate) fn check_holds_all(&self, field: &'static str) -> Result<(), Problem> {
+    pub(crate) fn check_holds_all(&self, field: &'static str) -> Result<(), ChangeError> {
         self.check_holds(&all_scopes(), field)
     }
 
     /// Err unless they hold all that the client may do with `admin-api`. Making a secret of a client means acting as it, and
     /// ending or changing a stronger client would be a way around its rights.
-    pub(crate) fn check_can_administer(&self, client: &Client) -> Result<(), Problem> {
+    pub(crate) fn check_can_administer(&self, client: &Client) -> Result<(), ChangeError> {
         if client.may_introspect.contains(&api_id()) {
             self.check_holds_all("client_id")?;
         }
@@ -68,25 +72,26 @@ impl Operator {
 
     /// Err unless they hold all of `admin-api`, if the user has a role. Setting a password means signing in as the user, and
     /// ending the sessions of a stronger user would be a way around their rights.
-    pub(crate) fn check_can_administer_user(&self, user: &User) -> Result<(), Problem> {
+    pub(crate) fn check_can_administer_user(&self, user: &User) -> Result<(), ChangeError> {
         if user.roles.is_empty() { Ok(()) } else { self.check_holds_all("user") }
     }
 
     /// Err unless they hold the scopes of `admin-api` that a token has.
-    pub(crate) fn check_can_revoke(&self, registry: &Registry, token: &Claims) -> Result<(), Problem> {
+    pub(crate) fn check_can_revoke(&self, registry: &Registry, token: &Claims) -> Result<(), ChangeError> {
         let api = token.audiences.first().and_then(|audience| registry.find_api_by_audience(audience));
         if api.is_some_and(|api| access::is_own(api)) { self.check_holds(&token.scope, "token") } else { Ok(()) }
     }
 }
 
 impl FromRequestParts<Arc<State>> for Operator {
-    type Rejection = Problem;
+    type Rejection = ChangeError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, ChangeError> {
         let token = VerifiedToken::from_request_parts(parts, state).await;
-        let VerifiedToken(claims) = token.map_err(|_| Problem::internal("a route of the admin API has no guard"))?;
+        let VerifiedToken(claims) =
+            token.map_err(|_| ChangeError::internal("a route of the admin API has no guard"))?;
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Problem::internal("the caller is unknown"))?;
+        let caller = caller.ok_or_else(|| ChangeError::internal("the caller is unknown"))?;
         let registry = state.registry.current().clone();
         let scope = held_now(&registry, &claims);
         check_opens(&registry, &scope, parts)?;
@@ -106,16 +111,17 @@ fn held_now(registry: &Registry, claims: &Claims) -> Scope {
 }
 
 /// Err unless one of these scopes opens the request: the guard has judged the token's own.
-fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), Problem> {
-    let path = normalise(parts.uri.path()).map_err(|_| Problem::internal("the guard let an ambiguous path pass"))?;
+fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), ChangeError> {
+    let path =
+        normalise(parts.uri.path()).map_err(|_| ChangeError::internal("the guard let an ambiguous path pass"))?;
     let Some(api) = registry.find_api(access::API) else {
-        return Err(Problem::rights_ended("there is no admin-api"));
+        return Err(ChangeError::rights_ended("there is no admin-api"));
     };
     let opening: Vec<&ScopeToken> =
         api.find_opening(parts.method.as_str(), &path).map(|(scope, _)| &scope.token).collect();
     match opening.first() {
         Some(needed) if !opening.iter().any(|token| scope.contains(token)) => {
-            Err(Problem::scope_missing(needed.as_str()))
+            Err(ChangeError::scope_missing(needed.as_str()))
         }
         _ => Ok(()),
     }
@@ -151,29 +157,29 @@ impl Authority {
 
     /// Err if it ended since the call arrived. The caller holds the lock of all changes, and this node's registry is up to
     /// date, so a right that the change before this one took away no longer counts.
-    pub(crate) async fn check_still(&self, state: &State, change: &mut Change) -> Result<(), Problem> {
+    pub(crate) async fn check_still(&self, state: &State, change: &mut Change) -> Result<(), ChangeError> {
         let registry = state.registry.current().clone();
         match self {
             Self::Server => Ok(()),
             Self::Token(operator) => {
                 if state.now() >= operator.claims.expires_at {
-                    return Err(Problem::rights_ended("the token has expired"));
+                    return Err(ChangeError::rights_ended("the token has expired"));
                 }
-                state.registry.check_alive(&operator.claims).map_err(Problem::rights_ended)?;
+                state.registry.check_alive(&operator.claims).map_err(ChangeError::rights_ended)?;
                 match operator.scope.first_missing_in(&held_now(&registry, &operator.claims)) {
-                    Some(missing) => Err(Problem::scope_missing(missing.as_str())),
+                    Some(missing) => Err(ChangeError::scope_missing(missing.as_str())),
                     None => Ok(()),
                 }
             }
             Self::Session { id, user_id, role } => {
                 let user = registry.find_user(user_id.as_str()).filter(|user| user.status == Status::Active);
-                let user = user.ok_or_else(Problem::session_ended)?;
+                let user = user.ok_or_else(ChangeError::session_ended)?;
                 if !change.has_session(id).await? {
-                    return Err(Problem::session_ended());
+                    return Err(ChangeError::session_ended());
                 }
                 match role {
                     Some(role) if !user.roles.contains(role) => {
-                        Err(Problem::rights_ended(format!("the user no longer has the role {}", role.as_str())))
+                        Err(ChangeError::rights_ended(format!("the user no longer has the role {}", role.as_str())))
                     }
                     _ => Ok(()),
                 }

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::fields::find_own;
 use crate::admin::fields::{find_api, line};
 use crate::admin::page::{MAX_NAMED, Query, page};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::http::answer::json_response;
 use crate::registry::Registry;
@@ -82,21 +82,21 @@ pub(crate) async fn find_match(
     uri: Uri,
 ) -> Answer {
     let query = Query::parse(&uri, &["method", "path"])?;
-    let needed = |name: &'static str| query.find(name).ok_or_else(|| Problem::invalid(name, "missing"));
+    let needed = |name: &'static str| query.find(name).ok_or_else(|| ChangeError::invalid(name, "missing"));
     let (method, path) = (needed("method")?, needed("path")?);
     let registry = state.registry.current().clone();
     let api = find_api(&registry, &api)?;
     // As the guard does: rules are of paths, and a query is none.
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     if !path.starts_with('/') {
-        return Err(Problem::invalid("path", "must begin with /"));
+        return Err(ChangeError::invalid("path", "must begin with /"));
     }
-    let normal = normalise(path).map_err(|error| Problem::invalid("path", error.to_string()))?;
+    let normal = normalise(path).map_err(|error| ChangeError::invalid("path", error.to_string()))?;
     // One at a time and away from the threads that serve requests: an API may have thousands of rules to compile.
     let _alone = state.matching.lock().await;
     let (api, asked) = (api.clone(), (method.to_owned(), normal.clone()));
     let find = move || find_matches(&api, &asked.0, &asked.1);
-    let matches = tokio::task::spawn_blocking(find).await.map_err(Problem::internal)?;
+    let matches = tokio::task::spawn_blocking(find).await.map_err(ChangeError::internal)?;
     let body = json!({ "method": method, "path": normal.as_str(), "matches": matches });
     Ok(json_response(StatusCode::OK, body.to_string()))
 }
@@ -121,13 +121,13 @@ pub(crate) async fn create(
     // What also stands in a path as it is.
     let token = ScopeToken::parse(&new.name)
         .filter(|_| !new.name.contains(['/', '%', ';', '?', '#']) && new.name != "." && new.name != "..");
-    let token =
-        token.ok_or_else(|| Problem::invalid("name", "must be visible ASCII without spaces and \" \\ / % ; ? #"))?;
+    let token = token
+        .ok_or_else(|| ChangeError::invalid("name", "must be visible ASCII without spaces and \" \\ / % ; ? #"))?;
     if api.find_scope(&token).is_some() {
-        return Err(Problem::taken("name", format!("{id} has a scope {token}")));
+        return Err(ChangeError::taken("name", format!("{id} has a scope {token}")));
     }
     if api.scopes.len() >= MAX_SCOPES {
-        return Err(Problem::conflict(format!("{id} has {MAX_SCOPES} scopes, which is the most")));
+        return Err(ChangeError::conflict(format!("{id} has {MAX_SCOPES} scopes, which is the most")));
     }
     let description = line("description", &new.description)?;
     let scope = ScopeDefinition { token, description, rules: rules(&new.rules)?, is_default: new.default };
@@ -182,7 +182,7 @@ pub(crate) async fn delete(
     check_match(&headers, &before)?;
     let users = changing.change.list_entitled(&api.id, Some(&scope.token), MAX_NAMED).await?;
     if !users.is_empty() {
-        return Err(Problem::conflict(format!("clients are entitled to {name}: {}", users.join(", "))));
+        return Err(ChangeError::conflict(format!("clients are entitled to {name}: {}", users.join(", "))));
     }
     changing.change.delete_scope(&api.id, &scope.token).await?;
     let target = format!("{id} {name}");
@@ -190,38 +190,39 @@ pub(crate) async fn delete(
     Ok(done())
 }
 
-fn find_scope<'a>(api: &'a Api, name: &str) -> Result<&'a ScopeDefinition, Problem> {
+fn find_scope<'a>(api: &'a Api, name: &str) -> Result<&'a ScopeDefinition, ChangeError> {
     let found = ScopeToken::parse(name).and_then(|token| api.find_scope(&token));
-    found.ok_or_else(|| Problem::not_found("scope", name))
+    found.ok_or_else(|| ChangeError::not_found("scope", name))
 }
 
 /// Refuses rules beyond the bound of the API or of the server. Fewer rules are always possible.
-fn check_room_for_rules(registry: &Registry, api: &Api, more: usize) -> Result<(), Problem> {
+fn check_room_for_rules(registry: &Registry, api: &Api, more: usize) -> Result<(), ChangeError> {
     let count = |api: &Api| api.scopes.iter().map(|scope| scope.rules.len()).sum::<usize>();
     let check = |owner: &str, present: usize, most: usize| {
         let detail = format!("{owner} has {present} rules and can have at most {most}: {more} more do not fit");
-        if more > 0 && present + more > most { Err(Problem::conflict(detail)) } else { Ok(()) }
+        if more > 0 && present + more > most { Err(ChangeError::conflict(detail)) } else { Ok(()) }
     };
     check(&format!("API {}", api.id), count(api), MAX_API_RULES)?;
     check("this server", registry.apis().map(count).sum(), MAX_SERVER_RULES)
 }
 
-fn rules(texts: &[String]) -> Result<Vec<PathRule>, Problem> {
+fn rules(texts: &[String]) -> Result<Vec<PathRule>, ChangeError> {
     if texts.is_empty() || texts.len() > MAX_RULES {
-        return Err(Problem::invalid(
+        return Err(ChangeError::invalid(
             "rules",
             format!("must be 1 to {MAX_RULES} rules: a scope without one opens nothing"),
         ));
     }
     let parse = |text: &String| {
         // Rules are kept one a line.
-        let parsed = PathRule::parse(text).map_err(|error| Problem::invalid("rules", format!("`{text}`: {error}")))?;
+        let parsed =
+            PathRule::parse(text).map_err(|error| ChangeError::invalid("rules", format!("`{text}`: {error}")))?;
         if text.chars().any(char::is_control) {
-            return Err(Problem::invalid("rules", "must each be one line"));
+            return Err(ChangeError::invalid("rules", "must each be one line"));
         }
         let pattern = text.split_once(' ').map_or("", |(_, pattern)| pattern);
         if pattern.starts_with(|begin: char| begin.is_alphanumeric() || begin.is_whitespace()) {
-            return Err(Problem::invalid("rules", format!("`{text}`: matches no path, for a path begins with /")));
+            return Err(ChangeError::invalid("rules", format!("`{text}`: matches no path, for a path begins with /")));
         }
         Ok(parsed)
     };

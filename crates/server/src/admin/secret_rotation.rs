@@ -11,9 +11,9 @@ use serde_json::json;
 use crate::admin::answer::{AdminBody, Answer, created};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::fields::{find_client, within};
 use crate::admin::new_secret::{answer, make_successor};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::admin::secrets::{SOON_S, address, check_unused, describe, is_administrator, make_room, target};
 use crate::state::State;
@@ -80,12 +80,16 @@ pub(crate) async fn rotate(
 
 /// Err if the secrets were rotated within the last minute. Only rotations count: a secret that was merely added ended no
 /// other. The clocks of two nodes differ, so the last one may lie a little ahead.
-async fn check_not_just_rotated(changing: &mut Changing<'_>, client: &Client, now: UnixTime) -> Result<(), Problem> {
+async fn check_not_just_rotated(
+    changing: &mut Changing<'_>,
+    client: &Client,
+    now: UnixTime,
+) -> Result<(), ChangeError> {
     match changing.change.find_rotation(&client.id).await? {
         Some(at) if (now - at).abs() < AGAIN_S => {
             let (id, ago_s) = (&client.id, (now - at).max(0));
             let what = format!("the secrets of {id} were rotated {ago_s} s ago: use the secret that was made then");
-            Err(Problem::conflict(format!("{what}; if nobody has it, rotate once more with `again` (`--again`)")))
+            Err(ChangeError::conflict(format!("{what}; if nobody has it, rotate once more with `again` (`--again`)")))
         }
         _ => Ok(()),
     }

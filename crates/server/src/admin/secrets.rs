@@ -15,11 +15,11 @@ use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show_with};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::fields::{find_client, line, named};
 use crate::admin::new_secret::{NewSecret, answer, moment};
 use crate::admin::operator::check_one_stays;
 use crate::admin::page::{Query, page};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::state::State;
 
@@ -80,7 +80,7 @@ pub(crate) async fn create(
     make_room(&mut changing, client, state.now()).await?;
     let (credential, shown) = new.make(&state)?;
     if new.is_known_to(client) {
-        return Err(Problem::taken("import", format!("{id} has this secret already")));
+        return Err(ChangeError::taken("import", format!("{id} has this secret already")));
     }
     changing.change.insert_credential(&client.id, &credential).await?;
     let after = describe(&credential);
@@ -113,7 +113,7 @@ pub(crate) async fn update(
     if let Some(at) = changes.expires_at {
         credential.expires_at = at.map(|at| moment("expires_at", at, state.now())).transpose()?;
         if credential.expires_at.is_some_and(|end| end < credential.not_before) {
-            return Err(Problem::invalid("expires_at", "must lie after not_before"));
+            return Err(ChangeError::invalid("expires_at", "must lie after not_before"));
         }
         let mut dated = client.clone();
         dated
@@ -162,10 +162,10 @@ pub(crate) async fn end(
 }
 
 /// Ends a leaked secret, whoever's it is, with the client's tokens.
-pub(crate) async fn end_for_cause(state: &State, operator: &Operator, id: &str) -> Result<Value, Problem> {
+pub(crate) async fn end_for_cause(state: &State, operator: &Operator, id: &str) -> Result<Value, ChangeError> {
     let mut changing = Changing::begin(state, operator).await?;
     let registry = changing.registry.clone();
-    let owner = changing.change.find_credential_owner(id).await?.ok_or_else(|| Problem::not_found("secret", id))?;
+    let owner = changing.change.find_credential_owner(id).await?.ok_or_else(|| ChangeError::not_found("secret", id))?;
     let client = find_client(&registry, &owner)?;
     let credential = find_secret(client, id)?;
     operator.check_can_administer(client)?;
@@ -179,7 +179,7 @@ async fn delete(
     client: &Client,
     credential: &Credential,
     for_cause: bool,
-) -> Result<(), Problem> {
+) -> Result<(), ChangeError> {
     let mut without = client.clone();
     without.credentials.retain(|other| other.id != credential.id);
     check_one_stays(&changing.registry, client, Some(&without), state.now())?;
@@ -204,24 +204,24 @@ pub(super) fn check_unused(
     credential: &Credential,
     histories: &[CredentialHistory],
     instead: &str,
-) -> Result<(), Problem> {
+) -> Result<(), ChangeError> {
     let used = find_use(state, credential, histories);
     match used.map(|used| (state.now() - used.last_used_at, used.address)) {
         Some((ago_s, address)) if ago_s < STILL_USED_S => {
             let id = &credential.id;
-            Err(Problem::conflict(format!("{id} was used {ago_s} s ago from {address}; {instead}")))
+            Err(ChangeError::conflict(format!("{id} was used {ago_s} s ago from {address}; {instead}")))
         }
         _ => Ok(()),
     }
 }
 
 /// Forgets those that are over where there are too many; a rotation by schedule must not end at the tenth.
-pub(super) async fn make_room(changing: &mut Changing<'_>, client: &Client, now: UnixTime) -> Result<(), Problem> {
+pub(super) async fn make_room(changing: &mut Changing<'_>, client: &Client, now: UnixTime) -> Result<(), ChangeError> {
     let is_over = |one: &&Credential| one.expires_at.is_some_and(|expires_at| expires_at <= now);
     let (all, over) = (client.credentials.len(), client.credentials.iter().filter(is_over).count());
     if all - over >= MAX_CREDENTIALS {
         let what = format!("{} has {MAX_CREDENTIALS} secrets, which is the most: end one first", client.id);
-        return Err(Problem::conflict(what));
+        return Err(ChangeError::conflict(what));
     }
     if all < MAX_CREDENTIALS {
         return Ok(());
@@ -233,8 +233,8 @@ pub(super) async fn make_room(changing: &mut Changing<'_>, client: &Client, now:
     if is_administrator(client) { Ok(changing.change.raise_client_epoch(&client.id).await?) } else { Ok(()) }
 }
 
-fn find_secret<'c>(client: &'c Client, id: &str) -> Result<&'c Credential, Problem> {
-    client.credentials.iter().find(|one| one.id == id).ok_or_else(|| Problem::not_found("secret", id))
+fn find_secret<'c>(client: &'c Client, id: &str) -> Result<&'c Credential, ChangeError> {
+    client.credentials.iter().find(|one| one.id == id).ok_or_else(|| ChangeError::not_found("secret", id))
 }
 
 fn find_use(state: &State, credential: &Credential, histories: &[CredentialHistory]) -> Option<CredentialUse> {

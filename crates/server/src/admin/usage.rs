@@ -10,8 +10,8 @@ use http::Uri;
 use serde_json::{Value, json};
 
 use crate::admin::answer::Answer;
+use crate::admin::change_error::ChangeError;
 use crate::admin::page::{Query, list as page_of};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::background::flush_uses;
 use crate::registry::Registry;
@@ -29,7 +29,7 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
     let limit = query.limit()?;
     let offset = query.number("after")?.unwrap_or(0);
     if offset < 0 {
-        return Err(Problem::invalid("after", "is none of the list"));
+        return Err(ChangeError::invalid("after", "is none of the list"));
     }
     let wanted = TokenCountQuery {
         client_id: query.find("client_id"),
@@ -46,7 +46,7 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
 /// `GET usage/unused?since=`: clients, secrets and entitlements that were there before and have not been used since.
 pub(crate) async fn unused(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["since"])?;
-    let since = query.number("since")?.ok_or_else(|| Problem::invalid("since", "missing"))?;
+    let since = query.number("since")?.ok_or_else(|| ChangeError::invalid("since", "missing"))?;
     let uses = LastUses::load(&state).await?;
     let registry = state.registry.current().clone();
     let mut items = Vec::new();
@@ -89,7 +89,7 @@ pub(crate) struct LastUses {
 
 impl LastUses {
     /// Reads them.
-    pub(crate) async fn load(state: &State) -> Result<Self, Problem> {
+    pub(crate) async fn load(state: &State) -> Result<Self, ChangeError> {
         flush_uses::run_once(state).await;
         let mut secrets: HashMap<String, Vec<_>> = HashMap::new();
         for (client_id, history) in state.store.list_all_credential_histories().await? {

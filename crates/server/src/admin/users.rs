@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
+use crate::admin::change_error::ChangeError;
 use crate::admin::characters::is_identifier;
 use crate::admin::fields::{find_user, status};
 use crate::admin::operator;
 use crate::admin::page::{Query, page_of_kind};
-use crate::admin::problem::Problem;
 use crate::admin::rights::Operator;
 use crate::http::source::Source;
 use crate::people::password_queue::Who;
@@ -73,10 +73,10 @@ pub(crate) async fn create(
     let login = check_login(&new.login)?;
     let roles = roles(&operator, &new.roles)?;
     let made = new.password.is_none().then(|| Secret::new(base64url(&state.entropy.bytes::<15>())));
-    let password = new.password.as_ref().or(made.as_ref()).ok_or_else(|| Problem::internal("no password"))?;
+    let password = new.password.as_ref().or(made.as_ref()).ok_or_else(|| ChangeError::internal("no password"))?;
     // Before anything is hashed; the database decides again.
     if state.store.is_name_taken(login.as_str()).await? {
-        return Err(Problem::conflict(format!("{login} is taken")));
+        return Err(ChangeError::conflict(format!("{login} is taken")));
     }
     let password_hash = hash(&state, &operator, password, &login).await?;
     let mut changing = Changing::begin(&state, &operator).await?;
@@ -161,7 +161,7 @@ fn check_changes(
     id: &str,
     headers: &HeaderMap,
     changes: &Changes,
-) -> Result<Checked, Problem> {
+) -> Result<Checked, ChangeError> {
     let user = User::clone(find_user(registry, id)?);
     let note = registry.note_of_user(user.id.as_str());
     let before = view(&user, &note);
@@ -203,7 +203,7 @@ pub(crate) async fn delete_second_factor(
     let user = find_user(&registry, &id)?;
     operator.check_can_administer_user(user)?;
     if !user.has_second_factor {
-        return Err(Problem::conflict(format!("{} has no second factor", user.login)));
+        return Err(ChangeError::conflict(format!("{} has no second factor", user.login)));
     }
     changing.change.delete_second_factors(&user.id).await?;
     let (action, target) = ("user.delete-second-factor", user.id.to_string());
@@ -217,9 +217,9 @@ pub(crate) fn at_least(state: &State) -> UnixTime {
 }
 
 /// Roles by name. An administrator may do everything, so only who holds all of `admin-api` makes one.
-fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, Problem> {
+fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, ChangeError> {
     let parse = |name: &String| {
-        Role::parse(name).ok_or_else(|| Problem::invalid("roles", format!("`{name}` is none of: administrator")))
+        Role::parse(name).ok_or_else(|| ChangeError::invalid("roles", format!("`{name}` is none of: administrator")))
     };
     let parsed: Vec<Role> = names.iter().map(parse).collect::<Result<_, _>>()?;
     if !parsed.is_empty() {
@@ -229,21 +229,21 @@ fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, Problem> {
 }
 
 /// A new login name: one that reads as it is, is no id, and leaves the operator's to the operator.
-fn check_login(text: &str) -> Result<Login, Problem> {
+fn check_login(text: &str) -> Result<Login, ChangeError> {
     let what = format!(
         "must have 1 to {MAX_LOGIN_BYTES} bytes, visible characters in their plain form (Unicode NFKC) without spaces, and \
          not begin with usr_"
     );
     let may_be = is_identifier(text) && UserId::parse(text).is_none();
-    let login = Login::parse(text).filter(|_| may_be).ok_or_else(|| Problem::invalid("login", what))?;
+    let login = Login::parse(text).filter(|_| may_be).ok_or_else(|| ChangeError::invalid("login", what))?;
     if text.eq_ignore_ascii_case(operator::CLIENT) {
-        return Err(Problem::invalid("login", format!("{} is the first administrator's client", operator::CLIENT)));
+        return Err(ChangeError::invalid("login", format!("{} is the first administrator's client", operator::CLIENT)));
     }
     Ok(login)
 }
 
-async fn hash(state: &State, operator: &Operator, password: &Secret, login: &Login) -> Result<Secret, Problem> {
-    let invalid = |what| Problem::invalid("password", what);
+async fn hash(state: &State, operator: &Operator, password: &Secret, login: &Login) -> Result<Secret, ChangeError> {
+    let invalid = |what| ChangeError::invalid("password", what);
     password_strength::check_length(password).map_err(invalid)?;
     password_strength::check_strength(password, login.as_str()).await?.map_err(invalid)?;
     let (source, name) = (Source::of(operator.caller.address), state.name_mac(login.as_str()));

@@ -3,7 +3,7 @@
 use countersign_protocol::refusal::Refusal;
 use countersign_store::StoreError;
 
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::state::State;
 
 /// Tells that a task failed: what the database cannot do now is counted, and logged once a minute for each kind.
@@ -14,7 +14,7 @@ pub(crate) fn report(state: &State, what: &'static str, error: &StoreError) {
 }
 
 /// The same for a change.
-pub(crate) fn report_problem(state: &State, what: &'static str, problem: &Problem) {
+pub(crate) fn report_problem(state: &State, what: &'static str, problem: &ChangeError) {
     match problem.trouble() {
         Some(trouble) => trouble.note(state),
         None => tracing::warn!(%problem, "{what}"),

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_protocol::refusal::Refusal;
 use http::Request;
 
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::http::admission::lies_under;
 use crate::http::caller::Caller;
 use crate::oauth::refusal;
@@ -32,7 +32,7 @@ pub(super) fn answer(
     }
     let shed = shed(state, caller, endpoint, refusal);
     if lies_under(path, "/admin") {
-        return Problem::from(refusal.clone()).into_response();
+        return ChangeError::from(refusal.clone()).into_response();
     }
     site.refuse.and_then(|refuse| refuse(state, request, refusal)).unwrap_or(shed)
 }

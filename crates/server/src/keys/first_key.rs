@@ -4,14 +4,14 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::KeyState;
 
 use crate::admin::change::Author;
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::keys::new_key::make_first_key;
 use crate::keys::rotation::{Role, activate, find, publish};
 use crate::operations::nodes;
 use crate::state::State;
 
 /// Makes a key for each algorithm in use that has none.
-pub async fn provide_missing(state: &State) -> Result<(), Problem> {
+pub async fn provide_missing(state: &State) -> Result<(), ChangeError> {
     let missing = state.registry.current().missing_keys().to_vec();
     for algorithm in missing {
         provide(state, algorithm).await?;
@@ -20,7 +20,7 @@ pub async fn provide_missing(state: &State) -> Result<(), Problem> {
 }
 
 /// Makes a key that signs, unless there is one. Nodes that do so at once make one key.
-pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), Problem> {
+pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), ChangeError> {
     let registry = state.registry.current().clone();
     let has = |key_state| find(registry.keys().lives(), algorithm, key_state).is_some();
     if has(KeyState::Active) {

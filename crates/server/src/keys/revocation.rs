@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::admin::audit::Entry;
 use crate::admin::change::{Author, Changing};
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::keys::new_key::NewKey;
 use crate::keys::new_key::make_key;
 use crate::keys::ring::KeyLife;
@@ -19,7 +19,7 @@ use crate::state::State;
 /// first, and the key ends when every live node signs with that: else they would sign dead tokens for a moment.
 ///
 /// Returns the key if it was retired already, so that nothing was done.
-pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<Option<KeyLife>, Problem> {
+pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<Option<KeyLife>, ChangeError> {
     let Some(key) = find_known(&state.registry.current(), id) else {
         return find_retired(state, id).await.map(Some);
     };
@@ -39,7 +39,7 @@ pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<Op
 }
 
 /// Lets a successor sign on every live node. A node that has not answered is not waited for twice.
-async fn replace(state: &State, author: Author, key: &KeyLife) -> Result<(), Problem> {
+async fn replace(state: &State, author: Author, key: &KeyLife) -> Result<(), ChangeError> {
     let published = publish(state, author.clone(), key.algorithm, Role::Successor).await?;
     if let Published { id: Some(successor), is_seen } = published {
         activate(state, author, &successor, Some(&key.id)).await?;
@@ -51,7 +51,7 @@ async fn replace(state: &State, author: Author, key: &KeyLife) -> Result<(), Pro
 }
 
 /// Ends a key; if it signs, in favour of a pending key or else the spare. False if it signs and there is no spare.
-async fn end(state: &State, author: Author, id: &str, spare: Option<NewKey>) -> Result<bool, Problem> {
+async fn end(state: &State, author: Author, id: &str, spare: Option<NewKey>) -> Result<bool, ChangeError> {
     let mut changing = Changing::begin(state, author).await?;
     let Some(key) = find_known(&changing.registry, id) else {
         // Somebody else has ended it since.
@@ -75,7 +75,7 @@ async fn hand_over(
     changing: &mut Changing<'_>,
     algorithm: Algorithm,
     spare: NewKey,
-) -> Result<String, Problem> {
+) -> Result<String, ChangeError> {
     if let Some(pending) = find_in(changing.registry.keys().lives(), algorithm, KeyState::Pending) {
         let id = pending.id.clone();
         changing.change.set_key_state(&id, KeyState::Active).await?;
@@ -90,7 +90,7 @@ fn find_known(registry: &Registry, id: &str) -> Option<KeyLife> {
 }
 
 /// A key, whatever its state.
-pub(crate) async fn find(state: &State, id: &str) -> Result<KeyLife, Problem> {
+pub(crate) async fn find(state: &State, id: &str) -> Result<KeyLife, ChangeError> {
     let known = find_known(&state.registry.current(), id);
     match known {
         Some(key) => Ok(key),
@@ -98,7 +98,7 @@ pub(crate) async fn find(state: &State, id: &str) -> Result<KeyLife, Problem> {
     }
 }
 
-async fn find_retired(state: &State, id: &str) -> Result<KeyLife, Problem> {
+async fn find_retired(state: &State, id: &str) -> Result<KeyLife, ChangeError> {
     let found = state.store.find_retired_key(id).await?;
-    found.as_ref().map(KeyLife::of).ok_or_else(|| Problem::not_found("key", id))
+    found.as_ref().map(KeyLife::of).ok_or_else(|| ChangeError::not_found("key", id))
 }

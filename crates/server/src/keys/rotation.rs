@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::admin::audit::Entry;
 use crate::admin::change::{Author, Changing};
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::keys::new_key::make_key;
 use crate::keys::ring::KeyLife;
 use crate::limits::{KEY_MARGIN_S, KEY_PENDING_S};
@@ -67,7 +67,7 @@ pub fn find(keys: &[KeyLife], algorithm: Algorithm, state: KeyState) -> Option<&
 }
 
 /// Does what is due. What another node has done meanwhile is left as it is.
-pub(crate) async fn perform(state: &State, step: Step) -> Result<(), Problem> {
+pub(crate) async fn perform(state: &State, step: Step) -> Result<(), ChangeError> {
     match step {
         Step::Prepare(algorithm) => prepare(state, Author::server(), algorithm, Role::Successor).await.map(|_| ()),
         Step::Activate(id) => activate(state, Author::server(), &id, None).await,
@@ -83,7 +83,12 @@ pub(crate) async fn perform(state: &State, step: Step) -> Result<(), Problem> {
 
 /// Lets a pending key sign; the one that signed before verifies only. Nothing happens if it is not pending any more, or if
 /// another key signs than the one that it is to follow.
-pub(crate) async fn activate(state: &State, author: Author, id: &str, follows: Option<&str>) -> Result<(), Problem> {
+pub(crate) async fn activate(
+    state: &State,
+    author: Author,
+    id: &str,
+    follows: Option<&str>,
+) -> Result<(), ChangeError> {
     let mut changing = Changing::begin(state, author).await?;
     let Some(pending) = still(&changing.registry, id, KeyState::Pending) else { return Ok(()) };
     let active = find(changing.registry.keys().lives(), pending.algorithm, KeyState::Active).cloned();
@@ -114,7 +119,7 @@ pub(crate) async fn prepare(
     author: Author,
     algorithm: Algorithm,
     role: Role,
-) -> Result<Option<KeyLife>, Problem> {
+) -> Result<Option<KeyLife>, ChangeError> {
     let new = make_key(algorithm).await?;
     let mut changing = Changing::begin(state, author).await?;
     let has = |key_state| find(changing.registry.keys().lives(), algorithm, key_state).is_some();
@@ -143,7 +148,7 @@ pub(crate) async fn publish(
     author: Author,
     algorithm: Algorithm,
     role: Role,
-) -> Result<Published, Problem> {
+) -> Result<Published, ChangeError> {
     let pending = || find(state.registry.current().keys().lives(), algorithm, KeyState::Pending).cloned();
     if pending().is_none() {
         prepare(state, author, algorithm, role).await?;

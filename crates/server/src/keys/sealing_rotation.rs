@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::admin::audit::Entry;
 use crate::admin::change::{Author, Changing};
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::keys::error::KeyRingError;
@@ -72,7 +72,7 @@ pub enum RotationError {
     Sealed(String, SealError),
     /// The end of the change is not known.
     #[error("{}; the key may have been replaced all the same: keep both files, and repeat this", .0.for_operator())]
-    Unknown(Problem),
+    Unknown(ChangeError),
     /// A key of the configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -90,7 +90,7 @@ pub enum RotationError {
     Keys(#[from] KeyRingError),
     /// The change was refused.
     #[error("{}", .0.for_operator())]
-    Change(Problem),
+    Change(ChangeError),
 }
 
 /// What a rotation did.

@@ -2,7 +2,7 @@
 
 use countersign_store::StoreError;
 
-use crate::admin::problem::Problem;
+use crate::admin::change_error::ChangeError;
 use crate::config::ConfigError;
 use crate::keys::error::KeyRingError;
 use crate::operations::backup::{Engine, MANIFEST};
@@ -102,5 +102,5 @@ pub enum RestoreError {
     Keys(#[from] KeyRingError),
     /// The change was refused.
     #[error("restore: {}", .0.for_operator())]
-    Problem(#[from] Problem),
+    Problem(#[from] ChangeError),
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use countersign_protocol::issuer::Issuer;
 use countersign_store::{DatabaseUrl, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 
+use crate::admin::change_error::ChangeError;
 use crate::admin::operator::{self, OperatorError};
-use crate::admin::problem::Problem;
 use crate::clock::{Clock, Entropy};
 use crate::config::{Config, ConfigError};
 use crate::http::admission::Admission;
@@ -44,7 +44,7 @@ pub enum StartError {
     Keys(#[from] KeyRingError),
     /// A signing key could not be made.
     #[error("a signing key could not be made: {}", .0.for_operator())]
-    FirstKey(Problem),
+    FirstKey(ChangeError),
     /// There is no sealing key for a database that has one.
     #[error(
         "{0}: the sealing key of this database is missing; copy it here, or name it by COUNTERSIGN_SEALING_KEY_FILE"

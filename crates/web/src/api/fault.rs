@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::response::{IntoResponse, Response};
 use countersign_client::ClientError;
 use countersign_protocol::refusal::Refusal;
-use countersign_server::admin::problem::Problem;
+use countersign_server::admin::change_error::{ChangeError, Kind};
 use countersign_server::http::answer::json_response;
 use countersign_server::http::trouble::Trouble;
 use countersign_server::keys::error::KeyRingError;
@@ -113,34 +113,95 @@ impl Fault {
 impl From<Refusal> for Fault {
     /// What may befall a call before it reaches an OAuth endpoint.
     fn from(refusal: Refusal) -> Self {
+        use Refusal as R;
         let reason = refusal.to_string();
         let fault = match refusal {
-            Refusal::BodyTooLarge => {
+            R::BodyTooLarge => {
                 let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
             }
-            Refusal::Host | Refusal::TransferEncoding => Self::bad_request(description_of(&refusal)),
-            Refusal::ForeignHost => Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", description_of(&refusal)),
-            Refusal::BrokenBody | Refusal::LateBody => Self::bad_request("the body did not arrive whole and in time"),
-            Refusal::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
-            Refusal::UserLocked => user_locked(),
-            Refusal::Overloaded(_) | Refusal::StaleRegistry => unavailable(UNDECIDED, RETRY_AFTER_S),
-            Refusal::DatabaseUnavailable(_) => unavailable(description_of(&refusal), RETRY_AFTER_S),
-            other => Self::internal(other.to_string()),
+            R::Host | R::TransferEncoding => Self::bad_request(description_of(&refusal)),
+            R::ForeignHost => Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", description_of(&refusal)),
+            R::BrokenBody | R::LateBody => Self::bad_request("the body did not arrive whole and in time"),
+            R::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
+            R::UserLocked => user_locked(),
+            R::Overloaded(_) | R::StaleRegistry => unavailable(UNDECIDED, RETRY_AFTER_S),
+            R::DatabaseUnavailable(_) => unavailable(description_of(&refusal), RETRY_AFTER_S),
+            // None of these is met before an OAuth endpoint.
+            R::Method
+            | R::ParametersInUrl
+            | R::NotAForm
+            | R::ContentEncoding
+            | R::ForeignPage(_)
+            | R::BrokenEscape
+            | R::InvalidUtf8
+            | R::Nul
+            | R::TooManyParameters
+            | R::RepeatedParameter(_)
+            | R::MissingParameter(_)
+            | R::SeveralAuthorizations
+            | R::TwoAuthentications
+            | R::ClientIdMismatch
+            | R::NotAuthenticated
+            | R::UnknownScheme
+            | R::MalformedBasic
+            | R::UnknownClient
+            | R::AuthMethodNotRegistered(_)
+            | R::MistypedSecret
+            | R::WrongSecret
+            | R::ExpiredSecret(_)
+            | R::SecretNotYetValid(_)
+            | R::ClientDisabled
+            | R::UnknownGrantType
+            | R::UnknownApiPath
+            | R::UnknownResource
+            | R::SeveralResources
+            | R::AmbiguousApi
+            | R::NoEntitlement
+            | R::GrantNotAllowedByApi
+            | R::GrantNotAllowedToClient
+            | R::MalformedScope(_)
+            | R::TooManyScopes
+            | R::UnknownScope(_)
+            | R::ScopeNotEntitled(_)
+            | R::ScopeWidened(_)
+            | R::NoDefaultScope
+            | R::UnknownUser
+            | R::WrongPassword
+            | R::UserDisabled
+            | R::SecondFactor
+            | R::UnknownRefreshToken
+            | R::ForeignRefreshToken
+            | R::RefreshTokenOfOtherApi
+            | R::RefreshTokenReused(_)
+            | R::ExpiredRefreshToken
+            | R::RevokedRefreshToken
+            | R::ForeignToken
+            | R::TooManyTokens { .. }
+            | R::Internal(_) => Self::internal(refusal.to_string()),
         };
         fault.with_reason(reason)
     }
 }
 
-impl From<Problem> for Fault {
+impl From<ChangeError> for Fault {
     /// What may befall a change that a person makes.
-    fn from(problem: Problem) -> Self {
-        let trouble = problem.trouble().cloned();
-        let fault = match problem.status() {
-            StatusCode::UNAUTHORIZED => Self::sign_in_needed().with_reason(problem.to_string()),
-            StatusCode::FORBIDDEN => Self::not_allowed(problem.to_string()),
-            StatusCode::SERVICE_UNAVAILABLE => unavailable(problem.to_string(), RETRY_AFTER_S),
-            _ => Self::internal(problem.to_string()),
+    fn from(error: ChangeError) -> Self {
+        let trouble = error.trouble().cloned();
+        let fault = match error.kind() {
+            Kind::SessionEnded => Self::sign_in_needed().with_reason(error.to_string()),
+            Kind::NotYours | Kind::ScopeMissing | Kind::RightsEnded => Self::not_allowed(error.to_string()),
+            Kind::Unavailable => unavailable(error.to_string(), RETRY_AFTER_S),
+            // A person's own change meets none of these.
+            Kind::Invalid
+            | Kind::NotJson
+            | Kind::TooLarge
+            | Kind::Misdirected
+            | Kind::NotFound
+            | Kind::WrongMethod
+            | Kind::Conflict
+            | Kind::ChangedMeanwhile
+            | Kind::Internal => Self::internal(error.to_string()),
         };
         Self { trouble, ..fault }
     }
@@ -229,7 +290,7 @@ impl IntoResponse for Fault {
 pub(crate) fn failed(state: &State) -> impl Fn(StoreError) -> Fault + '_ {
     |error| match error {
         // Not counted yet: the call is made again.
-        StoreError::Conflict(_) => Problem::from(error).into(),
+        StoreError::Conflict(_) => ChangeError::from(error).into(),
         error => state.store_failed(&error).into(),
     }
 }
@@ -239,7 +300,7 @@ pub(crate) async fn conflict_apart<T>(
     write: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<Result<T, Fault>, StoreError> {
     match write.await {
-        Err(error @ StoreError::Conflict(_)) => Ok(Err(Problem::from(error).into())),
+        Err(error @ StoreError::Conflict(_)) => Ok(Err(ChangeError::from(error).into())),
         written => written.map(Ok),
     }
 }

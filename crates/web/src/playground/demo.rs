@@ -18,7 +18,7 @@ use countersign_protocol::user::{Login, Role};
 use countersign_server::admin::audit;
 use countersign_server::admin::audit::Entry;
 use countersign_server::admin::change::Author;
-use countersign_server::admin::problem::Problem;
+use countersign_server::admin::change_error::ChangeError;
 use countersign_server::keys::error::KeyRingError;
 use countersign_server::keys::first_key::provide_missing;
 use countersign_server::keys::sealing::SealError;
@@ -62,7 +62,7 @@ pub enum DemoError {
     Seal(#[from] SealError),
     /// The Api's signing key could not be made.
     #[error("a signing key could not be made: {}", .0.for_operator())]
-    FirstKey(Problem),
+    FirstKey(ChangeError),
     /// The password cannot be hashed.
     #[error(transparent)]
     Password(#[from] Refusal),
