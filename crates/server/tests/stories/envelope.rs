@@ -85,7 +85,7 @@ async fn the_openapi_document_lists_every_call_of_the_router_and_no_other() {
         }
     }
     let mut routed: Vec<String> = Vec::new();
-    for line in include_str!("../../src/router.rs").lines() {
+    for line in include_str!("../../../web/src/router.rs").lines() {
         let Some((path, rest)) = line.trim().strip_prefix(".route(\"/api/").and_then(|rest| rest.split_once('"'))
         else {
             continue;
