@@ -1,6 +1,6 @@
 //! For administrators: `/admin/v1`, guarded like any Api by scopes of our own, every change audited in its transaction.
 
-pub mod access;
+pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod apis;
 pub mod audit;
@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod new_secret;
 pub(crate) mod openapi;
 pub mod operator;
+pub mod own_api;
 pub(crate) mod page;
 pub mod problem;
 pub(crate) mod refusals;

@@ -1,6 +1,6 @@
 //! The registry: everything a token request needs to know, held whole in memory (docs/adr/0001).
 
-mod live;
+pub mod live;
 mod load;
 mod marks;
 
@@ -18,7 +18,6 @@ use rpds::{HashTrieMapSync, HashTrieSetSync};
 
 use crate::keys::ring::KeyRing;
 
-pub use live::LiveRegistry;
 use marks::Marks;
 
 /// Apis, clients, users and keys as of one change; never changed, only replaced.

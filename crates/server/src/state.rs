@@ -22,7 +22,7 @@ use crate::limits::{ABANDONED_WRITE_TIMEOUT, WRITE_TIMEOUT};
 use crate::people::guessing::Guessing;
 use crate::people::name_mac::NameMac;
 use crate::people::password_queue::PasswordQueue;
-use crate::registry::LiveRegistry;
+use crate::registry::live::LiveRegistry;
 use crate::usage::metrics::Metrics;
 use crate::usage::refusals::Refusals;
 use crate::usage::token_limits::TokenLimiter;

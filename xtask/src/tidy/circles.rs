@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::{Delimiter, LexError, TokenStream, TokenTree};
 
 /// The crates that are checked.
-const CRATES: [&str; 2] = ["protocol", "store"];
+const CRATES: [&str; 4] = ["protocol", "store", "server", "web"];
 
 /// The segments of a path, or of a module from the root of its crate.
 type Path = Vec<String>;

@@ -9,13 +9,13 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, done, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
 use crate::admin::fields::{find_api, find_client, grants, scopes};
 use crate::admin::operator::check_one_stays;
+use crate::admin::own_api;
 use crate::admin::page::list;
 use crate::admin::rights::Operator;
 use crate::state::State;
@@ -85,7 +85,7 @@ pub(crate) async fn put(
         let detail = format!("{id} is entitled to {MAX_ENTITLEMENTS} APIs, which is the most: delete one first");
         return Err(ChangeError::conflict(detail));
     }
-    if api_id == access::API {
+    if api_id == own_api::API {
         operator.check_holds(&scopes, "scopes")?;
         if new.introspect {
             operator.check_holds_all("introspect")?;

@@ -16,10 +16,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::admin::access::API;
 use crate::admin::change::SERVER;
 use crate::admin::change_error::ChangeError;
 use crate::admin::characters::{is_anything_visible, is_line};
+use crate::admin::own_api::API;
 use crate::registry::Registry;
 
 /// The longest name, owner, label or description, in characters.

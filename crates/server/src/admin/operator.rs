@@ -15,11 +15,11 @@ use countersign_store::NewClient;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::admin::access::{self, all_scopes};
 use crate::admin::audit::Entry;
 use crate::admin::change::{Author, Changing};
 use crate::admin::change_error::ChangeError;
 use crate::admin::new_secret::{make_credential, make_successor};
+use crate::admin::own_api::{self, all_scopes};
 use crate::admin::scopes;
 use crate::operations::data_directory::{DataDirectory, DirectoryError, write_private};
 use crate::registry::Registry;
@@ -71,7 +71,7 @@ fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Err
 /// need. Now, if it cannot.
 pub(crate) fn administers_until(client: &Client, now: UnixTime) -> UnixTime {
     let may_all = |(api, entitlement): &(ApiId, Entitlement)| {
-        api.as_str() == access::API
+        api.as_str() == own_api::API
             && entitlement.grants.contains(GrantType::ClientCredentials)
             && all_scopes().is_subset(&entitlement.scopes)
     };
@@ -98,9 +98,10 @@ pub(crate) fn administers_until(client: &Client, now: UnixTime) -> UnixTime {
 /// and the file to today's issuer.
 pub(crate) async fn provide(state: &State, directory: &DataDirectory, want_new: bool) -> Result<(), OperatorError> {
     let path = directory.file(FILE);
-    let audience = Audience::parse(&state.issuer.join(access::PATH)).expect("an issuer and a path are an absolute URI");
-    let api = access::api(audience);
-    let known = state.registry.current().find_api(access::API).cloned();
+    let audience =
+        Audience::parse(&state.issuer.join(own_api::PATH)).expect("an issuer and a path are an absolute URI");
+    let api = own_api::api(audience);
+    let known = state.registry.current().find_api(own_api::API).cloned();
     match known {
         None => make(state, &path, &api, want_new).await?,
         Some(known) => {
@@ -118,13 +119,13 @@ pub(crate) async fn provide(state: &State, directory: &DataDirectory, want_new: 
 /// it belongs to a database that was lost and may come back.
 async fn make(state: &State, path: &Path, api: &Api, want_new: bool) -> Result<(), OperatorError> {
     let mut changing = Changing::begin(state, Author::server()).await?;
-    if changing.registry.find_api(access::API).is_some() {
+    if changing.registry.find_api(own_api::API).is_some() {
         // Another node on the same database was faster, and has the file.
         return Ok(());
     }
     let change = &mut changing.change;
     change.insert_api(api).await.map_err(ChangeError::from)?;
-    let version = access::SCOPES_VERSION.to_string();
+    let version = own_api::SCOPES_VERSION.to_string();
     change.set_setting(SCOPES_VERSION_SETTING, &version).await.map_err(ChangeError::from)?;
     let auth_methods = ClientAuthMethod::ALL.into_iter().collect();
     let client = NewClient { id: client_id(), name: NAME.to_owned(), owner: String::new(), auth_methods };
@@ -163,7 +164,7 @@ async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
     change.delete_credentials(&client_id()).await.map_err(ChangeError::from)?;
     change.raise_client_epoch(&client_id()).await.map_err(ChangeError::from)?;
     change.set_client_status(&client_id(), Status::Active).await.map_err(ChangeError::from)?;
-    change.allow_ask(&client_id(), &access::api_id(), &everything()).await.map_err(ChangeError::from)?;
+    change.allow_ask(&client_id(), &own_api::api_id(), &everything()).await.map_err(ChangeError::from)?;
     let secret = insert_secret(state, &mut changing).await?;
     write(path, &new_file(state, secret))?;
     let before = known.map(|client| json!({ "secrets": client.credentials.len() }));
@@ -186,7 +187,7 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), ChangeError
     let mut changing = Changing::begin(state, Author::server()).await?;
     // Under the lock: a node of a newer version may have written it just now.
     let version = state.store.find_setting(SCOPES_VERSION_SETTING).await?;
-    let is_older = version.and_then(|version| version.parse().ok()).unwrap_or(1) > access::SCOPES_VERSION;
+    let is_older = version.and_then(|version| version.parse().ok()).unwrap_or(1) > own_api::SCOPES_VERSION;
     if known.audience == api.audience && is_older {
         return Ok(());
     }
@@ -204,7 +205,7 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), ChangeError
         Some(view(known)),
         Some(view(&Api { scopes: if is_older { &known.scopes } else { &api.scopes }.clone(), ..api.clone() })),
     );
-    changing.finish(Entry { action: "operator.follow", target: access::API.to_owned(), before, after }).await
+    changing.finish(Entry { action: "operator.follow", target: own_api::API.to_owned(), before, after }).await
 }
 
 async fn replace_scopes(changing: &mut Changing<'_>, known: &Api, api: &Api) -> Result<(), ChangeError> {
@@ -214,7 +215,7 @@ async fn replace_scopes(changing: &mut Changing<'_>, known: &Api, api: &Api) -> 
     for scope in &api.scopes {
         changing.change.put_scope(&api.id, scope).await?;
     }
-    changing.change.set_setting(SCOPES_VERSION_SETTING, &access::SCOPES_VERSION.to_string()).await?;
+    changing.change.set_setting(SCOPES_VERSION_SETTING, &own_api::SCOPES_VERSION.to_string()).await?;
     let held_all = |client: &&Client| {
         client.find_entitlement(&api.id).is_some_and(|entitlement| known.all_scopes().is_subset(&entitlement.scopes))
     };

@@ -16,9 +16,9 @@ use countersign_protocol::user::{Role, User};
 use countersign_store::Change;
 use http::request::Parts;
 
-use crate::admin::access::{self, all_scopes, api_id};
 use crate::admin::change_error::ChangeError;
 use crate::admin::change_queue::Waiter;
+use crate::admin::own_api::{self, all_scopes, api_id};
 use crate::http::caller::Caller;
 use crate::registry::Registry;
 use crate::state::State;
@@ -79,7 +79,7 @@ impl Operator {
     /// Err unless they hold the scopes of `admin-api` that a token has.
     pub(crate) fn check_can_revoke(&self, registry: &Registry, token: &Claims) -> Result<(), ChangeError> {
         let api = token.audiences.first().and_then(|audience| registry.find_api_by_audience(audience));
-        if api.is_some_and(|api| access::is_own(api)) { self.check_holds(&token.scope, "token") } else { Ok(()) }
+        if api.is_some_and(|api| own_api::is_own(api)) { self.check_holds(&token.scope, "token") } else { Ok(()) }
     }
 }
 
@@ -114,7 +114,7 @@ fn held_now(registry: &Registry, claims: &Claims) -> Scope {
 fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), ChangeError> {
     let path =
         normalise(parts.uri.path()).map_err(|_| ChangeError::internal("the guard let an ambiguous path pass"))?;
-    let Some(api) = registry.find_api(access::API) else {
+    let Some(api) = registry.find_api(own_api::API) else {
         return Err(ChangeError::rights_ended("there is no admin-api"));
     };
     let opening: Vec<&ScopeToken> =

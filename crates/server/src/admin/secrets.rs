@@ -11,7 +11,6 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::access;
 use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show_with};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
@@ -19,6 +18,7 @@ use crate::admin::change_error::ChangeError;
 use crate::admin::fields::{find_client, line, named};
 use crate::admin::new_secret::{NewSecret, answer, moment};
 use crate::admin::operator::check_one_stays;
+use crate::admin::own_api;
 use crate::admin::page::{Query, page};
 use crate::admin::rights::Operator;
 use crate::state::State;
@@ -195,7 +195,7 @@ async fn delete(
 /// True for a client of `admin-api`. When one of its secrets ends its tokens end too, because it could use one of them to make
 /// itself another secret. At a date that lies ahead, the registry sees to it.
 pub(super) fn is_administrator(client: &Client) -> bool {
-    client.find_entitlement(&access::api_id()).is_some()
+    client.find_entitlement(&own_api::api_id()).is_some()
 }
 
 /// Err if the secret was used within the hour: whoever used it would be without one.

@@ -16,7 +16,7 @@ pub(crate) fn report(state: &State, what: &'static str, error: &StoreError) {
 /// The same for a change.
 pub(crate) fn report_problem(state: &State, what: &'static str, problem: &ChangeError) {
     match problem.trouble() {
-        Some(trouble) => trouble.note(state),
+        Some(trouble) => state.note_trouble(trouble.kind, &trouble.reason),
         None => tracing::warn!(%problem, "{what}"),
     }
 }

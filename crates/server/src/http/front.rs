@@ -110,7 +110,7 @@ impl Front {
         let took_us = self.state.clock.monotonic_us() - began_us;
         self.state.metrics.count_request(&method, route, response.status(), took_us);
         if let Some(trouble) = response.extensions().get::<Trouble>() {
-            trouble.note(&self.state);
+            self.state.note_trouble(trouble.kind, &trouble.reason);
         }
         self.finish(response, request_id)
     }

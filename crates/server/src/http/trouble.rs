@@ -2,8 +2,6 @@
 
 use countersign_protocol::refusal::DatabaseTrouble;
 
-use crate::state::State;
-
 /// What the database could not do, which was not counted yet: an answer carries it to where that is done.
 #[derive(Clone, Debug)]
 pub struct Trouble {
@@ -16,11 +14,6 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// Counts and logs it.
-    pub(crate) fn note(&self, state: &State) {
-        state.note_trouble(self.kind, &self.reason);
-    }
-
     /// True if the change gave way to another transaction before it was committed, and can be made again.
     pub(crate) fn is_conflict(&self) -> bool {
         self.is_conflict

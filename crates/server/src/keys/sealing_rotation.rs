@@ -21,7 +21,7 @@ use crate::operations::identity::{Found, IdentityError, Memory, check_same};
 use crate::operations::nodes::{self, is_alive};
 use crate::operations::transfer::MOVED_TO;
 use crate::people::name_mac::NameMac;
-use crate::registry::LiveRegistry;
+use crate::registry::live::LiveRegistry;
 use crate::state::State;
 
 /// Why the sealing key was not replaced. But for [`RotationError::Unknown`] nothing is changed then, except that the next key may

@@ -32,7 +32,7 @@ use crate::operations::nodes::find_living;
 use crate::operations::restore_error::RestoreError;
 use crate::operations::restore_places::Places;
 use crate::operations::transfer::MOVED_TO;
-use crate::registry::LiveRegistry;
+use crate::registry::live::LiveRegistry;
 use crate::state::State;
 
 /// What was restored.

@@ -18,7 +18,7 @@ use crate::keys::sealing_files::{HeldKey, HeldKeys, KeyFiles};
 use crate::operations::data_directory::{DataDirectory, DirectoryError, check_private, write_private};
 use crate::operations::identity::{Found, IdentityError, Memory, check_same, lost, new_id, remember};
 use crate::operations::transfer::MOVED_TO;
-use crate::registry::LiveRegistry;
+use crate::registry::live::LiveRegistry;
 use crate::state::State;
 
 /// The setting that says whether the database was first started with `--demo`.

@@ -16,7 +16,7 @@ use countersign_protocol::revocation::{Ended, Known, Revoked, check_alive};
 use countersign_store::{Counters, Load, Store, StoreError};
 use tokio::time::timeout;
 
-use crate::admin::access;
+use crate::admin::own_api;
 use crate::clock::Clock;
 use crate::keys::error::KeyRingError;
 use crate::keys::sealing_files::HeldKeys;
@@ -210,7 +210,7 @@ impl KeySource for LiveRegistry {
         check_alive(claims, known, |revoked| self.is_revoked(revoked))?;
         // By a token from before the end of a secret, an administrator's client could make itself another.
         let has_lost_secret = |client: &Client| client.has_lost_secret(claims.issued_at, self.clock.now());
-        let is_administrative = known.api.is_some_and(access::is_own);
+        let is_administrative = known.api.is_some_and(own_api::is_own);
         if is_administrative && known.client.is_some_and(has_lost_secret) { Err(Ended::SecretEnded) } else { Ok(()) }
     }
 }

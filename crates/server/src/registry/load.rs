@@ -10,7 +10,7 @@ use countersign_protocol::scope::Scope;
 use countersign_protocol::user::{User, name_key};
 use countersign_store::{BrokenRow, EntryKind, Ids, KeyRows, Load, StoreError, Stored, Touched};
 
-use crate::admin::access;
+use crate::admin::own_api;
 use crate::keys::error::KeyRingError;
 use crate::keys::ring::KeyRing;
 use crate::keys::sealing_files::HeldKeys;
@@ -172,7 +172,7 @@ impl<'p> Building<'p> {
         self.remove_client(value.id.as_str());
         let client = self.pack(value);
         let id = client.id.clone();
-        if client.find_entitlement(&access::api_id()).is_some() {
+        if client.find_entitlement(&own_api::api_id()).is_some() {
             self.registry.administrators.insert_mut(id.clone());
         }
         if client.credentials.iter().any(|credential: &Credential| credential.expires_at.is_some()) {

@@ -8,7 +8,7 @@ use axum::response::Response;
 use countersign_protocol::api::{Api, ScopeDefinition};
 use countersign_protocol::client::{Client, Entitlement};
 use countersign_protocol::grant_type::GrantType;
-use countersign_server::admin::access;
+use countersign_server::admin::own_api;
 use countersign_server::registry::Registry;
 use countersign_server::state::State;
 use http::StatusCode;
@@ -86,7 +86,7 @@ pub(crate) async fn m2m(extract::State(state): extract::State<Arc<State>>, visit
 /// The page for what is registered and what Settings choose.
 fn view(registry: &Registry, chosen: &Settings, person: Person) -> M2m {
     let client = registry.find_client(&chosen.client_id);
-    let shown = registry.apis().filter(|api| !access::is_own(api));
+    let shown = registry.apis().filter(|api| !own_api::is_own(api));
     let mut apis: Vec<ApiView> = shown.map(|api| api_view(api, client, chosen)).collect();
     apis.sort_by(|a, b| b.is_chosen.cmp(&a.is_chosen).then_with(|| a.id.cmp(&b.id)));
     let lacking = find_lacking(chosen);

@@ -12,7 +12,7 @@ use countersign_protocol::secret::Secret;
 use countersign_server::admin::audit::Entry;
 use countersign_server::admin::change::{Author, Changing};
 use countersign_server::admin::fields::named;
-use countersign_server::admin::{access, operator};
+use countersign_server::admin::{operator, own_api};
 use countersign_server::keys::sealing::{PLAYGROUND_SECRET, SealError};
 use countersign_server::oauth::authenticate;
 use countersign_server::registry::Registry;
@@ -58,7 +58,7 @@ impl Settings {
         let opened = sealed_client_secret.map(open).transpose()?;
         let client_secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
         // What an older version accepted counts as not set.
-        let api_id = Some(api_id).filter(|id| id != access::API).unwrap_or_default();
+        let api_id = Some(api_id).filter(|id| id != own_api::API).unwrap_or_default();
         let client_id = Some(client_id).filter(|id| id != operator::CLIENT).unwrap_or_default();
         Ok(Self { api_id, client_id, client_secret, scope })
     }
@@ -257,7 +257,7 @@ fn check_not_administrative(api_id: &str, client_id: &str) -> Result<(), Fault> 
 
 /// Err if this is `admin-api`; `key` is the field that names it.
 pub(crate) fn check_not_admin_api(key: &str, api_id: &str) -> Result<(), Fault> {
-    if api_id == access::API { Err(for_administration(key, api_id)) } else { Ok(()) }
+    if api_id == own_api::API { Err(for_administration(key, api_id)) } else { Ok(()) }
 }
 
 /// The fault for what is for administration; `key` is the field that names it.

@@ -7,7 +7,7 @@ use axum::extract::Extension;
 use countersign_client::{Client, Endpoints};
 use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_protocol::secret::Secret;
-use countersign_server::admin::access;
+use countersign_server::admin::own_api;
 use countersign_server::http::caller::Caller;
 use countersign_server::state::State;
 use serde::Deserialize;
@@ -95,7 +95,7 @@ fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Client<O
 /// not.
 fn check_not_of_admin_api(state: &State, token: &Secret) -> Result<(), Fault> {
     let Ok(jwt) = UnverifiedJwt::parse(token.expose()) else { return Ok(()) };
-    let ours = state.issuer.join(access::PATH);
+    let ours = state.issuer.join(own_api::PATH);
     let is_ours = match jwt.claims().get("aud") {
         Some(Value::Array(several)) => several.iter().any(|one| *one == ours),
         one => one.is_some_and(|one| *one == ours),

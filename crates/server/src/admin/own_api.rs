@@ -1,0 +1,104 @@
+//! Our own API, `admin-api`, whose scopes are areas and verbs, so that a client need not be all-powerful.
+
+use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::ApiId;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::path_rule::PathRule;
+use countersign_protocol::scope::Scope;
+use countersign_protocol::scope_token::ScopeToken;
+
+/// The id of the Api.
+pub const API: &str = "admin-api";
+/// Where it is; the issuer and it are the audience.
+pub const PATH: &str = "/admin";
+/// Its access tokens live this long, in seconds: a command takes less.
+const LIFETIME_S: i64 = 600;
+
+/// The version of [`SCOPES`], raised with each change of them: while nodes are upgraded one by one, an older one leaves those of a
+/// newer one as they are.
+pub const SCOPES_VERSION: i64 = 1;
+
+/// Every scope: its name, what it is for, and the requests it opens.
+const SCOPES: [(&str, &str, &[&str]); 13] = [
+    ("apis:read", "See APIs and their scopes", &["GET /admin/v1/apis(/.*)?"]),
+    ("apis:write", "Create, change and delete APIs and scopes", &["POST,PATCH,DELETE /admin/v1/apis(/.*)?"]),
+    ("clients:read", "See clients, what they may ask, and their secrets' dates", &["GET /admin/v1/clients(/.*)?"]),
+    (
+        "clients:write",
+        "Create, change and delete clients and what they may ask",
+        &[
+            "POST /admin/v1/clients",
+            "PATCH,DELETE /admin/v1/clients/[^/]+",
+            "PUT,DELETE /admin/v1/clients/[^/]+/entitlements/[^/]+",
+        ],
+    ),
+    ("secrets:write", "Make, date and end secrets", &["POST,PATCH,DELETE /admin/v1/clients/[^/]+/secrets(/.*)?"]),
+    ("users:read", "See users and their sessions", &["GET /admin/v1/users(/.*)?"]),
+    (
+        "users:write",
+        "Create, change and delete users, end their sessions",
+        &["POST,PATCH,DELETE /admin/v1/users(/.*)?"],
+    ),
+    ("keys:read", "See signing keys", &["GET /admin/v1/keys(/.*)?"]),
+    ("keys:write", "Rotate and revoke signing keys", &["POST /admin/v1/keys(/.*)?"]),
+    ("tokens:revoke", "End tokens", &["POST /admin/v1/revocations"]),
+    ("usage:read", "See what is used, and what is not", &["GET /admin/v1/usage(/.*)?"]),
+    ("refusals:read", "See why requests were refused", &["GET /admin/v1/refusals(/.*)?"]),
+    ("audit:read", "See who changed what", &["GET /admin/v1/audit(/.*)?"]),
+];
+
+/// The Api, as it is made.
+pub fn api(audience: Audience) -> Api {
+    let scope = |(name, description, rules): &(&str, &str, &[&str])| ScopeDefinition {
+        token: ScopeToken::parse(name).expect("a scope name"),
+        description: (*description).to_owned(),
+        rules: rules.iter().map(|rule| PathRule::parse(rule).expect("a rule")).collect(),
+        is_default: true,
+    };
+    Api {
+        id: api_id(),
+        audience,
+        name: "Administration".to_owned(),
+        scopes: SCOPES.iter().map(scope).collect(),
+        grants: [GrantType::ClientCredentials].into_iter().collect(),
+        access_token_lifetime_s: LIFETIME_S,
+        algorithm: Algorithm::Es256,
+        refresh: RefreshPolicy::default(),
+        epoch: 0,
+        removals: Box::default(),
+    }
+}
+
+/// The id, as such.
+pub fn api_id() -> ApiId {
+    ApiId::parse(API).expect("an Api id")
+}
+
+/// True for the Api that guards us: it is not among those that people try.
+pub fn is_own(api: &Api) -> bool {
+    api.id.as_str() == API
+}
+
+/// All of its scopes: what stands for being all-powerful.
+pub fn all_scopes() -> Scope {
+    SCOPES.iter().filter_map(|(name, ..)| ScopeToken::parse(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest::{SHA256, digest};
+    use countersign_protocol::jose::base64url;
+
+    use super::*;
+
+    #[test]
+    fn the_version_is_raised_with_the_scopes() {
+        let hash = base64url(digest(&SHA256, format!("{SCOPES:?}").as_bytes()).as_ref());
+        assert_eq!(
+            (SCOPES_VERSION, hash.as_str()),
+            (1, "EJaLyONRAvCEwulXzpKYrgr1HuwDbpwe5LrNBkuKH0g"),
+            "raise the version, and put the new hash here"
+        );
+    }
+}
