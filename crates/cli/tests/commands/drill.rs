@@ -1,4 +1,4 @@
-//! A restore beside production, by the lines of docs/keep.md, and restores that would have acted on production.
+//! A restore beside production, by the lines of docs/backup.md, and restores that would have acted on production.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use crate::process::{Serving, demo_json, failed_line, read};
 use crate::proxies::free_address;
 use crate::team::{Done, run};
 
-const PAGE: &str = include_str!("../../../../docs/keep.md");
+const PAGE: &str = include_str!("../../../../docs/backup.md");
 const BACKUP: &str = "/mnt/elsewhere/countersign-2026-11-25";
 
 /// A server in production, its backup, and the variables that are set in its shell.
@@ -74,9 +74,8 @@ impl Production {
 
 /// The blocks of the page for this engine, led to this backup, this directory, this address and this server of PostgreSQL.
 fn documented(production: &Production, backup: &str, drill: &Path, address: &str) -> Vec<Vec<String>> {
-    let (_, page) = PAGE.split_once("## Try a restore beside production").unwrap();
-    let (page, _) = page.split_once("## From SQLite to PostgreSQL").unwrap();
-    let (sqlite, postgres) = page.split_once("### On PostgreSQL").unwrap();
+    let (_, page) = PAGE.split_once("## Practice a restore").unwrap();
+    let (sqlite, postgres) = page.split_once("### Practice on PostgreSQL").unwrap();
     let blocks = if engine_is_postgres() { postgres } else { sqlite };
     let mut text = blocks.replace(BACKUP, backup).replace("/tmp/drill", &drill.display().to_string());
     text = text.replace("127.0.0.1:8181", address);

@@ -55,8 +55,8 @@ pub enum BackupError {
     StartedMeanwhile,
     /// The server has another file open.
     #[error(
-        "{0}: the server that runs has another file open, which was deleted or replaced; see \"When the database is gone\" in \
-         docs/keep.md before you stop it"
+        "{0}: the server that runs has another file open, which was deleted or replaced; see \"The SQLite file was \
+         deleted or replaced\" in docs/troubleshoot.md before you stop it"
     )]
     Replaced(String),
 }
