@@ -12,7 +12,7 @@ use crate::process::{Serving, demo_json};
 use crate::proxies::{Proxy, free_address};
 
 const CLIENT_CREDENTIALS: [(&str, &str); 1] = [("grant_type", "client_credentials")];
-/// What docs/proxy.md says to wait before the next node is stopped.
+/// What docs/upgrade.md says to wait before the next node is stopped.
 const BETWEEN: Duration = Duration::from_secs(2);
 
 /// A node that can be started again at the same address.
@@ -33,7 +33,7 @@ impl Node {
         serving
     }
 
-    /// Restarts it as docs/nodes.md says.
+    /// Restarts it as docs/upgrade.md says.
     async fn restart(&self, serving: Serving) -> Serving {
         serving.signal("TERM");
         let (status, log) = block_in_place(|| serving.wait());
