@@ -18,16 +18,20 @@ const HEAD: &str = "# Configuration
 
 <!-- Written by `cargo xtask docs` from the doc comments in crates/server/src/config.rs and config/sections.rs. -->
 
-Flags stand above environment variables, those above the TOML file that `--config` names, that above the defaults. An
-unknown key, an unknown `COUNTERSIGN_` variable and a value that means nothing stop the start with one line that names
-the key. `countersign config show` prints what stands, and where each value comes from; `countersign config check` judges
-it without starting.
+This page lists every configuration key. Precedence: flags, environment variables, the TOML file from `--config`, defaults.
 
-In the file a section is a table: `[http]`, and `max_connections = 500` below it. In the environment a list is separated
-by commas. `COUNTERSIGN_DATABASE_URL_FILE` names a file that holds the URL of the database, so that its password is in no
-environment.
+The server does not start with an unknown key, an unknown `COUNTERSIGN_` variable or an invalid value. It prints one line with
+the key. Two commands help before you start it:
 
-An example, with all that a server behind a proxy needs:
+- `countersign config check` validates the configuration, and names the first key that is wrong.
+- `countersign config show` prints every key with its value and where the value comes from. With `--output json` it also
+  prints each key's environment variable.
+
+In the file, each section is a table: write `[http]`, and `max_connections = 500` below it. In the environment, separate the
+items of a list with commas. `COUNTERSIGN_DATABASE_URL_FILE` names a file that contains the database URL, so that its password
+is not in the environment.
+
+This example is complete for a server behind a proxy:
 
 ```toml
 listen = \"0.0.0.0:8080\"
@@ -70,7 +74,7 @@ fn render() -> Result<String, String> {
         Ok(())
     };
     let whole = structs.find("Config").ok_or("there is no struct Config")?;
-    begin(&mut page, "The server", "Where it is, and who it is.");
+    begin(&mut page, "The server", "The server's address, issuer and files.");
     for field in whole.iter().filter(|field| structs.find(&field.kind).is_none()) {
         row(&mut page, &field.name, field, &structs.default_of("Config", field)?)?;
     }
@@ -86,7 +90,7 @@ fn render() -> Result<String, String> {
 }
 
 fn begin(page: &mut String, title: &str, words: &str) {
-    let head = "| key | variable, flag | kind | default | what it says |\n|---|---|---|---|---|";
+    let head = "| key | variable, flag | type | default | description |\n|---|---|---|---|---|";
     // Writing to a String cannot fail.
     let _ = writeln!(page, "\n## {title}\n\n{words}\n\n{head}");
 }

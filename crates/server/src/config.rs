@@ -60,21 +60,21 @@ pub const KEYS: [(&str, Kind); 25] = [
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where to accept connections.
+    /// Address and port to listen on.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// The origin by which clients know this server; by default `http://`, or `https://` with TLS, and the
-    /// listen address.
+    /// Origin that clients use for this server. Defaults to the listen address, with `https://` if TLS is configured and
+    /// `http://` otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// Whether an issuer that is not loopback may be `http`: for containers and test networks.
+    /// Whether to allow an `http` issuer that is not loopback, for containers and test networks.
     pub insecure_http: bool,
-    /// Where the database, the sealing key and the lock are kept.
+    /// Directory for the SQLite database, the sealing key and the lock.
     pub data_dir: PathBuf,
-    /// The sealing key's file, if it is kept elsewhere than in the data directory.
+    /// File of the sealing key, if it is not in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealing_key_file: Option<PathBuf>,
-    /// The file of the sealing key that is about to replace it: this node opens with both.
+    /// File of the next sealing key during a rotation. The node decrypts with both keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealing_key_next_file: Option<PathBuf>,
     /// The database.
@@ -87,13 +87,13 @@ pub struct Config {
     pub http: Http,
     /// The certificate.
     pub tls: Tls,
-    /// What operators watch.
+    /// Metrics and health checks.
     pub metrics: Metrics,
-    /// Proxies in front of this server.
+    /// Trusted proxies.
     pub proxy: Proxy,
     /// The log.
     pub log: Log,
-    /// The demonstration resources.
+    /// The playground.
     pub playground: Playground,
 }
 

@@ -85,7 +85,7 @@ impl Structs {
 
 /// The kind of each key that `KEYS` lists, in words.
 pub(super) fn find_kinds(text: &str) -> BTreeMap<String, &'static str> {
-    let kinds = [("Text", "text"), ("Number", "whole number"), ("Switch", "true or false"), ("List", "list of texts")];
+    let kinds = [("Text", "string"), ("Number", "integer"), ("Switch", "boolean"), ("List", "list of strings")];
     let entry = |line: &str| {
         let (key, kind) = line.trim().strip_prefix("(\"")?.strip_suffix("),")?.split_once("\", Kind::")?;
         Some((key.to_owned(), kinds.iter().find(|(known, _)| *known == kind)?.1))
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(structs.words_of("Http"), "What it is.");
         assert_eq!(structs.default_of("Http", &fields[0]).as_deref(), Ok("`30000`"));
         assert_eq!(structs.default_of("Http", &fields[1]).as_deref(), Ok("none"));
-        assert_eq!(find_kinds(text)["http.most"], "whole number");
+        assert_eq!(find_kinds(text)["http.most"], "integer");
     }
 
     #[test]

@@ -11,16 +11,16 @@ use url::Host;
 
 use crate::config::ConfigError;
 
-/// The database.
+/// Database connections.
 #[derive(Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// `postgres://…`; by default SQLite in the data directory.
+    /// Database URL, such as `postgres://…`. Defaults to SQLite in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Connections to PostgreSQL that only read. Two more follow changes.
+    /// Maximum PostgreSQL connections for reads. Two more connections follow changes and write heartbeats.
     pub max_read_connections: u32,
-    /// Connections to PostgreSQL that write.
+    /// Maximum PostgreSQL connections for writes.
     pub max_write_connections: u32,
 }
 
@@ -36,11 +36,11 @@ impl fmt::Debug for Database {
     }
 }
 
-/// The registry.
+/// The in-memory registry of APIs, clients and keys.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registry {
-    /// When the last good read is older than this, in seconds, requests are answered 503.
+    /// Maximum age in seconds of the last successful read from the database. When it is older, requests are answered 503.
     pub max_age_s: i64,
 }
 
@@ -50,11 +50,11 @@ impl Default for Registry {
     }
 }
 
-/// The signing keys.
+/// Signing keys.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keys {
-    /// A key signs for this many seconds before its successor takes over.
+    /// Seconds that a key signs before its successor takes over.
     pub rotate_after_s: i64,
 }
 
@@ -68,28 +68,28 @@ impl Default for Keys {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// More host names of this server. A request whose `Host` is neither the issuer's host nor one of these gets 421;
-    /// IP addresses and health probes always pass.
+    /// Additional host names of this server. A request whose `Host` is neither the issuer's host nor one of these is
+    /// answered 421. IP addresses and health checks are always accepted.
     #[serde(deserialize_with = "host_names")]
     pub hosts: Vec<String>,
-    /// Connections held at once. When they are, one that is idle is closed for each new one, the longest idle first; while
-    /// none is, new ones wait.
+    /// Maximum open connections. At the limit, each new connection closes the one that has been idle longest. If none is
+    /// idle, new connections wait.
     pub max_connections: usize,
-    /// Connections held at once of one address, or of one /64 of IPv6; more are closed at once. By default an eighth of
-    /// `http.max_connections`, at least one. Trusted proxies (`proxy.trusted`) are exempt.
+    /// Maximum open connections from one address, or from one /64 of IPv6. Further ones are closed immediately. Defaults to
+    /// an eighth of `http.max_connections`, at least one. Trusted proxies (`proxy.trusted`) are exempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections_per_address: Option<usize>,
-    /// Requests worked on at once, whatever they ask; more are refused with 503. Changes by administrators, what
-    /// administrators look at, and calls of people's pages are counted apart, at most 64 of each. Health probes always pass.
+    /// Maximum requests in flight. Further ones are answered 503. Administrative changes, administrative reads and calls from
+    /// the pages are counted separately, with at most 64 of each. Health checks are always accepted.
     pub max_in_flight: usize,
-    /// Milliseconds that a request may wait for its turn while requests keep waiting; one that waits longer is refused with
-    /// 503. A burst may wait for 100 ms, and eight requests for each processor always. One that would wait longer gets its 503
-    /// without waiting for a turn. With 0 none is refused for waiting.
+    /// Milliseconds that a request may wait for its turn while the queue does not empty. A request that waits longer is
+    /// answered 503, and one that would wait longer is answered 503 without being queued. A burst may wait 100 ms, and eight
+    /// requests per processor may always wait. With 0, no request is refused for waiting.
     pub queue_target_ms: u32,
-    /// Seconds between SIGTERM and the end of accepting connections. `/readyz` is 503 meanwhile, so that balancers send
-    /// requests elsewhere, and those that still come are answered. Longer than a balancer takes to notice.
+    /// Seconds after SIGTERM during which the server still accepts connections and answers requests. `/readyz` answers 503,
+    /// so that balancers send requests elsewhere. Set it to more than a balancer takes to notice.
     pub drain_s: u64,
-    /// Seconds that requests under way are given to end at shutdown.
+    /// Seconds that requests in flight have to finish at shutdown.
     pub shutdown_s: u64,
 }
 
@@ -128,14 +128,14 @@ fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
     Vec::<String>::deserialize(deserializer)?.iter().map(name).collect()
 }
 
-/// The certificate by which connections are encrypted; without one they are in clear text.
+/// The certificate that encrypts connections. Without one, the server uses plain HTTP.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// A PEM file: the server's certificate, then those that lead from it to a root. Read again when it changes.
+    /// PEM file with the server's certificate, followed by its chain. The server reads it again when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert: Option<PathBuf>,
-    /// A PEM file: the private key of the certificate, not encrypted. Read again when it changes.
+    /// PEM file with the certificate's private key, unencrypted. The server reads it again when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
 }
@@ -158,21 +158,21 @@ impl Tls {
     }
 }
 
-/// What operators watch.
+/// Metrics and health checks.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Where `/metrics`, `/livez`, `/readyz` and `/healthz` are served, outside the bounds of `http`; by default the metrics
-    /// are beside everything else, while that is bound to loopback and no proxy is trusted.
+    /// Additional address and port for `/metrics`, `/livez`, `/readyz` and `/healthz`, without the limits of `http`. If unset,
+    /// `listen` serves the metrics, but only if it is loopback and no proxy is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
 }
 
-/// Proxies in front of this server.
+/// Trusted proxies.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Proxy {
-    /// The networks whose `X-Forwarded-For` and `X-Request-Id` are believed, such as `10.0.0.0/8`.
+    /// Networks whose `X-Forwarded-For` and `X-Request-Id` headers are trusted, such as `10.0.0.0/8`.
     #[serde(deserialize_with = "networks")]
     pub trusted: Vec<IpNet>,
 }
@@ -187,13 +187,13 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
     Vec::<String>::deserialize(deserializer)?.iter().map(network).collect()
 }
 
-/// The log, written to stderr.
+/// The log on stderr.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// `text` for people, `json` for machines.
+    /// Format of log lines: `text` for people, `json` for machines.
     pub format: LogFormat,
-    /// `error`, `warn`, `info`, `debug` or `trace`.
+    /// Lowest level to log: `error`, `warn`, `info`, `debug` or `trace`.
     pub level: LogLevel,
 }
 
@@ -225,11 +225,11 @@ pub enum LogLevel {
     Trace,
 }
 
-/// The demonstration resources.
+/// The playground: its pages, its API, and the demonstration resources.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Playground {
-    /// Whether they are served; by default only under `--demo`.
+    /// Whether the server offers the playground. Defaults to true only with `--demo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
