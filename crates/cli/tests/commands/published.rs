@@ -182,3 +182,48 @@ fn the_page_of_the_configuration_says_what_the_binary_says() {
         assert!(default == value || (default == "none" && value.starts_with('(')), "{key}: {default} {value}");
     }
 }
+
+/// The anchor that GitHub and mdbook make of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || "_- ".contains(*c)).collect::<String>().replace(' ', "-")
+}
+
+/// The anchors of a page's headings, without what looks like one in a block of code.
+fn anchors(page: &str) -> Vec<String> {
+    let text = page.split("```").step_by(2).flat_map(str::lines);
+    text.filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
+/// The targets of a page's links to other pages of this repository.
+fn links(page: &str) -> Vec<&str> {
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.starts_with("http")).collect()
+}
+
+#[test]
+fn every_link_leads_to_a_page_and_a_heading_that_exist() {
+    let (mut faults, mut count) = (Vec::new(), 0);
+    for (name, text) in texts(&["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs", "contrib/README.md"]) {
+        for target in links(&text) {
+            count += 1;
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { PathBuf::from(&name) } else { Path::new(&name).with_file_name(file) };
+            let is_there = path.exists() && (heading.is_empty() || anchors(&read(&path)).iter().any(|a| a == heading));
+            if !is_there {
+                faults.push(format!("{name}: {target}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(count > 50, "only {count} links are found");
+}
+
+#[test]
+fn the_summary_lists_every_page_of_the_book() {
+    let summary = read(&root().join("docs/SUMMARY.md"));
+    let pages = texts(&["docs"]).into_iter().map(|(name, _)| name.split_once("/docs/").unwrap().1.to_owned());
+    let missing: Vec<String> =
+        pages.filter(|page| page != "SUMMARY.md" && !summary.contains(&format!("({page})"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
