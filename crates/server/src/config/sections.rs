@@ -40,7 +40,7 @@ impl fmt::Debug for Database {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registry {
-    /// Maximum age in seconds of the last successful read from the database. When it is older, requests are answered 503.
+    /// Maximum age in seconds of the last successful read from the database. If it is older, the server returns 503.
     pub max_age_s: i64,
 }
 
@@ -54,7 +54,7 @@ impl Default for Registry {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keys {
-    /// Seconds that a key signs before its successor takes over.
+    /// Seconds for which a key signs tokens before its successor takes over.
     pub rotate_after_s: i64,
 }
 
@@ -68,26 +68,26 @@ impl Default for Keys {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Additional host names of this server. A request whose `Host` is neither the issuer's host nor one of these is
-    /// answered 421. IP addresses and health checks are always accepted.
+    /// Additional host names of this server. The server returns 421 if `Host` is neither the issuer's host nor one of
+    /// these. It always accepts IP addresses and health checks.
     #[serde(deserialize_with = "host_names")]
     pub hosts: Vec<String>,
-    /// Maximum open connections. At the limit, each new connection closes the one that has been idle longest. If none is
-    /// idle, new connections wait.
+    /// Maximum open connections. At the limit, the server closes the longest-idle connection to make room for each new one.
+    /// If none is idle, new connections wait.
     pub max_connections: usize,
-    /// Maximum open connections from one address, or from one /64 of IPv6. Further ones are closed immediately. Defaults to
-    /// an eighth of `http.max_connections`, at least one. Trusted proxies (`proxy.trusted`) are exempt.
+    /// Maximum open connections from one address, or from one IPv6 /64. The server closes further ones immediately. Defaults
+    /// to an eighth of `http.max_connections`, at least one. Trusted proxies (`proxy.trusted`) are exempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections_per_address: Option<usize>,
-    /// Maximum requests in flight. Further ones are answered 503. Administrative changes, administrative reads and calls from
-    /// the pages are counted separately, with at most 64 of each. Health checks are always accepted.
+    /// Maximum requests in flight. The server returns 503 for further ones. Administrative changes, administrative reads and
+    /// calls from the pages have separate limits of 64 each. Health checks are always accepted.
     pub max_in_flight: usize,
-    /// Milliseconds that a request may wait for its turn while the queue does not empty. A request that waits longer is
-    /// answered 503, and one that would wait longer is answered 503 without being queued. A burst may wait 100 ms, and eight
-    /// requests per processor may always wait. With 0, no request is refused for waiting.
+    /// Milliseconds that a request may wait for its turn while the queue does not empty. If it waits longer, the server
+    /// returns 503. If it would wait longer, the server returns 503 without queueing it. During a burst, a request may wait
+    /// 100 ms. Eight requests per processor may always wait. With 0, no request is refused for waiting.
     pub queue_target_ms: u32,
-    /// Seconds after SIGTERM during which the server still accepts connections and answers requests. `/readyz` answers 503,
-    /// so that balancers send requests elsewhere. Set it to more than a balancer takes to notice.
+    /// Seconds after SIGTERM during which the server still accepts connections and serves requests. `/readyz` returns 503,
+    /// so that load balancers send requests elsewhere. Set it higher than the time that they take to notice.
     pub drain_s: u64,
     /// Seconds that requests in flight have to finish at shutdown.
     pub shutdown_s: u64,
@@ -132,10 +132,10 @@ fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// PEM file with the server's certificate, followed by its chain. The server reads it again when it changes.
+    /// PEM file with the server's certificate, followed by its chain. The server reloads it when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert: Option<PathBuf>,
-    /// PEM file with the certificate's private key, unencrypted. The server reads it again when it changes.
+    /// PEM file with the certificate's private key, unencrypted. The server reloads it when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
 }
@@ -162,8 +162,8 @@ impl Tls {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Additional address and port for `/metrics`, `/livez`, `/readyz` and `/healthz`, without the limits of `http`. If unset,
-    /// `listen` serves the metrics, but only if it is loopback and no proxy is trusted.
+    /// Additional address and port for `/metrics`, `/livez`, `/readyz` and `/healthz`, without the limits in `http`. If
+    /// unset, the metrics are served on `listen`, but only if it is a loopback address and no proxy is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
 }
