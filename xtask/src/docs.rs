@@ -20,8 +20,8 @@ const HEAD: &str = "# Configuration
 
 This page lists every configuration key. Precedence: flags, environment variables, the TOML file from `--config`, defaults.
 
-The server does not start with an unknown key, an unknown `COUNTERSIGN_` variable or an invalid value. It prints one line with
-the key. Two commands help before you start it:
+An unknown key, an unknown `COUNTERSIGN_` variable or an invalid value prevents the server from starting. It prints one line
+that names the key. To check the configuration before you start the server:
 
 - `countersign config check` validates the configuration, and names the first key that is wrong.
 - `countersign config show` prints every key with its value and where the value comes from. With `--output json` it also
