@@ -13,8 +13,8 @@ use crate::changes::Change;
 use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
 use crate::list_column::{list, read_grants};
-use crate::listing::{Listing, Reader};
-use crate::removals::{RightKey, api_reach_s, find_reach};
+use crate::listing::{Fetcher, Listing, Reader, Text};
+use crate::removals::{self, RightKey, api_reach_s, find_reach};
 use crate::statement::statements;
 
 statements! {
@@ -167,19 +167,38 @@ fn api_right(api: &ApiId, right: Right) -> RightKey {
     RightKey { client_id: String::new(), api_id: api.clone(), right }
 }
 
-/// Reads APIs, with the removals that are their own.
-pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
-    let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
-    for (api, scope) in reader.list(&SCOPES, ids, read_scope).await? {
-        scopes.entry(api).or_default().push(scope);
+/// APIs as they were fetched, with the removals that are their own.
+#[derive(Debug)]
+pub(crate) struct FetchedApis {
+    apis: Text,
+    scopes: Text,
+    removals: Text,
+}
+
+/// Fetches APIs.
+pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<FetchedApis, StoreError> {
+    Ok(FetchedApis {
+        apis: from.fetch(&APIS, ids).await?,
+        scopes: from.fetch(&SCOPES, ids).await?,
+        removals: from.fetch(&removals::OF_APIS, ids).await?,
+    })
+}
+
+impl FetchedApis {
+    /// Reads them.
+    pub(crate) fn read(self, reader: &mut Reader) -> Result<Vec<Stored<Api>>, StoreError> {
+        let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
+        for (api, scope) in reader.read(self.scopes, read_scope)? {
+            scopes.entry(api).or_default().push(scope);
+        }
+        let mut removals = removals::read(self.removals, reader)?;
+        let mut apis = reader.read(self.apis, read_api)?;
+        for Stored { value: api, .. } in &mut apis {
+            api.scopes = scopes.remove(api.id.as_str()).unwrap_or_default();
+            api.removals = removals.remove(api.id.as_str()).unwrap_or_default().into();
+        }
+        Ok(reader.without_broken(apis, |api| api.id.as_str()))
     }
-    let mut removals = crate::removals::load(reader, ids).await?;
-    let mut apis = reader.list(&APIS, ids, read_api).await?;
-    for Stored { value: api, .. } in &mut apis {
-        api.scopes = scopes.remove(api.id.as_str()).unwrap_or_default();
-        api.removals = removals.remove(api.id.as_str()).unwrap_or_default().into();
-    }
-    Ok(reader.without_broken(apis, |api| api.id.as_str()))
 }
 
 /// Of which API, name, description, rules, whether it is a default.

@@ -19,7 +19,7 @@ use crate::changes::Change;
 use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
 use crate::list_column::{list, read_grants, words};
-use crate::listing::{Hex, Listing, Reader};
+use crate::listing::{Fetcher, Hex, Listing, Reader, Text};
 use crate::removals::{self, RightKey};
 use crate::statement::statements;
 
@@ -317,29 +317,50 @@ fn read_entitlement(scopes: &str, grants: &str) -> Option<Entitlement> {
     Some(Entitlement { scopes, grants: read_grants(grants)? })
 }
 
-/// Reads clients, with their credentials and entitlements and with what was taken from them.
-pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
-    let clients = reader.list(&CLIENTS, ids, read_client).await?;
-    let places = clients.iter().enumerate().map(|(place, client)| (client.value.id.clone(), place)).collect();
-    let mut page = Page { clients, places };
-    for (client, credential) in reader.list(&CREDENTIALS, ids, read_credential).await? {
-        if let Some(client) = page.find(&client) {
-            client.credentials.push(credential);
+/// Clients as they were fetched, with their credentials and entitlements and with what was taken from them.
+#[derive(Debug)]
+pub(crate) struct FetchedClients {
+    clients: Text,
+    credentials: Text,
+    entitlements: Text,
+    removals: Text,
+}
+
+/// Fetches clients.
+pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<FetchedClients, StoreError> {
+    Ok(FetchedClients {
+        clients: from.fetch(&CLIENTS, ids).await?,
+        credentials: from.fetch(&CREDENTIALS, ids).await?,
+        entitlements: from.fetch(&ENTITLEMENTS, ids).await?,
+        removals: from.fetch(&removals::OF_CLIENTS, ids).await?,
+    })
+}
+
+impl FetchedClients {
+    /// Reads them.
+    pub(crate) fn read(self, reader: &mut Reader) -> Result<Vec<Stored<Client>>, StoreError> {
+        let clients = reader.read(self.clients, read_client)?;
+        let places = clients.iter().enumerate().map(|(place, client)| (client.value.id.clone(), place)).collect();
+        let mut page = Page { clients, places };
+        for (client, credential) in reader.read(self.credentials, read_credential)? {
+            if let Some(client) = page.find(&client) {
+                client.credentials.push(credential);
+            }
         }
-    }
-    for (client, entitled) in reader.list(&ENTITLEMENTS, ids, read_entitled).await? {
-        match (page.find(&client), entitled) {
-            (Some(client), Entitled::Ask(api, what)) => client.may_ask.push((api, what)),
-            (Some(client), Entitled::Introspect(api)) => client.may_introspect.push(api),
-            (None, _) => {}
+        for (client, entitled) in reader.read(self.entitlements, read_entitled)? {
+            match (page.find(&client), entitled) {
+                (Some(client), Entitled::Ask(api, what)) => client.may_ask.push((api, what)),
+                (Some(client), Entitled::Introspect(api)) => client.may_introspect.push(api),
+                (None, _) => {}
+            }
         }
-    }
-    for (client, removals) in removals::load(reader, ids).await? {
-        if let Some(client) = page.find(&client) {
-            client.removals = removals.into();
+        for (client, removals) in removals::read(self.removals, reader)? {
+            if let Some(client) = page.find(&client) {
+                client.removals = removals.into();
+            }
         }
+        Ok(reader.without_broken(page.clients, |client| client.id.as_str()))
     }
-    Ok(reader.without_broken(page.clients, |client| client.id.as_str()))
 }
 
 /// Clients, and where each of them is.

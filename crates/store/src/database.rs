@@ -185,7 +185,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::entry::EntryKind;
-    use crate::load::Load;
+    use crate::load::{Entries, Load};
 
     /// A database that was not opened yet.
     pub(crate) fn fresh() -> (countersign_testkit::TestDatabase, DatabaseUrl) {
@@ -255,13 +255,14 @@ pub(crate) mod tests {
         connection.close().await.expect("closes");
         let store = Store::open(&url).await.expect("migrates the rest");
         let mut load = store.begin_load().await.expect("begins");
-        let everything =
-            async |load: &mut Load, kind| load.find_page(kind, "").await.expect("reads").expect("is there");
-        let ids = everything(&mut load, EntryKind::User).await;
-        let user = load.load_users(&ids).await.expect("reads").remove(0).value;
+        let everything = async |load: &mut Load, kind| {
+            load.fetch_next(kind, "").await.expect("fetches").expect("is there").read().expect("reads").0
+        };
+        let Entries::Users(mut users) = everything(&mut load, EntryKind::User).await else { panic!("no users") };
+        let user = users.remove(0).value;
         assert!(user.has_second_factor);
-        let ids = everything(&mut load, EntryKind::Api).await;
-        let api = load.load_apis(&ids).await.expect("reads").remove(0).value;
+        let Entries::Apis(mut apis) = everything(&mut load, EntryKind::Api).await else { panic!("no APIs") };
+        let api = apis.remove(0).value;
         assert_eq!((api.epoch, api.removals.len(), api.refresh.retry_s), (0, 0, 30), "its tokens go on");
         assert_eq!(load.load_keys().await.expect("reads").playground.version, 0);
         load.finish().await.expect("ends");

@@ -57,7 +57,7 @@ pub use failures::{DeviceKind, FailureSummary, KnownDevice, NewPasswordFailure, 
 pub use keys::{KeyState, StoredKey};
 pub use listing::BrokenRow;
 pub use lists::Place;
-pub use load::{KeyRows, Load, Touched};
+pub use load::{Entries, KeyRows, Load, Page, Touched};
 pub use nodes::Node;
 pub use playground::{PlaygroundSettings, Saved};
 pub use refresh_tokens::{NewRefreshToken, Spend};

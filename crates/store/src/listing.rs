@@ -39,33 +39,55 @@ pub struct BrokenRow {
     pub row: String,
 }
 
-/// A connection, and which engine it is to.
-pub(crate) struct Reader<'c> {
-    pub(crate) connection: &'c mut AnyConnection,
-    pub(crate) is_postgres: bool,
-    /// What is read now.
-    pub(crate) kind: EntryKind,
-    pub(crate) broken: &'c mut Vec<BrokenRow>,
+/// The rows of a listing as the database gave them, not yet read.
+#[derive(Debug)]
+pub(crate) struct Text {
+    table: &'static str,
+    bytes: Option<Vec<u8>>,
 }
 
-impl Reader<'_> {
-    /// The rows that belong to these ids, whatever `read` makes of the columns of each. The first column is the id.
-    pub(crate) async fn list<T: DeserializeOwned, R>(
-        &mut self,
-        listing: &Listing,
-        ids: &Ids,
-        read: impl Fn(T) -> Option<R>,
-    ) -> Result<Vec<R>, StoreError> {
+/// A connection, and which engine it is to.
+pub(crate) struct Fetcher<'c> {
+    pub(crate) connection: &'c mut AnyConnection,
+    pub(crate) is_postgres: bool,
+}
+
+impl Fetcher<'_> {
+    /// The rows that belong to these ids.
+    pub(crate) async fn fetch(&mut self, listing: &Listing, ids: &Ids) -> Result<Text, StoreError> {
         // Made of constants only.
         let statement = AssertSqlSafe(listing.statement(self.is_postgres));
         let query = sqlx::query(statement).bind(ids.first.clone()).bind(ids.last.clone());
         let row = in_time(listing.table, query.fetch_one(&mut *self.connection)).await?;
-        let Some(bytes) = row.try_get::<Option<Vec<u8>>, _>(0)? else { return Ok(Vec::new()) };
+        Ok(Text { table: listing.table, bytes: row.try_get(0)? })
+    }
+}
+
+/// Reads what was fetched of one kind, and notes what cannot be read.
+pub(crate) struct Reader {
+    /// What is read.
+    pub(crate) kind: EntryKind,
+    /// What cannot be.
+    pub(crate) broken: Vec<BrokenRow>,
+}
+
+impl Reader {
+    pub(crate) fn new(kind: EntryKind) -> Self {
+        Self { kind, broken: Vec::new() }
+    }
+
+    /// Whatever `read` makes of the columns of each row. The first column is the id.
+    pub(crate) fn read<T: DeserializeOwned, R>(
+        &mut self,
+        Text { table, bytes }: Text,
+        read: impl Fn(T) -> Option<R>,
+    ) -> Result<Vec<R>, StoreError> {
+        let Some(bytes) = bytes else { return Ok(Vec::new()) };
         let text = String::from_utf8_lossy(&bytes);
         let rows = serde_json::from_str::<Vec<T>>(&text).ok();
         match rows.and_then(|rows| rows.into_iter().map(&read).collect()) {
             Some(rows) => Ok(rows),
-            None => self.read_each(listing.table, &text, read),
+            None => self.read_each(table, &text, read),
         }
     }
 

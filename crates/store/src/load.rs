@@ -5,12 +5,14 @@ use countersign_protocol::client::Client;
 use countersign_protocol::user::User;
 use sqlx::{Any, Row, Transaction};
 
+use crate::apis::FetchedApis;
 use crate::change_counter::Counters;
+use crate::clients::FetchedClients;
 use crate::database::Store;
 use crate::entry::{EntryKind, Ids, Stored};
 use crate::error::StoreError;
 use crate::keys::StoredKey;
-use crate::listing::{BrokenRow, Listing, Reader};
+use crate::listing::{BrokenRow, Fetcher, Listing, Reader, Text};
 use crate::playground::PlaygroundSettings;
 use crate::reading::in_time;
 use crate::sealing_keys::StoredSealingKeys;
@@ -63,7 +65,6 @@ pub struct KeyRows {
 pub struct Load {
     snapshot: Transaction<'static, Any>,
     is_postgres: bool,
-    broken: Vec<BrokenRow>,
     counters: Counters,
     keys_change: i64,
     forgotten_change: i64,
@@ -84,14 +85,7 @@ impl Store {
         let row = in_time("the change counter", sqlx::query(READ_COUNTERS).fetch_one(&mut *snapshot)).await?;
         let counters = Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? };
         let (keys_change, forgotten_change) = (row.try_get(2)?, row.try_get(3)?);
-        Ok(Load {
-            snapshot,
-            is_postgres: self.is_shared(),
-            broken: Vec::new(),
-            counters,
-            keys_change,
-            forgotten_change,
-        })
+        Ok(Load { snapshot, is_postgres: self.is_shared(), counters, keys_change, forgotten_change })
     }
 }
 
@@ -147,19 +141,24 @@ impl Load {
         Ok(first.zip(last).map(|(first, last)| Ids { first, last }))
     }
 
-    /// APIs, with their scopes and the removals that are their own.
-    pub async fn load_apis(&mut self, ids: &Ids) -> Result<Vec<Stored<Api>>, StoreError> {
-        crate::apis::load(&mut self.reader(EntryKind::Api), ids).await
+    /// The next page of a kind behind an id, fetched; `None` behind the last.
+    pub async fn fetch_next(&mut self, kind: EntryKind, after: &str) -> Result<Option<Page>, StoreError> {
+        match self.find_page(kind, after).await? {
+            Some(ids) => self.fetch(kind, ids).await.map(Some),
+            None => Ok(None),
+        }
     }
 
-    /// Clients, with their credentials and entitlements and with what was taken from them.
-    pub async fn load_clients(&mut self, ids: &Ids) -> Result<Vec<Stored<Client>>, StoreError> {
-        crate::clients::load(&mut self.reader(EntryKind::Client), ids).await
-    }
-
-    /// Users.
-    pub async fn load_users(&mut self, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
-        crate::users::load(&mut self.reader(EntryKind::User), ids).await
+    /// What there is of these ids: APIs with their scopes, clients with their credentials and entitlements, and what was taken
+    /// from either; or users.
+    pub async fn fetch(&mut self, kind: EntryKind, ids: Ids) -> Result<Page, StoreError> {
+        let mut from = self.fetcher();
+        let fetched = match kind {
+            EntryKind::Api => Fetched::Apis(crate::apis::fetch(&mut from, &ids).await?),
+            EntryKind::Client => Fetched::Clients(crate::clients::fetch(&mut from, &ids).await?),
+            EntryKind::User => Fetched::Users(crate::users::fetch(&mut from, &ids).await?),
+        };
+        Ok(Page { last: ids.last, kind, fetched })
     }
 
     /// The keys, and what is loaded with them.
@@ -173,21 +172,59 @@ impl Load {
 
     /// Ids with the changes that touched them last.
     pub async fn list_marks(&mut self, kind: EntryKind, ids: &Ids) -> Result<Vec<(String, i64)>, StoreError> {
-        self.reader(kind).list(&Listing { table: kind.table(), ..MARKS }, ids, Some).await
+        let fetched = self.fetcher().fetch(&Listing { table: kind.table(), ..MARKS }, ids).await?;
+        Reader::new(kind).read(fetched, Some)
     }
 
-    /// The rows that could not be read so far.
-    pub fn take_broken(&mut self) -> Vec<BrokenRow> {
-        std::mem::take(&mut self.broken)
-    }
-
-    fn reader(&mut self, kind: EntryKind) -> Reader<'_> {
-        Reader { connection: &mut self.snapshot, is_postgres: self.is_postgres, kind, broken: &mut self.broken }
+    fn fetcher(&mut self) -> Fetcher<'_> {
+        Fetcher { connection: &mut self.snapshot, is_postgres: self.is_postgres }
     }
 
     /// Ends the read.
     pub async fn finish(self) -> Result<(), StoreError> {
         Ok(self.snapshot.commit().await?)
+    }
+}
+
+/// A page as it was fetched. It is read apart from that: it takes as long, and the database need not wait for it.
+#[derive(Debug)]
+pub struct Page {
+    last: String,
+    kind: EntryKind,
+    fetched: Fetched,
+}
+
+#[derive(Debug)]
+enum Fetched {
+    Apis(FetchedApis),
+    Clients(FetchedClients),
+    Users(Text),
+}
+
+/// What a page holds.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Entries {
+    Apis(Vec<Stored<Api>>),
+    Clients(Vec<Stored<Client>>),
+    Users(Vec<Stored<User>>),
+}
+
+impl Page {
+    /// Its last id.
+    pub fn last(&self) -> &str {
+        &self.last
+    }
+
+    /// What it holds, but for entries of which a row cannot be read, and those rows.
+    pub fn read(self) -> Result<(Entries, Vec<BrokenRow>), StoreError> {
+        let mut reader = Reader::new(self.kind);
+        let entries = match self.fetched {
+            Fetched::Apis(fetched) => Entries::Apis(fetched.read(&mut reader)?),
+            Fetched::Clients(fetched) => Entries::Clients(fetched.read(&mut reader)?),
+            Fetched::Users(fetched) => Entries::Users(crate::users::read(fetched, &mut reader)?),
+        };
+        Ok((entries, reader.broken))
     }
 }
 

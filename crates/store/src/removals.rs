@@ -9,10 +9,9 @@ use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::right::{Removal, Right};
 use sqlx::{Any, Row, Transaction};
 
-use crate::entry::{EntryKind, Ids};
 use crate::error::StoreError;
 use crate::list_column::read_grants;
-use crate::listing::{Listing, Reader};
+use crate::listing::{Listing, Reader, Text};
 use crate::statement::statements;
 
 statements! {
@@ -32,7 +31,7 @@ statements! {
 /// Whose, of which API, what, and since which change.
 type RemovalRow = (String, String, String, String, i64);
 
-const OF_CLIENTS: Listing = Listing {
+pub(crate) const OF_CLIENTS: Listing = Listing {
     table: "removals",
     columns: &[&["client_id"], &["api_id"], &["kind"], &["name"], &["change"]],
     bytes: None,
@@ -40,7 +39,7 @@ const OF_CLIENTS: Listing = Listing {
     only: "",
     order: "client_id, api_id, kind, name",
 };
-const OF_APIS: Listing = Listing {
+pub(crate) const OF_APIS: Listing = Listing {
     columns: &[&["api_id"], &["api_id"], &["kind"], &["name"], &["change"]],
     id: "api_id",
     only: " AND client_id = ''",
@@ -192,15 +191,14 @@ fn reach_s(may_refresh: bool, access_token_lifetime_s: i64, refresh_absolute_s: 
 }
 
 /// What clients lost, or APIs themselves, each with the id of who lost it.
-pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<HashMap<String, Vec<Removal>>, StoreError> {
-    let listing = if reader.kind == EntryKind::Api { &OF_APIS } else { &OF_CLIENTS };
+pub(crate) fn read(fetched: Text, reader: &mut Reader) -> Result<HashMap<String, Vec<Removal>>, StoreError> {
     let mut removals: HashMap<String, Vec<Removal>> = HashMap::new();
-    for (owner, removal) in reader.list(listing, ids, read).await? {
+    for (owner, removal) in reader.read(fetched, read_removal)? {
         removals.entry(owner).or_default().push(removal);
     }
     Ok(removals)
 }
 
-fn read((owner, api, kind, name, change): RemovalRow) -> Option<(String, Removal)> {
+fn read_removal((owner, api, kind, name, change): RemovalRow) -> Option<(String, Removal)> {
     Some((owner, Removal { api_id: ApiId::parse(&api)?, right: Right::from_parts(&kind, &name)?, change }))
 }

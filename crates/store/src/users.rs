@@ -12,7 +12,7 @@ use crate::database::Store;
 use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
 use crate::list_column::{list, words};
-use crate::listing::{Listing, Reader};
+use crate::listing::{Fetcher, Listing, Reader, Text};
 use crate::statement::statements;
 
 statements! {
@@ -187,13 +187,18 @@ impl Store {
     }
 }
 
-/// Reads users.
-pub(crate) async fn load(reader: &mut Reader<'_>, ids: &Ids) -> Result<Vec<Stored<User>>, StoreError> {
-    let users = reader.list(&USERS, ids, read).await?;
+/// Fetches users.
+pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<Text, StoreError> {
+    from.fetch(&USERS, ids).await
+}
+
+/// Reads those that were fetched.
+pub(crate) fn read(fetched: Text, reader: &mut Reader) -> Result<Vec<Stored<User>>, StoreError> {
+    let users = reader.read(fetched, read_user)?;
     Ok(reader.without_broken(users, |user| user.id.as_str()))
 }
 
-fn read((id, login, roles, status, epoch, factors, beside): UserRow) -> Option<Stored<User>> {
+fn read_user((id, login, roles, status, epoch, factors, beside): UserRow) -> Option<Stored<User>> {
     let user = User {
         id: UserId::parse(&id)?,
         login: Login::parse(&login)?,

@@ -3,7 +3,7 @@
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
 use countersign_protocol::user::User;
-use countersign_store::{Counters, EntryKind, KeyRows, Store, Stored};
+use countersign_store::{Counters, Entries, EntryKind, KeyRows, Store, Stored};
 
 /// Every row, as of one moment.
 #[derive(Debug)]
@@ -25,14 +25,15 @@ pub async fn load_rows(store: &Store) -> Rows {
     let mut load = store.begin_load().await.expect("a snapshot");
     let (mut apis, mut clients, mut users) = (Vec::new(), Vec::new(), Vec::new());
     for kind in EntryKind::ALL {
-        let mut page = load.find_page(kind, "").await.expect("a page");
-        while let Some(ids) = page {
-            match kind {
-                EntryKind::Api => apis.extend(load.load_apis(&ids).await.expect("APIs")),
-                EntryKind::Client => clients.extend(load.load_clients(&ids).await.expect("clients")),
-                EntryKind::User => users.extend(load.load_users(&ids).await.expect("users")),
+        let mut fetched = load.fetch_next(kind, "").await.expect("a page");
+        while let Some(page) = fetched {
+            let last = page.last().to_owned();
+            match page.read().expect("it is read").0 {
+                Entries::Apis(more) => apis.extend(more),
+                Entries::Clients(more) => clients.extend(more),
+                Entries::Users(more) => users.extend(more),
             }
-            page = load.find_page(kind, ids.last()).await.expect("a page");
+            fetched = load.fetch_next(kind, &last).await.expect("a page");
         }
     }
     let keys = load.load_keys().await.expect("keys");

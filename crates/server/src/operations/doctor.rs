@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::{EntryKind, KeyRows, KeyState, SEALING_KEY_CHECK, Store, StoreError};
+use countersign_store::{Entries, EntryKind, KeyRows, KeyState, SEALING_KEY_CHECK, Store, StoreError};
 
 use crate::config::Config;
 use crate::http::descriptors;
@@ -227,10 +227,13 @@ fn lies_in(file: &Path, directory: &Path) -> bool {
 async fn read_keys(store: &Store) -> Result<(KeyRows, Vec<Algorithm>), StoreError> {
     let mut load = store.begin_load().await?;
     let mut in_use = Vec::new();
-    let mut page = load.find_page(EntryKind::Api, "").await?;
-    while let Some(ids) = page {
-        in_use.extend(load.load_apis(&ids).await?.into_iter().map(|api| api.value.algorithm));
-        page = load.find_page(EntryKind::Api, ids.last()).await?;
+    let mut fetched = load.fetch_next(EntryKind::Api, "").await?;
+    while let Some(page) = fetched {
+        let last = page.last().to_owned();
+        if let (Entries::Apis(apis), _) = page.read()? {
+            in_use.extend(apis.into_iter().map(|api| api.value.algorithm));
+        }
+        fetched = load.fetch_next(EntryKind::Api, &last).await?;
     }
     let keys = load.load_keys().await?;
     load.finish().await?;

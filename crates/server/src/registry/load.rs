@@ -8,7 +8,9 @@ use countersign_protocol::client::{Client, Credential};
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::user::{User, name_key};
-use countersign_store::{BrokenRow, EntryKind, Ids, KeyRows, Load, StoreError, Stored, Touched};
+use countersign_store::{BrokenRow, Entries, EntryKind, Ids, KeyRows, Load, StoreError, Stored, Touched};
+use futures_util::future::join;
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::admin::own_api;
 use crate::keys::error::KeyRingError;
@@ -69,7 +71,7 @@ async fn load_touched(
         for id in changed {
             // It may be left out now.
             building.remove(kind, &id);
-            building.put(kind, &Ids::one(id), load).await?;
+            building.put(load.fetch(kind, Ids::one(id)).await?.read()?);
         }
     }
     let keys = if load.has_newer_keys(previous.change) { Some(load.load_keys().await?) } else { None };
@@ -84,14 +86,27 @@ pub(super) async fn load_everything(
 ) -> Result<Loaded, KeyRingError> {
     let mut building = Building::new(Registry { keys: previous.keys.clone(), ..Registry::default() }, previous);
     for kind in EntryKind::ALL {
-        let mut page = load.find_page(kind, "").await?;
-        while let Some(ids) = page {
-            building.put(kind, &ids, load).await?;
-            page = load.find_page(kind, ids.last()).await?;
+        let mut fetched = load.fetch_next(kind, "").await?;
+        while let Some(page) = fetched {
+            let last = page.last().to_owned();
+            let reading = spawn_blocking(move || page.read());
+            // While the database reads the next page.
+            let putting = async {
+                building.put(reading.await.map_err(lost)??);
+                Ok::<_, StoreError>(())
+            };
+            let (next, put) = join(load.fetch_next(kind, &last), putting).await;
+            put?;
+            fetched = next?;
         }
     }
     let keys = load.load_keys().await?;
     building.finish(Some(keys), load.counters().registry_change, held)
+}
+
+/// A page was not read to its end.
+fn lost(error: JoinError) -> StoreError {
+    StoreError::Refused(error.to_string())
 }
 
 /// The marks of what is in the database, but for what a registry leaves out.
@@ -125,18 +140,17 @@ impl<'p> Building<'p> {
         Self { registry, previous, sets: HashSet::new() }
     }
 
-    /// Reads those of these ids, and puts them in place of those that were there.
-    async fn put(&mut self, kind: EntryKind, ids: &Ids, load: &mut Load) -> Result<(), StoreError> {
-        match kind {
-            EntryKind::Api => load.load_apis(ids).await?.into_iter().for_each(|api| self.put_api(api)),
-            EntryKind::Client => load.load_clients(ids).await?.into_iter().for_each(|client| self.put_client(client)),
-            EntryKind::User => load.load_users(ids).await?.into_iter().for_each(|user| self.put_user(user)),
+    /// Puts the entries of a page in place of those that were there.
+    fn put(&mut self, (entries, broken): (Entries, Vec<BrokenRow>)) {
+        match entries {
+            Entries::Apis(apis) => apis.into_iter().for_each(|api| self.put_api(api)),
+            Entries::Clients(clients) => clients.into_iter().for_each(|client| self.put_client(client)),
+            Entries::Users(users) => users.into_iter().for_each(|user| self.put_user(user)),
         }
-        for BrokenRow { kind, id, table, row } in load.take_broken() {
+        for BrokenRow { kind, id, table, row } in broken {
             tracing::error!(table, row, "a row cannot be read, and what it belongs to is left out");
             self.registry.left_out.insert_mut((kind, id));
         }
-        Ok(())
     }
 
     fn remove(&mut self, kind: EntryKind, id: &str) {
