@@ -1,25 +1,17 @@
 //! Clients, their credentials and entitlements.
 
-use std::collections::HashMap;
-
 use countersign_protocol::UnixTime;
-use countersign_protocol::client::{
-    Client, ClientAuthMethod, ClientAuthMethods, Credential, Credentials, Entitlement, MayAsk, TokenLimits,
-};
+use countersign_protocol::client::{ClientAuthMethods, Credential, Entitlement, TokenLimits};
 use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::right::Right;
-use countersign_protocol::scope::Scope;
-use countersign_protocol::scope_token::ScopeToken;
-use countersign_protocol::secret::SecretHash;
 use countersign_protocol::status::Status;
 use countersign_protocol::user::name_key;
 use sqlx::Row;
 
 use crate::changes::Change;
-use crate::entry::{Beside, Ids, Stored};
+use crate::client_rows::{ASK, INTROSPECT, read_entitlement};
 use crate::error::StoreError;
-use crate::list_column::{list, read_grants, words};
-use crate::listing::{Fetcher, Hex, Listing, Reader, Text};
+use crate::list_column::list;
 use crate::removals::{self, RightKey};
 use crate::statement::statements;
 
@@ -47,50 +39,6 @@ statements! {
     FIND_ROTATED = "SELECT rotated_at FROM clients WHERE id = $1 AND rotated_at > 0";
     SET_LIMITS = "UPDATE clients SET tokens_per_minute = $1, tokens_per_day = $2 WHERE id = $3";
 }
-
-const CLIENTS: Listing = Listing {
-    table: "clients",
-    columns: &[
-        &["id"],
-        &["name"],
-        &["auth_methods"],
-        &["status"],
-        &["epoch"],
-        &["tokens_per_minute"],
-        &["tokens_per_day"],
-        &["created_change", "created_at", "owner", "last_change"],
-    ],
-    bytes: None,
-    id: "id",
-    only: "",
-    order: "id",
-};
-const CREDENTIALS: Listing = Listing {
-    table: "credentials",
-    columns: &[&["client_id"], &["id"], &["label"], &["not_before"], &["expires_at"]],
-    bytes: Some("secret_hash"),
-    id: "client_id",
-    only: "",
-    order: "created_change, id",
-};
-const ENTITLEMENTS: Listing = Listing {
-    table: "entitlements",
-    columns: &[&["client_id"], &["api_id"], &["kind"], &["scopes"], &["grants"]],
-    bytes: None,
-    id: "client_id",
-    only: "",
-    order: "client_id, api_id",
-};
-
-/// Id, name, methods, status, epoch, and the most tokens in a minute and a day.
-type ClientRow = (String, String, String, String, i64, Option<i64>, Option<i64>, Beside);
-/// Whose, id, label, from when and until when, and the hash of the secret.
-type CredentialRow = (String, String, String, UnixTime, Option<UnixTime>, Hex);
-/// Whose, for which API, of which kind, which scopes, by which grants.
-type EntitlementRow = (String, String, String, String, String);
-
-const ASK: &str = "ask";
-const INTROSPECT: &str = "introspect";
 
 /// A client to be registered.
 #[derive(Clone, Debug)]
@@ -310,109 +258,4 @@ fn rights_of(what: &Entitlement) -> Vec<Right> {
     let grants = what.grants.iter().map(Right::Grant);
     let scopes = what.scopes.iter().cloned().map(Right::Scope);
     [Right::Entitlement].into_iter().chain(grants).chain(scopes).collect()
-}
-
-fn read_entitlement(scopes: &str, grants: &str) -> Option<Entitlement> {
-    let scopes = words(scopes).map(ScopeToken::parse).collect::<Option<Scope>>()?;
-    Some(Entitlement { scopes, grants: read_grants(grants)? })
-}
-
-/// Clients as they were fetched, with their credentials and entitlements and with what was taken from them.
-#[derive(Debug)]
-pub(crate) struct FetchedClients {
-    clients: Text,
-    credentials: Text,
-    entitlements: Text,
-    removals: Text,
-}
-
-/// Fetches clients.
-pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<FetchedClients, StoreError> {
-    Ok(FetchedClients {
-        clients: from.fetch(&CLIENTS, ids).await?,
-        credentials: from.fetch(&CREDENTIALS, ids).await?,
-        entitlements: from.fetch(&ENTITLEMENTS, ids).await?,
-        removals: from.fetch(&removals::OF_CLIENTS, ids).await?,
-    })
-}
-
-impl FetchedClients {
-    /// Reads them.
-    pub(crate) fn read(self, reader: &mut Reader) -> Result<Vec<Stored<Client>>, StoreError> {
-        let clients = reader.read(self.clients, read_client)?;
-        let places = clients.iter().enumerate().map(|(place, client)| (client.value.id.clone(), place)).collect();
-        let mut page = Page { clients, places };
-        for (client, credential) in reader.read(self.credentials, read_credential)? {
-            if let Some(client) = page.find(&client) {
-                client.credentials.push(credential);
-            }
-        }
-        for (client, entitled) in reader.read(self.entitlements, read_entitled)? {
-            match (page.find(&client), entitled) {
-                (Some(client), Entitled::Ask(api, what)) => client.may_ask.push((api, what)),
-                (Some(client), Entitled::Introspect(api)) => client.may_introspect.push(api),
-                (None, _) => {}
-            }
-        }
-        for (client, removals) in removals::read(self.removals, reader)? {
-            if let Some(client) = page.find(&client) {
-                client.removals = removals.into();
-            }
-        }
-        Ok(reader.without_broken(page.clients, |client| client.id.as_str()))
-    }
-}
-
-/// Clients, and where each of them is.
-struct Page {
-    clients: Vec<Stored<Client>>,
-    places: HashMap<ClientId, usize>,
-}
-
-impl Page {
-    /// The client of an id; none if a row has lost its owner.
-    fn find(&mut self, id: &str) -> Option<&mut Client> {
-        let place = *self.places.get(id)?;
-        self.clients.get_mut(place).map(|client| &mut client.value)
-    }
-}
-
-fn read_client(row: ClientRow) -> Option<Stored<Client>> {
-    let (id, name, auth_methods, status, epoch, per_minute, per_day, beside) = row;
-    let limits = TokenLimits { per_minute, per_day };
-    let client = Client {
-        id: ClientId::parse(&id)?,
-        name,
-        auth_methods: words(&auth_methods).map(ClientAuthMethod::parse).collect::<Option<_>>()?,
-        credentials: Credentials::new(),
-        may_ask: MayAsk::new(),
-        may_introspect: Vec::new(),
-        limits: (limits != TokenLimits::default()).then(|| Box::new(limits)),
-        status: Status::parse(&status)?,
-        epoch,
-        removals: Box::default(),
-    };
-    Some(Stored::new(client, beside))
-}
-
-fn read_credential(row: CredentialRow) -> Option<(String, Credential)> {
-    let (client, id, label, not_before, expires_at, hash) = row;
-    let secret_hash = SecretHash::from_bytes(&hash.0)?;
-    Some((client, Credential { id, label, secret_hash, not_before, expires_at }))
-}
-
-/// What a client may do with an API.
-enum Entitled {
-    Ask(ApiId, Entitlement),
-    Introspect(ApiId),
-}
-
-fn read_entitled((client, api, kind, scopes, grants): EntitlementRow) -> Option<(String, Entitled)> {
-    let api = ApiId::parse(&api)?;
-    let entitled = match kind.as_str() {
-        ASK => Entitled::Ask(api, read_entitlement(&scopes, &grants)?),
-        INTROSPECT => Entitled::Introspect(api),
-        _ => return None,
-    };
-    Some((client, entitled))
 }

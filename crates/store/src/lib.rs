@@ -9,6 +9,7 @@ mod audit;
 mod bulk;
 mod change_counter;
 mod changes;
+mod client_rows;
 mod clients;
 mod credential_uses;
 mod database;

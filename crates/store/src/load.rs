@@ -7,7 +7,7 @@ use sqlx::{Any, Row, Transaction};
 
 use crate::apis::FetchedApis;
 use crate::change_counter::Counters;
-use crate::clients::FetchedClients;
+use crate::client_rows::FetchedClients;
 use crate::database::Store;
 use crate::entry::{EntryKind, Ids, Stored};
 use crate::error::StoreError;
@@ -155,7 +155,7 @@ impl Load {
         let mut from = self.fetcher();
         let fetched = match kind {
             EntryKind::Api => Fetched::Apis(crate::apis::fetch(&mut from, &ids).await?),
-            EntryKind::Client => Fetched::Clients(crate::clients::fetch(&mut from, &ids).await?),
+            EntryKind::Client => Fetched::Clients(crate::client_rows::fetch(&mut from, &ids).await?),
             EntryKind::User => Fetched::Users(crate::users::fetch(&mut from, &ids).await?),
         };
         Ok(Page { last: ids.last, kind, fetched })
