@@ -1,37 +1,96 @@
 //! Log lines on their way to stderr: gathered for a moment, so that a token costs no system call of its own.
 //!
-//! Only the flusher writes to stderr: where nobody reads that, lines are lost and counted, and requests go on.
+//! Each thread gathers its own lines. Only the flusher writes to stderr: where nobody reads that, lines are lost and counted,
+//! and requests go on.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use countersign_server::per_thread::PerThread;
+
 /// Lines wait at most this long. A kill loses no more than that; every other end flushes.
 const GATHER: Duration = Duration::from_millis(20);
-/// The most bytes that wait, twenty times what the fastest node writes in [`GATHER`]: beyond it lines are lost.
+/// The most bytes of a thread that wait, twenty times what the fastest one writes in [`GATHER`]: beyond it lines are lost.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// A line's time is in its first bytes: of JSON, behind `{"timestamp":"`.
+const TIME_BYTES: usize = 41;
 /// At the end the last lines are given this long: a stderr that nobody reads must not keep the process.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Shared {
-    waiting: Mutex<Waiting>,
+    lines: PerThread<Lines>,
+    /// True while the flusher looks for lines by itself: whoever writes one need not wake it.
+    is_awake: AtomicBool,
+    flusher: Mutex<Flusher>,
     changed: Condvar,
 }
 
+/// What was asked of the flusher, and whether it has ended.
 #[derive(Default)]
-struct Waiting {
+struct Flusher {
+    is_woken: bool,
+    is_ending: bool,
+    has_ended: bool,
+}
+
+/// Lines of one thread.
+#[derive(Debug, Default)]
+struct Lines {
     bytes: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<usize>,
     lost: u64,
-    ending: bool,
-    ended: bool,
+}
+
+impl Lines {
+    fn add(&mut self, line: &[u8]) {
+        if self.bytes.len() + line.len() > MAX_BYTES {
+            self.lost += 1;
+            return;
+        }
+        self.bytes.extend_from_slice(line);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| &self.bytes[begin..*end])
+    }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Flusher> {
+        self.flusher.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wake(&self, ask: impl FnOnce(&mut Flusher)) {
+        ask(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Takes all lines, in the order of their time, and how many were lost.
+    fn take(&self) -> (Vec<u8>, u64) {
+        let taken: Vec<Lines> = self.lines.all().map(|mut lines| std::mem::take(&mut *lines)).collect();
+        let lost = taken.iter().map(|lines| lines.lost).sum();
+        let mut parts = taken.into_iter().filter(|lines| !lines.bytes.is_empty());
+        let bytes = match (parts.next(), parts.next()) {
+            (None, _) => Vec::new(),
+            (Some(only), None) => only.bytes,
+            (Some(one), Some(other)) => in_order(&[one, other].into_iter().chain(parts).collect::<Vec<_>>()),
+        };
+        (bytes, lost)
+    }
+}
+
+/// The lines of several threads as one. Each begins alike, up to its time, so the order of these bytes is that of their time.
+fn in_order(parts: &[Lines]) -> Vec<u8> {
+    let mut all: Vec<&[u8]> = parts.iter().flat_map(Lines::iter).collect();
+    all.sort_by_key(|line| &line[..line.len().min(TIME_BYTES)]);
+    all.concat()
 }
 
 /// Where the lines go. Cloning shares it.
@@ -54,15 +113,11 @@ impl LogBuffer {
 
 impl Write for LogBuffer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut waiting = self.0.lock();
-        if waiting.bytes.len() + line.len() > MAX_BYTES {
-            waiting.lost += 1;
-            return Ok(line.len());
+        self.0.lines.own().add(line);
+        // The flusher has looked at these lines after it fell asleep, or it is seen to be asleep here.
+        if !self.0.is_awake.load(Ordering::SeqCst) {
+            self.0.wake(|flusher| flusher.is_woken = true);
         }
-        if waiting.bytes.is_empty() {
-            self.0.changed.notify_all();
-        }
-        waiting.bytes.extend_from_slice(line);
         Ok(line.len())
     }
 
@@ -73,36 +128,71 @@ impl Write for LogBuffer {
 
 impl Drop for LogFlusher {
     fn drop(&mut self) {
-        let mut waiting = self.0.lock();
-        waiting.ending = true;
-        self.0.changed.notify_all();
+        self.0.wake(|flusher| flusher.is_ending = true);
         // Whether the last lines were written or not, the process ends now.
-        drop(self.0.changed.wait_timeout_while(waiting, END_TIMEOUT, |waiting| !waiting.ended));
+        drop(self.0.changed.wait_timeout_while(self.0.lock(), END_TIMEOUT, |flusher| !flusher.has_ended));
     }
 }
 
 fn flush_until_ended(shared: &Shared) {
     loop {
-        let idle = |waiting: &mut Waiting| waiting.bytes.is_empty() && !waiting.ending;
-        let waiting = shared.changed.wait_while(shared.lock(), idle).unwrap_or_else(PoisonError::into_inner);
-        let ending = waiting.ending;
-        drop(waiting);
-        if !ending {
-            thread::sleep(GATHER);
-        }
-        let (bytes, lost) = {
-            let mut waiting = shared.lock();
-            (std::mem::take(&mut waiting.bytes), std::mem::take(&mut waiting.lost))
-        };
-        // A stderr that is gone is nothing that could be reported anywhere.
-        let _ = io::stderr().lock().write_all(&bytes);
-        if lost > 0 {
-            tracing::warn!(lost, "log lines were lost: nobody read stderr fast enough");
-        }
-        if ending {
-            shared.lock().ended = true;
-            shared.changed.notify_all();
+        let idle = |flusher: &mut Flusher| !flusher.is_woken && !flusher.is_ending;
+        let mut flusher = shared.changed.wait_while(shared.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        flusher.is_woken = false;
+        drop(flusher);
+        shared.is_awake.store(true, Ordering::SeqCst);
+        while write_lines(shared) {}
+        shared.is_awake.store(false, Ordering::SeqCst);
+        // A thread that saw it awake has woken nobody.
+        if write_taken(shared.take()) {
+            shared.lock().is_woken = true;
+        } else if shared.lock().is_ending {
+            shared.wake(|flusher| flusher.has_ended = true);
             return;
         }
+    }
+}
+
+/// Gathers for a moment and writes; false if there was nothing.
+fn write_lines(shared: &Shared) -> bool {
+    if !shared.lock().is_ending {
+        thread::sleep(GATHER);
+    }
+    write_taken(shared.take())
+}
+
+/// Writes lines; false if there are none.
+fn write_taken((bytes, lost): (Vec<u8>, u64)) -> bool {
+    // A stderr that is gone is nothing that could be reported anywhere.
+    let _ = io::stderr().lock().write_all(&bytes);
+    if lost > 0 {
+        tracing::warn!(lost, "log lines were lost: nobody read stderr fast enough");
+    }
+    !bytes.is_empty() || lost > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_several_threads_are_written_in_the_order_of_their_time() {
+        let lines = |times: &[u32]| {
+            let mut lines = Lines::default();
+            times.iter().for_each(|time| lines.add(format!("{{\"timestamp\":\"{time:03}\"}}\n").as_bytes()));
+            lines
+        };
+        let all = in_order(&[lines(&[1, 4, 5]), lines(&[]), lines(&[2, 3, 9])]);
+        let times: Vec<&str> = std::str::from_utf8(&all).expect("text").lines().map(|line| &line[14..17]).collect();
+        assert_eq!(times, ["001", "002", "003", "004", "005", "009"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let shared = Shared::default();
+        shared.lines.own().add(&vec![b'x'; MAX_BYTES]);
+        shared.lines.own().add(b"y");
+        let (bytes, lost) = shared.take();
+        assert_eq!((bytes.len(), lost, shared.take().1), (MAX_BYTES, 1, 0));
     }
 }

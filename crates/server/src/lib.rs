@@ -12,6 +12,7 @@ pub mod limits;
 pub mod oauth;
 pub mod operations;
 pub mod people;
+pub mod per_thread;
 pub mod registry;
 mod router;
 pub mod state;

@@ -8,12 +8,15 @@ use countersign_protocol::refusal::DatabaseTrouble;
 use crate::keys::rotation;
 use crate::state::State;
 use crate::usage::expiry;
-use crate::usage::metrics::{BUCKETS_US, ConnectionCounts, Counted};
+use crate::usage::metrics::{BUCKETS_US, ConnectionCounts, Counted, Metrics};
 
 /// Everything that is known now, in the text format (version 0.0.4).
 pub fn render(state: &State) -> String {
     let mut text = String::new();
-    render_counted(&mut text, &state.metrics.lock());
+    let counted = state.metrics.counted();
+    render_authentications(&mut text, &counted);
+    render_database_failures(&mut text, &state.metrics);
+    render_passwords_and_durations(&mut text, &counted);
     render_connections(&mut text, &state.metrics.connections);
     gauge(
         &mut text,
@@ -44,7 +47,7 @@ pub fn render(state: &State) -> String {
     text
 }
 
-fn render_counted(text: &mut String, counted: &Counted) {
+fn render_authentications(text: &mut String, counted: &Counted) {
     let name = "countersign_tokens_issued_total";
     let _ = writeln!(text, "# HELP {name} Token requests, by grant and what they came to.\n# TYPE {name} counter");
     for ((grant, result), count) in &counted.tokens {
@@ -55,9 +58,12 @@ fn render_counted(text: &mut String, counted: &Counted) {
     for (reason, count) in &counted.client_failures {
         let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
     }
+}
+
+fn render_database_failures(text: &mut String, metrics: &Metrics) {
     let name = "countersign_database_failures_total";
     let _ = writeln!(text, "# HELP {name} What the database could not do.\n# TYPE {name} counter");
-    for (trouble, failures) in &counted.database_failures {
+    for (trouble, failures) in &*metrics.lock_database_failures() {
         let label = match trouble {
             DatabaseTrouble::Lost => "lost",
             DatabaseTrouble::Replaced => "replaced",
@@ -67,6 +73,9 @@ fn render_counted(text: &mut String, counted: &Counted) {
         };
         let _ = writeln!(text, "{name}{{trouble=\"{label}\"}} {}", failures.count);
     }
+}
+
+fn render_passwords_and_durations(text: &mut String, counted: &Counted) {
     let name = "countersign_passwords_total";
     let _ = writeln!(text, "# HELP {name} Passwords of people, by what they came to.\n# TYPE {name} counter");
     for (result, count) in &counted.passwords {
@@ -113,7 +122,7 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
-    use crate::usage::metrics::{Metrics, route};
+    use crate::usage::metrics::route;
 
     #[test]
     fn durations_fall_into_buckets_that_add_up() {
@@ -124,7 +133,8 @@ mod tests {
         metrics.count_request(&Method::from_bytes(b"BREW").expect("a method"), route("/teapot"), StatusCode::OK, 1);
         metrics.count_token(Some(GrantType::Password), "issued");
         let mut text = String::new();
-        render_counted(&mut text, &metrics.lock());
+        render_authentications(&mut text, &metrics.counted());
+        render_passwords_and_durations(&mut text, &metrics.counted());
         for line in [
             "countersign_tokens_issued_total{grant=\"password\",result=\"issued\"} 1",
             "{http_request_method=\"POST\",http_route=\"/oauth2/token\",http_response_status_code=\"200\",le=\"0.0005\"} 2",

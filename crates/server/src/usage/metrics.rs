@@ -8,6 +8,8 @@ use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::refusal::DatabaseTrouble;
 use http::{Method, StatusCode};
 
+use crate::per_thread::PerThread;
+
 /// Upper bounds of the duration's buckets, in microseconds: half a millisecond is a token, ten seconds are too many.
 pub(super) const BUCKETS_US: [i64; 11] =
     [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
@@ -37,7 +39,8 @@ const QUIET_MS: i64 = 60_000;
 /// What this node has counted since it was started.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    counted: Mutex<Counted>,
+    counted: PerThread<Counted>,
+    database_failures: Mutex<BTreeMap<DatabaseTrouble, DatabaseFailures>>,
     /// What became of connections.
     pub(crate) connections: ConnectionCounts,
 }
@@ -64,7 +67,6 @@ pub(super) struct Counted {
     pub(super) requests: BTreeMap<(&'static str, &'static str, u16), Durations>,
     pub(super) tokens: BTreeMap<(&'static str, &'static str), u64>,
     pub(super) client_failures: BTreeMap<&'static str, u64>,
-    pub(super) database_failures: BTreeMap<DatabaseTrouble, DatabaseFailures>,
     pub(super) passwords: BTreeMap<&'static str, u64>,
 }
 
@@ -73,6 +75,27 @@ pub(super) struct Counted {
 pub(super) struct Durations {
     pub(super) buckets: [u64; BUCKETS_US.len() + 1],
     pub(super) sum_us: i64,
+}
+
+impl Counted {
+    fn add(&mut self, other: &Self) {
+        for (labels, durations) in &other.requests {
+            let sum = self.requests.entry(*labels).or_default();
+            sum.sum_us += durations.sum_us;
+            for (sum, count) in sum.buckets.iter_mut().zip(durations.buckets) {
+                *sum += count;
+            }
+        }
+        add_counts(&mut self.tokens, &other.tokens);
+        add_counts(&mut self.client_failures, &other.client_failures);
+        add_counts(&mut self.passwords, &other.passwords);
+    }
+}
+
+fn add_counts<K: Copy + Ord>(sum: &mut BTreeMap<K, u64>, counts: &BTreeMap<K, u64>) {
+    for (labels, count) in counts {
+        *sum.entry(*labels).or_default() += count;
+    }
 }
 
 /// The label of a path; of the guide's tenant paths, the endpoint's.
@@ -87,7 +110,7 @@ impl Metrics {
     /// Counts an answered request.
     pub(crate) fn count_request(&self, method: &Method, route: &'static str, status: StatusCode, took_us: i64) {
         let method = METHODS.into_iter().find(|known| method == *known).unwrap_or(OTHER);
-        let mut counted = self.lock();
+        let mut counted = self.counted.own();
         let durations = counted.requests.entry((method, route, status.as_u16())).or_default();
         let bucket = BUCKETS_US.iter().position(|most| took_us <= *most).unwrap_or(BUCKETS_US.len());
         durations.buckets[bucket] += 1;
@@ -96,23 +119,23 @@ impl Metrics {
 
     /// Counts what a token request came to: `issued`, or the error that its caller was told.
     pub(crate) fn count_token(&self, grant: Option<GrantType>, result: &'static str) {
-        *self.lock().tokens.entry((grant.map_or(OTHER, GrantType::as_str), result)).or_default() += 1;
+        *self.counted.own().tokens.entry((grant.map_or(OTHER, GrantType::as_str), result)).or_default() += 1;
     }
 
     /// Counts a client that did not prove who it is.
     pub(crate) fn count_client_failure(&self, reason: &'static str) {
-        *self.lock().client_failures.entry(reason).or_default() += 1;
+        *self.counted.own().client_failures.entry(reason).or_default() += 1;
     }
 
     /// Counts what somebody's password came to: `right`, `wrong`, or not looked at, `waiting` or `locked`.
     pub(crate) fn count_password(&self, result: &'static str) {
-        *self.lock().passwords.entry(result).or_default() += 1;
+        *self.counted.own().passwords.entry(result).or_default() += 1;
     }
 
     /// Counts a failure of the database; true if it is to be logged, which one of each kind and minute is.
     pub(crate) fn count_database_failure(&self, trouble: DatabaseTrouble, now_ms: i64) -> bool {
-        let mut counted = self.lock();
-        let failures = counted.database_failures.entry(trouble).or_default();
+        let mut all = self.lock_database_failures();
+        let failures = all.entry(trouble).or_default();
         failures.count += 1;
         let is_told = failures.count == 1 || failures.quiet_until_ms <= now_ms;
         if is_told {
@@ -121,7 +144,15 @@ impl Metrics {
         is_told
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The sum of what all threads have counted.
+    pub(super) fn counted(&self) -> Counted {
+        let mut sum = Counted::default();
+        self.counted.all().for_each(|part| sum.add(&part));
+        sum
+    }
+
+    /// What the database could not do.
+    pub(super) fn lock_database_failures(&self) -> MutexGuard<'_, BTreeMap<DatabaseTrouble, DatabaseFailures>> {
+        self.database_failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,14 +4,16 @@
 //! thousand clients a pointer followed is a miss of the processor's caches.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_store::{CredentialUse, TokenCount};
+
+use crate::per_thread::PerThread;
 
 /// Tokens are counted by the hour.
 pub(crate) const HOUR_S: i64 = 3600;
@@ -20,7 +22,7 @@ pub(crate) const HOUR_S: i64 = 3600;
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
     hashers: [RandomState; 2],
-    gathered: Mutex<Gathered>,
+    gathered: PerThread<Gathered>,
 }
 
 /// Entries by 128 bits of hash under keys of this process, so that no id needs to be compared.
@@ -62,7 +64,7 @@ struct Counted {
 impl Uses {
     /// Notes one use.
     pub(crate) fn record(&self, used: Used<'_>, now: UnixTime) {
-        let mut gathered = self.lock();
+        let mut gathered = self.gathered.own();
         let known = self.find_or_insert(&mut gathered, used);
         (known.last_used_at, known.address) = (now, used.address);
         known.count += 1;
@@ -70,7 +72,7 @@ impl Uses {
 
     /// Counts a token, beside the use that it was asked by.
     pub(crate) fn count_token(&self, used: Used<'_>, api: &ApiId, grant_type: GrantType, now: UnixTime) {
-        let mut gathered = self.lock();
+        let mut gathered = self.gathered.own();
         let known = self.find_or_insert(&mut gathered, used);
         // A flush may have come between the two.
         known.last_used_at = known.last_used_at.max(now);
@@ -79,31 +81,31 @@ impl Uses {
 
     /// What is stored of a credential, and what is not stored yet.
     pub(crate) fn add_to(&self, credential_id: &str, stored: Option<CredentialUse>) -> Option<CredentialUse> {
-        let own = self.lock().get(&self.key(credential_id)).map(Use::to_use);
-        match (own, stored) {
-            (None, stored) => stored,
-            (Some(own), stored) => {
-                let count = own.count + stored.as_ref().map_or(0, |stored| stored.count);
-                let newer = stored.filter(|stored| stored.last_used_at > own.last_used_at);
-                Some(CredentialUse { count, ..newer.unwrap_or(own) })
-            }
-        }
+        let key = self.key(credential_id);
+        let own = self.gathered.all().filter_map(|part| part.get(&key).map(Use::to_use));
+        own.chain(stored).reduce(|one, other| {
+            let count = one.count + other.count;
+            let later = if other.last_used_at > one.last_used_at { other } else { one };
+            CredentialUse { count, ..later }
+        })
     }
 
     /// Takes all that was gathered, to be stored.
     pub(crate) fn take(&self) -> Gathered {
-        std::mem::take(&mut *self.lock())
+        let mut all = Gathered::default();
+        for mut part in self.gathered.all() {
+            // As many again are expected.
+            let empty = Gathered::with_capacity_and_hasher(part.len(), BuildHasherDefault::default());
+            let taken = std::mem::replace(&mut *part, empty);
+            drop(part);
+            if all.is_empty() { all = taken } else { merge(&mut all, taken) }
+        }
+        all
     }
 
     /// Gives back what could not be stored.
     pub(crate) fn give_back(&self, taken: Gathered) {
-        let mut gathered = self.lock();
-        for (key, mut own) in taken {
-            if let Some(later) = gathered.remove(&key) {
-                own.merge(later);
-            }
-            gathered.insert(key, own);
-        }
+        merge(&mut self.gathered.own(), taken);
     }
 
     fn find_or_insert<'g>(&self, gathered: &'g mut Gathered, used: Used<'_>) -> &'g mut Use {
@@ -122,10 +124,6 @@ impl Uses {
         let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(credential_id)));
         high << 64 | low
     }
-
-    fn lock(&self) -> MutexGuard<'_, Gathered> {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Use {
@@ -142,10 +140,12 @@ impl Use {
         }
     }
 
-    fn merge(&mut self, later: Self) {
-        (self.last_used_at, self.address) = (later.last_used_at, later.address);
-        self.count += later.count;
-        std::iter::once(later.tokens).chain(later.others).filter(|one| one.tokens > 0).for_each(|one| self.add(one));
+    fn merge(&mut self, other: Self) {
+        if other.last_used_at > self.last_used_at {
+            (self.last_used_at, self.address) = (other.last_used_at, other.address);
+        }
+        self.count += other.count;
+        std::iter::once(other.tokens).chain(other.others).filter(|one| one.tokens > 0).for_each(|one| self.add(one));
     }
 
     /// The use, as it is stored.
@@ -171,6 +171,16 @@ impl Use {
                 tokens: one.tokens,
             })
         })
+    }
+}
+
+/// Adds up what was gathered in two places.
+fn merge(into: &mut Gathered, more: Gathered) {
+    for (key, more) in more {
+        match into.entry(key) {
+            Entry::Occupied(mut known) => known.get_mut().merge(more),
+            Entry::Vacant(place) => drop(place.insert(more)),
+        }
     }
 }
 
@@ -220,6 +230,27 @@ mod tests {
         uses.record(used(&client, 3), 30);
         uses.give_back(taken);
         assert_eq!(seen(uses.add_to("c", None)), Some((30, 3, "192.0.2.3".to_owned())));
+    }
+
+    #[test]
+    fn what_threads_gather_each_for_itself_adds_up() {
+        let (uses, client) = (Uses::default(), ClientId::parse("job").expect("an id"));
+        let api = ApiId::parse("billing").expect("an id");
+        std::thread::scope(|threads| {
+            for last in [1, 2] {
+                let (uses, client, api) = (&uses, &client, &api);
+                threads.spawn(move || {
+                    uses.record(used(client, last), 10 * i64::from(last));
+                    uses.count_token(used(client, last), api, GrantType::ClientCredentials, 7200);
+                });
+            }
+        });
+        uses.record(used(&client, 3), 5);
+        let seen = |found: Option<CredentialUse>| found.map(|it| (it.count, it.address));
+        assert_eq!(seen(uses.add_to("c", None)).map(|(count, _)| count), Some(3));
+        let taken = uses.take();
+        assert_eq!(taken.values().flat_map(Use::to_counts).map(|one| one.tokens).collect::<Vec<_>>(), [2]);
+        assert!(uses.take().is_empty());
     }
 
     #[test]
