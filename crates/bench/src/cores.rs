@@ -12,11 +12,14 @@ pub(crate) const SERVER: usize = 0;
 /// The core of the load generator.
 pub(crate) const GENERATOR: usize = 1;
 
-/// Binds this thread, and every thread and process that it starts from now on, to one core.
-pub(crate) fn pin(core: usize) -> Outcome<()> {
+/// Both: a server shares the second one with the load generator.
+pub(crate) const BOTH: [usize; 2] = [SERVER, GENERATOR];
+
+/// Binds this thread, and every thread and process that it starts from now on, to these cores.
+pub(crate) fn pin(cores: &[usize]) -> Outcome<()> {
     let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).map_err(|error| format!("core {core}: {error}; the bench needs two cores").into())
+    cores.iter().for_each(|core| set.set(*core));
+    sched_setaffinity(None, &set).map_err(|error| format!("cores {cores:?}: {error}; the bench needs two").into())
 }
 
 /// The CPU time (user and system) of a process so far: the sum over its threads of what the scheduler gave them.
@@ -39,7 +42,7 @@ pub(crate) fn cpu_time(process: u32) -> Outcome<Duration> {
 pub(crate) fn busy_time() -> Outcome<Duration> {
     let text = fs::read_to_string("/proc/stat")?;
     let mut ticks = 0;
-    for core in [SERVER, GENERATOR] {
+    for core in BOTH {
         let name = format!("cpu{core}");
         let line = text.lines().find(|line| line.split(' ').next() == Some(&name)).ok_or("two cores are needed")?;
         let counts: Vec<u64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();

@@ -58,7 +58,7 @@ fn measure(arguments: &[&str]) -> Outcome<()> {
     }
     raise_descriptor_limit()?;
     // Before the runtime, so that all its threads inherit it.
-    cores::pin(cores::GENERATOR)?;
+    cores::pin(&[cores::GENERATOR])?;
     countersign_store::install_drivers();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let table = runtime.block_on(rows::measure(&plan))?;

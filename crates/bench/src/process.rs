@@ -1,4 +1,4 @@
-//! The servers that are measured, each a process of its own on the server's core.
+//! The servers that are measured, each a process of its own, on the server's core unless on both.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -17,6 +17,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is asked.
 const READY_INTERVAL: Duration = Duration::from_millis(1);
 
+/// It refuses nobody for waiting.
+const PATIENT: (&str, &str) = ("COUNTERSIGN_HTTP_QUEUE_TARGET_MS", "0");
+
 /// A running server; it ends with this value at the latest.
 pub(crate) struct Server {
     child: Child,
@@ -28,37 +31,42 @@ impl Server {
     /// Starts `countersign serve` on a data directory, its log as JSON in a file beside that. It refuses nobody for waiting:
     /// the load of `load.rs` is always as much as it can do.
     pub(crate) fn countersign(directory: &Path, flags: &[&str]) -> Outcome<Self> {
-        Self::serve(directory, flags, &[("COUNTERSIGN_HTTP_QUEUE_TARGET_MS", "0")])
+        Self::serve(directory, flags, &[PATIENT], &[cores::SERVER])
+    }
+
+    /// The same on these cores.
+    pub(crate) fn countersign_on(directory: &Path, cores: &[usize]) -> Outcome<Self> {
+        Self::serve(directory, &[], &[PATIENT], cores)
     }
 
     /// The same, as it is shipped.
     pub(crate) fn countersign_by_default(directory: &Path) -> Outcome<Self> {
-        Self::serve(directory, &[], &[])
+        Self::serve(directory, &[], &[], &[cores::SERVER])
     }
 
-    fn serve(directory: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
+    fn serve(directory: &Path, flags: &[&str], environment: &[(&str, &str)], cores: &[usize]) -> Outcome<Self> {
         let address = free_address()?;
         let log = fs::File::create(directory.with_extension("log"))?;
         let mut command = Command::new(plan::binary()?);
         // No COUNTERSIGN_ variable of whoever runs the bench.
         command.env_clear().env("COUNTERSIGN_LOG_FORMAT", "json").envs(environment.iter().copied());
         command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(directory).args(flags);
-        Self::spawn(command.stdout(Stdio::piped()).stderr(log), address)
+        Self::spawn(command.stdout(Stdio::piped()).stderr(log), address, cores)
     }
 
     /// Starts the bare endpoints.
-    pub(crate) fn bare(algorithm: Algorithm, payload: &Path) -> Outcome<Self> {
+    pub(crate) fn bare(algorithm: Algorithm, payload: &Path, cores: &[usize]) -> Outcome<Self> {
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["bare", &address.to_string(), algorithm.as_str()]).arg(payload);
-        Self::spawn(&mut command, address)
+        Self::spawn(&mut command, address, cores)
     }
 
-    /// A child is born on the core of the thread that starts it.
-    fn spawn(command: &mut Command, address: SocketAddr) -> Outcome<Self> {
-        cores::pin(cores::SERVER)?;
+    /// A child is born on the cores of the thread that starts it.
+    fn spawn(command: &mut Command, address: SocketAddr, cores: &[usize]) -> Outcome<Self> {
+        cores::pin(cores)?;
         let child = command.spawn();
-        cores::pin(cores::GENERATOR)?;
+        cores::pin(&[cores::GENERATOR])?;
         Ok(Self { child: child?, address })
     }
 

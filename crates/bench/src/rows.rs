@@ -101,11 +101,11 @@ impl Bench<'_> {
     }
 
     /// The bare endpoints, signing a payload as long as that of this token.
-    async fn bare_for(&self, algorithm: Algorithm, token: &str) -> Outcome<Server> {
+    async fn bare_for(&self, algorithm: Algorithm, token: &str, cores: &[usize]) -> Outcome<Server> {
         let payload = token.split('.').nth(1).and_then(from_base64url).ok_or("no token")?;
         let file = self.path(algorithm.as_str());
         std::fs::write(&file, payload)?;
-        let mut server = Server::bare(algorithm, &file)?;
+        let mut server = Server::bare(algorithm, &file, cores)?;
         server.wait_until_ready().await?;
         Ok(server)
     }

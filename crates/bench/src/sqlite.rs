@@ -21,7 +21,7 @@ pub(crate) fn commits_per_s(file: &Path, length: Duration) -> Outcome<f64> {
 
 /// That process: prints commits per second.
 pub(crate) fn run(file: &Path, length_ms: &str) -> Outcome<()> {
-    cores::pin(cores::SERVER)?;
+    cores::pin(&[cores::SERVER])?;
     let length = Duration::from_millis(length_ms.parse()?);
     let connection = Connection::open(file)?;
     connection.execute_batch(

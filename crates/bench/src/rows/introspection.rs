@@ -5,7 +5,7 @@ use countersign_protocol::jose::algorithm::Algorithm;
 use crate::load::{Side, compare};
 use crate::process::Server;
 use crate::rows::{Bench, fetch_token, only};
-use crate::{Outcome, request};
+use crate::{Outcome, cores, request};
 
 /// What authentication, the checks of the claims and the answer may cost together, in µs.
 const MAX_ABOVE_US: f64 = 20.0;
@@ -16,7 +16,7 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     let mut server = Server::countersign(&directory, &[])?;
     server.wait_until_ready().await?;
     let token = fetch_token(&server, 0).await?;
-    let bare = bench.bare_for(algorithm, &token).await?;
+    let bare = bench.bare_for(algorithm, &token, &[cores::SERVER]).await?;
     // The bare side has a key of its own, and so a token of its own, of the same length.
     let to_bare = only(request::introspection(0, &fetch_token(&bare, 0).await?));
     let to_ours = only(request::introspection(0, &token));
