@@ -1,15 +1,27 @@
 //! Holds what the admin API answers against its OpenAPI document: an operation, a status or a member that the document
 //! does not have fails the story that met it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use countersign_server::ADMIN_DOCUMENT;
-use serde_json::{Map, Value};
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
 
 use crate::actor::Answer;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(ADMIN_DOCUMENT).unwrap());
+/// Every schema of the document, by the reference to it.
+static SCHEMAS: LazyLock<BTreeMap<String, Validator>> = LazyLock::new(|| {
+    let strictness = jsonschema::validator_for(&strictness()).unwrap();
+    let schemas = DOCUMENT["components"]["schemas"].as_object().unwrap().iter();
+    let compiled = schemas.map(|(name, schema)| {
+        strictness.validate(schema).unwrap_or_else(|fault| panic!("{name}{}: {fault}", fault.instance_path()));
+        (format!("#/components/schemas/{name}"), compile(schema))
+    });
+    compiled.collect()
+});
+
 /// The answers that the administrators of one server have met, as `METHOD PATH STATUS`. Stories do not share it: what one
 /// story meets must not stand in for what another forgets.
 #[derive(Clone, Debug, Default)]
@@ -37,12 +49,12 @@ pub(crate) fn check_documented(met_here: &Met, method: &str, path: &str, body: O
     let described = resolve(&operation["responses"][answer.status.to_string()]);
     assert!(!described.is_null(), "{met} is not documented: {answer}");
     if let Some(body) = body.filter(|_| answer.status < 300) {
-        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-        check(schema, body, &format!("{met}: the request"));
+        let content = &operation["requestBody"]["content"]["application/json"];
+        check(content, body, &format!("{met}: the request"));
     }
     let media_type = answer.header("content-type").split(';').next().unwrap_or_default();
     match described["content"].get(media_type) {
-        Some(content) => check(&content["schema"], &answer.json(), &met),
+        Some(content) => check(content, &answer.json(), &met),
         None => assert!(answer.body.is_empty(), "{met}: {media_type} is not documented: {answer}"),
     }
     met_here.insert(met);
@@ -83,41 +95,80 @@ fn resolve(value: &'static Value) -> &'static Value {
     }
 }
 
-/// The part of JSON Schema that the document uses: types, members, items, what is required, and nothing beyond.
-fn check(schema: &'static Value, value: &Value, place: &str) {
-    let schema = resolve(schema);
-    let kinds: Vec<&str> = match &schema["type"] {
-        Value::String(kind) => vec![kind],
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-        _ => panic!("{place}: the schema names no type"),
-    };
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    assert!(kinds.contains(&kind), "{place}: {value} is none of {kinds:?}");
-    if let Some(known) = schema["enum"].as_array() {
-        assert!(known.contains(value), "{place}: {value} is none of {known:?}");
-    }
-    match value {
-        Value::Object(members) => check_members(schema, members, place),
-        Value::Array(items) => items.iter().for_each(|item| check(&schema["items"], item, place)),
-        _ => {}
-    }
+/// Fails unless the schema of a request or an answer accepts the body.
+fn check(content: &Value, body: &Value, place: &str) {
+    let reference = content["schema"]["$ref"].as_str().unwrap_or_default();
+    let schema = SCHEMAS.get(reference).unwrap_or_else(|| panic!("{place}: no schema {reference:?} in the document"));
+    let faults = find_faults(schema, body);
+    assert!(faults.is_empty(), "{place}: {faults:#?}");
 }
 
-fn check_members(schema: &'static Value, members: &Map<String, Value>, place: &str) {
-    // What the audit log keeps of a change is free of form.
-    let Some(known) = schema["properties"].as_object() else { return };
-    for (name, value) in members {
-        let member = known.get(name).unwrap_or_else(|| panic!("{place}: {name} is not documented"));
-        check(member, value, &format!("{place}.{name}"));
+fn find_faults(schema: &Validator, body: &Value) -> Vec<String> {
+    schema.iter_errors(body).map(|fault| format!("{}: {fault}", fault.instance_path())).collect()
+}
+
+/// Compiles a schema of the document, whose references point into the document's `components`.
+fn compile(schema: &Value) -> Validator {
+    let mut root = schema.clone();
+    root["components"] = DOCUMENT["components"].clone();
+    jsonschema::validator_for(&root).unwrap_or_else(|error| panic!("{schema}: {error}"))
+}
+
+/// What every schema of the document must say: a type, and that an object has no members beyond those named. Without
+/// either a schema accepts what nobody documented.
+fn strictness() -> Value {
+    json!({
+        "anyOf": [{ "required": ["type"] }, { "required": ["$ref"] }],
+        "dependentSchemas": { "properties": { "required": ["additionalProperties"] } },
+        "properties": {
+            "properties": { "additionalProperties": { "$ref": "#" } },
+            "items": { "$ref": "#" },
+            "additionalProperties": { "const": false },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_differs_from_its_schema_is_a_fault_that_names_the_place() {
+        let scope = json!({ "name": "read", "description": "", "rules": ["GET /"], "default": true });
+        let page = |scope: Value| {
+            find_faults(&SCHEMAS["#/components/schemas/ScopePage"], &json!({ "items": [scope], "next": null }))
+        };
+        assert_eq!(page(scope.clone()), [""; 0]);
+        for (member, value, fault) in [
+            ("colour", json!("red"), "/items/0: Additional properties are not allowed ('colour' was unexpected)"),
+            ("default", json!("yes"), "/items/0/default: \"yes\" is not of type \"boolean\""),
+            ("rules", json!([1]), "/items/0/rules/0: 1 is not of type \"string\""),
+        ] {
+            let mut other = scope.clone();
+            other[member] = value;
+            assert_eq!(page(other), [fault]);
+        }
+        assert_eq!(
+            page(json!({ "name": "read", "description": "", "default": true })),
+            ["/items/0: \"rules\" is a required property"]
+        );
     }
-    for needed in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        assert!(members.contains_key(needed), "{place}: {needed} is missing");
+
+    #[test]
+    fn a_schema_that_accepts_what_it_does_not_name_is_refused() {
+        let strictness = jsonschema::validator_for(&strictness()).unwrap();
+        let closed =
+            json!({ "type": "object", "additionalProperties": false, "properties": { "x": { "type": "string" } } });
+        assert_eq!(find_faults(&strictness, &closed), [""; 0]);
+        for (pointer, loose) in [
+            ("", json!({ "type": "object", "properties": {} })),
+            ("/properties/x", json!({ "description": "of any type" })),
+            ("/properties/x", json!({ "type": "array", "items": {} })),
+            ("/additionalProperties", json!(true)),
+        ] {
+            let mut schema = closed.clone();
+            *schema.pointer_mut(pointer).unwrap() = loose;
+            assert_eq!(find_faults(&strictness, &schema).len(), 1, "{schema}");
+        }
     }
 }
