@@ -195,6 +195,12 @@ pub(crate) enum ConfigVerb {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },
+    /// Print the JSON Schema of the configuration file, for editors
+    #[command(after_help = "Example:
+  countersign config schema > countersign.schema.json
+  and as the first line of countersign.toml, for editors that use Taplo:
+  #:schema ./countersign.schema.json")]
+    Schema,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

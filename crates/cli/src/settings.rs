@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use countersign_server::config::{Config, ConfigError, KEYS, Kind};
+use clap::{Args, Command};
+use countersign_server::config::schema::{KEYS, Kind};
+use countersign_server::config::{Config, ConfigError};
 use toml::{Table, Value};
 
 use crate::args::SettingsArgs;
@@ -129,13 +131,12 @@ impl Merged {
                 self.ignored.push(name.clone());
                 continue;
             }
-            let key = KEYS.iter().find(|(key, _)| variable(key) == *name);
-            let (key, kind) = key.ok_or_else(|| {
+            let key = KEYS.iter().find(|key| variable(&key.name) == *name).ok_or_else(|| {
                 let known = "`countersign config show --output json` lists them all";
                 ConfigError::new(name, format!("no such setting; the nearest is {}, and {known}", find_nearest(name)))
             })?;
-            let value = parse(*kind, value).map_err(|reason| ConfigError::new(name, reason))?;
-            self.set(key, value, name);
+            let value = parse(key.kind, value).map_err(|reason| ConfigError::new(name, reason))?;
+            self.set(&key.name, value, name);
         }
         Ok(())
     }
@@ -187,11 +188,11 @@ fn in_plain_words(key: &str, message: &str) -> String {
     if !message.starts_with("invalid type") && !message.starts_with("invalid value") {
         return message.replace("unknown field", "unknown key").replace("unknown variant", "unknown value");
     }
-    match KEYS.iter().find(|(known, _)| *known == key) {
-        Some((_, Kind::Text)) => "must be a text, in quotes".to_owned(),
-        Some((_, Kind::Number)) => "must be a whole number, not below 0".to_owned(),
-        Some((_, Kind::Switch)) => "must be true or false".to_owned(),
-        Some((_, Kind::List)) => "must be a list of texts, such as [\"10.0.0.0/8\"]".to_owned(),
+    match KEYS.iter().find(|known| known.name == key).map(|known| known.kind) {
+        Some(Kind::Text) => "must be a text, in quotes".to_owned(),
+        Some(Kind::Number) => "must be a whole number, not below 0".to_owned(),
+        Some(Kind::Switch) => "must be true or false".to_owned(),
+        Some(Kind::List) => "must be a list of texts, such as [\"10.0.0.0/8\"]".to_owned(),
         None => format!("is a section: write [{key}], and its keys below it"),
     }
 }
@@ -221,7 +222,7 @@ fn find_nearest(name: &str) -> String {
         let start = known.chars().zip(name.chars()).take_while(same).count();
         start + known.chars().rev().zip(name.chars().rev()).take_while(same).count()
     };
-    KEYS.iter().map(|(key, _)| variable(key)).max_by_key(shared).unwrap_or_default()
+    KEYS.iter().map(|key| variable(&key.name)).max_by_key(shared).unwrap_or_default()
 }
 
 /// A file that is no TOML, by its line.
@@ -242,6 +243,13 @@ pub(crate) fn find<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
 /// The environment variable of a key.
 pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Returns the flag of `serve` that sets a key, if there is one.
+pub(crate) fn flag(key: &str) -> Option<String> {
+    let name = key.replace(['.', '_'], "-");
+    let serve = SettingsArgs::augment_args(Command::new("serve"));
+    serve.get_arguments().any(|argument| argument.get_long() == Some(&name)).then(|| format!("--{name}"))
 }
 
 fn parse(kind: Kind, text: &str) -> Result<Value, String> {

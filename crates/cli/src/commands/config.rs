@@ -1,12 +1,13 @@
-//! `countersign config check` and `countersign config show`
+//! `countersign config check`, `countersign config show` and `countersign config schema`
 
-use countersign_server::config::{Config, KEYS};
+use countersign_server::config::Config;
+use countersign_server::config::schema::{KEYS, Key, schema};
 use serde_json::json;
 use toml::{Table, Value};
 
 use crate::args::{ConfigArgs, ConfigVerb, Format, SettingsArgs};
 use crate::output::{Failure, Output};
-use crate::settings::{self, Settings, find, variable};
+use crate::settings::{self, Settings, find, flag, variable};
 
 /// Checks or shows the configuration that `serve` would use.
 pub(crate) fn run(args: &ConfigArgs, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
@@ -17,16 +18,32 @@ pub(crate) fn run(args: &ConfigArgs, environment: &[(String, String)], output: &
             output.line("The configuration is good.");
         }
         ConfigVerb::Show { settings, output: format } => show(&read(settings)?, *format, output)?,
+        ConfigVerb::Schema => output.own_text(&format!("{:#}", annotated_schema())),
     }
     Ok(())
 }
 
+/// Returns the JSON Schema of the file, with the environment variable and the flag of each key.
+fn annotated_schema() -> serde_json::Value {
+    let mut schema = schema();
+    for key in KEYS.iter() {
+        if let Some(property) = schema.pointer_mut(&key.pointer) {
+            property["x-variable"] = json!(variable(&key.name));
+            if let Some(flag) = flag(&key.name) {
+                property["x-flag"] = json!(flag);
+            }
+        }
+    }
+    schema
+}
+
 fn show(settings: &Settings, format: Format, output: &mut Output) -> Result<(), Failure> {
     let table = Table::try_from(&settings.config).map_err(Failure::new)?;
-    let rows = KEYS.map(|(key, _)| {
-        let origin = settings.origins.get(key).map_or("default", String::as_str);
-        (key, describe(key, &table, &settings.config), origin)
-    });
+    let row = |Key { name, .. }: &'static Key| {
+        let origin = settings.origins.get(name).map_or("default", String::as_str);
+        (name.as_str(), describe(name, &table, &settings.config), origin)
+    };
+    let rows: Vec<_> = KEYS.iter().map(row).collect();
     match format {
         Format::Json => {
             let rows: Vec<_> = rows

@@ -95,6 +95,42 @@ fn nonsense_stops_with_one_line_that_names_the_key() {
 }
 
 #[test]
+fn the_schema_in_contrib_is_the_one_that_the_binary_prints() {
+    let output = run(&["config", "schema"], &[]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed, include_str!("../../../../contrib/countersign.schema.json"), "run `cargo xtask docs`");
+}
+
+#[test]
+fn an_editor_with_the_schema_and_config_check_agree_about_a_file() {
+    let printed = run(&["config", "schema"], &[]).stdout;
+    let schema = jsonschema::validator_for(&serde_json::from_slice(&printed).unwrap()).unwrap();
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("c.toml").display().to_string();
+    for (text, is_valid) in [
+        ("", true),
+        ("listen = \"0.0.0.0:8080\"\nissuer = \"https://auth.example.com\"", true),
+        ("[http]\nhosts = [\"auth.internal\"]\nmax_connections = 500\nmax_connections_per_address = 50", true),
+        ("[log]\nformat = \"json\"\nlevel = \"debug\"\n[playground]\nenabled = true", true),
+        ("[proxy]\ntrusted = [\"10.0.0.0/8\", \"::1\"]", true),
+        ("lisen = \"0.0.0.0:8080\"", false),
+        ("listen = 8080", false),
+        ("insecure_http = \"yes\"", false),
+        ("playground = true", false),
+        ("[http]\nmax_conections = 500", false),
+        ("[http]\nmax_connections = -1", false),
+        ("[http]\nhosts = \"auth.internal\"", false),
+        ("[log]\nlevel = \"loud\"", false),
+        ("[nothing]", false),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let checked = run(&["config", "check", "--config", &file], &[]).status.success();
+        let edited: serde_json::Value = toml::from_str(text).unwrap();
+        assert_eq!((checked, schema.is_valid(&edited)), (is_valid, is_valid), "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_typed_is_a_usage_error() {
     for arguments in [&["serve", "--bogus"][..], &["nothing"], &[], &["serve", "--listen", "x"]] {
         let output = run(arguments, &[]);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Host;
@@ -12,7 +13,7 @@ use url::Host;
 use crate::config::ConfigError;
 
 /// Database connections.
-#[derive(Clone, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// Database URL, such as `postgres://…`. Defaults to SQLite in the data directory.
@@ -37,7 +38,7 @@ impl fmt::Debug for Database {
 }
 
 /// The in-memory registry of APIs, clients and keys.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registry {
     /// Maximum age in seconds of the last successful read from the database. If it is older, the server returns 503.
@@ -51,7 +52,7 @@ impl Default for Registry {
 }
 
 /// Signing keys.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keys {
     /// Seconds for which a key signs tokens before its successor takes over.
@@ -65,7 +66,7 @@ impl Default for Keys {
 }
 
 /// Connections and requests.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Additional host names of this server. The server returns 421 if `Host` is neither the issuer's host nor one of
@@ -129,7 +130,7 @@ fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
 }
 
 /// The certificate that encrypts connections. Without one, the server uses plain HTTP.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// PEM file with the server's certificate, followed by its chain. The server reloads it when it changes.
@@ -159,7 +160,7 @@ impl Tls {
 }
 
 /// Metrics and health checks.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
     /// Additional address and port for `/metrics`, `/livez`, `/readyz` and `/healthz`, without the limits in `http`. If
@@ -169,11 +170,12 @@ pub struct Metrics {
 }
 
 /// Trusted proxies.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Proxy {
     /// Networks whose `X-Forwarded-For` and `X-Request-Id` headers are trusted, such as `10.0.0.0/8`.
     #[serde(deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>")]
     pub trusted: Vec<IpNet>,
 }
 
@@ -188,7 +190,7 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
 }
 
 /// The log on stderr.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Format of log lines: `text` for people, `json` for machines.
@@ -204,7 +206,7 @@ impl Default for Log {
 }
 
 /// How log lines are written.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -214,7 +216,7 @@ pub enum LogFormat {
 }
 
 /// How much is logged.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum LogLevel {
@@ -226,7 +228,7 @@ pub enum LogLevel {
 }
 
 /// The playground: its pages, its API, and the demonstration resources.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Playground {
     /// Whether the server offers the playground. Defaults to true only with `--demo`.
