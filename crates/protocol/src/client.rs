@@ -1,6 +1,7 @@
 //! A client: a service that asks for tokens (RFC 6749 §2), its credentials and what it may ask.
 
 use smallvec::SmallVec;
+use strum::{EnumCount, EnumString, IntoStaticStr};
 
 use crate::UnixTime;
 use crate::grant_type::GrantTypes;
@@ -11,7 +12,8 @@ use crate::secret::SecretHash;
 use crate::status::Status;
 
 /// How a client is registered to authenticate (RFC 7591 §2 `token_endpoint_auth_method`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ClientAuthMethod {
     /// HTTP Basic (RFC 6749 §2.3.1).
     ClientSecretBasic,
@@ -21,19 +23,16 @@ pub enum ClientAuthMethod {
 
 impl ClientAuthMethod {
     /// Every method that works here.
-    pub const ALL: [Self; 2] = [Self::ClientSecretBasic, Self::ClientSecretPost];
+    pub const ALL: [Self; Self::COUNT] = [Self::ClientSecretBasic, Self::ClientSecretPost];
 
     /// The registered name.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientSecretBasic => "client_secret_basic",
-            Self::ClientSecretPost => "client_secret_post",
-        }
+        self.into()
     }
 
     /// The method of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| method.as_str() == name)
+        name.parse().ok()
     }
 }
 

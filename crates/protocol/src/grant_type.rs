@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use strum::{EnumCount, EnumString, IntoStaticStr};
+
 use crate::refusal::Refusal;
 
 /// A grant type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumCount, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum GrantType {
     /// RFC 6749 §4.4: the client for itself.
     ClientCredentials,
@@ -17,20 +20,16 @@ pub enum GrantType {
 
 impl GrantType {
     /// Every grant type that works here.
-    pub const ALL: [Self; 3] = [Self::ClientCredentials, Self::Password, Self::RefreshToken];
+    pub const ALL: [Self; Self::COUNT] = [Self::ClientCredentials, Self::Password, Self::RefreshToken];
 
     /// Its name in `grant_type`.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientCredentials => "client_credentials",
-            Self::Password => "password",
-            Self::RefreshToken => "refresh_token",
-        }
+        self.into()
     }
 
     /// The grant type of a name.
     pub fn parse(name: &str) -> Result<Self, Refusal> {
-        Self::ALL.into_iter().find(|grant| grant.as_str() == name).ok_or(Refusal::UnknownGrantType)
+        name.parse().map_err(|_| Refusal::UnknownGrantType)
     }
 }
 

@@ -4,6 +4,7 @@
 //! for a secret may have been sent in its place. What the caller may know is the server's one table.
 
 use arrayvec::ArrayString;
+use strum::{EnumCount, IntoStaticStr};
 
 use crate::scope_token::ScopeToken;
 
@@ -11,7 +12,7 @@ use crate::scope_token::ScopeToken;
 pub type CredentialName = ArrayString<32>;
 
 /// Why an OAuth request is refused.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, EnumCount, IntoStaticStr)]
 pub enum Refusal {
     // The request's form (RFC 6749 §3.2).
     /// There is no `Host` header, or more than one (RFC 9112 §3.2), or another than `:authority` (RFC 9113 §8.3.1).
@@ -223,7 +224,8 @@ pub enum Refusal {
 }
 
 /// Why a database cannot be used at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum DatabaseTrouble {
     /// It cannot be reached, or has gone away.
     #[error("the database does not answer")]

@@ -1,7 +1,10 @@
 //! Whether a client or a user may act.
 
+use strum::{EnumString, IntoStaticStr};
+
 /// Whether a client or user may do anything at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// It may.
     Active,
@@ -12,14 +15,11 @@ pub enum Status {
 impl Status {
     /// The word that is stored and shown.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-        }
+        self.into()
     }
 
     /// The status of that word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == word)
+        word.parse().ok()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strum::{EnumString, IntoStaticStr};
+
 use crate::ids::UserId;
 use crate::status::Status;
 
@@ -37,7 +39,8 @@ pub fn name_key(name: &str) -> String {
 }
 
 /// What a user may do beside owning resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Changes settings and the registry.
     Administrator,
@@ -46,14 +49,12 @@ pub enum Role {
 impl Role {
     /// The word that is stored and shown.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Administrator => "administrator",
-        }
+        self.into()
     }
 
     /// The role of that word.
     pub fn parse(word: &str) -> Option<Self> {
-        (word == Self::Administrator.as_str()).then_some(Self::Administrator)
+        word.parse().ok()
     }
 }
 

@@ -5,6 +5,7 @@
 use countersign_protocol::UnixTime;
 use countersign_protocol::ids::UserId;
 use sqlx::{Any, Row, Transaction};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::changes::Change;
 use crate::database::Store;
@@ -90,7 +91,8 @@ pub struct KnownDevice {
 }
 
 /// The kinds of devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum DeviceKind {
     /// A browser, known by a cookie.
     Browser,
@@ -100,10 +102,7 @@ pub enum DeviceKind {
 
 impl DeviceKind {
     fn as_str(self) -> &'static str {
-        match self {
-            Self::Browser => "browser",
-            Self::Client => "client",
-        }
+        self.into()
     }
 
     /// How many of this kind are known for one user.
@@ -112,10 +111,6 @@ impl DeviceKind {
             Self::Browser => MAX_BROWSERS,
             Self::Client => MAX_CLIENTS,
         }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Browser, Self::Client].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -207,7 +202,7 @@ impl Store {
         };
         let (last_success_at, failures, began_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let kind: String = row.try_get(3)?;
-        let kind = DeviceKind::parse(&kind).ok_or(StoreError::Broken { table: "known_devices", row: kind })?;
+        let kind = kind.parse().map_err(|_| StoreError::Broken { table: "known_devices", row: kind })?;
         Ok(Some(KnownDevice { last_success_at, failures, began_at, kind }))
     }
 

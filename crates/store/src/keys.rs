@@ -4,6 +4,7 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::changes::Change;
 use crate::database::Store;
@@ -28,7 +29,8 @@ statements! {
 }
 
 /// Where a signing key is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum KeyState {
     /// Published, not yet signing.
     Pending,
@@ -43,16 +45,7 @@ pub enum KeyState {
 impl KeyState {
     /// The word that is stored and shown.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Retired => "retired",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Active, Self::Retiring, Self::Retired].into_iter().find(|state| state.as_str() == word)
+        self.into()
     }
 }
 
@@ -139,7 +132,7 @@ pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<StoredKey
 
 fn read(row: &AnyRow) -> Result<StoredKey, StoreError> {
     let (id, algorithm, state): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let (Some(algorithm), Some(state)) = (Algorithm::parse(&algorithm), KeyState::parse(&state)) else {
+    let (Some(algorithm), Some(state)) = (Algorithm::parse(&algorithm), state.parse().ok()) else {
         return Err(StoreError::Broken { table: "signing_keys", row: id });
     };
     Ok(StoredKey {

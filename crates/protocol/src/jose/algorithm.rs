@@ -2,38 +2,38 @@
 
 use std::fmt;
 
+use strum::{EnumCount, EnumString, IntoStaticStr};
+
 /// A signature algorithm. It is the key's property, never the token's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256: the default.
     Es256,
     /// RSASSA-PKCS1-v1_5 with SHA-256, keys of 2048 bits and up: the guide's.
     Rs256,
-    /// Ed25519.
+    /// Ed25519. A header also names it `Ed25519` (RFC 9864).
+    #[strum(to_string = "EdDSA", serialize = "Ed25519")]
     EdDsa,
 }
 
 impl Algorithm {
     /// Every algorithm, the default first.
-    pub const ALL: [Self; 3] = [Self::Es256, Self::Rs256, Self::EdDsa];
+    pub const ALL: [Self; Self::COUNT] = [Self::Es256, Self::Rs256, Self::EdDsa];
 
     /// The `alg` that we write.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-            Self::EdDsa => "EdDSA",
-        }
+        self.into()
     }
 
     /// The algorithm of a registered name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.is_named(name))
+        name.parse().ok()
     }
 
-    /// True if `alg` in a header names this algorithm; EdDSA is also named `Ed25519` (RFC 9864).
+    /// True if `alg` in a header names this algorithm.
     pub fn is_named(self, alg: &str) -> bool {
-        alg == self.as_str() || (self == Self::EdDsa && alg == "Ed25519")
+        Self::parse(alg) == Some(self)
     }
 }
 

@@ -183,13 +183,16 @@ fn clean(description: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use countersign_protocol::refusal::CredentialName;
     use countersign_protocol::scope_token::ScopeToken;
     use http::header::{CACHE_CONTROL, PRAGMA};
+    use strum::EnumCount;
 
     use super::*;
 
-    /// Every variant; the match in `describe` has no wildcard, so a new one cannot be forgotten there.
+    /// Every variant, with the status and the error code of its answer.
     fn every_refusal() -> Vec<(Refusal, u16, &'static str)> {
         use Refusal as R;
         let token = || ScopeToken::parse("x").expect("a scope");
@@ -263,6 +266,8 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_row_of_the_table() {
+        let names: BTreeSet<&str> = every_refusal().iter().map(|(refusal, ..)| refusal.into()).collect();
+        assert_eq!(names.len(), Refusal::COUNT, "every_refusal() has them all");
         for (refusal, status, error) in every_refusal() {
             let response = to_response(&refusal);
             assert_eq!((response.status().as_u16(), describe(&refusal).error), (status, error), "{refusal:?}");

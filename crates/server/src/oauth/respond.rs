@@ -87,8 +87,6 @@ fn record(state: &State, caller: &Caller, refused: Refused<'_>) {
         remedy: remedy(refusal).into(),
         presented,
     };
-    // The name of the variant, whatever it carries.
-    let mut name = format!("{refusal:?}");
-    name.truncate(name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len()));
-    state.refusals.record(stored, name);
+    let name: &str = refusal.into();
+    state.refusals.record(stored, name.to_owned());
 }

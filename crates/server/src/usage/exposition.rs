@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
-use countersign_protocol::refusal::DatabaseTrouble;
-
 use crate::keys::rotation;
 use crate::state::State;
 use crate::usage::expiry;
@@ -64,13 +62,7 @@ fn render_database_failures(text: &mut String, metrics: &Metrics) {
     let name = "countersign_database_failures_total";
     let _ = writeln!(text, "# HELP {name} What the database could not do.\n# TYPE {name} counter");
     for (trouble, failures) in &*metrics.lock_database_failures() {
-        let label = match trouble {
-            DatabaseTrouble::Lost => "lost",
-            DatabaseTrouble::Replaced => "replaced",
-            DatabaseTrouble::Slow => "slow",
-            DatabaseTrouble::ReadOnly => "read_only",
-            DatabaseTrouble::Full => "full",
-        };
+        let label: &str = trouble.into();
         let _ = writeln!(text, "{name}{{trouble=\"{label}\"}} {}", failures.count);
     }
 }

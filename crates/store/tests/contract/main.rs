@@ -13,6 +13,7 @@ mod refresh_tokens;
 mod registry;
 mod revocations;
 mod uses;
+mod words;
 
 use countersign_store::{DatabaseUrl, Store};
 use countersign_testkit::TestDatabase;

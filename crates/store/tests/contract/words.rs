@@ -1,0 +1,20 @@
+//! The words of stored enumerations. A renamed variant must not change them: rows of earlier versions have them.
+
+use countersign_protocol::client::ClientAuthMethod;
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::status::Status;
+use countersign_protocol::user::Role;
+use countersign_store::{DeviceKind, KeyState};
+
+#[test]
+fn stored_words_do_not_follow_the_names_of_variants() {
+    assert_eq!(GrantType::ALL.map(<&str>::from), ["client_credentials", "password", "refresh_token"]);
+    assert_eq!(ClientAuthMethod::ALL.map(<&str>::from), ["client_secret_basic", "client_secret_post"]);
+    assert_eq!(Algorithm::ALL.map(<&str>::from), ["ES256", "RS256", "EdDSA"]);
+    assert_eq!([Status::Active, Status::Disabled].map(<&str>::from), ["active", "disabled"]);
+    assert_eq!(<&str>::from(Role::Administrator), "administrator");
+    assert_eq!([DeviceKind::Browser, DeviceKind::Client].map(<&str>::from), ["browser", "client"]);
+    let states = [KeyState::Pending, KeyState::Active, KeyState::Retiring, KeyState::Retired];
+    assert_eq!(states.map(<&str>::from), ["pending", "active", "retiring", "retired"]);
+}
