@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command-line arguments.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::commands::token::TokenVerb;
 use crate::commands::usage::UsageVerb;
 use crate::commands::user::UserVerb;
 
-/// OAuth 2 for machines: an authorization server, a resource server, and the tools around them.
+/// OAuth 2 for machines: an authorization server, a resource server, and tools to manage them
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version, propagate_version = true)]
 pub(crate) struct Args {
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve, until SIGTERM or SIGINT
+    /// Run the server until SIGTERM or SIGINT
     #[command(after_help = "Examples:
   countersign serve --demo
   countersign serve --listen 0.0.0.0:8443 --tls-cert fullchain.pem --tls-key key.pem --issuer https://auth.example:8443
@@ -44,53 +44,53 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check or show the configuration that `serve` would use
     Config(ConfigArgs),
-    /// Look for what is wrong: configuration, data directory, database, keys, clock, reachability; fail if something is
+    /// Check the configuration, data directory, database, keys, clock and reachability; fail if there is a problem
     #[command(after_help = "Examples:
   countersign doctor
   countersign doctor --config /etc/countersign.toml --output json")]
     Doctor(Doctor),
-    /// Write a consistent copy of database, sealing key and configuration, also beside a server that lives
+    /// Write a consistent copy of the database, the sealing key and the configuration, also while the server runs
     #[command(after_help = "Examples:
   countersign backup /mnt/elsewhere/countersign-2026-11-25
   countersign backup --config /etc/countersign.toml /mnt/elsewhere/countersign-2026-11-25")]
     Backup(Backup),
-    /// Bring back a backup; what was issued before is dead
+    /// Restore a backup, and revoke everything issued before
     #[command(after_help = "Examples:
   countersign restore /mnt/elsewhere/countersign-2026-11-25 --data-dir /var/lib/countersign
   countersign restore /mnt/elsewhere/countersign-2026-11-25 --replace --yes
   countersign restore /mnt/elsewhere/countersign-2026-11-25 --data-dir /tmp/drill --database-url postgres://app@db.example/drill")]
     Restore(Restore),
-    /// Copy the database into another, SQLite or PostgreSQL, while no server is alive; tokens and secrets go on
+    /// Copy the database to another SQLite or PostgreSQL database, while no server is running
     #[command(after_help = "Examples:
   countersign migrate --data-dir /var/lib/countersign --to-file /run/secrets/database_url
   countersign migrate --database-url postgres://… --to sqlite:///var/lib/countersign/countersign.db")]
     Migrate(Migrate),
-    /// Replace the key that secrets are sealed with at rest
+    /// Create or rotate the key that encrypts secrets in the database
     SealingKey(SealingKey),
-    /// Administer the APIs that tokens are for
+    /// Manage APIs
     Api(Administration<ApiVerb>),
-    /// Administer the scopes of an API, and see which one opens a request
+    /// Manage the scopes of an API, and test which scopes allow a request
     Scope(Administration<ScopeVerb>),
-    /// Administer clients, and what they may ask
+    /// Manage clients and their entitlements
     Client(Administration<ClientVerb>),
-    /// Make, rotate and end the secrets of a client
+    /// Create, rotate and revoke a client's secrets
     Secret(Administration<SecretVerb>),
-    /// End tokens
+    /// Revoke tokens
     Token(Administration<TokenVerb>),
-    /// See, rotate and revoke signing keys
+    /// List, rotate and revoke signing keys
     Key(Administration<KeyVerb>),
-    /// Administer users and their sessions
+    /// Manage users and their sessions
     User(Administration<UserVerb>),
-    /// See who changed what, and whether the record of it is intact
+    /// Show and verify the audit log
     Audit(Administration<AuditVerb>),
-    /// Say why a request was refused, and what would make it pass
+    /// Explain why a request was refused, and how to fix it
     #[command(after_help = "Example:\n  countersign explain 6d2fc0a1b3e44c58")]
     Explain(Alone<Explain>),
-    /// See what was refused lately
+    /// List recent refusals
     Refusal(Administration<RefusalVerb>),
-    /// See how many tokens were issued for what, and what is unused
+    /// Show how many tokens were issued, and which clients, secrets and entitlements are unused
     Usage(Administration<UsageVerb>),
-    /// Print what a shell needs to complete commands and flags
+    /// Print a completion script for a shell
     #[command(after_help = "Examples:
   countersign completions bash > /etc/bash_completion.d/countersign
   countersign completions zsh > \"${fpath[1]}/_countersign\"")]
@@ -99,51 +99,51 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
-    /// Create an API, a client and a user to try everything with
+    /// Create a demo API, client and user
     #[arg(long)]
     pub(crate) demo: bool,
-    /// End the operator's secrets and tokens, and write a new operator.json
+    /// Revoke the operator's secrets and tokens, and write a new operator.json
     #[arg(long)]
     pub(crate) new_operator: bool,
-    /// Serve a database that `migrate` has copied elsewhere: what either issues from now on is unknown to the other
+    /// Serve a database that `migrate` has copied elsewhere. Tokens that one copy issues are unknown to the other
     #[arg(long)]
     pub(crate) force: bool,
-    /// Begin with an empty database where there was another one, or with a sealing key that was made elsewhere. Give it for
-    /// one start only
+    /// Accept an empty database, or a sealing key that was created elsewhere. Use it for a single start
     #[arg(long)]
     pub(crate) new_database: bool,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
 
-/// Flags that stand above the environment, which stands above the file.
+/// Flags that override environment variables, which override the configuration file.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct SettingsArgs {
-    /// Read the configuration from a TOML file
+    /// Read the configuration from this TOML file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Accept connections here [default: 127.0.0.1:8080]
+    /// Listen on this address [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     pub(crate) listen: Option<SocketAddr>,
-    /// The origin by which clients know this server [default: http://, or https:// with TLS, and the listen address]
+    /// The issuer: the origin that clients use to reach this server [default: the listen address with http://, or with
+    /// https:// if TLS is on]
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: Option<String>,
-    /// Keep the database, the sealing key and the lock here [default: ./countersign-data]
+    /// The directory for the database, the sealing key and the lock file [default: ./countersign-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Use this database; keep a URL with a password out of the process list by `COUNTERSIGN_DATABASE_URL_FILE` [default:
-    /// SQLite in the data directory]
+    /// The database. If the URL contains a password, use `COUNTERSIGN_DATABASE_URL_FILE` to keep it out of the process
+    /// list [default: SQLite in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// Serve TLS with the certificate of this PEM file, its chain behind it
+    /// Serve TLS with the certificate chain in this PEM file
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// The private key of the certificate, a PEM file
+    /// The certificate's private key, a PEM file
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
 }
 
-/// Where a server's things are, for commands beside it.
+/// The location of a server's files, for commands that access them directly.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlaceArgs {
     /// Read the server's configuration from this TOML file
@@ -152,14 +152,14 @@ pub(crate) struct PlaceArgs {
     /// The server's data directory [default: ./countersign-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// The server's database; keep a URL with a password out of the process list by `COUNTERSIGN_DATABASE_URL_FILE`
-    /// [default: SQLite in the data directory]
+    /// The server's database. If the URL contains a password, use `COUNTERSIGN_DATABASE_URL_FILE` to keep it out of the
+    /// process list [default: SQLite in the data directory]
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
 }
 
 impl PlaceArgs {
-    /// The same as flags of `serve`.
+    /// Returns these arguments as flags of `serve`.
     pub(crate) fn settings(&self) -> SettingsArgs {
         let Self { config, data_dir, database_url } = self;
         SettingsArgs {
@@ -182,16 +182,16 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
-    /// Say whether the configuration is good; name the first key that is not
+    /// Validate the configuration, and name the first invalid key
     Check {
         #[command(flatten)]
         settings: SettingsArgs,
     },
-    /// Print every key with its value and where it comes from
+    /// Print every key with its value and source
     Show {
         #[command(flatten)]
         settings: SettingsArgs,
-        /// How to print it
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },

@@ -1,4 +1,4 @@
-//! A private file (0600) with a client's credentials, as the environment of its program.
+//! Private files (0600) with a client's credentials, in the format of environment variables.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 
 use crate::output::Failure;
 
-/// What a line begins with, in this order.
+/// The start of each line, in this order.
 const NAMES: [&str; 3] = ["COUNTERSIGN_CLIENT_ID=", "COUNTERSIGN_CLIENT_SECRET=", "COUNTERSIGN_ISSUER="];
-/// Room that is taken before the secret is made, so that a full disk is known in time.
+/// Space to reserve before the secret is created, so that a full disk is noticed in time.
 const ROOM_BYTES: usize = 4096;
 
-/// A file that can be written: beside its place, until it is complete. Dropped before that, it leaves nothing.
+/// A temporary file next to the target path. If it is dropped before it is complete, nothing remains.
 pub(crate) struct EnvFile {
     path: PathBuf,
     temporary: PathBuf,
@@ -22,13 +22,13 @@ pub(crate) struct EnvFile {
 }
 
 impl EnvFile {
-    /// Makes sure, before the server is asked, that the file can be written for this client, and that nothing of others is
-    /// lost by it.
+    /// Checks, before the call to the server, that the file can be written for this client without overwriting
+    /// another file.
     pub(crate) fn prepare(path: &Path, client_id: &str) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new(format!("--env-file: {}: {error}", path.display()));
-        check_value("client id", client_id)?;
+        check_value("client ID", client_id)?;
         let Some(name) = path.file_name() else {
-            return Err(Failure::usage(format!("--env-file: {} is not the name of a file", path.display())));
+            return Err(Failure::usage(format!("--env-file: {} is not a file name", path.display())));
         };
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
@@ -42,10 +42,10 @@ impl EnvFile {
         Ok(prepared)
     }
 
-    /// Writes the file whole and durably, in the place of an older one. A shell reads it: what a hostile server answers must
-    /// not become a command there.
+    /// Writes the complete file durably, and replaces an older one. Shells source this file, so a response from a
+    /// malicious server must not become a command.
     pub(crate) fn write(mut self, client_id: &str, secret: &str, issuer: &str) -> Result<(), Failure> {
-        check_value("client id", client_id)?;
+        check_value("client ID", client_id)?;
         check_value("secret", secret)?;
         let mut text = Zeroizing::new(String::with_capacity(ROOM_BYTES));
         for (name, value) in NAMES.into_iter().zip([client_id, secret, issuer]) {
@@ -66,28 +66,28 @@ impl EnvFile {
         File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 
-    /// Only a file that an earlier call wrote for the same client gives way, or an empty one: regular, ours, and with
-    /// nothing else in it.
+    /// Fails unless the existing file is empty or was written by an earlier call for the same client: a regular
+    /// file of this user, with nothing else in it.
     fn check_may_be_replaced(&self, client_id: &str) -> Result<(), Failure> {
         let refused = |why: &str| Err(Failure::new(format!("--env-file: {}: {why}", self.path.display())));
         let Ok(known) = fs::symlink_metadata(&self.path) else {
             return Ok(());
         };
         if !known.is_file() {
-            return refused("is not a regular file");
+            return refused("is not a regular file; choose another file");
         }
         if self.file.metadata().map_or(true, |own| own.uid() != known.uid()) {
-            return refused("belongs to somebody else");
+            return refused("belongs to another user; choose another file");
         }
         let text = Zeroizing::new(fs::read(&self.path).unwrap_or_else(|_| b"?".to_vec()));
         let is_ours = |line: &[u8]| line.is_empty() || NAMES.iter().any(|name| line.starts_with(name.as_bytes()));
         if !text.split(|byte| *byte == b'\n').all(is_ours) {
-            return refused("exists, and has something else in it");
+            return refused("contains something else; choose another file");
         }
         let owner = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(NAMES[0].as_bytes()));
         if let Some(other) = owner.filter(|owner| !owner.eq_ignore_ascii_case(client_id.as_bytes())) {
             let other = String::from_utf8_lossy(other);
-            return refused(&format!("exists, and has the secret of {other}, which may be nowhere else"));
+            return refused(&format!("contains the secret of {other}; choose another file"));
         }
         Ok(())
     }
@@ -95,17 +95,17 @@ impl EnvFile {
 
 impl Drop for EnvFile {
     fn drop(&mut self) {
-        // It is there unless it has become the file itself.
+        // The temporary file still exists unless it was renamed.
         let _ = fs::remove_file(&self.temporary);
     }
 }
 
-/// Err if readers of such files would differ about a value: some expand `$` and `#`, some do not.
+/// Fails if programs that read such files would disagree about a value: some expand `$` and `#`, some do not.
 pub(crate) fn check_value(what: &str, value: &str) -> Result<(), Failure> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.@%+=:,/~".contains(&byte);
     if !value.is_empty() && value.bytes().all(is_plain) {
         return Ok(());
     }
-    let why = "has characters that readers of such files take differently";
+    let why = "contains characters that shells and other readers of this file interpret differently";
     Err(Failure::usage(format!("--env-file: the {what} {why}")))
 }

@@ -1,4 +1,4 @@
-//! The log: to stderr, for people or for machines.
+//! Logging to stderr, as text or JSON.
 
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
@@ -19,22 +19,22 @@ use tracing_subscriber::{Registry, registry, reload};
 use crate::log_buffer::{LogBuffer, LogFlusher};
 use crate::plain::is_deceptive;
 
-/// Changes the level of the log that was installed. Cloning shares it.
+/// A handle that changes the log level. Clones share the subscriber.
 #[derive(Clone)]
 pub(crate) struct LogLevelSwitch(reload::Handle<Targets, Registry>);
 
 impl LogLevelSwitch {
-    /// Logs at this level from now on.
+    /// Sets the log level.
     pub(crate) fn set(&self, level: LogLevel) {
         if let Err(error) = self.0.reload(targets(level)) {
-            tracing::error!(%error, "the log level cannot be changed");
+            tracing::error!(%error, "failed to change the log level");
         }
     }
 }
 
-/// Installs the process's log subscriber. Colour only on a terminal, and never with `NO_COLOR`.
+/// Installs the process's log subscriber. Uses color only on a terminal, and never with `NO_COLOR`.
 ///
-/// The flusher is kept until the end: dropping it writes the last lines.
+/// Keep the flusher until the process exits. Dropping it writes the last lines.
 pub(crate) fn install(log: &Log, no_color: bool) -> (LogFlusher, LogLevelSwitch) {
     let colour = std::io::stderr().is_terminal() && !no_color;
     let (filter, switch) = reload::Layer::new(targets(log.level));
@@ -55,7 +55,8 @@ pub(crate) fn install(log: &Log, no_color: bool) -> (LogFlusher, LogLevelSwitch)
     (flusher, LogLevelSwitch(switch))
 }
 
-/// What is logged at a level: of the libraries only what an operator must act on, because sqlx tells of each idle connection.
+/// Returns the filter for a level. From libraries, only what an operator must act on is logged, because sqlx logs
+/// every idle connection.
 fn targets(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Error => Level::ERROR,
@@ -67,7 +68,7 @@ fn targets(level: LogLevel) -> Targets {
     Targets::new().with_default(level.min(Level::WARN)).with_target("countersign", level)
 }
 
-/// The same line as the coloured one, without the cost of deciding about colour at every word.
+/// Formats the same line as the colored formatter, without checking for color at every word.
 struct PlainLine;
 
 impl<S: Subscriber + for<'s> LookupSpan<'s>, F: for<'w> FormatFields<'w> + 'static> FormatEvent<S, F> for PlainLine {
@@ -80,7 +81,7 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>, F: for<'w> FormatFields<'w> + 'stat
     }
 }
 
-/// Writes what a stranger may have written so that it stays in its line.
+/// Escapes text from untrusted sources so that it stays on its line.
 struct OneLine<W>(W);
 
 impl<W: fmt::Write> fmt::Write for OneLine<W> {
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_stranger_wrote_stays_in_its_line() {
+    fn untrusted_text_stays_on_its_line() {
         let (mut line, scope) = (String::new(), "a\n2026-11-29 INFO forged\u{1b}[2J\u{9b}\u{202e} é");
         write!(OneLine(&mut line), "scope={scope}").expect("a string takes all");
         assert_eq!(line, "scope=a\\n2026-11-29 INFO forged\\u{1b}[2J\\u{9b}\\u{202e} é");

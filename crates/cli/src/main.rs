@@ -1,4 +1,4 @@
-//! `countersign`: the one binary. Only this file reads the process's arguments and environment.
+//! `countersign`, the only binary. Only this file reads the process's arguments and environment.
 
 mod args;
 mod commands;
@@ -37,7 +37,8 @@ fn main() -> ExitCode {
         .collect();
     let mut output = Output::process();
     if let Err(error) = protected {
-        output.note(&format!("warning: other processes of this user may read this one's memory: {error}"));
+        output
+            .note(&format!("warning: other processes of this user may be able to read this process's memory: {error}"));
     }
     let outcome = match Args::try_parse() {
         Ok(args) => run(args, &environment, &mut output),
@@ -79,7 +80,7 @@ fn run(args: Args, environment: &[(String, String)], output: &mut Output) -> Res
     }
 }
 
-/// Help goes to stdout and is no failure; anything else is a usage error, in one line on stderr.
+/// Prints help to stdout, or a usage error as one line to stderr.
 fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -90,11 +91,11 @@ fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
             let help = error.to_string();
             let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
             let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['<', '['])).collect();
-            output.fail(&Failure::new(format!("what is to be done? see `{} --help`", command.join(" "))));
+            output.fail(&Failure::new(format!("missing subcommand; see `{} --help`", command.join(" "))));
             ExitCode::from(2)
         }
         _ => {
-            // What is missing or possible stands on lines of its own, before the first empty one.
+            // clap lists missing or possible arguments on lines before the first empty one.
             let text = error.to_string();
             let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
             let line = lines.join(" ");

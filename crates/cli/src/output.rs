@@ -1,4 +1,4 @@
-//! Where results and failures go: results to stdout, everything else to stderr, one exit decision.
+//! Output: results to stdout, everything else to stderr, and the exit code.
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -12,42 +12,42 @@ pub(crate) struct Output {
     stdin: Box<dyn BufRead + Send>,
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
-    /// Why a line of the result could not be printed, if one could not.
+    /// The first error from printing the result.
     lost: Option<io::Error>,
-    /// Whether somebody is there who can be asked.
+    /// Whether stdin is a terminal, so that a person can be asked.
     can_ask: bool,
-    /// Characters of a line of the terminal that stdout is; without one, lines are as long as they are.
+    /// The width of the terminal on stdout. `None` without a terminal: lines are not wrapped.
     width: Option<usize>,
 }
 
-/// Why a command failed: one line, and the exit code that goes with it.
+/// Why a command failed: a one-line reason, and an exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It could not be done.
+    /// The action failed.
     Failed(String),
-    /// What was typed means nothing.
+    /// Invalid arguments.
     Usage(String),
-    /// It was changed by somebody else meanwhile.
+    /// Someone else changed the object in the meantime.
     ChangedMeanwhile(String),
-    /// There is no such thing.
+    /// The object does not exist.
     NotFound(String),
-    /// Nobody says who asks, or the server does not believe it.
+    /// Missing or wrong credentials.
     SignInNeeded(String),
-    /// Who asks may not.
+    /// The credentials lack the required rights.
     Denied(String),
-    /// The server does not answer.
+    /// The server is unreachable.
     Unreachable(String),
-    /// A signal ended it before it was done.
+    /// Interrupted by a signal.
     Interrupted,
 }
 
 impl Failure {
-    /// A failure that says why.
+    /// Returns a failure with this reason.
     pub(crate) fn new(reason: impl ToString) -> Self {
         Self::Failed(reason.to_string())
     }
 
-    /// What was typed is wrong in this way.
+    /// Returns a usage error with this reason.
     pub(crate) fn usage(reason: impl ToString) -> Self {
         Self::Usage(reason.to_string())
     }
@@ -64,7 +64,7 @@ impl Failure {
         })
     }
 
-    /// Why, in one line; who interrupted it knows.
+    /// Returns the reason, except for interruptions.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Failed(reason)
@@ -80,7 +80,7 @@ impl Failure {
 }
 
 impl Output {
-    /// The process's own streams.
+    /// Returns the process's streams.
     pub(crate) fn process() -> Self {
         let width = io::stdout().is_terminal().then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
         Self {
@@ -93,22 +93,22 @@ impl Output {
         }
     }
 
-    /// Characters of a line, if there is a bound.
+    /// The maximum length of a line, if there is one.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
     }
 
-    /// Prints a line of the result, in which nothing is obeyed by a terminal.
+    /// Prints a line of the result, with terminal control characters escaped.
     pub(crate) fn line(&mut self, text: &str) {
         self.own_text(&escape(text));
     }
 
-    /// Prints a result for programs, in one line.
+    /// Prints a result as JSON on one line.
     pub(crate) fn json(&mut self, thing: &Value) {
         self.own_text(&escape_json(&thing.to_string()));
     }
 
-    /// Prints text that is ours alone, such as help, as it is. A reader who has gone away is no failure of ours.
+    /// Prints trusted text, such as help, unchanged. A closed pipe is not an error.
     pub(crate) fn own_text(&mut self, text: &str) {
         match writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.lost = Some(error),
@@ -116,43 +116,47 @@ impl Output {
         }
     }
 
-    /// Err if a line of the result could not be printed: what was done stays done, but nobody knows the result.
+    /// Fails if a line of the result could not be printed. The action itself has succeeded.
     pub(crate) fn check_printed(&mut self) -> Result<(), Failure> {
         match self.lost.take() {
-            Some(error) => Err(Failure::new(format!("it is done, but the result could not be printed: {error}"))),
+            Some(error) => {
+                Err(Failure::new(format!("the command succeeded, but its result could not be printed: {error}")))
+            }
             None => Ok(()),
         }
     }
 
-    /// Prints a line that is no part of the result.
+    /// Prints a note to stderr.
     pub(crate) fn note(&mut self, text: &str) {
         let _ = writeln!(self.stderr, "{}", escape(text));
     }
 
-    /// Prints the one line of a failure, if it has one.
+    /// Prints the reason of a failure, if it has one.
     pub(crate) fn fail(&mut self, failure: &Failure) {
         if let Some(reason) = failure.reason() {
-            // Some libraries break their messages into lines.
+            // Some libraries put line breaks into their messages.
             self.note(&format!("countersign: {}", reason.replace(['\n', '\r', '\t'], " ")));
         }
     }
 
-    /// Asks before something is done that cannot be undone. Where nobody can be asked, only `--yes` is an answer.
+    /// Asks for confirmation. Without a terminal, only `--yes` confirms.
     pub(crate) fn confirm(&mut self, question: &str) -> Result<(), Failure> {
         let question = escape(question);
         if !self.can_ask {
-            return Err(Failure::usage(format!("{question} There is no terminal to ask on: add --yes")));
+            return Err(Failure::usage(format!(
+                "{question} Cannot ask for confirmation without a terminal; add --yes"
+            )));
         }
         let _ = write!(self.stderr, "{question} [y/N] ").and_then(|()| self.stderr.flush());
         let mut answer = String::new();
         self.stdin.read_line(&mut answer).map_err(Failure::new)?;
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(()),
-            _ => Err(Failure::new("nothing was done")),
+            _ => Err(Failure::new("canceled; nothing was changed")),
         }
     }
 
-    /// Reads stdin: on a terminal the one line that is typed after the prompt, elsewhere everything.
+    /// Reads stdin: one line after a prompt on a terminal, everything otherwise.
     pub(crate) fn read_stdin_line(&mut self, prompt: &str, most: u64) -> io::Result<Vec<u8>> {
         if !self.can_ask {
             return self.read_stdin(most);
@@ -163,7 +167,7 @@ impl Output {
         Ok(line)
     }
 
-    /// Reads stdin to its end, which must come before this many bytes.
+    /// Reads stdin to its end, up to this many bytes.
     pub(crate) fn read_stdin(&mut self, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         (&mut self.stdin).take(most).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! What is served for people: the playground and its pages, or nothing, in a binary that was built without them.
+//! The routes for people: the playground and its pages, or nothing in a binary that was built without them.
 
 #[cfg(feature = "web")]
 pub(crate) use with_web::{check, provide_demo, site};
@@ -15,28 +15,30 @@ mod with_web {
 
     use crate::output::Failure;
 
-    /// Ok: this binary has pages.
+    /// Succeeds, because this binary has pages.
     pub(crate) fn check(_: bool) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// What is served, with pages or without.
+    /// Returns all routes of the server.
     pub(crate) fn site(state: &State, has_pages: bool) -> Site {
         if has_pages { countersign_web::site(state) } else { machines(state) }
     }
 
-    /// Makes or finds the demo; returns what is printed of it.
+    /// Creates or loads the demo, and returns the lines to print.
     pub(crate) async fn provide_demo(state: &State, directory: &DataDirectory) -> Result<Vec<String>, Failure> {
         let Demo { file, renewed, has_own_password } = provide(state, directory).await.map_err(Failure::new)?;
         let renewed = renewed.map(|why| {
-            format!("demo.json {why}: here are a new client secret and a new password; the old password is ended.")
+            format!(
+                "demo.json {why}. The client secret and the password are new, and the old password no longer works."
+            )
         });
-        let password = if has_own_password { "the password that you chose" } else { file.password.expose() };
+        let password = if has_own_password { "your own password" } else { file.password.expose() };
         let (id, secret, endpoint) = (&file.client_id, file.client_secret.expose(), &file.token_endpoint);
         let lines = [
             format!("Page:     {}", state.issuer),
             format!("Sign-in:  {} / {password}", file.username),
-            "A token, by client credentials:".to_owned(),
+            "Get a token with the client credentials grant:".to_owned(),
             String::new(),
             format!("curl -u {id}:{secret} -d grant_type=client_credentials {endpoint}"),
             String::new(),
@@ -53,23 +55,23 @@ mod without_web {
 
     use crate::output::Failure;
 
-    const WITHOUT: &str = "this binary was built without pages (the cargo feature `web`)";
+    const WITHOUT: &str = "this binary was built without the web pages (cargo feature `web`)";
 
-    /// Err if pages are wanted.
+    /// Fails if the configuration needs pages.
     pub(crate) fn check(wants_pages: bool) -> Result<(), Failure> {
         if wants_pages {
-            return Err(Failure::new(format!("{WITHOUT}: --demo and playground.enabled need one that has them")));
+            return Err(Failure::new(format!("{WITHOUT}; --demo and playground.enabled need them")));
         }
         Ok(())
     }
 
-    /// The endpoints for machines.
+    /// Returns the routes for machines.
     pub(crate) fn site(state: &State, _: bool) -> Site {
         tracing::info!("{WITHOUT}");
         machines(state)
     }
 
-    /// Nothing: [`check`] has refused `--demo`.
+    /// Returns nothing: [`check`] has already refused `--demo`.
     pub(crate) async fn provide_demo(_: &State, _: &DataDirectory) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }

@@ -1,21 +1,21 @@
-//! Escapes text that a stranger may have written, so that a terminal only shows it.
+//! Escapes untrusted text, so that a terminal only displays it.
 //!
-//! A terminal obeys control characters: they move the cursor, overwrite earlier lines and set the clipboard. Format
-//! characters reorder or hide the text around them (Trojan Source, CVE-2021-42574).
+//! Terminals interpret control characters, which move the cursor, overwrite earlier lines and set the clipboard.
+//! Format characters reorder or hide the text around them (Trojan Source, CVE-2021-42574).
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// True for a character that a terminal obeys, or that reorders or hides the text around it.
+/// Returns true for a character that a terminal interprets, or that reorders or hides the text around it.
 pub(crate) fn is_deceptive(character: char) -> bool {
     use GeneralCategory as C;
     let format = [C::Control, C::Format, C::LineSeparator, C::ParagraphSeparator];
     !matches!(character, ' '..='~') && format.contains(&character.general_category())
 }
 
-/// Returns the text with each such character written as in Rust: `\u{1b}`, `\n`. Escaped text does not change again.
+/// Returns the text with each such character escaped as in Rust: `\u{1b}`, `\n`. Escaping twice changes nothing.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     replace(text, |escaped, character| write!(escaped, "{}", character.escape_default()))
 }
@@ -34,7 +34,7 @@ fn replace(text: &str, mut escape: impl FnMut(&mut String, char) -> std::fmt::Re
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match is_deceptive(character) {
-            // A string takes all that is written to it.
+            // Writing to a string cannot fail.
             true => drop(escape(&mut escaped, character)),
             false => escaped.push(character),
         }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_and_what_reorders_or_hides_is_escaped() {
+    fn control_characters_and_format_characters_are_escaped() {
         for (text, shown) in [
             ("plain ~ é 漢 🙂 e\u{301}", "plain ~ é 漢 🙂 e\u{301}"),
             ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
@@ -58,7 +58,7 @@ mod tests {
             ("\u{feff}\u{2028}\u{2029}\u{e0041}", "\\u{feff}\\u{2028}\\u{2029}\\u{e0041}"),
         ] {
             assert_eq!(escape(text), shown);
-            assert_eq!(escape(shown), shown, "once is enough");
+            assert_eq!(escape(shown), shown, "escaping twice changes nothing");
         }
     }
 

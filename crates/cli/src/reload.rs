@@ -1,4 +1,4 @@
-//! What SIGHUP does: the log level and the certificate are read again, and nothing ends.
+//! SIGHUP: reloads the log level and the certificate, without interrupting requests.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use crate::args::SettingsArgs;
 use crate::logging::LogLevelSwitch;
 use crate::settings;
 
-/// What can change while the server runs, and where it is read.
+/// What to reload, and where to read it from.
 pub(crate) struct Reload {
-    /// The flags that it was started with.
+    /// The command-line flags.
     pub(crate) flags: Arc<SettingsArgs>,
-    /// The environment that it was started with.
+    /// The environment at startup.
     pub(crate) environment: Arc<[(String, String)]>,
     /// The log level.
     pub(crate) level: LogLevelSwitch,
-    /// The certificate, if there is one.
+    /// The certificate, if TLS is configured.
     pub(crate) tls: Option<Arc<Tls>>,
-    /// The time, by which a certificate is judged.
+    /// The clock, to check the certificate's validity.
     pub(crate) clock: Clock,
 }
 
 impl Reload {
-    /// Reads all of it at each SIGHUP.
+    /// Reloads at each SIGHUP.
     pub(crate) async fn run(self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
             self.reload_level().await;
@@ -36,16 +36,16 @@ impl Reload {
         }
     }
 
-    /// Takes the log level of the configuration as it is now; one that is wrong anywhere changes nothing.
+    /// Sets the log level from the current configuration. If any key is invalid, nothing changes.
     async fn reload_level(&self) {
         let (flags, environment) = (self.flags.clone(), self.environment.clone());
-        // A file may lie on a network; a task that waits for it must not hold others.
+        // The file may be on a network mount. A task that waits for it must not block others.
         let read = tokio::task::spawn_blocking(move || settings::read(&flags, &environment)).await;
         match read {
             Ok(Ok(settings)) => {
                 let level = settings.config.log.level;
-                let tell = || tracing::info!(?level, "the log level was read again; other keys are read at a start");
-                // Told at the more talkative of the two levels.
+                let tell = || tracing::info!(?level, "reloaded the log level; other keys need a restart");
+                // Log this at the more verbose of the two levels.
                 let is_told_before = tracing::enabled!(tracing::Level::INFO);
                 if is_told_before {
                     tell();
@@ -55,8 +55,8 @@ impl Reload {
                     tell();
                 }
             }
-            Ok(Err(error)) => tracing::error!(%error, "the configuration cannot be used: the log level stays as it is"),
-            Err(error) => tracing::error!(%error, "the configuration could not be read again"),
+            Ok(Err(error)) => tracing::error!(%error, "the configuration is invalid: keeping the current log level"),
+            Err(error) => tracing::error!(%error, "failed to reload the configuration"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The server that is administered: who asks, the token, one request after the other.
+//! A connection to the admin API: credentials, the token, and requests.
 
 mod call;
 mod identity;
@@ -17,33 +17,34 @@ pub(crate) use identity::Identity;
 
 use crate::output::Failure;
 
-/// A page of a thousand clients with many entitlements is some MiB; more is somebody's attack on our memory.
+/// The maximum size of a response. A page of 1000 clients with many entitlements has a few MiB. A larger response
+/// could be an attack on our memory.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// The verification of a long audit log is one request.
+/// The timeout of a request. Verifying a long audit log is a single request.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Items of a page: the most that the server gives.
+/// The page size: the server's maximum.
 const PAGE: usize = 1000;
 
-/// A server, and the client as which it is asked. The token is got at the first call.
+/// A server, and the client to authenticate as. The first call gets the token.
 pub(crate) struct Remote {
     identity: Identity,
     transport: HttpTransport,
     token: Option<Secret>,
-    /// From the first call on, so that an interruption between two is not lost.
+    /// Listens from the first call on, so that an interruption between two calls is not missed.
     interrupt: Option<Signal>,
 }
 
-/// A good answer.
+/// A successful response.
 pub(crate) struct Answer {
-    /// What is shown; null for 204.
+    /// The body, or null for 204.
     pub(crate) body: Value,
-    /// Its state, for a change that names what it changes.
+    /// The ETag, to change exactly this version.
     pub(crate) etag: Option<HeaderValue>,
 }
 
 impl Remote {
-    /// Whom `identity` names, trusting the authorities of a PEM text in place of the system's, if there is one.
+    /// Connects as `identity`. If `authorities` is set, trusts only those certificates instead of the system's.
     pub(crate) fn new(identity: Identity, authorities: Option<&[u8]>) -> Result<Self, Failure> {
         let bounds = Bounds { connect: CONNECT_TIMEOUT, whole: WHOLE_TIMEOUT, answer_bytes: MAX_ANSWER_BYTES };
         let transport = match authorities {
@@ -54,12 +55,12 @@ impl Remote {
         Ok(Self { identity, transport, token: None, interrupt: None })
     }
 
-    /// The server's name for itself.
+    /// The server's issuer.
     pub(crate) fn issuer(&self) -> &str {
         &self.identity.issuer
     }
 
-    /// Asks, and returns what is good; whatever else is answered is a failure.
+    /// Sends a request, and returns a successful response. Any other response is a failure.
     pub(crate) async fn ask(&mut self, call: Call) -> Result<Answer, Failure> {
         let authorization = self.authorize().await?;
         let mut request = call.to_http(&self.identity.issuer)?;
@@ -70,7 +71,7 @@ impl Remote {
         Ok(Answer { body, etag })
     }
 
-    /// Every item of a list, page by page; at most so many, if a number is named.
+    /// Returns all items of a paginated list, or at most `limit`.
     pub(crate) async fn list(&mut self, call: Call, most: Option<usize>) -> Result<Vec<Value>, Failure> {
         let mut items = Vec::new();
         let mut after: Option<String> = None;
@@ -85,7 +86,7 @@ impl Remote {
             }
             let mut page = self.ask(page).await?.body;
             let Value::Array(found) = page["items"].take() else {
-                return Err(Failure::new("malformed answer: `items` is not a list"));
+                return Err(Failure::new("malformed response: `items` is not a list"));
             };
             items.extend(found);
             match page["next"].take() {
@@ -95,15 +96,15 @@ impl Remote {
         }
     }
 
-    /// Every item of a list that comes in one page.
+    /// Returns all items of a list without pages.
     pub(crate) async fn list_at_once(&mut self, call: Call) -> Result<Vec<Value>, Failure> {
         match self.ask(call).await?.body["items"].take() {
             Value::Array(items) => Ok(items),
-            _ => Err(Failure::new("malformed answer: `items` is not a list")),
+            _ => Err(Failure::new("malformed response: `items` is not a list")),
         }
     }
 
-    /// The header with the token, which holds all that the client may ask of the admin API.
+    /// Returns the Authorization header. Its token has all admin API scopes of the client.
     async fn authorize(&mut self) -> Result<HeaderValue, Failure> {
         if self.token.is_none() {
             self.token = Some(self.request_token().await?);

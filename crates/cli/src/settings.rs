@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use crate::args::SettingsArgs;
 
 const PREFIX: &str = "COUNTERSIGN_";
-/// Variables that the SDK and the other commands read; they are none of the server's, and no mistake.
+/// Variables of the SDK and the other commands. The server ignores them.
 const NOT_OURS: [&str; 8] = [
     "COUNTERSIGN_CLIENT_ID",
     "COUNTERSIGN_CLIENT_ID_FILE",
@@ -23,18 +23,18 @@ const NOT_OURS: [&str; 8] = [
     "COUNTERSIGN_CA_FILE",
 ];
 
-/// A configuration, and where each key that is set comes from.
+/// A configuration, and the source of each key that is set.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) origins: BTreeMap<String, String>,
-    /// Variables that are of our prefix, and of somebody else's making.
+    /// Variables with our prefix that Kubernetes has set.
     pub(crate) ignored: Vec<String>,
-    /// Files that were read, and hold the password of a database.
+    /// Files that were read and contain a database password.
     pub(crate) secret_files: Vec<PathBuf>,
 }
 
-/// Reads and checks the configuration; the first key that is wrong is named.
+/// Reads and validates the configuration. The error names the first invalid key.
 pub(crate) fn read(args: &SettingsArgs, environment: &[(String, String)]) -> Result<Settings, ConfigError> {
     let mut merged = Merged::default();
     if let Some(path) = &args.config {
@@ -53,8 +53,8 @@ pub(crate) fn read(args: &SettingsArgs, environment: &[(String, String)]) -> Res
     Ok(Settings { config, origins: merged.origins, ignored: merged.ignored, secret_files })
 }
 
-/// The data directory of a server here, by the same precedence. Other keys are not looked at: who administers a server
-/// need not have all that starts it.
+/// Returns the data directory, with the same precedence. Does not validate other keys, because an administrator may
+/// not have everything that the server needs.
 pub(crate) fn find_directory(
     file: Option<&Path>,
     flag: Option<&Path>,
@@ -74,7 +74,7 @@ pub(crate) fn find_directory(
     match merged.table.get("data_dir") {
         None => Ok(Config::default().data_dir),
         Some(Value::String(path)) => Ok(path.into()),
-        Some(_) => Err(ConfigError::new("data_dir", "not a text")),
+        Some(_) => Err(ConfigError::new("data_dir", "must be a string")),
     }
 }
 
@@ -132,8 +132,8 @@ impl Merged {
                 continue;
             }
             let key = KEYS.iter().find(|key| variable(&key.name) == *name).ok_or_else(|| {
-                let known = "`countersign config show --output json` lists them all";
-                ConfigError::new(name, format!("no such setting; the nearest is {}, and {known}", find_nearest(name)))
+                let known = "`countersign config show --output json` lists all settings";
+                ConfigError::new(name, format!("unknown setting; did you mean {}? {known}", find_nearest(name)))
             })?;
             let value = parse(key.kind, value).map_err(|reason| ConfigError::new(name, reason))?;
             self.set(&key.name, value, name);
@@ -158,15 +158,15 @@ impl Merged {
         }
     }
 
-    /// Names the key that is wrong and where it comes from, by judging each alone.
+    /// Finds the invalid key and its source, by validating each key alone.
     fn blame(&self, error: &toml::de::Error) -> ConfigError {
         for (key, origin) in &self.origins {
             let mut alone = Self::default();
             alone.set(key, find(&self.table, key).cloned().unwrap_or(Value::Boolean(false)), origin);
             if let Err(error) = alone.table.try_into::<Config>() {
-                // A database URL may hold a password, and the message would repeat it.
+                // A database URL may contain a password, which the message would repeat.
                 let secret = key.starts_with("database");
-                let secret = secret.then(|| "not a URL in a text, under database.url".to_owned());
+                let secret = secret.then(|| "must be a string with a URL, under database.url".to_owned());
                 let reason = secret.unwrap_or_else(|| in_plain_words(key, error.message()));
                 return self.locate(ConfigError::new(key, reason));
             }
@@ -174,7 +174,7 @@ impl Merged {
         ConfigError::new("configuration", error.message())
     }
 
-    /// The same refusal, with the file, variable or flag that the key comes from.
+    /// Adds the file, variable or flag that set the key to the error.
     fn locate(&self, error: ConfigError) -> ConfigError {
         match self.origins.get(&error.key) {
             Some(origin) => ConfigError::new(&format!("{} ({origin})", error.key), error.reason),
@@ -183,23 +183,23 @@ impl Merged {
     }
 }
 
-/// What the reader of TOML says of a key, without its words for Rust's types.
+/// Translates an error of the TOML parser, without its names of Rust types.
 fn in_plain_words(key: &str, message: &str) -> String {
     if !message.starts_with("invalid type") && !message.starts_with("invalid value") {
         return message.replace("unknown field", "unknown key").replace("unknown variant", "unknown value");
     }
     match KEYS.iter().find(|known| known.name == key).map(|known| known.kind) {
-        Some(Kind::Text) => "must be a text, in quotes".to_owned(),
-        Some(Kind::Number) => "must be a whole number, not below 0".to_owned(),
+        Some(Kind::Text) => "must be a string in quotes".to_owned(),
+        Some(Kind::Number) => "must be a whole number, 0 or greater".to_owned(),
         Some(Kind::Switch) => "must be true or false".to_owned(),
-        Some(Kind::List) => "must be a list of texts, such as [\"10.0.0.0/8\"]".to_owned(),
-        None => format!("is a section: write [{key}], and its keys below it"),
+        Some(Kind::List) => "must be a list of strings, such as [\"10.0.0.0/8\"]".to_owned(),
+        None => format!("is a section; write [{key}] and put its keys below it"),
     }
 }
 
-/// True for what Kubernetes gives every container beside a Service that is named `countersign`.
+/// True for the variables that Kubernetes sets in every container if there is a Service named `countersign`.
 ///
-/// `COUNTERSIGN_PORT` holds a URL there; a bare number is somebody's guess at `listen`, and no such setting.
+/// Its `COUNTERSIGN_PORT` contains a URL. A plain number is someone's guess at `listen`, which is an error.
 fn is_set_by_kubernetes(name: &str, value: &str) -> bool {
     match name.strip_prefix(PREFIX).unwrap_or_default() {
         "SERVICE_HOST" | "SERVICE_PORT" => true,
@@ -215,7 +215,7 @@ fn is_set_by_kubernetes(name: &str, value: &str) -> bool {
     }
 }
 
-/// The variable that shares most of its beginning and its end with this one.
+/// Returns the known variable that shares the longest prefix and suffix with this one.
 fn find_nearest(name: &str) -> String {
     let shared = |known: &String| {
         let same = |(a, b): &(char, char)| a == b;
@@ -225,14 +225,14 @@ fn find_nearest(name: &str) -> String {
     KEYS.iter().map(|key| variable(&key.name)).max_by_key(shared).unwrap_or_default()
 }
 
-/// A file that is no TOML, by its line.
+/// Reports the line of a TOML syntax error.
 fn syntax_error(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.lines().count().max(1);
     ConfigError::new(&format!("{file}, line {line}"), error.message())
 }
 
-/// The value of `section.key` in a table.
+/// Returns the value of `section.key` in a table.
 pub(crate) fn find<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
     match key.split_once('.') {
         None => table.get(key),
@@ -240,7 +240,7 @@ pub(crate) fn find<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
     }
 }
 
-/// The environment variable of a key.
+/// Returns the environment variable of a key.
 pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
@@ -256,7 +256,7 @@ fn parse(kind: Kind, text: &str) -> Result<Value, String> {
     match kind {
         Kind::Text => Ok(Value::String(text.to_owned())),
         Kind::Number => text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is not a whole number")),
-        Kind::Switch => text.parse().map(Value::Boolean).map_err(|_| format!("`{text}` is neither true nor false")),
+        Kind::Switch => text.parse().map(Value::Boolean).map_err(|_| format!("`{text}` must be true or false")),
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))

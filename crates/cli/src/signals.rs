@@ -1,22 +1,22 @@
-//! The signals by which a server is told to stop.
+//! The signals that stop a server.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-/// SIGTERM and SIGINT, caught from now on.
+/// Catches SIGTERM and SIGINT.
 pub(crate) struct StopSignal {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Who told a server to stop.
+/// Why the server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// SIGTERM: a supervisor, which may have a balancer in front of the server.
+    /// SIGTERM: from a supervisor. There may be a load balancer in front of the server.
     Terminate,
-    /// SIGINT: a person at a terminal, who waits.
+    /// SIGINT: from a person at a terminal, who is waiting.
     Interrupt,
 }
 
@@ -32,11 +32,11 @@ impl StopSignal {
         }
     }
 
-    /// Waits so long, or until the next signal.
+    /// Waits for this long, or until the next signal.
     pub(crate) async fn wait_at_most(&mut self, limit: Duration) {
         tokio::select! {
             () = sleep(limit) => {}
-            _ = self.wait() => tracing::info!("told again to stop: no longer waiting for balancers"),
+            _ = self.wait() => tracing::info!("received a second signal: no longer waiting for load balancers"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tables and details for people: moments in UTC, ages, durations; nothing that a terminal would obey.
+//! Tables and details for people, with times in UTC, ages and durations. Terminal control characters are escaped.
 
 use countersign_protocol::UnixTime;
 use serde_json::{Map, Value};
@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 use crate::moment::{show, show_age, show_duration};
 use crate::plain::escape;
 
-/// No column is cut to fewer characters than this.
+/// The minimum width of a column.
 const NARROWEST: usize = 8;
 const GAP: usize = 2;
 
-/// A member that is shown, and the head of its column.
+/// A member to show, and its column header.
 pub(crate) type Column = (&'static str, &'static str);
 
-/// The lines of a table of things that are alike; within `width` characters, if there is a bound.
+/// Formats a table, at most `width` characters wide if there is a limit.
 pub(crate) fn table(columns: &[Column], items: &[Value], now: UnixTime, width: Option<usize>) -> Vec<String> {
     let head = columns.iter().map(|(_, title)| (*title).to_owned()).collect();
     let row = |item: &Value| columns.iter().map(|(member, _)| cell(member, &item[*member], now)).collect();
@@ -22,7 +22,7 @@ pub(crate) fn table(columns: &[Column], items: &[Value], now: UnixTime, width: O
     rows.iter().map(|row| line(row, &widths)).collect()
 }
 
-/// The lines of one thing, a member each; of a list of things, one each; what is longer than `width` goes on below.
+/// Formats one object, one line per member and per object in a list. Lines longer than `width` are wrapped.
 pub(crate) fn details(thing: &Value, now: UnixTime, width: Option<usize>) -> Vec<String> {
     let mut rows = Vec::new();
     for (member, value) in thing.as_object().into_iter().flatten() {
@@ -49,7 +49,7 @@ pub(crate) fn details(thing: &Value, now: UnixTime, width: Option<usize>) -> Vec
     rows.iter().map(|row| line(row, &widths)).collect()
 }
 
-/// The text in lines of so many characters, broken at its spaces only: a long word can be copied whole.
+/// Wraps text at spaces only, so that a long word can be copied whole.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -64,7 +64,7 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// A member of one thing: a moment is shown with its age.
+/// Formats a member. A time includes its age.
 fn in_full(member: &str, value: &Value, now: UnixTime) -> String {
     match value.as_i64().filter(|_| is_moment(member)) {
         Some(at) => format!("{} UTC ({})", show(at), show_age(at, now)),
@@ -72,7 +72,7 @@ fn in_full(member: &str, value: &Value, now: UnixTime) -> String {
     }
 }
 
-/// A thing in one line: what it is called, then the rest by name.
+/// Formats an object on one line: its first member, then the others by name.
 fn describe(thing: &Value, now: UnixTime) -> String {
     let members = thing.as_object().map(Map::iter).into_iter().flatten();
     let part = |(index, (member, value)): (usize, (&String, &Value))| {
@@ -101,7 +101,7 @@ fn cell(member: &str, value: &Value, now: UnixTime) -> String {
     }
 }
 
-/// What a thing is called: its first member.
+/// Returns the first member, which names the object.
 fn first(item: &Value) -> &Value {
     item.as_object().and_then(|members| members.values().next()).unwrap_or(item)
 }
@@ -114,7 +114,7 @@ fn is_moment(member: &str) -> bool {
     member.ends_with("_at") || matches!(member, "at" | "hour" | "not_before" | "since")
 }
 
-/// The width of each column: the widest gives way until all fit.
+/// Returns the column widths. Shrinks the widest column until all fit.
 fn fit(rows: &[Vec<String>], width: Option<usize>) -> Vec<usize> {
     let columns = rows.first().map_or(0, Vec::len);
     let longest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -162,7 +162,7 @@ mod tests {
         [("id", "ID"), ("label", "LABEL"), ("created_at", "CREATED"), ("expires_at", "EXPIRES")];
 
     #[test]
-    fn a_table_shows_ages_moments_and_what_is_not_there() {
+    fn a_table_shows_ages_times_and_missing_values() {
         let lines = table(&COLUMNS, &secrets(), NOW, None);
         assert_eq!(
             lines,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_column_gives_way_to_the_terminal() {
+    fn the_widest_column_shrinks_to_fit_the_terminal() {
         let lines = table(&COLUMNS, &secrets(), NOW, Some(51));
         assert_eq!(lines[1], "cred_1  the first one o…  2 h ago  never");
         assert!(lines.iter().all(|line| line.chars().count() <= 51), "{lines:?}");
@@ -183,10 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn details_have_a_line_a_member_and_a_line_for_each_thing_within() {
+    fn details_show_one_line_per_member_and_nested_object() {
         let api = json!({
             "id": "billing", "access_token_lifetime_s": 900, "grants": ["client_credentials", "password"],
-            "scopes": [{ "name": "r", "rules": ["GET /"], "default": true }, { "name": "w", "rules": [], "default": false }],
+            "scopes": [{ "name": "r", "rules": ["GET \
+             /"], "default": true }, { "name": "w", "rules": [], "default": false }],
             "name": "a\u{1b}[31m b", "created_at": NOW - 60,
         });
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What all administrative commands have in common: the flags, who asks, and how results are shown.
+//! What all administrative commands share: flags, credentials and output.
 
 use std::path::{Path, PathBuf};
 
@@ -16,12 +16,12 @@ use crate::remote::{Call, Identity, Remote};
 use crate::settings;
 use crate::table::{Column, details, table};
 
-/// The variable that stands for `--ca-file`.
+/// The environment variable for `--ca-file`.
 const CA_FILE: &str = "COUNTERSIGN_CA_FILE";
-/// A secret or a token in a file is shorter than this; more is another file.
+/// The maximum size of a file with a secret or token. A larger file is a mistake.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
-/// What can be typed behind one subject.
+/// The arguments of a command with subcommands.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Administration<V: Subcommand> {
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(crate) struct Administration<V: Subcommand> {
     verb: V,
 }
 
-/// A command that is its own verb.
+/// The arguments of a command without subcommands.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Alone<V: clap::Args> {
     #[command(flatten)]
@@ -41,38 +41,38 @@ pub(crate) struct Alone<V: clap::Args> {
 
 /// The flags of every administrative command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "For every administrative command")]
+#[command(next_help_heading = "Options of all administrative commands")]
 struct Flags {
-    /// How to print the result
+    /// Output format
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     output: Format,
-    /// Print ids only, one a line
+    /// Print only IDs, one per line
     #[arg(long, global = true)]
     quiet: bool,
-    /// Do not ask before something that cannot be undone
+    /// Do not ask for confirmation
     #[arg(long, global = true)]
     yes: bool,
-    /// Ask as the operator of the server whose data directory this is [default: ./countersign-data]
+    /// Authenticate as the operator of the server with this data directory [default: ./countersign-data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Read the data directory from the server's TOML file
+    /// Read the data directory from the server's configuration file
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Over https, trust the authorities of this PEM file and no other
+    /// For https, trust only the certificate authorities in this PEM file
     #[arg(long, global = true, value_name = "PEM")]
     ca_file: Option<PathBuf>,
 }
 
-/// What can be done to one subject.
+/// A subcommand.
 pub(crate) trait Verb {
-    /// What is asked first, if it cannot be undone.
+    /// Returns the question to ask before an action that cannot be undone.
     fn question(&self) -> Option<String>;
 
-    /// Does it: first all that can be checked here, for nothing is asked of the server before the first call.
+    /// Performs the subcommand. Checks its arguments before the first call to the server.
     async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure>;
 }
 
-/// Runs a verb as the client that the environment names, or as the operator of the data directory.
+/// Runs a subcommand as the client in the environment, or as the operator of the data directory.
 pub(crate) fn run<V: Verb + Subcommand>(
     administration: Administration<V>,
     environment: &[(String, String)],
@@ -82,7 +82,7 @@ pub(crate) fn run<V: Verb + Subcommand>(
     run_verb(&flags, verb, environment, output)
 }
 
-/// The same for a command that is its own verb.
+/// Runs a command without subcommands.
 pub(crate) fn run_alone<V: Verb + clap::Args>(
     command: Alone<V>,
     environment: &[(String, String)],
@@ -123,7 +123,7 @@ fn find_identity(flags: &Flags, environment: &[(String, String)], output: &mut O
     Identity::from_directory(&directory)
 }
 
-/// The authorities to trust: those of the file that the flag or the environment names, if one does.
+/// Returns the certificate authorities from the file in the flag or the environment, if there is one.
 pub(crate) fn read_authorities(
     flag: Option<&Path>,
     environment: &[(String, String)],
@@ -136,7 +136,7 @@ pub(crate) fn read_authorities(
     path.map(read).transpose()
 }
 
-/// A command under way: the server, and how results are shown.
+/// A running command: the server, and how to print results.
 pub(crate) struct Session<'o> {
     pub(crate) remote: Remote,
     pub(crate) now: UnixTime,
@@ -146,7 +146,7 @@ pub(crate) struct Session<'o> {
 }
 
 impl Session<'_> {
-    /// Prints a thing; of its members, `id` is what `--quiet` prints.
+    /// Prints an object. `--quiet` prints its member `id`.
     pub(crate) fn show(&mut self, id: &str, thing: &Value) {
         match (self.quiet, self.format) {
             (true, _) => self.output.line(&text_of(&thing[id])),
@@ -157,7 +157,7 @@ impl Session<'_> {
         }
     }
 
-    /// Prints a thing, to people in other words than to programs.
+    /// Prints an object. The table output shows what `in_words` returns instead.
     pub(crate) fn show_in_words(&mut self, id: &str, thing: &Value, words: impl FnOnce(&Value) -> Value) {
         match (self.quiet, self.format) {
             (false, Format::Table) => self.show(id, &words(thing)),
@@ -165,7 +165,7 @@ impl Session<'_> {
         }
     }
 
-    /// Prints things that are alike.
+    /// Prints a list of objects.
     pub(crate) fn list(&mut self, id: &str, columns: &[Column], things: &[Value]) {
         match (self.quiet, self.format) {
             (true, _) => {
@@ -174,7 +174,7 @@ impl Session<'_> {
                 }
             }
             (_, Format::Json) => self.output.json(&json!(things)),
-            (_, Format::Table) if things.is_empty() => self.output.note("There are none."),
+            (_, Format::Table) if things.is_empty() => self.output.note("No entries."),
             (_, Format::Table) => {
                 let lines = table(columns, things, self.now, self.output.width());
                 lines.iter().for_each(|line| self.output.line(line));
@@ -182,12 +182,12 @@ impl Session<'_> {
         }
     }
 
-    /// Makes a call after which there is nothing to show, and says so: `ID is WHAT.`
+    /// Makes a call without a result, and prints `ID is WHAT.`
     pub(crate) async fn finish(&mut self, call: Call, what: &str, id: &str) -> Result<(), Failure> {
         self.finish_saying(call, what, id, &format!("{id} is {what}.")).await
     }
 
-    /// The same in other words for people.
+    /// Makes a call without a result, and prints the sentence.
     pub(crate) async fn finish_saying(
         &mut self,
         call: Call,
@@ -200,7 +200,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Says what was done to a thing that there is no more to show of.
+    /// Prints that an action succeeded whose object no longer exists.
     pub(crate) fn say(&mut self, what: &str, id: &str, sentence: &str) {
         match (self.quiet, self.format) {
             (true, _) => self.output.line(id),
@@ -209,7 +209,7 @@ impl Session<'_> {
         }
     }
 
-    /// Prints a result of one word or line; as JSON, the thing that it is of.
+    /// Prints a result of one line, or the whole object as JSON.
     pub(crate) fn word(&mut self, word: &str, thing: &Value) {
         match self.format {
             Format::Json if !self.quiet => self.output.json(thing),
@@ -217,44 +217,44 @@ impl Session<'_> {
         }
     }
 
-    /// Prints a result that people are told as a failure.
+    /// Prints a result as JSON only. In table output, an error message replaces it.
     pub(crate) fn only_json(&mut self, thing: &Value) {
         if self.format == Format::Json && !self.quiet {
             self.output.json(thing);
         }
     }
 
-    /// Prints a line that is no part of the result.
+    /// Prints a note to stderr.
     pub(crate) fn note(&mut self, text: &str) {
         self.output.note(text);
     }
 
-    /// Err if a secret that is made now would be seen by nobody.
+    /// Fails if `--quiet` would hide a new secret.
     pub(crate) fn check_is_seen(&self, otherwise: &str) -> Result<(), Failure> {
         if self.quiet {
-            return Err(Failure::usage(format!("with --quiet nobody sees the secret, ever: {otherwise}")));
+            return Err(Failure::usage(format!("--quiet would hide the new secret; {otherwise}")));
         }
         Ok(())
     }
 
-    /// Reads a token from the one line of stdin; what surrounds it is trimmed. Half a token would be another one, which the
-    /// server does not know: so a token that was broken into lines is refused.
+    /// Reads a token from a single line of stdin and trims it. A token that is split over several lines is an
+    /// error: its first part would look like an unknown token.
     pub(crate) fn read_token(&mut self, name: &str) -> Result<Secret, Failure> {
         let failed = |what: &str| Failure::usage(format!("{name}: stdin {what}"));
         let line = self.output.read_stdin_line(name, MAX_SECRET_BYTES).map_err(|error| failed(&error.to_string()))?;
-        let text = Zeroizing::new(String::from_utf8(line).map_err(|_| failed("is not UTF-8"))?);
+        let text = Zeroizing::new(String::from_utf8(line).map_err(|_| failed("must be UTF-8"))?);
         match text.trim() {
             "" => Err(failed("is empty")),
-            word if word.contains(char::is_whitespace) => Err(failed("must be one token, in one line")),
+            word if word.contains(char::is_whitespace) => Err(failed("must contain one token on one line")),
             word => Ok(Secret::new(word)),
         }
     }
 
-    /// Reads a secret from a file, or from stdin if it is `-`; a line break at its end is none of it.
+    /// Reads a secret from a file, or from stdin if the path is `-`, without the final line break.
     pub(crate) fn read_secret(&mut self, flag: &str, path: &Path) -> Result<Secret, Failure> {
         let read = if path == Path::new("-") { self.output.read_stdin(MAX_SECRET_BYTES) } else { read_file(path) };
         let failed = |what: &dyn std::fmt::Display| Failure::usage(format!("{flag}: {}: {what}", path.display()));
-        let text = String::from_utf8(read.map_err(|error| failed(&error))?).map_err(|_| failed(&"is not UTF-8"))?;
+        let text = String::from_utf8(read.map_err(|error| failed(&error))?).map_err(|_| failed(&"must be UTF-8"))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
@@ -264,7 +264,7 @@ impl Session<'_> {
     }
 }
 
-/// A text as it is, anything else as JSON.
+/// Returns a string as it is, and anything else as JSON.
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! `countersign api`: the APIs that tokens are for
+//! `countersign api`
 
 use clap::Subcommand;
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(crate) enum ApiVerb {
   countersign api create billing --audience https://billing.example
   countersign api create reports --audience https://reports.example --lifetime 15m --grant client_credentials --grant refresh_token")]
     Create {
-        /// Its name in commands and addresses
+        /// The API's ID, used in commands and URLs
         #[arg(value_parser = parse_id)]
         id: String,
         /// The `aud` of its tokens, an absolute URI
@@ -34,18 +34,18 @@ pub(crate) enum ApiVerb {
         #[command(flatten)]
         settings: Settings,
     },
-    /// List the APIs, the oldest first
+    /// List the APIs, oldest first
     #[command(after_help = "Examples:
   countersign api list
   countersign api list --output json | jq -r '.[].audience'")]
     List,
-    /// Show an API with its scopes
+    /// Show an API and its scopes
     #[command(after_help = "Example:\n  countersign api show billing")]
     Show {
         #[arg(value_parser = parse_id)]
         id: String,
     },
-    /// Change an API; what is not named stays
+    /// Change an API. Settings that you do not pass stay the same
     #[command(after_help = "Examples:
   countersign api update billing --lifetime 5m
   countersign api update billing --grant client_credentials --grant password")]
@@ -58,7 +58,7 @@ pub(crate) enum ApiVerb {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Delete an API that no client is entitled to
+    /// Delete an API. No client may have an entitlement to it
     #[command(after_help = "Example:\n  countersign api delete billing --yes")]
     Delete {
         #[arg(value_parser = parse_id)]
@@ -68,25 +68,25 @@ pub(crate) enum ApiVerb {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Settings {
-    /// Its name for people [default of a new one: the id]
+    /// Display name [default for a new API: the ID]
     #[arg(long)]
     name: Option<String>,
-    /// What its tokens are signed with: ES256, RS256 or EdDSA [default of a new one: ES256]
+    /// Signing algorithm: ES256, RS256 or EdDSA [default for a new API: ES256]
     #[arg(long)]
     algorithm: Option<String>,
-    /// How long its access tokens live, such as 15m [default of a new one: 1h]
+    /// Lifetime of access tokens, for example 15m [default for a new API: 1h]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lifetime: Option<i64>,
-    /// A grant that it allows, each by a flag of its own [default of a new one: client_credentials]
+    /// A grant that the API allows. Can be repeated [default for a new API: client_credentials]
     #[arg(long, value_name = "GRANT")]
     grant: Vec<String>,
-    /// How long a refresh token lives unused [default of a new one: 7d]
+    /// A refresh token expires if it is not used for this long [default for a new API: 7d]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     refresh_idle: Option<i64>,
-    /// How long a sign-in can be refreshed at all [default of a new one: 30d]
+    /// Refresh tokens expire this long after the sign-in [default for a new API: 30d]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     refresh_absolute: Option<i64>,
-    /// How long a repeated refresh gives the same refresh token again, 0s to 2m [default of a new one: 30s]
+    /// How long a repeated refresh returns the same refresh token, 0s to 2m [default for a new API: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     refresh_retry: Option<i64>,
 }
@@ -94,7 +94,7 @@ pub(crate) struct Settings {
 impl Verb for ApiVerb {
     fn question(&self) -> Option<String> {
         match self {
-            Self::Delete { id } => Some(format!("Delete the API {id} with its scopes?")),
+            Self::Delete { id } => Some(format!("Delete the API {id} and its scopes?")),
             _ => None,
         }
     }

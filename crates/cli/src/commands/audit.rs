@@ -1,4 +1,4 @@
-//! `countersign audit`: who changed what
+//! `countersign audit`
 
 use std::num::NonZeroUsize;
 
@@ -20,27 +20,27 @@ const COLUMNS: [Column; 6] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
-    /// List the records, the oldest first; as JSON with what was before and after
+    /// List the records, oldest first. JSON output includes the values before and after
     #[command(after_help = "Examples:
   countersign audit list --after 120
   countersign audit list --output json | jq '.[] | select(.actor == \"operator\")'")]
     List {
-        /// Only records behind this number
+        /// Only records after this number
         #[arg(long, value_name = "NO", default_value_t = 0)]
         after: u32,
-        /// At most so many
+        /// Maximum number of records
         #[arg(long, value_name = "COUNT")]
         limit: Option<NonZeroUsize>,
     },
-    /// Print what the last record is; kept elsewhere, it shows later that no record was cut off
+    /// Print a fingerprint of the last record. Store it elsewhere to detect later that records were removed
     #[command(after_help = "Example:\n  countersign audit head > /mnt/elsewhere/audit-head")]
     Head,
-    /// Say whether a record was altered, removed or moved; fail if one was
+    /// Check whether a record was changed, removed or moved, and fail if one was
     #[command(after_help = "Examples:
   countersign audit verify
   countersign audit verify --head \"$(cat /mnt/elsewhere/audit-head)\"")]
     Verify {
-        /// What `audit head` printed earlier
+        /// The earlier output of `audit head`
         #[arg(long)]
         head: Option<String>,
     },
@@ -78,7 +78,7 @@ async fn verify(session: &mut Session<'_>, head: Option<String>) -> Result<(), F
     let verdict = session.remote.ask(call).await?.body;
     if verdict["intact"] != true {
         session.only_json(&verdict);
-        let fault = verdict["fault"].as_str().unwrap_or("the server does not say that it is intact");
+        let fault = verdict["fault"].as_str().unwrap_or("the server did not confirm it");
         return Err(Failure::new(format!("the audit log is not intact: {fault}")));
     }
     session.word(&format!("The audit log is intact: {} records.", verdict["records"]), &verdict);

@@ -15,16 +15,16 @@ use crate::settings::{self, Settings, find};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Backup {
-    /// Write the backup into this directory, which must not exist or be empty
+    /// The directory for the backup. It must not exist, or be empty
     dir: PathBuf,
     #[command(flatten)]
     place: PlaceArgs,
-    /// How to print the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
 
-/// Writes a backup, and says what is not in it.
+/// Writes a backup, and prints what it does not contain.
 pub(crate) fn run(args: &Backup, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     let settings = settings::read(&args.place.settings(), environment).map_err(Failure::new)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
@@ -39,17 +39,18 @@ pub(crate) fn run(args: &Backup, environment: &[(String, String)], output: &mut 
         return Ok(());
     }
     let made = moment::show(manifest.made_at);
-    output.line(&format!("{directory}: a backup as of {made} UTC (change {}).", manifest.change));
-    output.line("The sealing key is in it: keep it as you keep the data directory, and on another disk.");
+    output.line(&format!("{directory}: backup of {made} UTC (change {}).", manifest.change));
+    output
+        .line("The backup contains the sealing key. Protect it like the data directory, and keep it on another disk.");
     if manifest.database == Engine::Postgres {
         let database = settings.config.database().map_err(Failure::new)?.without_password();
-        output.line("The database is not in it. Copy that by PostgreSQL's own tools:");
+        output.line("The backup does not contain the database. Copy it with PostgreSQL's tools:");
         output.line(&format!("  pg_dump --format=custom --file={directory}/database.dump '{database}'"));
     }
     Ok(())
 }
 
-/// Every key that is set, wherever, as the file that `--config` takes.
+/// Returns every key that is set, as a configuration file.
 fn write_configuration(settings: &Settings) -> Result<String, Failure> {
     let all = Table::try_from(&settings.config).map_err(Failure::new)?;
     let mut set = Table::new();
@@ -63,5 +64,5 @@ fn write_configuration(settings: &Settings) -> Result<String, Failure> {
             }
         }
     }
-    Ok(format!("# {CONFIGURATION}: what `countersign backup` was told of the server's configuration.\n{set}"))
+    Ok(format!("# {CONFIGURATION}: the server's configuration, as `countersign backup` read it.\n{set}"))
 }

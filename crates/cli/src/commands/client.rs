@@ -1,4 +1,4 @@
-//! `countersign client`: who may ask for tokens
+//! `countersign client`
 
 use std::path::PathBuf;
 
@@ -24,29 +24,29 @@ const COLUMNS: [Column; 6] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientVerb {
-    /// Create a client, with a secret that is shown once
+    /// Create a client and its first secret, which is shown once
     #[command(after_help = "Examples:
   countersign client create nightly-job --owner ops@example.com --output json
   countersign client create nightly-job --env-file nightly-job.env
   countersign client create nightly-job --import-secret-file secret.txt")]
     Create(NewClient),
-    /// List the clients, the oldest first
+    /// List the clients, oldest first
     #[command(after_help = "Examples:
   countersign client list
   countersign client list --quiet | wc -l
   countersign client list --unused 30d")]
     List {
-        /// Only clients that are older than this, and have not authenticated for so long
+        /// Only clients that are older than this, and have not authenticated for this long
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         unused: Option<i64>,
     },
-    /// Show a client with what it may ask
+    /// Show a client and its entitlements
     #[command(after_help = "Example:\n  countersign client show nightly-job")]
     Show {
         #[arg(value_parser = parse_id)]
         id: String,
     },
-    /// Change a client; what is not named stays
+    /// Change a client. Settings that you do not pass stay the same
     #[command(after_help = "Examples:
   countersign client update nightly-job --owner billing@example.com
   countersign client update nightly-job --tokens-per-minute 60
@@ -57,41 +57,41 @@ pub(crate) enum ClientVerb {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Let a disabled client ask again
+    /// Enable a disabled client
     #[command(after_help = "Example:\n  countersign client enable nightly-job")]
     Enable {
         #[arg(value_parser = parse_id)]
         id: String,
     },
-    /// Refuse a client until it is enabled; all tokens issued to it end for good
+    /// Disable a client and revoke all its tokens. Enabling it again does not restore them
     #[command(after_help = "Example:\n  countersign client disable nightly-job --yes")]
     Disable {
         #[arg(value_parser = parse_id)]
         id: String,
     },
-    /// End all tokens of a client; it can get new ones
+    /// Revoke all tokens of a client. It can request new ones
     #[command(after_help = "Example:\n  countersign client revoke nightly-job --yes")]
     Revoke {
         #[arg(value_parser = parse_id)]
         id: String,
     },
-    /// Delete a client with its secrets; its tokens end
+    /// Delete a client and its secrets, and revoke its tokens
     #[command(after_help = "Example:\n  countersign client delete nightly-job --yes")]
     Delete {
         #[arg(value_parser = parse_id)]
         id: String,
     },
-    /// Let a client ask for more of an API, beside what it may ask already
+    /// Add scopes and grants to what a client may request from an API
     #[command(after_help = "Examples:
   countersign client allow nightly-job billing --scope invoices:read --grant client_credentials
   countersign client allow billing-api billing --introspect")]
     Allow(Allowance),
-    /// Take from a client all that it may ask of an API
+    /// Remove a client's entitlement to an API
     #[command(after_help = "Example:\n  countersign client disallow nightly-job billing")]
     Disallow {
         #[arg(value_parser = parse_id)]
         id: String,
-        /// The API's id
+        /// The API's ID
         #[arg(value_parser = parse_id)]
         api: String,
     },
@@ -99,58 +99,59 @@ pub(crate) enum ClientVerb {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NewClient {
-    /// Its client_id
+    /// The client_id
     #[arg(value_parser = parse_id)]
     id: String,
     #[command(flatten)]
     settings: Settings,
-    /// Make no secret now
+    /// Do not create a secret
     #[arg(long, conflicts_with_all = ["import_secret_file", "env_file"])]
     no_secret: bool,
-    /// Take the secret of this file (- for stdin) instead of a new one; it has at least 32 characters
+    /// Import the secret from this file (- for stdin) instead of creating one. It must have at least 32 characters
     #[arg(long, value_name = "FILE")]
     import_secret_file: Option<PathBuf>,
-    /// Write the credentials to this file (0600) instead of showing them
+    /// Write the credentials to this file (mode 0600) instead of printing them
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Settings {
-    /// Its name for people [default of a new one: the client_id]
+    /// Display name [default for a new client: the client_id]
     #[arg(long)]
     name: Option<String>,
-    /// Whom to ask about it
+    /// Contact for questions about this client
     #[arg(long, value_name = "CONTACT")]
     owner: Option<String>,
-    /// How it may authenticate, each by a flag of its own: client_secret_basic, client_secret_post [default of a new one: both]
+    /// A method that the client may authenticate with: client_secret_basic or client_secret_post. Can be repeated
+    /// [default for a new client: both]
     #[arg(long, value_name = "METHOD")]
     auth_method: Vec<String>,
-    /// The most tokens that it gets in a minute from one node, or none for no limit
+    /// Maximum number of tokens per minute on each node, or none for no limit
     #[arg(long, value_name = "COUNT", value_parser = parse_limit)]
     tokens_per_minute: Option<Limit>,
-    /// The most tokens that it gets in a day from one node, or none for no limit
+    /// Maximum number of tokens per day on each node, or none for no limit
     #[arg(long, value_name = "COUNT", value_parser = parse_limit)]
     tokens_per_day: Option<Limit>,
 }
 
-/// The most of something, if there is a bound.
+/// An optional limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Limit(Option<u32>);
 
 fn parse_limit(text: &str) -> Result<Limit, String> {
     match text {
         "none" => Ok(Limit(None)),
-        _ => text.parse().map(|most| Limit(Some(most))).map_err(|_| "must be a whole number, or none".to_owned()),
+        _ => text.parse().map(|most| Limit(Some(most))).map_err(|_| "must be a whole number or `none`".to_owned()),
     }
 }
 
 impl Verb for ClientVerb {
     fn question(&self) -> Option<String> {
         match self {
-            Self::Disable { id } => Some(format!("Disable the client {id}, and end all its tokens?")),
-            Self::Revoke { id } => Some(format!("End all tokens of the client {id}?")),
-            Self::Delete { id } => Some(format!("Delete the client {id} with its secrets and tokens?")),
+            Self::Disable { id } => Some(format!("Disable the client {id} and revoke all its tokens?")),
+            Self::Revoke { id } => Some(format!("Revoke all tokens of the client {id}?")),
+            Self::Delete { id } => Some(format!("Delete the client {id} and its secrets, and revoke its tokens?")),
             _ => None,
         }
     }
@@ -171,12 +172,12 @@ impl Verb for ClientVerb {
             Self::Delete { id } => return session.finish(Call::delete(&["clients", &id]), "deleted", &id).await,
             Self::Disallow { id, api } => {
                 let call = Call::delete(&["clients", &id, "entitlements", &api]);
-                let sentence = format!("{id} may ask nothing of {api} any more.");
+                let sentence = format!("{id} can no longer request tokens for {api}.");
                 return session.finish_saying(call, "disallowed", &api, &sentence).await;
             }
             Self::Revoke { id } => {
                 let call = Call::post(&["revocations"], json!({ "client_id": id }));
-                return session.finish_saying(call, "revoked", &id, &format!("All tokens of {id} are ended.")).await;
+                return session.finish_saying(call, "revoked", &id, &format!("All tokens of {id} are revoked.")).await;
             }
             Self::Show { id } => Call::get(&["clients", &id]),
             Self::Update { id, settings } => Call::patch(&["clients", &id], changes(settings.fields())?),

@@ -1,4 +1,4 @@
-//! `countersign completions`: for the shell
+//! `countersign completions`
 
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
@@ -8,12 +8,12 @@ use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Completions {
-    /// The shell that reads them
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// Prints what a shell needs to complete our commands and flags.
+/// Prints a completion script for our commands and flags.
 pub(crate) fn run(args: &Completions, output: &mut Output) {
     let mut script = Vec::new();
     generate(args.shell, &mut Args::command(), "countersign", &mut script);

@@ -9,13 +9,13 @@ use crate::args::{ConfigArgs, ConfigVerb, Format, SettingsArgs};
 use crate::output::{Failure, Output};
 use crate::settings::{self, Settings, find, flag, variable};
 
-/// Checks or shows the configuration that `serve` would use.
+/// Validates or prints the configuration that `serve` would use.
 pub(crate) fn run(args: &ConfigArgs, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     let read = |settings: &SettingsArgs| settings::read(settings, environment).map_err(Failure::new);
     match &args.verb {
         ConfigVerb::Check { settings } => {
             read(settings)?;
-            output.line("The configuration is good.");
+            output.line("The configuration is valid.");
         }
         ConfigVerb::Show { settings, output: format } => show(&read(settings)?, *format, output)?,
         ConfigVerb::Schema => output.own_text(&format!("{:#}", annotated_schema())),
@@ -65,7 +65,7 @@ fn show(settings: &Settings, format: Format, output: &mut Output) -> Result<(), 
     Ok(())
 }
 
-/// A value as it is shown: the database URL may hold a password, so only its scheme is.
+/// Returns a value for display. For the database URL, which may contain a password, this is only the scheme.
 fn describe(key: &str, table: &Table, config: &Config) -> String {
     match (key, find(table, key)) {
         ("database.url", Some(Value::String(url))) => {

@@ -1,4 +1,4 @@
-//! `countersign doctor`: what is wrong here, and what to do about it
+//! `countersign doctor`
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::moment::parse_http_date;
 use crate::output::{Failure, Output};
 use crate::settings::{self, Settings};
 
-/// A server that is well answers at once.
+/// The timeout for the server's responses. A healthy server responds immediately.
 const BOUNDS: Bounds =
     Bounds { connect: Duration::from_secs(5), whole: Duration::from_secs(10), answer_bytes: 1024 * 1024 };
 const METADATA: &str = "/.well-known/oauth-authorization-server";
@@ -33,24 +33,24 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 pub(crate) struct Doctor {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Over https, trust the authorities of this PEM file and no other
+    /// For https, trust only the certificate authorities in this PEM file
     #[arg(long, value_name = "PEM")]
     ca_file: Option<PathBuf>,
-    /// How to print the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
 
-/// Prints a line for each check; fails if one does.
+/// Prints one line per check, and fails if a check fails.
 pub(crate) fn run(args: &Doctor, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     let authorities = read_authorities(args.ca_file.as_deref(), environment)?;
     let checks = match settings::read(&args.settings, environment) {
         Err(error) => vec![Check::failed("configuration", error)],
         Ok(settings) => {
             let good = match settings.origins.len() {
-                0 => "is all defaults".to_owned(),
-                1 => "is good: 1 key is set".to_owned(),
-                set => format!("is good: {set} keys are set"),
+                0 => "uses only defaults".to_owned(),
+                1 => "valid, 1 key is set".to_owned(),
+                set => format!("valid, {set} keys are set"),
             };
             let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
             let examining = examine_all(&settings, authorities.as_deref());
@@ -60,8 +60,8 @@ pub(crate) fn run(args: &Doctor, environment: &[(String, String)], output: &mut 
     show(&checks, args.output, output);
     match checks.iter().filter(|check| check.verdict == Verdict::Failed).count() {
         0 => Ok(()),
-        1 => Err(Failure::new("one check fails")),
-        failed => Err(Failure::new(format!("{failed} checks fail"))),
+        1 => Err(Failure::new("1 check failed")),
+        failed => Err(Failure::new(format!("{failed} checks failed"))),
     }
 }
 
@@ -70,7 +70,7 @@ async fn examine_all(Settings { config, secret_files, .. }: &Settings, authoriti
     let Findings { mut checks, is_running } = examine(config, secret_files, now).await;
     let file = match std::fs::read(config.data_dir.join(OPERATOR_FILE)).map(|text| serde_json::from_slice(&text)) {
         Ok(Err(_)) => {
-            let detail = format!("{OPERATOR_FILE}: is not what a start wrote; `serve --new-operator` writes it anew");
+            let detail = format!("{OPERATOR_FILE}: is not valid; replace it with `serve --new-operator`");
             checks.push(Check::failed("operator", detail));
             None
         }
@@ -82,19 +82,22 @@ async fn examine_all(Settings { config, secret_files, .. }: &Settings, authoriti
         }
     };
     match find_address(file, config, is_running) {
-        None => checks.push(Check::good("reachability", "not asked: no operator.json says where, and no server runs")),
+        None => {
+            checks.push(Check::good("reachability", "not checked: there is no operator.json, and no server is running"))
+        }
         Some(issuer) => checks.extend(ask(&issuer, is_running, authorities, now).await),
     }
     checks
 }
 
-/// The address in `operator.json`; without that file, the configured one of a server that runs.
+/// Returns the issuer in `operator.json`. Without that file, returns the configured issuer if the server is
+/// running.
 fn find_address(file: Option<OperatorFile>, config: &Config, is_running: bool) -> Option<String> {
     let configured = || is_running.then(|| config.issuer_for(config.listen).ok()).flatten();
     file.map(|file| file.issuer).or_else(|| configured().map(|issuer| issuer.to_string()))
 }
 
-/// What the server says of itself, and its clock.
+/// Checks the server's health endpoints, its metadata and its clock.
 async fn ask(issuer: &str, is_running: bool, authorities: Option<&[u8]>, now: UnixTime) -> Vec<Check> {
     const NAME: &str = "reachability";
     let transport = match authorities {
@@ -108,9 +111,9 @@ async fn ask(issuer: &str, is_running: bool, authorities: Option<&[u8]>, now: Un
     let live = match get(&transport, issuer, "/livez").await {
         Ok(live) => live,
         Err(TransportError::Connect(reason)) if !is_running => {
-            return vec![Check::warning(NAME, format!("{issuer}: {reason}; no server runs here, nor there"))];
+            return vec![Check::warning(NAME, format!("{issuer}: {reason}; no server is running"))];
         }
-        Err(error) => return vec![Check::failed(NAME, format!("{issuer}: {error}; clients see the same"))],
+        Err(error) => return vec![Check::failed(NAME, format!("{issuer}: {error}; clients get the same error"))],
     };
     let mut checks = Vec::new();
     let date = live.headers().get(DATE).and_then(|date| parse_http_date(date.to_str().ok()?));
@@ -127,21 +130,25 @@ async fn ask(issuer: &str, is_running: bool, authorities: Option<&[u8]>, now: Un
 fn judge(issuer: &str, live: &Response<Vec<u8>>, ready: &Response<Vec<u8>>, metadata: &Response<Vec<u8>>) -> Check {
     const NAME: &str = "reachability";
     if !live.status().is_success() {
-        return Check::failed(NAME, format!("{issuer}/livez: answers {}; is that countersign?", live.status()));
+        return Check::failed(
+            NAME,
+            format!("{issuer}/livez: returned {}; check that this is a Countersign server", live.status()),
+        );
     }
     if !ready.status().is_success() {
         let why = String::from_utf8_lossy(ready.body()).trim().to_owned();
-        return Check::failed(NAME, format!("{issuer}/readyz: answers {}: {why}", ready.status()));
+        return Check::failed(NAME, format!("{issuer}/readyz: returned {}: {why}", ready.status()));
     }
     let said: Value = serde_json::from_slice(metadata.body()).unwrap_or_default();
     match said["issuer"].as_str() {
         Some(theirs) if theirs == issuer => {
-            Check::good(NAME, format!("{issuer}: answers, is ready, and says who it is"))
+            Check::good(NAME, format!("{issuer}: reachable, ready, and its metadata has this issuer"))
         }
-        Some(theirs) => {
-            Check::failed(NAME, format!("{issuer}: says that it is {theirs}; clients refuse that (RFC 8414 §3.3)"))
-        }
-        None => Check::failed(NAME, format!("{issuer}{METADATA}: answers {}, and names no issuer", metadata.status())),
+        Some(theirs) => Check::failed(
+            NAME,
+            format!("{issuer}: the metadata has the issuer {theirs}; clients refuse that (RFC 8414 §3.3)"),
+        ),
+        None => Check::failed(NAME, format!("{issuer}{METADATA}: returned {} without an issuer", metadata.status())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `countersign client allow`: more for a client, beside what it has
+//! `countersign client allow`
 
 use http::HeaderValue;
 use serde_json::{Value, json};
@@ -7,29 +7,29 @@ use crate::commands::administration::Session;
 use crate::output::Failure;
 use crate::remote::{Call, parse_id};
 
-/// How often an entitlement is read again because somebody else has changed it meanwhile.
+/// How many times to retry after another change to the same entitlement.
 const TRIES: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Allowance {
-    /// The client's id
+    /// The client's ID
     #[arg(value_parser = parse_id)]
     id: String,
-    /// The API's id
+    /// The API's ID
     #[arg(value_parser = parse_id)]
     api: String,
-    /// A scope that it may ask for, each by a flag of its own
+    /// A scope that the client may request. Can be repeated
     #[arg(long, value_name = "SCOPE", required_unless_present_any = ["grant", "introspect"], requires = "grant")]
     scope: Vec<String>,
-    /// A grant by which it may ask, each by a flag of its own: client_credentials, password, refresh_token
+    /// A grant that the client may use: client_credentials, password or refresh_token. Can be repeated
     #[arg(long, value_name = "GRANT")]
     grant: Vec<String>,
-    /// Let it introspect every token of the API
+    /// Allow the client to introspect every token of the API
     #[arg(long)]
     introspect: bool,
 }
 
-/// Reads what the client has, adds to it, and writes it back unless somebody has changed it meanwhile.
+/// Reads the entitlement, adds to it, and writes it back. Starts over if it has changed in the meantime.
 pub(crate) async fn allow(session: &mut Session<'_>, allowance: Allowance) -> Result<(), Failure> {
     let path = ["clients", &allowance.id, "entitlements", &allowance.api];
     let mut tried = 0;
@@ -47,7 +47,7 @@ pub(crate) async fn allow(session: &mut Session<'_>, allowance: Allowance) -> Re
     }
 }
 
-/// What there is, and in which state; null if there is nothing.
+/// Returns the entitlement and its ETag, or null if there is none.
 async fn find(session: &mut Session<'_>, path: &[&str]) -> Result<(Value, Option<HeaderValue>), Failure> {
     match session.remote.ask(Call::get(path)).await {
         Ok(answer) => Ok((answer.body, answer.etag)),
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_allowed_is_added_and_nothing_is_taken_away() {
+    fn allow_adds_to_an_entitlement_and_removes_nothing() {
         let allowance = |scope: &[&str], grant: &[&str], introspect| Allowance {
             id: String::new(),
             api: String::new(),

@@ -1,4 +1,4 @@
-//! `countersign explain`: why one request was refused, and what would make it pass
+//! `countersign explain`
 
 use countersign_protocol::UnixTime;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::remote::{Call, parse_id};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Explain {
-    /// The X-Request-Id of the answer, which the log line has too
+    /// The X-Request-Id of the response. It is also in the log
     #[arg(value_parser = parse_id)]
     request_id: String,
 }
@@ -28,7 +28,7 @@ impl Verb for Explain {
     }
 }
 
-/// What a person asks, in the order in which they ask it.
+/// Returns the answers in the order in which a person asks the questions.
 fn in_words(refusal: &Value, now: UnixTime) -> Value {
     let at = refusal["at"].as_i64().unwrap_or_default();
     let presented = refusal["presented"].as_object().into_iter().flatten();
@@ -36,16 +36,16 @@ fn in_words(refusal: &Value, now: UnixTime) -> Value {
     json!({
         "refused": format!("{} UTC ({})", moment::show(at), moment::show_age(at, now)),
         "endpoint": refusal["endpoint"],
-        "client": refusal["client_id"].as_str().unwrap_or("none was found, or none was looked for yet"),
+        "client": refusal["client_id"].as_str().unwrap_or("not identified"),
         "from": refusal["address"],
-        "answered": refusal["error"],
-        "because": refusal["reason"],
-        "to pass": refusal["remedy"],
+        "error": refusal["error"],
+        "reason": refusal["reason"],
+        "fix": refusal["remedy"],
         "presented": presented,
     })
 }
 
-/// A line of what was presented; nothing of what was not.
+/// Formats one line of the presented parameters, or nothing if the parameter was missing.
 fn present(name: &str, value: &Value) -> Option<Value> {
     let text = match value {
         Value::Null => return None,
@@ -66,10 +66,10 @@ mod tests {
     use crate::table::details;
 
     #[test]
-    fn a_refusal_is_told_in_the_order_in_which_a_person_asks() {
+    fn a_refusal_is_explained_in_the_order_of_the_questions_people_ask() {
         let refusal = json!({
             "request_id": "r", "at": 1_795_601_100, "endpoint": "token", "client_id": null, "address": "127.0.0.1",
-            "error": "invalid_client", "reason": "no such client", "remedy": "check the client id",
+            "error": "invalid_client", "reason": "unknown client", "remedy": "check the client_id",
             "presented": { "authorization": "Basic", "path_api": null, "resource": [], "parameters": ["scope", "x"] },
         });
         assert_eq!(
@@ -77,11 +77,11 @@ mod tests {
             [
                 "refused    2026-11-25 10:05 UTC (1 m ago)",
                 "endpoint   token",
-                "client     none was found, or none was looked for yet",
+                "client     not identified",
                 "from       127.0.0.1",
-                "answered   invalid_client",
-                "because    no such client",
-                "to pass    check the client id",
+                "error      invalid_client",
+                "reason     unknown client",
+                "fix        check the client_id",
                 "presented  authorization: Basic",
                 "           parameters: scope, x",
             ]

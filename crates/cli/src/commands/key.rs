@@ -1,4 +1,4 @@
-//! `countersign key`: what tokens are signed with
+//! `countersign key`
 
 use clap::Subcommand;
 use serde_json::json;
@@ -19,21 +19,21 @@ const COLUMNS: [Column; 6] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyVerb {
-    /// List the signing keys, the oldest first
+    /// List the signing keys, oldest first
     #[command(after_help = "Example:\n  countersign key list")]
     List,
-    /// Make successors of the keys that sign; they take over once they have been published long enough
+    /// Create successors of the current signing keys. They start to sign once clients have had time to load them
     #[command(after_help = "Examples:
   countersign key rotate --yes
   countersign key rotate ES256 --yes")]
     Rotate {
-        /// ES256, RS256 or EdDSA [default: every algorithm that signs]
+        /// ES256, RS256 or EdDSA [default: all algorithms in use]
         algorithm: Option<String>,
     },
-    /// End a key now, with every token that it signed
+    /// Revoke a key, and every token that it signed
     #[command(after_help = "Example:\n  countersign key revoke KEY_ID --yes")]
     Revoke {
-        /// The key's id, as `key list` prints it
+        /// The key's ID, from `key list`
         #[arg(value_parser = parse_id, allow_hyphen_values = true)]
         key_id: String,
     },
@@ -43,9 +43,9 @@ impl Verb for KeyVerb {
     fn question(&self) -> Option<String> {
         match self {
             Self::List => None,
-            Self::Rotate { algorithm: Some(algorithm) } => Some(format!("Make a successor of the {algorithm} key?")),
-            Self::Rotate { algorithm: None } => Some("Make a successor of every key that signs?".to_owned()),
-            Self::Revoke { key_id } => Some(format!("End the key {key_id}, and every token that it signed?")),
+            Self::Rotate { algorithm: Some(algorithm) } => Some(format!("Create a successor of the {algorithm} key?")),
+            Self::Rotate { algorithm: None } => Some("Create a successor of every key that signs?".to_owned()),
+            Self::Revoke { key_id } => Some(format!("Revoke the key {key_id} and every token that it signed?")),
         }
     }
 
@@ -62,8 +62,8 @@ impl Verb for KeyVerb {
             Self::Rotate { algorithm: None } => return rotate_all(session).await,
             Self::Revoke { key_id } => {
                 let call = Call::new(http::Method::POST, &["keys", &key_id, "revoke"]);
-                // One that was retired already is shown.
-                let done = if session.remote.ask(call).await?.body.is_null() { "revoked" } else { "retired already" };
+                // For a key that is already retired, the server returns the key.
+                let done = if session.remote.ask(call).await?.body.is_null() { "revoked" } else { "already retired" };
                 session.say("revoked", &key_id, &format!("{key_id} is {done}."));
             }
         }
@@ -75,7 +75,7 @@ fn rotate(algorithm: &str) -> Call {
     Call::post(&["keys", "rotate"], json!({ "algorithm": algorithm })).naming("algorithm", "ALGORITHM")
 }
 
-/// Every key that signs and has no successor yet; it is a failure if there is none.
+/// Returns every algorithm whose signing key has no successor yet. Fails if there is none.
 async fn rotate_all(session: &mut Session<'_>) -> Result<(), Failure> {
     let keys = session.remote.list_at_once(Call::get(&["keys"])).await?;
     let of = |state: &'static str| {
@@ -85,13 +85,13 @@ async fn rotate_all(session: &mut Session<'_>) -> Result<(), Failure> {
     let mut made = Vec::new();
     for algorithm in of("active") {
         if of("pending").any(|pending| pending == algorithm) {
-            session.note(&format!("{algorithm} has a pending key already."));
+            session.note(&format!("{algorithm} already has a pending key."));
         } else {
             made.push(session.remote.ask(rotate(algorithm)).await?.body);
         }
     }
     if made.is_empty() {
-        return Err(Failure::new("there is no key to follow"));
+        return Err(Failure::new("no key needs a successor"));
     }
     session.list("id", &COLUMNS, &made);
     Ok(())

@@ -1,4 +1,4 @@
-//! A secret that is made now: shown once, or written to a private file.
+//! A new secret: printed once, or written to a private file.
 
 use std::path::PathBuf;
 
@@ -9,15 +9,15 @@ use crate::commands::administration::Session;
 use crate::env_file::{EnvFile, check_value};
 use crate::output::Failure;
 
-/// What becomes of a secret, decided before there is one.
+/// Where to write a secret, decided before it is created.
 pub(crate) struct MadeSecret {
     imported: Option<Secret>,
     env_file: Option<(PathBuf, EnvFile)>,
 }
 
 impl MadeSecret {
-    /// Reads the secret that is imported by this flag, if one is, and makes sure that the file can be written, if one is
-    /// named: after this nothing here can be in the way.
+    /// Reads the imported secret, if there is one, and checks that the file can be written, if one is named. After
+    /// this, nothing on this machine can fail before the secret is created.
     pub(crate) fn prepare(
         session: &mut Session<'_>,
         client_id: &str,
@@ -27,19 +27,19 @@ impl MadeSecret {
         let imported = import.map(|path| session.read_secret(flag, &path)).transpose()?;
         match (&imported, &env_file) {
             (Some(secret), Some(_)) => check_value("imported secret", secret.expose())?,
-            (None, None) => session.check_is_seen("add --env-file FILE, or leave --quiet out")?,
+            (None, None) => session.check_is_seen("add --env-file FILE or remove --quiet")?,
             _ => {}
         }
         let prepare = |path: PathBuf| EnvFile::prepare(&path, client_id).map(|file| (path, file));
         Ok(Self { imported, env_file: env_file.map(prepare).transpose()? })
     }
 
-    /// The secret that is imported, as the server takes it.
+    /// The imported secret, in the format of the admin API.
     pub(crate) fn imported(&self) -> Option<Value> {
         self.imported.as_ref().map(|secret| secret.expose().into())
     }
 
-    /// Shows what the server answered, or writes it to the file. Of it, `id` is what `--quiet` prints.
+    /// Prints the server's response, or writes it to the file. `--quiet` prints its member `id`.
     pub(crate) fn hand_over(self, session: &mut Session<'_>, id: &str, answer: &Value) -> Result<(), Failure> {
         let mut shown = json!({ "client_id": answer["client_id"], "secret_id": answer["secret_id"] });
         let made = answer["client_secret"].as_str();
@@ -48,10 +48,10 @@ impl MadeSecret {
             let client_id = answer["client_id"].as_str().unwrap_or_default();
             let issuer = session.remote.issuer().to_owned();
             file.write(client_id, secret, &issuer).map_err(|failure| lost(&failure, &shown))?;
-            session.note(&format!("The credentials are in {}, and nowhere else.", path.display()));
+            session.note(&format!("The credentials are only in {}.", path.display()));
         } else if let Some(made) = made {
             shown["client_secret"] = made.into();
-            session.note("This is the only time that the secret is shown.");
+            session.note("Store the secret now. It is not shown again.");
         }
         session.show(id, &shown);
         Ok(())
@@ -62,7 +62,7 @@ fn lost(failure: &Failure, made: &Value) -> Failure {
     let word = |member: &str| made[member].as_str().unwrap_or_default();
     let (client, secret) = (word("client_id"), word("secret_id"));
     Failure::new(format!(
-        "{}; the secret is lost: countersign secret end {client} {secret}",
+        "{}; the secret is lost, so revoke it: countersign secret end {client} {secret}",
         failure.reason().unwrap_or_default()
     ))
 }

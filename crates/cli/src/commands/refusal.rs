@@ -1,4 +1,4 @@
-//! `countersign refusal`: what was refused lately
+//! `countersign refusal`
 
 use clap::Subcommand;
 
@@ -12,21 +12,21 @@ const COLUMNS: [Column; 6] = [
     ("at", "AT (UTC)"),
     ("client_id", "CLIENT"),
     ("endpoint", "ENDPOINT"),
-    ("error", "ANSWERED"),
-    ("reason", "BECAUSE"),
+    ("error", "ERROR"),
+    ("reason", "REASON"),
 ];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RefusalVerb {
-    /// List the last refusals, the oldest first; of a flood the first of each minute
+    /// List recent refusals, oldest first. During a flood, only the first ones of each minute are recorded
     #[command(after_help = "Examples:
   countersign refusal list --client nightly-job --limit 20
   countersign explain REQUEST")]
     List {
-        /// Only those of this client
+        /// Only refusals of this client
         #[arg(long, value_name = "ID")]
         client: Option<String>,
-        /// At most so many, up to 1000 [default: 100]
+        /// Maximum number of refusals, up to 1000 [default: 100]
         #[arg(long, value_name = "COUNT")]
         limit: Option<u32>,
     },

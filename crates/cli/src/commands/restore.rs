@@ -18,26 +18,27 @@ const DATABASE_FLAG: &str = "--database-url";
 
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("database_url", |arg| arg.help(
-    "The database to restore into, as postgres://USER@HOST/NAME or sqlite:///absolute/path. No variable and no file takes its \
-     place. Leave a password out of it: PGPASSFILE names a file of PostgreSQL that holds it [default: SQLite in the data directory]"
+    "The database to restore to: postgres://USER@HOST/NAME or sqlite:///absolute/path. It cannot be set in the \
+     environment or \
+     a file. Put its password into the file that PGPASSFILE names [default: SQLite in the data directory]"
 )))]
 pub(crate) struct Restore {
-    /// The backup
+    /// The backup directory
     dir: PathBuf,
-    /// Keep what is in the data directory beside, under its name and .before-restore
+    /// Keep the current contents of the data directory next to it, with .before-restore appended to the names
     #[arg(long)]
     replace: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     place: PlaceArgs,
-    /// How to print the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
 
-/// Restores a backup, and says what ended by it.
+/// Restores a backup, and prints what was revoked.
 pub(crate) fn run(args: &Restore, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     let settings = settings::read(&args.place.settings(), environment).map_err(Failure::new)?;
     let manifest = read_manifest(&args.dir).map_err(Failure::new)?;
@@ -58,32 +59,33 @@ pub(crate) fn run(args: &Restore, environment: &[(String, String)], output: &mut
         return Ok(());
     }
     let made = moment::show(manifest.made_at);
-    output.line(&format!("{directory}: restored as of {made} UTC (change {change})."));
-    output
-        .line("Every token, refresh token and session that was issued before this restore is dead, and every signing");
-    output.line("key is new. Client secrets and passwords are those of the backup.");
+    output.line(&format!("{directory}: restored the backup of {made} UTC (change {change})."));
+    output.line("All earlier access tokens, refresh tokens and sessions stop working. All signing keys are new.");
+    output.line("Client secrets and passwords are those of the backup.");
     for path in kept {
-        output.line(&format!("Kept: {path}"));
+        output.line(&format!("Previous file: {path}"));
     }
     let file = args.dir.join(CONFIGURATION);
-    output.line(&format!("The configuration that was backed up is {}.", file.display()));
+    output.line(&format!("The configuration from the backup is in {}.", file.display()));
     let operator = std::fs::read(settings.config.data_dir.join(OPERATOR_FILE)).ok();
     if let Some(operator) = operator.and_then(|text| serde_json::from_slice::<OperatorFile>(&text).ok()) {
         let issuer = operator.issuer;
-        output.line(&format!("Until a start writes another issuer there, commands with this directory ask {issuer}."));
+        output.line(&format!(
+            "Commands that use this directory contact {issuer}, until you start the server with another issuer."
+        ));
     }
     Ok(())
 }
 
-/// Err unless the command line itself names the database: what is meant for production, a variable or a file, would lead a
-/// drill there.
+/// Fails unless the command line itself names the database. A variable or file may name the production database,
+/// which a restore drill must not overwrite.
 fn check_named(args: &Restore, settings: &Settings, manifest: &Manifest) -> Result<(), Failure> {
     let origin = settings.origins.get("database.url").map(String::as_str);
     let why = match (origin, manifest.database) {
         (Some(DATABASE_FLAG), _) | (None, Engine::Sqlite) => return Ok(()),
-        (Some(origin), _) => format!("restore takes its database from the command line only, not from {origin}"),
+        (Some(origin), _) => format!("restore only accepts its database on the command line, not from {origin}"),
         (None, Engine::Postgres) => {
-            "the backup is of PostgreSQL, and restore takes its database from the command line only".to_owned()
+            "the backup is for PostgreSQL, and restore only accepts its database on the command line".to_owned()
         }
     };
     let configured = settings.config.database().map_err(Failure::new)?;
@@ -103,21 +105,22 @@ fn check_named(args: &Restore, settings: &Settings, manifest: &Manifest) -> Resu
         command.push_str(" --replace");
     }
     let purpose = match manifest.database {
-        Engine::Sqlite => "to use this one",
+        Engine::Sqlite => "to use this database",
         Engine::Postgres => {
-            "a drill needs a database of its own, and to end all that was issued in this one (its password goes into \
+            "use a separate database for a drill; to revoke everything issued in this one (put its password into \
              PGPASSFILE)"
         }
     };
-    Err(Failure::usage(format!("{why}; {purpose}: {command} {DATABASE_FLAG} '{named}'")))
+    Err(Failure::usage(format!("{why}; {purpose}, run: {command} {DATABASE_FLAG} '{named}'")))
 }
 
 fn question(plan: &Plan<'_>, settings: &Settings) -> String {
     let (made, directory) = (moment::show(plan.manifest.made_at), settings.config.data_dir.display());
-    let newer = if plan.is_newer { " It was changed since the backup." } else { "" };
+    let newer = if plan.is_newer { " It has changed since the backup." } else { "" };
     format!(
-        "Restore the backup of {made} UTC into {directory}, with the database {}?{newer} Every token, session and signing key \
-         in it ends.",
+        "Restore the backup of {made} UTC to {directory}, with the database {}?{newer} This revokes all its tokens, \
+         sessions \
+         and signing keys.",
         plan.database
     )
 }

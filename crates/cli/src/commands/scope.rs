@@ -1,4 +1,4 @@
-//! `countersign scope`: what an API's tokens may open
+//! `countersign scope`
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -16,86 +16,86 @@ const MATCH_COLUMNS: [Column; 2] = [("scope", "SCOPE"), ("rule", "RULE")];
 pub(crate) enum ScopeVerb {
     /// Create a scope
     #[command(
-        after_help = "A rule is METHOD[,METHOD] and a pattern for the whole path; * is any method, GET implies HEAD.
+        after_help = "A rule is METHOD[,METHOD] and a regular expression for the whole path. * is any method. GET includes HEAD.
 
 Examples:
   countersign scope create billing invoices:read --rule 'GET /invoices(/.*)?' --description 'Read invoices'
   countersign scope create billing all --rule '* .*' --default"
     )]
     Create {
-        /// The API's id
+        /// The API's ID
         #[arg(value_parser = parse_id)]
         api: String,
-        /// The scope's name, as clients ask for it
+        /// The scope's name, as clients request it
         #[arg(value_parser = parse_id)]
         name: String,
-        /// What it opens, each rule by a flag of its own
+        /// A rule for the requests that the scope allows. Can be repeated
         #[arg(long, required = true, value_name = "RULE")]
         rule: Vec<String>,
-        /// What it is for, in words for people
+        /// A description for people
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
-        /// Give it also to who asks for no scope
+        /// Grant it when a request names no scope
         #[arg(long)]
         default: bool,
     },
     /// List the scopes of an API
     #[command(after_help = "Example:\n  countersign scope list billing")]
     List {
-        /// The API's id
+        /// The API's ID
         #[arg(value_parser = parse_id)]
         api: String,
     },
     /// Show a scope
     #[command(after_help = "Example:\n  countersign scope show billing invoices:read")]
     Show {
-        /// The API's id
+        /// The API's ID
         #[arg(value_parser = parse_id)]
         api: String,
         /// The scope's name
         #[arg(value_parser = parse_id)]
         name: String,
     },
-    /// Change a scope; what is not named stays
+    /// Change a scope. Settings that you do not pass stay the same
     #[command(after_help = "Examples:
   countersign scope update billing invoices:read --rule 'GET /invoices' --rule 'GET /invoices/[0-9]+'
   countersign scope update billing invoices:read --default true")]
     Update {
-        /// The API's id
+        /// The API's ID
         #[arg(value_parser = parse_id)]
         api: String,
         /// The scope's name
         #[arg(value_parser = parse_id)]
         name: String,
-        /// What it opens instead, each rule by a flag of its own
+        /// A rule that replaces the existing rules. Can be repeated
         #[arg(long, value_name = "RULE")]
         rule: Vec<String>,
-        /// What it is for, in words for people
+        /// A description for people
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
-        /// Whether it is also given to who asks for no scope
+        /// Whether to grant it when a request names no scope
         #[arg(long, value_name = "true|false")]
         default: Option<bool>,
     },
-    /// Delete a scope that no client is entitled to
+    /// Delete a scope. No client may be entitled to it
     #[command(after_help = "Example:\n  countersign scope delete billing invoices:read --yes")]
     Delete {
-        /// The API's id
+        /// The API's ID
         #[arg(value_parser = parse_id)]
         api: String,
         /// The scope's name
         #[arg(value_parser = parse_id)]
         name: String,
     },
-    /// Say which scopes open a request, each by which rule; fail if none does
+    /// Show which scopes allow a request, and by which rule; fail if none does
     #[command(after_help = "Example:\n  countersign scope test billing GET /invoices/7")]
     Test {
-        /// The API's id
+        /// The API's ID
         #[arg(value_parser = parse_id)]
         api: String,
-        /// The method of the request
+        /// The request's method
         method: String,
-        /// The path of the request, without query
+        /// The request's path, without the query
         path: String,
     },
 }
@@ -148,7 +148,7 @@ async fn test(session: &mut Session<'_>, api: &str, method: &str, path: &str) ->
     let call = Call::get(&["apis", api, "match"]).with_query("method", method).with_query("path", path);
     let answer = session.remote.ask(call.naming("path", "PATH").naming("method", "METHOD")).await?.body;
     let matches = answer["matches"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let none = format!("no scope of {api} opens {method} {}", answer["path"].as_str().unwrap_or(path));
+    let none = format!("no scope of {api} allows {method} {}", answer["path"].as_str().unwrap_or(path));
     if matches.is_empty() {
         session.only_json(&Value::Array(Vec::new()));
         return Err(Failure::new(none));

@@ -1,4 +1,4 @@
-//! `countersign sealing-key`: what secrets are sealed with at rest
+//! `countersign sealing-key`
 
 use std::path::PathBuf;
 
@@ -20,13 +20,13 @@ pub(crate) struct SealingKey {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Write a new sealing key into a private file
+    /// Write a new sealing key to a private file
     #[command(after_help = "Example:\n  countersign sealing-key create /etc/countersign/sealing-key-2027")]
     Create {
-        /// The file, which must not be there yet
+        /// The file, which must not exist
         file: PathBuf,
     },
-    /// Seal everything with another key; nothing that was issued ends
+    /// Encrypt all secrets with a new sealing key. Tokens and secrets stay valid
     #[command(after_help = "Examples:
   countersign sealing-key rotate --data-dir /var/lib/countersign
   COUNTERSIGN_SEALING_KEY_NEXT_FILE=/etc/countersign/sealing-key-2027 countersign sealing-key rotate --config /etc/countersign.toml")]
@@ -35,23 +35,23 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Rotate {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     place: PlaceArgs,
-    /// How to print the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
 
-/// Does it, and says what is to be done next.
+/// Creates or rotates the sealing key, and prints the next step.
 pub(crate) fn run(args: &SealingKey, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     let args = match &args.verb {
         Verb::Create { file } => {
             create(file, &Entropy::System).map_err(Failure::new)?;
             output.line(&format!(
-                "{} holds a new sealing key. Keep a copy of it where the database is not.",
+                "Wrote a new sealing key to {}. Keep a copy of it, away from the database.",
                 file.display()
             ));
             return Ok(());
@@ -61,7 +61,8 @@ pub(crate) fn run(args: &SealingKey, environment: &[(String, String)], output: &
     let settings = settings::read(&args.place.settings(), environment).map_err(Failure::new)?;
     if !args.yes {
         let database = settings.config.database().map_err(Failure::new)?;
-        output.confirm(&format!("Replace the sealing key of {database}? Backups from before need the present one."))?;
+        output
+            .confirm(&format!("Replace the sealing key of {database}? Earlier backups still need the current key."))?;
     }
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
     let rotating = rotate(&settings.config, Clock::system(), Entropy::System);
@@ -79,12 +80,10 @@ pub(crate) fn run(args: &SealingKey, environment: &[(String, String)], output: &
     }
     if let Some(reason) = &rotated.not_renamed {
         let key = rotated.key_file.display();
-        output.note(&format!(
-            "warning: {reason}; {key} is in use and serves all the same, until you put it in the place of sealing.key"
-        ));
+        output.note(&format!("warning: {reason}; the server uses {key}; rename it to sealing.key"));
     }
     if !rotated.is_seen {
-        output.note("warning: a server has not yet read the change; look at its log");
+        output.note("warning: a server has not yet loaded the new key; check its log");
     }
     Ok(())
 }
@@ -92,18 +91,19 @@ pub(crate) fn run(args: &SealingKey, environment: &[(String, String)], output: &
 fn tell(rotated: &Rotated, output: &mut Output) {
     let key = rotated.key_file.display();
     match rotated.values {
-        None => output.line("An earlier call had sealed everything with the new key already."),
-        Some(values) => output.line(&format!("{values} values are sealed with the key in {key} now.")),
+        None => output.line("An earlier run has already sealed everything with the new key."),
+        Some(values) => output.line(&format!("Sealed {values} values with the key in {key}.")),
     }
     if let Some(previous) = &rotated.previous_key_file {
         let previous = previous.display();
         output.line(&format!(
-            "{previous} is the key before it: keep it for as long as copies of the database from before."
+            "{previous} contains the previous key. Keep it as long as you keep earlier copies of the database."
         ));
     }
     if rotated.is_to_be_configured && rotated.not_renamed.is_none() {
         output.line(&format!(
-            "Set COUNTERSIGN_SEALING_KEY_FILE to {key}, and unset COUNTERSIGN_SEALING_KEY_NEXT_FILE, at the next restart."
+            "At the next restart, set COUNTERSIGN_SEALING_KEY_FILE to {key} and unset \
+             COUNTERSIGN_SEALING_KEY_NEXT_FILE."
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! `countersign secret`: several at once, so that one can follow another without an outage
+//! `countersign secret`
 
 use std::path::PathBuf;
 
@@ -25,18 +25,18 @@ const COLUMNS: [Column; 8] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretVerb {
-    /// List the secrets of a client: their dates and uses, never themselves
+    /// List a client's secrets with their dates and uses. Secrets themselves are not shown
     #[command(after_help = "Example:\n  countersign secret list nightly-job")]
     List {
         #[arg(value_parser = parse_id)]
         client: String,
     },
-    /// Make one more secret, which is shown once
+    /// Create another secret, which is shown once
     #[command(after_help = "Examples:
   countersign secret create nightly-job --label laptop --expires 'in 90d'
   countersign secret create nightly-job --not-before 2026-12-24T00:00:00Z --env-file next.env")]
     Create(NewSecret),
-    /// Make a new secret, and let the old ones end after an overlap
+    /// Create a new secret, and let the existing ones expire after an overlap
     #[command(after_help = "Examples:
   countersign secret rotate nightly-job --env-file new.env
   countersign secret rotate nightly-job --overlap 1h --output json
@@ -44,33 +44,33 @@ pub(crate) enum SecretVerb {
     Rotate {
         #[arg(value_parser = parse_id)]
         client: String,
-        /// How long the old secrets still work
+        /// How long the existing secrets keep working
         #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
         overlap: i64,
-        /// What the new secret is for
+        /// A label for the new secret
         #[arg(long)]
         label: Option<String>,
-        /// Rotate although it was done within the last minute, such as when that secret was lost
+        /// Rotate even if the last rotation was less than a minute ago, for example because its secret was lost
         #[arg(long)]
         again: bool,
-        /// Write the credentials to this file (0600) instead of showing them
+        /// Write the credentials to this file (mode 0600) instead of printing them
         #[arg(long, value_name = "FILE")]
         env_file: Option<PathBuf>,
     },
-    /// End a secret now
+    /// Revoke a secret
     #[command(after_help = "Examples:
   countersign secret end nightly-job cred_… --yes
   countersign secret end nightly-job cred_… --for-cause --force --yes")]
     End {
         #[arg(value_parser = parse_id)]
         client: String,
-        /// The secret's id, as `secret list` prints it
+        /// The secret's ID, from `secret list`
         #[arg(value_parser = parse_id)]
         secret: String,
-        /// It leaked: end the client's tokens too
+        /// The secret leaked: also revoke the client's tokens
         #[arg(long)]
         for_cause: bool,
-        /// End it although it was used within the hour
+        /// Revoke it even if it was used within the last hour
         #[arg(long)]
         force: bool,
     },
@@ -80,19 +80,19 @@ pub(crate) enum SecretVerb {
 pub(crate) struct NewSecret {
     #[arg(value_parser = parse_id)]
     client: String,
-    /// What it is for
+    /// A label for the secret
     #[arg(long)]
     label: Option<String>,
-    /// From when on it works: RFC 3339, or such as 'in 1h' [default: now]
+    /// When the secret starts to work: RFC 3339, or for example 'in 1h' [default: now]
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     not_before: Option<When>,
-    /// Until when it works: RFC 3339, or such as 'in 90d' [default: for ever]
+    /// When the secret expires: RFC 3339, or for example 'in 90d' [default: never]
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     expires: Option<When>,
-    /// Take the secret of this file (- for stdin) instead of a new one; it has at least 32 characters
+    /// Import the secret from this file (- for stdin) instead of creating one. It must have at least 32 characters
     #[arg(long, value_name = "FILE")]
     import_file: Option<PathBuf>,
-    /// Write the credentials to this file (0600) instead of showing them
+    /// Write the credentials to this file (mode 0600) instead of printing them
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
 }
@@ -100,8 +100,10 @@ pub(crate) struct NewSecret {
 impl Verb for SecretVerb {
     fn question(&self) -> Option<String> {
         match self {
-            Self::End { client, secret, for_cause: false, .. } => Some(format!("End the secret {secret} of {client}?")),
-            Self::End { client, secret, .. } => Some(format!("End the secret {secret} and all tokens of {client}?")),
+            Self::End { client, secret, for_cause: false, .. } => {
+                Some(format!("Revoke the secret {secret} of {client}?"))
+            }
+            Self::End { client, secret, .. } => Some(format!("Revoke the secret {secret} and all tokens of {client}?")),
             _ => None,
         }
     }
@@ -156,9 +158,9 @@ fn tell_of_the_old(session: &mut Session<'_>, old: &Value) {
     let ids: Vec<&str> = old["ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     match old["expires_at"].as_i64().filter(|_| !ids.is_empty()) {
         Some(end) if end > session.now => {
-            session.note(&format!("Until {} UTC these work too: {}", show(end), ids.join(" ")));
+            session.note(&format!("These secrets keep working until {} UTC: {}", show(end), ids.join(" ")));
         }
-        Some(_) => session.note(&format!("These have ended: {}", ids.join(" "))),
+        Some(_) => session.note(&format!("These secrets are revoked: {}", ids.join(" "))),
         None => {}
     }
 }

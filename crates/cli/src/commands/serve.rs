@@ -31,12 +31,13 @@ use crate::settings::Settings;
 use crate::signals::{Stop, StopSignal};
 use crate::{logging, pages, settings};
 
-/// Connections to the database are given this long to close in good order.
+/// How long to wait for database connections to close cleanly.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A file that is being read when all else has ended is given this long: one on a mount that hangs may never answer.
+/// How long to wait for a file read after everything else has stopped. A read from an unresponsive mount may never
+/// return.
 const FILE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Starts, serves until SIGTERM or SIGINT, and drains.
+/// Starts the server, runs it until SIGTERM or SIGINT, and drains it.
 pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
     raise_limit();
     let runtime = Runtime::new().map_err(Failure::new)?;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Serve, environment: &[(String, String)], output: &mut O
 }
 
 async fn run_until_stopped(args: &Serve, environment: &[(String, String)], output: &mut Output) -> Result<(), Failure> {
-    // Before anything is promised: a signal that comes early ends the start in good order, and a hangup ends nothing.
+    // First of all: an early SIGTERM ends the start cleanly, and an early SIGHUP does not end the process.
     let mut stop_signal = StopSignal::listen().map_err(Failure::new)?;
     let hangup = signal(SignalKind::hangup()).map_err(Failure::new)?;
     let settings = settings::read(&args.settings, environment).map_err(Failure::new)?;
@@ -71,7 +72,7 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
         started = starting => started?,
         _ = stop_signal.wait() => return Err(Failure::Interrupted),
     };
-    // Only now: a start that fails writes one line and nothing else.
+    // Not earlier: a failed start writes one line and nothing else.
     let no_color = environment.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
     let (_log, level) = logging::install(&config.log, no_color);
     warn_of_settings(&settings, &state.issuer, tls.as_deref());
@@ -95,10 +96,10 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     drop(stop);
     tokio::select! {
         drained = serving => drained.map_err(Failure::new)?,
-        _ = stop_signal.wait() => tracing::warn!("told again to stop: requests under way are cut off"),
+        _ = stop_signal.wait() => tracing::warn!("received a second signal: aborting requests in flight"),
     }
     beside.shutdown().await;
-    // To its end: a task that met a closed database would report that as an error.
+    // Wait for the tasks to finish. Otherwise, they would log errors about the closed database.
     tasks.stop().await;
     flush_uses::run_once(&state).await;
     store_refusals::run_once(&state).await;
@@ -106,13 +107,13 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
         heartbeat::end(&state).await;
         state.store.close().await;
     };
-    // A database that is gone must not keep us: what was acknowledged is durable already.
+    // Do not wait for an unreachable database: everything acknowledged is already durable.
     let _ = timeout(CLOSE_TIMEOUT, closing).await;
     drop(directory);
     Ok(())
 }
 
-/// Waits for the signal to stop, and after SIGTERM until balancers have noticed. Ctrl-C does not wait.
+/// Waits for the signal, and after SIGTERM until load balancers have noticed. Ctrl-C does not wait.
 async fn drain(state: &State, drain_s: u64, stop_signal: &mut StopSignal) {
     let stop = stop_signal.wait().await;
     state.set_stopping();
@@ -122,25 +123,28 @@ async fn drain(state: &State, drain_s: u64, stop_signal: &mut StopSignal) {
     }
 }
 
-/// Says once what an operator should know of how it was started.
+/// Logs once what an operator should know about the environment and the configuration.
 fn warn_of_settings(settings: &Settings, issuer: &Issuer, tls: Option<&Tls>) {
     let Settings { config, ignored, secret_files, .. } = settings;
     if !ignored.is_empty() {
-        tracing::warn!(variables = ignored.join(" "), "ignored: Kubernetes sets these for a Service named countersign");
+        tracing::warn!(
+            variables = ignored.join(" "),
+            "ignored: Kubernetes sets these variables for a Service named countersign"
+        );
     }
     warn_of_modes(config, secret_files);
     if let Some(shortage) = find_own_shortage(config) {
         tracing::warn!("{shortage}");
     }
     if config.insecure_http && !issuer.is_https() {
-        tracing::warn!(%issuer, "insecure_http: tokens and secrets cross the network in clear text");
+        tracing::warn!(%issuer, "insecure_http: tokens and secrets are sent over the network unencrypted");
     }
     if let Some(tls) = tls {
         reload_certificate::warn_of_name(tls);
     }
 }
 
-/// What is open to everybody in the data directory has stopped the start already.
+/// Warns about files that a group can open. Files that everyone can open have already stopped the start.
 fn warn_of_modes(config: &Config, secret_files: &[PathBuf]) {
     let elsewhere = list_elsewhere(config, secret_files);
     let exposed = elsewhere.iter().filter_map(|path| Exposure::find(path)).chain(find_in_directory(config));
@@ -157,11 +161,11 @@ fn print_banner(output: &mut Output, state: &State, demo: &[String]) {
     for line in demo {
         output.line(line);
     }
-    // Our own Api, which administrators ask for, is always there.
+    // Our own API, which administrators use, always exists.
     if state.registry.current().apis().nth(1).is_none() {
         output.line(
-            "Nothing is registered yet. `countersign api create --help` begins; --demo, with a --data-dir of its own, \
-             makes something to try.",
+            "Nothing is registered yet. See `countersign api create --help`, or use --demo with a new --data-dir \
+             to try a demo.",
         );
     }
     output.line(&format!("Ready: {issuer}"));

@@ -1,4 +1,4 @@
-//! `countersign token`: tokens that were issued
+//! `countersign token`
 
 use clap::Subcommand;
 use countersign_client::Secret;
@@ -10,20 +10,20 @@ use crate::remote::Call;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenVerb {
-    /// End a token, whoever's it is; a refresh token with all that came of it
+    /// Revoke any token. A refresh token takes its descendants with it
     #[command(after_help = "Examples:
   countersign token revoke - --yes < token.txt
-  countersign token revoke -               (asks for it: it is in no process list and no shell history)
-  countersign token revoke eyJ… --yes      (other users of this machine can see it in the process list)")]
+  countersign token revoke -               (prompts for the token: it stays out of the process list and the shell history)
+  countersign token revoke eyJ… --yes      (other users of this machine can see the token in the process list)")]
     Revoke {
-        /// The token, or - to read it from stdin, as one line
+        /// The token, or - to read it from a line of stdin
         token: String,
     },
 }
 
 impl Verb for TokenVerb {
     fn question(&self) -> Option<String> {
-        Some("End the token?".to_owned())
+        Some("Revoke the token?".to_owned())
     }
 
     async fn perform(self, session: &mut Session<'_>) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `countersign usage`: how many tokens were issued for what, and what nobody uses any more
+//! `countersign usage`
 
 use clap::Subcommand;
 
@@ -27,25 +27,25 @@ const UNUSED_COLUMNS: [Column; 6] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsageVerb {
-    /// Count the tokens issued, by hour, client, secret, API and grant, the oldest first
+    /// Count the issued tokens by hour, client, secret, API and grant, oldest first
     #[command(after_help = "Examples:
   countersign usage list --client nightly-job --from 2026-11-01T00:00:00Z
   countersign usage list --output json | jq 'map(.tokens) | add'")]
     List {
-        /// Only those of this client
+        /// Only tokens of this client
         #[arg(long, value_name = "ID")]
         client: Option<String>,
-        /// From this moment on
+        /// Start of the period
         #[arg(long, value_name = "WHEN", value_parser = parse_when)]
         from: Option<When>,
-        /// Before this moment
+        /// End of the period, exclusive
         #[arg(long, value_name = "WHEN", value_parser = parse_when)]
         to: Option<When>,
     },
-    /// List the clients, secrets and entitlements that are older than this and were not used for so long
+    /// List clients, secrets and entitlements that are older than this, and have not been used for this long
     #[command(after_help = "Example:\n  countersign usage unused 30d")]
     Unused {
-        /// Such as 30d
+        /// For example 30d
         #[arg(value_name = "DURATION", value_parser = parse_duration)]
         age: i64,
     },

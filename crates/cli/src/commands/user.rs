@@ -1,4 +1,4 @@
-//! `countersign user`: people, and what they may do
+//! `countersign user`
 
 use std::path::PathBuf;
 
@@ -29,76 +29,76 @@ const SESSION_COLUMNS: [Column; 6] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserVerb {
-    /// Create a user; a password that is made here is shown once
+    /// Create a user. A generated password is shown once
     #[command(after_help = "Examples:
   countersign user create ada --role administrator
   countersign user create ada --password-file - < password.txt")]
     Create {
-        /// What they sign in with
+        /// The login name
         #[arg(value_parser = parse_id)]
         login: String,
-        /// A role, each by a flag of its own: administrator
+        /// A role: administrator. Can be repeated
         #[arg(long, value_name = "ROLE")]
         role: Vec<String>,
-        /// Read the password from this file (- for stdin) instead of making one
+        /// Read the password from this file (- for stdin) instead of generating one
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
-    /// List the users, the oldest first
+    /// List the users, oldest first
     #[command(after_help = "Example:\n  countersign user list")]
     List,
-    /// Show a user, by login or id
+    /// Show a user, by login name or ID
     #[command(after_help = "Example:\n  countersign user show ada")]
     Show {
         #[arg(value_parser = parse_id)]
         login: String,
     },
-    /// Change a user; a new password ends their tokens and sessions
+    /// Change a user. A new password revokes their tokens and ends their sessions
     #[command(after_help = "Examples:
   countersign user update ada --password-file - < password.txt
   countersign user update ada --no-role
   countersign user update ada --disable --yes")]
     Update(Changes),
-    /// Delete a user with their tokens and sessions
+    /// Delete a user, revoke their tokens and end their sessions
     #[command(after_help = "Example:\n  countersign user delete ada --yes")]
     Delete {
         #[arg(value_parser = parse_id)]
         login: String,
     },
-    /// Let a user who has lost the second factor sign in without it
+    /// Remove the second factor of a user who has lost it
     #[command(after_help = "Example:\n  countersign user reset-second-factor ada --yes")]
     ResetSecondFactor {
         #[arg(value_parser = parse_id)]
         login: String,
     },
-    /// Show failed passwords of a user, and whether the user is locked
+    /// Show a user's failed passwords, and whether the user is locked
     #[command(after_help = "Example:\n  countersign user attempts ada")]
     Attempts {
         #[arg(value_parser = parse_id)]
         login: String,
     },
-    /// Unlock a user: forget failed passwords and one-time codes
+    /// Unlock a user, and reset their counts of failed passwords and one-time codes
     #[command(after_help = "Example:\n  countersign user unlock ada")]
     Unlock {
         #[arg(value_parser = parse_id)]
         login: String,
     },
-    /// List where a user is signed in
+    /// List a user's sessions
     #[command(after_help = "Example:\n  countersign user sessions ada")]
     Sessions {
         #[arg(value_parser = parse_id)]
         login: String,
     },
-    /// End one of a user's sessions, with the tokens asked through it
+    /// End a session, and revoke the tokens requested through it
     #[command(after_help = "Example:\n  countersign user end-session ada SESSION --yes")]
     EndSession {
         #[arg(value_parser = parse_id)]
         login: String,
-        /// The session's id, as `user sessions` prints it
+        /// The session's ID, from `user sessions`
         #[arg(value_parser = parse_id)]
         session: String,
     },
-    /// End all tokens and sessions of a user
+    /// Revoke all tokens and end all sessions of a user
     #[command(after_help = "Example:\n  countersign user revoke ada --yes")]
     Revoke {
         #[arg(value_parser = parse_id)]
@@ -110,19 +110,19 @@ pub(crate) enum UserVerb {
 pub(crate) struct Changes {
     #[arg(value_parser = parse_id)]
     login: String,
-    /// The roles from now on, each by a flag of its own: administrator
+    /// A role that replaces the existing roles: administrator. Can be repeated
     #[arg(long, value_name = "ROLE")]
     role: Vec<String>,
-    /// No role from now on
+    /// Remove all roles
     #[arg(long, conflicts_with = "role")]
     no_role: bool,
     /// Read the new password from this file (- for stdin)
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Let them sign in again
+    /// Enable the user
     #[arg(long, conflicts_with = "disable")]
     enable: bool,
-    /// Refuse them, and end their tokens and sessions
+    /// Disable the user, revoke their tokens and end their sessions
     #[arg(long)]
     disable: bool,
 }
@@ -131,12 +131,14 @@ impl Verb for UserVerb {
     fn question(&self) -> Option<String> {
         match self {
             Self::Update(Changes { login, disable: true, .. }) => {
-                Some(format!("Disable the user {login}, and end their tokens and sessions?"))
+                Some(format!("Disable the user {login}, revoke their tokens and end their sessions?"))
             }
-            Self::Delete { login } => Some(format!("Delete the user {login}, and end their tokens and sessions?")),
-            Self::ResetSecondFactor { login } => Some(format!("Take the second factor from the user {login}?")),
+            Self::Delete { login } => {
+                Some(format!("Delete the user {login}, revoke their tokens and end their sessions?"))
+            }
+            Self::ResetSecondFactor { login } => Some(format!("Remove the second factor of the user {login}?")),
             Self::EndSession { login, session } => Some(format!("End the session {session} of {login}?")),
-            Self::Revoke { login } => Some(format!("End all tokens and sessions of the user {login}?")),
+            Self::Revoke { login } => Some(format!("Revoke all tokens and end all sessions of the user {login}?")),
             _ => None,
         }
     }
@@ -163,7 +165,7 @@ impl Verb for UserVerb {
             Self::Delete { login } => session.finish(Call::delete(&["users", &login]), "deleted", &login).await,
             Self::ResetSecondFactor { login } => {
                 let call = Call::delete(&["users", &login, "second-factor"]);
-                let sentence = format!("{login} signs in without a second factor.");
+                let sentence = format!("{login} can now sign in without a second factor.");
                 session.finish_saying(call, "reset", &login, &sentence).await
             }
             Self::Attempts { login } => {
@@ -173,7 +175,7 @@ impl Verb for UserVerb {
             }
             Self::Unlock { login } => {
                 let call = Call::delete(&["users", &login, "failed-attempts"]);
-                let sentence = format!("{login} may sign in again; failed passwords and codes are forgotten.");
+                let sentence = format!("{login} is unlocked. The counts of failed passwords and codes are reset.");
                 session.finish_saying(call, "unlocked", &login, &sentence).await
             }
             Self::EndSession { login, session: id } => {
@@ -181,7 +183,7 @@ impl Verb for UserVerb {
             }
             Self::Revoke { login } => {
                 let call = Call::post(&["revocations"], json!({ "user": login }));
-                let sentence = format!("All tokens and sessions of {login} are ended.");
+                let sentence = format!("All tokens of {login} are revoked, and all sessions have ended.");
                 session.finish_saying(call, "revoked", &login, &sentence).await
             }
         }
@@ -195,13 +197,13 @@ async fn create(
     password_file: Option<PathBuf>,
 ) -> Result<(), Failure> {
     if password_file.is_none() {
-        session.check_is_seen("add --password-file FILE, or leave --quiet out")?;
+        session.check_is_seen("add --password-file FILE or remove --quiet")?;
     }
     let password = read_password(session, password_file)?;
     let new = members([("login", Some(json!(login))), ("roles", Some(json!(roles))), ("password", password)]);
     let user = session.remote.ask(Call::post(&["users"], new).naming("login", "LOGIN")).await?.body;
     if user["password"].is_string() {
-        session.note("This is the only time that the password is shown.");
+        session.note("Store the password now. It is not shown again.");
     }
     session.show("id", &user);
     Ok(())

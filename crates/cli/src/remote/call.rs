@@ -1,4 +1,4 @@
-//! One request of the admin API, as a value.
+//! A request to the admin API, as a value.
 
 use http::header::{ACCEPT, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, Method, Request};
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::output::Failure;
 
-/// Which flag sets a field, so that a refusal names what was typed.
+/// Which flag sets a field, so that an error can name the flag.
 const FLAGS: [(&str, &str); 29] = [
     ("access_token_lifetime_s", "--lifetime"),
     ("after", "--after"),
@@ -41,7 +41,7 @@ const FLAGS: [(&str, &str); 29] = [
     ("tokens_per_minute", "--tokens-per-minute"),
 ];
 
-/// A request, not yet sent.
+/// A request that has not been sent yet.
 #[derive(Clone)]
 pub(crate) struct Call {
     method: Method,
@@ -54,7 +54,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A request of this path below `/admin/v1`.
+    /// Creates a request to a path under `/admin/v1`.
     pub(crate) fn new(method: Method, segments: &[&str]) -> Self {
         let segments = segments.iter().map(|segment| (*segment).to_owned()).collect();
         Self {
@@ -88,33 +88,34 @@ impl Call {
         Self::new(Method::DELETE, segments)
     }
 
-    /// Sets a parameter of the query.
+    /// Sets a query parameter.
     pub(crate) fn with_query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.retain(|(known, _)| *known != name);
         self.query.push((name, value.to_string()));
         self
     }
 
-    /// Only if the thing is still in this state; without one, only if it is still not there (RFC 9110 §13.1.2).
+    /// Sends the request only if the resource still has this ETag or, without one, if it does not exist yet (RFC
+    /// 9110 §13.1.2).
     pub(crate) fn if_still(mut self, etag: Option<HeaderValue>) -> Self {
         self.if_none_match = etag.is_none();
         self.if_match = etag;
         self
     }
 
-    /// A refusal of this field names this instead.
+    /// Names this flag in errors about the field.
     pub(crate) fn naming(mut self, field: &'static str, typed: &'static str) -> Self {
         self.named.push((field, typed));
         self
     }
 
-    /// What was typed for a field.
+    /// Returns the flag for a field.
     pub(super) fn flag(&self, field: &str) -> String {
         let mut known = self.named.iter().chain(&FLAGS);
         known.find(|(known, _)| *known == field).map_or(field, |(_, typed)| typed).to_owned()
     }
 
-    /// The request to the server of this issuer.
+    /// Builds the HTTP request for the server with this issuer.
     pub(super) fn to_http(&self, issuer: &str) -> Result<Request<Zeroizing<Vec<u8>>>, Failure> {
         let mut url = Url::parse(issuer).map_err(|error| Failure::new(format!("{issuer}: {error}")))?;
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -139,25 +140,25 @@ impl Call {
     }
 }
 
-/// An object of those members that have a value.
+/// Builds an object from the members that have a value.
 pub(crate) fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let there = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(there.collect::<Map<_, _>>())
 }
 
-/// The same of changes, of which there must be one.
+/// Builds an object of changes. Fails if there is none.
 pub(crate) fn changes<const N: usize>(changes: [(&str, Option<Value>); N]) -> Result<Value, Failure> {
     let changes = members(changes);
     if changes.as_object().is_some_and(Map::is_empty) {
-        return Err(Failure::usage("nothing is named that should be changed; see --help"));
+        return Err(Failure::usage("no change specified; see --help"));
     }
     Ok(changes)
 }
 
-/// What can stand in a path by itself: two readers of anything else might read two things (RFC 3986 §3.3).
+/// Parses an ID. Refuses IDs that parsers of paths could interpret differently (RFC 3986 §3.3).
 pub(crate) fn parse_id(text: &str) -> Result<String, String> {
     if matches!(text, "" | "." | "..") || text.contains(['/', '\\', '%', ';']) || text.contains(char::is_control) {
-        return Err("cannot be the name of anything".to_owned());
+        return Err("not a valid ID".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_these_bytes() {
+    fn a_call_has_these_bytes() {
         let call = Call::patch(&["apis", "billing", "scopes", "invoices:read"], json!({ "default": true }))
             .with_query("x", "a b&c")
             .if_still(Some(HeaderValue::from_static("\"tag\"")));
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_named_as_it_was_typed() {
+    fn a_field_is_named_by_its_flag() {
         let call = Call::get(&[]).naming("import", "--import-secret-file");
         let flags = ["import", "access_token_lifetime_s", "client_id"].map(|field| call.flag(field));
         assert_eq!(flags, ["--import-secret-file", "--lifetime", "client_id"]);

@@ -1,5 +1,5 @@
-//! What the server answers that is not good, as one line and an exit code: RFC 9457 problems, and the guard's and the
-//! token endpoint's own errors.
+//! Maps unsuccessful responses to a one-line reason and an exit code: RFC 9457 problems, and the errors of the
+//! guard and the token endpoint.
 
 use countersign_client::{ClientError, TransportError};
 use http::header::WWW_AUTHENTICATE;
@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::output::Failure;
 
-/// The body of a good answer. `flag` says what was typed for a field; `client_id` is who asks.
+/// Returns the body of a successful response. `flag` maps a field to its flag. `client_id` is the client that
+/// authenticated.
 pub(super) fn read(
     answer: Response<Vec<u8>>,
     flag: impl Fn(&str) -> String,
@@ -19,20 +20,23 @@ pub(super) fn read(
         if answer.body().is_empty() {
             return Ok(Value::Null);
         }
-        return serde_json::from_slice(answer.body()).map_err(|_| Failure::new("malformed answer: not JSON"));
+        return serde_json::from_slice(answer.body()).map_err(|_| Failure::new("malformed response: not JSON"));
     }
     let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     let text = |member: &str| body[member].as_str().map(str::to_owned);
-    let detail = text("detail").or_else(|| text("error_description")).unwrap_or_else(|| format!("answered {status}"));
+    let detail =
+        text("detail").or_else(|| text("error_description")).unwrap_or_else(|| format!("the server returned {status}"));
     let detail = match text("field") {
         Some(field) => format!("{}: {detail}", flag(&field)),
         None => detail,
     };
     Err(match status {
-        StatusCode::UNAUTHORIZED => Failure::SignInNeeded(format!("the token of {client_id} is refused: {detail}")),
+        StatusCode::UNAUTHORIZED => {
+            Failure::SignInNeeded(format!("the server refused the token of {client_id}: {detail}"))
+        }
         StatusCode::FORBIDDEN => Failure::Denied(match find_missing_scope(&answer) {
-            Some(scope) => format!("{client_id} may not: it does not hold {scope} of admin-api"),
-            None => format!("{client_id} may not: {detail}"),
+            Some(scope) => format!("{client_id} lacks the scope {scope} of admin-api"),
+            None => format!("{client_id} lacks the required rights: {detail}"),
         }),
         StatusCode::NOT_FOUND => Failure::NotFound(detail),
         StatusCode::PRECONDITION_FAILED => Failure::ChangedMeanwhile(detail),
@@ -41,26 +45,26 @@ pub(super) fn read(
     })
 }
 
-/// Why there is no token.
+/// Explains why no token was issued.
 pub(super) fn of_token(error: &ClientError, issuer: &str, client_id: &str) -> Failure {
     let said = error.description().or(error.oauth_error()).unwrap_or_default().to_owned();
     match (error, error.oauth_error()) {
         (ClientError::Transport(error), _) => of_transport(error, issuer),
         _ if error.status().is_some_and(is_unreachable) => Failure::Unreachable(format!("{issuer}: {error}")),
         (_, Some("invalid_client")) => {
-            Failure::SignInNeeded(format!("{issuer} does not accept {client_id} and its secret"))
+            Failure::SignInNeeded(format!("{issuer} refused the credentials of {client_id}"))
         }
         (_, Some("unauthorized_client" | "invalid_scope")) => {
-            Failure::Denied(format!("{client_id} may not ask anything of admin-api at {issuer}: {said}"))
+            Failure::Denied(format!("{client_id} has no access to admin-api at {issuer}: {said}"))
         }
         (_, Some("invalid_target")) => Failure::new(format!(
-            "{issuer}/admin is no API of that server; is the issuer spelled as the server spells it?"
+            "the server has no API {issuer}/admin; check that the issuer is spelled as in the server's configuration"
         )),
-        _ => Failure::new(format!("{issuer}: no token: {error}")),
+        _ => Failure::new(format!("{issuer}: failed to get a token: {error}")),
     }
 }
 
-/// Why there is no answer.
+/// Explains why there was no response.
 pub(super) fn of_transport(error: &TransportError, issuer: &str) -> Failure {
     let line = format!("{issuer}: {error}");
     match error {
@@ -73,12 +77,12 @@ pub(super) fn of_transport(error: &TransportError, issuer: &str) -> Failure {
     }
 }
 
-/// A gateway that found nobody, or a server that cannot answer now.
+/// True if a gateway found no server, or the server is temporarily unavailable.
 fn is_unreachable(status: u16) -> bool {
     matches!(status, 502..=504)
 }
 
-/// The scope that a challenge asks for (RFC 6750 §3); there may be several challenges, and a proxy's may not be ASCII.
+/// Returns the scope in a challenge (RFC 6750 §3). There may be several challenges, and a proxy's may not be ASCII.
 fn find_missing_scope(answer: &Response<Vec<u8>>) -> Option<String> {
     answer.headers().get_all(WWW_AUTHENTICATE).iter().find_map(|challenge| {
         let challenge = String::from_utf8_lossy(challenge.as_bytes());
@@ -102,25 +106,35 @@ mod tests {
         let problem = r#"{"title":"x","detail":"must be one line","field":"label"}"#;
         for (status, challenge, body, expected) in [
             (400, "", problem, "Failed(\"--label: must be one line\")"),
-            (401, "", "", "SignInNeeded(\"the token of job is refused: answered 401 Unauthorized\")"),
+            (
+                401,
+                "",
+                "",
+                "SignInNeeded(\"the server refused the token of job: the server returned 401 Unauthorized\")",
+            ),
             (
                 403,
                 "Bearer realm=\"x\", error=\"insufficient_scope\", scope=\"apis:read\"",
                 "",
-                "Denied(\"job may not: it does not hold apis:read of admin-api\")",
+                "Denied(\"job lacks the scope apis:read of admin-api\")",
             ),
             (
                 403,
                 "Basic realm=\"caf\u{e9}\", Bearer realm=\"x\", scope=\"apis:read\"",
                 "",
-                "Denied(\"job may not: it does not hold apis:read of admin-api\")",
+                "Denied(\"job lacks the scope apis:read of admin-api\")",
             ),
-            (403, "", r#"{"detail":"no secrets:write"}"#, "Denied(\"job may not: no secrets:write\")"),
+            (
+                403,
+                "",
+                r#"{"detail":"no secrets:write"}"#,
+                "Denied(\"job lacks the required rights: no secrets:write\")",
+            ),
             (404, "", r#"{"detail":"there is no API x"}"#, "NotFound(\"there is no API x\")"),
             (409, "", r#"{"detail":"x is taken"}"#, "Failed(\"x is taken\")"),
-            (412, "", "<html>", "ChangedMeanwhile(\"answered 412 Precondition Failed\")"),
-            (500, "", "", "Failed(\"answered 500 Internal Server Error\")"),
-            (502, "", "", "Unreachable(\"answered 502 Bad Gateway\")"),
+            (412, "", "<html>", "ChangedMeanwhile(\"the server returned 412 Precondition Failed\")"),
+            (500, "", "", "Failed(\"the server returned 500 Internal Server Error\")"),
+            (502, "", "", "Unreachable(\"the server returned 502 Bad Gateway\")"),
             (503, "", r#"{"error_description":"stale"}"#, "Unreachable(\"stale\")"),
         ] {
             assert_eq!(format!("{:?}", failure(status, challenge, body)), expected);

@@ -133,7 +133,7 @@ async fn a_backup_is_written_nowhere_but_into_a_directory_of_its_own() {
     // An empty one becomes the backup, whoever has made it.
     std::fs::create_dir(team.file("empty")).unwrap();
     let said = run(&format!("backup {} {place}", team.file("empty").display()), &[], "");
-    assert!(said.code == Some(0) && said.stdout.contains("sealing key is in it"), "{said:?}");
+    assert!(said.code == Some(0) && said.stdout.contains("contains the sealing key"), "{said:?}");
     assert_eq!(said.stdout.contains("pg_dump --format=custom"), team.database.url.is_some());
     assert_eq!(std::fs::metadata(team.file("empty")).unwrap().permissions().mode() & 0o777, 0o700);
     refused("empty", "is not empty");
@@ -193,8 +193,8 @@ async fn a_restore_overwrites_nothing_and_nobody() {
     let Team { serving, database } = team;
     serving.stop();
     let said = restore(&backup, "--replace");
-    assert!(said.code == Some(0) && said.stdout.contains("before this restore is dead"), "{said:?}");
-    let kept: Vec<&str> = said.stdout.lines().filter_map(|line| line.strip_prefix("Kept: ")).collect();
+    assert!(said.code == Some(0) && said.stdout.contains("All earlier access tokens"), "{said:?}");
+    let kept: Vec<&str> = said.stdout.lines().filter_map(|line| line.strip_prefix("Previous file: ")).collect();
     assert_eq!(kept.len(), if database.url.is_none() { 3 } else { 2 }, "{kept:?}");
     assert!(kept.iter().all(|path| path.ends_with(".before-restore") && Path::new(path).exists()));
     failed(&backup, "--replace", "what an earlier restore kept");

@@ -60,9 +60,9 @@ fn nonsense_stops_with_one_line_that_names_the_key() {
         ("[registry]\nmax_age_s = \"ten\"", "registry.max_age_s"),
         ("[registry]\nmax_age_s = \"ten\"", "must be a whole number"),
         ("[http]\nmax_connections = -1", "must be a whole number"),
-        ("[proxy]\ntrusted = \"10.0.0.0/8\"", "must be a list of texts"),
+        ("[proxy]\ntrusted = \"10.0.0.0/8\"", "must be a list of strings"),
         ("insecure_http = \"yes\"", "must be true or false"),
-        ("playground = true", "is a section: write [playground]"),
+        ("playground = true", "is a section; write [playground]"),
         ("listen = \"8081\"", "write it as 127.0.0.1:8081"),
         ("[registry]\nmax_age_s = 0", "registry.max_age_s"),
         ("[registry]\nmin_age_s = 1", "registry.min_age_s"),
@@ -82,8 +82,8 @@ fn nonsense_stops_with_one_line_that_names_the_key() {
     assert!(secret.contains("database") && !secret.contains("hunter2"), "{secret}");
     let variable = |name, value| failed_line(&run(&["config", "check"], &[(name, value)]));
     let typo = variable("COUNTERSIGN_LISTNE", "x");
-    assert!(typo.contains("COUNTERSIGN_LISTNE: no such setting; the nearest is COUNTERSIGN_LISTEN"), "{typo}");
-    assert!(variable("COUNTERSIGN_LOG_LEVLE", "x").contains("nearest is COUNTERSIGN_LOG_LEVEL"));
+    assert!(typo.contains("COUNTERSIGN_LISTNE: unknown setting; did you mean COUNTERSIGN_LISTEN?"), "{typo}");
+    assert!(variable("COUNTERSIGN_LOG_LEVLE", "x").contains("did you mean COUNTERSIGN_LOG_LEVEL?"));
     assert!(variable("COUNTERSIGN_LISTEN", "8081").contains("COUNTERSIGN_LISTEN): `8081` is not an address and"));
     assert!(variable("COUNTERSIGN_REGISTRY_MAX_AGE_S", "0").contains("COUNTERSIGN_REGISTRY_MAX_AGE_S"));
     assert!(variable("COUNTERSIGN_REGISTRY_MAX_AGE_S", "ten").contains("COUNTERSIGN_REGISTRY_MAX_AGE_S"));
@@ -175,6 +175,6 @@ async fn the_variables_that_kubernetes_sets_are_ignored_with_one_warning_and_no_
         ("COUNTERSIGN_PORT_8080_TCP_NAME", "x"),
         ("COUNTERSIGN_SERVICE", "x"),
     ] {
-        assert!(failed_line(&run(&["config", "check"], &[(name, value)])).contains("no such setting"), "{name}");
+        assert!(failed_line(&run(&["config", "check"], &[(name, value)])).contains("unknown setting"), "{name}");
     }
 }

@@ -113,7 +113,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
         assert!(!directory.join("countersign.db").exists());
     }
     let done = run("doctor --data-dir /nowhere --issuer nonsense", &[], "");
-    assert_eq!((done.code, done.stderr.as_str()), (Some(1), "countersign: one check fails\n"));
+    assert_eq!((done.code, done.stderr.as_str()), (Some(1), "countersign: 1 check failed\n"));
     assert!(done.stdout.starts_with("FAIL  configuration  issuer (--issuer): "), "{done:?}");
     let done = run("doctor --data-dir /nowhere", &[], "");
     assert!(done.code == Some(1) && done.stdout.contains("FAIL  data directory  /nowhere: "), "{done:?}");

@@ -180,19 +180,20 @@ async fn a_restore_acts_only_on_the_database_that_its_command_line_names() {
         format!("sqlite://{drill}/countersign.db")
     };
     let line = production.run(&format!("restore {backup} --data-dir {drill} --replace --yes")).failed("restore", 2);
-    let why = "restore takes its database from the command line only, not from COUNTERSIGN_DATABASE_URL";
+    let why = "restore only accepts its database on the command line, not from COUNTERSIGN_DATABASE_URL";
     let purpose = if engine_is_postgres() {
-        "a drill needs a database of its own, and to end all that was issued in this one (its password goes into PGPASSFILE)"
+        "use a separate database for a drill; to revoke everything issued in this one (put its password into PGPASSFILE)"
     } else {
-        "to use this one"
+        "to use this database"
     };
-    assert_eq!(line, format!("countersign: {why}; {purpose}: {command} '{named}'"));
+    assert_eq!(line, format!("countersign: {why}; {purpose}, run: {command} '{named}'"));
     let config = production.file("production.toml").display().to_string();
     std::fs::write(&config, format!("[database]\nurl = \"{other}\"\n")).unwrap();
     let line =
         run(&format!("restore {backup} --data-dir {drill} --config {config} --yes"), &[], "").failed("config", 2);
     assert!(
-        line.contains(&format!("only, not from {config};")) && line.contains(&format!("--config {config}")),
+        line.contains(&format!("on the command line, not from {config};"))
+            && line.contains(&format!("--config {config}")),
         "{line}"
     );
     if engine_is_postgres() {
@@ -202,11 +203,14 @@ async fn a_restore_acts_only_on_the_database_that_its_command_line_names() {
         // The printed line works as it is.
         let asked =
             production.run(&format!("restore {backup} --data-dir {drill} --database-url {named}")).failed("asks", 2);
-        let question = format!(" UTC into {drill}, with the database {drill}/countersign.db? Every token");
-        assert!(asked.contains(&question) && asked.ends_with("There is no terminal to ask on: add --yes"), "{asked}");
+        let question = format!(" UTC to {drill}, with the database {drill}/countersign.db? This revokes");
+        assert!(
+            asked.contains(&question) && asked.ends_with("Cannot ask for confirmation without a terminal; add --yes"),
+            "{asked}"
+        );
         let done = production.run(&format!("restore {backup} --data-dir {drill} --database-url {named} --yes"));
         assert!(
-            done.code == Some(0) && done.stdout.contains(&format!("ask {}.", production.serving.issuer)),
+            done.code == Some(0) && done.stdout.contains(&format!("contact {},", production.serving.issuer)),
             "{done:?}"
         );
     }
@@ -229,7 +233,7 @@ async fn a_database_file_that_a_server_has_open_is_not_replaced_on_sqlite() {
     assert_eq!(service.revoke(&token).await.status, 200);
     production.serving.stop();
     let done = run(&format!("{restore} --replace"), &[], "");
-    assert!(done.code == Some(0) && done.stdout.contains(&format!("Kept: {file}.before-restore")), "{done:?}");
+    assert!(done.code == Some(0) && done.stdout.contains(&format!("Previous file: {file}.before-restore")), "{done:?}");
 }
 
 #[tokio::test]

@@ -40,8 +40,8 @@ async fn a_file_that_cannot_be_written_is_known_before_there_is_a_secret() {
     let of_another = "COUNTERSIGN_CLIENT_ID=other\nCOUNTERSIGN_CLIENT_SECRET=x\n";
     std::fs::write(team.file("another.env"), of_another).unwrap();
     for (name, why) in [
-        ("another.env", "has the secret of other"),
-        ("others.env", "has something else in it"),
+        ("another.env", "contains the secret of other"),
+        ("others.env", "contains something else"),
         ("link.env", "not a regular file"),
         ("data", "not a regular file"),
         ("none/x.env", "No such file or directory"),

@@ -102,7 +102,7 @@ async fn who_asks_is_named_by_the_environment_or_by_the_file_of_the_operator() {
     let missing = ids(&[], "--data-dir /nowhere").failed("no operator.json", 4);
     assert!(missing.contains("/nowhere/operator.json") && missing.contains("COUNTERSIGN_CLIENT_ID"), "{missing}");
     let wrong = ids(&client("operator", "cs_secret_wrong", &issuer), "").failed("a wrong secret", 4);
-    assert!(wrong.contains("does not accept operator") && !wrong.contains("cs_secret"), "{wrong}");
+    assert!(wrong.contains("refused the credentials of operator") && !wrong.contains("cs_secret"), "{wrong}");
     let elsewhere = ids(&client("operator", &secret, "http://auth.example"), "").failed("in the clear", 1);
     assert!(elsewhere.contains("https://"), "{elsewhere}");
     let other_name = issuer.replace("127.0.0.1", "localhost");
@@ -123,11 +123,11 @@ async fn a_narrow_administrator_is_told_which_scope_is_missing() {
         run(line, &client("narrow", secret, &team.serving.issuer), "")
     });
     let none = mine("client list").failed("no entitlement", 5);
-    assert!(none.contains("narrow may not ask anything of admin-api") && none.contains(&issuer), "{none}");
+    assert!(none.contains("narrow has no access to admin-api") && none.contains(&issuer), "{none}");
     team.ok("client allow narrow admin-api --scope clients:read --grant client_credentials");
     assert_eq!(mine("client list --quiet").stdout, "operator\nnarrow\n");
     let line = mine("client create other").failed("clients:read only", 5);
-    assert_eq!(line, "countersign: narrow may not: it does not hold clients:write of admin-api");
+    assert_eq!(line, "countersign: narrow lacks the scope clients:write of admin-api");
     assert!(mine("audit list").failed("clients:read only", 5).contains("audit:read"));
     team.ok("client allow narrow admin-api --scope clients:write --grant client_credentials");
     assert!(mine("client create other").failed("no secrets:write", 5).contains("secrets:write"));
@@ -189,7 +189,7 @@ async fn a_result_that_cannot_be_printed_is_no_success_and_a_key_may_begin_with_
     let done = command.stdout(full).output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(
-        done.status.code() == Some(1) && said.contains("it is done, but the result could not be printed"),
+        done.status.code() == Some(1) && said.contains("the command succeeded, but its result could not be printed"),
         "{said}"
     );
     assert_eq!(team.json("client show job")["client_id"], "job");

@@ -155,9 +155,9 @@ fn a_server_writes_no_command_into_a_file_that_a_shell_reads() {
     let file = directory.path().join("job.env");
     let done = ask(&issuer, &format!("secret create job --env-file {}", file.display()));
     check_plain(&done);
-    assert!(done.failed("secret create", 1).contains("the secret has characters"));
+    assert!(done.failed("secret create", 1).contains("the secret contains characters"));
     assert!(!file.exists());
     let typed =
         ask(&issuer, &format!("secret create job$(id) --env-file {}", file.display())).failed("secret create", 2);
-    assert!(typed.contains("the client id has characters"), "{typed}");
+    assert!(typed.contains("the client ID contains characters"), "{typed}");
 }

@@ -52,11 +52,11 @@ async fn lists_and_things_are_shown_to_people_in_columns() {
     let row = "entitlements billing; scopes: invoices:read; grants: client_credentials; introspect: no";
     assert!(shown.contains(row), "{shown}");
     let empty = team.run("user list");
-    assert_eq!((empty.code, empty.stdout.as_str(), empty.stderr.as_str()), (Some(0), "", "There are none.\n"));
+    assert_eq!((empty.code, empty.stdout.as_str(), empty.stderr.as_str()), (Some(0), "", "No entries.\n"));
     assert_eq!(team.ok("user list --output json"), "[]\n");
     let none = team.run("scope test billing DELETE /invoices/7 --output json");
     assert_eq!((none.code, none.stdout.as_str()), (Some(1), "[]\n"));
-    assert_eq!(none.stderr, "countersign: no scope of billing opens DELETE /invoices/7\n");
+    assert_eq!(none.stderr, "countersign: no scope of billing allows DELETE /invoices/7\n");
     assert_eq!(team.ok("scope test billing GET /invoices/7 --quiet"), "invoices:read\n");
     assert!(team.fail(1, "scope test billing GET //x").starts_with("countersign: PATH: "));
     team.serving.stop();

@@ -36,7 +36,10 @@ async fn a_database_goes_from_sqlite_to_another_and_back_with_all_that_was_issue
 
     let asked = command(&database, "migrate", &["--to", &elsewhere]);
     let line = String::from_utf8(asked.stderr).unwrap();
-    assert!(asked.status.code() == Some(2) && line.contains("There is no terminal to ask on: add --yes"), "{line}");
+    assert!(
+        asked.status.code() == Some(2) && line.contains("Cannot ask for confirmation without a terminal; add --yes"),
+        "{line}"
+    );
     let done = migrate(&database, &elsewhere);
     assert_eq!((rows(&done, "refresh_tokens"), rows(&done, "revocations")), (1, 1), "{done}");
     let refused = failed_line(&command(&database, "serve", &["--listen", "127.0.0.1:0"]));

@@ -49,11 +49,11 @@ async fn a_hangup_without_tls_reads_the_log_level_again_and_a_wrong_file_changes
     for (id, expected) in [(&quiet, 0), (&told, 1), (&still_told, 1), (&quiet_again, 0)] {
         assert_eq!(log.lines().filter(|line| line.contains(id.as_str())).count(), expected, "{id}: {log}");
     }
-    let confirmed = log.lines().filter(|line| line.contains("the log level was read again")).count();
+    let confirmed = log.lines().filter(|line| line.contains("reloaded the log level")).count();
     assert_eq!(confirmed, 2, "a level that is lowered is confirmed, too: {log}");
     let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(errors.len(), 1, "{log}");
-    assert!(errors[0].contains("log.level") && errors[0].contains("the log level stays as it is"), "{log}");
+    assert!(errors[0].contains("log.level") && errors[0].contains("keeping the current log level"), "{log}");
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_hangup_with_tls_reads_the_certificate_and_the_log_level() {
     hang_up(&serving).await;
     assert_eq!(authority.shown_at(serving.address()).await, second.der());
     let log = serving.stop();
-    assert!(log.contains("the log level was read again") && log.contains("the certificate was replaced"), "{log}");
+    assert!(log.contains("reloaded the log level") && log.contains("the certificate was replaced"), "{log}");
 }
 
 #[tokio::test]

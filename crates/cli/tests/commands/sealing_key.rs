@@ -44,7 +44,7 @@ async fn a_key_beside_the_database_is_replaced_twice_and_all_that_was_issued_goe
     let mut issued = Issued::by_first_start(&database).await;
     let first = read(&file(&database, "sealing.key"));
     let line = rotated(&database, &[]);
-    assert!(line.contains("values are sealed with the key in") && line.contains("sealing.key.replaced-"), "{line}");
+    assert!(line.contains("values with the key in") && line.contains("sealing.key.replaced-"), "{line}");
     let old = replaced(&database);
     assert_eq!(read(&old), first, "backups from before need it");
     assert_ne!(read(&file(&database, "sealing.key")), first);
@@ -77,7 +77,7 @@ async fn a_rotation_that_is_cut_off_is_taken_up_by_the_next_start_or_the_next_ca
         fs::rename(&key, &next).unwrap();
         fs::rename(replaced(&database), &key).unwrap();
         if finish {
-            assert!(rotated(&database, &[]).contains("An earlier call had sealed everything"));
+            assert!(rotated(&database, &[]).contains("An earlier run has already sealed everything"));
         }
         issued.goes_on(&database).await;
         assert_eq!(read(&key), second);
@@ -111,7 +111,7 @@ async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() 
     }
     serving.stop();
     let line = rotated(&database, &both);
-    assert!(line.contains("Set COUNTERSIGN_SEALING_KEY_FILE to"), "{line}");
+    assert!(line.contains("set COUNTERSIGN_SEALING_KEY_FILE to"), "{line}");
     let line = failed_line(&rotate(&database, &both));
     assert!(line.contains("is the key in use already"), "{line}");
     let new = [("COUNTERSIGN_SEALING_KEY_FILE", next.as_str())];

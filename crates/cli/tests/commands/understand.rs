@@ -16,9 +16,9 @@ async fn a_refusal_is_explained_by_the_request_id_of_the_answer() {
         "endpoint   token",
         "client     nightly-job",
         "from       127.0.0.1",
-        "answered   invalid_client",
-        "because    the secret is none of the client's",
-        "to pass    use a secret of this client; if none is known, make one: `secret rotate`",
+        "error      invalid_client",
+        "reason     the secret is none of the client's",
+        "fix        use a secret of this client; if none is known, make one: `secret rotate`",
         "presented  authorization: Basic",
         "           scope: invoices:read",
     ] {
@@ -37,7 +37,7 @@ async fn a_refusal_is_explained_by_the_request_id_of_the_answer() {
     assert_eq!(team.ok("refusal list --client nightly-job --quiet"), format!("{id}\n"));
     assert_eq!(team.json("refusal list --limit 1").as_array().unwrap().len(), 1);
     let head = team.ok("refusal list").lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(head, "REQUEST AT (UTC) CLIENT ENDPOINT ANSWERED BECAUSE");
+    assert_eq!(head, "REQUEST AT (UTC) CLIENT ENDPOINT ERROR REASON");
     assert!(team.fail(1, "refusal list --limit 1001").starts_with("countersign: --limit: "));
     team.serving.stop();
 }
@@ -90,7 +90,7 @@ async fn a_client_has_limits_or_none() {
     assert_eq!(status(&job, "invoices:read").await, 200);
     team.ok("client create bounded --tokens-per-day 5");
     assert_eq!(team.json("client show bounded")["tokens_per_day"], json!(5));
-    assert!(team.fail(2, "client update nightly-job --tokens-per-day many").contains("or none"));
+    assert!(team.fail(2, "client update nightly-job --tokens-per-day many").contains("none"));
     team.serving.stop();
 }
 

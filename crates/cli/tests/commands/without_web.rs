@@ -8,7 +8,7 @@ use crate::process::{Serving, fail_to_start};
 #[tokio::test]
 async fn a_binary_without_pages_issues_tokens_and_serves_no_page() {
     let database = TestDatabase::fresh();
-    let needed = "built without pages (the cargo feature `web`): --demo and playground.enabled need one that has them";
+    let needed = "built without the web pages (cargo feature `web`); --demo and playground.enabled need them";
     assert!(fail_to_start(&database, &["--demo"], &[]).contains(needed));
     let enabled = [("COUNTERSIGN_PLAYGROUND_ENABLED", "true")];
     assert!(fail_to_start(&database, &[], &enabled).contains(needed));
