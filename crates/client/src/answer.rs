@@ -16,7 +16,7 @@ pub(crate) fn read_introspection(answer: Response<Vec<u8>>) -> Result<Map<String
     let members = read_object(answer)?;
     match members.get("active") {
         Some(Value::Bool(_)) => Ok(members),
-        Some(_) => Err(malformed("`active` is not true or false")),
+        Some(_) => Err(malformed("`active` must be true or false")),
         None => Err(malformed("`active` is missing")),
     }
 }
@@ -30,7 +30,7 @@ pub(crate) fn read_revocation(answer: Response<Vec<u8>>) -> Result<(), ClientErr
 pub(crate) fn read_object(answer: Response<Vec<u8>>) -> Result<Map<String, Value>, ClientError> {
     check_status(&answer)?;
     let body = Zeroizing::new(answer.into_body());
-    parse_object(&body).ok_or_else(|| malformed("the body is not one JSON object without repeated members"))
+    parse_object(&body).ok_or_else(|| malformed("the body must be a JSON object without duplicate members"))
 }
 
 /// Ok for 200; otherwise what the server says (RFC 6749 §5.2), or at least its status.
@@ -78,9 +78,12 @@ mod tests {
             (error.status(), error.oauth_error(), error.description(), error.retry_after_s()),
             (Some(400), Some("invalid_scope"), Some("no such scope"), None)
         );
-        assert_eq!(error.to_string(), "refused with 400 invalid_scope: no such scope");
+        assert_eq!(error.to_string(), "the server returned 400 invalid_scope: no such scope");
         let error = read_revocation(answer(429, " 30", r#"{"error":"slow_down"}"#)).expect_err("refused");
-        assert_eq!((error.to_string().as_str(), error.retry_after_s()), ("refused with 429 slow_down", Some(30)));
+        assert_eq!(
+            (error.to_string().as_str(), error.retry_after_s()),
+            ("the server returned 429 slow_down", Some(30))
+        );
         let long = format!(r#"{{"error":"e","error_description":"{}"}}"#, "é".repeat(9000));
         let error = read_revocation(answer(503, "-1", &long)).expect_err("refused");
         assert_eq!(error.description().map(|words| words.chars().count()), Some(MAX_WORDS));
@@ -110,9 +113,10 @@ mod tests {
     fn an_introspection_says_whether_the_token_is_active() {
         let members = read_introspection(answer(200, "", r#"{"active":true,"scope":"all","x":1}"#)).expect("read");
         assert_eq!(Value::Object(members).to_string(), r#"{"active":true,"scope":"all","x":1}"#);
-        for (body, what) in [("{}", "`active` is missing"), (r#"{"active":"true"}"#, "`active` is not true or false")] {
+        for (body, what) in [("{}", "`active` is missing"), (r#"{"active":"true"}"#, "`active` must be true or false")]
+        {
             let error = read_introspection(answer(200, "", body)).expect_err(body);
-            assert_eq!(error.to_string(), format!("malformed answer: {what}"));
+            assert_eq!(error.to_string(), format!("malformed response: {what}"));
         }
     }
 }

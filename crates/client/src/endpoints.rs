@@ -24,22 +24,22 @@ pub(crate) struct Endpoint {
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EndpointFault {
     /// It is not an absolute URL with a host.
-    #[error("is not an absolute URL with a host")]
+    #[error("must be an absolute URL with a host")]
     NotAUrl,
     /// It is not https, and its host is not this machine: who listens on the way would read the secret.
-    #[error("must begin with https:// (http:// only for 127.0.0.1, [::1] and localhost)")]
+    #[error("must begin with https:// (or http:// for 127.0.0.1, [::1] and localhost)")]
     NotHttps,
     /// It has a user name or password in it.
-    #[error("must have no user name or password in it")]
+    #[error("must not contain a user name or password")]
     UserInfo,
     /// It has a fragment (RFC 6749 §3.2 forbids one).
-    #[error("must have no fragment")]
+    #[error("must not contain a fragment")]
     Fragment,
     /// The tenant has a query, which belongs to no tenant.
-    #[error("must have no query")]
+    #[error("must not contain a query")]
     Query,
     /// The app id is empty, a dot segment, or has control characters.
-    #[error("must be a name: not empty, not dots, no control characters")]
+    #[error("must not be empty, a dot segment, or contain control characters")]
     AppId,
 }
 
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(fault(of("https://a.example/#f")), EndpointFault::Fragment);
         assert_eq!(fault(of("https://:x@a.example/")), EndpointFault::UserInfo);
         let error = of("https://me:hunter2@a.example/").expect_err("a password in it");
-        assert_eq!(error.to_string(), "the introspection endpoint must have no user name or password in it");
+        assert_eq!(error.to_string(), "the introspection endpoint must not contain a user name or password");
         assert!(!format!("{error:?}").contains("hunter2"));
         assert_eq!(fault(Endpoints::tenant("https://a.example/?x", "app")), EndpointFault::Query);
         for app_id in ["", ".", "..", "a\nb", "\t", "a\0"] {

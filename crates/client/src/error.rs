@@ -20,7 +20,7 @@ pub enum ClientError {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// The server refused, in OAuth's words (RFC 6749 §5.2).
-    #[error("refused with {status} {error}{}", describe(.description.as_deref()))]
+    #[error("the server returned {status} {error}{}", describe(.description.as_deref()))]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -40,7 +40,7 @@ pub enum ClientError {
         retry_after_s: Option<u64>,
     },
     /// The server's answer is not what the RFC says it is.
-    #[error("malformed answer: {what}")]
+    #[error("malformed response: {what}")]
     Malformed {
         /// What is wrong with it.
         what: String,

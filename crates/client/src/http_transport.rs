@@ -72,7 +72,7 @@ impl HttpTransport {
         let broken = |error: reqwest::Error| TransportError::Broken(root_cause(&error));
         let authorities = Certificate::from_pem_bundle(authorities).map_err(broken)?;
         if authorities.is_empty() {
-            return Err(TransportError::Broken("there is no certificate in the PEM text".to_owned()));
+            return Err(TransportError::Broken("the PEM file contains no certificate".to_owned()));
         }
         let secure = build(builder(bounds).https_only(true).tls_certs_only(authorities))?;
         Ok(Self { secure: OnceLock::from(Ok(secure)), ..Self::with_bounds(bounds)? })

@@ -46,7 +46,7 @@ impl TokenResponse {
 
 /// A type in a few characters; a longer one may be a token in the wrong place, and is not shown.
 fn describe_type(token_type: &str) -> String {
-    if token_type.len() <= MAX_TYPE { format!("`{}`", clean(token_type)) } else { "something longer".to_owned() }
+    if token_type.len() <= MAX_TYPE { format!("`{}`", clean(token_type)) } else { "a longer value".to_owned() }
 }
 
 /// A token: visible characters only, or it could split the header that it is sent in (RFC 6749 appendix A.12).
@@ -55,14 +55,14 @@ fn take_token(members: &mut Map<String, Value>, name: &str) -> Result<Option<Sec
         return Ok(None);
     };
     let is_token = !token.expose().is_empty() && token.expose().bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if is_token { Ok(Some(token)) } else { Err(malformed(format!("`{name}` is empty, or not visible ASCII"))) }
+    if is_token { Ok(Some(token)) } else { Err(malformed(format!("`{name}` must be visible ASCII and not empty"))) }
 }
 
 fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, ClientError> {
     match members.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(malformed(format!("`{name}` is not a text"))),
+        Some(_) => Err(malformed(format!("`{name}` must be a string"))),
     }
 }
 
@@ -71,7 +71,7 @@ fn take_seconds(members: &mut Map<String, Value>) -> Result<Option<i64>, ClientE
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
             let seconds = value.as_i64().filter(|seconds| *seconds >= 0);
-            seconds.map(Some).ok_or_else(|| malformed("`expires_in` is not a whole number of seconds"))
+            seconds.map(Some).ok_or_else(|| malformed("`expires_in` must be a whole number of seconds"))
         }
     }
 }
@@ -110,19 +110,19 @@ mod tests {
             (r#"{"token_type":"Bearer"}"#, "`access_token` is missing"),
             (r#"{"access_token":null,"token_type":"Bearer"}"#, "`access_token` is missing"),
             (r#"{"access_token":"a"}"#, "`token_type` is missing"),
-            (r#"{"access_token":1,"token_type":"Bearer"}"#, "`access_token` is not a text"),
-            (r#"{"access_token":"","token_type":"Bearer"}"#, "`access_token` is empty, or not visible ASCII"),
-            (r#"{"access_token":"a\nb","token_type":"Bearer"}"#, "`access_token` is empty, or not visible ASCII"),
+            (r#"{"access_token":1,"token_type":"Bearer"}"#, "`access_token` must be a string"),
+            (r#"{"access_token":"","token_type":"Bearer"}"#, "`access_token` must be visible ASCII and not empty"),
+            (r#"{"access_token":"a\nb","token_type":"Bearer"}"#, "`access_token` must be visible ASCII and not empty"),
             (r#"{"access_token":"a","token_type":"DPoP\n"}"#, "`token_type` is `DPoP `, not Bearer"),
-            (r#"{"access_token":"Bearer","token_type":"eyJhbGciOiJSUzI1NiJ9"}"#, "`token_type` is something longer"),
-            (r#"{"access_token":"a","token_type":"Bearer","expires_in":"60"}"#, "`expires_in` is not a whole number"),
-            (r#"{"access_token":"a","token_type":"Bearer","expires_in":-1}"#, "`expires_in` is not a whole number"),
-            (r#"{"access_token":"a","token_type":"Bearer","expires_in":1.5}"#, "`expires_in` is not a whole number"),
-            (r#"{"access_token":"a","token_type":"Bearer","scope":["all"]}"#, "`scope` is not a text"),
-            (r#"{"access_token":"a","token_type":"Bearer","refresh_token":{}}"#, "`refresh_token` is not a text"),
+            (r#"{"access_token":"Bearer","token_type":"eyJhbGciOiJSUzI1NiJ9"}"#, "`token_type` is a longer value"),
+            (r#"{"access_token":"a","token_type":"Bearer","expires_in":"60"}"#, "`expires_in` must be a whole number"),
+            (r#"{"access_token":"a","token_type":"Bearer","expires_in":-1}"#, "`expires_in` must be a whole number"),
+            (r#"{"access_token":"a","token_type":"Bearer","expires_in":1.5}"#, "`expires_in` must be a whole number"),
+            (r#"{"access_token":"a","token_type":"Bearer","scope":["all"]}"#, "`scope` must be a string"),
+            (r#"{"access_token":"a","token_type":"Bearer","refresh_token":{}}"#, "`refresh_token` must be a string"),
         ] {
             let error = read(body).expect_err(body).to_string();
-            assert!(error.starts_with(&format!("malformed answer: {what}")), "{error}");
+            assert!(error.starts_with(&format!("malformed response: {what}")), "{error}");
         }
     }
 

@@ -31,24 +31,24 @@ impl<T: Transport> Transport for &T {
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TransportError {
     /// The address is not one that a secret may be sent to. Nothing was connected to.
-    #[error("the address {0}")]
+    #[error("the URL {0}")]
     Address(EndpointFault),
     /// No connection could be made.
-    #[error("no connection: {0}")]
+    #[error("failed to connect: {0}")]
     Connect(String),
     /// There was no whole answer in time.
-    #[error("no answer within {0:?}")]
+    #[error("no response within {0:?}")]
     Timeout(Duration),
     /// The answer is a redirect. Credentials go nowhere else, so it is not followed.
-    #[error("answered {status}, a redirect, which is not followed")]
+    #[error("the server returned the redirect {status}, which is not followed")]
     Redirect {
         /// The HTTP status.
         status: u16,
     },
     /// The answer is larger than this many bytes.
-    #[error("the answer is larger than {0} bytes")]
+    #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
     /// The exchange broke off, or could not begin.
-    #[error("the exchange failed: {0}")]
+    #[error("the request failed: {0}")]
     Broken(String),
 }

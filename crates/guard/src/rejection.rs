@@ -16,16 +16,16 @@ pub enum Rejection {
     #[error("the path is ambiguous")]
     AmbiguousPath,
     /// There is more than one `Authorization` header.
-    #[error("there is more than one Authorization header")]
+    #[error("more than one Authorization header")]
     SeveralAuthorizations,
     /// There is no bearer token in the header; one in the query is none.
-    #[error("there is no bearer token")]
+    #[error("missing bearer token")]
     NoToken,
     /// The token is refused.
     #[error("invalid token: {0}")]
     InvalidToken(TokenFault),
     /// The token is good, but none of its scopes opens this request.
-    #[error("no scope of the token opens this request")]
+    #[error("no scope of the token allows this request")]
     InsufficientScope {
         /// The narrowest scope that would.
         needed: Option<String>,
@@ -69,7 +69,7 @@ impl Rejection {
     fn describe(&self) -> (StatusCode, Option<&'static str>, &'static str) {
         match self {
             Self::AmbiguousPath => {
-                (StatusCode::BAD_REQUEST, Some("invalid_request"), "the path is ambiguous; send it in its plain form")
+                (StatusCode::BAD_REQUEST, Some("invalid_request"), "the path is ambiguous; send it in normalized form")
             }
             Self::SeveralAuthorizations => {
                 (StatusCode::BAD_REQUEST, Some("invalid_request"), "send one Authorization header")
@@ -81,12 +81,12 @@ impl Rejection {
                 "the access token is malformed, expired, revoked, or not for this API",
             ),
             Self::InsufficientScope { .. } => {
-                (StatusCode::FORBIDDEN, Some("insufficient_scope"), "no scope of the access token opens this request")
+                (StatusCode::FORBIDDEN, Some("insufficient_scope"), "no scope of the access token allows this request")
             }
             Self::Stale => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Some("temporarily_unavailable"),
-                "tokens cannot be checked at the moment",
+                "tokens cannot be checked right now; try again shortly",
             ),
         }
     }

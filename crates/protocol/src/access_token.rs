@@ -113,22 +113,22 @@ pub enum TokenFault {
     #[error("`typ` is not at+jwt")]
     MediaType,
     /// It names no key, or one that we do not know.
-    #[error("the key is unknown")]
+    #[error("unknown signing key")]
     UnknownKey,
     /// A claim is missing or of the wrong type.
-    #[error("claim `{0}` is missing or of the wrong type")]
+    #[error("claim `{0}` is missing or has the wrong type")]
     Claim(&'static str),
     /// It comes from another issuer.
-    #[error("the issuer is another")]
+    #[error("wrong issuer")]
     Issuer,
     /// It is for another audience.
-    #[error("the audience is another")]
+    #[error("wrong audience")]
     Audience,
     /// It has expired.
     #[error("the token has expired")]
     Expired,
     /// `iat` or `nbf` lies ahead.
-    #[error("`iat` or `nbf` lies more than {MAX_CLOCK_LEAD_S} s ahead")]
+    #[error("`iat` or `nbf` is more than {MAX_CLOCK_LEAD_S} s in the future")]
     NotYetValid,
     /// It was ended.
     #[error("{0}")]

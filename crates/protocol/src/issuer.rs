@@ -12,13 +12,13 @@ pub struct Issuer(String);
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IssuerError {
     /// It is not an absolute URL with a host.
-    #[error("not an absolute URL with a host")]
+    #[error("must be an absolute URL with a host")]
     NotAUrl,
     /// Its scheme is neither `https` nor `http`.
     #[error("the scheme must be https or http")]
     Scheme,
     /// It has more than scheme, host and port, or is not written the one canonical way.
-    #[error("must be scheme, host and port only, written `{0}`")]
+    #[error("must contain only scheme, host and port: `{0}`")]
     NotAnOrigin(String),
 }
 

@@ -36,10 +36,10 @@ enum Methods {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PathRuleError {
     /// It is not two words.
-    #[error("a rule is METHOD[,METHOD] and a pattern, separated by one space")]
+    #[error("must be METHOD[,METHOD] and a pattern, separated by one space")]
     Shape,
     /// A method is unknown.
-    #[error("unknown method; known are * GET HEAD POST PUT PATCH DELETE OPTIONS")]
+    #[error("unknown method; use * GET HEAD POST PUT PATCH DELETE OPTIONS")]
     Method,
     /// The pattern does not compile, is too large, or sets flags inside.
     #[error("the pattern {0}")]
@@ -147,7 +147,7 @@ fn describe(error: &regex::Error) -> String {
         regex::Error::CompiledTooBig(_) => "is too large when compiled".to_owned(),
         other => {
             let text = other.to_string();
-            let last = text.lines().last().unwrap_or("is refused");
+            let last = text.lines().last().unwrap_or("is invalid");
             format!("does not compile: {}", last.trim_start_matches("error: "))
         }
     }

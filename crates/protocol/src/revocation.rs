@@ -46,37 +46,37 @@ impl Revoked {
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Ended {
     /// The token has no `rev`, so this server did not issue it.
-    #[error("the token has no `rev`")]
+    #[error("the token has no valid `rev` claim")]
     NoRevision,
     /// The client was deleted.
-    #[error("the client is gone")]
+    #[error("the client was deleted")]
     ClientGone,
     /// The client is disabled.
     #[error("the client is disabled")]
     ClientDisabled,
     /// The client's tokens were revoked since.
-    #[error("the client's tokens were revoked since")]
+    #[error("the client's tokens were revoked after it was issued")]
     ClientEpoch,
     /// The user was deleted.
-    #[error("the user is gone")]
+    #[error("the user was deleted")]
     UserGone,
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
     /// The user's tokens were revoked since.
-    #[error("the user's tokens were revoked since")]
+    #[error("the user's tokens were revoked after it was issued")]
     UserEpoch,
     /// No API has the token's audience.
-    #[error("no API has this audience any more")]
+    #[error("no API has this audience")]
     ApiGone,
     /// The API was made, or got this audience, after the token was issued.
-    #[error("the API was deleted or given another audience since")]
+    #[error("the API was deleted or its audience changed after the token was issued")]
     ApiEpoch,
     /// A right that the token uses was removed after it was issued.
-    #[error("{} was removed since", describe(.0))]
+    #[error("{} was removed after the token was issued", describe(.0))]
     RightRemoved(Right),
     /// A secret of the client has ended since, and the client may administer.
-    #[error("a secret of the client has ended since")]
+    #[error("a secret of the client was revoked after the token was issued")]
     SecretEnded,
     /// The token, its family or its key was revoked.
     #[error("the {0} was revoked")]

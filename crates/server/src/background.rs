@@ -47,7 +47,7 @@ impl Tasks {
     pub async fn stop(mut self) {
         self.repeating.shutdown().await;
         if timeout(STOP_TIMEOUT, self.under_way.write()).await.is_err() {
-            tracing::warn!("background tasks were cut off at shutdown");
+            tracing::warn!("aborted background tasks at shutdown");
         }
     }
 }

@@ -134,7 +134,7 @@ impl State {
     ) -> Result<T, Refusal> {
         let writing = async move {
             // Nobody waits for it any more: it must not hold a connection for good.
-            let late = |_| StoreError::Unavailable(DatabaseTrouble::Slow, "a write was given up".to_owned());
+            let late = |_| StoreError::Unavailable(DatabaseTrouble::Slow, "a write was aborted".to_owned());
             timeout(ABANDONED_WRITE_TIMEOUT, writing).await.map_err(late)?
         };
         let Ok(joined) = timeout(WRITE_TIMEOUT, tokio::spawn(writing)).await else {
@@ -164,7 +164,7 @@ impl State {
     /// Counts what the database could not do, and logs one of each kind and minute.
     pub(crate) fn note_trouble(&self, trouble: DatabaseTrouble, reason: &str) {
         if self.metrics.count_database_failure(trouble, self.clock.monotonic_ms()) {
-            tracing::error!(%trouble, reason, "the database cannot do what is needed");
+            tracing::error!(%trouble, reason, "the database is unavailable");
         }
     }
 

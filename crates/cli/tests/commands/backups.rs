@@ -163,13 +163,13 @@ async fn a_restore_overwrites_nothing_and_nobody() {
         let line = restore(from, more).failed(from, 1);
         assert!(line.contains(why), "{line}");
     };
-    failed(&team.file("data").display().to_string(), "--replace", "is no backup");
-    failed("/nowhere", "--replace", "is no backup");
+    failed(&team.file("data").display().to_string(), "--replace", "is not a backup");
+    failed("/nowhere", "--replace", "is not a backup");
     let into_itself = place.replace(&team.file("data").display().to_string(), &backup);
     for deeper in ["", "/deeper"] {
         let into_itself = into_itself.replace(&backup, &format!("{backup}{deeper}"));
         let itself = run(&format!("restore {backup} {into_itself} --replace --yes"), &[], "");
-        assert!(itself.failed("itself", 1).contains("the data directory is this backup, or lies in it"));
+        assert!(itself.failed("itself", 1).contains("the data directory is inside the backup"));
     }
     if team.database.url.is_none() {
         let cut = team.file("cut").display().to_string();
@@ -177,16 +177,16 @@ async fn a_restore_overwrites_nothing_and_nobody() {
         let database = std::fs::read(team.file("cut/countersign.db")).unwrap();
         std::fs::write(team.file("cut/countersign.db"), &database[..database.len() / 2]).unwrap();
         let line = run(&format!("restore {cut} --data-dir {} --yes", team.file("from-cut").display()), &[], "");
-        assert!(line.failed("cut", 1).contains("cut/countersign.db: the database in the backup cannot be read"));
+        assert!(line.failed("cut", 1).contains("cut/countersign.db: failed to read the database in the backup"));
     }
-    failed(&backup, "", "is there already; --replace");
-    failed(&backup, "--replace", "another countersign serves from this data directory");
+    failed(&backup, "", "already exists; --replace");
+    failed(&backup, "--replace", "another countersign process is using this data directory");
     let other = match team.database.url {
         None => "--database-url postgres://127.0.0.1:1/x",
         Some(_) => "--database-url sqlite:///nowhere.db",
     };
     let line = run(&format!("restore {backup} --data-dir {} --yes {other}", team.file("new").display()), &[], "");
-    assert!(line.failed("another engine", 1).contains("name the same engine"));
+    assert!(line.failed("another engine", 1).contains("use the same engine"));
     let token = job.client_credentials("invoices:read").await.text("access_token");
     let address = team.serving.address().to_string();
     team.ok("client create later");
@@ -197,7 +197,7 @@ async fn a_restore_overwrites_nothing_and_nobody() {
     let kept: Vec<&str> = said.stdout.lines().filter_map(|line| line.strip_prefix("Previous file: ")).collect();
     assert_eq!(kept.len(), if database.url.is_none() { 3 } else { 2 }, "{kept:?}");
     assert!(kept.iter().all(|path| path.ends_with(".before-restore") && Path::new(path).exists()));
-    failed(&backup, "--replace", "what an earlier restore kept");
+    failed(&backup, "--replace", "was left by an earlier restore");
     let names = list(&database.directory.path().join("data"));
     assert!(!names.iter().any(|(name, _)| name.contains("restoring") || name.ends_with(".new")), "{names:?}");
     let serving = Serving::start(&database, &["--listen", &address], &[]);
@@ -237,7 +237,7 @@ async fn a_restore_that_is_killed_at_any_moment_is_done_again() {
         child.wait().unwrap();
         let mut done = run(&restore, &[], "");
         if done.code != Some(0) {
-            assert!(done.stderr.contains("may have been cut off; move it away first"), "{done:?}");
+            assert!(done.stderr.contains("may have been interrupted; move it away first"), "{done:?}");
             kept().iter().for_each(|path| std::fs::remove_file(path).unwrap());
             done = run(&restore, &[], "");
         }
@@ -270,9 +270,10 @@ async fn a_backup_of_a_newer_version_or_one_that_is_cut_short_changes_nothing() 
     assert!(newer.contains("made by a newer version of Countersign (migration 9999)"), "{newer}");
     assert_eq!(list(&team.database.directory.path().join("data")), before);
     team.database.tamper(&file, "DELETE FROM _sqlx_migrations WHERE version = 9999");
-    let damaged = "operator.json: is damaged; use another backup, or delete this file in it: `serve --new-operator`";
+    let damaged =
+        "operator.json: is damaged; use another backup, or delete this file from it and let `serve --new-operator`";
     for (name, why) in
-        [("sealing.key", "not a sealing key"), ("backup.json", "is no backup"), ("operator.json", damaged)]
+        [("sealing.key", "not a sealing key"), ("backup.json", "is not a backup"), ("operator.json", damaged)]
     {
         let (path, text) = (Path::new(&backup).join(name), read(&Path::new(&backup).join(name)));
         std::fs::write(&path, &text[..text.len() / 2]).unwrap();
@@ -284,7 +285,7 @@ async fn a_backup_of_a_newer_version_or_one_that_is_cut_short_changes_nothing() 
         // Not one page may be missing, whatever is in it.
         let whole = std::fs::read(&file).unwrap();
         std::fs::write(&file, &whole[..whole.len() - 4096]).unwrap();
-        assert!(run(&restore, &[], "").failed("page", 1).contains("the database in the backup cannot be read"));
+        assert!(run(&restore, &[], "").failed("page", 1).contains("failed to read the database in the backup"));
         std::fs::write(&file, whole).unwrap();
     }
     assert_eq!(list(&team.database.directory.path().join("data")), before);

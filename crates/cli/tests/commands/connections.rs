@@ -107,10 +107,10 @@ fn serve_with_limits(soft: &str, hard: &str) -> (String, String) {
 async fn the_limit_of_descriptors_is_raised_as_far_as_it_goes_and_one_that_is_too_low_is_warned_of() {
     let (limits, log) = serve_with_limits("300", "12000");
     assert_eq!(limits.split_whitespace().collect::<Vec<_>>()[3..5], ["12000", "12000"]);
-    assert!(!log.contains("sockets may be open"), "{log}");
+    assert!(!log.contains("limit for open files"), "{log}");
     let (_, log) = serve_with_limits("300", "400");
-    let warning = "at most 400 files and sockets may be open at once, but 10000 connections (http.max_connections) need \
-                   10100, so at most 300 connections are held";
+    let warning = "the limit for open files and sockets is 400, but 10000 connections (http.max_connections) need \
+                   10100, so the server accepts at most 300 connections";
     assert!(log.contains("WARN") && log.contains(warning) && log.contains("LimitNOFILE="), "{log}");
     let directory = tempfile::tempdir().unwrap();
     let doctor = |hard: &str| {
@@ -119,7 +119,7 @@ async fn the_limit_of_descriptors_is_raised_as_far_as_it_goes_and_one_that_is_to
         shell.args(["-c", &line, env!("CARGO_BIN_EXE_countersign")]).arg(directory.path()).env_clear();
         String::from_utf8(shell.output().unwrap().stdout).unwrap()
     };
-    let judged = "for a server started from this shell (one that runs has its own limit): ";
+    let judged = "for servers started from this shell: ";
     let told = doctor("400");
     assert!(
         told.lines().any(|line| line.starts_with("warn") && line.contains(judged) && line.contains(warning)),

@@ -37,7 +37,8 @@ async fn a_server_that_is_well_is_told_so_running_or_not() {
     let team = Team::start().await;
     let Team { serving, database } = team;
     let checks = examine(&database, "", 0);
-    let expected = "certificate: ok, clock: ok, configuration: ok, data directory: ok, database: ok, descriptors: ok, free space: ok, \
+    let expected = "certificate: ok, clock: ok, configuration: ok, data directory: ok, database: ok, descriptors: ok, \
+                free space: ok, \
                     reachability: ok, sealing key: warn, server: ok, signing keys: ok, writes: ok";
     let expected = expected.replace("certificate: ok, ", "");
     assert_eq!(results(&checks), expected, "{checks:?}");
@@ -81,7 +82,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     std::fs::remove_file(&key).unwrap();
     failed("sealing key", "is missing");
     std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
-    failed("sealing key", "is not that of this database");
+    failed("sealing key", "does not match this database");
     std::fs::write(&key, "nonsense").unwrap();
     failed("sealing key", "not a sealing key");
     std::fs::write(&key, mine).unwrap();
@@ -101,10 +102,10 @@ async fn what_is_wrong_is_named_with_what_to_do() {
         let memory = directory.join("database.json");
         let mine = std::fs::read(&memory).unwrap();
         std::fs::remove_file(&memory).unwrap();
-        failed("database", "there is no such file, but there is already a sealing key");
+        failed("database", "there is no such file, but a sealing key already exists");
         let kept = directory.join("kept");
         std::fs::rename(&key, &kept).unwrap();
-        failed("database", "the first `serve` makes it");
+        failed("database", "the first `serve` creates it");
         std::fs::rename(&kept, &key).unwrap();
         std::fs::write(&memory, mine).unwrap();
         std::fs::write(directory.join("countersign.db"), "").unwrap();
@@ -167,10 +168,10 @@ async fn that_writes_fail_is_told_with_the_reason_and_what_to_do_on_sqlite() {
     // A program of somebody else's that forgot to end its transaction.
     let forgetful = TestDatabase::hold(&file);
     let (result, detail) = writes(1);
-    assert!(result == "fail" && detail.contains("did not answer in time"), "{detail}");
-    assert!(detail.ends_with("another program, such as sqlite3, has a transaction open: end that"), "{detail}");
+    assert!(result == "fail" && detail.contains("did not respond in time"), "{detail}");
+    assert!(detail.ends_with("another program, such as sqlite3, has an open transaction; close it"), "{detail}");
     drop(forgetful);
-    assert_eq!(writes(0), ("ok".to_owned(), "one was tried, and taken back".to_owned()));
+    assert_eq!(writes(0), ("ok".to_owned(), "a test write succeeded and was rolled back".to_owned()));
     // A file may not grow: what a full disk and a quota do, too.
     let mut limited = std::process::Command::new("sh");
     let binary = env!("CARGO_BIN_EXE_countersign");
@@ -192,7 +193,7 @@ async fn that_writes_fail_is_told_with_the_reason_and_what_to_do_on_sqlite() {
                 (&*result, detail),
                 ("warn", format!("{shown}: only root can write this; run: chmod u+w {shown}"))
             ),
-            false => assert!(result == "fail" && detail.contains("chown and chmod it"), "{detail}"),
+            false => assert!(result == "fail" && detail.contains("with chown and chmod"), "{detail}"),
         }
     }
     team.serving.stop();
@@ -217,7 +218,7 @@ async fn a_postgresql_that_takes_no_writes_is_told_with_where_that_is_set() {
         let checks = examine(&team.database, "", 1);
         let (result, detail) = &checks["writes"];
         assert!(result == "fail" && detail.starts_with("the database is read-only: "), "{detail}");
-        assert!(detail.contains(&format!("is on ({place}):")) && detail.contains(remedy), "{detail}");
+        assert!(detail.contains(&format!("is on ({place});")) && detail.contains(remedy), "{detail}");
         assert_eq!(checks["database"].0, "ok", "{checks:?}");
         alter(&set.replace("SET", "RESET"), "");
         assert_eq!(examine(&team.database, "", 0)["writes"].0, "ok");
@@ -259,7 +260,7 @@ async fn a_certificate_is_judged_before_clients_judge_it() {
     }
     let (one, other) = (authority.certify("127.0.0.1"), authority.certify("127.0.0.1"));
     files.write(&Certified { cert: one.cert, key: other.key });
-    assert!(examine(&database, &flags, 1)["certificate"].1.contains("this is not the key"));
+    assert!(examine(&database, &flags, 1)["certificate"].1.contains("does not match the first certificate"));
     std::fs::remove_file(files.key()).unwrap();
     assert!(examine(&database, &flags, 1)["certificate"].1.contains("No such file"));
     serving.stop();

@@ -150,7 +150,7 @@ async fn a_drill_beside_production_by_the_documented_lines_works_and_touches_not
             shell(&production, &format!("countersign serve --data-dir {} --listen {address}", drill.display()));
         let astray = { astray }.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
         let line = String::from_utf8(astray.stderr).unwrap();
-        assert!(line.contains("is not the database that this data directory was used with"), "{line}");
+        assert!(line.contains("belongs to another data directory"), "{line}");
     }
     for line in &blocks[2] {
         succeed(&production, line);
@@ -182,7 +182,8 @@ async fn a_restore_acts_only_on_the_database_that_its_command_line_names() {
     let line = production.run(&format!("restore {backup} --data-dir {drill} --replace --yes")).failed("restore", 2);
     let why = "restore only accepts its database on the command line, not from COUNTERSIGN_DATABASE_URL";
     let purpose = if engine_is_postgres() {
-        "use a separate database for a drill; to revoke everything issued in this one (put its password into PGPASSFILE)"
+        "use a separate database for a drill; to revoke everything issued in this one (put its password into \
+         PGPASSFILE)"
     } else {
         "to use this database"
     };
@@ -224,7 +225,7 @@ async fn a_database_file_that_a_server_has_open_is_not_replaced_on_sqlite() {
     let file = production.file("data/countersign.db").display().to_string();
     let drill = production.file("drill").display().to_string();
     let restore = format!("restore {backup} --data-dir {drill} --database-url sqlite://{file} --yes");
-    assert!(run(&restore, &[], "").failed("occupied", 1).contains("countersign.db: is there already"));
+    assert!(run(&restore, &[], "").failed("occupied", 1).contains("countersign.db: already exists"));
     let line = run(&format!("{restore} --replace"), &[], "").failed("open", 1);
     assert!(line.contains(&format!("{file}: a program has this database open")), "{line}");
     assert!(!Path::new(&drill).exists() && !Path::new(&format!("{file}.before-restore")).exists());
@@ -279,11 +280,11 @@ async fn another_servers_database_or_an_empty_one_is_refused() {
     };
     let other = TestDatabase::fresh();
     let empty = refused(other.url.as_ref().unwrap());
-    assert!(empty.contains("there is no countersign in this database yet") && empty.contains("pg_restore"), "{empty}");
+    assert!(empty.contains("is not a Countersign database yet") && empty.contains("pg_restore"), "{empty}");
     Serving::demo(&other).stop();
     let before = read(&other.directory.path().join("data/database.json"));
     let foreign = refused(other.url.as_ref().unwrap());
-    assert!(foreign.contains("backup/sealing.key: is not the sealing key of postgres://"), "{foreign}");
+    assert!(foreign.contains("backup/sealing.key: does not match postgres://"), "{foreign}");
     let missing = refused(&production.url_of("there_is_none"));
     assert!(missing.contains("/there_is_none: ") && missing.contains("does not exist"), "{missing}");
     let serving = Serving::demo(&other);

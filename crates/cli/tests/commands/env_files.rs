@@ -74,7 +74,7 @@ async fn a_secret_made_elsewhere_is_imported_and_not_shown_again() {
     assert_eq!(status(&team.serving.actor("job", secret), "x").await, 400);
     let env_file = team.file("job.env").display().to_string();
     let again = team.fail(1, &format!("secret create job --import-file {file} --env-file {env_file}"));
-    assert_eq!(again, "countersign: --import-file: job has this secret already");
+    assert_eq!(again, "countersign: --import-file: job already has this secret");
     let secret = "also-made-elsewhere-0123456789-01234";
     std::fs::write(team.file("secret"), secret).unwrap();
     team.ok(&format!("secret create job --import-file {file} --env-file {env_file}"));

@@ -35,7 +35,7 @@ fn a_command_that_finds_a_full_disk_says_so_and_can_be_repeated_on_sqlite() {
         (&rotate, NO_SHM, "countersign: the disk of the database is full: "),
         (&rotate, NO_LOG, ".next: No space left on device (os error 28); "),
         (&rotate, NO_CHANGE, "countersign: the disk of the database is full: "),
-        (&migrate, NO_SHM, "countersign: the present database: the disk of the database is full: "),
+        (&migrate, NO_SHM, "countersign: the source database: the disk of the database is full: "),
         (&restore, NO_SHM, ".restoring: the disk of the database is full: "),
         (&restore, NO_END, "restore: the disk of the database is full: "),
     ] {

@@ -10,7 +10,8 @@ use countersign_testkit::{Actor, TestDatabase, engine_is_postgres};
 use crate::process::{Serving, countersign, fail_to_start, failed_line, read, run, serve_arguments, set_mode};
 use crate::team::{Team, run as run_line};
 
-const WAYS_OUT: &str = "put the database back, restore a backup with `countersign restore`, or start with an empty database: \
+const WAYS_OUT: &str = "put the database back, restore a backup with `countersign restore`, or start with an empty \
+            database: \
                         countersign serve --new-database";
 const USED: &str = "this data directory was used with a database";
 
@@ -65,7 +66,7 @@ async fn a_database_file_that_is_gone_or_empty_stops_the_start_and_is_not_made_a
     // The version before remembered nothing: then the sealing key tells.
     let memory = directory_of(&database).join("database.json");
     std::fs::remove_file(&memory).unwrap();
-    let used = format!("there is already a sealing key, {}", directory_of(&database).join("sealing.key").display());
+    let used = format!("a sealing key already exists, {}", directory_of(&database).join("sealing.key").display());
     assert_eq!(fail_to_start(&database, &[], &[]), lost(&shown, "there is no such file", &used));
     std::fs::write(&memory, "{}").unwrap();
     set_mode(&memory, 0o600);
@@ -95,7 +96,7 @@ async fn an_empty_database_or_another_one_beside_a_directory_in_use_is_refused()
     Serving::start(&second, &[], &[]).stop();
     let memory = directory_of(&first).join("database.json").display().to_string();
     let other = format!(
-        "countersign: {shown}: is not the database that this data directory was used with; set database.url to that one, \
+        "countersign: {shown}: belongs to another data directory; set database.url to that one, \
          choose another --data-dir, or delete {memory} if the database is the right one"
     );
     for more in [&[][..], &["--new-database"]] {
@@ -150,7 +151,7 @@ async fn a_key_from_elsewhere_begins_a_database_once_and_opens_it_from_any_new_d
     set_mode(Path::new(&key), 0o600);
     let environment = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str())];
     let missing = if engine_is_postgres() { "is empty" } else { "there is no such file" };
-    let line = lost(&place(&first).1, missing, &format!("there is already a sealing key, {key}"));
+    let line = lost(&place(&first).1, missing, &format!("a sealing key already exists, {key}"));
     assert_eq!(fail_to_start(&first, &[], &environment), line);
     Serving::start(&first, &["--new-database"], &environment).stop();
     Serving::start(&first, &[], &environment).stop();
@@ -258,9 +259,9 @@ async fn while_the_database_file_is_gone_a_server_is_not_ready_and_writes_nothin
         if is_replaced {
             let (directory, target) = (directory_of(&team.database).display().to_string(), team.file("backup"));
             let backup = run(&["backup", &target.display().to_string(), "--data-dir", &directory], &[]);
-            assert!(failed_line(&backup).contains("the server that runs has another file open"), "{backup:?}");
+            assert!(failed_line(&backup).contains("the running server has a different file open"), "{backup:?}");
             let doctor = run(&["doctor", "--data-dir", &directory], &[]);
-            assert!(String::from_utf8_lossy(&doctor.stdout).contains("has another file open"), "{doctor:?}");
+            assert!(String::from_utf8_lossy(&doctor.stdout).contains("has a different file open"), "{doctor:?}");
         }
         assert!(!is_replaced || std::fs::read(&file).unwrap() == copied, "it is not touched");
         std::fs::rename(&kept, &file).unwrap();
@@ -348,12 +349,10 @@ async fn a_restored_database_belongs_to_the_directory_that_it_was_restored_into(
     Serving::start(&scratch, &[], &[]).stop();
     if engine_is_postgres() {
         // The restore was into the very database: only its new directory goes on.
-        assert!(
-            fail_to_start(&database, &[], &[]).contains("is not the database that this data directory was used with")
-        );
+        assert!(fail_to_start(&database, &[], &[]).contains("belongs to another data directory"));
         return;
     }
     Serving::start(&database, &[], &[]).stop();
     let astray = move_to(scratch, &database);
-    assert!(fail_to_start(&astray, &[], &[]).contains("is not the database that this data directory was used with"));
+    assert!(fail_to_start(&astray, &[], &[]).contains("belongs to another data directory"));
 }

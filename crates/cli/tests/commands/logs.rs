@@ -28,16 +28,16 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
     let mut refused = |answer: &countersign_testkit::Answer, reason: &'static str| {
         expected.push((answer.header("x-request-id").to_owned(), reason));
     };
-    refused(&service.password("demo", "a wrong password").await, "the password is wrong");
-    refused(&service.password("nobody", password).await, "no such user");
-    refused(&serving.actor(secret, secret).token(&[("grant_type", "x")]).await, "no such client");
+    refused(&service.password("demo", "a wrong password").await, "wrong password");
+    refused(&service.password("nobody", password).await, "unknown user");
+    refused(&serving.actor(secret, secret).token(&[("grant_type", "x")]).await, "unknown client");
     let typo = format!("{}?", &secret[..secret.len() - 1]);
-    refused(&serving.actor("demo-service", &typo).token(&[("grant_type", "x")]).await, "mistyped or cut");
+    refused(&serving.actor("demo-service", &typo).token(&[("grant_type", "x")]).await, "checksum is wrong");
     let misplaced = [("grant_type", "client_credentials"), ("scope", secret)];
     refused(&service.token(&misplaced).await, "scope");
     let forged = [("grant_type", "client_credentials"), ("scope", "a\n{\"level\":\"FORGED\"}")];
     refused(&service.token(&forged).await, "malformed");
-    refused(&service.refresh(&set.text("refresh_token")).await, "was used before");
+    refused(&service.refresh(&set.text("refresh_token")).await, "was already used");
     refused(&service.refresh(&third.text("refresh_token")).await, "was revoked");
     refused(&service.call("GET", "/resource/whoami", &set.text("access_token")).await, "the family was revoked");
     service.revoke(&own.text("access_token")).await;
@@ -141,7 +141,7 @@ async fn what_is_refused_in_great_numbers_is_warned_of_once() {
         .filter(|line| line["level"] == "WARN" && line["address"] == "127.0.0.1")
         .map(|line| format!("{}, {}, {}", line["message"].as_str().unwrap(), line["client_id"], line["count"]))
         .collect();
-    let secrets = "too many wrong client secrets: further ones are answered 429";
+    let secrets = "too many wrong client secrets; returning 429 for further ones";
     let expected = [format!("{secrets}, \"demo-service\", 100"), format!("{secrets}, \"(unknown)\", 100")];
     assert_eq!(warned[..2], expected, "{log}");
     assert!(warned[2].contains("connections") && warned.len() == 3, "{warned:?}");

@@ -38,7 +38,7 @@ async fn a_server_does_not_start_while_others_can_open_its_directory_or_a_secret
         set_mode(&path, exposed);
         let line = fail(&database);
         let told = format!(
-            "countersign: {0}: is open to other users (mode {exposed:03o}); run: chmod o-rwx {0}",
+            "countersign: {0}: is accessible to other users (mode {exposed:03o}); run: chmod o-rwx {0}",
             path.display()
         );
         assert_eq!(line, told);
@@ -76,7 +76,7 @@ async fn what_its_group_can_open_is_warned_of() {
     let data = directory.display().to_string();
     set_mode(&directory.join("operator.json"), 0o640);
     let told = |name: &str, mode: u32| {
-        format!("{data}{name}: is open to its group (mode {mode:03o}); run: chmod g-rwx {data}{name}")
+        format!("{data}{name}: is accessible to its group (mode {mode:03o}); run: chmod g-rwx {data}{name}")
     };
     let asked = run_line("client list --quiet", &[("COUNTERSIGN_DATA_DIR", &data)], "");
     assert_eq!((asked.code, asked.stdout.as_str()), (Some(0), "operator\n"), "{asked:?}");
@@ -110,7 +110,10 @@ async fn a_secret_that_lies_elsewhere_and_is_open_is_warned_of() {
     set_mode(&files.key(), 0o640);
     let flags = files.flags();
     let serving = Serving::start(&database, &flags.each_ref().map(String::as_str), &environment);
-    let told = [format!("{named}: is open to other users (mode 444)"), format!("{}: is open to its group", flags[3])];
+    let told = [
+        format!("{named}: is accessible to other users (mode 444)"),
+        format!("{}: is accessible to its group", flags[3]),
+    ];
     let found = doctor(&flags.join(" "), &environment);
     let line = found.lines().find(|line| line.starts_with("warn  secret files")).expect("a warning");
     assert!(told.iter().all(|told| line.contains(told)), "{line}");
@@ -121,7 +124,7 @@ async fn a_secret_that_lies_elsewhere_and_is_open_is_warned_of() {
     set_mode(&url, 0o604);
     let named = url.display().to_string();
     let found = doctor("", &[("COUNTERSIGN_DATABASE_URL_FILE", &named)]);
-    assert!(found.contains(&format!("{named}: is open to other users (mode 604)")), "{found}");
+    assert!(found.contains(&format!("{named}: is accessible to other users (mode 604)")), "{found}");
 }
 
 #[tokio::test]
@@ -131,7 +134,7 @@ async fn a_command_does_not_ask_as_an_operator_whose_file_is_open_to_others() {
     for (path, open, private) in [(&directory, 0o707, 0o700), (&file, 0o644, 0o600)] {
         set_mode(path, open);
         let line = team.fail(4, "client list");
-        assert!(line.contains(&format!("{0}: is open to other users", path.display())), "{line}");
+        assert!(line.contains(&format!("{0}: is accessible to other users", path.display())), "{line}");
         assert!(line.ends_with(&format!("run: chmod o-rwx {}", path.display())), "{line}");
         set_mode(path, private);
     }
@@ -150,7 +153,7 @@ async fn nothing_is_restored_into_a_directory_that_is_open_to_others() {
     set_mode(&team.file("open"), 0o755);
     let line = format!("restore {} --data-dir {} {url} --yes", path("backup"), path("open"));
     let refused = run_line(&line, &[], "").failed(&line, 1);
-    assert!(refused.contains(&format!("{}: is open to other users", path("open"))), "{refused}");
+    assert!(refused.contains(&format!("{}: is accessible to other users", path("open"))), "{refused}");
     assert_eq!(std::fs::read_dir(team.file("open")).unwrap().count(), 0);
     team.serving.stop();
 }

@@ -55,7 +55,7 @@ async fn a_key_beside_the_database_is_replaced_twice_and_all_that_was_issued_goe
     // The session is of two keys ago, the refresh token of one.
     issued.goes_on(&database).await;
     fs::write(file(&database, "sealing.key"), first).unwrap();
-    assert!(fail_to_start(&database, &["--demo"], &[]).contains("this is not the sealing key of this database"));
+    assert!(fail_to_start(&database, &["--demo"], &[]).contains("does not match this database"));
 }
 
 #[tokio::test]
@@ -101,22 +101,22 @@ async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() 
     assert!(line.contains("set COUNTERSIGN_SEALING_KEY_NEXT_FILE to it"), "{line}");
     let both = [old[0], ("COUNTERSIGN_SEALING_KEY_NEXT_FILE", next.as_str())];
     let line = failed_line(&rotate(&database, &both));
-    assert!(line.contains("next: there is no such file; sealing_key_next_file names it"), "{line}");
+    assert!(line.contains("next: no such file (sealing_key_next_file)"), "{line}");
     assert!(run(&["sealing-key", "create", &next], &[]).status.success());
     let serving = Serving::start(&database, &["--demo"], &both);
     serving.ready().await;
     if database.url.is_none() {
         let line = failed_line(&rotate(&database, &both));
-        assert!(line.contains("a server uses it; stop it first"), "{line}");
+        assert!(line.contains("a server is using it; stop it first"), "{line}");
     }
     serving.stop();
     let line = rotated(&database, &both);
     assert!(line.contains("set COUNTERSIGN_SEALING_KEY_FILE to"), "{line}");
     let line = failed_line(&rotate(&database, &both));
-    assert!(line.contains("is the key in use already"), "{line}");
+    assert!(line.contains("is already the current key"), "{line}");
     let new = [("COUNTERSIGN_SEALING_KEY_FILE", next.as_str())];
     for (environment, said) in
-        [(&both[..], "next: is in use now; set sealing_key_file"), (&new, "next: is the right one")]
+        [(&both[..], "next: is the current key; set sealing_key_file"), (&new, "next: matches the database")]
     {
         let serving = Serving::start(&database, &["--demo"], environment);
         serving.ready().await;
@@ -129,9 +129,9 @@ async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() 
         let doctor = run(&doctor.collect::<Vec<_>>(), environment);
         let checks: Value = serde_json::from_slice(&doctor.stdout).unwrap();
         let text = checks.to_string();
-        assert!(text.contains(said) && text.contains("of them sign"), "{text}");
+        assert!(text.contains(said) && text.contains(" decrypted, "), "{text}");
     }
-    assert!(fail_to_start(&database, &["--demo"], &old).contains("this is not the sealing key of this database"));
+    assert!(fail_to_start(&database, &["--demo"], &old).contains("does not match this database"));
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn living_servers_that_hold_both_keys_go_on_while_the_key_is_replaced() {
     let mut issued = Issued::by(&first_node, demo_json(&database)).await;
     let without = start_second(&old).await;
     let line = failed_line(&rotate(&database, &both));
-    assert!(line.contains("1 of the servers on this database cannot open with the new key"), "{line}");
+    assert!(line.contains("1 of the servers on this database do not have the new key"), "{line}");
     issued.is_good_at(&without).await;
     without.stop();
     let second_node = start_second(&both).await;
@@ -189,24 +189,24 @@ async fn a_key_that_cannot_follow_is_refused_and_no_file_is_lost_on_sqlite() {
     assert!(run(&["sealing-key", "create", &at("key")], &[]).status.success());
     assert_eq!(read(beside.as_ref()), "somebody's");
     let missing = failed_line(&rotate(&database, &[]));
-    assert!(missing.contains("there is nothing in this database"), "{missing}");
+    assert!(missing.contains("the database is empty"), "{missing}");
 
     Serving::demo(&database).stop();
     let key = file(&database, "sealing.key");
     let first = read(&key);
     fs::copy(&key, at("copy")).unwrap();
     let copied = failed_line(&rotate(&database, &[("COUNTERSIGN_SEALING_KEY_NEXT_FILE", &at("copy"))]));
-    assert!(copied.contains("copy: holds the key that is in use"), "{copied}");
+    assert!(copied.contains("copy: contains the current key"), "{copied}");
     fs::rename(&key, at("kept elsewhere")).unwrap();
     std::os::unix::fs::symlink(at("kept elsewhere"), &key).unwrap();
     let linked = failed_line(&rotate(&database, &[]));
-    assert!(linked.contains("is not a plain file in the data directory"), "{linked}");
+    assert!(linked.contains("is not a regular file in the data directory"), "{linked}");
     fs::rename(at("kept elsewhere"), &key).unwrap();
     assert!(!file(&database, "sealing.key.next").exists());
 
     rotated(&database, &[]);
     let back = failed_line(&rotate(&database, &[("COUNTERSIGN_SEALING_KEY_NEXT_FILE", &at("copy"))]));
-    assert!(back.contains("copy: holds a key that was replaced before"), "{back}");
+    assert!(back.contains("copy: contains a key that was replaced earlier"), "{back}");
     assert_eq!(read(&replaced(&database)), first);
     let directory = file(&database, "").display().to_string();
     let to = format!("sqlite://{}", at("moved.db"));

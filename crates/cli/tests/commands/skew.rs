@@ -120,7 +120,7 @@ async fn two_versions_serve_one_database_and_the_older_one_is_replaced_without_l
     let rotate = ["sealing-key", "rotate", "--yes", "--database-url", &url];
     let both = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str()), ("COUNTERSIGN_SEALING_KEY_NEXT_FILE", next.as_str())];
     let refused = failed_line(&run(&rotate, &both));
-    assert!(refused.contains("2 of the servers on this database cannot open with the new key"), "{refused}");
+    assert!(refused.contains("2 of the servers on this database do not have the new key"), "{refused}");
 
     // The old one is stopped, and can only be followed by the new version.
     let place = old.address().to_string();

@@ -9,7 +9,7 @@ async fn a_directory_has_one_process() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     let line = fail_to_start(&database, &["--demo"], &[]);
-    assert!(line.contains("another countersign serves from this data directory; stop it, or"), "{line}");
+    assert!(line.contains("another countersign process is using this data directory; stop it, or"), "{line}");
     serving.ready().await;
     serving.signal("KILL");
     serving.wait();
@@ -34,13 +34,13 @@ async fn without_its_sealing_key_a_database_stays_shut() {
         assert!(fail_to_start(&database, &[], &[]).contains("not a sealing key"));
     }
     std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
-    assert!(fail_to_start(&database, &[], &[]).contains("this is not the sealing key of this database"));
+    assert!(fail_to_start(&database, &[], &[]).contains("does not match this database"));
     let missing = [("COUNTERSIGN_SEALING_KEY_FILE", "/nowhere/key")];
     assert!(
         fail_to_start(&database, &[], &missing).contains("/nowhere/key: the sealing key of this database is missing")
     );
     let new = fail_to_start(&TestDatabase::fresh(), &[], &missing);
-    assert!(new.contains("/nowhere/key: there is no such file"), "{new}");
+    assert!(new.contains("/nowhere/key: no such file"), "{new}");
     std::fs::rename(&elsewhere, &key).unwrap();
     Serving::demo(&database).stop();
 }

@@ -93,7 +93,7 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_those_under_way_g
     });
     ask().await;
     let log = serving.stop();
-    assert!(log.contains("the certificate was replaced"), "{log}");
+    assert!(log.contains("reloaded the certificate"), "{log}");
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_broken_renewal_is_told_once_and_the_old_certificate_stays() {
     let log = serving.stop();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(lines.len(), 1, "{log}");
-    assert!(lines[0].contains("key.pem") && lines[0].contains("the old one stays"), "{log}");
+    assert!(lines[0].contains("key.pem") && lines[0].contains("keeping the previous one"), "{log}");
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn what_is_no_tls_ends_cleanly_and_a_handshake_that_never_ends_holds_up_no
     let typed = answer(format!("GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nx: {}\r\n\r\n", "x".repeat(20_000))).await;
     let typed = String::from_utf8(typed).unwrap();
     assert!(typed.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{typed}");
-    assert!(typed.ends_with("\r\n\r\nthis port speaks TLS: use https://\n"), "{typed}");
+    assert!(typed.ends_with("\r\n\r\nthis port expects TLS; use https://\n"), "{typed}");
     let alert = answer("x".repeat(20_000)).await;
     assert_eq!(alert.first(), Some(&21), "a TLS alert: {alert:?}");
     // The beginning of a ClientHello, and never more.

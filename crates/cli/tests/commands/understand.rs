@@ -17,8 +17,8 @@ async fn a_refusal_is_explained_by_the_request_id_of_the_answer() {
         "client     nightly-job",
         "from       127.0.0.1",
         "error      invalid_client",
-        "reason     the secret is none of the client's",
-        "fix        use a secret of this client; if none is known, make one: `secret rotate`",
+        "reason     the client has no such secret",
+        "fix        use a current secret of this client, or create one: `secret rotate`",
         "presented  authorization: Basic",
         "           scope: invoices:read",
     ] {

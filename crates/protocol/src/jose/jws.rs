@@ -17,7 +17,7 @@ pub enum JwsError {
     #[error("longer than {MAX_JWS_BYTES} bytes")]
     TooLong,
     /// It is not three canonical base64url parts.
-    #[error("not three canonical base64url parts")]
+    #[error("must be three parts in canonical base64url")]
     Shape,
     /// The header is not a JSON object without repeated members, with a text `alg`.
     #[error("the header is malformed")]
@@ -26,10 +26,10 @@ pub enum JwsError {
     #[error("the header has `crit`")]
     Critical,
     /// The payload is not a JSON object without repeated members.
-    #[error("the payload is no JSON object, or repeats a member")]
+    #[error("the payload is not a JSON object, or has duplicate members")]
     Payload,
     /// `alg` is not the algorithm of the key.
-    #[error("`alg` is not the algorithm of the key")]
+    #[error("`alg` does not match the key")]
     Algorithm,
     /// The signature is not the key's over these bytes.
     #[error("the signature does not verify")]

@@ -16,7 +16,7 @@ use crate::jose::jwk::{Jwk, KeyId, KeyMaterial};
 
 /// A key could not be made, read or used. Which step failed is the crypto library's secret.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the key is malformed, too weak, or of another algorithm")]
+#[error("the key is malformed, too weak, or for another algorithm")]
 pub struct KeyError;
 
 /// The sizes of an RSA modulus, in bits: shorter ones are broken, longer ones cost a verifier too much.

@@ -119,7 +119,7 @@ pub(crate) async fn create(
     check_audience_is_free(&changing.registry, &api)?;
     if changing.registry.apis().count() >= MAX_APIS {
         return Err(ChangeError::conflict(format!(
-            "this server has {MAX_APIS} APIs, which is the most: delete one first"
+            "the server has reached the limit of {MAX_APIS} APIs; delete one first"
         )));
     }
     changing.change.insert_api(&api).await?;
@@ -173,7 +173,10 @@ pub(crate) async fn delete(
     check_match(&headers, &before)?;
     let users = changing.change.list_entitled(&api.id, None, MAX_NAMED).await?;
     if !users.is_empty() {
-        let detail = format!("clients are entitled to {id}: {}; disallow them first", users.join(", "));
+        let detail = format!(
+            "these clients are entitled to {id}: {}; remove their entitlements with `client disallow` first",
+            users.join(", ")
+        );
         return Err(ChangeError::conflict(detail));
     }
     changing.change.delete_api(&api.id).await?;
@@ -191,7 +194,7 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), ChangeError> {
     if let Some(names) = &changes.grants {
         api.grants = grants(names)?;
         if names.is_empty() {
-            return Err(ChangeError::invalid("grants", "must name at least one"));
+            return Err(ChangeError::invalid("grants", "must not be empty"));
         }
     }
     if let Some(lifetime_s) = changes.access_token_lifetime_s {
@@ -213,14 +216,14 @@ fn apply(api: &mut Api, changes: &Changes) -> Result<(), ChangeError> {
     }
     let asked = changes.refresh_idle_s.or(changes.refresh_absolute_s);
     if asked.is_some() && api.refresh.idle_s > api.refresh.absolute_s {
-        let what = format!("must not be more than refresh_absolute_s, {}", api.refresh.absolute_s);
+        let what = format!("must not exceed refresh_absolute_s, {}", api.refresh.absolute_s);
         return Err(ChangeError::invalid("refresh_idle_s", what));
     }
     Ok(())
 }
 
 fn audience(text: &str) -> Result<Audience, ChangeError> {
-    let what = "must be an absolute URI without a fragment, such as https://billing.example";
+    let what = "must be an absolute URI without a fragment, for example https://billing.example";
     Audience::parse(text).filter(|_| is_uri(text)).ok_or_else(|| ChangeError::invalid("audience", what))
 }
 
@@ -236,7 +239,9 @@ fn is_uri(text: &str) -> bool {
 
 fn check_audience_is_free(registry: &Registry, api: &Api) -> Result<(), ChangeError> {
     match registry.find_api_by_audience(api.audience.as_str()) {
-        Some(other) if other.id != api.id => Err(ChangeError::taken("audience", format!("{} has this one", other.id))),
+        Some(other) if other.id != api.id => {
+            Err(ChangeError::taken("audience", format!("already used by {}", other.id)))
+        }
         _ => Ok(()),
     }
 }

@@ -63,7 +63,7 @@ fn parse_head(text: &str) -> Result<(i64, Vec<u8>), ChangeError> {
         return Ok((0, Vec::new()));
     }
     let parsed = text.split_once('.').and_then(|(sequence, mac)| sequence.parse().ok().zip(from_base64url(mac)));
-    parsed.ok_or_else(|| ChangeError::invalid("head", "is not what `audit head` prints"))
+    parsed.ok_or_else(|| ChangeError::invalid("head", "must be the output of `audit head`"))
 }
 
 /// A walk along the chain.
@@ -79,7 +79,7 @@ impl Verifying<'_> {
     async fn run(&mut self) -> Result<Option<String>, ChangeError> {
         let first = self.state.store.list_audit_records(i64::MIN, 1).await?;
         if let Some(before) = first.first().filter(|first| first.said.sequence < 1) {
-            return Ok(Some(format!("record {} stands before the first", before.said.sequence)));
+            return Ok(Some(format!("record {} has a number below the first one", before.said.sequence)));
         }
         loop {
             let records = self.state.store.list_audit_records(self.sequence, BATCH).await?;
@@ -104,15 +104,15 @@ impl Verifying<'_> {
         let (keys, covered) = (self.state.sealing_keys(), covered(&record.said, &self.mac));
         let Some(key) = keys.audit_key_at(expected) else {
             return Some(format!(
-                "record {expected} cannot be verified: its key, of an earlier sealing key, is damaged"
+                "record {expected} cannot be verified, because its key from an earlier sealing key is damaged"
             ));
         };
         if hmac::verify(key, &covered, &record.mac).is_err() {
-            return Some(format!("record {expected} was altered, or the one before it"));
+            return Some(format!("record {expected} or the one before it was changed"));
         }
         let is_other = |(sequence, mac): &(i64, Vec<u8>)| *sequence == expected && *mac != record.mac;
         if self.head.as_ref().is_some_and(is_other) {
-            return Some(format!("record {expected} is not the one that the head names"));
+            return Some(format!("record {expected} does not match the head"));
         }
         (self.sequence, self.mac) = (expected, record.mac);
         None
@@ -120,8 +120,9 @@ impl Verifying<'_> {
 
     fn check_tail(&self) -> Option<String> {
         let (head, _) = self.head.as_ref()?;
-        (*head > self.sequence)
-            .then(|| format!("the log ends at {}, before the head {head}: its tail is cut", self.sequence))
+        (*head > self.sequence).then(|| {
+            format!("the log ends at {}, before the head {head}; the last records were removed", self.sequence)
+        })
     }
 }
 

@@ -71,24 +71,23 @@ impl ChangeError {
 
     /// The caller would give away, or act upon, more than they have.
     pub(crate) fn not_yours(field: &str, missing: &ScopeToken) -> Self {
-        Self::new(Kind::NotYours, format!("this takes {missing} of admin-api, which your token does not hold"))
-            .of(field)
+        Self::new(Kind::NotYours, format!("your token lacks the scopes {missing} of admin-api")).of(field)
     }
 
     /// The call asks for more than its path says.
     pub(crate) fn scope_missing(scope: &str) -> Self {
-        Self::new(Kind::ScopeMissing, format!("your token does not hold {scope} of admin-api"))
+        Self::new(Kind::ScopeMissing, format!("your token lacks the scope {scope} of admin-api"))
     }
 
     /// The caller's right ended while the call was under way.
     pub(crate) fn rights_ended(reason: impl fmt::Display) -> Self {
-        let detail = format!("your right to make this change ended meanwhile ({reason}), and nothing was changed");
+        let detail = format!("you no longer have the right to make this change ({reason}); nothing was changed");
         Self::new(Kind::RightsEnded, detail)
     }
 
     /// The person's session ended while the call was under way.
     pub(crate) fn session_ended() -> Self {
-        Self::new(Kind::SessionEnded, "the session ended meanwhile, and nothing was changed")
+        Self::new(Kind::SessionEnded, "the session has ended; nothing was changed")
     }
 
     /// There is no such thing.
@@ -109,14 +108,14 @@ impl ChangeError {
 
     /// It has been changed since it was read (RFC 9110 §13.1.1).
     pub(crate) fn changed_meanwhile() -> Self {
-        let detail = "it was changed since you read it: read it again, and send its ETag as If-Match";
+        let detail = "it has changed since you read it; read it again, and send its ETag as If-Match";
         Self::new(Kind::ChangedMeanwhile, detail).of("If-Match")
     }
 
     /// Our fault, which is logged here.
     pub(crate) fn internal(reason: impl fmt::Display) -> Self {
         tracing::error!(%reason, "an administrative request failed");
-        Self::new(Kind::Internal, "the server failed; its log says why, under the request id")
+        Self::new(Kind::Internal, "internal error; search the server's log for the request ID")
     }
 
     pub(super) fn unavailable(trouble: DatabaseTrouble) -> Self {

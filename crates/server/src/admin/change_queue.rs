@@ -47,7 +47,7 @@ impl ChangeQueue {
             return Ok(Turn(locking.await));
         }
         let locked = timeout(MAX_WAIT, locking).await;
-        Ok(Turn(locked.map_err(|_| Refusal::Overloaded("changes take too long"))?))
+        Ok(Turn(locked.map_err(|_| Refusal::Overloaded("timed out waiting for other changes"))?))
     }
 
     /// True while nobody has a turn.
@@ -64,7 +64,7 @@ impl<'q> Waiting<'q> {
         let before = waiting.fetch_add(1, Ordering::Relaxed);
         let entered = Self(waiting);
         if before >= MAX_WAITING && !matches!(waiter, Waiter::Server) {
-            return Err(Refusal::Overloaded("too many changes wait for their turn"));
+            return Err(Refusal::Overloaded("too many changes are waiting"));
         }
         Ok(entered)
     }

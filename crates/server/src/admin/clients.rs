@@ -212,11 +212,11 @@ fn methods(names: &[String]) -> Result<ClientAuthMethods, ChangeError> {
     let known = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str).join(" ");
     let parse = |name: &String| {
         let parsed = ClientAuthMethod::parse(name);
-        parsed.ok_or_else(|| ChangeError::invalid("auth_methods", format!("`{name}` is none of: {known}")))
+        parsed.ok_or_else(|| ChangeError::invalid("auth_methods", format!("`{name}` is not one of: {known}")))
     };
     let parsed: Vec<ClientAuthMethod> = names.iter().map(parse).collect::<Result<_, _>>()?;
     if parsed.is_empty() {
-        return Err(ChangeError::invalid("auth_methods", "must name at least one"));
+        return Err(ChangeError::invalid("auth_methods", "must not be empty"));
     }
     Ok(parsed.into_iter().collect())
 }

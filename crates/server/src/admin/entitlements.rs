@@ -77,12 +77,12 @@ pub(crate) async fn put(
     }
     match (scopes.is_empty(), new.grants.is_empty()) {
         (true, true) if new.introspect => {}
-        (true, _) => return Err(ChangeError::invalid("scopes", "must name at least one")),
-        (false, true) => return Err(ChangeError::invalid("grants", "must name at least one")),
+        (true, _) => return Err(ChangeError::invalid("scopes", "must not be empty")),
+        (false, true) => return Err(ChangeError::invalid("grants", "must not be empty")),
         (false, false) => {}
     }
     if before.is_none() && views(client).len() >= MAX_ENTITLEMENTS {
-        let detail = format!("{id} is entitled to {MAX_ENTITLEMENTS} APIs, which is the most: delete one first");
+        let detail = format!("{id} has reached the limit of {MAX_ENTITLEMENTS} entitlements; delete one first");
         return Err(ChangeError::conflict(detail));
     }
     if api_id == own_api::API {

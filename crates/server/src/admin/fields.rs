@@ -32,8 +32,9 @@ pub(crate) const UNKNOWN: &str = "unknown";
 pub(crate) fn line(field: &str, text: &str) -> Result<String, ChangeError> {
     let text = text.trim();
     if text.chars().count() > MAX_TEXT_CHARS || !is_line(text) {
-        let what =
-            format!("must be one line of at most {MAX_TEXT_CHARS} characters, without control characters or tags");
+        let what = format!(
+            "must be one line of at most {MAX_TEXT_CHARS} characters, without control characters or Unicode tags"
+        );
         return Err(ChangeError::invalid(field, what));
     }
     Ok(text.to_owned())
@@ -86,7 +87,7 @@ pub(crate) fn within(field: &str, value: i64, bounds: std::ops::RangeInclusive<i
 pub(crate) fn grants(names: &[String]) -> Result<GrantTypes, ChangeError> {
     let parse = |name: &String| {
         let known = GrantType::ALL.map(GrantType::as_str).join(" ");
-        GrantType::parse(name).map_err(|_| ChangeError::invalid("grants", format!("`{name}` is none of: {known}")))
+        GrantType::parse(name).map_err(|_| ChangeError::invalid("grants", format!("`{name}` is not one of: {known}")))
     };
     names.iter().map(parse).collect()
 }
@@ -95,7 +96,7 @@ pub(crate) fn grants(names: &[String]) -> Result<GrantTypes, ChangeError> {
 pub(crate) fn scopes(api: &Api, names: &[String]) -> Result<Scope, ChangeError> {
     let parse = |name: &String| {
         let token = ScopeToken::parse(name).filter(|token| api.find_scope(token).is_some());
-        token.ok_or_else(|| ChangeError::invalid("scopes", format!("`{name}` is no scope of {}", api.id)))
+        token.ok_or_else(|| ChangeError::invalid("scopes", format!("`{name}` is not a scope of {}", api.id)))
     };
     names.iter().map(parse).collect()
 }
@@ -123,15 +124,16 @@ pub(crate) fn find_user<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<
 
 /// A new Api's id.
 pub(crate) fn api_id(text: &str) -> Result<ApiId, ChangeError> {
-    let grammar = "must be lower-case letters, digits and -, at most 63, and none of this server's own paths";
+    let grammar = "must have at most 63 lowercase letters, digits and -, and must not be a reserved path";
     ApiId::parse(text).ok_or_else(|| ChangeError::invalid("id", grammar))
 }
 
 /// A new client's id: what also stands in a path as it is.
 pub(crate) fn client_id(text: &str) -> Result<ClientId, ChangeError> {
-    let grammar = "must be 1 to 100 letters, digits and . _ - @ +, beginning with a letter or digit, and not with usr_";
+    let grammar =
+        "must have 1 to 100 letters, digits and . _ - @ +, begin with a letter or digit, and not begin with usr_";
     if [SERVER, UNKNOWN].iter().any(|reserved| text.eq_ignore_ascii_case(reserved)) {
-        return Err(ChangeError::invalid("client_id", format!("{text} is a name that the audit log uses itself")));
+        return Err(ChangeError::invalid("client_id", format!("{text} is reserved for the audit log")));
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
     let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -143,7 +145,7 @@ pub(crate) fn client_id(text: &str) -> Result<ClientId, ChangeError> {
 pub(crate) fn find_own<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, ChangeError> {
     let api = find_api(registry, id)?;
     if id == API {
-        return Err(ChangeError::conflict("admin-api is built in, and is not changed"));
+        return Err(ChangeError::conflict("admin-api is built in and cannot be changed"));
     }
     Ok(api)
 }

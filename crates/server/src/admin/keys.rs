@@ -50,7 +50,7 @@ pub(crate) async fn rotate(
     let algorithm = algorithm.ok_or_else(|| ChangeError::invalid("algorithm", format!("must be one of: {known}")))?;
     let registry = state.registry.current().clone();
     if find_in(registry.keys().lives(), algorithm, KeyState::Active).is_none() {
-        return Err(ChangeError::conflict(format!("no API signs with {algorithm}, so there is no key to follow")));
+        return Err(ChangeError::conflict(format!("no API signs with {algorithm}, so no key needs a successor")));
     }
     match rotation::prepare(&state, (&operator).into(), algorithm, Role::Successor).await? {
         Some(key) => Ok(created(&view(&key), &view(&key), &format!("/admin/v1/keys/{}", key.id))),
@@ -61,8 +61,8 @@ pub(crate) async fn rotate(
 fn already_pending(state: &State, algorithm: Algorithm) -> ChangeError {
     let registry = state.registry.current();
     let at = find_in(registry.keys().lives(), algorithm, KeyState::Pending).map(signs_at);
-    let when = at.map(|at| format!(", which signs in {} s", (at - state.now()).max(0))).unwrap_or_default();
-    ChangeError::conflict(format!("{algorithm} has a pending key{when}"))
+    let when = at.map(|at| format!(", which starts to sign in {} s", (at - state.now()).max(0))).unwrap_or_default();
+    ChangeError::conflict(format!("{algorithm} already has a pending key{when}"))
 }
 
 /// `POST keys/{id}/revoke`: at once, with every token that it signed. One that is retired already is shown as it is.

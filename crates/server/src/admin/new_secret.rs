@@ -34,7 +34,7 @@ impl NewSecret {
         let not_before = self.not_before.map(|at| moment("not_before", at, 0)).transpose()?.unwrap_or(now);
         let expires_at = self.expires_at.map(|at| moment("expires_at", at, now + 1)).transpose()?;
         if expires_at.is_some_and(|end| end <= not_before) {
-            return Err(ChangeError::invalid("expires_at", "must lie after not_before"));
+            return Err(ChangeError::invalid("expires_at", "must be later than not_before"));
         }
         if let Some(imported) = &self.import {
             check_imported(imported)?;
@@ -54,10 +54,10 @@ impl NewSecret {
 /// A moment of a secret's life, not before the earliest that makes sense.
 pub(crate) fn moment(field: &str, at: i64, earliest: UnixTime) -> Result<UnixTime, ChangeError> {
     if at < earliest {
-        return Err(ChangeError::invalid(field, "lies in the past"));
+        return Err(ChangeError::invalid(field, "must not be in the past"));
     }
     if at > LATEST {
-        return Err(ChangeError::invalid(field, "lies beyond the year 2200"));
+        return Err(ChangeError::invalid(field, "must be before the year 2201"));
     }
     Ok(at)
 }
@@ -90,7 +90,7 @@ fn check_imported(secret: &Secret) -> Result<(), ChangeError> {
         let (fewest, most) = IMPORTED_CHARS.into_inner();
         return Err(ChangeError::invalid(
             "import",
-            format!("must have {fewest} to {most} characters, none of them control"),
+            format!("must have {fewest} to {most} characters, without control characters"),
         ));
     }
     Ok(())

@@ -43,7 +43,7 @@ pub enum OperatorError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The file is damaged.
-    #[error("{0}: is not what the first start wrote; --new-operator writes it anew")]
+    #[error("{0}: is not valid; replace it with --new-operator")]
     Damaged(String),
     /// The change was refused.
     #[error("operator: {}", .0.for_operator())]
@@ -193,7 +193,7 @@ async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), ChangeError
     }
     if let Some(other) = changing.registry.find_api_by_audience(api.audience.as_str()).filter(|it| it.id != api.id) {
         let what =
-            format!("{} has the audience {}, which is admin-api's here: give it another", other.id, api.audience);
+            format!("{} has the audience {}, which is reserved for admin-api; change it", other.id, api.audience);
         return Err(ChangeError::conflict(what));
     }
     changing.change.set_audience(&api.id, &api.audience).await?;
@@ -293,7 +293,7 @@ pub(crate) fn check_one_stays(
     let (before, after) = (until(client), after.map_or(now, until));
     let others = || registry.administrators().any(|other| other.id != client.id && until(other) >= now + STAYS_S);
     if after < before && after < now + STAYS_S && !others() {
-        let what = format!("{} is the last client that holds all of admin-api: make another first", client.id);
+        let what = format!("{} is the last client with all scopes of admin-api; create another one first", client.id);
         return Err(ChangeError::conflict(what));
     }
     Ok(())

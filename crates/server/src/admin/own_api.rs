@@ -17,35 +17,47 @@ const LIFETIME_S: i64 = 600;
 
 /// The version of [`SCOPES`], raised with each change of them: while nodes are upgraded one by one, an older one leaves those of a
 /// newer one as they are.
-pub const SCOPES_VERSION: i64 = 1;
+pub const SCOPES_VERSION: i64 = 2;
 
 /// Every scope: its name, what it is for, and the requests it opens.
 const SCOPES: [(&str, &str, &[&str]); 13] = [
-    ("apis:read", "See APIs and their scopes", &["GET /admin/v1/apis(/.*)?"]),
+    ("apis:read", "Read APIs and their scopes", &["GET /admin/v1/apis(/.*)?"]),
     ("apis:write", "Create, change and delete APIs and scopes", &["POST,PATCH,DELETE /admin/v1/apis(/.*)?"]),
-    ("clients:read", "See clients, what they may ask, and their secrets' dates", &["GET /admin/v1/clients(/.*)?"]),
+    (
+        "clients:read",
+        "Read clients, their entitlements, and the metadata of their secrets",
+        &["GET /admin/v1/clients(/.*)?"],
+    ),
     (
         "clients:write",
-        "Create, change and delete clients and what they may ask",
+        "Create, change and delete clients and their entitlements",
         &[
             "POST /admin/v1/clients",
             "PATCH,DELETE /admin/v1/clients/[^/]+",
             "PUT,DELETE /admin/v1/clients/[^/]+/entitlements/[^/]+",
         ],
     ),
-    ("secrets:write", "Make, date and end secrets", &["POST,PATCH,DELETE /admin/v1/clients/[^/]+/secrets(/.*)?"]),
-    ("users:read", "See users and their sessions", &["GET /admin/v1/users(/.*)?"]),
+    (
+        "secrets:write",
+        "Create, change and revoke secrets",
+        &["POST,PATCH,DELETE /admin/v1/clients/[^/]+/secrets(/.*)?"],
+    ),
+    ("users:read", "Read users and their sessions", &["GET /admin/v1/users(/.*)?"]),
     (
         "users:write",
-        "Create, change and delete users, end their sessions",
+        "Create, change and delete users, and end their sessions",
         &["POST,PATCH,DELETE /admin/v1/users(/.*)?"],
     ),
-    ("keys:read", "See signing keys", &["GET /admin/v1/keys(/.*)?"]),
+    ("keys:read", "Read signing keys", &["GET /admin/v1/keys(/.*)?"]),
     ("keys:write", "Rotate and revoke signing keys", &["POST /admin/v1/keys(/.*)?"]),
-    ("tokens:revoke", "End tokens", &["POST /admin/v1/revocations"]),
-    ("usage:read", "See what is used, and what is not", &["GET /admin/v1/usage(/.*)?"]),
-    ("refusals:read", "See why requests were refused", &["GET /admin/v1/refusals(/.*)?"]),
-    ("audit:read", "See who changed what", &["GET /admin/v1/audit(/.*)?"]),
+    ("tokens:revoke", "Revoke tokens", &["POST /admin/v1/revocations"]),
+    (
+        "usage:read",
+        "Read usage counts, and list unused clients, secrets and entitlements",
+        &["GET /admin/v1/usage(/.*)?"],
+    ),
+    ("refusals:read", "Read why requests were refused", &["GET /admin/v1/refusals(/.*)?"]),
+    ("audit:read", "Read the audit log", &["GET /admin/v1/audit(/.*)?"]),
 ];
 
 /// The Api, as it is made.
@@ -97,7 +109,7 @@ mod tests {
         let hash = base64url(digest(&SHA256, format!("{SCOPES:?}").as_bytes()).as_ref());
         assert_eq!(
             (SCOPES_VERSION, hash.as_str()),
-            (1, "EJaLyONRAvCEwulXzpKYrgr1HuwDbpwe5LrNBkuKH0g"),
+            (2, "Tv2e5AjOb0x_lYbmMxPTEwjnJNKjTEwvd49MO-6X4ik"),
             "raise the version, and put the new hash here"
         );
     }

@@ -76,7 +76,7 @@ pub(crate) fn page<T>(
         None => 0,
         Some(after) => {
             let at = items.iter().position(|item| id(item) == after);
-            at.ok_or_else(|| ChangeError::invalid("after", "is none of the list"))? + 1
+            at.ok_or_else(|| ChangeError::invalid("after", "must be the last item of the previous page"))? + 1
         }
     };
     let shown = items.get(begin..).unwrap_or_default().iter().take(limit);
@@ -96,8 +96,9 @@ pub(crate) async fn page_of_kind(
     let mut after = match query.find("after") {
         None => Place::default(),
         Some(id) => {
-            let note =
-                registry.find_note(kind, id).ok_or_else(|| ChangeError::invalid("after", "is none of the list"))?;
+            let note = registry
+                .find_note(kind, id)
+                .ok_or_else(|| ChangeError::invalid("after", "must be the last item of the previous page"))?;
             Place { created_change: note.created_change, id: id.to_owned() }
         }
     };

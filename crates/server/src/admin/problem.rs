@@ -64,10 +64,10 @@ impl From<Refusal> for ChangeError {
             R::Host => Self::invalid("Host", description_of(&refusal)),
             R::ForeignHost => Self::new(Kind::Misdirected, description_of(&refusal)).of("Host"),
             R::TransferEncoding => Self::invalid("Transfer-Encoding", description_of(&refusal)),
-            R::BrokenBody | R::LateBody => Self::invalid("body", "the body did not arrive whole and in time"),
+            R::BrokenBody | R::LateBody => Self::invalid("body", "the body is incomplete or did not arrive in time"),
             R::Overloaded(reason) => {
-                tracing::debug!(reason, "an administrative request is refused");
-                Self::new(Kind::Unavailable, "more is asked than can be done; try again shortly")
+                tracing::debug!(reason, "refused an administrative request");
+                Self::new(Kind::Unavailable, "the server is overloaded; try again shortly")
             }
             R::DatabaseUnavailable(trouble) => Self::unavailable(trouble),
             R::StaleRegistry => Self::unavailable(DatabaseTrouble::Lost),
@@ -132,7 +132,7 @@ impl From<Refusal> for ChangeError {
 impl From<BadBody> for ChangeError {
     fn from(bad: BadBody) -> Self {
         match bad {
-            BadBody::NotJson => Self::new(Kind::NotJson, "send the body as application/json").of("Content-Type"),
+            BadBody::NotJson => Self::new(Kind::NotJson, "must be application/json").of("Content-Type"),
             BadBody::Field { field, what } => Self::invalid(&field, what),
             BadBody::Unread(refusal) => refusal.into(),
         }
@@ -141,10 +141,10 @@ impl From<BadBody> for ChangeError {
 
 /// No such address.
 pub(crate) async fn not_found() -> ChangeError {
-    ChangeError::new(Kind::NotFound, "there is nothing at this address; see /admin/v1/openapi.json")
+    ChangeError::new(Kind::NotFound, "unknown path; see /admin/v1/openapi.json")
 }
 
 /// An address that exists, asked by a method that it does not take.
 pub(crate) async fn wrong_method() -> ChangeError {
-    ChangeError::new(Kind::WrongMethod, "this address does not take this method")
+    ChangeError::new(Kind::WrongMethod, "method not allowed for this path")
 }

@@ -47,7 +47,7 @@ pub(crate) async fn find(
     let stored = state.store.find_refusal(&request_id).await?;
     Ok(show(&view(&stored.ok_or_else(|| {
         ChangeError::not_found(
-            "refusal (they are kept for a week, and known to other nodes after a second)",
+            "refusal (the server keeps them for a week, and other nodes have them after a second)",
             &request_id,
         )
     })?)))

@@ -59,7 +59,12 @@ pub(crate) async fn create(
             revocation::revoke(&state, (&operator).into(), &id).await?;
             json!({ "kind": "key", "id": id })
         }
-        _ => return Err(ChangeError::invalid("the body", "name one of: token client_id secret_id user key_id")),
+        _ => {
+            return Err(ChangeError::invalid(
+                "the body",
+                "must contain exactly one of: token client_id secret_id user key_id",
+            ));
+        }
     };
     Ok(json_response(StatusCode::OK, json!({ "revoked": ended }).to_string()))
 }
@@ -119,5 +124,5 @@ async fn end_user(state: &State, operator: &Operator, id: &str) -> Result<Value,
 }
 
 fn not_ours() -> ChangeError {
-    ChangeError::invalid("token", "is no token of this server, or has expired")
+    ChangeError::invalid("token", "is not a token of this server, or has expired")
 }

@@ -91,7 +91,7 @@ impl FromRequestParts<Arc<State>> for Operator {
         let VerifiedToken(claims) =
             token.map_err(|_| ChangeError::internal("a route of the admin API has no guard"))?;
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| ChangeError::internal("the caller is unknown"))?;
+        let caller = caller.ok_or_else(|| ChangeError::internal("unknown caller"))?;
         let registry = state.registry.current().clone();
         let scope = held_now(&registry, &claims);
         check_opens(&registry, &scope, parts)?;
@@ -113,9 +113,9 @@ fn held_now(registry: &Registry, claims: &Claims) -> Scope {
 /// Err unless one of these scopes opens the request: the guard has judged the token's own.
 fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), ChangeError> {
     let path =
-        normalise(parts.uri.path()).map_err(|_| ChangeError::internal("the guard let an ambiguous path pass"))?;
+        normalise(parts.uri.path()).map_err(|_| ChangeError::internal("the guard accepted an ambiguous path"))?;
     let Some(api) = registry.find_api(own_api::API) else {
-        return Err(ChangeError::rights_ended("there is no admin-api"));
+        return Err(ChangeError::rights_ended("admin-api does not exist"));
     };
     let opening: Vec<&ScopeToken> =
         api.find_opening(parts.method.as_str(), &path).map(|(scope, _)| &scope.token).collect();

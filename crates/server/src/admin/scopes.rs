@@ -122,12 +122,12 @@ pub(crate) async fn create(
     let token = ScopeToken::parse(&new.name)
         .filter(|_| !new.name.contains(['/', '%', ';', '?', '#']) && new.name != "." && new.name != "..");
     let token = token
-        .ok_or_else(|| ChangeError::invalid("name", "must be visible ASCII without spaces and \" \\ / % ; ? #"))?;
+        .ok_or_else(|| ChangeError::invalid("name", "must be visible ASCII, without spaces and \" \\ / % ; ? #"))?;
     if api.find_scope(&token).is_some() {
-        return Err(ChangeError::taken("name", format!("{id} has a scope {token}")));
+        return Err(ChangeError::taken("name", format!("{id} already has a scope {token}")));
     }
     if api.scopes.len() >= MAX_SCOPES {
-        return Err(ChangeError::conflict(format!("{id} has {MAX_SCOPES} scopes, which is the most")));
+        return Err(ChangeError::conflict(format!("{id} has reached the limit of {MAX_SCOPES} scopes")));
     }
     let description = line("description", &new.description)?;
     let scope = ScopeDefinition { token, description, rules: rules(&new.rules)?, is_default: new.default };
@@ -182,7 +182,10 @@ pub(crate) async fn delete(
     check_match(&headers, &before)?;
     let users = changing.change.list_entitled(&api.id, Some(&scope.token), MAX_NAMED).await?;
     if !users.is_empty() {
-        return Err(ChangeError::conflict(format!("clients are entitled to {name}: {}", users.join(", "))));
+        return Err(ChangeError::conflict(format!(
+            "these clients are entitled to {name}: {}; remove their entitlements first",
+            users.join(", ")
+        )));
     }
     changing.change.delete_scope(&api.id, &scope.token).await?;
     let target = format!("{id} {name}");
@@ -199,7 +202,7 @@ fn find_scope<'a>(api: &'a Api, name: &str) -> Result<&'a ScopeDefinition, Chang
 fn check_room_for_rules(registry: &Registry, api: &Api, more: usize) -> Result<(), ChangeError> {
     let count = |api: &Api| api.scopes.iter().map(|scope| scope.rules.len()).sum::<usize>();
     let check = |owner: &str, present: usize, most: usize| {
-        let detail = format!("{owner} has {present} rules and can have at most {most}: {more} more do not fit");
+        let detail = format!("{owner} has {present} rules, and the limit is {most}; cannot add {more} more");
         if more > 0 && present + more > most { Err(ChangeError::conflict(detail)) } else { Ok(()) }
     };
     check(&format!("API {}", api.id), count(api), MAX_API_RULES)?;
@@ -210,7 +213,7 @@ fn rules(texts: &[String]) -> Result<Vec<PathRule>, ChangeError> {
     if texts.is_empty() || texts.len() > MAX_RULES {
         return Err(ChangeError::invalid(
             "rules",
-            format!("must be 1 to {MAX_RULES} rules: a scope without one opens nothing"),
+            format!("must contain 1 to {MAX_RULES} rules; a scope without rules allows no requests"),
         ));
     }
     let parse = |text: &String| {
@@ -222,7 +225,10 @@ fn rules(texts: &[String]) -> Result<Vec<PathRule>, ChangeError> {
         }
         let pattern = text.split_once(' ').map_or("", |(_, pattern)| pattern);
         if pattern.starts_with(|begin: char| begin.is_alphanumeric() || begin.is_whitespace()) {
-            return Err(ChangeError::invalid("rules", format!("`{text}`: matches no path, for a path begins with /")));
+            return Err(ChangeError::invalid(
+                "rules",
+                format!("`{text}`: the pattern must match paths that begin with /"),
+            ));
         }
         Ok(parsed)
     };

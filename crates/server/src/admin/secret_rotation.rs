@@ -59,7 +59,7 @@ pub(crate) async fn rotate(
     if overlap_s < SOON_S {
         let histories = state.store.list_credential_histories(&client.id).await?;
         for old in &dated {
-            check_unused(&state, old, &histories, "give it an overlap")?;
+            check_unused(&state, old, &histories, "set an overlap")?;
         }
     }
     for old in &dated {
@@ -88,8 +88,8 @@ async fn check_not_just_rotated(
     match changing.change.find_rotation(&client.id).await? {
         Some(at) if (now - at).abs() < AGAIN_S => {
             let (id, ago_s) = (&client.id, (now - at).max(0));
-            let what = format!("the secrets of {id} were rotated {ago_s} s ago: use the secret that was made then");
-            Err(ChangeError::conflict(format!("{what}; if nobody has it, rotate once more with `again` (`--again`)")))
+            let what = format!("the secrets of {id} were rotated {ago_s} s ago; use that secret");
+            Err(ChangeError::conflict(format!("{what}, or rotate again with `again` (`--again`) if it was lost")))
         }
         _ => Ok(()),
     }

@@ -80,7 +80,7 @@ pub(crate) async fn create(
     make_room(&mut changing, client, state.now()).await?;
     let (credential, shown) = new.make(&state)?;
     if new.is_known_to(client) {
-        return Err(ChangeError::taken("import", format!("{id} has this secret already")));
+        return Err(ChangeError::taken("import", format!("{id} already has this secret")));
     }
     changing.change.insert_credential(&client.id, &credential).await?;
     let after = describe(&credential);
@@ -113,7 +113,7 @@ pub(crate) async fn update(
     if let Some(at) = changes.expires_at {
         credential.expires_at = at.map(|at| moment("expires_at", at, state.now())).transpose()?;
         if credential.expires_at.is_some_and(|end| end < credential.not_before) {
-            return Err(ChangeError::invalid("expires_at", "must lie after not_before"));
+            return Err(ChangeError::invalid("expires_at", "must be later than not_before"));
         }
         let mut dated = client.clone();
         dated
@@ -122,7 +122,7 @@ pub(crate) async fn update(
             .filter(|one| one.id == secret)
             .for_each(|one| one.expires_at = credential.expires_at);
         if credential.expires_at.is_some_and(|end| end < state.now() + SOON_S) {
-            check_unused(&state, &credential, &histories, "give it a later end")?;
+            check_unused(&state, &credential, &histories, "set a later expires_at")?;
         }
         check_one_stays(&registry, client, Some(&dated), state.now())?;
         changing.change.set_credential_expiry(&credential.id, credential.expires_at).await?;
@@ -155,7 +155,7 @@ pub(crate) async fn end(
     check_match(&headers, &describe(credential))?;
     if !force {
         let histories = state.store.list_credential_histories(&client.id).await?;
-        check_unused(&state, credential, &histories, "`force` (`--force`) ends it all the same")?;
+        check_unused(&state, credential, &histories, "use `force` (`--force`) to revoke it anyway")?;
     }
     delete(&state, changing, client, credential, for_cause).await?;
     Ok(done())
@@ -220,7 +220,7 @@ pub(super) async fn make_room(changing: &mut Changing<'_>, client: &Client, now:
     let is_over = |one: &&Credential| one.expires_at.is_some_and(|expires_at| expires_at <= now);
     let (all, over) = (client.credentials.len(), client.credentials.iter().filter(is_over).count());
     if all - over >= MAX_CREDENTIALS {
-        let what = format!("{} has {MAX_CREDENTIALS} secrets, which is the most: end one first", client.id);
+        let what = format!("{} has reached the limit of {MAX_CREDENTIALS} secrets; revoke one first", client.id);
         return Err(ChangeError::conflict(what));
     }
     if all < MAX_CREDENTIALS {

@@ -29,7 +29,7 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
     let limit = query.limit()?;
     let offset = query.number("after")?.unwrap_or(0);
     if offset < 0 {
-        return Err(ChangeError::invalid("after", "is none of the list"));
+        return Err(ChangeError::invalid("after", "must be the last item of the previous page"));
     }
     let wanted = TokenCountQuery {
         client_id: query.find("client_id"),

@@ -219,7 +219,7 @@ pub(crate) fn at_least(state: &State) -> UnixTime {
 /// Roles by name. An administrator may do everything, so only who holds all of `admin-api` makes one.
 fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, ChangeError> {
     let parse = |name: &String| {
-        Role::parse(name).ok_or_else(|| ChangeError::invalid("roles", format!("`{name}` is none of: administrator")))
+        Role::parse(name).ok_or_else(|| ChangeError::invalid("roles", format!("`{name}` is not one of: administrator")))
     };
     let parsed: Vec<Role> = names.iter().map(parse).collect::<Result<_, _>>()?;
     if !parsed.is_empty() {
@@ -231,13 +231,16 @@ fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, ChangeError
 /// A new login name: one that reads as it is, is no id, and leaves the operator's to the operator.
 fn check_login(text: &str) -> Result<Login, ChangeError> {
     let what = format!(
-        "must have 1 to {MAX_LOGIN_BYTES} bytes, visible characters in their plain form (Unicode NFKC) without spaces, and \
+        "must have 1 to {MAX_LOGIN_BYTES} bytes of visible characters in Unicode NFKC form, without spaces, and \
          not begin with usr_"
     );
     let may_be = is_identifier(text) && UserId::parse(text).is_none();
     let login = Login::parse(text).filter(|_| may_be).ok_or_else(|| ChangeError::invalid("login", what))?;
     if text.eq_ignore_ascii_case(operator::CLIENT) {
-        return Err(ChangeError::invalid("login", format!("{} is the first administrator's client", operator::CLIENT)));
+        return Err(ChangeError::invalid(
+            "login",
+            format!("{} is reserved for the operator's client", operator::CLIENT),
+        ));
     }
     Ok(login)
 }

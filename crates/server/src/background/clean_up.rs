@@ -36,17 +36,17 @@ pub async fn run_once(state: &State) {
         store.forget_deletions(now - DELETIONS_KEPT_S).await,
     ];
     if let Err(error) = forget_mac_keys(state).await {
-        report(state, "what is left of a sealing key that was replaced could not be deleted", &error);
+        report(state, "failed to delete the remains of a replaced sealing key", &error);
     }
     let mut rows = 0;
     for deleted in deleted {
         match deleted {
             Ok(some) => rows += some,
-            Err(error) => report(state, "some of what is dead could not be deleted", &error),
+            Err(error) => report(state, "failed to delete some expired rows", &error),
         }
     }
     if rows > 0 {
-        tracing::info!(rows, "deleted what was dead");
+        tracing::info!(rows, "deleted expired rows");
     }
 }
 

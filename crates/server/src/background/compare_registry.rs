@@ -7,8 +7,8 @@ use crate::state::State;
 pub async fn run_once(state: &State) {
     match state.registry.compare(&state.store).await {
         Ok(true) => {}
-        Ok(false) => tracing::error!("the registry was not that of the database, and is loaded anew"),
+        Ok(false) => tracing::error!("the registry differed from the database and was reloaded"),
         Err(KeyRingError::Store(_)) if state.registry.check_database().is_err() => {}
-        Err(error) => tracing::warn!(%error, "the registry cannot be compared with the database"),
+        Err(error) => tracing::warn!(%error, "failed to compare the registry with the database"),
     }
 }

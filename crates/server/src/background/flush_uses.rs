@@ -13,7 +13,7 @@ pub async fn run_once(state: &State) {
     let uses = taken.values().map(Use::to_use).collect();
     let tokens = taken.values().flat_map(Use::to_counts).collect();
     if let Err(error) = state.store.add_uses(uses, tokens).await {
-        report(state, "what was used could not be stored", &error);
+        report(state, "failed to store the use counts", &error);
         state.uses.give_back(taken);
     }
 }

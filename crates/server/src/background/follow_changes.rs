@@ -14,12 +14,12 @@ use crate::state::State;
 pub async fn run_once(state: &State) {
     let was_lost = state.registry.check_database().is_err();
     match state.follow().await {
-        Ok(()) if was_lost => tracing::info!("the registry is read again"),
+        Ok(()) if was_lost => tracing::info!("the registry is up to date again"),
         Ok(()) => {}
         Err(error) => note(state, was_lost, &error),
     }
     if timeout(FOLLOW_TIMEOUT, heartbeat::tell_what_was_read(state)).await.is_err() {
-        tracing::warn!("the heartbeat is not written in time");
+        tracing::warn!("the heartbeat was not written in time");
     }
 }
 
@@ -30,10 +30,10 @@ fn note(state: &State, was_lost: bool, error: &KeyRingError) {
             if let Refusal::Internal(reason) = state.store_failed(error)
                 && state.registry.is_to_be_told()
             {
-                tracing::error!(reason, "the registry cannot be read");
+                tracing::error!(reason, "failed to read the registry");
             }
         }
-        error if !was_lost => tracing::error!(reason = %error, "the registry cannot be read"),
+        error if !was_lost => tracing::error!(reason = %error, "failed to read the registry"),
         _ => {}
     }
 }

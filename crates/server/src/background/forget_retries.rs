@@ -6,6 +6,6 @@ use crate::state::State;
 /// Erases those whose time has passed now.
 pub async fn run_once(state: &State) {
     if let Err(error) = state.store.forget_refresh_retries(state.now()).await {
-        report(state, "the salts of refresh tokens could not be erased", &error);
+        report(state, "failed to erase the salts of refresh tokens", &error);
     }
 }

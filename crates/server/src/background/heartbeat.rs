@@ -12,7 +12,7 @@ pub async fn run_once(state: &State) {
         Ok(()) => state.told_change.store(change, Ordering::Release),
         // The task that follows changes has reported a lost database.
         Err(error) if state.registry.check_database().is_ok() => {
-            report(state, "the heartbeat cannot be written", &error);
+            report(state, "failed to write the heartbeat", &error);
         }
         Err(_) => {}
     }
@@ -28,6 +28,6 @@ pub(super) async fn tell_what_was_read(state: &State) {
 /// Takes the heartbeat away at the end, so that nobody waits for this node.
 pub async fn end(state: &State) {
     if let Err(error) = state.store.delete_node(&state.node_id).await {
-        tracing::warn!(%error, "the heartbeat cannot be deleted");
+        tracing::warn!(%error, "failed to delete the heartbeat");
     }
 }

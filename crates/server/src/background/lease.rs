@@ -10,7 +10,7 @@ pub(crate) async fn holds_lease(state: &State, name: &'static str, hold_s: i64) 
     match state.store.take_lease(name, &state.node_id, now, now + hold_s).await {
         Ok(is_held) => is_held,
         Err(error) => {
-            report(state, "a lease cannot be taken", &error);
+            report(state, "failed to acquire a lease", &error);
             false
         }
     }

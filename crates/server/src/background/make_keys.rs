@@ -10,6 +10,6 @@ pub async fn run_once(state: &State) {
         return;
     }
     if let Err(problem) = provide_missing(state).await {
-        report_problem(state, "a signing key could not be made", &problem);
+        report_problem(state, "failed to create a signing key", &problem);
     }
 }

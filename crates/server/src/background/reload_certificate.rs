@@ -13,13 +13,13 @@ pub async fn run_once(tls: &Arc<Tls>, clock: &Clock) {
     match tokio::task::spawn_blocking(move || reading.reread(now)).await {
         Ok(Reread::Same) => {}
         Ok(Reread::Replaced) => {
-            tracing::info!(file = tls.shown(), "the certificate was replaced: new connections use it");
+            tracing::info!(file = tls.shown(), "reloaded the certificate for new connections");
             warn_of_name(tls);
         }
         Ok(Reread::Refused(error)) => {
-            tracing::error!(%error, "the certificate was changed, but cannot be used: the old one stays");
+            tracing::error!(%error, "the new certificate is invalid; keeping the previous one");
         }
-        Err(error) => tracing::error!(%error, "the certificate could not be read again"),
+        Err(error) => tracing::error!(%error, "failed to reload the certificate"),
     }
     warn_of_end(tls, now);
 }
@@ -34,7 +34,7 @@ pub fn warn_of_name(tls: &Tls) {
 fn warn_of_end(tls: &Tls, now: i64) {
     match tls.ending_s(now) {
         Some(left_s) if left_s < 0 => tracing::error!(file = tls.shown(), "the certificate has expired"),
-        Some(left_s) => tracing::warn!(file = tls.shown(), days = left_s / 86_400, "the certificate ends soon"),
+        Some(left_s) => tracing::warn!(file = tls.shown(), days = left_s / 86_400, "the certificate expires soon"),
         None => {}
     }
 }

@@ -17,7 +17,7 @@ pub async fn run_once(state: &State) {
     }
     for step in due {
         if let Err(problem) = perform(state, step).await {
-            report_problem(state, "a step of key rotation failed; it is tried again", &problem);
+            report_problem(state, "a step of the key rotation failed and will be retried", &problem);
         }
     }
 }

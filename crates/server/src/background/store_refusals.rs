@@ -14,7 +14,7 @@ pub async fn run_once(state: &State) {
         match state.store_failed(&error) {
             Refusal::DatabaseUnavailable(_) => state.refusals.give_back(refusals, counts),
             // They would fail again.
-            _ => tracing::warn!(%error, "refusals could not be stored"),
+            _ => tracing::warn!(%error, "failed to store refusals"),
         }
     }
 }

@@ -11,7 +11,7 @@ pub async fn run_once(state: &State) {
     for Expiring { client, credential, at, is_last } in expiry::find(&registry, now) {
         let histories = match state.store.list_credential_histories(&client.id).await {
             Ok(histories) => histories,
-            Err(error) => return tracing::warn!(%error, "it cannot be read which secrets are used"),
+            Err(error) => return tracing::warn!(%error, "failed to read which secrets are in use"),
         };
         let stored = histories.into_iter().find(|history| history.credential_id == credential.id);
         let used = state.uses.add_to(&credential.id, stored.and_then(|history| history.uses));
@@ -24,7 +24,7 @@ pub async fn run_once(state: &State) {
                 expires_at = at,
                 is_last,
                 is_used,
-                "a secret ends soon: rotate it"
+                "a secret expires soon; rotate it"
             );
         }
     }

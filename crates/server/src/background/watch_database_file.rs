@@ -8,12 +8,13 @@ pub async fn run_once(state: &State) {
     // A file may lie on a network; a task that waits for it must not hold others.
     match tokio::task::spawn_blocking(move || store.look_at_file()).await {
         Ok(None) => {}
-        Ok(Some(Ok(()))) => tracing::info!("the database file is back: writing goes on"),
+        Ok(Some(Ok(()))) => tracing::info!("the database file is back; writes resume"),
         Ok(Some(Err(reason))) => tracing::error!(
             reason,
-            "the database file was deleted or replaced: /readyz is 503 and nothing is written; put the file back, or stop \
+            "the database file was deleted or replaced; /readyz returns 503 and writes fail; put the file back, or \
+             stop \
              the server and restore a backup"
         ),
-        Err(error) => tracing::error!(%error, "the database file could not be looked at"),
+        Err(error) => tracing::error!(%error, "failed to check the database file"),
     }
 }

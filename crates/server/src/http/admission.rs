@@ -85,7 +85,7 @@ impl Admission {
     /// What a write to the database holds to its end, or the refusal if too many are under way.
     pub(crate) fn begin_write(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let free = self.writes.clone().try_acquire_owned();
-        free.map_err(|_| Refusal::Overloaded("too many changes wait for the database"))
+        free.map_err(|_| Refusal::Overloaded("too many changes are waiting for the database"))
     }
 
     /// Takes every place that is free; for stories of a server that has none.
@@ -123,7 +123,7 @@ impl Pool {
             return Ok(());
         }
         self.leave();
-        Err(Refusal::Overloaded("too many requests at once"))
+        Err(Refusal::Overloaded("too many concurrent requests"))
     }
 
     fn leave(&self) {

@@ -24,15 +24,15 @@ pub fn json_response(status: StatusCode, body: String) -> Response {
 
 /// No such address.
 pub async fn not_found(request: Request) -> Response {
-    log(&request, "there is nothing at this address");
-    let body = json!({ "error": "invalid_request", "error_description": "there is nothing at this address" });
+    log(&request, "unknown path");
+    let body = json!({ "error": "invalid_request", "error_description": "unknown path" });
     json_response(StatusCode::NOT_FOUND, body.to_string())
 }
 
 /// An address that exists, asked by a method that it does not take.
 pub async fn wrong_method(request: Request) -> Response {
-    log(&request, "this address does not take this method");
-    let body = json!({ "error": "invalid_request", "error_description": "this address does not take this method" });
+    log(&request, "method not allowed for this path");
+    let body = json!({ "error": "invalid_request", "error_description": "method not allowed for this path" });
     json_response(StatusCode::METHOD_NOT_ALLOWED, body.to_string())
 }
 

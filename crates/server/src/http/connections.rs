@@ -132,7 +132,7 @@ impl Connections {
             tracing::warn!(
                 %address,
                 most,
-                "an address has http.max_connections_per_address connections; more of it are closed at once"
+                "an address has reached http.max_connections_per_address; further connections from it are closed"
             );
         }
     }

@@ -22,8 +22,9 @@ fn find_shortage(config: &Config, limit: Option<u64>) -> Option<String> {
     let (needed, most, held) = (needed(config), config.http.max_connections, fitting(config, limit));
     let limit = limit.filter(|limit| *limit < needed)?;
     Some(format!(
-        "at most {limit} files and sockets may be open at once, but {most} connections (http.max_connections) need \
-         {needed}, so at most {held} connections are held; raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of \
+        "the limit for open files and sockets is {limit}, but {most} connections (http.max_connections) need \
+         {needed}, so the server accepts at most {held} connections; raise the limit (LimitNOFILE= in systemd, \
+         --ulimit nofile= in \
          docker, ulimit -n), or lower http.max_connections"
     ))
 }
@@ -51,13 +52,13 @@ pub fn find_own_shortage(config: &Config) -> Option<String> {
 /// What `serve` would say if it were started as `doctor` was. The limit of a server that runs may be another.
 pub(crate) fn check(config: &Config) -> Check {
     const NAME: &str = "descriptors";
-    const JUDGED: &str = "for a server started from this shell (one that runs has its own limit):";
+    const JUDGED: &str = "for servers started from this shell:";
     let limit = getrlimit(Resource::Nofile).maximum;
     match find_shortage(config, limit) {
         Some(shortage) => Check::warning(NAME, format!("{JUDGED} {shortage}")),
         None => {
-            let shown = limit.map_or_else(|| "any number".to_owned(), |limit| limit.to_string());
-            Check::good(NAME, format!("{JUDGED} {shown} may be open, {} are needed", needed(config)))
+            let shown = limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+            Check::good(NAME, format!("{JUDGED} the limit is {shown}, and {} are needed", needed(config)))
         }
     }
 }

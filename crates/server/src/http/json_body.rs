@@ -48,7 +48,7 @@ impl BadBody {
     /// What the log may know.
     pub fn reason(&self) -> String {
         match self {
-            Self::NotJson => "the body is not JSON".to_owned(),
+            Self::NotJson => "the body must be JSON".to_owned(),
             Self::Unread(refusal) => refusal.to_string(),
             Self::Field { what, .. } if what.starts_with(UNKNOWN) => format!("the body: {UNKNOWN}"),
             Self::Field { field, .. } => format!("the body: {field}"),
@@ -88,12 +88,12 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
             Category::Data => describe(&path, &error.to_string()),
             // A choice among texts that was sent as something else.
             Category::Syntax if path != "." && error.to_string().starts_with("expected value") => {
-                BadBody::field(&path, "must be a text")
+                BadBody::field(&path, "must be a string")
             }
-            _ => BadBody::field(BODY, format!("is no JSON from line {}, column {} on", error.line(), error.column())),
+            _ => BadBody::field(BODY, format!("is not valid JSON at line {}, column {}", error.line(), error.column())),
         }
     })?;
-    deserializer.end().map_err(|_| BadBody::field(BODY, "has something after its JSON object"))?;
+    deserializer.end().map_err(|_| BadBody::field(BODY, "has data after the JSON object"))?;
     Ok(value)
 }
 
@@ -104,7 +104,7 @@ fn describe(path: &str, text: &str) -> BadBody {
     if let Some((field, _)) = named("missing field `") {
         BadBody::field(field, "missing")
     } else if let Some((field, _)) = named("duplicate field `") {
-        BadBody::field(field, "there twice")
+        BadBody::field(field, "duplicate field")
     } else if let Some((field, rest)) = named("unknown field `") {
         BadBody::field(field, format!("{UNKNOWN}{rest}"))
     } else {
@@ -115,7 +115,7 @@ fn describe(path: &str, text: &str) -> BadBody {
 /// What must be sent: what was sent is not repeated, for it may be a secret.
 fn in_words(text: &str) -> String {
     if text.starts_with("invalid value: integer") {
-        return "is out of bounds".to_owned();
+        return "is out of range".to_owned();
     }
     let is_of_type =
         ["invalid type", "invalid value", "invalid length", "unknown variant"].iter().any(|way| text.starts_with(way));
@@ -161,17 +161,17 @@ mod tests {
             (r#"{}"#, "grantType: missing"),
             (r#"{"grantType":"x"}"#, "grantType: must be `password`"),
             (r#"{"grantType":"password","user_name":[7]}"#, "user_name: must be a string"),
-            (r#"{"grantType":"password","grant_type":"password"}"#, "grantType: there twice"),
-            (r#"{"grantType":"password","grantType":"password"}"#, "grantType: there twice"),
+            (r#"{"grantType":"password","grant_type":"password"}"#, "grantType: duplicate field"),
+            (r#"{"grantType":"password","grantType":"password"}"#, "grantType: duplicate field"),
             (r#"{"grantType":"password","user_name":7}"#, "user_name: must be a string"),
-            (r#"{"grantType":"password","retries":9223372036854775808}"#, "retries: is out of bounds"),
-            (r#"{"grantType":null}"#, "grantType: must be a text"),
+            (r#"{"grantType":"password","retries":9223372036854775808}"#, "retries: is out of range"),
+            (r#"{"grantType":null}"#, "grantType: must be a string"),
             (r#"{"grantType":"password","retries":"7"}"#, "retries: must be a whole number"),
             (r#"{"grantType":"password","x":1}"#, "x: unknown field, expected"),
-            (r#"{"grantType":"password"} x"#, "the body: has something after its JSON object"),
+            (r#"{"grantType":"password"} x"#, "the body: has data after the JSON object"),
             (r#"["password"]"#, "the body: "),
             ("", "the body: is empty; send a JSON object"),
-            (r#"{"grantType":"password","user_name":"\ud800"}"#, "the body: is no JSON from line 1, column 44 on"),
+            (r#"{"grantType":"password","user_name":"\ud800"}"#, "the body: is not valid JSON at line 1, column 44"),
         ] {
             let message = message(body);
             assert!(message.contains(expected), "{body}: {message}");

@@ -11,7 +11,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub fn find_foreign(state: &State, headers: &HeaderMap) -> Option<&'static str> {
     let is_ours = |name: &HeaderName, ours: &str| headers.get_all(name).iter().all(|value| value == ours);
     if !is_ours(&ORIGIN, state.issuer.as_str()) {
-        return Some("the Origin is another");
+        return Some("Origin is another site");
     }
     (!is_ours(&SEC_FETCH_SITE, "same-origin")).then_some("Sec-Fetch-Site is not same-origin")
 }

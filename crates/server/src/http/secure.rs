@@ -20,7 +20,7 @@ use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_TIMEOUT, MAX_LINGER_BYTES};
 
 /// What a person reads who typed http:// instead.
 const IN_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
-    connection: close\r\n\r\nthis port speaks TLS: use https://\n";
+    connection: close\r\n\r\nthis port expects TLS; use https://\n";
 
 /// Shakes hands by the certificate of this moment, then answers to the connection's end.
 pub(super) async fn answer(
@@ -43,10 +43,10 @@ pub(super) async fn answer(
         }
         Ok(Ok(stream)) => http1::answer(stream, peer, front, draining, activity).await,
         Ok(Err((error, stream))) => {
-            tracing::debug!(%peer, %error, "a TLS handshake failed");
+            tracing::debug!(%peer, %error, "TLS handshake failed");
             end(stream).await;
         }
-        Err(_) => tracing::debug!(%peer, "a TLS handshake was not done in time"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake timed out"),
     }
 }
 
@@ -56,7 +56,7 @@ async fn shake_hands(tls: &Tls, mut stream: Stream) -> Result<TlsStream<Stream>,
     // Looked at and left: a TLS record begins with 0x16, a request in clear text with the letters of its method.
     if matches!(stream.get_ref().get_ref().peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase() {
         let sent = stream.write_all(IN_CLEAR).await;
-        return Err((sent.err().unwrap_or_else(|| io::Error::other("a request in clear text")), stream));
+        return Err((sent.err().unwrap_or_else(|| io::Error::other("an unencrypted request")), stream));
     }
     TlsAcceptor::from(tls.current()).accept(stream).into_fallible().await
 }

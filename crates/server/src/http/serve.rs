@@ -64,7 +64,7 @@ pub async fn serve(
         let _ = timeout(LAST_REQUESTS, server.drain.ended()).await;
     }
     if timeout(Duration::from_secs(http.shutdown_s), server.drain.finish()).await.is_err() {
-        tracing::warn!("requests under way were cut off at shutdown");
+        tracing::warn!("aborted requests in flight at shutdown");
     }
 }
 
@@ -123,7 +123,7 @@ async fn accept(listener: &TcpListener, clock: &Clock, quiet_until_ms: &mut i64)
         let now_ms = clock.monotonic_ms();
         if *quiet_until_ms <= now_ms {
             *quiet_until_ms = now_ms + 60_000;
-            tracing::warn!(%error, "connections cannot be accepted");
+            tracing::warn!(%error, "failed to accept connections");
         }
         sleep(ACCEPT_PAUSE).await;
     }

@@ -34,28 +34,28 @@ pub enum TlsError {
     #[error("{0}: not a regular file")]
     NotAFile(String),
     /// It is larger than any certificate.
-    #[error("{0}: too large for a certificate or a key")]
+    #[error("{0}: too large for a certificate or key")]
     TooLarge(String),
     /// It is no PEM file, or a broken one.
     #[error("{0}: not a PEM file: {1}")]
     NotPem(String, String),
     /// There is no certificate in it.
-    #[error("{0}: there is no certificate in it")]
+    #[error("{0}: contains no certificate")]
     NoCertificate(String),
     /// A certificate in it cannot be read.
-    #[error("{0}: a certificate in it is malformed")]
+    #[error("{0}: contains a malformed certificate")]
     MalformedCertificate(String),
     /// There is no private key in it.
-    #[error("{0}: there is no private key in it")]
+    #[error("{0}: contains no private key")]
     NoKey(String),
     /// The private key in it is encrypted.
-    #[error("{0}: the private key is encrypted; it must be in clear")]
+    #[error("{0}: the private key is encrypted; decrypt it first")]
     EncryptedKey(String),
     /// The private key in it cannot be used.
-    #[error("{0}: the private key cannot be used: {1}")]
+    #[error("{0}: unusable private key: {1}")]
     UnusableKey(String, String),
     /// The key is another certificate's.
-    #[error("{key}: this is not the key of the first certificate in {cert}")]
+    #[error("{key}: does not match the first certificate in {cert}")]
     Mismatch {
         /// The key's file.
         key: String,
@@ -218,10 +218,10 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 /// What is wrong with a PEM file, without the bytes of it, which may be a key's.
 fn describe(error: &PemError) -> String {
     match error {
-        PemError::MissingSectionEnd { .. } => "it ends before its -----END line",
-        PemError::IllegalSectionStart { .. } => "a -----BEGIN line is malformed",
-        PemError::Base64Decode(_) => "its base64 is malformed",
-        _ => "it cannot be read",
+        PemError::MissingSectionEnd { .. } => "missing -----END line",
+        PemError::IllegalSectionStart { .. } => "malformed -----BEGIN line",
+        PemError::Base64Decode(_) => "malformed base64",
+        _ => "malformed PEM",
     }
     .to_owned()
 }

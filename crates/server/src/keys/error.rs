@@ -15,7 +15,7 @@ pub enum KeyRingError {
     #[error("signing key {0}: {1}")]
     Key(String, KeyError),
     /// This node does not hold the sealing key of the database.
-    #[error("the database has another sealing key now; restart this node with it")]
+    #[error("the sealing key of the database has changed; restart this node with the new one")]
     OtherSealingKey,
     /// A new key could not be stored.
     #[error(transparent)]

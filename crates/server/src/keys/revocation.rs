@@ -27,7 +27,7 @@ pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<Op
         && let Err(problem) = replace(state, author.clone(), &key).await
     {
         // The key ends all the same: it may be in a thief's hands.
-        tracing::warn!(key = id, %problem, "a key that is revoked could not be replaced first");
+        tracing::warn!(key = id, %problem, "failed to replace a key before revoking it");
     }
     if end(state, author.clone(), id, None).await? {
         return Ok(None);

@@ -20,7 +20,7 @@ pub struct SealingKey(Zeroizing<[u8; 32]>);
 
 /// What was sealed does not open: another sealing key, or a damaged row.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("a sealed secret does not open under this sealing key")]
+#[error("a sealed secret cannot be decrypted with this sealing key")]
 pub struct SealError;
 
 impl SealingKey {

@@ -100,7 +100,7 @@ impl HeldKeys {
             Ok(_) => Self { in_use: HeldKey { path: config.sealing_key_path(), ..self.in_use }, ..self },
             Err(error) => {
                 let file = self.in_use.path.display();
-                tracing::warn!(%error, "the sealing key of {file} is in use, but cannot be given the name of the one before");
+                tracing::warn!(%error, "the sealing key in {file} is in use, but the file could not be renamed");
                 self
             }
         }

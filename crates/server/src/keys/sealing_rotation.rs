@@ -29,49 +29,49 @@ use crate::state::State;
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
     /// There is nothing in the database.
-    #[error("there is nothing in this database; --data-dir, --config or --database-url name another one")]
+    #[error("the database is empty; choose another with --data-dir, --config or --database-url")]
     Empty,
     /// The database was copied to another, which is served now.
-    #[error("this database was copied to {0} by `countersign migrate`; replace the key of that one")]
+    #[error("this database was copied to {0} by `countersign migrate`; rotate the key of that database")]
     Moved(String),
     /// An older version has made the database.
-    #[error("the database lacks {0} migrations of this version; start a server of this version first")]
+    #[error("the database lacks {0} migrations; start a server of this version first")]
     Older(usize),
     /// A server serves from the data directory, or has the database open.
     #[error(
-        "{0}: a server uses it; stop it first, or, with PostgreSQL, give every server the next key by \
+        "{0}: a server is using it; stop it first, or, with PostgreSQL, give every server the next key with \
          COUNTERSIGN_SEALING_KEY_NEXT_FILE"
     )]
     Served(String),
     /// Neither file holds the sealing key of the database.
-    #[error("{0}: this is not the sealing key of this database; copy the right one here")]
+    #[error("{0}: does not match this database; copy the right sealing key here")]
     WrongKey(String),
     /// Nothing says what is to replace the key.
     #[error(
-        "the sealing key is not a plain file in the data directory, so the next one must be given: make it by \
+        "the sealing key is not a regular file in the data directory; create the next one with \
          `countersign sealing-key create FILE`, and set COUNTERSIGN_SEALING_KEY_NEXT_FILE to it"
     )]
     NoNextKey,
     /// The next key is the one in use.
-    #[error("{0}: holds the key that is in use; make another by `countersign sealing-key create FILE`")]
+    #[error("{0}: contains the current key; create another with `countersign sealing-key create FILE`")]
     SameKey(String),
     /// The next key was in use before.
-    #[error("{0}: holds a key that was replaced before; make another by `countersign sealing-key create FILE`")]
+    #[error("{0}: contains a key that was replaced earlier; create another with `countersign sealing-key create FILE`")]
     OldKey(String),
     /// The database has the next key already.
-    #[error("{0}: is the key in use already; set sealing_key_file to it, and unset sealing_key_next_file")]
+    #[error("{0}: is already the current key; set sealing_key_file to it, and unset sealing_key_next_file")]
     Done(String),
     /// Live nodes could not go on.
     #[error(
-        "{0} of the servers on this database cannot open with the new key; stop them and wait for 5 s, or restart each \
-         with COUNTERSIGN_SEALING_KEY_NEXT_FILE, and repeat this"
+        "{0} of the servers on this database do not have the new key; stop them and wait 5 s, or restart each \
+         with COUNTERSIGN_SEALING_KEY_NEXT_FILE, then try again"
     )]
     NodesWithout(usize),
     /// A sealed value does not open, or cannot be sealed.
     #[error("{0}: {1}")]
     Sealed(String, SealError),
     /// The end of the change is not known.
-    #[error("{}; the key may have been replaced all the same: keep both files, and repeat this", .0.for_operator())]
+    #[error("{}; the key may have been replaced: keep both files, and try again", .0.for_operator())]
     Unknown(ChangeError),
     /// A key of the configuration is wrong.
     #[error(transparent)]

@@ -171,7 +171,8 @@ fn reason(refusal: &Refusal) -> &'static str {
 /// One line for each pair and window. What names no client may be anything, and is not logged.
 fn warn(client: Option<&Client>, address: IpAddr) {
     let client_id = client.map_or("(unknown)", |client| client.id.as_str());
-    tracing::warn!(%address, client_id, count = MAX_WRONG, "too many wrong client secrets: further ones are answered 429");
+    tracing::warn!(%address, client_id, count = MAX_WRONG, "too many wrong client secrets; returning 429 for further \
+                ones");
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub(crate) fn issue(state: &State, order: &Order<'_>) -> Result<Issued, Refusal>
     let new = NewToken { issuer: &state.issuer, api, client, grant, token_id: &token_id, issued_change, now: *now };
     let payload = access_token::payload(new);
     let signed = registry.keys().sign(api.algorithm, &payload);
-    let signed = signed.ok_or_else(|| Refusal::Internal(format!("there is no active {} key", api.algorithm)))?;
+    let signed = signed.ok_or_else(|| Refusal::Internal(format!("no active {} key", api.algorithm)))?;
     Ok(Issued {
         access_token: signed.map_err(|error| Refusal::Internal(error.to_string()))?,
         expires_in: api.access_token_lifetime_s,

@@ -89,7 +89,8 @@ pub(crate) async fn by_refresh_token(
         Outcome::Repeated(successor) => {
             let (request_id, client_id) = (asked.caller.request_id(), client.id.as_str());
             let address = asked.caller.address;
-            tracing::info!(request_id, client_id, %address, %family, "a refresh was repeated: it gives the same refresh token");
+            tracing::info!(request_id, client_id, %address, %family, "a refresh was repeated and returned the same \
+                        refresh token");
             Ok(issued.with_refresh_token(successor))
         }
         Outcome::Ended => Err(Refusal::RevokedRefreshToken),

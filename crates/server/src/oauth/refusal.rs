@@ -1,4 +1,4 @@
-//! The one table from [`Refusal`] to what the caller sees.
+//! Maps each [`Refusal`] to the response that the caller gets.
 
 use std::borrow::Cow;
 
@@ -14,17 +14,19 @@ use crate::limits::{LOCKED_RETRY_AFTER_S, MAX_BODY_BYTES, RETRY_AFTER_S};
 const INVALID_REQUEST: &str = "invalid_request";
 const TEMPORARILY_UNAVAILABLE: &str = "temporarily_unavailable";
 const BASIC_CHALLENGE: &str = "Basic realm=\"countersign\", charset=\"UTF-8\"";
-/// Whoever presents nothing learns nothing by being told so: only what was presented is answered alike.
-const NOTHING_PRESENTED: &str = "send client_id and client_secret by HTTP Basic or in the body";
-const NO_SUCH_API: &str = "the path names no API; leave its last segment out, or write the id of an API there";
+/// The message for a request without credentials. It reveals nothing. All other authentication failures share a message.
+const NOTHING_PRESENTED: &str = "send client_id and client_secret with HTTP Basic or in the body";
+const NO_SUCH_API: &str = "unknown API in the path; remove the last segment, or replace it with the ID of an API";
+const AMBIGUOUS_API: &str = "the client is entitled to several APIs; choose one with the resource parameter";
+const INTERNAL: &str = "internal error; search the log of the server for the request ID";
 const TOO_MANY_ATTEMPTS: &str = "too many failed attempts; try again later";
-/// Said of a name that nobody has, too.
+/// Also the message for names that do not belong to a user.
 const USER_LOCKED: &str = "too many failed attempts for this user name; an administrator can unlock it";
 const FOREIGN_HOST: &str = "the Host header names another server; use the host name of the issuer";
-/// The most bytes of a description: a name that the caller sent is not sent back at length.
+/// The maximum length of a description in bytes, so that long names in a request are not repeated in full.
 const MAX_DESCRIPTION_BYTES: usize = 300;
 
-/// What the caller sees of a refusal.
+/// What the caller gets for a refusal.
 struct Wire {
     status: StatusCode,
     error: &'static str,
@@ -39,13 +41,13 @@ fn bad(error: &'static str, description: impl Into<Cow<'static, str>>) -> Wire {
     wire(StatusCode::BAD_REQUEST, error, description)
 }
 
-/// The table.
+/// Returns the row of the table.
 fn describe(refusal: &Refusal) -> Wire {
     use Refusal as R;
     match refusal {
-        R::Host => bad(INVALID_REQUEST, "send one Host header, with a host and perhaps a port"),
+        R::Host => bad(INVALID_REQUEST, "send exactly one Host header, with a host and an optional port"),
         R::ForeignHost => wire(StatusCode::MISDIRECTED_REQUEST, INVALID_REQUEST, FOREIGN_HOST),
-        R::TransferEncoding => bad(INVALID_REQUEST, "send the body with Content-Length, or Transfer-Encoding: chunked"),
+        R::TransferEncoding => bad(INVALID_REQUEST, "send the body with Content-Length or Transfer-Encoding: chunked"),
         R::Method => wire(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "use POST"),
         R::ParametersInUrl => bad(INVALID_REQUEST, "send the parameters in the body, not in the URL"),
         R::NotAForm => bad(INVALID_REQUEST, "send the body as application/x-www-form-urlencoded in UTF-8"),
@@ -53,20 +55,20 @@ fn describe(refusal: &Refusal) -> Wire {
             wire(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "send the body without Content-Encoding")
         }
         R::BodyTooLarge => body_too_large(),
-        R::ForeignPage(_) => bad(INVALID_REQUEST, "pages of other origins are not answered here"),
-        R::BrokenBody => bad(INVALID_REQUEST, "the body broke off"),
+        R::ForeignPage(_) => bad(INVALID_REQUEST, "requests from pages of other origins are not allowed"),
+        R::BrokenBody => bad(INVALID_REQUEST, "the body is incomplete"),
         R::LateBody => bad(INVALID_REQUEST, "the body did not arrive in time"),
         R::BrokenEscape => bad(INVALID_REQUEST, "a % in the body is not followed by two hexadecimal digits"),
-        R::InvalidUtf8 => bad(INVALID_REQUEST, "a parameter is not UTF-8"),
-        R::Nul => bad(INVALID_REQUEST, "a parameter has a NUL character"),
-        R::TooManyParameters => bad(INVALID_REQUEST, "there are too many parameters"),
-        R::RepeatedParameter(name) => bad(INVALID_REQUEST, format!("parameter {name} is there twice")),
-        R::MissingParameter(name) => bad(INVALID_REQUEST, format!("parameter {name} is missing")),
-        R::SeveralAuthorizations => bad(INVALID_REQUEST, "send one Authorization header"),
+        R::InvalidUtf8 => bad(INVALID_REQUEST, "a parameter is not valid UTF-8"),
+        R::Nul => bad(INVALID_REQUEST, "a parameter contains a NUL character"),
+        R::TooManyParameters => bad(INVALID_REQUEST, "too many parameters"),
+        R::RepeatedParameter(name) => bad(INVALID_REQUEST, format!("duplicate parameter {name}")),
+        R::MissingParameter(name) => bad(INVALID_REQUEST, format!("missing parameter {name}")),
+        R::SeveralAuthorizations => bad(INVALID_REQUEST, "send only one Authorization header"),
         R::TwoAuthentications => {
-            bad(INVALID_REQUEST, "authenticate by the Authorization header or by client_secret, not both")
+            bad(INVALID_REQUEST, "authenticate with the Authorization header or with client_secret, not both")
         }
-        R::ClientIdMismatch => bad(INVALID_REQUEST, "client_id is not the one in the Authorization header"),
+        R::ClientIdMismatch => bad(INVALID_REQUEST, "client_id differs from the one in the Authorization header"),
         R::NotAuthenticated => wire(StatusCode::UNAUTHORIZED, "invalid_client", NOTHING_PRESENTED),
         R::UnknownScheme
         | R::MalformedBasic
@@ -80,19 +82,19 @@ fn describe(refusal: &Refusal) -> Wire {
         R::UnknownGrantType => bad("unsupported_grant_type", name_grants()),
         R::UnknownApiPath => wire(StatusCode::NOT_FOUND, INVALID_REQUEST, NO_SUCH_API),
         R::UnknownResource => bad("invalid_target", "resource is not the audience of an API"),
-        R::SeveralResources => bad("invalid_target", "name one API"),
-        R::AmbiguousApi => bad("invalid_target", "the client may ask for several APIs: name one by resource"),
+        R::SeveralResources => bad("invalid_target", "resource must name only one API"),
+        R::AmbiguousApi => bad("invalid_target", AMBIGUOUS_API),
         R::NoEntitlement => bad("unauthorized_client", "the client is not entitled to the API"),
         R::GrantNotAllowedByApi => bad("unauthorized_client", "the API does not allow this grant"),
         R::GrantNotAllowedToClient => bad("unauthorized_client", "the client may not use this grant"),
-        R::MalformedScope(name) => bad("invalid_scope", format!("scope {name} is malformed")),
-        R::TooManyScopes => bad("invalid_scope", "there are too many scopes"),
-        R::UnknownScope(name) => bad("invalid_scope", format!("scope {name} is unknown")),
+        R::MalformedScope(name) => bad("invalid_scope", format!("malformed scope {name}")),
+        R::TooManyScopes => bad("invalid_scope", "too many scopes"),
+        R::UnknownScope(name) => bad("invalid_scope", format!("unknown scope {name}")),
         R::ScopeNotEntitled(name) => bad("invalid_scope", format!("the client is not entitled to scope {name}")),
-        R::ScopeWidened(name) => bad("invalid_scope", format!("the refresh token does not have scope {name}")),
-        R::NoDefaultScope => bad("invalid_scope", "name a scope: none is granted by default"),
+        R::ScopeWidened(name) => bad("invalid_scope", format!("the refresh token does not include scope {name}")),
+        R::NoDefaultScope => bad("invalid_scope", "missing scope; the client has no default scope"),
         R::UnknownUser | R::WrongPassword | R::UserDisabled | R::SecondFactor => {
-            bad("invalid_grant", "the user name or password is wrong, or the user may not use this grant")
+            bad("invalid_grant", "wrong user name or password, or the user may not use this grant")
         }
         R::UnknownRefreshToken
         | R::ForeignRefreshToken
@@ -108,7 +110,7 @@ fn describe(refusal: &Refusal) -> Wire {
             wire(StatusCode::SERVICE_UNAVAILABLE, TEMPORARILY_UNAVAILABLE, "try again shortly")
         }
         R::DatabaseUnavailable(trouble) => database_unavailable(*trouble),
-        R::Internal(_) => wire(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the server failed; it is logged"),
+        R::Internal(_) => wire(StatusCode::INTERNAL_SERVER_ERROR, "server_error", INTERNAL),
     }
 }
 
@@ -123,33 +125,33 @@ fn body_too_large() -> Wire {
 
 fn name_grants() -> String {
     let known = GrantType::ALL.map(GrantType::as_str).join(", ");
-    format!("the grant type is not supported; supported are {known}")
+    format!("unsupported grant type; use one of {known}")
 }
 
 fn too_many_tokens(window: &str) -> Wire {
-    let text = format!("this client has had its tokens of this {window}; keep a token until it expires");
+    let text = format!("the client has reached its token limit for this {window}; cache tokens until they expire");
     wire(StatusCode::TOO_MANY_REQUESTS, TEMPORARILY_UNAVAILABLE, text)
 }
 
-/// What the caller is told in words.
+/// Returns the `error_description`.
 pub fn description_of(refusal: &Refusal) -> Cow<'static, str> {
     describe(refusal).description
 }
 
-/// The `error` that the caller is told.
+/// Returns the `error` code.
 pub(crate) fn error_of(refusal: &Refusal) -> &'static str {
     describe(refusal).error
 }
 
-/// Our fault, already logged.
+/// Returns the response for an internal error that is already logged.
 pub(crate) fn internal() -> Response {
     to_response(&Refusal::Internal(String::new()))
 }
 
-/// The answer to a refusal, without a line in the log.
+/// Returns the response for a refusal, without logging it.
 pub fn to_response(refusal: &Refusal) -> Response {
     let Wire { status, error, description } = describe(refusal);
-    // What is left of a description needs no escapes.
+    // A clean description needs no JSON escapes.
     let body = format!(r#"{{"error":"{error}","error_description":"{}"}}"#, clean(&description));
     let mut response = json_response(status, body);
     if status == StatusCode::UNAUTHORIZED {
@@ -172,7 +174,7 @@ fn retry_after_s(refusal: &Refusal) -> Option<i64> {
     }
 }
 
-/// Only the characters that `error_description` may have (RFC 6749 §5.2), and not too many.
+/// Replaces characters that `error_description` may not contain (RFC 6749 §5.2), and limits the length.
 fn clean(description: &str) -> Cow<'_, str> {
     let allowed = |character: char| matches!(character, ' ' | '!' | '#'..='[' | ']'..='~');
     if description.len() <= MAX_DESCRIPTION_BYTES && description.chars().all(allowed) {
@@ -192,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// Every variant, with the status and the error code of its answer.
+    /// Returns every variant. The match in `describe` has no wildcard, so the compiler reports a missing one there.
     fn every_refusal() -> Vec<(Refusal, u16, &'static str)> {
         use Refusal as R;
         let token = || ScopeToken::parse("x").expect("a scope");

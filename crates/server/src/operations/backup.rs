@@ -45,17 +45,17 @@ pub enum BackupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Without it the database is worth nothing.
-    #[error("{0}: there is no sealing key, without which the database is worth nothing")]
+    #[error("{0}: missing sealing key; the database is useless without it")]
     NoSealingKey(String),
     /// The same, only worse: it would be found out at the restore.
-    #[error("{0}: this is not the sealing key of the database")]
+    #[error("{0}: does not match the database")]
     SealingKeyWrong(String),
     /// What was read as a database that nobody changes was changed.
-    #[error("a server was started while the database was copied; once it is ready, try again")]
+    #[error("a server started during the backup; try again once it is ready")]
     StartedMeanwhile,
     /// The server has another file open.
     #[error(
-        "{0}: the server that runs has another file open, which was deleted or replaced; see \"The SQLite file was \
+        "{0}: the running server has a different file open, which was deleted or replaced; see \"The SQLite file was \
          deleted or replaced\" in docs/troubleshoot.md before you stop it"
     )]
     Replaced(String),
@@ -149,20 +149,20 @@ fn check_target(living: &Path, target: &Path) -> Result<PathBuf, BackupError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let parent = parent.canonicalize().map_err(|error| failed(parent, error))?;
-            let Some(name) = target.file_name() else { return refuse("is not the name of a directory") };
+            let Some(name) = target.file_name() else { return refuse("is not a directory name") };
             parent.join(name)
         }
         Err(error) => return Err(failed(target, error).into()),
     };
     if whole.starts_with(&living) {
-        return refuse("is the data directory or lies in it; a backup belongs elsewhere");
+        return refuse("is inside the data directory; choose another directory");
     }
     let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
     if device(&whole).is_some() && device(&whole) != whole.parent().and_then(device) {
-        return refuse("is where a volume is mounted; name a directory in it");
+        return refuse("is a mount point; choose a directory inside it");
     }
     match fs::read_dir(&whole).map(Iterator::count) {
-        Ok(entries) if entries > 0 => refuse("is not empty; name a directory that is not there yet"),
+        Ok(entries) if entries > 0 => refuse("is not empty; choose a new directory"),
         Ok(_) => Ok(whole),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(whole),
         Err(error) if error.kind() == ErrorKind::NotADirectory => refuse("is not a directory"),
@@ -236,7 +236,7 @@ impl Writing {
         match DirBuilder::new().mode(0o700).create(&beside) {
             Ok(()) => Ok(Self { target, beside }),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let why = "is in the way: another backup is under way, or one was cut off; then remove it";
+                let why = "already exists: another backup is running, or one was interrupted; in that case, remove it";
                 Err(failed(&beside, io::Error::other(why)))
             }
             Err(error) => Err(failed(&beside, error)),

@@ -32,7 +32,9 @@ pub enum DirectoryError {
         error: io::Error,
     },
     /// Another process has it.
-    #[error("{0}: another countersign serves from this data directory; stop it, or choose another with --data-dir")]
+    #[error(
+        "{0}: another countersign process is using this data directory; stop it, or choose another with --data-dir"
+    )]
     Locked(String),
     /// Other users of the machine can read or write it, or a file with a secret in it.
     #[error("{0}")]
@@ -41,10 +43,10 @@ pub enum DirectoryError {
     #[error("{0}: not a sealing key")]
     NotASealingKey(String),
     /// A file in the data directory has the name of the next sealing key, and holds something else.
-    #[error("{0}: not a sealing key; delete it, unless a rotation of the sealing key has written it")]
+    #[error("{0}: not a sealing key; delete it, unless a sealing key rotation wrote it")]
     NotANextSealingKey(String),
     /// The configuration names a file for the next sealing key that is not there.
-    #[error("{0}: there is no such file; sealing_key_next_file names it")]
+    #[error("{0}: no such file (sealing_key_next_file)")]
     NoNextSealingKey(String),
 }
 

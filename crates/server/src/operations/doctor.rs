@@ -43,7 +43,7 @@ pub async fn examine(config: &Config, secret_files: &[PathBuf], now: UnixTime) -
     let directory = &config.data_dir;
     let mut checks = vec![match directory.read_dir() {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            let detail = format!("{}: {error}; run `doctor` as the user whom the server runs as", directory.display());
+            let detail = format!("{}: {error}; run `doctor` as the server's user", directory.display());
             Check::failed("data directory", detail)
         }
         _ => check_modes(config),
@@ -56,8 +56,8 @@ pub async fn examine(config: &Config, secret_files: &[PathBuf], now: UnixTime) -
     checks.push(descriptors::check(config));
     let locked = is_locked(directory);
     checks.push(match &locked {
-        Ok(true) => Check::good("server", "is running: it holds the lock"),
-        Ok(false) => Check::good("server", "is not running: nobody holds the lock"),
+        Ok(true) => Check::good("server", "is running and holds the lock"),
+        Ok(false) => Check::good("server", "is not running"),
         Err(error) => Check::failed("server", error),
     });
     let is_running = locked.unwrap_or(false);
@@ -85,7 +85,7 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
         let detail = if is_lost {
             identity::lost(memory.as_ref(), &database, &config.sealing_key_path()).to_string()
         } else {
-            format!("{}: has nothing in it yet; the first `serve` makes it", file.display())
+            format!("{}: is empty; the first `serve` creates it", file.display())
         };
         return checks.push(Check::failed("database", detail));
     }
@@ -141,13 +141,13 @@ async fn check_database(store: &Store) -> (Check, bool) {
     }
     match store.check_migrations().await {
         Ok(migrated) if migrated.missing == 0 => {
-            (Check::good(NAME, format!("opens, is whole, and has all {} migrations", migrated.there)), true)
+            (Check::good(NAME, format!("can be opened, is intact, and has all {} migrations", migrated.there)), true)
         }
         Ok(migrated) => {
-            let detail = format!("is of an older version: the next start makes {} migrations", migrated.missing);
+            let detail = format!("is of an older version; the next start runs {} migrations", migrated.missing);
             (Check::warning(NAME, detail), false)
         }
-        Err(StoreError::Refused(_)) => (Check::failed(NAME, "is none of ours: it has no migrations"), false),
+        Err(StoreError::Refused(_)) => (Check::failed(NAME, "is not a Countersign database"), false),
         Err(error) => (Check::failed(NAME, error), false),
     }
 }
@@ -173,10 +173,10 @@ async fn check_clock(store: &Store, now: UnixTime) -> Option<Check> {
 pub fn compare_clocks(whose: &str, theirs: UnixTime, ours: UnixTime) -> Check {
     let apart = theirs.saturating_sub(ours);
     if apart.abs() <= CLOCK_TOLERANCE_S {
-        return Check::good("clock", format!("agrees with that of {whose}"));
+        return Check::good("clock", format!("agrees with {whose}"));
     }
     let order = if apart > 0 { "behind" } else { "ahead of" };
-    let detail = format!("this machine is {} s {order} {whose}; synchronise them (NTP)", apart.abs());
+    let detail = format!("this machine is {} s {order} {whose}; synchronize them with NTP", apart.abs());
     Check::failed("clock", detail)
 }
 
@@ -186,7 +186,9 @@ async fn check_sealing_key(config: &Config, store: &Store) -> (Check, Option<Hel
     let shown = config.sealing_key_path().display().to_string();
     let files = match KeyFiles::read(config) {
         Ok(KeyFiles { present: None, next: None }) => {
-            let detail = format!("{shown}: is missing, and with it everything sealed; copy it here from a backup");
+            let detail = format!(
+                "{shown}: is missing, and sealed data cannot be decrypted without it; restore it from a backup"
+            );
             return (Check::failed(NAME, detail), None);
         }
         Ok(files) => files,
@@ -194,26 +196,27 @@ async fn check_sealing_key(config: &Config, store: &Store) -> (Check, Option<Hel
     };
     let held = match store.find_setting(SEALING_KEY_CHECK).await {
         Ok(Some(known)) => files.hold(&known),
-        Ok(None) => return (Check::warning(NAME, format!("{shown}: the database knows none yet")), None),
+        Ok(None) => return (Check::warning(NAME, format!("{shown}: the database has no sealing key yet")), None),
         Err(error) => return (Check::failed(NAME, error), None),
     };
     let Some(held) = held else {
-        let detail = format!("{shown}: is not that of this database; copy the right one here");
+        let detail = format!("{shown}: does not match this database; copy the right sealing key here");
         return (Check::failed(NAME, detail), None);
     };
     let shown = held.in_use.path.display().to_string();
     if Some(&held.in_use.path) == config.sealing_key_next_file.as_ref() {
-        let detail = format!("{shown}: is in use now; set sealing_key_file to it, and unset sealing_key_next_file");
+        let detail =
+            format!("{shown}: is the current key; set sealing_key_file to it, and unset sealing_key_next_file");
         return (Check::warning(NAME, detail), Some(held));
     }
     if lies_in(&held.in_use.path, &config.data_dir) {
         let detail = format!(
-            "{shown}: is the right one, and lies in the data directory; keep a copy elsewhere, or name a file \
-             elsewhere by sealing_key_file"
+            "{shown}: matches the database, and is in the data directory; keep a copy elsewhere, or set \
+             sealing_key_file to a file elsewhere"
         );
         return (Check::warning(NAME, detail), Some(held));
     }
-    (Check::good(NAME, format!("{shown}: is the right one")), Some(held))
+    (Check::good(NAME, format!("{shown}: matches the database")), Some(held))
 }
 
 fn lies_in(file: &Path, directory: &Path) -> bool {
@@ -257,17 +260,17 @@ fn check_signing_keys(
     let missing = ring.missing(in_use.iter().copied());
     if !missing.is_empty() {
         let missing: Vec<&str> = missing.into_iter().map(Algorithm::as_str).collect();
-        let detail = format!("none signs by {}; the next start of a server makes one", missing.join(" and "));
+        let detail = format!("there is none for {}; the next start of a server creates one", missing.join(" and "));
         return Check::failed(NAME, detail);
     }
     let active = rows.keys.iter().filter(|key| key.state == KeyState::Active);
     let oldest = active.clone().map(|key| now - key.state_since).max().unwrap_or_default();
     if oldest > rotate_after_s + LATE_ROTATION_S {
-        let detail = format!("one has signed for {} days; a server that runs rotates it", oldest / DAY_S);
+        let detail = format!("one has been signing for {} days; a running server rotates it", oldest / DAY_S);
         return Check::warning(NAME, detail);
     }
     let (opened, signing) = (rows.keys.len(), active.count());
-    Check::good(NAME, format!("{opened} open, {signing} of them sign, the oldest for {} days", oldest / DAY_S))
+    Check::good(NAME, format!("{opened} decrypted, {signing} in use, the oldest for {} days", oldest / DAY_S))
 }
 
 /// It can be used, names the issuer's host, and does not end soon; `None` without one.
@@ -287,11 +290,11 @@ fn check_certificate(config: &Config, now: UnixTime) -> Option<Check> {
     };
     let shown = tls.shown();
     if let Some(host) = tls.unnamed_host() {
-        return Some(Check::warning(NAME, format!("{shown}: does not name {host}, the issuer's host")));
+        return Some(Check::warning(NAME, format!("{shown}: is not valid for {host}, the issuer's host")));
     }
     Some(match tls.ending_s(now) {
-        Some(left_s) => Check::warning(NAME, format!("{shown}: ends in {} days; renew it", left_s / DAY_S)),
-        None => Check::good(NAME, format!("{shown}: fits its key, and does not end within 14 days")),
+        Some(left_s) => Check::warning(NAME, format!("{shown}: expires in {} days; renew it", left_s / DAY_S)),
+        None => Check::good(NAME, format!("{shown}: matches its key, and is valid for more than 14 days")),
     })
 }
 

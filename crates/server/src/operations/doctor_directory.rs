@@ -24,12 +24,12 @@ pub(super) fn check_modes(config: &Config) -> Check {
         Ok((true, _)) => {}
         Ok((false, _)) => return Check::failed(NAME, format!("{shown}: is not a directory")),
         Err(error) => {
-            return Check::failed(NAME, format!("{shown}: {error}; name it by --data-dir, or let `serve` make it"));
+            return Check::failed(NAME, format!("{shown}: {error}; set it with --data-dir, or let `serve` create it"));
         }
     }
     match find_in_directory(config).into_iter().next() {
         Some(exposure) if exposure.reach == Reach::Everybody => {
-            Check::failed(NAME, format!("{exposure}; no server starts before that"))
+            Check::failed(NAME, format!("{exposure}; the server does not start until then"))
         }
         Some(exposure) => Check::warning(NAME, exposure),
         None => Check::good(NAME, format!("{shown}: is private")),
@@ -44,7 +44,7 @@ pub(super) fn check_elsewhere(config: &Config, named: &[PathBuf]) -> Option<Chec
         files.iter().filter_map(|path| Exposure::find(path)).map(|found| found.to_string()).collect();
     match (files.is_empty(), exposed.is_empty()) {
         (true, _) => None,
-        (_, true) => Some(Check::good(NAME, "those outside the data directory are private")),
+        (_, true) => Some(Check::good(NAME, "secret files outside the data directory are private")),
         _ => Some(Check::warning(NAME, exposed.join("; "))),
     }
 }
@@ -56,10 +56,10 @@ pub(super) fn check_room(directory: &Path) -> Check {
         Ok(room) => room.f_bavail.saturating_mul(room.f_frsize) / BYTES_OF_MIB,
         Err(error) => return Check::failed(NAME, format!("{}: {error}", directory.display())),
     };
-    let detail = format!("{room} MiB are free at {}", directory.display());
+    let detail = format!("{room} MiB free at {}", directory.display());
     match room {
-        0..NO_ROOM_MIB => Check::failed(NAME, format!("{detail}: changes will soon be refused; make room")),
-        NO_ROOM_MIB..LITTLE_ROOM_MIB => Check::warning(NAME, format!("{detail}: make room")),
+        0..NO_ROOM_MIB => Check::failed(NAME, format!("{detail}; free some space before writes fail")),
+        NO_ROOM_MIB..LITTLE_ROOM_MIB => Check::warning(NAME, format!("{detail}; free some space")),
         _ => Check::good(NAME, detail),
     }
 }
@@ -84,8 +84,8 @@ mod tests {
             (0o700, 0o600, Verdict::Good, "is private"),
             (0o755, 0o600, Verdict::Failed, "(mode 755); run: chmod o-rwx"),
             (0o700, 0o604, Verdict::Failed, "(mode 604); run: chmod o-rwx"),
-            (0o750, 0o600, Verdict::Warning, "open to its group (mode 750)"),
-            (0o700, 0o640, Verdict::Warning, "sealing.key: is open to its group (mode 640)"),
+            (0o750, 0o600, Verdict::Warning, "accessible to its group (mode 750)"),
+            (0o700, 0o640, Verdict::Warning, "sealing.key: is accessible to its group (mode 640)"),
         ] {
             set(&config.data_dir, of_directory);
             set(&file, of_file);

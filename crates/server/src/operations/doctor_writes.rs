@@ -33,7 +33,7 @@ pub(super) async fn check(database: &DatabaseUrl, is_running: bool) -> Check {
     }
     match warning {
         Some(warning) => Check::warning(NAME, warning),
-        None => Check::good(NAME, "one was tried, and taken back"),
+        None => Check::good(NAME, "a test write succeeded and was rolled back"),
     }
 }
 
@@ -71,7 +71,7 @@ fn find_closed(path: &Path, found: &Metadata, directory: &Metadata) -> Option<St
     }
     let (uid, wanted) = (found.uid(), directory.uid());
     (uid != wanted).then(|| {
-        format!("{shown}: belongs to user {uid}, and its directory to user {wanted}; run: chown {wanted} {shown}")
+        format!("{shown}: belongs to user {uid}, but its directory to user {wanted}; run: chown {wanted} {shown}")
     })
 }
 
@@ -82,12 +82,12 @@ fn remedy_of_system(error: &DirectoryError) -> &'static str {
     };
     match kind {
         // The error says what to do.
-        kind if is_full(kind) => "until then what must be written is refused",
+        kind if is_full(kind) => "until then, writes fail",
         ErrorKind::ReadOnlyFilesystem => {
-            "mount it to be written; if the system has made it read-only by itself, the kernel's log says why"
+            "mount it read-write; if the system made it read-only, the kernel log says why"
         }
-        ErrorKind::PermissionDenied => "the server's user must be able to write this: chown and chmod it",
-        _ => "until this is mended, what must be written is refused",
+        ErrorKind::PermissionDenied => "make it writable for the server's user with chown and chmod",
+        _ => "until this is fixed, writes fail",
     }
 }
 
@@ -107,18 +107,18 @@ async fn find_remedy(store: &Store, database: &DatabaseUrl, error: &StoreError) 
     let is_sqlite = database.sqlite_file().is_some();
     let remedy = match error {
         StoreError::Unavailable(DatabaseTrouble::ReadOnly, _) => match store.find_read_only_cause().await {
-            Ok(Some(ReadOnlyCause::Standby)) => "this is a standby: name the primary by database.url",
+            Ok(Some(ReadOnlyCause::Standby)) => "this is a standby; set database.url to the primary",
             Ok(Some(ReadOnlyCause::Setting(place))) => return remedy_of_setting(&place),
-            _ => "let the server's user write it",
+            _ => "make it writable for the server's user",
         },
-        StoreError::Unavailable(DatabaseTrouble::Full, _) => "until then what must be written is refused",
+        StoreError::Unavailable(DatabaseTrouble::Full, _) => "until then, writes fail",
         StoreError::Unavailable(DatabaseTrouble::Slow, _) | StoreError::Conflict(_) if is_sqlite => {
-            "another program, such as sqlite3, has a transaction open: end that"
+            "another program, such as sqlite3, has an open transaction; close it"
         }
         StoreError::Unavailable(DatabaseTrouble::Slow, _) | StoreError::Conflict(_) => {
-            "another session may hold a lock: pg_stat_activity and pg_locks show it"
+            "another session may hold a lock; see pg_stat_activity and pg_locks"
         }
-        _ => "until this is mended, what must be written is refused",
+        _ => "until this is fixed, writes fail",
     };
     remedy.to_owned()
 }
@@ -129,10 +129,11 @@ fn remedy_of_setting(place: &str) -> String {
         "database" => "ALTER DATABASE … RESET default_transaction_read_only",
         "user" => "ALTER ROLE … RESET default_transaction_read_only",
         "database user" => "ALTER ROLE … IN DATABASE … RESET default_transaction_read_only",
-        _ => "set it to off where PostgreSQL or the options of database.url set it",
+        _ => "turn it off in PostgreSQL or in the options of database.url",
     };
     format!(
-        "default_transaction_read_only is on ({place}): see why, since some providers set it when the disk is nearly full; then \
+        "default_transaction_read_only is on ({place}); find out why (some providers set it when the disk is nearly \
+         full), then \
          {how}"
     )
 }

@@ -57,7 +57,7 @@ impl fmt::Display for Exposure {
             Reach::Everybody => ("other users", 'o'),
         };
         let path = path.display();
-        write!(f, "{path}: is open to {who} (mode {mode:03o}); run: chmod {letter}-rwx {path}")
+        write!(f, "{path}: is accessible to {who} (mode {mode:03o}); run: chmod {letter}-rwx {path}")
     }
 }
 

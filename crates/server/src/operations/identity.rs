@@ -22,7 +22,8 @@ pub(crate) const FILE: &str = "database.json";
 pub enum IdentityError {
     /// There is no database, or an empty one, where there was one.
     #[error(
-        "{database}: {missing}, but {used}; put the database back, restore a backup with `countersign restore`, or start \
+        "{database}: {missing}, but {used}; put the database back, restore a backup with `countersign restore`, or \
+         start \
          with an empty database: countersign serve --new-database"
     )]
     Lost {
@@ -35,7 +36,7 @@ pub enum IdentityError {
     },
     /// The directory was used with another database.
     #[error(
-        "{database}: is not the database that this data directory was used with; set database.url to that one, choose \
+        "{database}: belongs to another data directory; set database.url to this directory's database, choose \
          another --data-dir, or delete {file} if the database is the right one"
     )]
     Other {
@@ -59,7 +60,7 @@ pub enum Used {
     #[error("this data directory was used with a database")]
     Directory,
     /// There is a sealing key, which only a database needs.
-    #[error("there is already a sealing key, {0}")]
+    #[error("a sealing key already exists, {0}")]
     SealingKey(String),
 }
 

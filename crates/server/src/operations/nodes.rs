@@ -19,8 +19,8 @@ pub(crate) async fn wait_until_seen(state: &State) -> bool {
     let change = state.registry.current().change();
     match timeout(SEEN_TIMEOUT, wait_for(state, change)).await {
         Ok(Ok(())) => return true,
-        Ok(Err(error)) => tracing::warn!(%error, "it is not known what the other nodes have read"),
-        Err(_) => tracing::warn!("another node does not read the changes: tokens may be refused there for a moment"),
+        Ok(Err(error)) => tracing::warn!(%error, "failed to read which changes the other nodes have loaded"),
+        Err(_) => tracing::warn!("another node has not loaded the change: it may refuse new tokens for a moment"),
     }
     false
 }

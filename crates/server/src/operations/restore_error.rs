@@ -16,13 +16,13 @@ pub(super) const KEPT: &str = ".before-restore";
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// There is no backup in that directory.
-    #[error("{0}: is no backup: there is no {MANIFEST} in it that this version reads")]
+    #[error("{0}: is not a backup; it contains no {MANIFEST} that this version can read")]
     NoBackup(String),
     /// The backup lacks its sealing key.
-    #[error("{0}: is missing in the backup, and without it nothing that is sealed opens; use another backup")]
+    #[error("{0}: is missing in the backup, and sealed data cannot be decrypted without it; use another backup")]
     NoKey(String),
     /// The backup is of another engine.
-    #[error("the backup is of {backup}, and --database-url names {configured}; name the same engine")]
+    #[error("the backup is for {backup}, but --database-url names {configured}; use the same engine")]
     OtherEngine {
         /// The backup's.
         backup: Engine,
@@ -30,10 +30,10 @@ pub enum RestoreError {
         configured: Engine,
     },
     /// The backup lies where it would be restored to.
-    #[error("{0}: the data directory is this backup, or lies in it; name another by --data-dir")]
+    #[error("{0}: the data directory is inside the backup; choose another with --data-dir")]
     IntoItself(String),
     /// The sealing key in the backup is not the database's.
-    #[error("{key}: is not the sealing key of {database}; restore both from one backup, or name another database")]
+    #[error("{key}: does not match {database}; restore both from the same backup, or choose another database")]
     SealingKeyWrong {
         /// The key in the backup.
         key: String,
@@ -41,14 +41,14 @@ pub enum RestoreError {
         database: String,
     },
     /// The database in the backup is damaged, or is another program's.
-    #[error("{0}: the database in the backup cannot be read: {1}")]
+    #[error("{0}: failed to read the database in the backup: {1}")]
     DamagedBackup(String, String),
     /// A file with credentials in the backup is damaged.
-    #[error("{0}: is damaged; use another backup, or delete this file in it: `serve {1}` makes a new one")]
+    #[error("{0}: is damaged; use another backup, or delete this file from it and let `serve {1}` create a new one")]
     DamagedCredentials(String, &'static str),
     /// PostgreSQL's own tools have not restored anything yet.
     #[error(
-        "{database}: there is no countersign in this database yet ({reason}); restore the dump into it first, with \
+        "{database}: is not a Countersign database yet ({reason}); restore the dump into it first, with \
          pg_restore --single-transaction"
     )]
     NoDatabase {
@@ -62,7 +62,7 @@ pub enum RestoreError {
     Database(String, StoreError),
     /// A node serves from the database.
     #[error(
-        "{database}: a server serves from this database (node {node}); stop every node first, or name another database"
+        "{database}: a server is using this database (node {node}); stop every node first, or choose another database"
     )]
     Alive {
         /// Where it is.
@@ -71,19 +71,20 @@ pub enum RestoreError {
         node: String,
     },
     /// A program has the file open that would be replaced.
-    #[error("{0}: a program has this database open; if it is a server, stop it first, or name another database")]
+    #[error("{0}: a program has this database open; if it is a server, stop it first, or choose another database")]
     InUse(String),
     /// The configuration names a file with another sealing key, or none.
     #[error(
-        "sealing_key_file is {0}, which does not hold the sealing key of the backup; unset it to restore the key into the \
-         data directory, or copy {1} to a file that no other server uses, and name that"
+        "sealing_key_file is {0}, which does not contain the sealing key of the backup; unset it to restore the key to \
+         the \
+         data directory, or copy {1} to a file that no other server uses, and set sealing_key_file to that file"
     )]
     OtherKeyFile(String, String),
     /// Something is there already.
-    #[error("{0}: is there already; --replace keeps it beside as {0}{KEPT}")]
+    #[error("{0}: already exists; --replace renames it to {0}{KEPT}")]
     Occupied(String),
     /// An earlier restore has kept something there.
-    #[error("{0}: is what an earlier restore kept, which may have been cut off; move it away first")]
+    #[error("{0}: was left by an earlier restore, which may have been interrupted; move it away first")]
     KeptBefore(String),
     /// The data directory cannot be used.
     #[error(transparent)]

@@ -92,7 +92,7 @@ impl Places {
         };
         let copy = beside(place, UNDER_WAY);
         if beside(&copy, "-wal").exists() {
-            return Err(failed(&copy, io::Error::other("its log was not folded in")));
+            return Err(failed(&copy, io::Error::other("its write-ahead log was not checkpointed")));
         }
         fs::rename(&copy, place).map_err(|error| failed(place, error))?;
         sync_directory(place.parent().unwrap_or(Path::new("/")))

@@ -43,22 +43,20 @@ pub enum StartError {
     #[error(transparent)]
     Keys(#[from] KeyRingError),
     /// A signing key could not be made.
-    #[error("a signing key could not be made: {}", .0.for_operator())]
+    #[error("failed to create a signing key: {}", .0.for_operator())]
     FirstKey(ChangeError),
     /// There is no sealing key for a database that has one.
-    #[error(
-        "{0}: the sealing key of this database is missing; copy it here, or name it by COUNTERSIGN_SEALING_KEY_FILE"
-    )]
+    #[error("{0}: the sealing key of this database is missing; copy it here, or set COUNTERSIGN_SEALING_KEY_FILE")]
     SealingKeyMissing(String),
     /// The configuration names a sealing key file that is not there, for a database that has none yet.
-    #[error("{0}: there is no such file; the first start makes a sealing key only in the data directory")]
+    #[error("{0}: no such file; the first start only creates a sealing key in the data directory")]
     SealingKeyFileMissing(String),
     /// The sealing key is another database's, or another node's was first.
-    #[error("{0}: this is not the sealing key of this database; copy the right one here")]
+    #[error("{0}: does not match this database; copy the right sealing key here")]
     SealingKeyWrong(String),
     /// The content of this database was copied to another, where it goes on.
     #[error(
-        "this database was copied to {0} by `countersign migrate`; serve that one, or this one all the same by --force"
+        "this database was copied to {0} by `countersign migrate`; serve the copy, or add --force to serve this one"
     )]
     Moved(String),
     /// The database is not this data directory's.
@@ -68,7 +66,7 @@ pub enum StartError {
     #[error(transparent)]
     Operator(#[from] OperatorError),
     /// The database was first started without `--demo`.
-    #[error("--demo: this data directory was first started without --demo; choose another by --data-dir")]
+    #[error("--demo: this data directory was first started without --demo; choose another with --data-dir")]
     NotADemo,
 }
 

@@ -17,22 +17,22 @@ pub(crate) const MOVED_TO: &str = "moved_to";
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// Both are one.
-    #[error("--to names the database that is to be copied; name another")]
+    #[error("--to names the source database; choose another")]
     Same,
     /// A node is alive: what it writes meanwhile would be lost.
-    #[error("a server is alive on the {0} database; stop every node first")]
+    #[error("a server is using the {0} database; stop every node first")]
     Live(&'static str),
     /// The database was copied already, and the copy may have gone on.
     #[error(
-        "this database was copied to {0} before, which may have gone on since; migrate that one, or this one all the same by \
-         --force"
+        "this database was already copied to {0}, which may have changed since; migrate the copy, or add \
+         --force to migrate this one"
     )]
     Moved(String),
     /// There is something in the other database.
-    #[error("{0}: there is something in it already; name a database that is new, or move that one away first")]
+    #[error("{0}: is not empty; choose a new database, or move this one away first")]
     Occupied(String),
     /// There is nothing to copy.
-    #[error("there is nothing in this database; --data-dir, --config or --database-url name another one")]
+    #[error("the database is empty; choose another with --data-dir, --config or --database-url")]
     Empty,
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -55,7 +55,7 @@ pub enum TransferError {
 /// it was marked already.
 pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<Vec<CopiedTable>, TransferError> {
     let (of_this, of_other) =
-        (|error| TransferError::Store("present", error), |error| TransferError::Store("other", error));
+        (|error| TransferError::Store("source", error), |error| TransferError::Store("target", error));
     let from = config.database()?;
     if from.to_string() == to.to_string() {
         return Err(TransferError::Same);
@@ -66,7 +66,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
         return Err(TransferError::Empty);
     }
     let source = Store::open(&from).await.map_err(of_this)?;
-    check_alone(&source, "present").await?;
+    check_alone(&source, "source").await?;
     if source.is_unused().await.map_err(of_this)? {
         return Err(TransferError::Empty);
     }
@@ -81,7 +81,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
         made.map_err(|error: io::Error| failed(&file, error))?;
     }
     let target = Store::open(to).await.map_err(of_other)?;
-    check_alone(&target, "other").await?;
+    check_alone(&target, "target").await?;
     if !target.is_unused().await.map_err(of_other)? {
         return Err(TransferError::Occupied(to.to_string()));
     }

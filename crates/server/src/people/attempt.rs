@@ -134,12 +134,14 @@ impl Attempt {
         let Some(User { id: user, .. }) = self.user.as_deref() else { return };
         let (request_id, address) = (self.caller.request_id(), self.caller.address);
         if failures.failures == MAX_FAILURES {
-            tracing::warn!(request_id, %address, user_id = %user, failures = MAX_FAILURES, "user locked after failed passwords");
+            tracing::warn!(request_id, %address, user_id = %user, failures = MAX_FAILURES, "user locked after too many \
+                        failed passwords");
             // In a task of its own: nobody learns from the time of the answer whether a user has this name.
             tokio::spawn(record_lock(self.state.clone(), user.clone(), self.caller.clone()));
         } else if !self.is_known && wait_s(failures.unknown_failures) > 0 {
             let (failures, wait_s) = (failures.failures, wait_s(failures.unknown_failures));
-            tracing::warn!(request_id, %address, user_id = %user, failures, wait_s, "unknown devices of a user wait");
+            tracing::warn!(request_id, %address, user_id = %user, failures, wait_s, "unknown devices of a user must \
+                        wait");
         }
     }
 }
@@ -149,11 +151,11 @@ async fn record_lock(state: State, user: UserId, caller: Caller) {
     let record = || async {
         let entry = Entry { action: "user.lock-out", target: user.to_string(), before: None, after: None };
         let turn = state.changing.wait(Waiter::Record).await;
-        let busy = |_| StoreError::Unavailable(DatabaseTrouble::Slow, "too many changes wait".to_owned());
+        let busy = |_| StoreError::Unavailable(DatabaseTrouble::Slow, "too many changes are waiting".to_owned());
         let event = Event::begin(&state, turn.map_err(busy)?).await?;
         event.finish(&state, &Actor::new(UNKNOWN, &caller), entry).await
     };
     if let Err(error) = again::make(record).await {
-        tracing::error!(request_id = caller.request_id(), %error, "a lock-out could not be recorded");
+        tracing::error!(request_id = caller.request_id(), %error, "failed to record a lockout");
     }
 }

@@ -85,7 +85,7 @@ impl PasswordQueue {
             Place { queue: self.clone(), ticket }
         };
         let called = timeout(MAX_WAIT, called).await;
-        called.ok().and_then(Result::ok).ok_or(Refusal::Overloaded("too many passwords wait to be checked"))
+        called.ok().and_then(Result::ok).ok_or(Refusal::Overloaded("too many passwords are waiting to be checked"))
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {

@@ -9,7 +9,7 @@ use crate::limits::{MAX_NEW_PASSWORD_CHARS, MIN_NEW_PASSWORD_CHARS};
 
 /// What is said of a new password that is easily guessed.
 const EASILY_GUESSED: &str =
-    "is too easy to guess: it is a common password, or close to one; use several unrelated words";
+    "is too easy to guess, because it is similar to a common password; use several unrelated words";
 
 /// The most characters scored at once. zxcvbn takes longer than linear time: 32 characters take a tenth of a second at worst,
 /// and 100 take more than a second.
@@ -24,7 +24,7 @@ pub fn check_length(password: &Secret) -> Result<(), String> {
         return Err(format!("must have {MIN_NEW_PASSWORD_CHARS} to {MAX_NEW_PASSWORD_CHARS} characters"));
     }
     if password.expose().chars().any(char::is_control) {
-        return Err("must have no control characters, which a form cannot send".to_owned());
+        return Err("must not contain control characters".to_owned());
     }
     Ok(())
 }
@@ -34,7 +34,7 @@ pub async fn check_strength(password: &Secret, login: &str) -> Result<Result<(),
     let (password, login) = (password.clone(), login.to_owned());
     // Not in the queue: this takes no memory to speak of, and must not keep others from signing in.
     let checked = tokio::task::spawn_blocking(move || is_easily_guessed(&password, &login)).await;
-    let is_easy = checked.map_err(|_| Refusal::Internal("checking a new password failed".to_owned()))?;
+    let is_easy = checked.map_err(|_| Refusal::Internal("failed to check a new password".to_owned()))?;
     Ok(if is_easy { Err(EASILY_GUESSED.to_owned()) } else { Ok(()) })
 }
 

@@ -51,7 +51,7 @@ impl Named {
     /// Finds a user by their id. Without an id the lookup is made all the same, so that both cost the same.
     pub async fn of_user(state: &State, mac: NameMac, id: Option<&UserId>) -> Result<Self, Refusal> {
         state.registry.check_database()?;
-        let nobody = || Refusal::Internal("the id of nobody is no user id".to_owned());
+        let nobody = || Refusal::Internal("the placeholder user ID is invalid".to_owned());
         let id = id.cloned().or_else(|| UserId::parse(NOBODYS_ID)).ok_or_else(nobody)?;
         let stored = state.store.find_password_of(&id).await.map_err(|error| state.store_failed(&error))?;
         Ok(Self::new(state, mac, stored))
@@ -106,7 +106,7 @@ pub async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
             }
         }
     };
-    tokio::spawn(checking).await.map_err(|_| E::from(Refusal::Internal("checking a password failed".to_owned())))?
+    tokio::spawn(checking).await.map_err(|_| E::from(Refusal::Internal("failed to check a password".to_owned())))?
 }
 
 /// What a right password is worth.
@@ -140,12 +140,12 @@ async fn run<T: Send + 'static>(turn: Turn, work: impl FnOnce() -> T + Send + 's
         result
     };
     let done = tokio::task::spawn_blocking(working).await;
-    done.map_err(|_| Refusal::Internal("hashing a password failed".to_owned()))
+    done.map_err(|_| Refusal::Internal("failed to hash a password".to_owned()))
 }
 
 /// The PHC string of a password.
 pub fn hash(password: &Secret, salt: &[u8; 16]) -> Result<Secret, Refusal> {
-    let failed = |_| Refusal::Internal("hashing a password failed".to_owned());
+    let failed = |_| Refusal::Internal("failed to hash a password".to_owned());
     let phc = argon2()?.hash_password_with_salt(password.expose().as_bytes(), salt).map_err(failed)?;
     Ok(Secret::new(phc.to_string()))
 }

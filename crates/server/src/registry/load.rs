@@ -148,7 +148,7 @@ impl<'p> Building<'p> {
             Entries::Users(users) => users.into_iter().for_each(|user| self.put_user(user)),
         }
         for BrokenRow { kind, id, table, row } in broken {
-            tracing::error!(table, row, "a row cannot be read, and what it belongs to is left out");
+            tracing::error!(table, row, "ignoring an invalid row and the object that it belongs to");
             self.registry.left_out.insert_mut((kind, id));
         }
     }

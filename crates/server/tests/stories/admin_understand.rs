@@ -34,7 +34,7 @@ async fn a_refusal_is_explained_by_its_request_id_at_once_and_after_a_restart() 
 
     let unknown = refused(&server.actor("nobody-at-all", "a secret"), &[("grant_type", "client_credentials")]).await;
     let said = operator.get(&format!("/refusals/{unknown}")).await;
-    assert_eq!((said.json()["client_id"].clone(), said.text("reason")), (Value::Null, "no such client".to_owned()));
+    assert_eq!((said.json()["client_id"].clone(), said.text("reason")), (Value::Null, "unknown client".to_owned()));
     let service = server.demo_service();
     let pasted = refused(&service, &[("grant_type", "client_credentials"), ("scope", demo.password.expose())]).await;
     let mistyped = refused(&service, &[("grant_type", demo.client_secret.expose())]).await;

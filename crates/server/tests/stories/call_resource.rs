@@ -82,7 +82,7 @@ async fn a_token_for_another_api_is_refused_for_its_audience() {
     let result = call(&mut browser, &token.into(), "GET", "/resource/whoami").await;
     assert_eq!(result["status"], 401);
     // The page explains this one by itself, and knows it by these words (`static/resource.js`).
-    assert!(result["decision"]["reason"].as_str().unwrap().ends_with("the audience is another"), "{result}");
+    assert!(result["decision"]["reason"].as_str().unwrap().ends_with("wrong audience"), "{result}");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn a_refusal_by_the_token_endpoint_comes_in_its_own_words_with_its_own_sta
     let wrong = json!({ "authFlow": "OAUTH", "grantType": "password", "userName": "demo", "password": "wrong" });
     let answer = browser.post("tokenSet", wrong.clone()).await;
     assert_eq!(answer.fault(), (400, "invalid_grant".to_owned()));
-    assert_eq!(answer.text("ErrorMessage"), "the user name or password is wrong, or the user may not use this grant");
+    assert_eq!(answer.text("ErrorMessage"), "wrong user name or password, or the user may not use this grant");
     assert_eq!(answer.header("server-timing"), "token;dur=0.000;desc=\"400\"");
     for _ in 0..9 {
         browser.post("tokenSet", wrong.clone()).await;

@@ -166,7 +166,7 @@ async fn a_client_that_proves_it_wrongly_gets_one_and_the_same_answer_and_who_pr
             let answer = post(&service, path, &[("content-type", FORM)], format!("{body}&token=x").as_bytes()).await;
             check(&answer, 401, "invalid_client", &format!("{body} at {path}"));
             let words = answer.text("error_description");
-            assert_eq!(words, "send client_id and client_secret by HTTP Basic or in the body", "{body} at {path}");
+            assert_eq!(words, "send client_id and client_secret with HTTP Basic or in the body", "{body} at {path}");
         }
     }
     bodies.dedup();
@@ -217,16 +217,16 @@ async fn what_is_asked_of_an_api_is_refused_by_its_own_name() {
         assert_eq!(service.post(path, &twice).await.status, 200);
     }
     let named = service.token(&[grant, ("scope", "all nothing")]).await;
-    assert_eq!(named.text("error_description"), "scope nothing is unknown");
+    assert_eq!(named.text("error_description"), "unknown scope nothing");
     let unprintable = service.token(&[grant, ("scope", "a\"b\u{e9}")]).await;
-    assert_eq!(unprintable.text("error_description"), "scope a?b? is malformed");
+    assert_eq!(unprintable.text("error_description"), "malformed scope a?b?");
     for path in ["/OAuth2/Token/nothing", "/OAuth2/Token/%ff", "/OAuth2/Token/%20", "/OAuth2/Token/oauthclient%00"] {
         let answer = service.post(path, &[grant]).await;
         check(&answer, 404, "invalid_request", path);
-        assert!(answer.text("error_description").contains("leave its last segment out"), "{answer}");
+        assert!(answer.text("error_description").contains("remove the last segment"), "{answer}");
     }
     let implicit = service.token(&[("grant_type", "implicit")]).await.text("error_description");
-    assert!(implicit.ends_with("supported are client_credentials, password, refresh_token"), "{implicit}");
+    assert!(implicit.ends_with("use one of client_credentials, password, refresh_token"), "{implicit}");
     let unknown_to_a_stranger = server.stranger().post("/OAuth2/Token/nothing", &[grant]).await;
     check(&unknown_to_a_stranger, 401, "invalid_client", "the tenant is looked at after the client");
 }

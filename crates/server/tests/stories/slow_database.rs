@@ -61,7 +61,7 @@ async fn writes_that_are_blocked_are_refused_in_time_and_nothing_else_is() {
         assert!(server.state.registry.check_database().is_ok(), "more than all connections for writes are busy");
     }
     for answer in waiting.join_all().await {
-        assert!(is_unavailable(&answer, "did not answer in time"), "{answer}");
+        assert!(is_unavailable(&answer, "did not respond in time"), "{answer}");
     }
     assert!(locks.wait().unwrap().success());
     assert_eq!(service.revoke(&free).await.status, 200, "it goes on by itself");
@@ -76,10 +76,12 @@ async fn a_database_that_takes_no_changes_is_told_in_words_and_tokens_go_on() {
     let token = sign_in(&service, "all").await.text("refresh_token");
     let operator = server.operator().await;
     server.tamper(
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); \
+         END $$",
     );
     server.tamper(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> \
+         pg_backend_pid()",
     );
     server.follow().await;
     assert!(is_unavailable(&service.refresh(&token).await, "the database is read-only"));
@@ -101,7 +103,7 @@ async fn changes_and_background_writes_that_fail_are_counted_on_sqlite() {
     let operator = server.operator().await;
     let held = server.state.store.begin_change(server.state.now()).await.unwrap();
     let change = operator.post("/clients", json!({ "client_id": "job" })).await;
-    assert_eq!((change.status, change.body.contains("did not answer in time")), (503, true), "{change}");
+    assert_eq!((change.status, change.body.contains("did not respond in time")), (503, true), "{change}");
     countersign_server::background::clean_up::run_once(&server.state).await;
     let metrics = server.metrics();
     assert!(metrics.contains("countersign_database_failures_total{trouble=\"slow\"} 2\n"), "{metrics}");
