@@ -18,20 +18,20 @@ form("enrol", ["enrol-password"], { password: "enrol-password" }, async () => {
 });
 form("confirm", ["confirm-code"], { code: "confirm-code" }, async () => {
   await post("account/confirmSecondFactor", { enrolment, code: take("confirm-code") });
-  state("remove", "✓ From now on, signing in takes a code too. Your other sessions have ended.");
+  state("remove", "✓ Signing in now requires a code. Your other sessions have ended.");
   await load();
 });
 form("remove", ["remove-password", "remove-code"], { password: "remove-password", code: "remove-code" }, async () => {
   await post("account/removeSecondFactor", { password: take("remove-password"), code: take("remove-code") });
-  state("enrol", "✓ Removed. Your password alone signs you in again.");
+  state("enrol", "✓ Removed. You can sign in with only your password again.");
 });
 const changeFields = { password: "old-password", newPassword: "new-password", code: "change-code" };
 form("change-password", ["old-password", "new-password", "change-code"], changeFields, async () => {
   const { length } = [...input("new-password").value]; // as the server counts: characters, not UTF-16 units
-  if (length < 12 || length > 128) throw new Problem("bad_request", "newPassword: It must have 12 to 128 characters.");
+  if (length < 12 || length > 128) throw new Problem("bad_request", "newPassword: must have 12 to 128 characters");
   const code = byId("change-code-field").hidden ? {} : { code: take("change-code") };
   await post("account/changePassword", { password: take("old-password"), newPassword: take("new-password"), ...code });
-  byId("password-status").textContent = "✓ Changed. Every other session and every token of yours has ended.";
+  byId("password-status").textContent = "✓ Changed. All your other sessions have ended, and your tokens are revoked.";
   await load();
 });
 byId("cancel-enrolment").addEventListener("click", () => state("enrol", "Nothing was changed."));
@@ -74,14 +74,14 @@ async function attempt(element, required, named, send) {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const about = named[error.field] ?? (error.code === "wrong_answer" ? required[0] : "");
-    if (!about) return void showProblem(place, error, "Nothing was changed", "It may have been changed");
+    if (!about) return void showProblem(place, error, "Nothing was changed", "The change may have succeeded");
     fieldError(input(about), error.code === "wrong_answer" ? wrong(required) : error.words);
     input(about).focus();
   }
 }
 
 /** @param {string[]} required */
-const wrong = (required) => (required.includes("remove-code") || (required.includes("change-code") && !byId("change-code-field").hidden) ? "The password or the code is wrong, or the code is too old or was used before. Try again with the next code." : required.includes("confirm-code") ? "That code is not right. Wait for the next one." : "That is not your password.");
+const wrong = (required) => (required.includes("remove-code") || (required.includes("change-code") && !byId("change-code-field").hidden) ? "The password or the code is wrong, or the code has expired or was already used. Try again with the next code." : required.includes("confirm-code") ? "Wrong code. Wait for the next one." : "Wrong password.");
 
 /**
  * A field's value; the field is emptied.
@@ -117,12 +117,12 @@ async function load() {
   const place = byId("sessions");
   try {
     const { result } = await call("GET", "account/sessions");
-    show(place, result.length === 0 ? el("p", { class: "empty" }, "No session is known. Sign in again to see it here.") : el("ul", { class: "session-list" }, ...result.map(row)));
+    show(place, result.length === 0 ? el("p", { class: "empty" }, "No sessions. Sign in again to see your session here.") : el("ul", { class: "session-list" }, ...result.map(row)));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    const again = el("button", { type: "button", class: "button" }, "Load again");
+    const again = el("button", { type: "button", class: "button" }, "Try again");
     again.addEventListener("click", load);
-    show(place, problemBox(error, "The sessions cannot be read"), el("p", { class: "actions" }, again));
+    show(place, problemBox(error, "Failed to load the sessions"), el("p", { class: "actions" }, again));
   }
 }
 
@@ -139,7 +139,7 @@ function row(session) {
       "div",
       { class: "session-words" },
       el("p", {}, el("strong", { title: session.userAgent ?? "" }, name), " ", session.current && el("span", { class: "badge good" }, "This one")),
-      el("p", { class: "muted small" }, `${session.address} · since ${dateTime(session.createdAt)} · seen ${ago(session.lastSeenAt)} · ends ${dateTime(session.expiresAt)}`),
+      el("p", { class: "muted small" }, `${session.address} · signed in ${dateTime(session.createdAt)} · last seen ${ago(session.lastSeenAt)} · expires ${dateTime(session.expiresAt)}`),
       place,
     ),
     session.current ? null : end,

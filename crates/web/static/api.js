@@ -55,7 +55,7 @@ export async function call(method, path, body) {
   if (!pair()) await send("GET", "getUISettings");
   opened ||= pair();
   const act = () => {
-    if (NAMES_PERSON && pair() !== opened) throw new Problem("sign_in_needed", "Since this page was opened, another tab has signed out or signed in.");
+    if (NAMES_PERSON && pair() !== opened) throw new Problem("sign_in_needed", "You signed out, or signed in again, in another tab after opening this page.");
     return send(method, path, body);
   };
   try {
@@ -93,7 +93,7 @@ async function send(method, path, body) {
     signal: AbortSignal.timeout(PATIENCE_MS),
   }).catch((error) => {
     const late = error instanceof DOMException && error.name === "TimeoutError";
-    throw new Problem("network", late ? "The server did not answer in time." : "The server cannot be reached.");
+    throw new Problem("network", late ? "The server did not respond in time." : "The server is unreachable.");
   });
   return open(response, await response.json().catch(() => null));
 }
@@ -108,7 +108,7 @@ function open(response, envelope) {
   followClock(response.headers.get("date"));
   const timing = readTiming(response.headers.get("server-timing"));
   if (envelope?.Success === true) return { result: envelope.Result, timing, requestId };
-  const words = envelope?.ErrorMessage ?? envelope?.error_description ?? `The server answered ${response.status} without words.`;
+  const words = envelope?.ErrorMessage ?? envelope?.error_description ?? `The server returned ${response.status} without a message.`;
   const retryAfter = response.headers.get("retry-after");
   throw new Problem(envelope?.ErrorCode ?? "server_error", words, { status: response.status, requestId, retryAfter, timing });
 }

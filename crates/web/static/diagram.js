@@ -13,7 +13,7 @@ const ROW = 40;
 /** About how wide a letter is, in pixels; bold ones are the widest. */
 const LETTER = 8;
 
-const STAGES = { waiting: "has not happened yet", going: "under way", done: "done", failed: "failed" };
+const STAGES = { waiting: "not yet", going: "in progress", done: "done", failed: "failed" };
 
 /**
  * Draws into `picture`, and the same in words into `list`.
@@ -122,7 +122,7 @@ function arrow({ text, stage = "waiting", note }, from, to, top, width) {
 function caption(text, stage, note) {
   if (stage === "failed") return `✗ ${note || text}`;
   if (!note) return text;
-  return text === "answer" ? `✓ ${note}` : `✓ ${note} · ${text}`;
+  return text === "response" ? `✓ ${note}` : `✓ ${note} · ${text}`;
 }
 
 /**

@@ -174,7 +174,7 @@ export async function copy(made, text) {
   };
   const done = await write(text);
   say(done ? "Copied" : "Not copied");
-  announce(done ? "Copied" : "The browser does not allow copying here; select the text instead.");
+  announce(done ? "Copied" : "The browser does not allow copying here. Select the text instead.");
   setTimeout(() => say("Copy"), 2000);
 }
 

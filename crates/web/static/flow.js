@@ -5,8 +5,8 @@ import { button, byId, fieldError, input, once, select } from "./dom.js";
 /** @typedef {import("./diagram.js").Step} Step */
 
 const HINTS = {
-  client_credentials: "The service speaks for itself, with its own secret. No person takes part. RFC 6749 §4.4",
-  password: "The person's name and password go through the service. RFC 6749 §4.3",
+  client_credentials: "The service authenticates with its own secret. No user is involved. RFC 6749 §4.4",
+  password: "The service sends the user's name and password. RFC 6749 §4.3",
 };
 
 const grant = select("flow");
@@ -63,9 +63,9 @@ function sync() {
 /** @param {boolean} isPassword */
 function describeApi(isPassword) {
   const chosen = api.selectedOptions[0];
-  if (!chosen) return "No Api is registered yet.";
+  if (!chosen) return "No API is registered yet.";
   const allowed = isPassword ? chosen.dataset.password : chosen.dataset.clientCredentials;
-  const warning = allowed === "true" ? "" : " The client may not use this flow here: expect unauthorized_client.";
+  const warning = allowed === "true" ? "" : " The client may not use this flow here, so the server will return unauthorized_client.";
   return `Its tokens have the audience ${chosen.dataset.audience}.${warning}`;
 }
 
@@ -100,9 +100,9 @@ function steps() {
     { id: "token-request", from: "Client", to: "Countersign", text: `POST ${path}` },
     { id: "token-answer", from: "Countersign", to: "Client", text: "access token" },
     { id: "call-request", from: "Client", to: "API", text: "call with the token" },
-    { id: "call-answer", from: "API", to: "Client", text: "answer" },
+    { id: "call-answer", from: "API", to: "Client", text: "response" },
     { id: "life-request", from: "Client", to: "Countersign", text: "introspect, refresh or revoke" },
-    { id: "life-answer", from: "Countersign", to: "Client", text: "answer" },
+    { id: "life-answer", from: "Countersign", to: "Client", text: "response" },
   ];
 }
 
@@ -114,7 +114,7 @@ export function markErrors(problem) {
   const { code, field, words } = problem;
   if (code === "invalid_scope" || field === "scope") byId("scope-error").textContent = `✗ ${words}`;
   if (code === "invalid_target" || field === "api") fieldError(api, words);
-  if (code === "invalid_grant") fieldError(input("password"), "The name or the password was not accepted.");
+  if (code === "invalid_grant") fieldError(input("password"), "Wrong name or password.");
   if (field === "userName" || field === "password") fieldError(input(field), words);
 }
 

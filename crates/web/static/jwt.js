@@ -6,8 +6,8 @@ import { pair } from "./result.js";
 
 const PARTS = /** @type {[string, string][]} */ ([
   ["header", "how it is signed"],
-  ["payload", "the claims, readable by anybody who holds it"],
-  ["signature", "proof that the issuer wrote both, and that nobody changed them"],
+  ["payload", "the claims, which anyone with the token can read"],
+  ["signature", "proves that the issuer created both, and that nobody changed them"],
 ]);
 
 /**
@@ -16,7 +16,7 @@ const PARTS = /** @type {[string, string][]} */ ([
  */
 export function showJwt(place, token) {
   const parts = token.split(".");
-  if (parts.length !== 3) return show(place, el("p", { class: "empty" }, "This token is opaque: only its issuer can say what it means. Introspect it."));
+  if (parts.length !== 3) return show(place, el("p", { class: "empty" }, "This token is opaque. Only its issuer can read it. Introspect it instead."));
   const raw = parts.flatMap((part, index) => [index > 0 && ".", el("span", { class: `part-${PARTS[index][0]}` }, part)]);
   show(
     place,

@@ -31,7 +31,7 @@ export function startLife({ held, replace, check, callAgain, diagram }) {
    */
   const exchange = async (word, path, body, failure, then) => {
     if (!held()) return; // it waited for its turn, and its token is gone
-    byId("life-status").textContent = "Asking…";
+    byId("life-status").textContent = "Sending…";
     diagram.light("life-answer", "waiting", "");
     diagram.light("life-request", "going", "", `POST /oauth2/${word}`);
     const asked = held();
@@ -56,15 +56,15 @@ export function startLife({ held, replace, check, callAgain, diagram }) {
       if (result.active !== true) await check({ again: true });
     });
   const refresh = () =>
-    exchange("token", "refreshToken", () => ({ refresh_token: held()?.refresh_token }), ["Not refreshed", "No token set came; one may have been issued, and the refresh token spent"], async ({ result }) => {
+    exchange("token", "refreshToken", () => ({ refresh_token: held()?.refresh_token }), ["Not refreshed", "No response; a token set may have been issued, and the refresh token used"], async ({ result }) => {
       await replace(result, "from a refresh");
       if (held() !== result) return;
       show(place);
-      byId("life-status").textContent = "✓ Refreshed: the token set above is new, and the old refresh token is spent.";
+      byId("life-status").textContent = "✓ Refreshed. The token set above is new, and the old refresh token is used up.";
       focusOn(byId("token-title"));
     });
   const revoke = () =>
-    exchange("revoke", "revokeToken", () => ({ token: held()?.access_token }), ["Not revoked", "It may be revoked"], async () => {
+    exchange("revoke", "revokeToken", () => ({ token: held()?.access_token }), ["Not revoked", "No response; the token may be revoked"], async () => {
       const revoked = held();
       await check();
       if (held() !== revoked) return;
@@ -79,9 +79,9 @@ export function startLife({ held, replace, check, callAgain, diagram }) {
     clear() {
       const canRefresh = Boolean(held()?.refresh_token);
       button("refresh").hidden = !canRefresh;
-      byId("refresh-note").textContent = canRefresh ? "Refresh spends the refresh token and gives a new set." : "No Refresh: this token set has no refresh_token. With Client Creds it never has one (RFC 6749 §4.4.3); the client just asks again.";
+      byId("refresh-note").textContent = canRefresh ? "Refresh uses up the refresh token and returns a new token set." : "This token set has no refresh_token. Client Creds never returns one (RFC 6749 §4.4.3). The client simply requests a new token.";
       byId("life-status").textContent = "";
-      show(place, el("p", { class: "empty" }, "Nothing asked yet."));
+      show(place, el("p", { class: "empty" }, "No request yet."));
     },
   };
 }
@@ -93,7 +93,7 @@ export function startLife({ held, replace, check, callAgain, diagram }) {
 function showIntrospection(place, result) {
   const active = result.active === true;
   const title = el("h3", { class: "answer-title" }, mark(active), el("span", {}, active ? "Active" : "Not active"));
-  const words = active ? "The server says that this token lives, and what it knows of it (RFC 7662)." : "The server says nothing more: the token is expired, revoked, unknown, or not for this client to see (RFC 7662 §2.2).";
+  const words = active ? "The token is active. The response contains its metadata (RFC 7662)." : "The token is expired, revoked, unknown, or the client may not introspect it. The response does not say which (RFC 7662 §2.2).";
   const members = el("div", { id: "introspection" });
   showClaims(members, result);
   show(place, title, el("p", { class: "muted" }, words), members);
@@ -102,8 +102,8 @@ function showIntrospection(place, result) {
 
 /** @param {Element} place */
 function showLate(place) {
-  const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Nothing to end"));
-  show(place, title, el("p", {}, "The token had expired by itself. The endpoint answers 200 all the same: what the client wanted is so (RFC 7009 §2.2)."));
+  const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Already expired"));
+  show(place, title, el("p", {}, "The token had already expired. The endpoint still returns 200, because the token is no longer valid (RFC 7009 §2.2)."));
   focusOn(title);
 }
 
@@ -116,6 +116,6 @@ function showRevoked(place, callAgain, canRefresh) {
   const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Revoked"));
   const again = el("button", { type: "button", class: "button", id: "call-again" }, "Call again");
   again.addEventListener("click", () => once(again, callAgain));
-  show(place, title, el("p", {}, "The token is dead, whatever time it had left. Every API behind this server knows within a second. Call again, and see it refused."), canRefresh ? el("p", {}, "The refresh token was not revoked with it: unless its family has ended, Refresh gives a new set. Revoke that one at the same endpoint, and the whole family ends.") : null, el("p", { class: "actions" }, again));
+  show(place, title, el("p", {}, "The token is no longer valid. All APIs that use this server refuse it within a second. Call the API again to see it."), canRefresh ? el("p", {}, "The refresh token was not revoked with it. Refresh still returns a new token set, unless the family was revoked. Revoking the refresh token revokes the whole family.") : null, el("p", { class: "actions" }, again));
   focusOn(title);
 }

@@ -24,7 +24,7 @@ addEventListener("pagehide", () => reset(""));
 
 async function begin() {
   clear();
-  if (!user.value.trim()) return refuse(user, "Type your username.");
+  if (!user.value.trim()) return refuse(user, "Enter your username.");
   try {
     const { result } = await post("auth/beginAuth", { User: user.value.trim(), Version: "1.0" });
     ask(result);
@@ -37,7 +37,7 @@ async function advance() {
   if (!asked) return;
   clear();
   const given = answer.value;
-  if (!given) return refuse(answer, `${asked.Mechanism.Name === "OATH" ? "Type the code." : "Type your password."}`);
+  if (!given) return refuse(answer, `${asked.Mechanism.Name === "OATH" ? "Enter the code." : "Enter your password."}`);
   answer.value = "";
   const { SessionId, TenantId, Mechanism } = asked;
   try {
@@ -86,12 +86,12 @@ function enter(result) {
 function complain(error, field) {
   if (!(error instanceof Problem)) throw error;
   if (error.code === "wrong_answer") {
-    const words = asked?.Mechanism.Name === "OATH" ? "That code is not right. Wait for the next one and try again; each is good once." : "Wrong username or password. Try again, or start over with another name.";
+    const words = asked?.Mechanism.Name === "OATH" ? "Wrong code. Wait for the next one and try again. Each code works only once." : "Wrong username or password. Try again, or start over with another name.";
     return refuse(field, words);
   }
   if (error.code === "bad_request" && error.field === "SessionId") {
     reset("");
-    return refuse(user, "That took too long, or was ended elsewhere. Start over.");
+    return refuse(user, "The sign-in has expired. Start over.");
   }
   if (error.code === "bad_request" && (error.field === "User" || error.field === "Answer")) return refuse(field, error.words);
   showProblem(byId("login-problem"), error, "Not signed in");

@@ -49,7 +49,7 @@ function begun() {
 /** Whatever was built or shown is of earlier inputs now. */
 function changed() {
   changes += 1;
-  if (built) say("Changed since it was built. Build it again.");
+  if (built) say("The inputs have changed. Build the request again.");
   built = null;
   flow.allowSubmit(false);
   clearPreview(byId("preview"));
@@ -72,7 +72,7 @@ async function build() {
   try {
     const { result } = await post("tokenRequestPreview", body);
     if (during !== wipes) return;
-    if (of !== changes) return say("Changed while it was built. Build it again.");
+    if (of !== changes) return say("The inputs have changed. Build the request again.");
     showPreview(byId("preview"), result);
     built = body;
     flow.allowSubmit(true);
@@ -80,7 +80,7 @@ async function build() {
   } catch (error) {
     if (during !== wipes) return;
     if (of === changes) say("");
-    refuse(error, "The request was not built");
+    refuse(error, "Failed to build the request");
   }
 }
 
@@ -89,7 +89,7 @@ async function submit() {
   if (!body) return;
   const [of, during] = [changes, wipes];
   show(byId("flow-problem"));
-  say("Asking for a token…");
+  say("Requesting a token…");
   begin();
   try {
     const answer = await post("tokenSet", body);
@@ -98,14 +98,14 @@ async function submit() {
     byId("stale").hidden = true;
     await replace(answer.result, "from this request");
     if (of !== changes) markStale();
-    say(body.grantType === "password" ? "✓ The token set is here. The password is forgotten; type it again for another." : "✓ The token set is here.");
+    say(body.grantType === "password" ? "✓ Received the token set. To request another, enter the password again." : "✓ Received the token set.");
     focusOn(byId("token-title"), "start");
   } catch (error) {
     if (during !== wipes) return;
     if (error instanceof Problem) diagram.answered("token", error.timing, error.code);
     say("");
     if (held) markStale();
-    refuse(error, "No token was issued", "No token came; one may have been issued");
+    refuse(error, "No token was issued", "No response; a token may have been issued");
   } finally {
     if (body.grantType === "password" && during === wipes) forgetOwner(of);
   }
@@ -177,10 +177,10 @@ async function check({ again = false } = {}) {
     if (!(error instanceof Problem)) throw error;
     if (turn !== checks || !held || (again && error.code !== "sign_in_needed")) return;
     verdicts = "";
-    if (!again) show(byId("claims"), problemBox(error, "The claims cannot be read"));
+    if (!again) show(byId("claims"), problemBox(error, "Failed to read the claims"));
     const retry = el("button", { type: "button", class: "button", id: "check-again" }, "Check again");
     retry.addEventListener("click", () => once(retry, () => check()));
-    show(byId("verdicts"), problemBox(error, "The token was not checked"), error.code === "sign_in_needed" ? null : el("p", { class: "actions" }, retry));
+    show(byId("verdicts"), problemBox(error, "Failed to check the token"), error.code === "sign_in_needed" ? null : el("p", { class: "actions" }, retry));
   } finally {
     checking -= 1;
   }

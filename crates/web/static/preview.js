@@ -5,7 +5,7 @@ import { explainRequest } from "./explain.js";
 
 /** @typedef {{ method: string, url: string, headers: Record<string, string>, body: string, curl: string }} Request */
 
-const EMPTY = ["Nothing is built yet. ", "Build Token URL", " shows here exactly what Submit will send."];
+const EMPTY = ["No request yet. ", "Build Token URL", " shows exactly what Submit will send."];
 
 /** @param {Element} place */
 export function clearPreview(place) {
@@ -54,7 +54,7 @@ function headerLine(name, value) {
 /** @param {string} curl */
 function curlHint(curl) {
   const names = curl.includes("$PASSWORD") ? ["$CLIENT_SECRET", "$PASSWORD"] : ["$CLIENT_SECRET"];
-  return [...names.flatMap((name, index) => [index > 0 ? " and " : "", el("code", {}, name)]), names.length > 1 ? " are shell variables: set them first, and no secret stands in the line." : " is a shell variable: set it first, and no secret stands in the line."];
+  return [...names.flatMap((name, index) => [index > 0 ? " and " : "", el("code", {}, name)]), names.length > 1 ? " are shell variables. Set them first, so that the command contains no secrets." : " is a shell variable. Set it first, so that the command contains no secret."];
 }
 
 /**
@@ -72,7 +72,7 @@ export function codeBlock(id, content, what, label) {
 /** @param {Record<string, string>} payload */
 function payloadTable(payload) {
   const rows = Object.entries(payload).map(([name, value]) => el("div", { class: "row" }, el("dt", {}, el("code", {}, name)), el("dd", { class: "value mono wrapped" }, value)));
-  const hint = el("p", { class: "hint" }, "The guide's names for what is sent. On the wire these are the form fields and the Authorization header that HTTP shows.");
+  const hint = el("p", { class: "hint" }, "These are the guide's names. The HTTP tab shows how they are sent, as form fields and an Authorization header.");
   const list = el("dl", { class: "pairs", id: "preview-payload" }, ...rows);
   return el("div", {}, el("div", { class: "scrolled", tabindex: "0", role: "group", "aria-label": "Payload" }, list), hint);
 }
@@ -83,7 +83,7 @@ function lineByLine({ headers, body }) {
   return el(
     "details",
     { class: "more" },
-    el("summary", {}, "What each line says"),
+    el("summary", {}, "What each line means"),
     el("dl", { class: "facts" }, ...names.flatMap((name) => [el("dt", {}, el("code", {}, name)), el("dd", {}, explainRequest(name))])),
   );
 }

@@ -17,9 +17,9 @@ export function problemBox(problem, what) {
     { class: "note bad problem", role: "group", "aria-label": what, "data-code": problem.code },
     el("p", { class: "problem-title" }, el("span", { "aria-hidden": "true", class: "glyph" }, "✗"), el("strong", {}, what), el("code", { class: "code-word" }, problem.code)),
     el("p", { class: "said" }, problem.message),
-    el("dl", { class: "facts" }, el("dt", {}, "What it means"), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change, wait(problem.retryAfter))),
+    el("dl", { class: "facts" }, el("dt", {}, "What it means"), el("dd", {}, means), el("dt", {}, "How to fix it"), el("dd", {}, change, wait(problem.retryAfter))),
     signIn(problem.code),
-    problem.requestId ? el("p", { class: "small muted" }, "Request id ", el("code", {}, problem.requestId), ": the log says more under it.") : null,
+    problem.requestId ? el("p", { class: "small muted" }, "Request ID ", el("code", {}, problem.requestId), ". Search the log for it.") : null,
   );
 }
 

@@ -27,13 +27,13 @@ import { mark } from "./result.js";
 const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Service Unavailable" };
 
 const AMBIGUOUS = {
-  means: "The path can be read in two ways. What the guard allows and what the API then does might differ, so it goes no further.",
-  change: "Write the path in its plain form: without . and .. segments, double or escaped slashes, or a % that is no escape.",
+  means: "The path is ambiguous. The guard and the API could interpret it differently, so the guard refuses it.",
+  change: "Send the path in normalized form: without . and .. segments, double or escaped slashes, or invalid percent escapes.",
 };
 
 const FOREIGN = {
-  means: "The token is good, but for another API: its aud names another audience than this one. So one API cannot use a token at the next (RFC 9068 §4).",
-  change: "Choose the Api that these paths belong to, and get a token of its own.",
+  means: "The token is valid, but its aud is another API. This check prevents one API from using a token to call another (RFC 9068 §4).",
+  change: "Choose the API that these paths belong to, and get a token for it.",
 };
 
 /**
@@ -56,7 +56,7 @@ export function startResource(page) {
   const form = byId("resource-form");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const wrong = path.value.startsWith("/resource") ? "" : "The path begins with /resource.";
+    const wrong = path.value.startsWith("/resource") ? "" : "The path must begin with /resource.";
     fieldError(path, wrong);
     if (!wrong) return run(form, method.value, path.value);
     show(place, nothing());
@@ -101,7 +101,7 @@ async function send(place, { token, recheck, diagram }, method, path) {
     if (token() !== asked) return;
     diagram.light("call-request", "failed");
     status.textContent = "";
-    const problem = showProblem(place, error, "The call was not made");
+    const problem = showProblem(place, error, "Failed to call the API");
     if (problem.field === "path") fieldError(input("resource-path"), problem.words);
     if (problem.code === "sign_in_needed") await recheck();
   }
@@ -122,8 +122,8 @@ function showCall(place, { request, status, headers, body, decision }) {
     refusal(status, headers, body, decision.reason),
     el("h4", {}, "Request"),
     codeBlock("call-request", sent, "the request", "Request"),
-    el("h4", {}, "Answer"),
-    codeBlock("call-answer", got, "the answer", "Answer"),
+    el("h4", {}, "Response"),
+    codeBlock("call-answer", got, "the response", "Response"),
   );
   focusOn(title);
 }
@@ -134,11 +134,11 @@ function showCall(place, { request, status, headers, body, decision }) {
  * @param {number} status
  */
 function ruled({ allowed, scope, rule, reason }, status) {
-  const after = allowed && status === 405 ? ". The API itself has no such method." : allowed && status === 404 ? ". The API itself has nothing there." : "";
+  const after = allowed && status === 405 ? ". The API does not support this method." : allowed && status === 404 ? ". The API has nothing at this path." : "";
   return el(
     "div",
     { class: allowed ? "note good decision" : "note bad decision", id: "decision", "data-allowed": String(allowed) },
-    el("p", {}, mark(allowed), el("strong", {}, allowed ? "Allowed by the guard" : "Refused by the guard"), scope && rule ? el("span", {}, "by the scope ", el("code", {}, scope), ", rule ", el("code", { class: "wrapped" }, rule), ` (${inWords(rule)})`) : null),
+    el("p", {}, mark(allowed), el("strong", {}, allowed ? "Allowed by the guard" : "Refused by the guard"), scope && rule ? el("span", {}, "by scope ", el("code", {}, scope), ", rule ", el("code", { class: "wrapped" }, rule), ` (${inWords(rule)})`) : null),
     el("p", { class: "small" }, reason, after),
   );
 }
@@ -150,7 +150,7 @@ function ruled({ allowed, scope, rule, reason }, status) {
 function inWords(rule) {
   const [methods, pattern] = [rule.slice(0, rule.indexOf(" ")), rule.slice(rule.indexOf(" ") + 1)];
   const below = /^([\w/-]+)\(\/\.\*\)\?$/.exec(pattern)?.[1];
-  const paths = pattern === ".*" ? "any path" : below ? `${below} and all below it` : /^[\w/-]+$/.test(pattern) ? `${pattern} alone` : "the paths that the pattern matches";
+  const paths = pattern === ".*" ? "any path" : below ? `${below} and everything below it` : /^[\w/-]+$/.test(pattern) ? `only ${pattern}` : "paths that match the pattern";
   return `${methods === "*" ? "any method" : methods.replaceAll(",", ", ")}, ${paths}`;
 }
 
@@ -166,9 +166,9 @@ function refusal(status, headers, body, reason) {
   const code = /error="([a-z_]+)"/.exec(challenge)?.[1] ?? (status === 401 || status === 403 ? /"error":\s*"([a-z_]+)"/.exec(body)?.[1] : undefined);
   if (!code) return null;
   // Of an OAuth endpoint this code says more; the guard has it for the path alone.
-  const known = code === "invalid_request" ? AMBIGUOUS : code === "invalid_token" && reason.endsWith("the audience is another") ? FOREIGN : undefined;
+  const known = code === "invalid_request" ? AMBIGUOUS : code === "invalid_token" && reason.endsWith("wrong audience") ? FOREIGN : undefined;
   const { means, change } = known ?? explainCode(code);
-  return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "What to change"), el("dd", {}, change));
+  return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "How to fix it"), el("dd", {}, change));
 }
 
 /**

@@ -113,7 +113,7 @@ function claimValue(name, value) {
  */
 export function showVerdicts(place, checks) {
   const failed = checks.filter((check) => !check.holds).length;
-  const words = failed === 0 ? "Every check holds: an API may accept this token." : `${failed} of ${checks.length} checks ${failed === 1 ? "does" : "do"} not hold: an API must refuse this token.`;
+  const words = failed === 0 ? "All checks passed. An API may accept this token." : `${failed} of ${checks.length} checks failed. An API must refuse this token.`;
   show(place, el("p", { class: failed === 0 ? "verdict good" : "verdict bad", id: "verdict" }, mark(failed === 0), el("span", {}, words)), el("ul", { class: "checks" }, ...checks.map(verdict)));
 }
 
@@ -121,7 +121,7 @@ export function showVerdicts(place, checks) {
 function verdict({ check, holds, reason }) {
   const [name, meaning] = explainCheck(check);
   const [button, words] = explanation(name, meaning, "p");
-  const said = el("p", {}, el("strong", {}, name), " ", el("span", { class: holds ? "good-text" : "bad-text" }, holds ? "holds" : "does not hold"));
+  const said = el("p", {}, el("strong", {}, name), " ", el("span", { class: holds ? "good-text" : "bad-text" }, holds ? "valid" : "not valid"));
   return el("li", { "data-check": check, "data-holds": String(holds) }, mark(holds), el("div", { class: "grow" }, said, el("p", { class: "muted small wrapped" }, reason), words), button);
 }
 

@@ -35,7 +35,7 @@ async function load() {
     status.textContent = "";
   } catch (error) {
     status.textContent = "";
-    showProblem(byId("settings-problem"), error, "The settings cannot be read");
+    showProblem(byId("settings-problem"), error, "Failed to load the settings");
     reload.hidden = false;
   }
 }
@@ -63,7 +63,7 @@ function note(stored, hasSecret) {
   byId("version").textContent = stored === undefined ? "" : `Version ${stored}`;
   input(SECRET).placeholder = hasSecret ? "set" : "not set";
   input(SECRET).required = !hasSecret;
-  byId("secret-state").textContent = hasSecret ? "One is set; leave this empty to keep it." : "None is set yet.";
+  byId("secret-state").textContent = hasSecret ? "A secret is stored. Leave this empty to keep it." : "No secret is stored yet.";
 }
 
 async function save() {
@@ -99,6 +99,6 @@ function complain(error) {
     input(error.field).focus();
     return;
   }
-  const problem = showProblem(byId("settings-problem"), error, "Nothing was saved", "It may have been saved");
+  const problem = showProblem(byId("settings-problem"), error, "Nothing was saved", "No response; the settings may have been saved");
   reload.hidden = !["conflict", "network"].includes(problem.code);
 }

@@ -15,10 +15,10 @@ walk("a one-time code is enrolled, asked for, good once, and removed", { refused
   const step = await currentStep();
   await page.getByLabel("Code from the app").first().fill("000000");
   await button(page, "Confirm").click();
-  await seen(page.getByText("That code is not right."));
+  await seen(page.getByText("Wrong code."));
   await page.getByLabel("Code from the app").first().fill(codeOf(key, step - 1));
   await button(page, "Confirm").click();
-  await seen(page.getByText("From now on, signing in takes a code too."));
+  await seen(page.getByText("Signing in now requires a code."));
   await ownerIsRefused(page, demo);
   await button(page, "Sign out").click();
   await at(page, "/");
@@ -54,9 +54,9 @@ walk("another session is seen in the list, and ended", { refused: ["401 /api/cla
   await rows.filter({ hasText: "Firefox" }).waitFor({ state: "detached" });
   assert.equal(await rows.count(), 1);
   await other.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
-  await seen(other.getByText("The token was not checked"));
+  await seen(other.getByText("Failed to check the token"));
   await button(other, "Build Token URL").click();
-  await seen(other.getByRole("group", { name: "The request was not built" }).getByText("Your session has ended"));
+  await seen(other.getByRole("group", { name: "Failed to build the request" }).getByText("Your session has ended"));
   await other.reload();
   await at(other, "/login");
 });
@@ -70,15 +70,15 @@ walk("a changed password ends the other sessions, and the old one is refused", {
   await signIn(other, demo, "/account");
   const [old, fresh] = [demo.password, "a longer password, with spaces"];
   await changePassword(page, old, "too short");
-  await seen(page.getByText("It must have 12 to 128 characters."));
+  await seen(page.getByText("New password must have 12 to 128 characters"));
   // Longer than a password may be: cut unseen, it would be one that nobody knows.
   await changePassword(page, old, "0123456789ab".repeat(12));
-  await seen(page.getByText("It must have 12 to 128 characters."));
+  await seen(page.getByText("New password must have 12 to 128 characters"));
   assert.equal((await page.getByLabel("New password", { exact: true }).inputValue()).length, 144);
   await changePassword(page, "not the password", fresh);
-  await seen(page.getByText("That is not your password."));
+  await seen(page.getByText("Wrong password."));
   await changePassword(page, old, fresh);
-  await seen(page.getByText("Every other session and every token of yours has ended."));
+  await seen(page.getByText("All your other sessions have ended, and your tokens are revoked."));
   demo.password = fresh;
   await other.reload();
   await at(other, "/login");
@@ -96,7 +96,7 @@ async function enrol(page, demo) {
   const field = region(page, "One-time code").getByLabel("Your password").first();
   await field.fill("not the password");
   await button(page, "Set up").click();
-  await seen(page.getByText("That is not your password."));
+  await seen(page.getByText("Wrong password."));
   await field.fill(demo.password);
   await button(page, "Set up").click();
   await seen(page.getByRole("img", { name: "QR code" }));
@@ -113,13 +113,13 @@ async function ownerIsRefused(page, demo) {
   await build(page);
   await button(page, "Submit").click();
   await seen(page.getByText("invalid_grant", { exact: true }));
-  await seen(page.getByText("A person with a one-time code cannot use this grant at all."));
+  await seen(page.getByText("A user with a one-time code cannot use this grant."));
 }
 
 async function signInWithCode(page, demo, used, fresh) {
   await page.goto("/account");
   await answerSignIn(page, demo.username, ["Password", demo.password], ["One-time code", used]);
-  await seen(page.getByText("That code is not right."));
+  await seen(page.getByText("Wrong code."));
   // As an app shows it, in two groups.
   await page.getByLabel("One-time code", { exact: true }).fill(` ${fresh.slice(0, 3)} ${fresh.slice(3)} `);
   await button(page, "Next").click();
@@ -137,7 +137,7 @@ async function remove(page, demo, code) {
   await send("000000");
   await seen(page.getByText("The password or the code is wrong"));
   await send(code);
-  await seen(page.getByText("Removed. Your password alone signs you in again."));
+  await seen(page.getByText("Removed. You can sign in with only your password again."));
   await region(page, "Password").getByLabel("Code from the app").waitFor({ state: "hidden" });
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
 import { build, button, openFlow, region, seen, submit, typeOwner } from "../steps.mjs";
 
-const EMPTY = "Nothing is built yet.";
+const EMPTY = "No request yet.";
 
 walk("Submit waits for a preview, and any change takes the preview away", async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
@@ -24,7 +24,7 @@ walk("Submit waits for a preview, and any change takes the preview away", async 
     assert.ok(await button(page, "Submit").isEnabled(), `before ${what}`);
     await change();
     await isClosed(page, what);
-    await seen(page.getByText("Changed since it was built."));
+    await seen(page.getByText("The inputs have changed."));
   }
 });
 
@@ -64,7 +64,7 @@ walk("a second click while the first is on its way asks for one token", async ({
   let asked = 0;
   page.on("request", (request) => (asked += Number(request.url().endsWith("/api/tokenSet"))));
   await button(page, "Submit").dblclick();
-  await seen(page.getByText("The token set is here."));
+  await seen(page.getByText("Received the token set."));
   assert.equal(asked, 1);
 });
 
@@ -86,7 +86,7 @@ async function isClosed(page, after = "the first look") {
 
 /** Chooses another Api, or the same one again where there is one alone: a person's choice is an event all the same. */
 async function changeApi(page) {
-  const api = page.getByLabel("Api", { exact: true });
+  const api = page.getByLabel("API", { exact: true });
   const count = await api.getByRole("option").count();
   await api.selectOption({ index: count - 1 });
 }

@@ -80,7 +80,7 @@ async function readToken(page, members) {
   for (const name of CLAIMS) await seen(region(page, "Claims").getByText(name, { exact: true }));
   const { all, hold, words } = await verdicts(page);
   assert.deepEqual([all, hold], [5, 5], words.join("\n"));
-  await seen(page.getByText("Every check holds"));
+  await seen(page.getByText("All checks passed"));
 }
 
 /** A refresh gives another token set, and its token holds. */
@@ -89,7 +89,7 @@ async function refresh(page) {
   const before = await valueOf(set, "access_token");
   const spent = await valueOf(set, "refresh_token");
   await button(page, "Refresh").click();
-  await seen(page.getByText("Refreshed: the token set above is new"));
+  await seen(page.getByText("Refreshed. The token set above is new"));
   assert.notEqual(await valueOf(set, "access_token"), before);
   assert.notEqual(await valueOf(set, "refresh_token"), spent);
   assert.equal((await verdicts(page)).hold, 5);
@@ -100,7 +100,7 @@ async function tryAnother(page) {
   await button(page, "Try Another Flow").click();
   await at(page, "/");
   assert.equal(await button(page, "Sign out").count(), 0, "signed out");
-  const words = page.getByText("You are signed out; the tokens asked through this sign-in, the last 100, are revoked.");
+  const words = page.getByText("You are signed out. The last 100 tokens requested in this session are revoked.");
   await seen(words);
   await page.reload();
   assert.equal(await words.count(), 0, "it is said once");

@@ -26,7 +26,7 @@ walk("client credentials by keyboard alone, with the focus in sight", async ({ p
   await readTabs(page);
   await tabTo(page, button(page, "Submit"), "Shift+Tab");
   await page.keyboard.press("Enter");
-  await seen(page.getByText("The token set is here."));
+  await seen(page.getByText("Received the token set."));
   await useToken(page);
 });
 
@@ -70,7 +70,7 @@ async function useToken(page) {
   await seen(region(page, "Call an API").getByRole("heading", { name: "200" }));
   await tabTo(page, button(page, "Revoke"));
   await page.keyboard.press("Enter");
-  await seen(region(page, "The life of the token").getByRole("heading", { name: "Revoked" }));
+  await seen(region(page, "Introspect, refresh, revoke").getByRole("heading", { name: "Revoked" }));
   await tabTo(page, button(page, "Call again"));
   await page.keyboard.press("Enter");
   await seen(region(page, "Call an API").getByRole("heading", { name: "401" }));

@@ -41,7 +41,7 @@ walk("a very long user name leaves no gap below the request, and its key readabl
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, "a".repeat(3000), demo.password);
   await build(page);
-  const [http, below] = await Promise.all([page.getByRole("group", { name: "HTTP request" }).boundingBox(), page.getByText("What each line says").boundingBox()]);
+  const [http, below] = await Promise.all([page.getByRole("group", { name: "HTTP request" }).boundingBox(), page.getByText("What each line means").boundingBox()]);
   assert.ok(below.y - (http.y + http.height) < 120, `${below.y - (http.y + http.height)} px are empty`);
   await page.getByRole("tab", { name: "Payload" }).click();
   const key = await page.getByRole("group", { name: "Payload" }).getByRole("term").filter({ hasText: "userName" }).boundingBox();

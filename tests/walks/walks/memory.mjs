@@ -75,7 +75,7 @@ walk("a page that was left while the preview was on its way has forgotten the pa
   await until("the page is the same one", async () => (await page.title()) === "kept");
   await page.waitForTimeout(200);
   assert.ok(await button(page, "Submit").isDisabled());
-  await seen(page.getByText("Nothing is built yet."));
+  await seen(page.getByText("No request yet."));
   assert.equal(await page.getByText("Building…").isVisible(), false);
 });
 

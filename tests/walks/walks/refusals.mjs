@@ -30,17 +30,17 @@ walk("a user name that is none is refused beside its field", { refused: ["400 /a
   await page.goto("/login");
   await page.getByLabel("Username").fill("a".repeat(150));
   await button(page, "Next").click();
-  await seen(page.getByText("✗ Username must have 1 to 100 bytes, all printable"));
+  await seen(page.getByText("✗ Username must have 1 to 100 bytes of printable characters"));
 });
 
 walk("empty answers at the sign-in are named, and nothing is asked", async ({ page }) => {
   await page.goto("/login");
   await button(page, "Next").click();
-  await seen(page.getByText("Type your username."));
+  await seen(page.getByText("Enter your username."));
   await answerSignIn(page, "nobody");
   await seen(page.getByLabel("Password", { exact: true }));
   await button(page, "Next").click();
-  await seen(page.getByText("Type your password."));
+  await seen(page.getByText("Enter your password."));
 });
 
 walk("a click before the scripts are there does nothing, and works once they are", async ({ page, demo }) => {
@@ -64,8 +64,8 @@ walk("a wrong resource owner password is explained", { refused: ["400 /api/token
   await typeOwner(page, demo.username, "not the password");
   await build(page);
   await button(page, "Submit").click();
-  await explained(page, "invalid_grant", "What was presented as proof does not count");
-  await seen(page.getByText("The name or the password was not accepted."));
+  await explained(page, "invalid_grant", "The credentials are invalid");
+  await seen(page.getByText("Wrong name or password."));
   assert.ok(await button(page, "Submit").isDisabled());
 });
 
@@ -75,7 +75,7 @@ walk("a scope that the Api does not have is refused beside the scopes", { refuse
   await chooseScopes(page, ["reports:burn"]);
   await build(page);
   await button(page, "Submit").click();
-  await explained(page, "invalid_scope", "unknown to this Api");
+  await explained(page, "invalid_scope", "unknown to this API");
   assert.match(await page.getByRole("form").locator("p", { hasText: "✗" }).first().innerText(), /reports:burn/);
 });
 
@@ -94,13 +94,13 @@ walk("a server that cannot be reached is said so, and the next try works", { bro
   await build(page);
   await page.route("**/api/tokenSet", (route) => route.abort(), { times: 1 });
   await button(page, "Submit").click();
-  await explained(page, "network", "No answer came.");
-  await seen(page.getByText("The server cannot be reached."));
-  await seen(page.getByText("one may have been issued"));
+  await explained(page, "network", "There was no response.");
+  await seen(page.getByText("The server is unreachable."));
+  await seen(page.getByText("a token may have been issued"));
   await submit(page);
   await page.route("**/api/tokenRequestPreview", (route) => route.abort(), { times: 1 });
   await button(page, "Build Token URL").click();
-  await seen(page.getByText("The request was not built"));
+  await seen(page.getByText("Failed to build the request"));
   assert.equal(await page.getByText("may have been issued").count(), 0, "nothing was asked for");
 });
 
@@ -111,7 +111,7 @@ walk("an overloaded server says when to try again", { refused: ["503 /api/tokenS
   const answer = { status: 503, contentType: "application/json", headers: { "retry-after": "7" }, body };
   await page.route("**/api/tokenSet", (route) => route.fulfill(answer), { times: 1 });
   await button(page, "Submit").click();
-  await explained(page, "temporarily_unavailable", "Nothing was issued.");
+  await explained(page, "temporarily_unavailable", "No token was issued.");
   await seen(page.getByText("Try again in 7 s."));
 });
 
@@ -131,15 +131,15 @@ walk("a session that ended in another tab is said so, and the sign-in leads back
 
 walk("a token that ended with the session in another tab is judged again when its own is looked at", async ({ page, context, demo }) => {
   await getToken(page, demo);
-  await seen(page.getByText("Every check holds"));
+  await seen(page.getByText("All checks passed"));
   const other = await context.newPage();
   await other.goto("/protocols");
   await seen(other.getByTitle(`Signed in as ${demo.username}`));
   await button(other, "Sign out").click();
   await at(other, "/");
   await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
-  await seen(page.getByText("The token was not checked"));
-  assert.equal(await page.getByText("Every check holds").isVisible(), false);
+  await seen(page.getByText("Failed to check the token"));
+  assert.equal(await page.getByText("All checks passed").isVisible(), false);
 });
 
 walk("a check that did not arrive can be asked for again", { broken: ["/api/claims"] }, async ({ page, demo }) => {
@@ -147,9 +147,9 @@ walk("a check that did not arrive can be asked for again", { broken: ["/api/clai
   await build(page);
   await page.route("**/api/claims", (route) => route.abort(), { times: 1 });
   await submit(page);
-  await seen(page.getByText("The token was not checked"));
+  await seen(page.getByText("Failed to check the token"));
   await button(page, "Check again").click();
-  await seen(page.getByText("Every check holds"));
+  await seen(page.getByText("All checks passed"));
 });
 
 walk("a sign-out that does not arrive says that the person is still signed in", { broken: ["/api/auth/out"] }, async ({ page, demo }) => {
@@ -174,5 +174,5 @@ async function explained(page, code, means) {
   await seen(box);
   const words = await box.innerText();
   assert.ok(words.includes(means), words);
-  assert.match(words, /What it means[\s\S]*What to change/);
+  assert.match(words, /What it means[\s\S]*How to fix it/);
 }

@@ -22,11 +22,11 @@ walk("what is not registered is not saved, and said beside its field", { refused
   await signIn(page, demo, "/settings");
   await loaded(page);
   const rows = [
-    ["Application ID", "nothing", demo.api, "Application ID is not the id of an Api"],
-    ["Username", "nobody", demo.client_id, "Username is not the client_id of a client"],
-    ["Password", "cs_secret_of_nobody", "", "Password would be refused with this Username"],
-    ["Scopes", "all é", "all", "Scopes should be names"],
-    ["Scopes", "all reports:burn", "all", "Scopes must be of the Api, which has no reports:burn"],
+    ["Application ID", "nothing", demo.api, "Application ID is not the ID of an API"],
+    ["Username", "nobody", demo.client_id, "Username is not a registered client_id"],
+    ["Password", "cs_secret_of_nobody", "", "Password does not work with this Username"],
+    ["Scopes", "all é", "all", "Scopes must be scope names"],
+    ["Scopes", "all reports:burn", "all", "Scopes must be scopes of the API, which has no reports:burn"],
   ];
   for (const [label, wrong, right, words] of rows) {
     await page.getByLabel(label).fill(wrong);
@@ -71,11 +71,11 @@ walk("what was saved is said to be, also when it cannot be read again", { broken
   await loaded(page);
   await page.route("**/api/getSettings", (route) => route.abort(), { times: 1 });
   await save(page, { Scopes: "all reports:read" });
-  await seen(page.getByText("The settings cannot be read"));
+  await seen(page.getByText("Failed to load the settings"));
   assert.equal(await page.getByText("Nothing was saved").count(), 0);
-  await button(page, "Load what is stored").click();
+  await button(page, "Load the stored settings").click();
   await seen(page.getByText("Version"));
-  await until("what is stored", async () => !(await button(page, "Load what is stored").isVisible()));
+  await until("what is stored", async () => !(await button(page, "Load the stored settings").isVisible()));
   await save(page, { Scopes: "all" });
 });
 
@@ -86,8 +86,8 @@ walk("two tabs that save the Settings: the later one is told, and overwrites not
   await save(other, { Scopes: "all reports:read" });
   await page.getByLabel("Scopes").fill("reports:write");
   await button(page, "Save").click();
-  await seen(page.getByText("Somebody changed the same thing since this page read it."));
-  await button(page, "Load what is stored").click();
+  await seen(page.getByText("Someone changed the settings after this page loaded them."));
+  await button(page, "Load the stored settings").click();
   await until("what is stored", async () => (await page.getByLabel("Scopes").inputValue()) === "all reports:read");
   await save(page, { Scopes: "all" });
 });

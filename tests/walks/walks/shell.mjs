@@ -10,7 +10,7 @@ const context = { permissions: ["clipboard-read", "clipboard-write"] };
 
 walk("the curl line of the home page gives a token set", { context }, async ({ page, demo }) => {
   await page.goto("/");
-  await run(await copy(page, region(page, "No person needed")), demo);
+  await run(await copy(page, region(page, "Use the command line")), demo);
 });
 
 walk("the curl line of client credentials gives a token set", { context }, async ({ page, demo }) => {

@@ -8,7 +8,7 @@ walk("a scope opens its path, and the guard names the rule that refuses another"
   await getToken(page, demo, ["reports:read"]);
   const allowed = await callApi(page, "GET", "/resource/reports");
   assert.match(allowed.title, /200 OK/);
-  assert.match(allowed.words, /Allowed by the guard\s+by the scope reports:read, rule GET \/resource\/reports\S* \(GET, \/resource\/reports and all below it\)/);
+  assert.match(allowed.words, /Allowed by the guard\s+by scope reports:read, rule GET \/resource\/reports\S* \(GET, \/resource\/reports and everything below it\)/);
   const refused = await callApi(page, "GET", "/resource/whoami");
   assert.match(refused.title, /403 Forbidden/);
   assert.match(refused.words, /Refused by the guard/);
@@ -45,7 +45,7 @@ walk("a page acts for nobody who signed in in another tab since", async ({ page,
   await at(other, "/");
   await signIn(other, demo);
   await button(page, "Build Token URL").click();
-  await seen(page.getByText("another tab has signed out or signed in"));
+  await seen(page.getByText("You signed out, or signed in again, in another tab"));
   await page.getByRole("link", { name: "Sign in again" }).click();
   await at(page, "/m2m");
   await build(page);
@@ -56,7 +56,7 @@ walk("a method that the API does not have is answered 405", async ({ page, demo 
   const answer = await callApi(page, "DELETE", "/resource/reports");
   assert.match(answer.title, /405 Method Not Allowed/);
   assert.match(answer.words, /Allowed by the guard/);
-  assert.match(answer.words, /The API itself has no such method/);
+  assert.match(answer.words, /The API does not support this method/);
   const nothing = await callApi(page, "GET", "/resource/nothing");
   assert.match((await callApi(page, "GET", "/resource/")).words, /Allowed by the guard[\s\S]*404/);
   assert.match(nothing.title, /404 Not Found/);
@@ -69,7 +69,7 @@ walk("the calls that stand ready are answered as they say", async ({ page, demo 
     await page.getByRole("button", { name: `${method} ${path}` }).click();
     await seen(place.getByRole("group", { name: "Request" }).filter({ hasText: `${method} ${path} HTTP` }));
     await seen(place.getByRole("heading", { level: 3 }).filter({ hasText: status }));
-    await seen(place.getByText("by the scope all, rule * .* (any method, any path)"));
+    await seen(place.getByText("by scope all, rule * .* (any method, any path)"));
     assert.deepEqual([await place.getByLabel("Method").inputValue(), await place.getByLabel("Path").inputValue()], [method, path]);
   }
 });
@@ -87,14 +87,14 @@ walk("a path outside the resources is refused beside its field, an ambiguous one
   const place = region(page, "Call an API with this token");
   await place.getByLabel("Path").fill("/admin");
   await button(place, "Call").click();
-  await seen(place.getByText("The path begins with /resource."));
+  await seen(place.getByText("The path must begin with /resource."));
   assert.equal(await place.getByRole("heading", { level: 3 }).count(), 0, "the answer to another call is gone");
   const above = await callApi(page, "GET", "/resource/../oauth2/token");
   assert.match(above.title, /400 Bad Request/);
   assert.match(above.words, /Refused by the guard[\s\S]*ambiguous/);
-  assert.match(above.words, /Write the path in its plain form/);
+  assert.match(above.words, /Send the path in normalized form/);
   const broken = await callApi(page, "GET", "/resource/%zz");
-  assert.match(broken.words, /Write the path in its plain form/);
+  assert.match(broken.words, /Send the path in normalized form/);
   assert.ok(!broken.words.includes("Application ID"), "no words of the token endpoint");
   assert.match(above.words, /GET \/resource\/\.\.\/oauth2\/token HTTP/, "what is shown is what was sent");
 });
@@ -103,7 +103,7 @@ walk("a revoked token is refused by the API within a second, and introspection s
   await getToken(page, demo);
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /200/);
   await button(page, "Introspect").click();
-  const life = region(page, "The life of the token");
+  const life = region(page, "Introspect, refresh, revoke");
   await seen(life.getByRole("heading", { name: "Active", exact: true }));
   assert.equal(await valueOf(life, "client_id"), demo.client_id);
   await button(page, "Revoke").click();
@@ -117,7 +117,7 @@ walk("a revoked token is refused by the API within a second, and introspection s
   await seen(region(page, "Call an API").getByRole("heading", { name: "401" }));
   const { hold, all } = await verdicts(page);
   assert.equal(hold, all - 1, "revocation alone does not hold");
-  await seen(page.getByText("1 of 5 checks does not hold"));
+  await seen(page.getByText("1 of 5 checks failed"));
   await button(page, "Introspect").click();
   await seen(life.getByRole("heading", { name: "Not active" }));
 });
@@ -132,7 +132,7 @@ async function hold(page, path) {
 
 walk("a click on Revoke while another answer is awaited waits for its turn", async ({ page, demo }) => {
   await getToken(page, demo);
-  const life = region(page, "The life of the token");
+  const life = region(page, "Introspect, refresh, revoke");
   const release = await hold(page, "**/api/introspect");
   await button(page, "Introspect").click();
   await button(page, "Revoke").click();
@@ -164,7 +164,7 @@ walk("who revokes the access token of a family is told that its refresh token li
   await button(page, "Revoke").click();
   await seen(page.getByText("The refresh token was not revoked with it"));
   await button(page, "Refresh").click();
-  await seen(page.getByText("Refreshed: the token set above is new"));
+  await seen(page.getByText("Refreshed. The token set above is new"));
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /200/);
 });
 
@@ -174,7 +174,7 @@ walk("a tab that is looked at again keeps what is read in it, and a late answer 
   await typeOwner(page, demo.username, demo.password);
   await build(page);
   await submit(page);
-  await seen(page.getByText("Every check holds"));
+  await seen(page.getByText("All checks passed"));
   const explain = button(page, "Explain iss").first();
   await explain.click();
   const checked = page.waitForResponse("**/api/claims");
@@ -184,12 +184,12 @@ walk("a tab that is looked at again keeps what is read in it, and a late answer 
   const release = await hold(page, "**/api/claims");
   await lookAgain();
   await button(page, "Revoke").click();
-  await seen(page.getByText("1 of 5 checks does not hold"));
+  await seen(page.getByText("1 of 5 checks failed"));
   const late = page.waitForResponse("**/api/claims");
   release();
   await late;
   await page.waitForTimeout(200);
-  await seen(page.getByText("1 of 5 checks does not hold"));
+  await seen(page.getByText("1 of 5 checks failed"));
 });
 
 walk("a refreshed family ends with a revoked token, and a spent refresh token says so", { refused: ["400 /api/refreshToken"] }, async ({ page, demo }) => {
@@ -199,16 +199,16 @@ walk("a refreshed family ends with a revoked token, and a spent refresh token sa
   await submit(page);
   const spent = await valueOf(region(page, "Token set"), "refresh_token");
   await button(page, "Refresh").click();
-  await seen(page.getByText("Refreshed: the token set above is new"));
-  assert.equal(await page.getByText("Nothing asked yet.").isVisible(), false);
+  await seen(page.getByText("Refreshed. The token set above is new"));
+  assert.equal(await page.getByText("No request yet.").isVisible(), false);
   await button(page, "Refresh").click();
-  await seen(page.getByText("Refreshed: the token set above is new"));
+  await seen(page.getByText("Refreshed. The token set above is new"));
   // Somebody who has the first one uses it again: the server ends the whole family.
   await page.route("**/api/refreshToken", (route) => route.continue({ postData: JSON.stringify({ refresh_token: spent }) }), { times: 1 });
   await button(page, "Refresh").click();
-  await seen(region(page, "The life of the token").getByText("invalid_grant"));
-  await seen(page.getByText("A refresh token that was used is good for half a minute more"));
-  const picture = await page.getByRole("listitem").filter({ hasText: "Countersign to Client: answer." }).innerText();
+  await seen(region(page, "Introspect, refresh, revoke").getByText("invalid_grant"));
+  await seen(page.getByText("A used refresh token keeps working for half a minute"));
+  const picture = await page.getByRole("listitem").filter({ hasText: "Countersign to Client: response." }).innerText();
   assert.match(picture, /failed, 400 invalid_grant · [\d.]+ ms/, "the picture shows the answer too");
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /401/);
 });

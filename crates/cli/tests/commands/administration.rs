@@ -67,7 +67,7 @@ async fn what_is_allowed_is_added_to_what_there_is_also_by_several_at_once() {
     let shown = team.json("client show reader");
     assert_eq!(shown["entitlements"][0]["scopes"], json!(["a", "b", "invoices:read"]));
     let line = team.fail(1, "client allow reader billing --scope nothing --grant client_credentials");
-    assert_eq!(line, "countersign: --scope: `nothing` is no scope of billing");
+    assert_eq!(line, "countersign: --scope: `nothing` is not a scope of billing");
     assert!(team.fail(2, "client allow reader billing").contains("--scope"));
     assert!(team.fail(2, "client allow reader billing --scope invoices:read").contains("--grant"));
     team.fail(3, "client allow nobody billing --introspect");
@@ -133,7 +133,7 @@ async fn what_leaks_is_ended_and_a_client_stands_or_falls_by_its_status() {
     let revoked: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!((done.code, &revoked["kind"]), (Some(0), &json!("token")));
     assert!(!is_active(&token).await);
-    for (stdin, why) in [("", "is empty"), (" \r\n", "is empty"), ("eyJ\nabc\n", "must be one token, in one line")] {
+    for (stdin, why) in [("", "is empty"), (" \r\n", "is empty"), ("eyJ\nabc\n", "must contain one token on one line")] {
         let refused = team.run_with("token revoke - --yes", &[], stdin).failed(stdin, 2);
         assert!(refused.ends_with(&format!("TOKEN: stdin {why}")), "{refused}");
     }

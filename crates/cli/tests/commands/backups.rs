@@ -119,7 +119,7 @@ async fn a_backup_is_written_nowhere_but_into_a_directory_of_its_own() {
         assert!(line.contains(&path) && line.contains(why), "{line}");
     };
     refused("data", "is the data directory");
-    refused("data/inside", "lies in it");
+    refused("data/inside", "or inside it");
     refused("data/../data", "is the data directory");
     std::fs::create_dir(team.file("full")).unwrap();
     std::fs::write(team.file("full/x"), "x").unwrap();

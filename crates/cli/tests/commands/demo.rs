@@ -76,7 +76,7 @@ async fn a_demo_json_that_is_lost_or_wrong_is_made_anew_and_the_old_password_is_
     std::fs::remove_file(database.directory.path().join("data/demo.json")).unwrap();
     let serving = Serving::demo(&database);
     serving.ready().await;
-    assert!(serving.banner[0].contains("demo.json was gone"), "{:?}", serving.banner);
+    assert!(serving.banner[0].contains("demo.json was missing"), "{:?}", serving.banner);
     let new = demo_json(&database);
     let service = serving.demo_service(&new);
     let password = |demo: &serde_json::Value| demo["password"].as_str().unwrap().to_owned();

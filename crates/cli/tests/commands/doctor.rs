@@ -250,8 +250,8 @@ async fn a_certificate_is_judged_before_clients_judge_it() {
     assert!(checks["reachability"].0 == "fail", "nobody believes the test's authority: {checks:?}");
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     for (certified, code, result, told) in [
-        (authority.certify_for("127.0.0.1", 0, now + 5 * 86_400 + 60), 0, "warn", "ends in 5 days"),
-        (authority.certify("other.example"), 0, "warn", "does not name 127.0.0.1"),
+        (authority.certify_for("127.0.0.1", 0, now + 5 * 86_400 + 60), 0, "warn", "expires in 5 days"),
+        (authority.certify("other.example"), 0, "warn", "is not valid for 127.0.0.1"),
         (authority.certify_for("127.0.0.1", 0, now - 60), 1, "fail", "the certificate expired"),
     ] {
         files.write(&certified);

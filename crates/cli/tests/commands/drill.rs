@@ -136,7 +136,7 @@ async fn a_drill_beside_production_by_the_documented_lines_works_and_touches_not
     assert_eq!(copy.introspect(&set.text("access_token")).await.body, r#"{"active":false}"#);
     assert_eq!(copy.refresh(&set.text("refresh_token")).await.refusal(), (400, "invalid_grant".to_owned()));
     let said: Vec<String> = blocks[1].iter().map(|line| succeed(&production, line)).collect();
-    assert!(said[0].contains(&format!("reachability    http://{address}: answers")), "{said:?}");
+    assert!(said[0].contains(&format!("reachability    http://{address}: reachable")), "{said:?}");
     assert!(said[1].contains("is intact") && said[2].contains("demo-service"), "{said:?}");
     // An administrative command on the copy changes nothing on production.
     let made =

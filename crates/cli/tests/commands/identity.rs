@@ -96,7 +96,7 @@ async fn an_empty_database_or_another_one_beside_a_directory_in_use_is_refused()
     Serving::start(&second, &[], &[]).stop();
     let memory = directory_of(&first).join("database.json").display().to_string();
     let other = format!(
-        "countersign: {shown}: belongs to another data directory; set database.url to that one, \
+        "countersign: {shown}: belongs to another data directory; set database.url to this directory's database, \
          choose another --data-dir, or delete {memory} if the database is the right one"
     );
     for more in [&[][..], &["--new-database"]] {
@@ -273,7 +273,7 @@ async fn while_the_database_file_is_gone_a_server_is_not_ready_and_writes_nothin
     let Team { serving, database } = team;
     let log = serving.stop();
     let told = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-    assert_eq!((told("was deleted or replaced: "), told("the database file is back")), (2, 2), "{log}");
+    assert_eq!((told("was deleted or replaced; "), told("the database file is back")), (2, 2), "{log}");
     let team = start_again(database, &[]).await;
     team.ok("client show later");
     team.serving.stop();

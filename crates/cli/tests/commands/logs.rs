@@ -28,7 +28,7 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
     let mut refused = |answer: &countersign_testkit::Answer, reason: &'static str| {
         expected.push((answer.header("x-request-id").to_owned(), reason));
     };
-    refused(&service.password("demo", "a wrong password").await, "wrong password");
+    refused(&service.password("demo", "mistaken-horse-battery").await, "wrong password");
     refused(&service.password("nobody", password).await, "unknown user");
     refused(&serving.actor(secret, secret).token(&[("grant_type", "x")]).await, "unknown client");
     let typo = format!("{}?", &secret[..secret.len() - 1]);
@@ -62,7 +62,7 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
         secret.to_owned(),
         typo,
         password.to_owned(),
-        "a wrong password".to_owned(),
+        "mistaken-horse-battery".to_owned(),
         set.text("refresh_token"),
         second.text("refresh_token"),
         third.text("refresh_token"),
@@ -96,11 +96,11 @@ async fn what_no_endpoint_takes_is_in_the_log_under_the_id_that_its_page_names()
         assert_eq!((&line["message"], &line["address"]), (&"request refused".into(), &"127.0.0.1".into()));
         format!("{} {}: {}", line["method"], line["path"], line["reason"]).replace('"', "")
     };
-    assert_eq!(find(&page), "GET /nothing: there is no page at this address");
-    assert_eq!(find(&method), "POST /livez: this address does not take this method");
-    assert_eq!(find(&file), "GET /static/0/style.css: there is nothing at this address");
+    assert_eq!(find(&page), "GET /nothing: unknown page");
+    assert_eq!(find(&method), "POST /livez: method not allowed for this path");
+    assert_eq!(find(&file), "GET /static/0/style.css: unknown path");
     assert!(find(&long).len() < 400, "a path is not logged at length");
-    assert_eq!(find(&token), "GET ********: there is nothing at this address");
+    assert_eq!(find(&token), "GET ********: unknown path");
 }
 
 /// A connection that is among those of its address: earlier ones may still be closing.

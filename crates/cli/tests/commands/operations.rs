@@ -29,7 +29,7 @@ async fn the_log_of_a_start_names_the_secrets_that_end_within_a_week_and_have_no
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let log = serving.stop();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let warned: Vec<Value> = lines.filter(|line| line["message"] == "a secret ends soon: rotate it").collect();
+    let warned: Vec<Value> = lines.filter(|line| line["message"] == "a secret expires soon; rotate it").collect();
     let clients: Vec<&str> = warned.iter().map(|line| line["client_id"].as_str().unwrap()).collect();
     assert_eq!(clients, ["soon"], "{warned:?}");
     assert_eq!((&warned[0]["level"], &warned[0]["is_last"]), (&"WARN".into(), &true.into()));

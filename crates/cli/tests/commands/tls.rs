@@ -126,7 +126,7 @@ async fn a_certificate_that_ends_soon_or_names_another_is_warned_of_once() {
     }
     let log = serving.stop();
     let count = |what: &str| log.lines().filter(|line| line.contains("WARN") && line.contains(what)).count();
-    assert_eq!((count("ends soon"), count("does not name the issuer's host")), (1, 1), "{log}");
+    assert_eq!((count("expires soon"), count("does not name the issuer's host")), (1, 1), "{log}");
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn every_start_that_cannot_be_is_one_line_that_names_the_file_and_makes_nothing(
         (key, "hello".to_owned(), "not a PEM file"),
         (key, good.cert.clone(), "no private key"),
         (key, with(&good.key, "PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "encrypted"),
-        (key, with(&good.key, "\nM", "\nA"), "cannot be used"),
-        (key, other.key, "not the key of the first certificate"),
+        (key, with(&good.key, "\nM", "\nA"), "unusable private key"),
+        (key, other.key, "does not match the first certificate"),
     ];
     for (path, content, why) in rows {
         broken(path, &content, why);

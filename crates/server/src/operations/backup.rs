@@ -155,7 +155,7 @@ fn check_target(living: &Path, target: &Path) -> Result<PathBuf, BackupError> {
         Err(error) => return Err(failed(target, error).into()),
     };
     if whole.starts_with(&living) {
-        return refuse("is inside the data directory; choose another directory");
+        return refuse("is the data directory or inside it; choose another directory");
     }
     let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
     if device(&whole).is_some() && device(&whole) != whole.parent().and_then(device) {

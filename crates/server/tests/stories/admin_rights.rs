@@ -162,7 +162,7 @@ async fn admin_api_is_out_of_reach_of_the_playground() {
     for call in ["tokenRequestPreview", "tokenSet"] {
         let answer = ada.post(call, ask.clone()).await;
         assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{call}: {answer}");
-        assert!(answer.text("ErrorMessage").starts_with("api: admin-api is for administration"), "{answer}");
+        assert!(answer.text("ErrorMessage").starts_with("api: admin-api cannot be used in the playground"), "{answer}");
     }
     let page = ada.send(ada.request("GET", "/m2m")).await.body;
     assert!(!page.contains("admin-api"), "{page}");
@@ -183,7 +183,7 @@ async fn admin_api_is_out_of_reach_of_the_playground() {
     };
     let secret = json!({ "oauthServiceUserName": "operator", "oauthServiceUserPassword": "x".repeat(40) });
     for (changes, message) in [
-        (json!({ "oauthAppId": "admin-api" }), "oauthAppId: admin-api is for administration"),
+        (json!({ "oauthAppId": "admin-api" }), "oauthAppId: admin-api cannot be used in the playground"),
         (secret, "oauthServiceUserName: operator is for administration"),
     ] {
         let answer = save(&mut demo, changes).await;

@@ -56,7 +56,7 @@ async fn beyond_the_bound_every_family_of_routes_answers_503_before_the_body_is_
         ("GET /admin/v1/clients", "", "urn:countersign:problem:unavailable"),
         ("POST /api/auth/beginAuth", "expect: 100-continue\r\n", r#""ErrorCode":"temporarily_unavailable""#),
         ("GET /api/getUISettings", "", r#""ErrorCode":"temporarily_unavailable""#),
-        ("GET /login", "accept: text/html\r\n", "<title>Too many requests at once"),
+        ("GET /login", "accept: text/html\r\n", "<title>Server overloaded"),
         ("GET /nowhere", "", r#""error":"temporarily_unavailable""#),
     ] {
         let answer = answer_to_head(&server, line, more).await;

@@ -73,7 +73,7 @@ async fn the_machine_to_machine_page_offers_what_is_registered_and_ticks_what_se
     assert!(page.contains(">Client Creds</option>") && page.contains(">Resource Owner</option>"));
     assert!(page.contains("<option value=\"oauthclient\" selected"));
     assert!(page.contains("value=\"all\" checked") && page.contains("value=\"reports:read\">"));
-    assert!(!page.contains("Settings are not complete"));
+    assert!(!page.contains("Settings are incomplete"));
     for secret in [&server.demo().password, &server.demo().client_secret] {
         assert!(!page.contains(secret.expose()));
     }
@@ -111,7 +111,7 @@ async fn who_is_signed_in_goes_on_from_the_home_page_and_keeps_the_navigation_wh
     assert!(!home.contains(">Login</a>") && home.contains("signed in as <strong>demo</strong>"), "{home}");
     let nothing = go(&mut browser, "/nothing").await;
     assert!(nothing.status == 404 && nothing.body.contains("id=\"sign-out\""), "{nothing}");
-    let words = "You are signed out; the tokens asked through this sign-in, the last 100, are revoked.";
+    let words = "You are signed out. The last 100 tokens requested in this session are revoked.";
     assert!(!go(&mut browser, "/?signed-out").await.body.contains(words), "who is signed in is not signed out");
     assert_eq!(browser.post("auth/out", json!({})).await.status, 200);
     assert!(go(&mut browser, "/?signed-out").await.body.contains(words));

@@ -122,7 +122,7 @@ async fn enrolling_a_second_factor_ends_the_other_sessions_and_what_the_password
     App::enrol(&server, &mut here).await;
     assert_eq!(there.get("account/sessions").await.fault(), (401, "sign_in_needed".to_owned()));
     assert_eq!(server.demo_service().introspect(&token).await.json()["active"], false);
-    assert_eq!(half_way.answer(&package, PASSWORD).await.fault(), (400, "bad_request".to_owned()), "begin again");
+    assert_eq!(half_way.answer(&package, PASSWORD).await.fault(), (400, "bad_request".to_owned()), "start over");
     assert_eq!(here.get("account/sessions").await.result().as_array().unwrap().len(), 1);
     let service = server.demo_service();
     assert_eq!(service.introspect(&owned.text("access_token")).await.json()["active"], false);

@@ -75,13 +75,13 @@ async fn what_is_not_registered_is_not_saved_and_the_field_is_named() {
     server.add_client(client).await;
     let mut browser = server.demo_browser().await;
     for (change, message) in [
-        (json!({ "oauthAppId": "nothing" }), "oauthAppId: is not the id of an Api"),
-        (json!({ "oauthServiceUserName": "nobody" }), "oauthServiceUserName: is not the client_id of a client"),
-        (json!({ "oauthServiceUserPassword": "cs_secret_another" }), "oauthServiceUserPassword: would be refused"),
-        (json!({ "oauthServiceUserPassword": SECRET }), "oauthServiceUserPassword: would be refused"),
-        (json!({ "oauthServiceUserName": "job" }), "oauthServiceUserPassword: would be refused"),
-        (json!({ "oauthScopesSupported": "all reports:burn" }), "oauthScopesSupported: must be of the Api"),
-        (json!({ "oauthScopesSupported": "all \u{e9}" }), "oauthScopesSupported: should be names"),
+        (json!({ "oauthAppId": "nothing" }), "oauthAppId: is not the ID of an API"),
+        (json!({ "oauthServiceUserName": "nobody" }), "oauthServiceUserName: is not a registered client_id"),
+        (json!({ "oauthServiceUserPassword": "cs_secret_another" }), "oauthServiceUserPassword: does not work"),
+        (json!({ "oauthServiceUserPassword": SECRET }), "oauthServiceUserPassword: does not work"),
+        (json!({ "oauthServiceUserName": "job" }), "oauthServiceUserPassword: does not work"),
+        (json!({ "oauthScopesSupported": "all reports:burn" }), "oauthScopesSupported: must be scopes of the API"),
+        (json!({ "oauthScopesSupported": "all \u{e9}" }), "oauthScopesSupported: must be scope names"),
     ] {
         let answer = browser.put("updateSettings", settings(&change)).await;
         assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{change}");
@@ -90,10 +90,10 @@ async fn what_is_not_registered_is_not_saved_and_the_field_is_named() {
     assert_eq!(browser.get("getSettings").await.result()["version"], 1);
     let job = settings(&json!({ "oauthServiceUserName": "job", "oauthServiceUserPassword": SECRET }));
     let home = async |browser: &mut Browser| browser.send(browser.request("GET", "/")).await.body;
-    assert!(home(&mut browser).await.contains("<code>demo.json</code>, which the demo wrote"));
+    assert!(home(&mut browser).await.contains("from <code>demo.json</code> in the data directory"));
     assert_eq!(browser.put("updateSettings", job).await.status, 200);
     let of_job = home(&mut browser).await;
-    assert!(of_job.contains("&#34;job:$(") && of_job.contains("a secret of this client"), "{of_job}");
+    assert!(of_job.contains("&#34;job:$(") && of_job.contains("a secret of the client"), "{of_job}");
     assert!(!of_job.contains("demo.json"), "whose secret is another");
 }
 
@@ -107,10 +107,16 @@ async fn settings_that_named_what_is_gone_since_do_not_fit_and_their_secret_is_r
     assert_eq!(browser.post("tokenSet", ask).await.fault(), (400, "invalid_client".to_owned()));
     server.change(async |change| change.delete_client(&demo).await.unwrap()).await;
     let page = browser.send(browser.request("GET", "/m2m")).await.body;
-    assert!(page.contains("Settings do not fit.") && page.contains("no client of the stored id"), "{page}");
-    assert!(!page.contains("Settings are not complete"));
+    assert!(
+        page.contains("Settings are out of date.") && page.contains("the stored client_id is not registered"),
+        "{page}"
+    );
+    assert!(!page.contains("Settings are incomplete"));
     let home = browser.send(browser.request("GET", "/")).await.body;
-    assert!(home.contains("$CLIENT_ID:$CLIENT_SECRET") && home.contains("no client that is registered"), "{home}");
+    assert!(
+        home.contains("$CLIENT_ID:$CLIENT_SECRET") && home.contains("The client in Settings is not registered"),
+        "{home}"
+    );
 }
 
 #[tokio::test]
@@ -144,8 +150,8 @@ async fn the_original_checked_nothing_ours_names_the_field_in_the_guides_words()
         ),
         (json!({ "oauthScopesSupported": "a\"b" }), "oauthScopesSupported: "),
         (json!({ "oauthAppId": "a\nb" }), "oauthAppId: should be one line"),
-        (json!({ "tenantUrl": "http://169.254.169.254/" }), "tenantUrl: the tenant is this server"),
-        (json!({ "tenantUrl": "http://127.0.0.1:8080@evil.example" }), "tenantUrl: the tenant is this server"),
+        (json!({ "tenantUrl": "http://169.254.169.254/" }), "tenantUrl: must be this server"),
+        (json!({ "tenantUrl": "http://127.0.0.1:8080@evil.example" }), "tenantUrl: must be this server"),
         (json!({ "widgetId": "x" }), "widgetId: unknown field"),
         (json!({ "oauthAppId": 7 }), "oauthAppId: must be a string"),
     ] {

@@ -14,9 +14,9 @@ use crate::api::fault::Fault;
 /// The only kind of second factor.
 pub(crate) const KIND: &str = "totp";
 /// What is said of a code that is not accepted, whatever is wrong with it.
-pub(crate) const WRONG_CODE: &str = "the code is wrong, too old, or was used before";
+pub(crate) const WRONG_CODE: &str = "the code is wrong, has expired, or was already used";
 /// What is said where a password and a code are asked for, whichever is wrong.
-const WRONG_PASSWORD_OR_CODE: &str = "the password is wrong, or the code is: wrong, too old, or used before";
+const WRONG_PASSWORD_OR_CODE: &str = "the password or the code is wrong, or the code has expired or was already used";
 
 /// A user's second factor.
 pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSecondFactor>, Fault> {
@@ -53,7 +53,7 @@ impl AskedCode {
             Some(step) => Ok(ProvedCode { code: SpentCode { factor_id: factor.id, step }, attempt }),
             None => {
                 attempt.fail().await?;
-                Err(wrong_code("not a code of now"))
+                Err(wrong_code("wrong or expired code"))
             }
         }
     }
@@ -73,7 +73,7 @@ impl ProvedCode {
         }
         // In a task of its own: the change holds the database's lock.
         tokio::spawn(self.attempt.fail());
-        Ok(Err(wrong_code("the code was used before")))
+        Ok(Err(wrong_code("the code was already used")))
     }
 }
 

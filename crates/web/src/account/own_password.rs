@@ -23,12 +23,12 @@ pub(crate) async fn check_own_password(
     let device = Browser::find(state, headers, Some(&session.user)).await?.device;
     let hash = named.password_hash();
     let judge = move |_: Option<Arc<User>>, is_right: bool| {
-        hash.filter(|_| is_right).map(Verdict::Pending).ok_or(wrong_password("not their password"))
+        hash.filter(|_| is_right).map(Verdict::Pending).ok_or(wrong_password("wrong password"))
     };
     passwords::check(state, named, password, Presenter { caller, device }, judge).await
 }
 
 /// The fault of a password that is not theirs.
 pub(crate) fn wrong_password(reason: &'static str) -> Fault {
-    Fault::wrong_answer("the password is wrong", reason)
+    Fault::wrong_answer("wrong password", reason)
 }

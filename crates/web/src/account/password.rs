@@ -43,11 +43,11 @@ pub(crate) async fn change_password(
     let refuse = |what: String| Fault::bad_request(format!("newPassword: {what}"));
     password_strength::check_length(&asked.new_password).map_err(refuse)?;
     if asked.new_password.expose() == asked.password.expose() {
-        return Err(refuse("is the old one".to_owned()));
+        return Err(refuse("must differ from the current password".to_owned()));
     }
     let user = &signed_in.session.user;
     if user.has_second_factor && asked.code.is_none() {
-        return Err(Fault::bad_request("code: Required, because a one-time code is enrolled"));
+        return Err(Fault::bad_request("code: Required, because the user has a second factor"));
     }
     let asked_code = one_time_code::ask(&state, &signed_in).await?;
     let checked = check_own_password(&state, &signed_in, &asked.password).await;
@@ -91,12 +91,12 @@ impl Replacement {
         let mut changing = Changing::begin(&state, signed_in.author()).await?;
         // Of two who change it at once, the later one has checked a password that is not theirs any more.
         if !changing.change.has_password(&user, &old_hash).await.map_err(&failed)? {
-            return Err(wrong_password("the password was changed meanwhile"));
+            return Err(wrong_password("the password was changed in the meantime"));
         }
         let has_factor = changing.registry.find_user(user.as_str()).is_some_and(|user| user.has_second_factor);
         match proved {
             Some(proved) => drop(proved.spend(&mut changing.change).await.map_err(&failed)??),
-            None if has_factor => return Err(wrong_password("a one-time code was enrolled meanwhile")),
+            None if has_factor => return Err(wrong_password("a second factor was added in the meantime")),
             None => {}
         }
         let at_least = state.now() + changing.registry.longest_lifetime_s();

@@ -32,7 +32,7 @@ const ENROLMENT: &str = "enrolment";
 /// Seconds until an enrolment that was begun must be confirmed.
 const ENROLMENT_S: i64 = 600;
 /// What is said to who has one.
-const ALREADY_ENROLLED: &str = "enrolment: a one-time code is enrolled; remove it first";
+const ALREADY_ENROLLED: &str = "enrolment: a second factor already exists; remove it first";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,8 +72,8 @@ pub(crate) async fn begin(
     let sealed =
         state.sealing_keys().key().seal(ENROLMENT, &sealed_for(&signed_in.session), &dated, state.entropy.bytes())?;
     let enrolment = Enrolment::new(seed.as_slice(), &tenant_id(&state), user.login.as_str());
-    let enrolment = enrolment.ok_or_else(|| Fault::internal("the seed makes no enrolment"))?;
-    let uri = enrolment.uri().ok_or_else(|| Fault::internal("the enrolment has no address"))?;
+    let enrolment = enrolment.ok_or_else(|| Fault::internal("the seed cannot be enrolled"))?;
+    let uri = enrolment.uri().ok_or_else(|| Fault::internal("the enrolment has no URI"))?;
     let qr = draw(&uri)?;
     let secret = enrolment.secret();
     Ok(Success::new(json!({ "enrolment": base64url(&sealed), "secret": secret, "uri": uri, "qr": qr })))
@@ -96,14 +96,14 @@ pub(crate) async fn confirm(
     let sealed = from_base64url(&asked.enrolment);
     let opened =
         sealed.as_ref().and_then(|sealed| state.sealing_keys().open(ENROLMENT, &sealed_for(session), sealed).ok());
-    let dated = opened.ok_or(Fault::bad_request("enrolment: not one of this session; begin again"))?;
-    let (begun_at, seed) = dated.split_first_chunk().ok_or_else(|| Fault::internal("an enrolment is too short"))?;
+    let dated = opened.ok_or(Fault::bad_request("enrolment: does not belong to this session; start over"))?;
+    let (begun_at, seed) = dated.split_first_chunk().ok_or_else(|| Fault::internal("the enrolment is too short"))?;
     let expires_at = i64::from_be_bytes(*begun_at).saturating_add(ENROLMENT_S);
     if state.now() > expires_at {
-        return Err(Fault::bad_request("enrolment: begun more than ten minutes ago; begin again"));
+        return Err(Fault::bad_request("enrolment: started more than ten minutes ago; start over"));
     }
     let step = totp::find_step(seed, without_spaces(&asked.code).expose(), state.now());
-    let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "not a code of the new seed"))?;
+    let step = step.ok_or(Fault::wrong_answer(WRONG_CODE, "wrong or expired code for the new seed"))?;
     let id = format!("fac_{}", base64url(&state.entropy.bytes::<12>()));
     let new = NewFactor { id, seed: Zeroizing::new(seed.to_vec()), step };
     let browser = Browser::find(&state, &signed_in.headers, Some(&session.user)).await?;
@@ -134,7 +134,7 @@ async fn enrol(
     // Each enrolment that is confirmed raises the epoch, so of two confirmations of one the later is refused, also where the
     // factor was removed meanwhile.
     if changing.registry.find_user(user.id.as_str()).is_none_or(|now| now.epoch != user.epoch) {
-        return Err(Fault::bad_request("enrolment: was confirmed before; begin again"));
+        return Err(Fault::bad_request("enrolment: was already confirmed; start over"));
     }
     // Here, and not before the change began: the sealing key may have been replaced since.
     let sealed_seed = state.sealing_keys().key().seal(SECOND_FACTOR, &id, &seed, state.entropy.bytes())?;
@@ -160,7 +160,7 @@ pub(crate) async fn remove(
     signed_in: SignedIn,
     JsonBody(asked): JsonBody<Remove>,
 ) -> Answer {
-    let asked_code = ask(&state, &signed_in).await?.ok_or(Fault::bad_request("code: no one-time code is enrolled"))?;
+    let asked_code = ask(&state, &signed_in).await?.ok_or(Fault::bad_request("code: the user has no second factor"))?;
     check_own_password(&state, &signed_in, &asked.password).await.map_err(wording)?;
     let proved = asked_code.check(&state, Some(&asked.code)).await?;
     let user_id = signed_in.session.user.id.clone();

@@ -50,7 +50,7 @@ pub(crate) async fn end_session(
 ) -> Answer {
     let own = state.store.list_sessions(&session.user.id).await.map_err(|error| state.store_failed(&error))?;
     if !own.iter().any(|one| one.id == asked.session) {
-        return Err(Fault::bad_request("session: not one of yours, or ended"));
+        return Err(Fault::bad_request("session: unknown or ended"));
     }
     session::end(&state, &asked.session).await?;
     Ok(Success::new(Value::Null))

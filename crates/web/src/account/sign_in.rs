@@ -32,7 +32,7 @@ use crate::session::{self, SessionKey, Standing};
 const PASSWORD: &str = "UP";
 const ONE_TIME_CODE: &str = "OATH";
 const ENDED: &str = "SessionId: unknown or ended; start over with beginAuth";
-const WRONG_PASSWORD: &str = "the user name or the password is wrong";
+const WRONG_PASSWORD: &str = "wrong user name or password";
 
 /// `POST auth/beginAuth`
 #[derive(Deserialize)]
@@ -77,7 +77,9 @@ pub(crate) async fn begin(
 ) -> Answer {
     let login = asked.user.trim();
     if Login::parse(login).is_none() {
-        return Err(Fault::bad_request(format!("User: must have 1 to {MAX_LOGIN_BYTES} bytes, all printable")));
+        return Err(Fault::bad_request(format!(
+            "User: must have 1 to {MAX_LOGIN_BYTES} bytes of printable characters"
+        )));
     }
     let user = state.registry.current().find_user_by_login(login).cloned();
     let id = sign_in_id::begin(&state, &begun.key, state.name_mac(login), user.as_ref())?;
@@ -102,7 +104,7 @@ pub(crate) async fn advance(
     }
     let expected = if is_code_asked { ONE_TIME_CODE } else { PASSWORD };
     if step.mechanism_id.as_deref() != Some(expected) {
-        return Err(Fault::bad_request(format!("MechanismId: {expected} is asked now")));
+        return Err(Fault::bad_request(format!("MechanismId: expected {expected}")));
     }
     let answer =
         step.answer.filter(|answer| !answer.expose().is_empty()).ok_or(Fault::bad_request("Answer: missing"))?;
@@ -126,7 +128,7 @@ pub(crate) async fn out(
 async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<(SignIn, bool), Fault> {
     let sign_in = sign_in_id::find(state, key, &step.session_id).ok_or(Fault::bad_request(ENDED))?;
     if step.tenant_id.as_ref().is_some_and(|tenant| *tenant != tenant_id(state)) {
-        return Err(Fault::bad_request("TenantId: not the one of this sign-in"));
+        return Err(Fault::bad_request("TenantId: does not match this sign-in"));
     }
     let progress = state.store.find_sign_in(&sign_in.key.hash).await;
     match progress.map_err(|error| state.store_failed(&error))? {
@@ -151,7 +153,7 @@ impl Answered<'_> {
         let device = Browser::find(state, headers, named.user.as_deref()).await?.device;
         let judge = |user: Option<Arc<User>>, is_right| {
             let user = user.filter(|user| is_right && user.status == Status::Active);
-            let wrong = Fault::wrong_answer(WRONG_PASSWORD, "no such active user, or not their password");
+            let wrong = Fault::wrong_answer(WRONG_PASSWORD, "unknown or disabled user, or wrong password");
             // A second factor may be asked: it counts once a session is made.
             user.map(Verdict::Pending).ok_or(wrong)
         };
@@ -168,18 +170,18 @@ impl Answered<'_> {
     async fn check_code(self) -> Answer {
         let Self { state, begun, sign_in, answer } = &self;
         let wrong = |reason| Fault::wrong_answer(WRONG_CODE, reason);
-        let user = self.find_user().ok_or(wrong("the user is gone or disabled"))?;
+        let user = self.find_user().ok_or(wrong("the user was deleted or disabled"))?;
         let attempt = CodeAttempt::begin(state, sign_in.name, &user.id, &begun.caller).await?;
-        let factor = one_time_code::find(state, &user.id).await?.ok_or(wrong("the second factor is gone"))?;
+        let factor = one_time_code::find(state, &user.id).await?.ok_or(wrong("the second factor was removed"))?;
         let Some(step) = one_time_code::find_step(state, &factor, answer)? else {
             attempt.fail().await?;
-            return Err(wrong("not a code of now"));
+            return Err(wrong("wrong or expired code"));
         };
         match self.complete(&user, Some(SpentCode { factor_id: factor.id, step })).await? {
             Some(success) => Ok(success),
             None => {
                 attempt.fail().await?;
-                Err(wrong("the code was used before, or the sign-in has ended"))
+                Err(wrong("the code was already used, or the sign-in has ended"))
             }
         }
     }

@@ -38,7 +38,7 @@ pub(crate) fn begin(
 ) -> Result<Secret, Refusal> {
     let mut user_id = [0; USER_ID_BYTES];
     let bytes = user.map_or(&[][..], |user| user.id.as_str().as_bytes());
-    let too_long = || Refusal::Internal("a user id is too long to be sealed".to_owned());
+    let too_long = || Refusal::Internal("the user ID is too long".to_owned());
     user_id.get_mut(..bytes.len()).ok_or_else(too_long)?.copy_from_slice(bytes);
     let (expires_at, epoch) = (state.now() + SIGN_IN_S, user.map_or(0, |user| user.epoch));
     let parts = [&expires_at.to_be_bytes()[..], &epoch.to_be_bytes(), name.as_bytes(), &user_id];

@@ -65,7 +65,7 @@ impl FromRequestParts<Arc<State>> for Begun {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
         let Anybody { standing } = Anybody::from_request_parts(parts, state).await?;
-        let key = standing.key().cloned().ok_or(Fault::xsrf("there is no session: GET getUISettings begins one"))?;
+        let key = standing.key().cloned().ok_or(Fault::xsrf("no session; call GET getUISettings first"))?;
         check_pair(state, &parts.headers, &key)?;
         Ok(Self { standing, key, caller: find_caller(parts)?, headers: parts.headers.clone() })
     }
@@ -92,7 +92,7 @@ impl FromRequestParts<Arc<State>> for Administrator {
         if session.user.roles.contains(&Role::Administrator) {
             Ok(Self { author: author(&session, &caller, Some(Role::Administrator)), caller })
         } else {
-            Err(Fault::not_allowed("settings are for administrators: ask one for that role"))
+            Err(Fault::not_allowed("only administrators can access the settings"))
         }
     }
 }
@@ -111,5 +111,5 @@ fn author(session: &Session, caller: &Caller, role: Option<Role>) -> Author {
 }
 
 fn find_caller(parts: &Parts) -> Result<Caller, Fault> {
-    parts.extensions.get::<Caller>().cloned().ok_or_else(|| Fault::internal("the caller is unknown"))
+    parts.extensions.get::<Caller>().cloned().ok_or_else(|| Fault::internal("unknown caller"))
 }

@@ -98,17 +98,17 @@ fn check(state: &State, request: &Request) -> Result<(), Fault> {
     check_origin(state, request.headers())?;
     let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
     if has_query && !request.method().is_safe() {
-        return Err(Fault::bad_request("the query: this call takes none, for addresses are logged; use the body"));
+        return Err(Fault::bad_request("the query: not allowed, because URLs are logged; use the body"));
     }
     Ok(())
 }
 
 /// No such call.
 pub(crate) async fn not_found() -> Fault {
-    Fault::new(StatusCode::NOT_FOUND, "not_found", "there is no such call; /api/openapi.json lists them")
+    Fault::new(StatusCode::NOT_FOUND, "not_found", "unknown call; see /api/openapi.json")
 }
 
 /// A call that exists, asked by a method that it does not take.
 pub(crate) async fn wrong_method() -> Fault {
-    Fault::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this call does not take this method")
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "method not allowed for this call")
 }

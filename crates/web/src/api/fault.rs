@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::api::timing::Timing;
 
 /// What a caller is told where the reason is the operator's affair.
-const UNDECIDED: &str = "the server cannot decide at the moment; try again shortly";
+const UNDECIDED: &str = "temporarily unavailable; try again shortly";
 
 /// A call that did not.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Fault {
 
     /// 401: nobody is signed in.
     pub(crate) fn sign_in_needed() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "sign_in_needed", "sign in first: there is no session, or it has ended")
+        Self::new(StatusCode::UNAUTHORIZED, "sign_in_needed", "sign in first; there is no session, or it has ended")
     }
 
     /// 401: a wrong password or code, or an unknown user, alike.
@@ -69,7 +69,7 @@ impl Fault {
 
     /// 403: the request did not come from our own page, or may not have.
     pub(crate) fn xsrf(reason: &'static str) -> Self {
-        let message = "the request does not carry the XSRF pair of this session, or comes from elsewhere";
+        let message = "missing or wrong XSRF token, or the request comes from another site";
         Self::new(StatusCode::FORBIDDEN, "xsrf", message).with_reason(reason)
     }
 
@@ -80,7 +80,7 @@ impl Fault {
 
     /// 500: our fault.
     pub(crate) fn internal(reason: impl Into<String>) -> Self {
-        let message = "the server failed; its log says why, under the request id";
+        let message = "internal error; search the server's log for the request ID";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).with_reason(reason)
     }
 
@@ -122,7 +122,7 @@ impl From<Refusal> for Fault {
             }
             R::Host | R::TransferEncoding => Self::bad_request(description_of(&refusal)),
             R::ForeignHost => Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", description_of(&refusal)),
-            R::BrokenBody | R::LateBody => Self::bad_request("the body did not arrive whole and in time"),
+            R::BrokenBody | R::LateBody => Self::bad_request("the body is incomplete or did not arrive in time"),
             R::TooManyAttempts { retry_after_s, .. } => too_many_attempts(retry_after_s),
             R::UserLocked => user_locked(),
             R::Overloaded(_) | R::StaleRegistry => unavailable(UNDECIDED, RETRY_AFTER_S),
@@ -225,7 +225,7 @@ impl From<ClientError> for Fault {
     /// The log has the exact reason already, under the same request id: what the endpoint told may repeat what was sent.
     fn from(error: ClientError) -> Self {
         let reason = match &error {
-            ClientError::Refused { status, error, .. } => format!("the endpoint refused with {status} {error}"),
+            ClientError::Refused { status, error, .. } => format!("the endpoint returned {status} {error}"),
             other => other.to_string(),
         };
         let fault = match error {
@@ -239,7 +239,7 @@ impl From<ClientError> for Fault {
                 Self { code: Cow::Owned(error), ..fault }
             }
             _ => {
-                let message = "the authorization server could not be reached, or did not answer as one";
+                let message = "the authorization server is unreachable, or its response is invalid";
                 Self::new(StatusCode::BAD_GATEWAY, "unreachable", message)
             }
         };
@@ -325,6 +325,6 @@ mod tests {
         assert_eq!(&*fault.message, "scope my-password is unknown");
         let response = fault.into_response();
         let Reason { code, text } = response.extensions().get().expect("a reason");
-        assert_eq!((&**code, &**text), ("invalid_scope", "the endpoint refused with 400 invalid_scope"));
+        assert_eq!((&**code, &**text), ("invalid_scope", "the endpoint returned 400 invalid_scope"));
     }
 }

@@ -23,7 +23,7 @@ impl From<BadBody> for Fault {
         let reason = bad.reason();
         match bad {
             BadBody::NotJson => {
-                let message = "Content-Type: send the body as application/json";
+                let message = "Content-Type: must be application/json";
                 Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", message)
             }
             BadBody::Unread(refusal) => refusal.into(),

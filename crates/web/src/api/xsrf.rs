@@ -18,13 +18,17 @@ pub(crate) fn check_origin(state: &State, headers: &HeaderMap) -> Result<(), Fau
 
 /// Err unless the cookie and the header of the pair are both there, once, and are this very session's.
 pub(crate) fn check_pair(state: &State, headers: &HeaderMap, key: &SessionKey) -> Result<(), Fault> {
-    let cookie = find_cookie(headers, XSRF_COOKIE).ok_or(Fault::xsrf("there is not one XSRF-TOKEN cookie"))?;
+    let cookie = find_cookie(headers, XSRF_COOKIE).ok_or(Fault::xsrf("missing or duplicate XSRF-TOKEN cookie"))?;
     let mut values = headers.get_all(XSRF_HEADER).iter();
     let header = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
-    let header = header.ok_or(Fault::xsrf("there is not one X-XSRF-TOKEN header"))?;
+    let header = header.ok_or(Fault::xsrf("missing or duplicate X-XSRF-TOKEN header"))?;
     if !key.is_pair(state, header) {
-        return Err(Fault::xsrf("the X-XSRF-TOKEN header is not this session's"));
+        return Err(Fault::xsrf("the X-XSRF-TOKEN header does not belong to this session"));
     }
     // A neighbour may have set this cookie to the pair of a session of its own (CVE-2023-45141).
-    if key.is_pair(state, cookie) { Ok(()) } else { Err(Fault::xsrf("the XSRF-TOKEN cookie is not this session's")) }
+    if key.is_pair(state, cookie) {
+        Ok(())
+    } else {
+        Err(Fault::xsrf("the XSRF-TOKEN cookie does not belong to this session"))
+    }
 }

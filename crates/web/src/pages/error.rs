@@ -39,11 +39,11 @@ impl ErrorPage {
 
 /// The registry is stale, or the database is gone: who looks is unknown then, so the frame says nothing of them.
 pub(crate) fn unavailable(refusal: &Refusal) -> Response {
-    tracing::warn!(%refusal, "a page cannot be shown");
+    tracing::warn!(%refusal, "failed to show a page");
     ErrorPage {
-        frame: Frame::of_text("Back in a moment", "", None),
+        frame: Frame::of_text("Temporarily unavailable", "", None),
         status: 503,
-        words: "The server does not reach its database just now. Try again shortly; nothing was lost.".to_owned(),
+        words: "The server cannot reach its database. Try again shortly. Nothing was lost.".to_owned(),
         request_id: None,
         links: vec![("/", "Go to the home page")],
     }
@@ -53,9 +53,9 @@ pub(crate) fn unavailable(refusal: &Refusal) -> Response {
 /// More is asked than can be answered.
 pub(crate) fn overloaded() -> Response {
     let mut response = ErrorPage {
-        frame: Frame::of_text("Too many requests at once", "", None),
+        frame: Frame::of_text("Server overloaded", "", None),
         status: 503,
-        words: "The server has more to do than it can. Try again in a few seconds; nothing was lost.".to_owned(),
+        words: "The server has too many requests. Try again in a few seconds. Nothing was lost.".to_owned(),
         request_id: None,
         links: vec![("/", "Go to the home page")],
     }
@@ -66,11 +66,11 @@ pub(crate) fn overloaded() -> Response {
 
 /// What a page needs cannot be read.
 pub(crate) fn failed(error: SealError) -> Response {
-    tracing::error!(%error, "a page cannot be shown");
+    tracing::error!(%error, "failed to show a page");
     ErrorPage {
-        frame: Frame::of_text("This page cannot be shown", "", None),
+        frame: Frame::of_text("Internal error", "", None),
         status: 500,
-        words: "Something that it needs cannot be read. The log says what. Try again shortly.".to_owned(),
+        words: "The server failed to load its data. The log has the details. Try again shortly.".to_owned(),
         request_id: None,
         links: vec![("/", "Go to the home page")],
     }

@@ -70,7 +70,7 @@ impl Frame {
 
 /// A page as an answer.
 pub(crate) fn respond(status: StatusCode, page: &impl Template) -> Response {
-    let rendered = page.render().map_err(|error| tracing::error!(%error, "a page cannot be rendered"));
+    let rendered = page.render().map_err(|error| tracing::error!(%error, "failed to render a page"));
     let Ok(text) = rendered else {
         return with_headers(StatusCode::INTERNAL_SERVER_ERROR.into_response());
     };

@@ -137,9 +137,9 @@ fn scope_view(
 /// What Settings lack before a request can be built.
 fn find_lacking(chosen: &Settings) -> Vec<&'static str> {
     let needed = [
-        (chosen.api_id.is_empty(), "Application ID: which Api the token is for"),
-        (chosen.client_id.is_empty(), "Username: the client that asks"),
-        (chosen.client_secret.is_none(), "Password: the client's secret"),
+        (chosen.api_id.is_empty(), "Application ID, the API that the token is for"),
+        (chosen.client_id.is_empty(), "Username, the client that requests the token"),
+        (chosen.client_secret.is_none(), "Password, the client's secret"),
     ];
     needed.into_iter().filter(|(lacks, _)| *lacks).map(|(_, what)| what).collect()
 }
@@ -147,8 +147,8 @@ fn find_lacking(chosen: &Settings) -> Vec<&'static str> {
 /// What Settings name that is not registered: it was when they were saved.
 fn find_unregistered(registry: &Registry, chosen: &Settings) -> Vec<&'static str> {
     let named = [
-        (registry.find_api(&chosen.api_id).is_none(), "Application ID: there is no Api of the stored id"),
-        (registry.find_client(&chosen.client_id).is_none(), "Username: there is no client of the stored id"),
+        (registry.find_api(&chosen.api_id).is_none(), "Application ID: the stored ID is not a registered API"),
+        (registry.find_client(&chosen.client_id).is_none(), "Username: the stored client_id is not registered"),
     ];
     named.into_iter().filter(|(is_gone, _)| *is_gone).map(|(_, what)| what).collect()
 }

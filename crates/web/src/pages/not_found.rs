@@ -17,14 +17,14 @@ pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>,
     if !wants_page(request.headers()) {
         return answer::not_found(request).await;
     }
-    answer::log(&request, "there is no page at this address");
+    answer::log(&request, "unknown page");
     let (mut asked, _) = request.into_parts();
     // Where it cannot be known who looks, the page is a stranger's.
     let person = Visitor::from_request_parts(&mut asked, &state).await.ok().and_then(|visitor| visitor.person);
     let page = ErrorPage {
-        frame: Frame::of_text("There is nothing at this address", "", person),
+        frame: Frame::of_text("Page not found", "", person),
         status: 404,
-        words: "The address may be mistyped, or the page may have moved.".to_owned(),
+        words: "The URL may be mistyped, or the page may have moved.".to_owned(),
         request_id: asked.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
         links: vec![("/", "Go to the home page")],
     };

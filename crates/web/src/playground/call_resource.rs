@@ -69,17 +69,14 @@ pub(crate) async fn call_resource(
 /// The request, and what is shown of it.
 fn build(state: &State, call: &Call) -> Result<(Request<Body>, Value), Fault> {
     let method = METHODS.into_iter().find(|method| method.as_str() == call.method);
-    let method = method.ok_or(Fault::bad_request("method: one of GET HEAD POST PUT PATCH DELETE"))?;
+    let method = method.ok_or(Fault::bad_request("method: must be one of GET HEAD POST PUT PATCH DELETE"))?;
     let rest = call.path.strip_prefix(resource::PATH);
     if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) {
-        return Err(Fault::bad_request(format!(
-            "path: must begin with {}, where the demonstration resources are",
-            resource::PATH
-        )));
+        return Err(Fault::bad_request(format!("path: must begin with {}", resource::PATH)));
     }
-    let path: PathAndQuery = call.path.parse().map_err(|_| Fault::bad_request("path: cannot be sent as it is"))?;
+    let path: PathAndQuery = call.path.parse().map_err(|_| Fault::bad_request("path: must be a valid URL path"))?;
     let token = HeaderValue::from_str(&format!("Bearer {}", call.token.expose().trim()));
-    let mut token = token.map_err(|_| Fault::bad_request("token: cannot be sent in a header"))?;
+    let mut token = token.map_err(|_| Fault::bad_request("token: must be visible ASCII"))?;
     token.set_sensitive(true);
     let has_body = method == Method::POST;
     let mut headers = json!({ "authorization": "Bearer ********" });
@@ -105,15 +102,15 @@ fn decide(state: &State, token: &str, request: &Request<Body>) -> Value {
     let registry = state.registry.current().clone();
     let audience = state.issuer.join(resource::PATH);
     let Some(api) = registry.find_api_by_audience(&audience) else {
-        return refused("no API of this server has the demonstration resources as its audience".to_owned());
+        return refused("no API has the demonstration resources as its audience".to_owned());
     };
     let Ok(path) = normalise(request.uri().path()) else {
-        return refused("the path is ambiguous, and refused before any rule is read".to_owned());
+        return refused("the path is ambiguous, so the guard checked no rule".to_owned());
     };
     let expected = Expected { issuer: state.issuer.as_str(), audience: Some(&audience) };
     let granted = match check(token, state.registry.as_ref(), expected, state.now()) {
         Ok(claims) => claims.scope,
-        Err(fault) => return refused(format!("the token is refused before any rule is read: {fault}")),
+        Err(fault) => return refused(format!("the token is invalid, so the guard checked no rule: {fault}")),
     };
     let opening: Vec<_> = api.find_opening(request.method().as_str(), &path).collect();
     match opening.iter().find(|(scope, _)| granted.contains(&scope.token)) {
@@ -121,7 +118,7 @@ fn decide(state: &State, token: &str, request: &Request<Body>) -> Value {
             "allowed": true,
             "scope": scope.token.to_string(),
             "rule": rule.as_str(),
-            "reason": "the token has this scope, and this rule of it matches",
+            "reason": "the token has this scope, and this rule matches",
         }),
         None => refused(explain(api, &granted, opening.iter().map(|(scope, _)| scope.token.to_string()))),
     }
@@ -131,7 +128,7 @@ fn explain(api: &Api, granted: &Scope, opening: impl Iterator<Item = String>) ->
     let opening: Vec<String> = opening.collect();
     let has = if granted.is_empty() { "no scope".to_owned() } else { format!("the scopes {granted}") };
     if opening.is_empty() {
-        return format!("no scope of {} opens this method on this path; the token has {has}", api.id);
+        return format!("no scope of {} allows this method and path; the token has {has}", api.id);
     }
-    format!("the token has {has}; one of these would open it: {}", opening.join(", "))
+    format!("the token has {has}; the request needs one of: {}", opening.join(", "))
 }

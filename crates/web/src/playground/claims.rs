@@ -23,7 +23,7 @@ pub(crate) async fn decode(_: SignedIn, uri: Uri) -> Answer {
     let form = Form::parse(uri.query().unwrap_or_default().as_bytes());
     let form = form.map_err(|refusal| Fault::bad_request(format!("token: {refusal}")))?;
     if let Some(unknown) = form.names().find(|name| *name != "token") {
-        let fault = Fault::bad_request(format!("{unknown}: unknown parameter; send token"));
+        let fault = Fault::bad_request(format!("{unknown}: unknown parameter; use token"));
         return Err(fault.with_reason("the query: unknown parameter"));
     }
     let token = form.find("token").ok_or(Fault::bad_request("token: missing"))?;
@@ -53,7 +53,7 @@ pub(crate) async fn judge(
 }
 
 fn unverified_claims(token: &str) -> Result<Map<String, Value>, Fault> {
-    let jwt = UnverifiedJwt::parse(token).map_err(|error| Fault::bad_request(format!("token: no JWT: {error}")))?;
+    let jwt = UnverifiedJwt::parse(token).map_err(|error| Fault::bad_request(format!("token: not a JWT: {error}")))?;
     Ok(jwt.claims().clone())
 }
 
@@ -70,14 +70,16 @@ fn find_api(state: &State, claims: &Map<String, Value>) -> Option<Arc<Api>> {
 /// Each check with its verdict, in the order in which a guard makes them.
 fn verdicts(state: &State, api: Option<&Api>, examined: Examination) -> Vec<Value> {
     let Examination { signature, issuer, audience, time, revocation } = examined;
-    let key = || format!("a key of {} made it, over exactly these bytes", state.issuer);
-    let api = || format!("it is for the API {}", api.map_or("", |api| api.id.as_str()));
+    let key = || format!("signed by a key of {}", state.issuer);
+    let api = || format!("the token is for the API {}", api.map_or("", |api| api.id.as_str()));
     vec![
         verdict("signature", signature, key),
-        verdict("issuer", issuer, || format!("it comes from {}", state.issuer)),
+        verdict("issuer", issuer, || format!("issued by {}", state.issuer)),
         verdict("audience", audience, api),
-        verdict("time", time, || "it has begun and has not expired".to_owned()),
-        verdict("revocation", revocation, || "nobody has ended it, its client, its user or its family".to_owned()),
+        verdict("time", time, || "the token is not expired".to_owned()),
+        verdict("revocation", revocation, || {
+            "neither the token nor its client, user or refresh family was revoked".to_owned()
+        }),
     ]
 }
 

@@ -46,7 +46,7 @@ const MADE_PASSWORD: &str = "demo_password";
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// Something of the demo was deleted since.
-    #[error("--demo: {0} of the demo is gone; choose another data directory by --data-dir")]
+    #[error("--demo: {0} of the demo was deleted; choose another data directory with --data-dir")]
     Gone(&'static str),
     /// `demo.json` cannot be read or written.
     #[error(transparent)]
@@ -61,7 +61,7 @@ pub enum DemoError {
     #[error(transparent)]
     Seal(#[from] SealError),
     /// The Api's signing key could not be made.
-    #[error("a signing key could not be made: {}", .0.for_operator())]
+    #[error("failed to create a signing key: {}", .0.for_operator())]
     FirstKey(ChangeError),
     /// The password cannot be hashed.
     #[error(transparent)]
@@ -130,7 +130,7 @@ async fn make_all(state: &State) -> Result<Option<DemoFile>, DemoError> {
 async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'static str>, DemoError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("was gone")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("was missing")),
         Err(error) => return Err(DirectoryError::Io { path: path.display().to_string(), error }.into()),
     };
     let Ok(file) = serde_json::from_slice::<DemoFile>(&text) else {
@@ -147,7 +147,7 @@ async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'stat
     match (secret_holds, is_own) {
         (true, true) => Ok(Ok(DemoFile { password: Secret::new(""), ..file })),
         (true, false) if passwords::verify(&file.password, stored.as_ref()) => Ok(Ok(file)),
-        _ => Ok(Err("had a secret or password that is not the demo's")),
+        _ => Ok(Err("had the wrong secret or password")),
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) fn prepare(
 }
 
 fn foreign(field: &str) -> Fault {
-    Fault::bad_request(format!("{field}: belongs to the password grant, not to client_credentials"))
+    Fault::bad_request(format!("{field}: only allowed for the password grant"))
 }
 
 /// The guide's `payload`: the request's fields under the guide's names, in its order, secrets masked.

@@ -165,7 +165,7 @@ async fn save(state: &State, author: Author, address: IpAddr, new: NewSettings) 
     let version = match changing.change.save_playground_settings(&settings, new.version.is_none()).await {
         Ok(Saved::As(version)) => version,
         Ok(Saved::Conflict(version)) => {
-            let message = format!("version: the settings are at version {version} now; read them and save again");
+            let message = format!("version: the settings now have version {version}; read them and save again");
             return Err(Fault::new(StatusCode::CONFLICT, "conflict", message));
         }
         Err(error) => return Err(failed(state)(error)),
@@ -189,7 +189,7 @@ async fn save(state: &State, author: Author, address: IpAddr, new: NewSettings) 
 fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<(Option<Secret>, Scope), Fault> {
     let tenant = new.tenant_url.as_deref().map(|url| url.strip_suffix('/').unwrap_or(url));
     if tenant.is_some_and(|tenant| tenant != state.issuer.as_str()) {
-        return Err(Fault::bad_request(format!("tenantUrl: the tenant is this server, {}", state.issuer)));
+        return Err(Fault::bad_request(format!("tenantUrl: must be this server, {}", state.issuer)));
     }
     for (key, value) in [("oauthAppId", &new.oauth_app_id), ("oauthServiceUserName", &new.oauth_service_user_name)] {
         check_text(key, value)?;
@@ -198,8 +198,8 @@ fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<(Option<Secre
     let scope = if scope.is_empty() { Ok(Scope::default()) } else { Scope::parse(&scope) };
     let scope = scope.map_err(|refusal| {
         let what = match &refusal {
-            Refusal::MalformedScope(name) => format!("should be names as RFC 6749 §3.3 has them, and {name} is none"),
-            _ => "should be fewer".to_owned(),
+            Refusal::MalformedScope(name) => format!("must be scope names (RFC 6749 §3.3), but {name} is malformed"),
+            _ => "must contain fewer scopes".to_owned(),
         };
         Fault::bad_request(format!("oauthScopesSupported: {what}")).with_reason(refusal.to_string())
     })?;
@@ -217,7 +217,7 @@ fn check_text(key: &str, value: &str) -> Result<(), Fault> {
         return Err(Fault::bad_request(format!("{key}: Required")));
     }
     if value.chars().count() > MAX_TEXT_CHARS || value.chars().any(char::is_control) {
-        return Err(Fault::bad_request(format!("{key}: should be one line of at most {MAX_TEXT_CHARS} characters")));
+        return Err(Fault::bad_request(format!("{key}: must be one line of at most {MAX_TEXT_CHARS} characters")));
     }
     Ok(())
 }
@@ -236,12 +236,12 @@ fn check_password(password: &Secret) -> Result<Secret, Fault> {
 /// Checks the fields against what is registered now: a flow would find out only by being refused.
 fn check_registered(registry: &Registry, new: &PlaygroundSettings, scope: &Scope) -> Result<(), Fault> {
     let refuse = |key: &str, what: &str| Fault::bad_request(format!("{key}: {what}"));
-    let api = registry.find_api(&new.api_id).ok_or(refuse("oauthAppId", "is not the id of an Api"))?;
+    let api = registry.find_api(&new.api_id).ok_or(refuse("oauthAppId", "is not the ID of an API"))?;
     check_not_administrative(&new.api_id, &new.client_id)?;
-    registry.find_client(&new.client_id).ok_or(refuse("oauthServiceUserName", "is not the client_id of a client"))?;
+    registry.find_client(&new.client_id).ok_or(refuse("oauthServiceUserName", "is not a registered client_id"))?;
     match scope.first_missing_in(&api.all_scopes()) {
         Some(unknown) => {
-            let fault = refuse("oauthScopesSupported", &format!("must be of the Api, which has no {unknown}"));
+            let fault = refuse("oauthScopesSupported", &format!("must be scopes of the API, which has no {unknown}"));
             Err(fault.with_reason(Refusal::UnknownScope(unknown.clone()).to_string()))
         }
         None => Ok(()),
@@ -262,7 +262,7 @@ pub(crate) fn check_not_admin_api(key: &str, api_id: &str) -> Result<(), Fault> 
 
 /// The fault for what is for administration; `key` is the field that names it.
 pub(crate) fn for_administration(key: &str, id: &str) -> Fault {
-    Fault::bad_request(format!("{key}: {id} is for administration, and cannot be used in the playground"))
+    Fault::bad_request(format!("{key}: {id} cannot be used in the playground, because it is for administration"))
 }
 
 /// Checks the secret of the client as the token endpoint would; a wrong one counts as a guess.
@@ -279,7 +279,7 @@ fn check_secret(
         Ok(()) => Ok(()),
         Err(refusal @ Refusal::TooManyAttempts { .. }) => Err(refusal.into()),
         Err(refusal) => {
-            let what = format!("oauthServiceUserPassword: would be refused with this Username: {refusal}");
+            let what = format!("oauthServiceUserPassword: does not work with this Username: {refusal}");
             Err(Fault::bad_request(what))
         }
     }

@@ -63,7 +63,7 @@ pub(crate) async fn timed<T>(
 
 /// Remembers the token with its session. If that has ended meanwhile, the token ends too: it must not outlive sign-out.
 async fn keep(state: &State, session: &Session, response: &TokenResponse) -> Result<(), Fault> {
-    let token = describe(response).ok_or_else(|| Fault::internal("the token is none of ours"))?;
+    let token = describe(response).ok_or_else(|| Fault::internal("the token was not issued by this server"))?;
     let (store, id, kept) = (state.store.clone(), session.id.clone(), token.clone());
     if state.write(async move { store.keep_session_token(&id, &kept).await }).await? {
         return Ok(());
