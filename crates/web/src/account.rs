@@ -1,4 +1,4 @@
-//! The calls of a person about themselves: signing in and out, the password, the second factor, the sessions.
+//! The calls for a user's own account: sign-in and sign-out, the password, the second factor, the sessions.
 
 mod one_time_code;
 mod own_password;

@@ -1,4 +1,4 @@
-//! What all calls under `/api` share: one envelope, who may call, the XSRF pair, strict bodies.
+//! What all calls under `/api` share: the envelope, access checks, the XSRF pair, and strict parsing of bodies.
 
 pub(crate) mod access;
 pub(crate) mod envelope;

@@ -1,7 +1,7 @@
-//! What people see: the session of a browser, the account, the guide's demo API and the pages, beside the machine endpoints of
-//! `countersign-server`.
+//! The part of the server for people: browser sessions, accounts, the guide's demo API and the pages. It is served
+//! together with the endpoints of `countersign-server`.
 //!
-//! Start reading at `router.rs`: every route on one screen.
+//! Start reading at `router.rs`, which shows every route on one screen.
 
 mod account;
 mod api;

@@ -1,4 +1,4 @@
-//! The pages. A view struct is in its handler's file, its template in `templates/`.
+//! The pages. A view struct is next to its handler, and its template is in `templates/`.
 
 pub(crate) mod account;
 pub(crate) mod error;

@@ -1,4 +1,5 @@
-//! The guide's demo: a token is previewed, asked for, looked into, and opens the demonstration resources.
+//! The guide's demo: previews a token request, sends it, inspects the token, and uses it to call the demonstration
+//! resources.
 
 pub(crate) mod call_resource;
 pub(crate) mod claims;

@@ -1,4 +1,4 @@
-//! What was refused before any route, in the form that was asked for: an envelope for a call, a page for a browser.
+//! Responses to requests that were refused before routing: an envelope for a call, a page for a browser.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use http::Request;
 use crate::api::fault::Fault;
 use crate::pages::error::{misdirected, overloaded, wants_page};
 
-/// The answer to a refused request; `None` leaves it the OAuth error.
+/// Returns the response to a refused request, or `None` to keep the OAuth error.
 pub(crate) fn answer(state: &State, request: &Request<Body>, refusal: &Refusal) -> Option<Response> {
     if lies_under(request.uri().path(), "/api") {
         return Some(Fault::from(refusal.clone()).into_response());

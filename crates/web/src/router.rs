@@ -1,4 +1,4 @@
-//! What is served for people: every route on one screen.
+//! All routes for people, on one screen.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::playground::{call_resource, claims, preview, resource, settings, toke
 use crate::static_files::static_file;
 use crate::{pages, refused};
 
-/// Everything: the machine endpoints, the demonstration resources, the guide's demo API and the pages.
+/// Returns all routes: the machine endpoints, the demonstration resources, the guide's demo API and the pages.
 pub fn site(state: &State) -> Site {
     let machines = machine_routes(state).merge(resources(state));
     let shared = Arc::new(state.clone());
@@ -28,7 +28,7 @@ pub fn site(state: &State) -> Site {
     Site { router, refuse: Some(refused::answer) }
 }
 
-/// The demonstration resources, behind the guard.
+/// The demonstration resources, protected by the guard.
 fn resources(state: &State) -> Router {
     let guarded = resource::guarded(state);
     Router::new()
@@ -69,7 +69,7 @@ fn calls(machines: Router, state: &Arc<State>) -> Router {
         .with_state(state.clone())
 }
 
-/// The pages, and what they are dressed in.
+/// The pages and their static files.
 fn for_browsers(state: &Arc<State>) -> Router {
     Router::new()
         .route("/", get(home::home))

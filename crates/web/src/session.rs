@@ -1,4 +1,4 @@
-//! Who is at the browser: an anonymous session, or a person's, each known by one cookie.
+//! Browser sessions, anonymous or signed in, each identified by one cookie.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use countersign_store::NewSession;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
 
-/// The cookie that script may read, and must send back as a header.
+/// The cookie that scripts can read, and must send back as a header.
 pub(crate) const XSRF_COOKIE: &str = "XSRF-TOKEN";
 const ANONYMOUS: &str = "a";
 const SIGNED_IN: &str = "s";
 
-/// What a browser holds: the value of its session cookie, `KIND.RANDOM.EXPIRY.MAC`. The XSRF pair belongs to it.
+/// The value of a session cookie, `KIND.RANDOM.EXPIRY.MAC`. The XSRF pair belongs to it.
 ///
-/// The MAC keeps strangers from the database: an anonymous session is not stored at all, and what is none of ours is not
-/// looked up.
+/// The MAC protects the database: anonymous sessions are not stored at all, and cookies that this server did not issue
+/// are not looked up.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionKey(Secret);
 
 impl SessionKey {
-    /// A new anonymous one.
+    /// Creates the key of a new anonymous session.
     pub(crate) fn new_anonymous(state: &State) -> Self {
         Self::new(state, ANONYMOUS, ANONYMOUS_SESSION_S)
     }
@@ -45,7 +45,7 @@ impl SessionKey {
         Self(Secret::new(format!("{said}.{}", base64url(tag.as_ref()))))
     }
 
-    /// A presented one, if it is ours and has not ended by age.
+    /// Parses a cookie, if this server issued it and it has not expired.
     fn find(state: &State, presented: &str) -> Option<Self> {
         let (said, tag) = presented.rsplit_once('.')?;
         let (keys, tag) = (state.sealing_keys(), from_base64url(tag)?);
@@ -58,12 +58,13 @@ impl SessionKey {
         self.0.expose().starts_with(ANONYMOUS)
     }
 
-    /// The value of the XSRF pair (OWASP: signed double submit): an HMAC of the session, so that no other's will do.
+    /// Returns the value of the XSRF pair (OWASP: signed double submit), an HMAC of the session. Values of other
+    /// sessions do not match.
     pub(crate) fn pair(&self, state: &State) -> Secret {
         self.pair_by(state.sealing_keys().mac_key(MacUse::Pair))
     }
 
-    /// True for the value of the pair, also for one from before the sealing key was replaced.
+    /// True for the value of the pair, also from before a rotation of the sealing key.
     pub(crate) fn is_pair(&self, state: &State, presented: &str) -> bool {
         let (keys, presented) = (state.sealing_keys(), SecretHash::of(presented));
         keys.mac_keys(MacUse::Pair).any(|key| presented.matches(&self.pair_by(key).hash()))
@@ -73,36 +74,36 @@ impl SessionKey {
         Secret::new(base64url(hmac::sign(key, self.0.expose().as_bytes()).as_ref()))
     }
 
-    /// Its hash, which is what is stored.
+    /// Returns the hash, which is stored.
     pub(crate) fn hash(&self) -> SecretHash {
         self.0.hash()
     }
 }
 
-/// A person's session.
+/// A signed-in user's session.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    /// The name by which its owner sees and ends it.
+    /// The ID that the user sees and can end it with.
     pub(crate) id: String,
-    /// What the browser holds.
+    /// The session key from the cookie.
     pub(crate) key: SessionKey,
-    /// Whose it is.
+    /// The user.
     pub(crate) user: Arc<User>,
 }
 
-/// Who is at the browser.
+/// The state of the browser's session.
 #[derive(Clone, Debug)]
 pub(crate) enum Standing {
-    /// Nobody whom we know.
+    /// Unknown: there is no valid session.
     Unknown,
-    /// Somebody who has not signed in.
+    /// An anonymous session.
     Anonymous(SessionKey),
-    /// A person.
+    /// A signed-in user.
     SignedIn(Session),
 }
 
 impl Standing {
-    /// What the browser holds, if it is anything live.
+    /// Returns the session key, if there is a valid session.
     pub(crate) fn key(&self) -> Option<&SessionKey> {
         match self {
             Self::Unknown => None,
@@ -112,7 +113,7 @@ impl Standing {
     }
 }
 
-/// Finds out who is at the browser that sent these headers.
+/// Finds the session of the browser that sent these headers.
 pub(crate) async fn identify(state: &State, headers: &HeaderMap) -> Result<Standing, Refusal> {
     state.registry.check_fresh()?;
     let presented = find_cookie(headers, session_cookie(state));
@@ -125,7 +126,8 @@ pub(crate) async fn identify(state: &State, headers: &HeaderMap) -> Result<Stand
     Ok(find_live(state, key).await?.map_or(Standing::Unknown, Standing::SignedIn))
 }
 
-/// The session of this key, if it lives: not too old, not idle too long, and its user active and of the same epoch.
+/// Returns the session with this key, if it is active: not too old, not idle for too long, and its user enabled and at
+/// the same epoch.
 async fn find_live(state: &State, key: SessionKey) -> Result<Option<Session>, Refusal> {
     let stored = state.store.find_session(&key.hash()).await.map_err(|error| state.store_failed(&error))?;
     let Some(stored) = stored else {
@@ -146,7 +148,7 @@ async fn find_live(state: &State, key: SessionKey) -> Result<Option<Session>, Re
     Ok(Some(Session { id: stored.id, key, user: user.clone() }))
 }
 
-/// A new session of a user, not stored yet, and what the browser shall hold.
+/// Creates a user's session, which is not stored yet, and its cookie.
 pub(crate) fn new_session(
     state: &State,
     user: &User,
@@ -168,13 +170,13 @@ pub(crate) fn new_session(
     (session, key)
 }
 
-/// What a browser says it is, for people to read: a byte that is not visible ASCII is shown as `?`, and hides no other.
+/// Returns the browser's User-Agent for display. Shows bytes that are not visible ASCII as `?`.
 fn show_user_agent(value: &HeaderValue) -> String {
     let shown = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
     value.as_bytes().iter().take(MAX_USER_AGENT_CHARS).map(shown).collect()
 }
 
-/// Ends a session and revokes the tokens asked through it, durably and on this node at once.
+/// Ends a session and revokes the tokens requested through it, durably, and immediately on this node.
 pub(crate) async fn end(state: &State, id: &str) -> Result<(), Refusal> {
     let now = state.now();
     let lifetime_s = state.registry.current().longest_lifetime_s();
@@ -186,7 +188,7 @@ pub(crate) async fn end(state: &State, id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The two `Set-Cookie` values of a session: what the browser holds, and its pair.
+/// Returns the two `Set-Cookie` values of a session: its cookie and its XSRF pair.
 pub(crate) fn cookies(state: &State, key: &SessionKey) -> [HeaderValue; 2] {
     let max_age_s = if key.is_anonymous() { ANONYMOUS_SESSION_S } else { SESSION_LIFETIME_S };
     let secure = if state.issuer.is_https() { "; Secure" } else { "" };
@@ -197,18 +199,18 @@ pub(crate) fn cookies(state: &State, key: &SessionKey) -> [HeaderValue; 2] {
     [cookie(session_cookie(state), key.0.expose(), "; HttpOnly"), cookie(XSRF_COOKIE, key.pair(state).expose(), "")]
 }
 
-/// On https no neighbour can set a cookie of this name (RFC 6265bis, `__Host-`).
+/// With https, a neighboring domain cannot set a cookie with this prefix (RFC 6265bis, `__Host-`).
 fn session_cookie(state: &State) -> &'static str {
     if state.issuer.is_https() { "__Host-cs_session" } else { "cs_session" }
 }
 
-/// A person who has signed in, as pages show them.
+/// A signed-in user, as shown on pages.
 pub(crate) struct Person {
-    /// The name they sign in with.
+    /// The login name.
     pub(crate) login: String,
-    /// Whether they may change settings.
+    /// Whether the user may change the settings.
     pub(crate) is_administrator: bool,
-    /// Whether signing in takes more than a password.
+    /// Whether the user has a second factor.
     pub(crate) has_second_factor: bool,
 }
 

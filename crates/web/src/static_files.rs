@@ -1,4 +1,4 @@
-//! The stylesheet, the scripts and the icon, compiled in, under addresses that change with what they hold.
+//! The stylesheet, the scripts and the icon, compiled in. Their URLs change with their content.
 
 use std::sync::LazyLock;
 
@@ -9,16 +9,16 @@ use countersign_server::http::answer;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
-/// Hex digits in an address: enough that no two builds of one year share them.
+/// The number of hex digits in a URL. Two builds within one year do not collide.
 const HASH_DIGITS: usize = 16;
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// A file: its name, its type, and what it holds.
+/// A file: its name, media type and content.
 type File = (&'static str, &'static str, &'static str);
 
-/// Every file.
+/// All files.
 const FILES: [File; 19] = [
     ("style.css", CSS, include_str!("../static/style.css")),
     ("icon.svg", SVG, include_str!("../static/icon.svg")),
@@ -41,11 +41,11 @@ const FILES: [File; 19] = [
     ("shell.js", SCRIPT, include_str!("../static/shell.js")),
 ];
 
-/// The first digits of the SHA-256 over all files: one for all, so that a module finds its neighbour by `./name`.
+/// The first digits of the SHA-256 of all files. They share one hash, so that a module can import another as `./name`.
 static HASH: LazyLock<String> = LazyLock::new(|| {
     let mut context = Context::new(&SHA256);
     for (name, _, text) in FILES {
-        // With lengths, so that no byte can wander from one file to the next unseen.
+        // Includes the lengths, so that moving bytes between files changes the hash.
         context.update(format!("{name} {}\n", text.len()).as_bytes());
         context.update(text.as_bytes());
     }
@@ -53,13 +53,13 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
     digits[..HASH_DIGITS].to_owned()
 });
 
-/// The address of a file.
+/// Returns the URL of a file.
 pub(crate) fn address(name: &str) -> String {
     format!("/static/{}/{name}", *HASH)
 }
 
-/// `GET /static/{hash}/{name}`: a file of this build, for a year; another build's hash is unknown, or a page of one
-/// node would be dressed by another's files.
+/// `GET /static/{hash}/{name}`: returns a file of this build, cacheable for a year. Refuses the hash of another build.
+/// Otherwise, a page of one node could be combined with another node's files.
 pub(crate) async fn static_file(Path((hash, name)): Path<(String, String)>, request: Request) -> Response {
     let file = FILES.iter().find(|(known, ..)| *known == name).filter(|_| hash == *HASH);
     let Some((_, content_type, text)) = file else {

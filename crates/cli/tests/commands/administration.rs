@@ -133,13 +133,14 @@ async fn what_leaks_is_ended_and_a_client_stands_or_falls_by_its_status() {
     let revoked: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!((done.code, &revoked["kind"]), (Some(0), &json!("token")));
     assert!(!is_active(&token).await);
-    for (stdin, why) in [("", "is empty"), (" \r\n", "is empty"), ("eyJ\nabc\n", "must contain one token on one line")] {
+    for (stdin, why) in [("", "is empty"), (" \r\n", "is empty"), ("eyJ\nabc\n", "must contain one token on one line")]
+    {
         let refused = team.run_with("token revoke - --yes", &[], stdin).failed(stdin, 2);
         assert!(refused.ends_with(&format!("TOKEN: stdin {why}")), "{refused}");
     }
     let unasked = team.run_with("token revoke -", &[], &token).failed("without --yes", 2);
     assert!(unasked.contains("add --yes"), "{unasked}");
-    assert!(team.fail(1, "token revoke nonsense --yes").starts_with("countersign: TOKEN: is no token"));
+    assert!(team.fail(1, "token revoke nonsense --yes").starts_with("countersign: TOKEN: is not a token"));
     let token = job.client_credentials("invoices:read").await.text("access_token");
     assert_eq!(team.ok("client revoke nightly-job --yes"), "All tokens of nightly-job are revoked.\n");
     assert!(!is_active(&token).await);

@@ -1,4 +1,4 @@
-//! Who may administer: the admin API is behind the guard of its own API.
+//! Access to the admin API, which is protected by the guard of its own API.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::http::again;
 use crate::http::caller::Caller;
 use crate::state::State;
 
-/// These routes behind the guard of the Api.
+/// Puts these routes behind the guard of `admin-api`.
 pub(crate) fn guarded(state: &State, routes: Router) -> Guarded<Router> {
     let clock = state.clock.clone();
     let verifier = Verifier::new(state.issuer.as_str(), state.registry.clone(), move || clock.now());
@@ -25,10 +25,10 @@ pub(crate) fn guarded(state: &State, routes: Router) -> Guarded<Router> {
     Guard::new(verifier, move || registry.current().find_api(API).map(Arc::clone)).layer(routes)
 }
 
-/// Around every request: a task of its own, so that a change goes on to its end when the caller hangs up, and begins again where
-/// the database ended it in favour of another.
+/// Wraps every request in a task of its own, so that a change completes even if the caller disconnects, and repeats it
+/// if the database aborted it in favor of another transaction.
 pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
-    // The outer router's parameters would be counted among those of the routes behind the guard.
+    // Otherwise, the outer router's path parameters would be counted among those of the inner routes.
     let caller = request.extensions_mut().remove::<Caller>();
     let place = request.extensions_mut().remove::<Arc<Place>>();
     request.extensions_mut().clear();
@@ -40,7 +40,7 @@ pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
     }
     let answering = async move {
         let response = again::answer(request, next).await;
-        // It was held to the end, also of a change whose caller is gone.
+        // The place is held until the change is complete, even if the caller has disconnected.
         drop(place);
         response
     };

@@ -1,4 +1,4 @@
-//! How things are shown, and by which ETag a change names what it changes (RFC 9110 §8.8.3).
+//! Responses of the admin API, and the ETags that identify what a change applies to (RFC 9110 §8.8.3).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::{FromRequest, Request};
@@ -13,7 +13,7 @@ use crate::admin::change_error::ChangeError;
 use crate::http::answer::json_response;
 use crate::http::json_body::receive;
 
-/// What a handler of the admin API returns.
+/// The result of a handler of the admin API.
 pub(crate) type Answer = Result<Response, ChangeError>;
 
 /// The JSON body of a request.
@@ -27,17 +27,18 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for AdminBody<T> {
     }
 }
 
-/// 200 with a thing and its ETag.
+/// 200 with an object and its ETag.
 pub(crate) fn show(thing: &Value) -> Response {
     show_with(thing, thing)
 }
 
-/// 200 with a thing that is shown with more than a change of it changes; its ETag is of its state alone.
+/// 200 with an object whose response contains more than its state. The ETag only covers the state.
 pub(crate) fn show_with(shown: &Value, state: &Value) -> Response {
     tagged(StatusCode::OK, shown, state)
 }
 
-/// 201 with a new thing, its address, and the ETag of its state: what is shown once is no part of it.
+/// 201 with a new object, its URL, and the ETag of its state. Values that are only shown once are not part of the
+/// state.
 pub(crate) fn created(shown: &Value, state: &Value, address: &str) -> Response {
     let mut response = tagged(StatusCode::CREATED, shown, state);
     if let Ok(address) = HeaderValue::from_str(address) {
@@ -46,13 +47,13 @@ pub(crate) fn created(shown: &Value, state: &Value, address: &str) -> Response {
     response
 }
 
-/// 204: done, and there is nothing to show.
+/// 204: success, without a body.
 pub(crate) fn done() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// Err if `If-Match` names another state of the thing than this, or if `If-None-Match: *` wants it not to be there yet;
-/// without these headers nothing is asked.
+/// Fails if `If-Match` names another state of the object, or if `If-None-Match: *` requires that it does not exist yet.
+/// Without these headers, it always succeeds.
 pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), ChangeError> {
     if headers.get_all(IF_NONE_MATCH).iter().any(|value| value == "*") && !thing.is_null() {
         return Err(ChangeError::changed_meanwhile());
@@ -63,7 +64,7 @@ pub(crate) fn check_match(headers: &HeaderMap, thing: &Value) -> Result<(), Chan
     }
     let tag = etag(thing);
     let is_meant = |one: &[u8]| one == tag.as_bytes() || (one == b"*" && !thing.is_null());
-    // As bytes: the tags of others may be no ASCII (RFC 9110 §8.8.3).
+    // As bytes: other tags may not be ASCII (RFC 9110 §8.8.3).
     let names =
         |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(|one| is_meant(one.trim_ascii()));
     if wanted.any(names) { Ok(()) } else { Err(ChangeError::changed_meanwhile()) }
@@ -77,7 +78,7 @@ fn tagged(status: StatusCode, shown: &Value, state: &Value) -> Response {
     response
 }
 
-/// Of the state itself, so that whatever changes it changes the tag.
+/// A hash of the state, so that every change of the state changes the ETag.
 fn etag(thing: &Value) -> String {
     let hash = digest(&SHA256, thing.to_string().as_bytes());
     format!("\"{}\"", base64url(&hash.as_ref()[..12]))

@@ -1,4 +1,4 @@
-//! `/admin/v1/apis`: the Apis that tokens are for.
+//! `/admin/v1/apis`: APIs.
 
 use std::sync::Arc;
 
@@ -24,17 +24,17 @@ use crate::keys::first_key;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// Access tokens live from a second to a day: a longer one is a password.
+/// Lifetimes of access tokens are between a second and a day. With a longer lifetime, a token would be a password.
 const LIFETIME_S: std::ops::RangeInclusive<i64> = 1..=86_400;
-/// Refresh tokens live from a minute to a year.
+/// Lifetimes of refresh tokens are between a minute and a year.
 const REFRESH_S: std::ops::RangeInclusive<i64> = 60..=31_536_000;
-/// How long the use of a refresh token may be repeated.
+/// How long the use of a refresh token can be repeated.
 const RETRY_S: std::ops::RangeInclusive<i64> = 0..=120;
 const DEFAULT_LIFETIME_S: i64 = 3600;
-/// The most APIs: every node holds all of them in memory and reads them again at each change.
+/// The maximum number of APIs. Every node keeps all of them in memory and reloads them after each change.
 const MAX_APIS: usize = 10_000;
 
-/// A new Api.
+/// A new API.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewApi {
@@ -56,7 +56,7 @@ pub(crate) struct NewApi {
     refresh_retry_s: Option<i64>,
 }
 
-/// What can be changed of an Api; what is not named stays.
+/// The changes to an API. Omitted fields stay the same.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Changes {
@@ -127,7 +127,7 @@ pub(crate) async fn create(
     let after = view(&api, &note);
     let (action, target) = ("api.create", api.id.to_string());
     changing.finish(Entry { action, target, before: None, after: Some(after.clone()) }).await?;
-    // The API is made, whatever comes of its key: that is tried again.
+    // The API exists even if creating its key fails. The server retries that later.
     make_keys::run_once(&state).await;
     Ok(created(&after, &after, &format!("/admin/v1/apis/{}", api.id)))
 }
@@ -142,7 +142,7 @@ pub(crate) async fn update(
 ) -> Answer {
     if let Some(algorithm) = changes.algorithm.as_deref().and_then(Algorithm::parse) {
         find_own(&state.registry.current(), &id)?;
-        // Before the change: from then on the API's clients would be refused until there is a key.
+        // Before the change: otherwise, the API's clients would be refused until there is a key.
         first_key::provide(&state, algorithm).await?;
     }
     let mut changing = Changing::begin(&state, &operator).await?;
@@ -160,7 +160,7 @@ pub(crate) async fn update(
     Ok(show(&after))
 }
 
-/// `DELETE apis/{id}`: refused while a client may ask for its tokens.
+/// `DELETE apis/{id}`: refused while a client is entitled to it.
 pub(crate) async fn delete(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -227,7 +227,7 @@ fn audience(text: &str) -> Result<Audience, ChangeError> {
     Audience::parse(text).filter(|_| is_uri(text)).ok_or_else(|| ChangeError::invalid("audience", what))
 }
 
-/// True if only characters of a URI are in it, and each `%` begins an octet (RFC 3986 §2).
+/// True if the text only contains characters that are allowed in a URI, and each `%` starts an octet (RFC 3986 §2).
 fn is_uri(text: &str) -> bool {
     let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
     let is_octet = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
@@ -246,7 +246,7 @@ fn check_audience_is_free(registry: &Registry, api: &Api) -> Result<(), ChangeEr
     }
 }
 
-/// An Api as it is shown.
+/// Returns an API for display.
 fn view(api: &Api, note: &Note) -> Value {
     json!({
         "id": api.id.as_str(),

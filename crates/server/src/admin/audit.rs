@@ -1,7 +1,8 @@
-//! The audit log: who changed what, before and after, chained by MACs so that an edit, a gap or a reordering shows.
+//! The audit log: who changed what, with the state before and after. A chain of MACs reveals edits, gaps and
+//! reordering.
 //!
-//! The key is derived from the sealing key: who holds that can forge, and nobody else. When the sealing
-//! key is replaced, the old audit key is kept, to verify what was written before.
+//! The key is derived from the sealing key. Only its owner can forge records. When the sealing key is replaced, the old
+//! audit key is kept, to verify earlier records.
 
 use aws_lc_rs::hmac;
 use countersign_store::{AuditRecord, Change, NewAuditRecord, StoreError};
@@ -10,34 +11,34 @@ use serde_json::Value;
 use crate::http::caller::Caller;
 use crate::state::State;
 
-/// Who did something, as the audit log names them.
+/// The author of a change, as shown in the audit log.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// Who.
+    /// The name of the author.
     pub(crate) name: String,
-    /// From where; empty for the server itself.
+    /// The address. Empty for the server itself.
     pub address: String,
-    /// Under which request id; empty for the server itself.
+    /// The request ID. Empty for the server itself.
     pub request_id: String,
 }
 
 impl Actor {
-    /// Somebody who calls.
+    /// Returns the caller of a request as the author.
     pub fn new(name: impl Into<String>, caller: &Caller) -> Self {
         let (address, request_id) = (caller.address.to_string(), caller.request_id().to_owned());
         Self { name: name.into(), address, request_id }
     }
 }
 
-/// What is written of a change: what was done, to what, and how that was before and is after.
+/// The record of a change: the action, the target, and its state before and after.
 pub struct Entry {
-    /// Such as `client.create`.
+    /// For example `client.create`.
     pub action: &'static str,
-    /// Such as `nightly-job`.
+    /// For example `nightly-job`.
     pub target: String,
-    /// Nothing, if it was not there.
+    /// `None` if the target did not exist.
     pub before: Option<Value>,
-    /// Nothing, if it is gone.
+    /// `None` if the target was deleted.
     pub after: Option<Value>,
 }
 
@@ -60,7 +61,8 @@ pub async fn record(state: &State, actor: &Actor, change: &mut Change, entry: En
     change.insert_audit_record(&AuditRecord { said, mac }).await
 }
 
-/// The bytes that a MAC covers: every field with its length, so that none can flow into the next, and the MAC before.
+/// Returns the bytes that a MAC covers: the previous MAC, and every field with its length, so that moving bytes between
+/// fields changes them.
 pub(super) fn covered(said: &NewAuditRecord, previous: &[u8]) -> Vec<u8> {
     let NewAuditRecord { sequence, at, actor, address, request_id, action, target, before, after } = said;
     let mut bytes = Vec::new();

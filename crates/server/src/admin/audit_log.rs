@@ -1,4 +1,4 @@
-//! The audit log, read and verified.
+//! Lists and verifies the audit log.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::admin::rights::Operator;
 use crate::http::answer::json_response;
 use crate::state::State;
 
-/// Records read at once while verifying.
+/// The number of records to read at once during verification.
 const BATCH: i64 = 500;
-/// The head of a log without records.
+/// The head of an empty log.
 const EMPTY_HEAD: &str = "0";
 
-/// `GET audit`: the oldest first; `after` is a sequence number.
+/// `GET audit`: oldest first. `after` is a sequence number.
 pub(crate) async fn records(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["after", "limit"])?;
     let limit = query.limit()?;
@@ -33,7 +33,8 @@ pub(crate) async fn records(extract::State(state): extract::State<Arc<State>>, _
     Ok(list(records.iter().take(limit).map(show).collect(), next.as_deref()))
 }
 
-/// `GET audit/head`: the last record's place and MAC. Kept elsewhere, it shows later that the tail was not cut.
+/// `GET audit/head`: the number and the MAC of the last record. If an administrator stores it elsewhere, it later
+/// reveals that records were removed from the end.
 pub(crate) async fn head(extract::State(state): extract::State<Arc<State>>, _: Operator) -> Answer {
     let last = state.store.find_last_audit_record().await?;
     let text =
@@ -41,7 +42,7 @@ pub(crate) async fn head(extract::State(state): extract::State<Arc<State>>, _: O
     Ok(json_response(StatusCode::OK, json!({ "head": text }).to_string()))
 }
 
-/// `GET audit/verify`: 200 with `intact`, and with what is wrong and where if it is not.
+/// `GET audit/verify`: returns 200 with `intact`, and with the first fault if there is one.
 pub(crate) async fn verify(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["head"])?;
     let head = query.find("head").map(parse_head).transpose()?;
@@ -57,7 +58,7 @@ fn verdict(intact: bool, records: i64, fault: Option<String>) -> Response {
     json_response(StatusCode::OK, body.to_string())
 }
 
-/// `SEQUENCE.MAC`, as `head` printed it.
+/// Parses `SEQUENCE.MAC`, as printed by `audit head`.
 fn parse_head(text: &str) -> Result<(i64, Vec<u8>), ChangeError> {
     if text == EMPTY_HEAD {
         return Ok((0, Vec::new()));
@@ -66,7 +67,7 @@ fn parse_head(text: &str) -> Result<(i64, Vec<u8>), ChangeError> {
     parsed.ok_or_else(|| ChangeError::invalid("head", "must be the output of `audit head`"))
 }
 
-/// A walk along the chain.
+/// A verification of the chain.
 struct Verifying<'s> {
     state: &'s State,
     sequence: i64,
@@ -75,7 +76,7 @@ struct Verifying<'s> {
 }
 
 impl Verifying<'_> {
-    /// What is wrong first, if anything is.
+    /// Returns the first fault.
     async fn run(&mut self) -> Result<Option<String>, ChangeError> {
         let first = self.state.store.list_audit_records(i64::MIN, 1).await?;
         if let Some(before) = first.first().filter(|first| first.said.sequence < 1) {
@@ -83,7 +84,7 @@ impl Verifying<'_> {
         }
         loop {
             let records = self.state.store.list_audit_records(self.sequence, BATCH).await?;
-            // By whatever sealing key they were chained, this node knows it now.
+            // This node now has the keys of all earlier sealing keys.
             self.state.follow().await?;
             if records.is_empty() {
                 return Ok(self.check_tail());

@@ -1,4 +1,5 @@
-//! One administrative change: alone, on the newest state, audited, durable before it is acknowledged, and then known here.
+//! An administrative change: exclusive, based on the newest state, audited, durable before it is acknowledged, and then
+//! applied to this node.
 
 use std::sync::Arc;
 
@@ -11,20 +12,20 @@ use crate::admin::rights::{Authority, Operator};
 use crate::registry::Registry;
 use crate::state::State;
 
-/// The server itself, as the audit log names it.
+/// The name of the server itself in the audit log.
 pub(crate) const SERVER: &str = "countersign";
 
-/// Who makes a change, and what allows them to.
+/// The author of a change, and what authorizes it.
 #[derive(Clone, Debug)]
 pub struct Author {
-    /// Who.
+    /// The author.
     pub actor: Actor,
-    /// What allows it.
+    /// The authorization.
     pub authority: Authority,
 }
 
 impl Author {
-    /// The server itself, by its own schedule or at its start.
+    /// The server itself, by schedule or at startup.
     pub fn server() -> Self {
         let actor = Actor { name: SERVER.to_owned(), address: String::new(), request_id: String::new() };
         Self { actor, authority: Authority::Server }
@@ -38,19 +39,19 @@ impl From<&Operator> for Author {
     }
 }
 
-/// A change under way. Dropped without [`Changing::finish`], it changes nothing.
+/// A change in progress. Dropping it without [`Changing::finish`] rolls it back.
 pub struct Changing<'s> {
     state: &'s State,
     author: Author,
     /// The transaction.
     pub change: Change,
-    /// The registry as of the moment before this change: nobody else can change it now.
+    /// The registry immediately before this change. Nobody else can change it now.
     pub registry: Arc<Registry>,
     _turn: Turn,
 }
 
 impl<'s> Changing<'s> {
-    /// Begins a change: takes the database's lock, reads what is newest, and decides again whether the author may.
+    /// Begins a change: takes the database's lock, loads the newest registry, and checks the author's rights again.
     pub async fn begin(state: &'s State, author: impl Into<Author>) -> Result<Self, ChangeError> {
         state.registry.check_database()?;
         let author = author.into();
@@ -62,7 +63,7 @@ impl<'s> Changing<'s> {
         Ok(Self { state, author, change, registry, _turn: turn })
     }
 
-    /// Audits, commits, and brings this node's registry up.
+    /// Writes the audit record, commits, and updates this node's registry.
     pub async fn finish(mut self, entry: Entry) -> Result<(), ChangeError> {
         let (action, target) = (entry.action, entry.target.clone());
         audit::record(self.state, &self.author.actor, &mut self.change, entry).await?;
@@ -74,8 +75,8 @@ impl<'s> Changing<'s> {
     }
 }
 
-/// Something audited that changes nothing of the registry, such as a sign-in. Dropped without [`Event::finish`], nothing
-/// happened.
+/// An audited event that does not change the registry, such as a sign-in. Dropping it without [`Event::finish`] rolls
+/// it back.
 pub struct Event {
     /// The transaction.
     pub change: Change,
@@ -83,15 +84,15 @@ pub struct Event {
 }
 
 impl Event {
-    /// Begins an event whose turn it is: it takes the database's lock.
+    /// Begins an event that has its turn, by taking the database's lock.
     pub async fn begin(state: &State, turn: Turn) -> Result<Self, StoreError> {
         let change = state.store.begin_event(state.now()).await?;
-        // The sealing key, with which the record is chained, may have been replaced.
+        // The sealing key, which chains the record, may have been replaced.
         state.follow().await.map_err(StoreError::from)?;
         Ok(Self { change, _turn: turn })
     }
 
-    /// Audits and commits.
+    /// Writes the audit record and commits.
     pub async fn finish(mut self, state: &State, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
         audit::record(state, actor, &mut self.change, entry).await?;
         self.change.commit().await

@@ -1,4 +1,4 @@
-//! Why an administrative call was refused: the field is named, and nothing was changed.
+//! Why an administrative call was refused. The error names the field. Nothing was changed.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::http::trouble::Trouble;
 use crate::keys::error::KeyRingError;
 use crate::keys::sealing::SealError;
 
-/// What kind of refusal it is.
+/// The kind of error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A field is wrong.
+    /// A field is invalid.
     Invalid,
     /// The body is not JSON.
     NotJson,
@@ -21,29 +21,29 @@ pub enum Kind {
     TooLarge,
     /// The request names another server.
     Misdirected,
-    /// The person's session has ended.
+    /// The user's session has ended.
     SessionEnded,
-    /// The caller would give away, or act upon, more than they hold.
+    /// The change would exceed the caller's own rights.
     NotYours,
-    /// The call takes another scope than its path says.
+    /// The call requires a scope in addition to the one for its path.
     ScopeMissing,
-    /// The caller's right ended while the call was under way.
+    /// The caller lost the required right during the call.
     RightsEnded,
-    /// There is no such thing.
+    /// The object does not exist.
     NotFound,
-    /// The address does not take the method.
+    /// The path does not support the method.
     WrongMethod,
-    /// As things are, this cannot be done.
+    /// The change conflicts with the current state.
     Conflict,
-    /// It has been changed since it was read.
+    /// The object has changed since the caller read it.
     ChangedMeanwhile,
-    /// The database, or the server, cannot do it now.
+    /// The database or the server is temporarily unavailable.
     Unavailable,
-    /// The server failed.
+    /// An internal error.
     Internal,
 }
 
-/// A refusal of an administrative call.
+/// The error of an administrative call.
 #[derive(Debug)]
 pub struct ChangeError {
     kind: Kind,
@@ -53,66 +53,66 @@ pub struct ChangeError {
 }
 
 impl ChangeError {
-    /// A refusal of a kind, in a sentence.
+    /// Creates an error with a one-sentence explanation.
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into().into_boxed_str(), field: None, trouble: None }
     }
 
-    /// The same, of a field.
+    /// Sets the field.
     pub(super) fn of(mut self, field: &str) -> Self {
         self.field = Some(field.into());
         self
     }
 
-    /// A field is wrong.
+    /// A field is invalid.
     pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Self {
         Self::new(Kind::Invalid, detail).of(field)
     }
 
-    /// The caller would give away, or act upon, more than they have.
+    /// The change would exceed the caller's own rights.
     pub(crate) fn not_yours(field: &str, missing: &ScopeToken) -> Self {
         Self::new(Kind::NotYours, format!("your token lacks the scopes {missing} of admin-api")).of(field)
     }
 
-    /// The call asks for more than its path says.
+    /// The call requires another scope.
     pub(crate) fn scope_missing(scope: &str) -> Self {
         Self::new(Kind::ScopeMissing, format!("your token lacks the scope {scope} of admin-api"))
     }
 
-    /// The caller's right ended while the call was under way.
+    /// The caller lost the required right during the call.
     pub(crate) fn rights_ended(reason: impl fmt::Display) -> Self {
         let detail = format!("you no longer have the right to make this change ({reason}); nothing was changed");
         Self::new(Kind::RightsEnded, detail)
     }
 
-    /// The person's session ended while the call was under way.
+    /// The user's session ended during the call.
     pub(crate) fn session_ended() -> Self {
         Self::new(Kind::SessionEnded, "the session has ended; nothing was changed")
     }
 
-    /// There is no such thing.
+    /// The object does not exist.
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
         let shown: String = id.chars().take(100).collect();
         Self::new(Kind::NotFound, format!("there is no {what} {shown}"))
     }
 
-    /// As things are, this cannot be done.
+    /// The change conflicts with the current state.
     pub(crate) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, detail)
     }
 
-    /// Somebody else, or another of them, has this already.
+    /// The value is already used by another object, or already set.
     pub(crate) fn taken(field: &str, detail: impl Into<String>) -> Self {
         Self::conflict(detail).of(field)
     }
 
-    /// It has been changed since it was read (RFC 9110 §13.1.1).
+    /// The object has changed since the caller read it (RFC 9110 §13.1.1).
     pub(crate) fn changed_meanwhile() -> Self {
         let detail = "it has changed since you read it; read it again, and send its ETag as If-Match";
         Self::new(Kind::ChangedMeanwhile, detail).of("If-Match")
     }
 
-    /// Our fault, which is logged here.
+    /// An internal error, which is logged here.
     pub(crate) fn internal(reason: impl fmt::Display) -> Self {
         tracing::error!(%reason, "an administrative request failed");
         Self::new(Kind::Internal, "internal error; search the server's log for the request ID")
@@ -126,7 +126,7 @@ impl ChangeError {
         Self { trouble: Some(Box::new(Trouble { kind, reason, is_conflict })), ..Self::unavailable(kind) }
     }
 
-    /// The same of a change that was committed: it must not be made again, whatever else failed.
+    /// Marks the change as committed. It must not be repeated, whatever else failed.
     pub(crate) fn after_commit(mut self) -> Self {
         if let Some(trouble) = &mut self.trouble {
             trouble.is_conflict = false;
@@ -134,22 +134,22 @@ impl ChangeError {
         self
     }
 
-    /// What kind it is.
+    /// The kind of error.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What is wrong, in a sentence.
+    /// The explanation.
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// The field that is wrong.
+    /// The invalid field.
     pub(super) fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }
 
-    /// What is said at a terminal: also what the database says, and what to do.
+    /// Returns a message for the operator's terminal, including the database's error and what to do.
     pub fn for_operator(&self) -> String {
         match &self.trouble {
             Some(trouble) => format!("{}: {}", trouble.kind, trouble.reason),
@@ -157,7 +157,7 @@ impl ChangeError {
         }
     }
 
-    /// What the database could not do, if that is the reason.
+    /// Returns the database's failure, if it is the reason.
     pub fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_deref()
     }

@@ -1,4 +1,4 @@
-//! The lock of all changes of this node, and how many may wait for it.
+//! The lock for all changes of this node, and the limit on how many may wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,29 +8,31 @@ use countersign_protocol::refusal::Refusal;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
-/// Changes of one kind that wait at once: a change takes milliseconds, so that more would wait for seconds.
+/// The maximum number of waiting changes of each kind. A change takes milliseconds, so that more would wait for
+/// seconds.
 const MAX_WAITING: usize = 64;
-/// A change waits this long at most: its caller has given up by then.
+/// The maximum time that a change waits. After that, its caller has given up.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// For whom a change waits. Each kind has a bound of its own, so that none keeps out another.
+/// Who a change waits for. Each kind has its own limit, so that none can block another.
 #[derive(Clone, Copy, Debug)]
 pub enum Waiter {
     /// An administrator.
     Operator,
-    /// A person who signs in, or changes what is theirs.
+    /// A user who signs in or changes their own account.
     Person,
-    /// The audit log, which is to have a lock-out.
+    /// The audit record of a lockout.
     Record,
-    /// The server itself: there are few of its changes, and none may be lost.
+    /// The server itself, without a limit: its changes are few, and none may be lost.
     Server,
 }
 
-/// A turn to change something: nobody else does until it is dropped.
+/// A turn to make a change. Nobody else has one until it is dropped.
 #[derive(Debug)]
 pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
 
-/// One change at a time on a node: many that wait for the database's lock must not take the connection that the first needs.
+/// Runs one change at a time on a node. Otherwise, changes that wait for the database's lock could use up all
+/// connections, including the one that the first change needs.
 #[derive(Debug, Default)]
 pub struct ChangeQueue {
     lock: Arc<Mutex<()>>,
@@ -39,7 +41,7 @@ pub struct ChangeQueue {
 }
 
 impl ChangeQueue {
-    /// Waits for a turn; refused at once if too many wait, and later if it took too long.
+    /// Waits for a turn. Refuses immediately if too many are waiting, and later if the wait was too long.
     pub async fn wait(&self, waiter: Waiter) -> Result<Turn, Refusal> {
         let _waiting = Waiting::enter(&self.waiting[waiter as usize], waiter)?;
         let locking = self.lock.clone().lock_owned();
@@ -56,7 +58,7 @@ impl ChangeQueue {
     }
 }
 
-/// One that waits, until this is dropped.
+/// A waiting change, until this is dropped.
 struct Waiting<'q>(&'q AtomicUsize);
 
 impl<'q> Waiting<'q> {

@@ -1,20 +1,20 @@
-//! Which characters may be typed in a name: what cannot be seen, or reads as something else, lets one name pass for another.
+//! Which characters are allowed in names. Invisible or confusable characters would let one name pass for another.
 //!
-//! Checked on input only: names that are stored already still load.
+//! This is only checked on input. Stored names can always be loaded.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Characters that are blank or stand for nothing by their looks, and symbols, letters or marks by their category: braille, a
-/// null notehead, a Khitan filler, Egyptian blanks, a Tifinagh joiner, an object and a character that were replaced.
+/// Characters that look blank or have no meaning of their own, although their category is symbol, letter or mark:
+/// braille, a null notehead, a Khitan filler, Egyptian blanks, a Tifinagh joiner, and replaced objects and characters.
 const BLANKS: [char; 8] =
     ['\u{2800}', '\u{1D159}', '\u{16FE4}', '\u{13441}', '\u{13442}', '\u{2D7F}', '\u{FFFC}', '\u{FFFD}'];
-/// More marks than this upon one letter are drawn over its neighbours; scripts need four at most.
+/// More marks on one letter would cover its neighbors. Scripts need four at most.
 const MAX_MARKS: usize = 4;
 
-/// True for a text by which something is told from everything else: every character can be seen, and the text is stable
-/// under NFKC, so that no other spelling of it looks the same (UAX #15, UAX #31).
+/// True for an identifier: every character is visible, and the text is stable under NFKC, so that no other spelling of
+/// it looks the same (UAX #15, UAX #31).
 pub(crate) fn is_identifier(text: &str) -> bool {
     text.chars().all(|char| is_visible(char) && !is_format(char))
         && !text.starts_with(is_mark)
@@ -22,13 +22,13 @@ pub(crate) fn is_identifier(text: &str) -> bool {
         && ComposingNormalizerBorrowed::new_nfkc().is_normalized(text)
 }
 
-/// True for one line that people read. Joiners and symbols are part of many scripts; control characters, tags, and what
-/// turns the direction of a line or is never seen are not.
+/// True for a line of text for people. Joiners and symbols are allowed, because many scripts use them. Control
+/// characters, tags, direction changes and invisible characters are not.
 pub(crate) fn is_line(text: &str) -> bool {
     text.chars().all(is_plain)
 }
 
-/// True if something of the text can be seen.
+/// True if a part of the text is visible.
 pub(crate) fn is_anything_visible(text: &str) -> bool {
     text.chars().any(is_visible)
 }
@@ -45,7 +45,7 @@ fn is_visible(char: char) -> bool {
     !char.is_control() && !char.is_whitespace() && !is_ignorable && !BLANKS.contains(&char)
 }
 
-/// True for what is drawn upon the character before it.
+/// True for a mark that is drawn on the preceding character.
 fn is_mark(char: char) -> bool {
     matches!(
         CodePointMapData::<GeneralCategory>::new().get(char),
@@ -53,7 +53,7 @@ fn is_mark(char: char) -> bool {
     )
 }
 
-/// True for what no text is made of: format characters, and code points that are private or mean nothing yet.
+/// True for format characters and for private or unassigned code points.
 fn is_format(char: char) -> bool {
     matches!(
         CodePointMapData::<GeneralCategory>::new().get(char),

@@ -1,4 +1,4 @@
-//! `/admin/v1/clients`: who may ask for tokens.
+//! `/admin/v1/clients`: clients.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use crate::admin::usage::{LastUses, is_unused};
 use crate::registry::Registry;
 use crate::state::State;
 
-/// Limits of a client: from none at all to more than a node issues.
+/// Token limits of a client, from 0 to more than a node can issue.
 const TOKENS: std::ops::RangeInclusive<i64> = 0..=10_000_000_000;
 
-/// A new client; `secret` gives it its first secret, which may also come later.
+/// A new client. With `secret`, it gets its first secret. Otherwise, secrets can be added later.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewClient {
@@ -46,7 +46,7 @@ pub(crate) struct NewClient {
     secret: Option<NewSecret>,
 }
 
-/// What can be changed of a client; what is not named stays.
+/// The changes to a client. Omitted fields stay the same.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
@@ -54,10 +54,10 @@ pub(crate) struct Changes {
     owner: Option<String>,
     auth_methods: Option<Vec<String>>,
     status: Option<String>,
-    /// `null` for no limit.
+    /// `null` means no limit.
     #[serde(default, deserialize_with = "named")]
     tokens_per_minute: Option<Option<i64>>,
-    /// `null` for no limit.
+    /// `null` means no limit.
     #[serde(default, deserialize_with = "named")]
     tokens_per_day: Option<Option<i64>>,
 }
@@ -185,7 +185,7 @@ pub(crate) async fn update(
     Ok(show(&after))
 }
 
-/// `DELETE clients/{id}`: with its secrets and entitlements, which ends its tokens.
+/// `DELETE clients/{id}`: also deletes its secrets and entitlements, and thereby revokes its tokens.
 pub(crate) async fn delete(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -221,7 +221,7 @@ fn methods(names: &[String]) -> Result<ClientAuthMethods, ChangeError> {
     Ok(parsed.into_iter().collect())
 }
 
-/// A client as it is shown.
+/// Returns a client for display.
 pub(crate) fn view(registry: &Registry, client: &Client) -> Value {
     describe(client, &registry.note_of_client(client.id.as_str()))
 }

@@ -1,4 +1,4 @@
-//! `/admin/v1/clients/{id}/entitlements/{api}`: what a client may ask of an Api and introspect there.
+//! `/admin/v1/clients/{id}/entitlements/{api}`: what a client may request from an API and introspect.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use crate::admin::page::list;
 use crate::admin::rights::Operator;
 use crate::state::State;
 
-/// The most APIs that a client may be entitled to: each of its token requests may search all of them.
+/// The maximum number of entitlements of a client. A token request may search all of them.
 const MAX_ENTITLEMENTS: usize = 200;
 
-/// An entitlement, whole.
+/// A complete entitlement.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewEntitlement {
@@ -56,7 +56,8 @@ pub async fn find(
     Ok(show(&found.ok_or_else(|| ChangeError::not_found("entitlement to", &api))?))
 }
 
-/// `PUT clients/{id}/entitlements/{api}`: exactly this, whatever it was. Of `admin-api` nobody gives more than they hold.
+/// `PUT clients/{id}/entitlements/{api}`: replaces the entitlement. Callers cannot grant scopes of `admin-api` that
+/// they do not have.
 pub(crate) async fn put(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -132,7 +133,7 @@ pub(crate) async fn delete(
     Ok(done())
 }
 
-/// Every entitlement of a client as it is shown.
+/// Returns all entitlements of a client for display.
 pub(crate) fn views(client: &Client) -> Vec<Value> {
     let asked = client.may_ask.iter().map(|(api, _)| api);
     let only_introspected = client.may_introspect.iter().filter(|api| client.find_entitlement(api).is_none());

@@ -1,4 +1,4 @@
-//! `/admin/v1/users/{id}/failed-attempts`: passwords that failed, and the lock that they lead to.
+//! `/admin/v1/users/{id}/failed-attempts`: failed passwords, and the lock that results from them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The fields that several things have, each checked in one place.
+//! Checks of fields that several objects have.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -22,13 +22,13 @@ use crate::admin::characters::{is_anything_visible, is_line};
 use crate::admin::own_api::API;
 use crate::registry::Registry;
 
-/// The longest name, owner, label or description, in characters.
+/// The maximum length of a name, owner, label or description, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
-/// Who has proved nothing, as the audit log names them.
+/// The name of an unauthenticated caller in the audit log.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// One line for people.
+/// Validates a line of text for people.
 pub(crate) fn line(field: &str, text: &str) -> Result<String, ChangeError> {
     let text = text.trim();
     if text.chars().count() > MAX_TEXT_CHARS || !is_line(text) {
@@ -40,18 +40,18 @@ pub(crate) fn line(field: &str, text: &str) -> Result<String, ChangeError> {
     Ok(text.to_owned())
 }
 
-/// A name for people: a line with something in it.
+/// Validates a name for people, which must not be blank.
 pub(crate) fn name(text: &str) -> Result<String, ChangeError> {
     let name = line("name", text)?;
     if is_anything_visible(&name) { Ok(name) } else { Err(ChangeError::invalid("name", "must not be empty or blank")) }
 }
 
-/// Reads a field that may be `null`: named and null is not the same as not named.
+/// Deserializes a field that may be `null`. Null is not the same as missing.
 pub fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// Reads a field that is an object or `null`: serde would take a list of its members too.
+/// Deserializes a field that is an object or `null`. Without this, serde would also accept a list of the members.
 pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     struct Object<T>(PhantomData<T>);
 
@@ -74,7 +74,7 @@ pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserialize
     deserializer.deserialize_any(Object(PhantomData))
 }
 
-/// A whole number within bounds.
+/// Validates a whole number within bounds.
 pub(crate) fn within(field: &str, value: i64, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, ChangeError> {
     if bounds.contains(&value) {
         return Ok(value);
@@ -83,7 +83,7 @@ pub(crate) fn within(field: &str, value: i64, bounds: std::ops::RangeInclusive<i
     Err(ChangeError::invalid(field, format!("must be from {} to {}{unit}", bounds.start(), bounds.end())))
 }
 
-/// Names of grants.
+/// Parses names of grants.
 pub(crate) fn grants(names: &[String]) -> Result<GrantTypes, ChangeError> {
     let parse = |name: &String| {
         let known = GrantType::ALL.map(GrantType::as_str).join(" ");
@@ -92,7 +92,7 @@ pub(crate) fn grants(names: &[String]) -> Result<GrantTypes, ChangeError> {
     names.iter().map(parse).collect()
 }
 
-/// Names of scopes, each defined by the Api.
+/// Parses names of scopes, which the API must define.
 pub(crate) fn scopes(api: &Api, names: &[String]) -> Result<Scope, ChangeError> {
     let parse = |name: &String| {
         let token = ScopeToken::parse(name).filter(|token| api.find_scope(token).is_some());
@@ -101,34 +101,34 @@ pub(crate) fn scopes(api: &Api, names: &[String]) -> Result<Scope, ChangeError> 
     names.iter().map(parse).collect()
 }
 
-/// `active` or `disabled`.
+/// Parses `active` or `disabled`.
 pub fn status(word: &str) -> Result<Status, ChangeError> {
     Status::parse(word).ok_or_else(|| ChangeError::invalid("status", "must be active or disabled"))
 }
 
-/// The Api of a path.
+/// Returns the API in the path.
 pub(crate) fn find_api<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, ChangeError> {
     registry.find_api(id).ok_or_else(|| ChangeError::not_found("API", id))
 }
 
-/// The client of a path.
+/// Returns the client in the path.
 pub(crate) fn find_client<'r>(registry: &'r Registry, id: &str) -> Result<&'r Client, ChangeError> {
     registry.find_client(id).ok_or_else(|| ChangeError::not_found("client", id))
 }
 
-/// The user of a path, by id or by login name.
+/// Returns the user in the path, by ID or login name.
 pub(crate) fn find_user<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<User>, ChangeError> {
     let by_id = UserId::parse(id).and_then(|id| registry.find_user(id.as_str()));
     by_id.or_else(|| registry.find_user_by_login(id)).ok_or_else(|| ChangeError::not_found("user", id))
 }
 
-/// A new Api's id.
+/// Validates the ID of a new API.
 pub(crate) fn api_id(text: &str) -> Result<ApiId, ChangeError> {
     let grammar = "must have at most 63 lowercase letters, digits and -, and must not be a reserved path";
     ApiId::parse(text).ok_or_else(|| ChangeError::invalid("id", grammar))
 }
 
-/// A new client's id: what also stands in a path as it is.
+/// Validates the ID of a new client. It can be used in a path without escaping.
 pub(crate) fn client_id(text: &str) -> Result<ClientId, ChangeError> {
     let grammar =
         "must have 1 to 100 letters, digits and . _ - @ +, begin with a letter or digit, and not begin with usr_";
@@ -141,7 +141,7 @@ pub(crate) fn client_id(text: &str) -> Result<ClientId, ChangeError> {
     id.ok_or_else(|| ChangeError::invalid("client_id", grammar))
 }
 
-/// An Api that may be changed: ours is made of what guards us.
+/// Fails for `admin-api`, which cannot be changed because it protects this API.
 pub(crate) fn find_own<'r>(registry: &'r Registry, id: &str) -> Result<&'r Arc<Api>, ChangeError> {
     let api = find_api(registry, id)?;
     if id == API {

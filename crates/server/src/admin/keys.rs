@@ -1,4 +1,4 @@
-//! `/admin/v1/keys`: what tokens are signed with.
+//! `/admin/v1/keys`: signing keys.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::keys::ring::KeyLife;
 use crate::keys::rotation::{self, Role, find as find_in, signs_at, view};
 use crate::state::State;
 
-/// Retired keys in a list; older ones are found by their id.
+/// The number of retired keys in a list. Older ones can be found by ID.
 const RETIRED_SHOWN: i64 = 20;
 
-/// Which keys are to be followed by new ones.
+/// Which keys get a successor.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rotation {
     algorithm: String,
 }
 
-/// `GET keys`: those in use, the oldest first, then those that were retired last.
+/// `GET keys`: keys in use, oldest first, then the most recently retired ones.
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator) -> Answer {
     let retired = state.store.list_retired_keys(RETIRED_SHOWN).await?;
     let mut known = state.registry.current().keys().lives().to_vec();
@@ -39,7 +39,7 @@ pub async fn find(extract::State(state): extract::State<Arc<State>>, _: Operator
     Ok(show(&view(&revocation::find(&state, &id).await?)))
 }
 
-/// `POST keys/rotate`: a successor now; it signs after it has been published long enough.
+/// `POST keys/rotate`: creates a successor, which starts to sign after it has been published long enough.
 pub(crate) async fn rotate(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -65,7 +65,8 @@ fn already_pending(state: &State, algorithm: Algorithm) -> ChangeError {
     ChangeError::conflict(format!("{algorithm} already has a pending key{when}"))
 }
 
-/// `POST keys/{id}/revoke`: at once, with every token that it signed. One that is retired already is shown as it is.
+/// `POST keys/{id}/revoke`: revokes a key and every token that it signed. Returns a key that is already retired
+/// unchanged.
 pub(crate) async fn revoke(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,

@@ -1,4 +1,4 @@
-//! What a client secret is made of: random bytes of ours, or an imported text, with its dates.
+//! New client secrets: generated or imported, with their dates.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::client::{Client, Credential};
@@ -12,12 +12,12 @@ use crate::admin::change_error::ChangeError;
 use crate::admin::fields::line;
 use crate::state::State;
 
-/// A secret made elsewhere has at least this many characters, and at most as many as a header holds.
+/// The length of an imported secret. The maximum is what fits into a header.
 const IMPORTED_CHARS: std::ops::RangeInclusive<usize> = 32..=512;
-/// Dates lie before this, the year 2200.
+/// Dates must be before this, the end of the year 2200.
 const LATEST: UnixTime = 7_258_118_400;
 
-/// A new secret: made here, or imported.
+/// A new secret, generated or imported.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NewSecret {
@@ -28,7 +28,7 @@ pub(crate) struct NewSecret {
 }
 
 impl NewSecret {
-    /// The credential, not stored yet, and the secret if it was made here.
+    /// Returns the credential, which is not stored yet, and the secret if it was generated.
     pub(crate) fn make(&self, state: &State) -> Result<(Credential, Option<Secret>), ChangeError> {
         let now = state.now();
         let not_before = self.not_before.map(|at| moment("not_before", at, 0)).transpose()?.unwrap_or(now);
@@ -44,14 +44,14 @@ impl NewSecret {
         Ok((make(state, &self.label, &secret, not_before, expires_at)?, Some(secret)))
     }
 
-    /// True if the client has the imported secret already: whoever ended the one would leave the other.
+    /// True if the client already has the imported secret. Otherwise, revoking one copy would leave the other.
     pub(crate) fn is_known_to(&self, client: &Client) -> bool {
         let import = self.import.as_ref().map(Secret::hash);
         import.is_some_and(|imported| client.credentials.iter().any(|known| known.secret_hash.matches(&imported)))
     }
 }
 
-/// A moment of a secret's life, not before the earliest that makes sense.
+/// Validates a date of a secret, which must not be too early.
 pub(crate) fn moment(field: &str, at: i64, earliest: UnixTime) -> Result<UnixTime, ChangeError> {
     if at < earliest {
         return Err(ChangeError::invalid(field, "must not be in the past"));
@@ -62,13 +62,13 @@ pub(crate) fn moment(field: &str, at: i64, earliest: UnixTime) -> Result<UnixTim
     Ok(at)
 }
 
-/// A successor that works from now on.
+/// Creates a successor that is valid from now on.
 pub(crate) fn make_successor(state: &State, label: &str) -> Result<(Credential, Secret), ChangeError> {
     let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &state.entropy.bytes());
     Ok((make_credential(state, label, &secret)?, secret))
 }
 
-/// The credential of a secret that is there already, from now on.
+/// Creates the credential of an existing secret, valid from now on.
 pub(crate) fn make_credential(state: &State, label: &str, secret: &Secret) -> Result<Credential, ChangeError> {
     make(state, label, secret, state.now(), None)
 }
@@ -96,7 +96,7 @@ fn check_imported(secret: &Secret) -> Result<(), ChangeError> {
     Ok(())
 }
 
-/// The one answer that has the secret in it.
+/// Returns the only response that contains the secret.
 pub(crate) fn answer(client: &ClientId, credential: &Credential, secret: Option<&Secret>) -> Value {
     let mut answer = json!({
         "client_id": client.as_str(),

@@ -1,4 +1,4 @@
-//! `/admin/v1/openapi.json`: every operation, for people and for tools (OpenAPI 3.1).
+//! `/admin/v1/openapi.json`: describes every operation (OpenAPI 3.1).
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::http::answer::json_response;
 use crate::state::State;
 
-/// The document as it is kept, without the address of this server.
+/// The document, without the URL of this server.
 pub const DOCUMENT: &str = include_str!("openapi.json");
 
-/// `GET openapi.json`: open to all, for it tells how to begin.
+/// `GET openapi.json`: open to everyone, because it explains how to start.
 pub(crate) async fn document(extract::State(state): extract::State<Arc<State>>) -> Response {
     // A test parses it.
     let mut document: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The first administrator: a client entitled to all of `admin-api`, whose secret lies in `operator.json` (0600).
+//! The operator: a client with all scopes of `admin-api`, whose secret is in `operator.json` (0600).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,50 +25,50 @@ use crate::operations::data_directory::{DataDirectory, DirectoryError, write_pri
 use crate::registry::Registry;
 use crate::state::State;
 
-/// The file's name in the data directory.
+/// The name of the file in the data directory.
 pub const FILE: &str = "operator.json";
-/// The client id of the first administrator.
+/// The client_id of the operator.
 pub const CLIENT: &str = "operator";
 const NAME: &str = "The first administrator";
-/// The setting that says of which version the scopes of the Api are; none is the first.
+/// The setting with the version of the API's scopes. Without it, the version is 1.
 const SCOPES_VERSION_SETTING: &str = "admin_scopes_version";
-/// Whoever is to be the only administrator must be one for at least this long, in seconds: a secret that is about to end
-/// keeps nobody from being locked out.
+/// The minimum remaining validity of the last administrator's credentials, in seconds. A secret that is about to expire
+/// does not prevent a lockout.
 pub(crate) const STAYS_S: i64 = 7 * 86_400;
 
 /// Why there is no operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// The file cannot be read or written.
+    /// Failed to read or write the file.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The file is damaged.
     #[error("{0}: is not valid; replace it with --new-operator")]
     Damaged(String),
-    /// The change was refused.
+    /// The change failed.
     #[error("operator: {}", .0.for_operator())]
     Problem(#[from] ChangeError),
 }
 
-/// `operator.json`: by which the administrative commands get their token.
+/// `operator.json`: the credentials of the administrative commands.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OperatorFile {
-    /// Whom to ask.
+    /// The issuer.
     pub issuer: String,
-    /// Who asks.
+    /// The client_id.
     pub client_id: String,
-    /// How they prove it.
+    /// The secret.
     #[serde(serialize_with = "expose")]
     pub client_secret: Secret,
 }
 
-/// The file holds the secret in the clear, because its reader needs it.
+/// Serializes the secret in readable form, because commands need it.
 fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
 }
 
-/// Until when the client can administer everything without a gap, as our commands ask: by Basic, and as often as they
-/// need. Now, if it cannot.
+/// Returns until when the client can administer everything without a gap, with HTTP Basic and without token limits, as
+/// our commands do. Returns now if it cannot.
 pub(crate) fn administers_until(client: &Client, now: UnixTime) -> UnixTime {
     let may_all = |(api, entitlement): &(ApiId, Entitlement)| {
         api.as_str() == own_api::API
@@ -94,8 +94,8 @@ pub(crate) fn administers_until(client: &Client, now: UnixTime) -> UnixTime {
     until
 }
 
-/// Makes `admin-api` and its operator at the first start of a database, or a new secret if one is wanted; brings the Api
-/// and the file to today's issuer.
+/// Creates `admin-api` and its operator on the first start of a database, or a new secret if requested. Updates the API
+/// and the file to the current issuer.
 pub(crate) async fn provide(state: &State, directory: &DataDirectory, want_new: bool) -> Result<(), OperatorError> {
     let path = directory.file(FILE);
     let audience =
@@ -114,9 +114,9 @@ pub(crate) async fn provide(state: &State, directory: &DataDirectory, want_new: 
     follow_issuer(state, &path)
 }
 
-/// Makes everything. The file is written first, because a database whose file was never written has lost its operator. A file
-/// that is there already is kept, and its secret becomes the operator's: a first start that was killed has written it, or
-/// it belongs to a database that was lost and may come back.
+/// Creates everything. Writes the file first, because a database without its file would have lost its operator. Keeps
+/// an existing file and uses its secret: either a first start wrote it and was killed, or it belongs to a lost database
+/// that may come back.
 async fn make(state: &State, path: &Path, api: &Api, want_new: bool) -> Result<(), OperatorError> {
     let mut changing = Changing::begin(state, Author::server()).await?;
     if changing.registry.find_api(own_api::API).is_some() {
@@ -146,7 +146,8 @@ async fn make(state: &State, path: &Path, api: &Api, want_new: bool) -> Result<(
     Ok(changing.finish(Entry { action, target, before: None, after: Some(after) }).await?)
 }
 
-/// Ends the operator's secrets and tokens, gives it a new secret, and all that it may have lost.
+/// Revokes the operator's secrets and tokens, creates a new secret, and restores all rights that the operator may have
+/// lost.
 async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
     let mut changing = Changing::begin(state, Author::server()).await?;
     let known = changing.registry.find_client(CLIENT).cloned();
@@ -178,14 +179,14 @@ async fn insert_secret(state: &State, changing: &mut Changing<'_>) -> Result<Sec
     Ok(secret)
 }
 
-/// The audience follows the issuer; scopes that this version has are added, also for whoever held all before. Where a newer
-/// version has been, its scopes stay.
+/// Updates the audience to the issuer. Adds the scopes of this version, also to clients that had all scopes before.
+/// Keeps the scopes of a newer version.
 async fn follow(state: &State, known: &Api, api: &Api) -> Result<(), ChangeError> {
     if known.audience == api.audience && shown(known) == shown(api) {
         return Ok(());
     }
     let mut changing = Changing::begin(state, Author::server()).await?;
-    // Under the lock: a node of a newer version may have written it just now.
+    // Checked under the lock, because a node of a newer version may have written it just now.
     let version = state.store.find_setting(SCOPES_VERSION_SETTING).await?;
     let is_older = version.and_then(|version| version.parse().ok()).unwrap_or(1) > own_api::SCOPES_VERSION;
     if known.audience == api.audience && is_older {
@@ -227,12 +228,12 @@ async fn replace_scopes(changing: &mut Changing<'_>, known: &Api, api: &Api) -> 
     Ok(())
 }
 
-/// The scopes of an Api, by name.
+/// Returns the names of an API's scopes.
 fn shown(api: &Api) -> BTreeMap<&str, Value> {
     api.scopes.iter().map(|scope| (scope.token.as_str(), scopes::view(scope))).collect()
 }
 
-/// The file names the issuer of today; without a file there is nothing to bring up.
+/// Updates the issuer in the file. Does nothing without a file.
 fn follow_issuer(state: &State, path: &Path) -> Result<(), OperatorError> {
     match read(path)? {
         Some(file) if file.issuer != state.issuer.as_str() => {
@@ -242,7 +243,7 @@ fn follow_issuer(state: &State, path: &Path) -> Result<(), OperatorError> {
     }
 }
 
-/// The secret in the file, if it is one that this server makes; `None` without a file.
+/// Returns the secret in the file, if this server generated it. Returns `None` without a file.
 fn read_secret(path: &Path) -> Result<Option<Secret>, OperatorError> {
     let is_ours = |file: &OperatorFile| {
         file.client_id == CLIENT && Secret::is_well_formed(CLIENT_SECRET_PREFIX, file.client_secret.expose())
@@ -253,7 +254,7 @@ fn read_secret(path: &Path) -> Result<Option<Secret>, OperatorError> {
     }
 }
 
-/// Reads the file; `None` if it does not exist.
+/// Reads the file. Returns `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<OperatorFile>, OperatorError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
@@ -269,7 +270,7 @@ fn new_file(state: &State, client_secret: Secret) -> OperatorFile {
 }
 
 fn write(path: &Path, file: &OperatorFile) -> Result<(), OperatorError> {
-    // Texts always serialise.
+    // Serializing strings cannot fail.
     let text = serde_json::to_string_pretty(file).unwrap_or_default() + "\n";
     Ok(write_private(path, &text)?)
 }
@@ -282,7 +283,7 @@ fn client_id() -> ClientId {
     ClientId::parse(CLIENT).expect("a client id")
 }
 
-/// Err if nobody could administer any more, once the client is as it will be (None: gone).
+/// Fails if no administrator would remain after the change of a client (`None`: deleted).
 pub(crate) fn check_one_stays(
     registry: &Registry,
     client: &Client,

@@ -1,4 +1,4 @@
-//! Our own API, `admin-api`, whose scopes are areas and verbs, so that a client need not be all-powerful.
+//! The API of the admin API, `admin-api`. Its scopes are areas and verbs, so that a client does not need all rights.
 
 use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
 use countersign_protocol::grant_type::GrantType;
@@ -8,18 +8,18 @@ use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
 
-/// The id of the Api.
+/// The ID of the API.
 pub const API: &str = "admin-api";
-/// Where it is; the issuer and it are the audience.
+/// Its path. The audience is the issuer with this path.
 pub const PATH: &str = "/admin";
-/// Its access tokens live this long, in seconds: a command takes less.
+/// The lifetime of its access tokens in seconds. A command takes less.
 const LIFETIME_S: i64 = 600;
 
-/// The version of [`SCOPES`], raised with each change of them: while nodes are upgraded one by one, an older one leaves those of a
-/// newer one as they are.
+/// The version of [`SCOPES`], raised with each change of them. While nodes are upgraded one by one, an older node keeps
+/// the scopes of a newer one.
 pub const SCOPES_VERSION: i64 = 2;
 
-/// Every scope: its name, what it is for, and the requests it opens.
+/// All scopes, each with its name, its description, and the requests that it allows.
 const SCOPES: [(&str, &str, &[&str]); 13] = [
     ("apis:read", "Read APIs and their scopes", &["GET /admin/v1/apis(/.*)?"]),
     ("apis:write", "Create, change and delete APIs and scopes", &["POST,PATCH,DELETE /admin/v1/apis(/.*)?"]),
@@ -60,7 +60,7 @@ const SCOPES: [(&str, &str, &[&str]); 13] = [
     ("audit:read", "Read the audit log", &["GET /admin/v1/audit(/.*)?"]),
 ];
 
-/// The Api, as it is made.
+/// Returns the API as it is created.
 pub fn api(audience: Audience) -> Api {
     let scope = |(name, description, rules): &(&str, &str, &[&str])| ScopeDefinition {
         token: ScopeToken::parse(name).expect("a scope name"),
@@ -82,17 +82,17 @@ pub fn api(audience: Audience) -> Api {
     }
 }
 
-/// The id, as such.
+/// Returns the ID.
 pub fn api_id() -> ApiId {
     ApiId::parse(API).expect("an Api id")
 }
 
-/// True for the Api that guards us: it is not among those that people try.
+/// True for `admin-api`, which the playground does not offer.
 pub fn is_own(api: &Api) -> bool {
     api.id.as_str() == API
 }
 
-/// All of its scopes: what stands for being all-powerful.
+/// Returns all its scopes, which together give full rights.
 pub fn all_scopes() -> Scope {
     SCOPES.iter().filter_map(|(name, ..)| ScopeToken::parse(name)).collect()
 }

@@ -1,4 +1,4 @@
-//! Lists, the oldest first, in pages: `?after=ID&limit=N`.
+//! Lists in pages, oldest first: `?after=ID&limit=N`.
 
 use axum::response::Response;
 use countersign_protocol::form::Form;
@@ -11,19 +11,19 @@ use crate::http::answer::json_response;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// Of those who keep something from being deleted, so many are named.
+/// How many of the objects that prevent a deletion are named.
 pub(crate) const MAX_NAMED: i64 = 5;
-/// Items of a page where none is named, and the most.
+/// The default and the maximum page size.
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
-/// Places that are read at once: more than a page, so that one read does for most.
+/// The number of rows to read at once. It is more than a page, so that one read is usually enough.
 const PLACES_AT_ONCE: i64 = 1001;
 
-/// The query of a request, whose parameters are known by name: an unknown one is refused.
+/// The query of a request. Unknown parameters are refused.
 pub(crate) struct Query(Form);
 
 impl Query {
-    /// Reads the query.
+    /// Parses the query.
     pub(crate) fn parse(uri: &Uri, known: &[&str]) -> Result<Self, ChangeError> {
         let form = Form::parse(uri.query().unwrap_or_default().as_bytes());
         let form = form.map_err(|refusal| ChangeError::invalid("query", refusal.to_string()))?;
@@ -33,12 +33,12 @@ impl Query {
         Ok(Self(form))
     }
 
-    /// A parameter.
+    /// Returns a parameter.
     pub fn find(&self, name: &str) -> Option<&str> {
         self.0.find(name)
     }
 
-    /// A parameter that is `true` or `false`; false where it is not there.
+    /// Returns a parameter that is `true` or `false`. The default is false.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, ChangeError> {
         match self.find(name) {
             None | Some("false") => Ok(false),
@@ -47,13 +47,13 @@ impl Query {
         }
     }
 
-    /// A whole number.
+    /// Parses a whole number.
     pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, ChangeError> {
         let parse = |text: &str| text.parse().map_err(|_| ChangeError::invalid(name, "must be a whole number"));
         self.find(name).map(parse).transpose()
     }
 
-    /// How many items a page shall have.
+    /// Returns the page size.
     pub(crate) fn limit(&self) -> Result<usize, ChangeError> {
         let limit = self.number("limit")?.map(usize::try_from).transpose();
         match limit {
@@ -64,7 +64,7 @@ impl Query {
     }
 }
 
-/// The page behind `after` of items that are in order, each with its id: `{"items": […], "next": ID or null}`.
+/// Returns the page after `after`, from sorted items with their IDs: `{"items": […], "next": ID or null}`.
 pub(crate) fn page<T>(
     query: &Query,
     items: Vec<T>,
@@ -84,7 +84,7 @@ pub(crate) fn page<T>(
     Ok(list(shown.map(show).collect(), next))
 }
 
-/// The page behind `after` of all APIs, clients or users; `show` gives nothing for what is not to be listed.
+/// Returns the page after `after` of all APIs, clients or users. `show` returns `None` for objects that are not listed.
 pub(crate) async fn page_of_kind(
     state: &State,
     query: &Query,
@@ -116,7 +116,7 @@ pub(crate) async fn page_of_kind(
     Ok(list(items.into_iter().map(|(_, item)| item).collect(), next.as_deref()))
 }
 
-/// A page as an answer.
+/// Returns a page as a response.
 pub(crate) fn list(items: Vec<Value>, next: Option<&str>) -> Response {
     json_response(StatusCode::OK, json!({ "items": items, "next": next }).to_string())
 }

@@ -1,4 +1,4 @@
-//! The edge of the admin API: every refusal as a problem for programs and people (RFC 9457).
+//! Maps every error of the admin API to a problem document (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
@@ -12,7 +12,7 @@ use crate::http::json_body::BadBody;
 use crate::limits::RETRY_AFTER_S;
 use crate::oauth::refusal::description_of;
 
-/// The status of a refusal, and the stable word that ends its `type`.
+/// Returns the status of an error, and the stable code at the end of its `type`.
 fn problem(kind: Kind) -> (StatusCode, &'static str) {
     match kind {
         Kind::Invalid => (StatusCode::BAD_REQUEST, "invalid"),
@@ -71,7 +71,7 @@ impl From<Refusal> for ChangeError {
             }
             R::DatabaseUnavailable(trouble) => Self::unavailable(trouble),
             R::StaleRegistry => Self::unavailable(DatabaseTrouble::Lost),
-            // None of these is met before an OAuth endpoint.
+            // These only occur at OAuth endpoints.
             R::Method
             | R::ParametersInUrl
             | R::NotAForm
@@ -139,12 +139,12 @@ impl From<BadBody> for ChangeError {
     }
 }
 
-/// No such address.
+/// The response for an unknown path.
 pub(crate) async fn not_found() -> ChangeError {
     ChangeError::new(Kind::NotFound, "unknown path; see /admin/v1/openapi.json")
 }
 
-/// An address that exists, asked by a method that it does not take.
+/// The response for a wrong method.
 pub(crate) async fn wrong_method() -> ChangeError {
     ChangeError::new(Kind::WrongMethod, "method not allowed for this path")
 }

@@ -1,4 +1,4 @@
-//! `/admin/v1/refusals`: why a request was refused, and what would make it pass.
+//! `/admin/v1/refusals`: why a request was refused, and how to fix it.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::admin::rights::Operator;
 use crate::background::store_refusals;
 use crate::state::State;
 
-/// `GET refusals?client_id=&limit=`: the last ones, the oldest first.
+/// `GET refusals?client_id=&limit=`: recent refusals, oldest first.
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["client_id", "limit"])?;
-    // What this node has not stored yet belongs to the answer.
+    // Includes what this node has not stored yet.
     store_refusals::run_once(&state).await;
     let limit = i64::try_from(query.limit()?).unwrap_or(i64::MAX);
     let mut refusals = state.store.list_refusals(query.find("client_id"), limit).await?;
@@ -25,7 +25,8 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
     Ok(page_of(refusals.iter().map(view).collect(), None))
 }
 
-/// `GET refusals/counts?since=&limit=`: those that are not stored whole, by minute, client and reason, the oldest first.
+/// `GET refusals/counts?since=&limit=`: the refusals that were not recorded individually, counted by minute, client and
+/// reason, oldest first.
 pub(crate) async fn counts(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["since", "limit"])?;
     store_refusals::run_once(&state).await;
@@ -35,7 +36,7 @@ pub(crate) async fn counts(extract::State(state): extract::State<Arc<State>>, _:
     Ok(page_of(counts.iter().map(view_of_count).collect(), None))
 }
 
-/// `GET refusals/{request_id}`: from this node's memory, then from what every node stores.
+/// `GET refusals/{request_id}`: looks in this node's memory, then in the database, which has the refusals of all nodes.
 pub(crate) async fn find(
     extract::State(state): extract::State<Arc<State>>,
     _: Operator,

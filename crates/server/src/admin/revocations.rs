@@ -1,5 +1,5 @@
-//! `/admin/v1/revocations`: ends what leaked, everywhere within a second. Nobody ends what may do more than they may,
-//! but for signing keys: a leaked key is more urgent.
+//! `/admin/v1/revocations`: revokes what leaked, on every node within a second. Callers cannot revoke what has more
+//! rights than they do. Signing keys are an exception, because a leaked key is more urgent.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::http::answer::json_response;
 use crate::keys::revocation;
 use crate::state::State;
 
-/// What is to end: exactly one of these.
+/// What to revoke. Exactly one of these.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRevocation {
@@ -72,7 +72,7 @@ pub(crate) async fn create(
 async fn end_token(state: &State, operator: &Operator, token: &Secret) -> Result<Value, ChangeError> {
     let mut changing = Changing::begin(state, operator).await?;
     let revoked = if token.expose().starts_with(REFRESH_TOKEN_PREFIX) {
-        // A family is of a user, and no user's token has a scope of `admin-api`.
+        // A family belongs to a user, and tokens of users never have scopes of `admin-api`.
         let family = find_family(state, token).await?.ok_or_else(not_ours)?;
         let lifetime_s = changing.registry.longest_lifetime_s();
         changing.change.end_family(&family.id, state.now() + lifetime_s).await?;

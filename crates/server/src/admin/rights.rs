@@ -1,4 +1,4 @@
-//! Who may make an administrative change: decided when the call arrives, and again under the change's lock.
+//! The rights to make an administrative change, checked when the call arrives, and again under the global change lock.
 
 use std::sync::Arc;
 
@@ -23,20 +23,20 @@ use crate::http::caller::Caller;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// A caller of the admin API: a client, or somebody for whom it speaks.
+/// A caller of the admin API: a client, or the user that it acts for.
 #[derive(Clone, Debug)]
 pub struct Operator {
-    /// As the audit log names them.
+    /// The caller's name in the audit log.
     pub(crate) name: String,
-    /// Where they call from.
+    /// The caller's address.
     pub(crate) caller: Caller,
-    /// The scopes of their token that their client is still entitled to.
+    /// The scopes of the caller's token that the client is still entitled to.
     scope: Scope,
     claims: Arc<Claims>,
 }
 
 impl Operator {
-    /// Err unless they hold each of these scopes of `admin-api`: nobody gives away more than they have.
+    /// Fails unless the caller has all these scopes of `admin-api`. Nobody can grant more than they have.
     pub(crate) fn check_holds(&self, scopes: &Scope, field: &'static str) -> Result<(), ChangeError> {
         match scopes.first_missing_in(&self.scope) {
             None => Ok(()),
@@ -44,7 +44,7 @@ impl Operator {
         }
     }
 
-    /// Err unless they hold this scope, where a call asks for more than its path says.
+    /// Fails unless the caller has this scope, for calls that require more than the scope for their path.
     pub(crate) fn check_may(&self, scope: &str) -> Result<(), ChangeError> {
         if self.scope.iter().any(|held| held.as_str() == scope) {
             Ok(())
@@ -53,13 +53,13 @@ impl Operator {
         }
     }
 
-    /// Err unless they hold all of `admin-api`.
+    /// Fails unless the caller has all scopes of `admin-api`.
     pub(crate) fn check_holds_all(&self, field: &'static str) -> Result<(), ChangeError> {
         self.check_holds(&all_scopes(), field)
     }
 
-    /// Err unless they hold all that the client may do with `admin-api`. Making a secret of a client means acting as it, and
-    /// ending or changing a stronger client would be a way around its rights.
+    /// Fails unless the caller has all scopes of `admin-api` that the client has. Anyone who creates a client's secret
+    /// can act as the client, and revoking or changing a more powerful client would bypass its rights.
     pub(crate) fn check_can_administer(&self, client: &Client) -> Result<(), ChangeError> {
         if client.may_introspect.contains(&api_id()) {
             self.check_holds_all("client_id")?;
@@ -70,13 +70,13 @@ impl Operator {
         }
     }
 
-    /// Err unless they hold all of `admin-api`, if the user has a role. Setting a password means signing in as the user, and
-    /// ending the sessions of a stronger user would be a way around their rights.
+    /// If the user has a role, fails unless the caller has all scopes of `admin-api`. Anyone who sets a user's password
+    /// can act as the user, and ending the sessions of a more powerful user would bypass their rights.
     pub(crate) fn check_can_administer_user(&self, user: &User) -> Result<(), ChangeError> {
         if user.roles.is_empty() { Ok(()) } else { self.check_holds_all("user") }
     }
 
-    /// Err unless they hold the scopes of `admin-api` that a token has.
+    /// Fails unless the caller has all scopes of `admin-api` that a token has.
     pub(crate) fn check_can_revoke(&self, registry: &Registry, token: &Claims) -> Result<(), ChangeError> {
         let api = token.audiences.first().and_then(|audience| registry.find_api_by_audience(audience));
         if api.is_some_and(|api| own_api::is_own(api)) { self.check_holds(&token.scope, "token") } else { Ok(()) }
@@ -104,13 +104,13 @@ impl FromRequestParts<Arc<State>> for Operator {
     }
 }
 
-/// The scopes of a token that its client is entitled to as things are now.
+/// Returns the scopes of a token that its client is still entitled to.
 fn held_now(registry: &Registry, claims: &Claims) -> Scope {
     let entitlement = registry.find_client(&claims.client_id).and_then(|client| client.find_entitlement(&api_id()));
     entitlement.map(|entitlement| claims.scope.intersection(&entitlement.scopes)).unwrap_or_default()
 }
 
-/// Err unless one of these scopes opens the request: the guard has judged the token's own.
+/// Fails unless one of these scopes allows the request. The guard has only checked the scopes of the token.
 fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), ChangeError> {
     let path =
         normalise(parts.uri.path()).map_err(|_| ChangeError::internal("the guard accepted an ambiguous path"))?;
@@ -127,26 +127,26 @@ fn check_opens(registry: &Registry, scope: &Scope, parts: &Parts) -> Result<(), 
     }
 }
 
-/// What allows a change.
+/// What authorizes a change.
 #[derive(Clone, Debug)]
 pub enum Authority {
-    /// It is the server's own, by its schedule or at its start.
+    /// The server itself, by schedule or at startup.
     Server,
     /// A token of `admin-api`.
     Token(Box<Operator>),
-    /// A person's session.
+    /// A user's session.
     Session {
-        /// Which.
+        /// The session.
         id: String,
-        /// Whose.
+        /// The user.
         user_id: UserId,
-        /// What they must be, if only such people may make the change.
+        /// The role that the change requires, if any.
         role: Option<Role>,
     },
 }
 
 impl Authority {
-    /// For whom its change waits.
+    /// Returns who the change waits for.
     pub(crate) fn waiter(&self) -> Waiter {
         match self {
             Self::Server => Waiter::Server,
@@ -155,8 +155,8 @@ impl Authority {
         }
     }
 
-    /// Err if it ended since the call arrived. The caller holds the lock of all changes, and this node's registry is up to
-    /// date, so a right that the change before this one took away no longer counts.
+    /// Fails if the authorization has ended since the call arrived. The caller holds the global change lock and this
+    /// node's registry is up to date, so that the previous change is taken into account.
     pub(crate) async fn check_still(&self, state: &State, change: &mut Change) -> Result<(), ChangeError> {
         let registry = state.registry.current().clone();
         match self {

@@ -1,4 +1,4 @@
-//! `/admin/v1/apis/{id}/scopes`: what an Api's tokens may open, and which rule opens a path.
+//! `/admin/v1/apis/{id}/scopes`: what an API's tokens allow, and which rule matches a path.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ use crate::http::answer::json_response;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// The most scopes of an Api, and the most rules of a scope.
+/// The maximum number of scopes of an API, and of rules of a scope.
 const MAX_SCOPES: usize = 200;
 const MAX_RULES: usize = 50;
-/// The most rules of an API: its guard may try each of them for one request.
+/// The maximum number of rules of an API. Its guard may try all of them for one request.
 const MAX_API_RULES: usize = 2_000;
-/// The most rules of all APIs: every node holds their texts in memory and reads them again at each change.
+/// The maximum number of rules of all APIs. Every node keeps their texts in memory and reloads them after each change.
 const MAX_SERVER_RULES: usize = 20_000;
 
 /// A new scope.
@@ -42,7 +42,7 @@ pub(crate) struct NewScope {
     default: bool,
 }
 
-/// What can be changed of a scope; what is not named stays.
+/// The changes to a scope. Omitted fields stay the same.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
@@ -74,7 +74,7 @@ pub async fn find(
     Ok(show(&view(find_scope(find_api(&registry, &api)?, &name)?)))
 }
 
-/// `GET apis/{id}/match?method=GET&path=/x`: which scopes open it, each by which rule.
+/// `GET apis/{id}/match?method=GET&path=/x`: which scopes allow the request, and by which rule.
 pub(crate) async fn find_match(
     extract::State(state): extract::State<Arc<State>>,
     _: Operator,
@@ -86,13 +86,13 @@ pub(crate) async fn find_match(
     let (method, path) = (needed("method")?, needed("path")?);
     let registry = state.registry.current().clone();
     let api = find_api(&registry, &api)?;
-    // As the guard does: rules are of paths, and a query is none.
+    // Like the guard: rules only apply to the path, without a query.
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     if !path.starts_with('/') {
         return Err(ChangeError::invalid("path", "must begin with /"));
     }
     let normal = normalise(path).map_err(|error| ChangeError::invalid("path", error.to_string()))?;
-    // One at a time and away from the threads that serve requests: an API may have thousands of rules to compile.
+    // One at a time, and not on the threads that serve requests, because an API may have thousands of rules to compile.
     let _alone = state.matching.lock().await;
     let (api, asked) = (api.clone(), (method.to_owned(), normal.clone()));
     let find = move || find_matches(&api, &asked.0, &asked.1);
@@ -101,8 +101,8 @@ pub(crate) async fn find_match(
     Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
-/// The first rule of each scope that opens the request. The rules are tried detached: this node need not guard the API,
-/// so it must not keep thousands of compiled patterns because somebody asked.
+/// Returns the first matching rule of each scope. The rules are tried detached: this node may not guard the API, and
+/// should not keep thousands of compiled patterns because of one call.
 fn find_matches(api: &Api, method: &str, path: &NormalPath) -> Vec<Value> {
     let opens = |rule: &&PathRule| rule.detached().allows(method, path);
     let opening = api.scopes.iter().filter_map(|scope| scope.rules.iter().find(opens).map(|rule| (scope, rule)));
@@ -118,7 +118,7 @@ pub(crate) async fn create(
 ) -> Answer {
     let mut changing = Changing::begin(&state, &operator).await?;
     let api = find_own(&changing.registry, &id)?.clone();
-    // What also stands in a path as it is.
+    // The name can be used in a path without escaping.
     let token = ScopeToken::parse(&new.name)
         .filter(|_| !new.name.contains(['/', '%', ';', '?', '#']) && new.name != "." && new.name != "..");
     let token = token
@@ -198,7 +198,7 @@ fn find_scope<'a>(api: &'a Api, name: &str) -> Result<&'a ScopeDefinition, Chang
     found.ok_or_else(|| ChangeError::not_found("scope", name))
 }
 
-/// Refuses rules beyond the bound of the API or of the server. Fewer rules are always possible.
+/// Refuses rules beyond the limit of the API or the server. Reducing the number of rules is always possible.
 fn check_room_for_rules(registry: &Registry, api: &Api, more: usize) -> Result<(), ChangeError> {
     let count = |api: &Api| api.scopes.iter().map(|scope| scope.rules.len()).sum::<usize>();
     let check = |owner: &str, present: usize, most: usize| {
@@ -217,7 +217,7 @@ fn rules(texts: &[String]) -> Result<Vec<PathRule>, ChangeError> {
         ));
     }
     let parse = |text: &String| {
-        // Rules are kept one a line.
+        // Rules are stored one per line.
         let parsed =
             PathRule::parse(text).map_err(|error| ChangeError::invalid("rules", format!("`{text}`: {error}")))?;
         if text.chars().any(char::is_control) {
@@ -235,7 +235,7 @@ fn rules(texts: &[String]) -> Result<Vec<PathRule>, ChangeError> {
     texts.iter().map(parse).collect()
 }
 
-/// A scope as it is shown.
+/// Returns a scope for display.
 pub(crate) fn view(scope: &ScopeDefinition) -> Value {
     json!({
         "name": scope.token.as_str(),

@@ -1,4 +1,5 @@
-//! `POST /admin/v1/clients/{id}/secrets/rotate`: a new secret, and an end for the old ones after an overlap.
+//! `POST /admin/v1/clients/{id}/secrets/rotate`: creates a new secret, and lets the existing ones expire after an
+//! overlap.
 
 use std::sync::Arc;
 
@@ -18,11 +19,11 @@ use crate::admin::rights::Operator;
 use crate::admin::secrets::{SOON_S, address, check_unused, describe, is_administrator, make_room, target};
 use crate::state::State;
 
-/// How long an old secret may outlive its successor: up to 90 days.
+/// The maximum overlap: 90 days.
 const OVERLAP_S: std::ops::RangeInclusive<i64> = 0..=90 * 86_400;
 const DEFAULT_OVERLAP_S: i64 = 86_400;
-/// A second rotation within this time must say that it is meant, in seconds: of several that are started at once, such as
-/// by every pod of a job, each but the last would hand out a secret that is already being replaced.
+/// A second rotation within this time, in seconds, must set `again`. If several start at once, for example in every pod
+/// of a job, all but the last would return a secret that is already being replaced.
 const AGAIN_S: i64 = 60;
 
 /// A successor for all secrets of a client.
@@ -31,11 +32,11 @@ const AGAIN_S: i64 = 60;
 pub(crate) struct Rotation {
     label: String,
     overlap_s: Option<i64>,
-    /// Rotate although it was done a moment ago, such as when that answer was lost.
+    /// Rotate even right after the last rotation, for example because its response was lost.
     again: bool,
 }
 
-/// The new secret is shown in this answer and never again.
+/// Rotates. Only this response contains the new secret.
 pub(crate) async fn rotate(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -78,8 +79,8 @@ pub(crate) async fn rotate(
     Ok(created(&shown, &describe(&credential), &address(&client.id, &credential)))
 }
 
-/// Err if the secrets were rotated within the last minute. Only rotations count: a secret that was merely added ended no
-/// other. The clocks of two nodes differ, so the last one may lie a little ahead.
+/// Fails if the secrets were rotated within the last minute. Adding a secret does not count, because it does not let
+/// others expire. The clocks of two nodes differ, so the last rotation may be slightly in the future.
 async fn check_not_just_rotated(
     changing: &mut Changing<'_>,
     client: &Client,
@@ -95,7 +96,8 @@ async fn check_not_just_rotated(
     }
 }
 
-/// The secrets that would still be valid at `end`. One that is to begin later is somebody's plan, and none of the old ones.
+/// Returns the secrets that would still be valid at `end`. A secret that starts later was planned by someone, and is
+/// not one of the existing ones.
 fn list_outliving(client: &Client, now: UnixTime, end: UnixTime) -> Vec<&Credential> {
     let outlives =
         |old: &&Credential| old.not_before <= now && old.expires_at.is_none_or(|expires_at| expires_at > end);

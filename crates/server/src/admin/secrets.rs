@@ -1,4 +1,4 @@
-//! `/admin/v1/clients/{id}/secrets`: several at once, so that one can follow another without an outage.
+//! `/admin/v1/clients/{id}/secrets`: a client can have several secrets, so that they can be rotated without an outage.
 
 use std::sync::Arc;
 
@@ -23,22 +23,22 @@ use crate::admin::page::{Query, page};
 use crate::admin::rights::Operator;
 use crate::state::State;
 
-/// A secret used within this time is not ended without force, in seconds.
+/// A secret that was used within this time, in seconds, is only revoked with `force`.
 const STILL_USED_S: i64 = 3600;
-/// An end within this time is one at once, in seconds.
+/// An expiry within this time, in seconds, counts as immediate.
 pub(super) const SOON_S: i64 = 60;
 
-/// What can be changed of a secret; what is not named stays.
+/// The changes to a secret. Omitted fields stay the same.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
     label: Option<String>,
-    /// `null` for never.
+    /// `null` means never.
     #[serde(default, deserialize_with = "named")]
     expires_at: Option<Option<i64>>,
 }
 
-/// `GET clients/{id}/secrets`: everything but the secrets.
+/// `GET clients/{id}/secrets`: the metadata of the secrets.
 pub(crate) async fn list(
     extract::State(state): extract::State<Arc<State>>,
     _: Operator,
@@ -66,7 +66,7 @@ pub async fn find(
     Ok(show_with(&view(&state, credential, &histories), &describe(credential)))
 }
 
-/// `POST clients/{id}/secrets`: one more. It is shown in this answer and never again.
+/// `POST clients/{id}/secrets`: creates another secret. Only this response contains it.
 pub(crate) async fn create(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -90,7 +90,7 @@ pub(crate) async fn create(
     Ok(created(&shown, &after, &address(&client.id, &credential)))
 }
 
-/// `PATCH clients/{id}/secrets/{secret}`: another label, or another end.
+/// `PATCH clients/{id}/secrets/{secret}`: changes the label or the expiry.
 pub(crate) async fn update(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -136,8 +136,9 @@ pub(crate) async fn update(
     Ok(show_with(&view(&state, &credential, &histories), &after))
 }
 
-/// `DELETE clients/{id}/secrets/{secret}?force=true&for_cause=true`: ends it at once. One that was used within the hour
-/// is ended only by force; for cause, or where the client may administer, the client's tokens end too.
+/// `DELETE clients/{id}/secrets/{secret}?force=true&for_cause=true`: revokes it immediately. If it was used within the
+/// last hour, this requires `force`. With `for_cause`, or if the client has access to `admin-api`, it also revokes the
+/// client's tokens.
 pub(crate) async fn end(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -161,7 +162,7 @@ pub(crate) async fn end(
     Ok(done())
 }
 
-/// Ends a leaked secret, whoever's it is, with the client's tokens.
+/// Revokes any leaked secret together with the client's tokens.
 pub(crate) async fn end_for_cause(state: &State, operator: &Operator, id: &str) -> Result<Value, ChangeError> {
     let mut changing = Changing::begin(state, operator).await?;
     let registry = changing.registry.clone();
@@ -192,13 +193,13 @@ async fn delete(
     changing.finish(Entry { action: "secret.end", target: target(client, credential), before, after }).await
 }
 
-/// True for a client of `admin-api`. When one of its secrets ends its tokens end too, because it could use one of them to make
-/// itself another secret. At a date that lies ahead, the registry sees to it.
+/// True for a client with access to `admin-api`. When one of its secrets is revoked, its tokens are revoked too.
+/// Otherwise, one of them could create another secret. For an expiry in the future, the registry revokes the tokens.
 pub(super) fn is_administrator(client: &Client) -> bool {
     client.find_entitlement(&own_api::api_id()).is_some()
 }
 
-/// Err if the secret was used within the hour: whoever used it would be without one.
+/// Fails if the secret was used within the last hour, because its user would be locked out.
 pub(super) fn check_unused(
     state: &State,
     credential: &Credential,
@@ -215,7 +216,7 @@ pub(super) fn check_unused(
     }
 }
 
-/// Forgets those that are over where there are too many; a rotation by schedule must not end at the tenth.
+/// Deletes expired secrets if there are too many, so that scheduled rotations do not stop at the tenth secret.
 pub(super) async fn make_room(changing: &mut Changing<'_>, client: &Client, now: UnixTime) -> Result<(), ChangeError> {
     let is_over = |one: &&Credential| one.expires_at.is_some_and(|expires_at| expires_at <= now);
     let (all, over) = (client.credentials.len(), client.credentials.iter().filter(is_over).count());
@@ -229,7 +230,7 @@ pub(super) async fn make_room(changing: &mut Changing<'_>, client: &Client, now:
     for one in client.credentials.iter().filter(is_over) {
         changing.change.delete_credential(&one.id).await?;
     }
-    // Without the secret, the registry no longer knows when it ended.
+    // Without the secret, the registry no longer knows when it was revoked.
     if is_administrator(client) { Ok(changing.change.raise_client_epoch(&client.id).await?) } else { Ok(()) }
 }
 
@@ -250,7 +251,7 @@ pub(super) fn address(client: &ClientId, credential: &Credential) -> String {
     format!("/admin/v1/clients/{client}/secrets/{}", credential.id)
 }
 
-/// Its state: what changes only by a change of it.
+/// Returns its state, which only changes by an administrative change.
 pub(super) fn describe(credential: &Credential) -> Value {
     json!({
         "id": credential.id,
@@ -260,7 +261,7 @@ pub(super) fn describe(credential: &Credential) -> Value {
     })
 }
 
-/// A secret as it is shown: its state, and who uses it.
+/// Returns a secret for display: its state and its use.
 fn view(state: &State, credential: &Credential, histories: &[CredentialHistory]) -> Value {
     let history = histories.iter().find(|history| history.credential_id == credential.id);
     let used = find_use(state, credential, histories);

@@ -1,4 +1,4 @@
-//! `/admin/v1/users/{id}/sessions`: where a person is signed in.
+//! `/admin/v1/users/{id}/sessions`: a user's sessions.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) async fn list(
     page(&query, sessions, |session| session.id.as_str(), view)
 }
 
-/// `DELETE users/{id}/sessions/{session}`: with the tokens that were asked through it.
+/// `DELETE users/{id}/sessions/{session}`: also revokes the tokens requested through it.
 pub(crate) async fn end(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,

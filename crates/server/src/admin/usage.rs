@@ -1,4 +1,4 @@
-//! `/admin/v1/usage`: how many tokens were issued for what, and what nobody uses any more.
+//! `/admin/v1/usage`: how many tokens were issued, and what is no longer used.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::registry::Registry;
 use crate::state::State;
 use crate::usage::uses::HOUR_S;
 
-/// The end of time, for a range without one.
+/// The end of a period without one.
 const END: UnixTime = i64::MAX;
 
-/// `GET usage?from=&to=&client_id=`: tokens by hour, client, secret, Api and grant, the oldest first.
+/// `GET usage?from=&to=&client_id=`: counts tokens by hour, client, secret, API and grant, oldest first.
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["from", "to", "client_id", "after", "limit"])?;
-    // What this node has not stored yet belongs to the answer.
+    // Includes what this node has not stored yet.
     flush_uses::run_once(&state).await;
     let limit = query.limit()?;
     let offset = query.number("after")?.unwrap_or(0);
@@ -43,7 +43,8 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
     Ok(page_of(counts.iter().take(limit).map(view).collect(), next.as_deref()))
 }
 
-/// `GET usage/unused?since=`: clients, secrets and entitlements that were there before and have not been used since.
+/// `GET usage/unused?since=`: lists clients, secrets and entitlements that existed at that time and have not been used
+/// since.
 pub(crate) async fn unused(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
     let query = Query::parse(&uri, &["since"])?;
     let since = query.number("since")?.ok_or_else(|| ChangeError::invalid("since", "missing"))?;
@@ -80,15 +81,15 @@ pub(crate) async fn unused(extract::State(state): extract::State<Arc<State>>, _:
     Ok(page_of(items, None))
 }
 
-/// When everything was last used, as far as it is stored or known to this node.
+/// The last uses that are stored or known to this node.
 pub(crate) struct LastUses {
     secrets: HashMap<String, Vec<(String, UnixTime, Option<UnixTime>)>>,
-    /// By client and Api: since when it is as it is, and when it was last used.
+    /// By client and API: when the entitlement last changed, and when it was last used.
     entitlements: HashMap<(String, String), (UnixTime, Option<UnixTime>)>,
 }
 
 impl LastUses {
-    /// Reads them.
+    /// Loads them.
     pub(crate) async fn load(state: &State) -> Result<Self, ChangeError> {
         flush_uses::run_once(state).await;
         let mut secrets: HashMap<String, Vec<_>> = HashMap::new();
@@ -96,14 +97,15 @@ impl LastUses {
             let last = history.uses.map(|uses| uses.last_used_at);
             secrets.entry(client_id).or_default().push((history.credential_id, history.created_at, last));
         }
-        // Counted by the hour, so at its end at the latest: what may have been used is not called unused.
+        // Uses are counted by the hour. Assumes the end of the hour, so that nothing that may have been used is
+        // reported as unused.
         let latest = |hour: UnixTime| (hour + HOUR_S - 1).min(state.now());
         let known = |one: EntitlementUse| ((one.client_id, one.api_id), (one.given_at, one.last_hour.map(latest)));
         let entitlements = state.store.list_entitlement_uses().await?.into_iter().map(known).collect();
         Ok(Self { secrets, entitlements })
     }
 
-    /// When a client last proved who it is.
+    /// Returns when a client last authenticated.
     pub(crate) fn of_client(&self, id: &str) -> Option<UnixTime> {
         self.secrets_of(id).iter().filter_map(|(_, _, last)| *last).max()
     }
@@ -117,7 +119,7 @@ impl LastUses {
     }
 }
 
-/// True if a client that was there before `since` has not been used since.
+/// True if a client already existed at `since` and has not been used since.
 pub(crate) fn is_unused(registry: &Registry, uses: &LastUses, client_id: &str, since: UnixTime) -> bool {
     registry.note_of_client(client_id).created_at < since && uses.of_client(client_id).is_none_or(|last| last < since)
 }

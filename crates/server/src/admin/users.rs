@@ -1,4 +1,4 @@
-//! `/admin/v1/users`: people, and what they may do.
+//! `/admin/v1/users`: users.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::people::passwords;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// A new user; without a password one is made.
+/// A new user. Without a password, the server generates one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
@@ -41,7 +41,7 @@ pub(crate) struct NewUser {
     roles: Vec<String>,
 }
 
-/// What can be changed of a user; what is not named stays.
+/// The changes to a user. Omitted fields stay the same.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
@@ -57,14 +57,14 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
     page_of_kind(&state, &query, EntryKind::User, show).await
 }
 
-/// `GET users/{id}`: by id or by login name.
+/// `GET users/{id}`: by ID or login name.
 pub async fn find(extract::State(state): extract::State<Arc<State>>, _: Operator, Path(id): Path<String>) -> Answer {
     let registry = state.registry.current().clone();
     let user = find_user(&registry, &id)?;
     Ok(show(&view(user, &registry.note_of_user(user.id.as_str()))))
 }
 
-/// `POST users`: the answer has the password, if it was made here, and no later one has.
+/// `POST users`: only this response contains a generated password.
 pub(crate) async fn create(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -74,7 +74,7 @@ pub(crate) async fn create(
     let roles = roles(&operator, &new.roles)?;
     let made = new.password.is_none().then(|| Secret::new(base64url(&state.entropy.bytes::<15>())));
     let password = new.password.as_ref().or(made.as_ref()).ok_or_else(|| ChangeError::internal("no password"))?;
-    // Before anything is hashed; the database decides again.
+    // Checked before hashing. The database checks it again.
     if state.store.is_name_taken(login.as_str()).await? {
         return Err(ChangeError::conflict(format!("{login} is taken")));
     }
@@ -83,7 +83,7 @@ pub(crate) async fn create(
     let id = UserId::from_random(state.entropy.bytes());
     let stored = StoredUser { id: id.clone(), login: login.clone(), password_hash, roles: roles.clone() };
     changing.change.insert_user(&stored).await?;
-    // What was tried under this name before is not theirs.
+    // Earlier failures for this name do not belong to the new user.
     changing.change.forget_failures(&id, state.name_mac(login.as_str()).as_bytes()).await?;
     let (status, epoch) = (Status::Active, changing.change.number());
     let user = User { id: id.clone(), login, roles, status, has_second_factor: false, epoch };
@@ -97,7 +97,7 @@ pub(crate) async fn create(
     Ok(created(&shown, &after, &format!("/admin/v1/users/{id}")))
 }
 
-/// `PATCH users/{id}`: a new password ends the user's tokens and sessions, as does disabling.
+/// `PATCH users/{id}`: a new password revokes the user's tokens and ends their sessions, and so does disabling.
 pub(crate) async fn update(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -107,7 +107,7 @@ pub(crate) async fn update(
 ) -> Answer {
     let new_hash = match &changes.password {
         Some(password) => {
-            // What would be refused below is refused before anything is hashed.
+            // Checks everything that can fail before hashing.
             let user = check_changes(&operator, &state.registry.current().clone(), &id, &headers, &changes)?.user;
             Some(hash(&state, &operator, password, &user.login).await?)
         }
@@ -145,7 +145,7 @@ pub(crate) async fn update(
     Ok(show(&after.take()))
 }
 
-/// A user, and what is to be changed of them.
+/// A user, and the changes to make.
 struct Checked {
     user: User,
     note: Note,
@@ -154,7 +154,7 @@ struct Checked {
     status: Option<Status>,
 }
 
-/// Everything that may refuse a change of a user.
+/// Checks everything that can refuse a change of a user.
 fn check_changes(
     operator: &Operator,
     registry: &Registry,
@@ -192,7 +192,7 @@ pub(crate) async fn delete(
     Ok(done())
 }
 
-/// `DELETE users/{id}/second-factor`: for who has lost it.
+/// `DELETE users/{id}/second-factor`: for a user who has lost it.
 pub(crate) async fn delete_second_factor(
     extract::State(state): extract::State<Arc<State>>,
     operator: Operator,
@@ -211,12 +211,12 @@ pub(crate) async fn delete_second_factor(
     Ok(done())
 }
 
-/// The end of a token issued now: until then a revocation must be remembered.
+/// Returns when a token issued now expires. A revocation must be stored until then.
 pub(crate) fn at_least(state: &State) -> UnixTime {
     state.now() + state.registry.current().longest_lifetime_s()
 }
 
-/// Roles by name. An administrator may do everything, so only who holds all of `admin-api` makes one.
+/// Parses roles. An administrator has full rights, so assigning the role requires all scopes of `admin-api`.
 fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, ChangeError> {
     let parse = |name: &String| {
         Role::parse(name).ok_or_else(|| ChangeError::invalid("roles", format!("`{name}` is not one of: administrator")))
@@ -228,7 +228,7 @@ fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, ChangeError
     Ok(parsed)
 }
 
-/// A new login name: one that reads as it is, is no id, and leaves the operator's to the operator.
+/// Validates a new login name. It must be an identifier, not look like an ID, and not be the operator's.
 fn check_login(text: &str) -> Result<Login, ChangeError> {
     let what = format!(
         "must have 1 to {MAX_LOGIN_BYTES} bytes of visible characters in Unicode NFKC form, without spaces, and \
@@ -253,7 +253,7 @@ async fn hash(state: &State, operator: &Operator, password: &Secret, login: &Log
     Ok(passwords::hash_new(state, password, Who { source, name, is_known: true }).await?)
 }
 
-/// A user as it is shown.
+/// Returns a user for display.
 fn view(user: &User, note: &Note) -> Value {
     json!({
         "id": user.id.as_str(),

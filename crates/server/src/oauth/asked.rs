@@ -1,4 +1,4 @@
-//! What a token request asks, and by whom.
+//! The inputs of a token request's decision.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use countersign_protocol::token_request::TokenRequest;
 use crate::http::caller::Caller;
 use crate::registry::Registry;
 
-/// What is asked, and by whom: everything that a grant decides on.
+/// Everything that a grant decides on.
 pub(crate) struct Asked<'a> {
-    /// What is registered.
+    /// The registry.
     pub(crate) registry: &'a Registry,
-    /// From where.
+    /// The caller.
     pub(crate) caller: &'a Caller,
-    /// The client, which has authenticated.
+    /// The authenticated client.
     pub(crate) client: &'a Client,
-    /// The Api that the request names.
+    /// The API that the request names.
     pub(crate) named: Option<Arc<Api>>,
     /// The request.
     pub(crate) request: &'a TokenRequest,
 }
 
 impl Asked<'_> {
-    /// The Api that is named, or the only one that the client may ask by this grant.
+    /// Returns the API that the request names, or the only one that the client is entitled to with this grant.
     pub(crate) fn find_api(&self, grant_type: GrantType) -> Result<Arc<Api>, Refusal> {
         match &self.named {
             Some(api) => Ok(api.clone()),
@@ -34,7 +34,7 @@ impl Asked<'_> {
         }
     }
 
-    /// The scope that is asked for.
+    /// Returns the requested scope.
     pub(crate) fn scope(&self) -> Option<&str> {
         self.request.scope.as_deref()
     }

@@ -1,4 +1,5 @@
-//! Authenticate: the client from the registry, and what it presented (RFC 6749 §2.3).
+//! Client authentication: finds the client in the registry, and checks the credential that it presented (RFC 6749
+//! §2.3).
 
 use std::net::IpAddr;
 
@@ -14,18 +15,19 @@ use crate::registry::Registry;
 use crate::state::State;
 use crate::usage::uses::Used;
 
-/// The label in the metrics of a request that presents nothing that can be read.
+/// The metrics label of a request without readable credentials.
 const UNREADABLE: &str = "unreadable";
 
-/// A client that has proved who it is.
+/// An authenticated client.
 pub(crate) struct Authenticated<'r> {
-    /// Who it is.
+    /// The client.
     pub(crate) client: &'r Client,
-    /// What it proved it with.
+    /// The credential that it used.
     pub(crate) credential: &'r Credential,
 }
 
-/// Finds the client and judges what it presented; wrong secrets count against this client at the caller's address.
+/// Finds the client and checks the presented credential. Wrong secrets count against this client at the caller's
+/// address.
 pub(crate) fn authenticate<'r>(
     state: &State,
     registry: &'r Registry,
@@ -44,7 +46,8 @@ pub(crate) fn authenticate<'r>(
     Ok(Authenticated { client, credential })
 }
 
-/// Judges a secret that somebody says is a client's, as the token endpoint would: a wrong one counts as a guess from the address.
+/// Checks a secret outside of a token request, in the same way. A wrong one counts as a failed attempt from the
+/// address.
 pub fn check_secret(
     state: &State,
     registry: &Registry,

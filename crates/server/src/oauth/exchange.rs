@@ -1,4 +1,4 @@
-//! One request to an OAuth endpoint.
+//! A request to an OAuth endpoint.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::http::caller::Caller;
 use crate::oauth::refusal;
 use crate::state::State;
 
-/// One request to an OAuth endpoint: who sent it, which tenant path it came by, and what has been found out so far.
+/// A request to an OAuth endpoint: the caller, the tenant path, and what is known so far.
 pub(crate) struct Exchange {
-    /// Who sent it.
+    /// The caller.
     pub(crate) caller: Caller,
     /// The `{api}` of a tenant path.
     pub(crate) tenant: Option<String>,
-    /// The scheme of its `Authorization` header, if it has one: `Basic`, or `other`.
+    /// The scheme of the `Authorization` header, if there is one: `Basic` or `other`.
     pub(crate) scheme: Option<&'static str>,
-    /// Its parameters, once read.
+    /// The parameters, once read.
     pub(crate) form: Option<Arc<Form>>,
     /// The client, once found.
     pub(crate) client_id: Option<ClientId>,
@@ -34,7 +34,7 @@ impl FromRequestParts<Arc<State>> for Exchange {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Self::Rejection> {
-        // A segment that cannot be decoded is an unknown Api, never the standard path.
+        // A segment that cannot be decoded is an unknown API, never the standard path.
         let tenant = match RawPathParams::from_request_parts(parts, state).await {
             Ok(segments) => segments.iter().next().map(|(_, api)| api.to_owned()),
             Err(_) => Some(String::new()),

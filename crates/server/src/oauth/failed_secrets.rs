@@ -1,7 +1,7 @@
-//! Wrong secrets of clients, counted on this node by address and presented id.
+//! Counts wrong client secrets on this node, per address and presented ID.
 //!
-//! A right secret of ours passes whatever was counted: 256 random bits cannot be guessed. One that was made elsewhere may be
-//! weaker (RFC 6749 §2.3.1), so it waits with the wrong ones.
+//! A correct generated secret always works, whatever was counted, because nobody can guess 256 random bits. An imported
+//! secret may be weaker (RFC 6749 §2.3.1), so that it is limited like wrong secrets.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,36 +18,36 @@ use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use crate::http::source::Source;
 use crate::usage::metrics::Metrics;
 
-/// Wrong secrets of one id from one address in [`WINDOW_S`]; then they are answered 429.
+/// The number of wrong secrets per ID and address in [`WINDOW_S`]. Further ones get 429.
 const MAX_WRONG: u32 = 100;
-/// A window begins with the first wrong secret, and is this long, in seconds.
+/// The length of a window in seconds. It begins with the first wrong secret.
 const WINDOW_S: i64 = 15 * 60;
-/// The most pairs that are counted: a flood of ids or addresses must not fill the memory.
+/// The maximum number of counted pairs, so that a flood of IDs or addresses cannot fill the memory.
 const MAX_PAIRS: usize = 100_000;
 
-/// The label in the metrics of what is answered 429.
+/// The metrics label of requests that get 429.
 const TOO_MANY: &str = "too_many_attempts";
 
-/// An address, and the SHA-256 of an id: it may be as long as a body, and it may be a secret in the wrong field.
+/// An address, and the SHA-256 of an ID, because an ID may be as long as a body, or a secret in the wrong field.
 type Pair = (Source, [u8; 32]);
 
-/// Wrong secrets of one pair.
+/// The wrong secrets of a pair.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     began_at: UnixTime,
     wrong: u32,
 }
 
-/// What was counted.
+/// The counts.
 #[derive(Debug, Default)]
 pub(crate) struct FailedSecrets {
     pairs: Mutex<HashMap<Pair, Window>>,
-    /// When the last full window ends. Until then right secrets are looked up; after that they cost nothing more.
+    /// When the last full window ends. Until then, correct secrets need a lookup. After that, they cost nothing more.
     full_until: AtomicI64,
 }
 
 impl FailedSecrets {
-    /// Checks what a client presented. It is judged first, and then counted if it was wrong.
+    /// Checks what a client presented. The secret is checked first, and counted if it was wrong.
     pub(crate) fn check<'c>(
         &self,
         presented: &ClientAuthentication,
@@ -59,7 +59,7 @@ impl FailedSecrets {
         let wait = |retry_after_s| Refusal::TooManyAttempts { what: "this client from this address", retry_after_s };
         match &checked {
             Ok(_) if self.full_until.load(Ordering::Relaxed) <= now => checked,
-            // A right secret of a client that is disabled, say, is no guess.
+            // For example, the right secret of a disabled client is not a guess.
             Err(refusal) if is_wrong(refusal) => match self.count(presented, address, now) {
                 Counted { retry_after_s: Some(retry_after_s), .. } => {
                     metrics.count_client_failure(TOO_MANY);
@@ -121,9 +121,9 @@ impl FailedSecrets {
 
 /// The result of counting a wrong secret.
 struct Counted {
-    /// Seconds until the window ends, if it was full before.
+    /// Seconds until the window ends, if it was already full.
     retry_after_s: Option<i64>,
-    /// True if it is full now.
+    /// True if the window is full now.
     is_last: bool,
 }
 
@@ -133,7 +133,7 @@ fn pair(presented: &ClientAuthentication, address: IpAddr) -> Pair {
     (Source::of(address), hash)
 }
 
-/// Drops the windows that have ended, and of the others those with the fewest wrong secrets, until half of the room is free.
+/// Drops the windows that have ended, and then those with the fewest wrong secrets, until half of the space is free.
 fn make_room(pairs: &mut HashMap<Pair, Window>, now: UnixTime) {
     pairs.retain(|_, window| window.began_at + WINDOW_S > now);
     let too_many = pairs.len().saturating_sub(MAX_PAIRS / 2);
@@ -154,7 +154,7 @@ fn is_wrong(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::UnknownClient | Refusal::WrongSecret | Refusal::MistypedSecret)
 }
 
-/// The label of a refusal in the metrics.
+/// Returns the metrics label of a refusal.
 fn reason(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::UnknownClient => "unknown_client",
@@ -168,7 +168,7 @@ fn reason(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// One line for each pair and window. What names no client may be anything, and is not logged.
+/// Logs one line per pair and window. An ID that is not a client's may be anything, and is not logged.
 fn warn(client: Option<&Client>, address: IpAddr) {
     let client_id = client.map_or("(unknown)", |client| client.id.as_str());
     tracing::warn!(%address, client_id, count = MAX_WRONG, "too many wrong client secrets; returning 429 for further \
@@ -198,7 +198,7 @@ mod tests {
         let held = || failed.pairs.lock().expect("not poisoned").len();
         assert!(held() <= MAX_PAIRS);
         assert_eq!(failed.count(&presented("job"), address, 1).retry_after_s, Some(899));
-        // When others end by themselves, no more than needed are dropped.
+        // When other windows have ended, no more than necessary are dropped.
         for number in 0..=MAX_PAIRS / 2 + 10 {
             failed.count(&presented(&format!("later-{number}")), address, 800);
         }

@@ -1,4 +1,4 @@
-//! The body of an OAuth request: a form, whole, in time, within bounds.
+//! The form body of an OAuth request, read completely, with a timeout and a size limit.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::http::origin::find_foreign;
 use crate::oauth::exchange::Exchange;
 use crate::state::State;
 
-/// Refuses what a page of another origin sends, then reads and parses the body.
+/// Refuses requests from pages of other origins, then reads and parses the body.
 pub(crate) async fn receive(
     state: &State,
     exchange: &mut Exchange,
@@ -29,7 +29,7 @@ pub(crate) async fn receive(
     Ok((head.headers, form))
 }
 
-/// Parameters in the URL are refused, for they reach logs.
+/// Refuses parameters in the URL, because URLs are logged.
 async fn read_form(head: &Parts, body: Body) -> Result<Form, Refusal> {
     if head.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(Refusal::ParametersInUrl);
@@ -48,7 +48,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     if is_form_in_utf8(text) { Ok(()) } else { Err(Refusal::NotAForm) }
 }
 
-/// True for `application/x-www-form-urlencoded`, with no charset or with utf-8 (RFC 6749 appendix B).
+/// True for `application/x-www-form-urlencoded`, without a charset or with utf-8 (RFC 6749 appendix B).
 fn is_form_in_utf8(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let is_form = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded"));

@@ -1,4 +1,4 @@
-//! Introspection (RFC 7662): what a token says and whether it lives, to those who may know.
+//! Introspection (RFC 7662): tells authorized clients the content of a token, and whether it is active.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ async fn describe_refresh_token(
     Ok(granted.ok().map(describe))
 }
 
-/// On a tenant path a token of another Api is inactive.
+/// On a tenant path, a token of another API is inactive.
 fn is_of(api: &Api, tenant: Option<&ApiId>) -> bool {
     tenant.is_none_or(|tenant| *tenant == api.id)
 }

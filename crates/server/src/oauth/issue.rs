@@ -1,4 +1,4 @@
-//! Issue: claims, a signature, and for users a refresh token.
+//! Issues tokens: claims, a signature and, for users, a refresh token.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::access_token::{self, NewToken};
@@ -16,14 +16,14 @@ use serde::Serialize;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// A token set, and what the log says of it.
+/// A token set, and what to log about it.
 pub(crate) struct Issued {
     access_token: String,
     expires_in: i64,
     refresh_token: Option<Secret>,
-    /// The scopes granted.
+    /// The granted scopes.
     pub(crate) scope: String,
-    /// The Api.
+    /// The API.
     pub(crate) api_id: ApiId,
     /// The `jti`.
     pub(crate) token_id: String,
@@ -41,12 +41,12 @@ struct TokenResponse<'a> {
 }
 
 impl Issued {
-    /// The same with a refresh token.
+    /// Adds a refresh token.
     pub(crate) fn with_refresh_token(self, refresh_token: Secret) -> Self {
         Self { refresh_token: Some(refresh_token), ..self }
     }
 
-    /// The success body.
+    /// Returns the success body.
     pub(crate) fn to_json(&self) -> String {
         let response = TokenResponse {
             access_token: &self.access_token,
@@ -55,22 +55,22 @@ impl Issued {
             scope: &self.scope,
             refresh_token: self.refresh_token.as_ref().map(Secret::expose),
         };
-        // Texts and integers always serialise.
+        // Serializing strings and integers cannot fail.
         serde_json::to_string(&response).unwrap_or_default()
     }
 }
 
-/// What is to be issued: all that was decided.
+/// A decided grant, ready to be issued.
 pub(crate) struct Order<'a> {
-    /// Whose keys sign.
+    /// The server, whose keys sign.
     pub(crate) registry: &'a Registry,
-    /// To whom.
+    /// The client.
     pub(crate) client: &'a Client,
-    /// For which Api.
+    /// The API.
     pub(crate) api: &'a Api,
-    /// What was granted.
+    /// The grant.
     pub(crate) grant: Grant,
-    /// When.
+    /// The current time.
     pub(crate) now: UnixTime,
 }
 

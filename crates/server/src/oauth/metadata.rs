@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use crate::http::answer::{json_response, not_found};
 use crate::state::State;
 
-/// Key sets and documents may be kept this long by anyone: a new key is published longer before it signs.
+/// How long key sets and documents can be cached. A new key is published for longer before it signs.
 const CACHEABLE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// `GET /oauth2/jwks`.
@@ -19,7 +19,7 @@ pub(crate) async fn key_set(extract::State(state): extract::State<Arc<State>>) -
     cacheable(state.registry.current().keys().published().to_owned())
 }
 
-/// `GET /OAuth2/Keys/{api}`: the same keys, for they are the issuer's.
+/// `GET /OAuth2/Keys/{api}`: the same keys, because all APIs share the issuer's.
 pub(crate) async fn tenant_key_set(
     extract::State(state): extract::State<Arc<State>>,
     Path(id): Path<String>,
@@ -51,12 +51,12 @@ pub(crate) async fn tenant(
     }
 }
 
-/// `GET /.well-known/oauth-protected-resource`: the Api whose audience is the issuer itself.
+/// `GET /.well-known/oauth-protected-resource`: the API whose audience is the issuer itself.
 pub(crate) async fn root_resource(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
     describe_resource(&state, state.issuer.as_str(), request).await
 }
 
-/// `GET /.well-known/oauth-protected-resource/PATH`: the Api whose audience is the issuer and this path.
+/// `GET /.well-known/oauth-protected-resource/PATH`: the API whose audience is the issuer with this path.
 pub(crate) async fn protected_resource(
     extract::State(state): extract::State<Arc<State>>,
     Path(path): Path<String>,

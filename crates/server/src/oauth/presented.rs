@@ -1,5 +1,4 @@
-//! What a refused request presented, for whoever looks for the cause: names and numbers, never a value that could be a
-//! secret.
+//! What a refused request contained, to help find the cause: names and lengths, never a value that could be a secret.
 
 use countersign_protocol::form::Form;
 use countersign_protocol::grant_type::GrantType;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use crate::oauth::exchange::Exchange;
 use crate::registry::Registry;
 
-/// The parameters that standards name; another name may be anything.
+/// The parameters that standards define. Another name may be anything.
 const KNOWN: [&str; 13] = [
     "grant_type",
     "client_id",
@@ -27,10 +26,10 @@ const KNOWN: [&str; 13] = [
     "client_assertion_type",
 ];
 
-/// What came, as far as it was read.
+/// Returns the parts of the request that were read.
 pub(crate) fn describe(exchange: &Exchange, registry: &Registry) -> Value {
     let mut presented = json!({ "authorization": exchange.scheme });
-    // A segment that names no Api may be anything.
+    // A segment that is not the ID of an API may be anything.
     let tenant = exchange.tenant.as_deref().map(|id| if registry.find_api(id).is_some() { id } else { "(unknown)" });
     presented["path_api"] = json!(tenant);
     if let Some(form) = &exchange.form {
@@ -50,7 +49,7 @@ fn names(form: &Form) -> Vec<&str> {
     form.names().map(|name| if KNOWN.contains(&name) { name } else { "(unknown)" }).collect()
 }
 
-/// Scopes that some Api has, by name; others by their length.
+/// Returns known scopes by name, and others by their length.
 fn scopes(registry: &Registry, text: &str) -> Vec<String> {
     let is_known = |token: &ScopeToken| registry.apis().any(|api| api.find_scope(token).is_some());
     let name = |word: &str| match ScopeToken::parse(word).filter(is_known) {

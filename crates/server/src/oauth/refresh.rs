@@ -1,5 +1,5 @@
-//! The refresh grant (RFC 6749 §6): a token is used once, a use whose answer was lost may be repeated, and any other reuse
-//! ends the family (RFC 9700 §4.14.2).
+//! The refresh grant (RFC 6749 §6): a token is used once, a use whose response was lost can be repeated, and any other
+//! reuse revokes the family (RFC 9700 §4.14.2).
 
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ use crate::oauth::revoke::end_family;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// The stored refresh token that a request presents, or the refusal if it presents no valid one.
+/// The stored refresh token, or the refusal if the request presents no valid one.
 pub(crate) struct PresentedToken(Result<StoredRefreshToken, Refusal>);
 
 impl PresentedToken {
-    /// Looks the token of an authenticated client up. A reuse ends the family here, whatever else the request asks.
+    /// Finds the token of an authenticated client. A reuse revokes the family here, whatever else the request contains.
     pub(crate) async fn find(
         state: &State,
         registry: &Registry,
@@ -48,7 +48,7 @@ impl PresentedToken {
     }
 }
 
-/// The presented token, if it is one of ours and this client's.
+/// Returns the presented token, if this server issued it to this client.
 async fn find_own(state: &State, client: &Client, request: &TokenRequest) -> Result<StoredRefreshToken, Refusal> {
     let token = parameters(request)?;
     state.registry.check_database()?;
@@ -61,7 +61,7 @@ async fn find_own(state: &State, client: &Client, request: &TokenRequest) -> Res
     Ok(found)
 }
 
-/// Decides anew, and issues an access token and the token's successor.
+/// Decides again, and issues an access token and the successor of the refresh token.
 pub(crate) async fn by_refresh_token(
     state: &State,
     asked: &Asked<'_>,
@@ -83,7 +83,7 @@ pub(crate) async fn by_refresh_token(
     let family = found.family.id.clone();
     let (store, keys, api, salt) = (state.store.clone(), state.sealing_keys(), api.clone(), state.entropy.bytes());
     let using = Use { store, keys, token, found, api, salt, now };
-    // In a task of its own: it goes on to its end when the caller hangs up.
+    // In a separate task, which completes even if the caller disconnects.
     match state.write(using.run()).await? {
         Outcome::Issued(successor) => Ok(issued.with_refresh_token(successor)),
         Outcome::Repeated(successor) => {
@@ -101,27 +101,27 @@ pub(crate) async fn by_refresh_token(
     }
 }
 
-/// One use of a refresh token.
+/// A use of a refresh token.
 struct Use {
     store: Store,
     keys: Arc<SealingKeys>,
     token: Secret,
     found: StoredRefreshToken,
     api: Arc<Api>,
-    /// For the successor, if this is the first use.
+    /// The salt of the successor, for a first use.
     salt: [u8; 32],
     now: UnixTime,
 }
 
-/// What came of it.
+/// The outcome of a use.
 enum Outcome {
-    /// It was the first use; this is the successor.
+    /// The first use, with its successor.
     Issued(Secret),
-    /// It repeated the first one, and the same successor is given.
+    /// A repeated use, which returns the same successor.
     Repeated(Secret),
     /// The family had ended.
     Ended,
-    /// It was a reuse, and has ended the family; its access tokens live at most `until` then.
+    /// A reuse, which has revoked the family. Its access tokens expire at `until` at the latest.
     Reused { until: UnixTime },
 }
 
@@ -155,7 +155,7 @@ impl Use {
         Ok(Outcome::Reused { until })
     }
 
-    /// The token that follows, the same for the same salt. It takes the key of this server, and the salt, which is erased.
+    /// Derives the successor. The result depends on a key of this server and on the salt, which is erased later.
     fn successor(&self, key: &hmac::Key, salt: &[u8; 32]) -> Secret {
         let parts = [self.found.family.id.as_str().as_bytes(), self.token.expose().as_bytes(), salt];
         Secret::from_random(REFRESH_TOKEN_PREFIX, &mac(key, &parts))

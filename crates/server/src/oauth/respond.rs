@@ -1,4 +1,4 @@
-//! The answer of an OAuth endpoint: what was asked, or a refusal, which is logged with its exact reason and remembered.
+//! Responses of OAuth endpoints. A refusal is logged with its exact reason, and stored.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::oauth::refusal::{error_of, to_response};
 use crate::oauth::remedy::remedy;
 use crate::state::State;
 
-/// The answer of an OAuth endpoint: a JSON body, or the refusal, which is logged with its exact reason.
+/// The result of an OAuth endpoint: a JSON body, or a refusal, which is logged with its exact reason.
 pub(crate) fn respond(exchange: &Exchange, endpoint: &'static str, answer: Result<String, Refusal>) -> Response {
     match answer {
         Ok(body) => json_response(StatusCode::OK, body),
@@ -33,7 +33,7 @@ pub(crate) fn respond(exchange: &Exchange, endpoint: &'static str, answer: Resul
     }
 }
 
-/// Any other method at an endpoint that takes POST only.
+/// Refuses any other method at a POST-only endpoint.
 pub(crate) async fn method_not_allowed(
     extract::State(state): extract::State<Arc<State>>,
     extract::Extension(caller): extract::Extension<Caller>,
@@ -44,7 +44,7 @@ pub(crate) async fn method_not_allowed(
     response
 }
 
-/// A refusal before the request has reached any endpoint.
+/// Responds to a request that was refused before routing.
 pub(crate) fn shed(state: &State, caller: &Caller, endpoint: &'static str, refusal: &Refusal) -> Response {
     record(state, caller, Refused::unread(endpoint, refusal));
     to_response(refusal)
@@ -54,7 +54,7 @@ pub(crate) fn shed(state: &State, caller: &Caller, endpoint: &'static str, refus
 struct Refused<'r> {
     endpoint: &'static str,
     client_id: Option<&'r str>,
-    /// In JSON.
+    /// The presented parts, as JSON.
     presented: Cow<'static, str>,
     refusal: &'r Refusal,
 }
@@ -65,7 +65,7 @@ impl<'r> Refused<'r> {
     }
 }
 
-/// Logs a refusal with its exact reason, and remembers it under the request id.
+/// Logs a refusal with its exact reason, and stores it under the request ID.
 fn record(state: &State, caller: &Caller, refused: Refused<'_>) {
     let Refused { endpoint, client_id, presented, refusal } = refused;
     let (request_id, address) = (caller.request_id(), caller.address);

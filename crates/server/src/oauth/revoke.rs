@@ -1,4 +1,4 @@
-//! Revocation (RFC 7009): a token ends before its time, everywhere within a second, durably before the answer.
+//! Revocation (RFC 7009): revokes a token on every node within a second, durably before the response.
 
 use std::sync::Arc;
 
@@ -50,8 +50,8 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     Ok(())
 }
 
-/// Ends an access token of the client's own. What is no token of ours, or has expired, needs no ending (RFC 7009 §2.2);
-/// one that is dead only for now, such as a disabled user's, does.
+/// Revokes an access token of the client. A token that this server did not issue or that has expired needs no
+/// revocation (RFC 7009 §2.2). One that is only temporarily invalid does, such as a token of a disabled user.
 async fn revoke_access_token(state: &State, client: &Client, token: &str) -> Result<Option<Revoked>, Refusal> {
     let expected = Expected { issuer: state.issuer.as_str(), audience: None };
     let claims = match check_issued(token, state.registry.as_ref(), expected, state.now()) {
@@ -69,7 +69,7 @@ async fn revoke_access_token(state: &State, client: &Client, token: &str) -> Res
     Ok(Some(revoked))
 }
 
-/// Ends the family of a refresh token of the client's own, and the family's access tokens (RFC 7009 §2.1).
+/// Revokes the family of the client's refresh token, including its access tokens (RFC 7009 §2.1).
 async fn revoke_refresh_token(state: &State, client: &Client, token: &str) -> Result<Option<Revoked>, Refusal> {
     if !Secret::is_well_formed(REFRESH_TOKEN_PREFIX, token) {
         return Ok(None);
@@ -89,7 +89,8 @@ async fn revoke_refresh_token(state: &State, client: &Client, token: &str) -> Re
     Ok(Some(Revoked::Family(family.id)))
 }
 
-/// Ends a family, durably and on this node at once; remembered until its last access token is dead.
+/// Revokes a family, durably, and immediately on this node. The revocation is stored until the last access token of the
+/// family has expired.
 pub(crate) async fn end_family(state: &State, family: &RefreshFamily) -> Result<(), Refusal> {
     let (store, id, now) = (state.store.clone(), family.id.clone(), state.now());
     let registry = state.registry.current().clone();

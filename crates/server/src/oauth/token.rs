@@ -1,4 +1,4 @@
-//! The token endpoint (RFC 6749 §3.2): parse, authenticate, decide, issue, answer.
+//! The token endpoint (RFC 6749 §3.2): parse, authenticate, decide, issue, respond.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let issued = match presented {
         Some(presented) => by_refresh_token(state, &asked, presented).await?,
         None if grant_type == GrantType::Password => {
-            // Wrong passwords that are being checked must not use the client's limit up.
+            // Wrong passwords that are still being checked must not use up the client's token limit.
             drop(taken);
             let issued = by_password(state, &asked).await?;
             taken = state.token_limits.take(client, state.now())?;
@@ -74,7 +74,7 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     Ok(issued)
 }
 
-/// The Api that the path or `resource` names; both may, if they agree.
+/// Returns the API in the path or in `resource`. If both are present, they must agree.
 fn find_named_api(
     registry: &Registry,
     tenant: Option<&str>,
@@ -114,7 +114,7 @@ async fn by_password(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal
     }
 }
 
-/// The user whose name and password these are.
+/// Returns the user with this name and password.
 async fn check_password(
     state: &State,
     asked: &Asked<'_>,
@@ -127,12 +127,13 @@ async fn check_password(
     let named = Named::find(state, username).await?;
     let (caller, source) = (asked.caller, Source::of(asked.caller.address));
     let device = Some(Device::of_client(state, &asked.client.id, source, username).await?);
-    // A right password of somebody who may not use this grant counts as wrong, or it would be told from a wrong one.
+    // The right password of a user who may not use this grant counts as wrong. Otherwise, callers could tell it from a
+    // wrong one.
     let judge = |user: Option<Arc<User>>, is_right| password::decide(user.as_deref(), is_right).map(Verdict::Right);
     passwords::check(state, named, password, Presenter { caller, device }, judge).await
 }
 
-/// The event line of an issued token, and its count: it is never a row.
+/// Logs and counts an issued token. Nothing is stored in the database.
 fn record(state: &State, caller: &Caller, authenticated: &Authenticated<'_>, grant_type: GrantType, issued: &Issued) {
     let Authenticated { client, credential } = authenticated;
     let used = Used { client: &client.id, credential_id: &credential.id, address: caller.address };

@@ -1,4 +1,4 @@
-//! An attempt to prove a password: whether it may be made, and what its outcome counts.
+//! An attempt to sign in with a password: whether it is allowed, and what its outcome counts.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use crate::people::known_device::Device;
 use crate::people::name_mac::NameMac;
 use crate::state::State;
 
-/// A success of a device that is known is stored again after this time, in seconds: each sign-in of a busy job need not be.
+/// The success of a known device is stored again only after this time, in seconds, because a busy job signs in often.
 const REFRESH_S: i64 = 3600;
 
-/// Who presents a password.
+/// The inputs of an attempt.
 #[derive(Clone, Copy)]
 pub struct Presenter<'a> {
-    /// Where they call from.
+    /// The caller's address.
     pub caller: &'a Caller,
-    /// The device that they use.
+    /// The device.
     pub device: Option<Device>,
 }
 
-/// An attempt. Until its outcome is known it counts nothing.
+/// An attempt. It counts nothing until its outcome is known.
 pub(crate) struct Attempt {
     state: State,
     caller: Caller,
@@ -40,14 +40,14 @@ pub(crate) struct Attempt {
     user: Option<Arc<User>>,
     device: Option<Device>,
     seen: Seen,
-    /// True if the device counts as known, and has failures of its own.
+    /// True if the device counts as known and has its own failure count.
     pub(crate) is_known: bool,
-    /// A place among those under way, given back once the outcome is stored.
+    /// The place among the attempts in progress. It is released once the outcome is stored.
     place: Option<Place>,
 }
 
 impl Attempt {
-    /// Refuses if too many have failed. Names that nobody has are treated alike.
+    /// Refuses after too many failures. Names that do not belong to a user are treated in the same way.
     pub async fn begin(
         state: &State,
         name: NameMac,
@@ -61,8 +61,8 @@ impl Attempt {
         Ok(attempt)
     }
 
-    /// Takes a place and decides again, just before the password is hashed, so that attempts that have waited side by side pass
-    /// no bound. An attempt that only waits holds no place, and so delays nobody else's.
+    /// Takes a place and decides again, just before the password is hashed, so that concurrent attempts cannot exceed
+    /// the limit. A waiting attempt has no place, and therefore does not delay others.
     pub(crate) async fn take_place(&mut self) -> Result<(), Refusal> {
         let name = self.name.0;
         let device = self.device.map_or(name, |device| device.mac);
@@ -70,7 +70,7 @@ impl Attempt {
         let (place, [of_name, of_unknown, of_device]) = self.state.guessing.under_way.enter(keys);
         self.place = Some(place);
         self.decide(Ahead { of_name, of_unknown, of_device }).await?;
-        // Not earlier: a device that was known when it began to wait may have used its failures up since.
+        // Decided again here, because a known device may have reached its limit while it was waiting.
         if let Some(place) = self.place.as_mut().filter(|_| self.is_known) {
             place.leave(Key::Unknown(name));
         }
@@ -95,7 +95,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// The password was wrong: that counts, durably.
+    /// Counts a wrong password, durably.
     pub async fn fail(mut self) -> Result<(), Refusal> {
         let place = self.place.take();
         let Self { state, name, user, is_known, .. } = &self;
@@ -114,7 +114,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// All was right: the failures of the user count no more, and their device is known, durably.
+    /// Resets the user's failures after a success, and marks the device as known, durably.
     pub(crate) async fn succeed(self) -> Result<(), Refusal> {
         let Self { state, name, user, device, .. } = &self;
         state.metrics.count_password("right");
@@ -129,14 +129,15 @@ impl Attempt {
         state.write(async move { store.add_success(&new).await }).await
     }
 
-    /// Logs that a user is locked, or that unknown devices wait. Nothing is logged of a name that nobody has.
+    /// Logs that a user is locked, or that unknown devices must wait. Logs nothing for names that do not belong to a
+    /// user.
     fn warn(&self, failures: &PasswordFailures) {
         let Some(User { id: user, .. }) = self.user.as_deref() else { return };
         let (request_id, address) = (self.caller.request_id(), self.caller.address);
         if failures.failures == MAX_FAILURES {
             tracing::warn!(request_id, %address, user_id = %user, failures = MAX_FAILURES, "user locked after too many \
                         failed passwords");
-            // In a task of its own: nobody learns from the time of the answer whether a user has this name.
+            // In a separate task, so that the response time does not reveal whether the name belongs to a user.
             tokio::spawn(record_lock(self.state.clone(), user.clone(), self.caller.clone()));
         } else if !self.is_known && wait_s(failures.unknown_failures) > 0 {
             let (failures, wait_s) = (failures.failures, wait_s(failures.unknown_failures));
@@ -146,7 +147,7 @@ impl Attempt {
     }
 }
 
-/// Writes into the audit log that a user was locked.
+/// Records in the audit log that a user was locked.
 async fn record_lock(state: State, user: UserId, caller: Caller) {
     let record = || async {
         let entry = Entry { action: "user.lock-out", target: user.to_string(), before: None, after: None };

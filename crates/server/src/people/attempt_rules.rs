@@ -1,7 +1,8 @@
-//! How many passwords and codes may be wrong: pure decisions on what was counted.
+//! How many passwords and codes may be wrong: pure decisions based on counts.
 //!
-//! Unknown devices of a user wait longer after each failure; a known one has failures of its own, so that strangers do not
-//! shut it out. After [`MAX_FAILURES`] in a row, only an administrator can unlock the user (NIST SP 800-63B §5.2.2).
+//! Unknown devices of a user wait longer after each failure. Each known device has its own count, so that strangers
+//! cannot lock it out. After [`MAX_FAILURES`] in a row, only an administrator can unlock the user (NIST SP 800-63B
+//! §5.2.2).
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::refusal::Refusal;
@@ -9,50 +10,50 @@ use countersign_store::{DeviceKind, KnownDevice, PasswordFailures};
 
 use crate::people::attempts_under_way::Ahead;
 
-/// A device is known for this long after its last success, in seconds.
+/// How long a device stays known after its last success, in seconds.
 pub(crate) const KNOWN_S: i64 = 30 * 86_400;
-/// The window of a known device's failures, in seconds.
+/// The window for a known device's failures, in seconds.
 pub(crate) const DEVICE_WINDOW_S: i64 = 15 * 60;
-/// Failures of a known device in its window; with more it counts as unknown.
+/// The limit of a known device in its window. Above it, the device counts as unknown.
 const MAX_OF_DEVICE: i64 = 10;
-/// Failures of unknown devices before they wait.
+/// The limit of unknown devices before they must wait.
 const MAX_WITHOUT_WAIT: i64 = 10;
-/// How long they wait after that many failures, after one more, and so on, in seconds.
+/// The waiting times after that many failures, after one more, and so on, in seconds.
 const WAITS_S: [i64; 5] = [60, 120, 240, 480, 900];
-/// Failures of a user in a row, from all devices; then the user is locked.
+/// The limit of a user's consecutive failures from all devices. After that, the user is locked.
 pub(crate) const MAX_FAILURES: i64 = 100;
-/// Wrong one-time codes of a user from one network…
+/// The limit of a user's wrong one-time codes from one network…
 const MAX_CODES_OF_SOURCE: i64 = 10;
 /// … in this window, in seconds.
 pub(crate) const CODE_SOURCE_WINDOW_S: i64 = 15 * 60;
-/// Wrong one-time codes of a user from everywhere…
+/// The limit of a user's wrong one-time codes in total…
 const MAX_CODES: i64 = 100;
 /// … in this window, in seconds.
 pub(crate) const CODE_WINDOW_S: i64 = 24 * 3600;
-/// When other attempts for the same user are still under way, one may come back after this time, in seconds.
+/// Seconds after which to try again while other attempts for the same user are in progress.
 const BUSY_S: i64 = 1;
 
-/// What is known when somebody presents a password.
+/// What is known when a password is presented.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
-    /// Failures of the name.
+    /// The failures of the name.
     pub(super) failures: PasswordFailures,
     /// The device, if it has ever succeeded.
     pub(super) device: Option<KnownDevice>,
-    /// True if it is an administrator's name.
+    /// True if the name belongs to an administrator.
     pub(super) is_administrator: bool,
-    /// What is being checked already.
+    /// The attempts that are already in progress.
     pub(super) ahead: Ahead,
 }
 
-/// Decides whether a password may be checked; true if the device counts as known.
+/// Decides whether a password may be checked. Returns true if the device counts as known.
 pub(super) fn decide(seen: &Seen, now: UnixTime) -> Result<bool, Refusal> {
     let Seen { failures, device, is_administrator, ahead } = seen;
     let is_known = device.is_some_and(|device| {
         let failures = if device.began_at + DEVICE_WINDOW_S > now { device.failures } else { 0 };
         device.last_success_at + KNOWN_S > now && failures + ahead.of_device < MAX_OF_DEVICE
     });
-    // Nobody can guess the cookie of a browser, so this opens nothing to strangers.
+    // Nobody can guess a browser's cookie, so this exception does not help strangers.
     let is_exempt = *is_administrator && is_known && device.is_some_and(|device| device.kind == DeviceKind::Browser);
     if failures.failures + ahead.of_name >= MAX_FAILURES && !is_exempt {
         return Err(if is_locked(failures) { Refusal::UserLocked } else { wait(BUSY_S) });
@@ -63,19 +64,19 @@ pub(super) fn decide(seen: &Seen, now: UnixTime) -> Result<bool, Refusal> {
     if let Some(until) = waits_until(failures, now) {
         return Err(wait(until - now));
     }
-    // Once unknown devices wait, one at a time is heard.
+    // Once unknown devices must wait, only one attempt at a time is checked.
     let free = (MAX_WITHOUT_WAIT - failures.unknown_failures).max(1);
     if ahead.of_unknown >= free { Err(wait(BUSY_S)) } else { Ok(false) }
 }
 
-/// How long unknown devices wait after so many failures, in seconds.
+/// Returns how long unknown devices wait after this many failures, in seconds.
 pub(super) fn wait_s(unknown_failures: i64) -> i64 {
     let Ok(beyond) = usize::try_from(unknown_failures - MAX_WITHOUT_WAIT) else { return 0 };
     WAITS_S[beyond.min(WAITS_S.len() - 1)]
 }
 
-/// Decides whether a one-time code may be checked: by the failures from one network and from everywhere, each with the
-/// beginning of its window, and the attempts under way for either.
+/// Decides whether a one-time code may be checked, based on the failures from one network and in total, each with the
+/// start of its window, and the attempts in progress for each.
 pub(super) fn decide_code(failures: [(i64, UnixTime); 2], ahead: [i64; 2], now: UnixTime) -> Result<(), Refusal> {
     let check = |(failures, began_at): (i64, UnixTime), ahead, window_s, most| {
         let left_s = began_at + window_s - now;
@@ -94,12 +95,12 @@ fn wait(retry_after_s: i64) -> Refusal {
     Refusal::TooManyAttempts { what: "this user", retry_after_s }
 }
 
-/// True if only an administrator lets a user with these failures in again.
+/// True if only an administrator can unlock a user with these failures.
 pub(crate) fn is_locked(failures: &PasswordFailures) -> bool {
     failures.failures >= MAX_FAILURES
 }
 
-/// The end of the wait of unknown devices; `None` if they need not wait.
+/// Returns when unknown devices may try again, or `None` if they need not wait.
 pub(crate) fn waits_until(failures: &PasswordFailures, now: UnixTime) -> Option<UnixTime> {
     let wait_s = wait_s(failures.unknown_failures);
     // The clock of the node that stored the failure may be ahead.

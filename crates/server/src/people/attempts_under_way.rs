@@ -1,17 +1,17 @@
-//! Attempts that are being checked on this node. A place is taken before the counters are read, so that concurrent attempts
-//! cannot pass a bound.
+//! The attempts that are being checked on this node. A place is taken before the counters are read, so that concurrent
+//! attempts cannot exceed a limit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::http::source::Source;
 
-/// What is counted while it is under way.
+/// A counter of attempts in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     /// Attempts for a name.
     Name([u8; 32]),
-    /// Of these, from devices that do not count as known.
+    /// Attempts for a name from devices that do not count as known.
     Unknown([u8; 32]),
     /// Attempts of a device.
     Device([u8; 32]),
@@ -21,22 +21,22 @@ pub(super) enum Key {
     CodeFrom([u8; 32], Source),
 }
 
-/// How many attempts were under way when a place was taken.
+/// The number of attempts in progress when a place was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ahead {
     /// For the name.
     pub(super) of_name: i64,
     /// For the name, from devices that do not count as known.
     pub(super) of_unknown: i64,
-    /// Of the device.
+    /// For the device.
     pub(super) of_device: i64,
 }
 
-/// All attempts under way. There are few: passwords are hashed two at a time.
+/// All attempts in progress. There are few, because passwords are hashed two at a time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnderWay(Arc<Mutex<HashMap<Key, i64>>>);
 
-/// A place among the attempts under way, given back on drop.
+/// A place among the attempts in progress. Released on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     all: UnderWay,
@@ -44,7 +44,7 @@ pub(super) struct Place {
 }
 
 impl UnderWay {
-    /// Takes a place under each key; returns how many were taken before under each of them.
+    /// Takes a place under each key, and returns how many were already taken under each.
     pub(super) fn enter<const N: usize>(&self, keys: [Key; N]) -> (Place, [i64; N]) {
         let mut counts = self.lock();
         let ahead = keys.map(|key| {
@@ -71,7 +71,7 @@ impl UnderWay {
 }
 
 impl Place {
-    /// Gives the place under one key back.
+    /// Releases the place under one key.
     pub(super) fn leave(&mut self, key: Key) {
         self.keys.retain(|own| *own != key);
         self.all.leave(key);

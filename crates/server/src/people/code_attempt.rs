@@ -1,4 +1,4 @@
-//! An attempt to prove a one-time code. Known devices have no more of them than others: a code has six digits.
+//! An attempt to use a one-time code. Known devices have no advantage, because a code has only six digits.
 
 use countersign_protocol::ids::UserId;
 use countersign_protocol::refusal::Refusal;
@@ -10,10 +10,10 @@ use crate::people::attempts_under_way::{Key, Place};
 use crate::people::name_mac::NameMac;
 use crate::state::State;
 
-/// Failures from everywhere are stored under this name.
+/// The name under which the total failures are stored.
 const EVERYWHERE: &str = "";
 
-/// An attempt under way. It counts nothing until it has failed.
+/// An attempt in progress. It only counts once it has failed.
 pub struct CodeAttempt {
     state: State,
     user: UserId,
@@ -22,7 +22,7 @@ pub struct CodeAttempt {
 }
 
 impl CodeAttempt {
-    /// Takes a place, and refuses if too many codes were wrong.
+    /// Takes a place. Refuses after too many wrong codes.
     pub async fn begin(state: &State, name: NameMac, user: &UserId, caller: &Caller) -> Result<Self, Refusal> {
         let source = Source::of(caller.address);
         let (place, ahead) = state.guessing.under_way.enter([Key::CodeFrom(name.0, source), Key::Code(name.0)]);
@@ -34,7 +34,7 @@ impl CodeAttempt {
         Ok(Self { state: state.clone(), user: user.clone(), source, place })
     }
 
-    /// The code was wrong: that counts, durably.
+    /// Counts a wrong code, durably.
     pub async fn fail(self) -> Result<(), Refusal> {
         let Self { state, user, source, place } = self;
         let (store, now) = (state.store.clone(), state.now());

@@ -1,12 +1,12 @@
-//! Guessing: what has failed is counted, so that nobody can try for long and nobody is shut out by what others try.
+//! Counts failed attempts, so that attackers cannot guess for long and cannot lock others out.
 
 use crate::oauth::failed_secrets::FailedSecrets;
 use crate::people::attempts_under_way::UnderWay;
 
-/// What a node knows of guesses; the rest is in the database.
+/// The failed attempts that a node keeps in memory. The others are in the database.
 #[derive(Debug, Default)]
 pub(crate) struct Guessing {
-    /// Wrong secrets of clients, on this node.
+    /// Wrong client secrets on this node.
     pub clients: FailedSecrets,
     pub(super) under_way: UnderWay,
 }

@@ -1,4 +1,5 @@
-//! Devices: a browser is known by a cookie, a client that uses the password grant by its id, its address and the user's name.
+//! Known devices. A browser is recognized by a cookie. A client that uses the password grant is recognized by its ID,
+//! its address and the user name.
 
 use aws_lc_rs::hmac;
 use countersign_protocol::ids::{ClientId, UserId};
@@ -17,26 +18,26 @@ use crate::people::attempt_rules::KNOWN_S;
 use crate::people::name_mac::NameMac;
 use crate::state::State;
 
-/// Where the cookie is sent.
+/// The path of the cookie.
 const PATH: &str = "/api";
-/// The most ids in a cookie, the newest first: two of each person who uses the browser, and up to four people.
+/// The maximum number of IDs in a cookie, newest first: two for each of up to four people who share the browser.
 const MAX_IDS: usize = 8;
-/// Bytes of an id.
+/// The length of an ID in bytes.
 const ID_BYTES: usize = 32;
 
 /// A device, as the database knows it for one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// The key of its row. The cookie cannot be made from it, so reading the database is not enough.
+    /// The key of its row. The cookie cannot be derived from it, so reading the database is not enough to forge one.
     pub(super) mac: [u8; 32],
-    /// What kind of device it is.
+    /// The kind of device.
     pub(super) kind: DeviceKind,
-    /// The key of its row from its next success on, if that row is from before the sealing key was replaced.
+    /// The key of its row after its next success, if the current row is from before a rotation of the sealing key.
     pub(super) renewed: Option<[u8; 32]>,
 }
 
 impl Device {
-    /// A client at an address that asks with a user's name.
+    /// Returns a client at an address that uses a user's name.
     pub(crate) async fn of_client(
         state: &State,
         client: &ClientId,
@@ -52,7 +53,8 @@ impl Device {
         Ok(Self::find(state, DeviceKind::Client, macs.collect()).await?.0)
     }
 
-    /// The device by the first of these MACs that is known, and what is known of it; by the first one if none is.
+    /// Returns the device with the first of these MACs that is known, and its state. Returns the first one if none is
+    /// known.
     async fn find(
         state: &State,
         kind: DeviceKind,
@@ -69,7 +71,7 @@ impl Device {
         Ok((Self { mac: by_present_key, kind, renewed: None }, None))
     }
 
-    /// What is stored when all was right and this device is known from now on.
+    /// Returns what to store after a success, which makes the device known.
     pub fn success(&self, state: &State, name: NameMac, user: &UserId, presented: Option<Self>) -> NewSuccess {
         let now = state.now();
         NewSuccess {
@@ -84,18 +86,18 @@ impl Device {
     }
 }
 
-/// A browser by the ids in its cookie, as it is for one user.
+/// A browser, identified for one user by the IDs in its cookie.
 pub struct Browser {
-    /// The device of the id that succeeded last; of the first one if none has. `None` without a cookie.
+    /// The device of the most recently used ID, or of the first ID if none is known. `None` without a cookie.
     pub device: Option<Device>,
-    /// The id that succeeded last.
+    /// The most recently used ID.
     known: Option<String>,
-    /// The ids by which this user is not known.
+    /// The IDs that this user is not known by.
     others: Vec<String>,
 }
 
 impl Browser {
-    /// The browser that sent these headers. For a name that nobody has, one that is never known.
+    /// Returns the browser that sent these headers. For a name that does not belong to a user, it is never known.
     pub async fn find(state: &State, headers: &HeaderMap, user: Option<&User>) -> Result<Self, Refusal> {
         let (user_id, epoch) = user.map_or(("", 0), |user| (user.id.as_str(), user.epoch));
         let mut browser = Self { device: None, known: None, others: Vec::new() };
@@ -120,32 +122,32 @@ impl Browser {
     }
 }
 
-/// Bound to the user's epoch: a new password, for one, makes every browser unknown.
+/// Binds the device to the user's epoch. For example, a new password makes every browser unknown.
 fn browser_mac(key: &hmac::Key, cookie: &str, user_id: &str, epoch: i64) -> [u8; 32] {
     mac(key, &[b"browser".as_slice(), cookie.as_bytes(), user_id.as_bytes(), &epoch.to_be_bytes()])
 }
 
-/// The ids in a browser's cookie.
+/// Returns the IDs in a browser's cookie.
 fn list_ids(state: &State, headers: &HeaderMap) -> Vec<String> {
     let is_well_formed = |id: &&str| from_base64url(id).is_some_and(|bytes| bytes.len() == ID_BYTES);
     let presented = find_cookie(headers, cookie_name(state)).unwrap_or_default();
     presented.split('.').take(MAX_IDS).filter(is_well_formed).map(str::to_owned).collect()
 }
 
-/// A new cookie for a browser that has succeeded. Its first id is new each time, so that nobody can plant one that they know.
+/// Creates a new cookie after a success. Its first ID is always new, so that an attacker cannot plant one.
 pub struct DeviceCookie {
     ids: Vec<Secret>,
-    /// The browser as it was presented, if the user stays known by that for now.
+    /// Keeps the browser known by its current ID for now.
     presented: Option<Device>,
 }
 
 impl DeviceCookie {
-    /// A random id, the one before it, because the answer with this cookie may be lost, and those of other people.
+    /// Keeps the previous ID, because the response with the new cookie may be lost, and the IDs of other users.
     pub fn renew(state: &State, browser: Browser) -> Self {
         Self::of(state, browser.known, browser.others, browser.device)
     }
 
-    /// A random id, and those of other people: the user's epoch is raised, and their other ids are of no use then.
+    /// Keeps only the IDs of other users. The user's epoch is raised, which invalidates their other IDs.
     pub fn begin(state: &State, browser: Browser) -> Self {
         Self::of(state, None, browser.others, None)
     }
@@ -156,7 +158,7 @@ impl DeviceCookie {
         Self { ids: ids.collect(), presented }
     }
 
-    /// What is stored when all was right: the user is known by this cookie from now on, at this epoch.
+    /// Returns what to store after a success: the user is known by this cookie from now on, at this epoch.
     pub fn success(&self, state: &State, user: &User, epoch: i64) -> NewSuccess {
         let id = self.ids.first().map(Secret::expose).unwrap_or_default();
         let mac = browser_mac(state.sealing_keys().mac_key(MacUse::Device), id, user.id.as_str(), epoch);
@@ -164,7 +166,7 @@ impl DeviceCookie {
         device.success(state, state.name_mac(user.login.as_str()), &user.id, self.presented)
     }
 
-    /// The value of `Set-Cookie`.
+    /// Returns the value of `Set-Cookie`.
     pub fn header(&self, state: &State) -> HeaderValue {
         let ids: Vec<&str> = self.ids.iter().map(Secret::expose).collect();
         let (name, value) = (cookie_name(state), ids.join("."));
@@ -174,7 +176,7 @@ impl DeviceCookie {
     }
 }
 
-/// On https no page in clear text can set a cookie of this name (RFC 6265bis, `__Secure-`).
+/// With https, an unencrypted page cannot set a cookie with this prefix (RFC 6265bis, `__Secure-`).
 fn cookie_name(state: &State) -> &'static str {
     if state.issuer.is_https() { "__Secure-cs_device" } else { "cs_device" }
 }

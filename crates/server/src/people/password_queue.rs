@@ -1,7 +1,7 @@
-//! Who waits for a password to be hashed, and whose turn is next.
+//! The queue of passwords that wait to be hashed.
 //!
-//! Known devices come first, up to a number of turns in a row. Each site has its turn, within it each network, and within that
-//! each user name, so that a hundred requests of one stranger delay each other and nobody elsewhere.
+//! Known devices go first, up to a limit in a row. The queue alternates between sites, between the networks in a site,
+//! and between the user names in a network. A hundred requests from one attacker only delay each other.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,22 +15,23 @@ use crate::http::source::Source;
 use crate::limits::{PASSWORD_QUEUE, PASSWORD_SLOTS};
 use crate::people::name_mac::NameMac;
 
-/// Turns that are remembered. A network or name without a recent turn goes first.
+/// The number of remembered turns. A network or name without a recent turn goes first.
 const REMEMBERED_TURNS: usize = 2 * PASSWORD_QUEUE;
 
-/// Turns of known devices in a row while unknown ones wait: a few busy devices must not shut out everybody else.
+/// The maximum number of turns of known devices in a row while unknown ones wait, so that a few busy devices cannot
+/// block everyone else.
 const MAX_KNOWN_IN_A_ROW: usize = 3;
-/// Nobody waits longer than this: by then a caller has given up.
+/// The maximum wait. After that, a caller has given up.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Who waits.
+/// A request that waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Who {
-    /// From where.
+    /// The caller's address.
     pub source: Source,
-    /// For which user name.
+    /// The user name.
     pub name: NameMac,
-    /// Whether the device is known for it.
+    /// Whether the device is known for this user.
     pub is_known: bool,
 }
 
@@ -43,9 +44,9 @@ struct Line {
     free: usize,
     waiting: Vec<Waiting>,
     next_ticket: u64,
-    /// The last turns, the newest last.
+    /// The last turns, most recent last.
     turns: VecDeque<(Source, NameMac)>,
-    /// Turns of known devices since the last one of another.
+    /// The number of turns of known devices since the last one of an unknown device.
     known_in_a_row: usize,
 }
 
@@ -56,19 +57,20 @@ struct Waiting {
     call: oneshot::Sender<Turn>,
 }
 
-/// A turn to hash. Dropping it passes it to the next in the queue.
+/// A turn to hash. Dropping it passes the turn to the next request.
 #[derive(Debug)]
 pub(crate) struct Turn(Option<PasswordQueue>);
 
 impl PasswordQueue {
-    /// Nobody waits.
+    /// Creates an empty queue.
     pub fn new() -> Self {
         let (waiting, turns) = (Vec::new(), VecDeque::new());
         let line = Line { free: PASSWORD_SLOTS, waiting, next_ticket: 0, turns, known_in_a_row: 0 };
         Self(Arc::new(Mutex::new(line)))
     }
 
-    /// Waits for a turn. When the queue is full, the site and network with most entries lose one, which may be this one.
+    /// Waits for a turn. If the queue is full, drops an entry of the site and network with the most entries, which may
+    /// be this one.
     pub async fn wait(&self, who: Who) -> Result<Turn, Refusal> {
         let (call, called) = oneshot::channel();
         let _place = {
@@ -93,7 +95,7 @@ impl PasswordQueue {
     }
 }
 
-/// A place in the queue, removed on drop, so that a caller who has hung up gets no turn.
+/// A place in the queue. It is removed on drop, so that a caller who has disconnected gets no turn.
 struct Place {
     queue: PasswordQueue,
     ticket: u64,
@@ -115,7 +117,7 @@ impl Drop for Turn {
         while let Some(next) = line.take_next() {
             match next.call.send(Turn(Some(queue.clone()))) {
                 Ok(()) => return,
-                // They have hung up: the turn is not theirs, and must not be passed on twice.
+                // The caller has disconnected. The turn must not be passed on twice.
                 Err(mut unheard) => unheard.0 = None,
             }
         }
@@ -132,7 +134,7 @@ impl Line {
         self.known_in_a_row = if who.is_known { self.known_in_a_row + 1 } else { 0 };
     }
 
-    /// When the site, the network and the name within it had their last turns; what had none comes first.
+    /// Returns when the site, the network and the name last had a turn. Without a turn, they go first.
     fn last_turns(&self, who: &Who) -> [Option<usize>; 3] {
         let last_turn = |is_it: &dyn Fn(&(Source, NameMac)) -> bool| self.turns.iter().rposition(is_it);
         let site = who.source.site();
@@ -143,7 +145,8 @@ impl Line {
         ]
     }
 
-    /// Takes the next: known devices first, then whose site, network and name had no turn for longest, then who came first.
+    /// Takes the next entry: known devices first, then the site, network and name that have waited longest for a turn,
+    /// then the oldest entry.
     fn take_next(&mut self) -> Option<Waiting> {
         let is_known_next = self.known_in_a_row < MAX_KNOWN_IN_A_ROW;
         let order = |(_, Waiting { ticket, who, .. }): &(usize, &Waiting)| {
@@ -155,9 +158,9 @@ impl Line {
         Some(next)
     }
 
-    /// Drops an entry of the site, and in it of the network, that has most in the queue: an unknown device before a known one,
-    /// then of the name that has most. Among equals, the one whose last turn is most recent is dropped, so that a caller who had
-    /// no turn yet finds room.
+    /// Drops an entry of the site with the most entries, and of the network with the most entries in it: an unknown
+    /// device before a known one, then of the name with the most entries. If there is a tie, drops the one that had a
+    /// turn most recently, so that callers without a turn find room.
     fn drop_beyond_bound(&mut self) {
         if self.waiting.len() <= PASSWORD_QUEUE {
             return;
@@ -195,7 +198,7 @@ mod tests {
         joined
     }
 
-    /// A queue whose slots are all taken.
+    /// Returns a queue with all slots taken.
     async fn full() -> (PasswordQueue, Vec<Turn>) {
         let queue = PasswordQueue::new();
         let mut turns = Vec::new();
@@ -282,7 +285,7 @@ mod tests {
         assert!(queue.lock().waiting.is_empty());
         drop(turns);
         assert_eq!(queue.lock().free, PASSWORD_SLOTS);
-        // Called, and gone before they heard it.
+        // Called, and disconnected before being notified.
         let (queue, turns) = full().await;
         let (call, called) = oneshot::channel();
         queue.lock().waiting.push(Waiting { ticket: 7, who: who(1, 1, false), call });
@@ -307,7 +310,7 @@ mod tests {
         assert_eq!(strangers.iter().filter(|joined| joined.is_finished()).count(), 1);
         drop((turns, strangers, victim));
 
-        // As many sites as the queue is long, each of which has had a turn.
+        // As many sites as the queue has places, each of which has had a turn.
         let (queue, turns) = full().await;
         let site = |number: u8| of(format!("10.0.{number}.1"), number);
         let sites = u8::try_from(PASSWORD_QUEUE).expect("small");

@@ -1,4 +1,4 @@
-//! What a new password must be.
+//! The rules for a new password.
 
 use countersign_protocol::refusal::Refusal;
 use countersign_protocol::secret::Secret;
@@ -7,17 +7,17 @@ use zxcvbn::{Score, zxcvbn};
 
 use crate::limits::{MAX_NEW_PASSWORD_CHARS, MIN_NEW_PASSWORD_CHARS};
 
-/// What is said of a new password that is easily guessed.
+/// The message for a password that is easy to guess.
 const EASILY_GUESSED: &str =
     "is too easy to guess, because it is similar to a common password; use several unrelated words";
 
-/// The most characters scored at once. zxcvbn takes longer than linear time: 32 characters take a tenth of a second at worst,
-/// and 100 take more than a second.
+/// The maximum number of characters to score at once. zxcvbn takes more than linear time: a tenth of a second for 32
+/// characters at worst, and more than a second for 100.
 const SCORED_CHARS: usize = 32;
-/// What people put into a password for this server.
+/// Words that users may put into a password for this server.
 const PRODUCT: &str = "countersign";
 
-/// Err, saying what is wrong, if this cannot be somebody's new password whatever it is made of.
+/// Fails with a message if this cannot be a new password, whatever it contains.
 pub fn check_length(password: &Secret) -> Result<(), String> {
     let length = password.expose().chars().count();
     if !(MIN_NEW_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS).contains(&length) {
@@ -29,24 +29,25 @@ pub fn check_length(password: &Secret) -> Result<(), String> {
     Ok(())
 }
 
-/// Err within if the password is too easy to guess. It takes up to a quarter of a second: the caller has proved who they are.
+/// Fails if the password is too easy to guess. This takes up to a quarter of a second, so the caller must be
+/// authenticated.
 pub async fn check_strength(password: &Secret, login: &str) -> Result<Result<(), String>, Refusal> {
     let (password, login) = (password.clone(), login.to_owned());
-    // Not in the queue: this takes no memory to speak of, and must not keep others from signing in.
+    // Not in the password queue, because it needs little memory, and must not delay sign-ins.
     let checked = tokio::task::spawn_blocking(move || is_easily_guessed(&password, &login)).await;
     let is_easy = checked.map_err(|_| Refusal::Internal("failed to check a new password".to_owned()))?;
     Ok(if is_easy { Err(EASILY_GUESSED.to_owned()) } else { Ok(()) })
 }
 
-/// True for a password of zxcvbn's lists of common passwords, or one that its patterns, the user's own name and ours make as
-/// easy to guess (NIST SP 800-63B §5.1.1.2).
+/// True for common passwords from zxcvbn's lists, and for passwords that its patterns, the user's name and our own
+/// names make as easy to guess (NIST SP 800-63B §5.1.1.2).
 fn is_easily_guessed(password: &Secret, login: &str) -> bool {
     let chars: Vec<char> = password.expose().chars().collect();
     let is_easy = |part: &[char]| {
         let part = Zeroizing::new(part.iter().collect::<String>());
         zxcvbn(&part, &[login, PRODUCT]).score() < Score::Three
     };
-    // A long one is as good as its better end.
+    // A long password is as strong as its stronger end.
     let (head, tail) = (chars.get(..SCORED_CHARS).unwrap_or(&chars), chars.len().saturating_sub(SCORED_CHARS));
     is_easy(head) && (tail == 0 || is_easy(&chars[tail..]))
 }

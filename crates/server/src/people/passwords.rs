@@ -1,4 +1,4 @@
-//! People's passwords: Argon2id, two at a time, so that guessing cannot take the server down.
+//! Passwords of users, hashed with Argon2id two at a time, so that an attacker cannot overload the server.
 
 use std::sync::Arc;
 
@@ -18,25 +18,25 @@ use crate::people::name_mac::NameMac;
 use crate::people::password_queue::{Turn, Who};
 use crate::state::State;
 
-/// 19 MiB, two passes, one lane: the first choice of OWASP's password storage sheet.
+/// 19 MiB, two passes, one lane: the first choice of the OWASP Password Storage Cheat Sheet.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// What an unknown user's password is checked against, so that both cost the same. It is the hash of no known password.
+/// The hash to check for an unknown user, so that both cases take the same time. No known password has this hash.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IG5vYm9keSBubw$KREvIrYFVJxYBmOaWeRVGLE8W4hZ2d6RYbqYZJNcgBU";
 
-/// The id of no user.
+/// The ID of no user.
 const NOBODYS_ID: &str = "usr_";
 
-/// The name under which a password is presented, and the user who has it.
+/// The name that was presented, and the user who has it.
 pub struct Named {
-    /// Under which failures are counted.
+    /// The key under which failures are counted.
     pub(crate) mac: NameMac,
-    /// The user as they are now.
+    /// The current user.
     pub user: Option<Arc<User>>,
-    /// What the password is checked against.
+    /// The hash to check.
     stored: Option<StoredPassword>,
 }
 
@@ -48,7 +48,7 @@ impl Named {
         Ok(Self::new(state, state.name_mac(login), stored))
     }
 
-    /// Finds a user by their id. Without an id the lookup is made all the same, so that both cost the same.
+    /// Finds a user by ID. Without an ID, makes the same lookup, so that both cases take the same time.
     pub async fn of_user(state: &State, mac: NameMac, id: Option<&UserId>) -> Result<Self, Refusal> {
         state.registry.check_database()?;
         let nobody = || Refusal::Internal("the placeholder user ID is invalid".to_owned());
@@ -63,16 +63,16 @@ impl Named {
         Self { mac, user, stored }
     }
 
-    /// The PHC string of their password; nothing if nobody has this name.
+    /// Returns the PHC string of the user's password, or `None` if the name does not belong to a user.
     pub fn password_hash(&self) -> Option<Secret> {
         self.stored.as_ref().map(|stored| stored.password_hash.clone())
     }
 }
 
-/// Checks a password. `judge` is told whether it is right. What it refuses counts as a failure, durably, even if the caller has
-/// hung up by then. What it accepts counts as a success if [`Verdict::Right`] says so.
+/// Checks a password. `judge` gets the result. If it refuses, the attempt counts as a failure, durably, even if the
+/// caller has disconnected by then. If it accepts with [`Verdict::Right`], the attempt counts as a success.
 ///
-/// Known and unknown users take the same path and cost the same. Too many failures are refused before anything is hashed.
+/// Known and unknown users take the same path and the same time. Too many failures are refused before hashing.
 pub async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
     state: &State,
     named: Named,
@@ -82,14 +82,14 @@ pub async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
 ) -> Result<T, E> {
     let mut attempt = Attempt::begin(state, named.mac, named.user.as_ref(), presenter).await?;
     if password.expose().len() > MAX_PASSWORD_BYTES {
-        // Nobody has such a password, so this is no guess.
+        // No user can have such a password, so this does not count as a guess.
         return judge(named.user, false).map(Verdict::into_inner);
     }
     let source = Source::of(presenter.caller.address);
     let who = Who { source, name: named.mac, is_known: attempt.is_known };
     let turn = state.passwords.wait(who).await?;
     let (password, Named { user, stored, .. }) = (password.clone(), named);
-    // From here on the outcome counts: a task of its own goes on when the caller hangs up.
+    // From here on, the outcome counts, so a separate task continues if the caller disconnects.
     let checking = async move {
         attempt.take_place().await?;
         let hash = stored.map(|stored| stored.password_hash);
@@ -109,11 +109,11 @@ pub async fn check<T: Send + 'static, E: From<Refusal> + Send + 'static>(
     tokio::spawn(checking).await.map_err(|_| E::from(Refusal::Internal("failed to check a password".to_owned())))?
 }
 
-/// What a right password is worth.
+/// The meaning of a right password.
 pub enum Verdict<T> {
-    /// It is all that is asked.
+    /// It is sufficient.
     Right(T),
-    /// More is asked, so it counts as nothing yet.
+    /// More is required, so it does not count as a success yet.
     Pending(T),
 }
 
@@ -125,14 +125,14 @@ impl<T> Verdict<T> {
     }
 }
 
-/// The PHC string of a new password of somebody who may set it.
+/// Returns the PHC string of a new password, for an authorized user.
 pub async fn hash_new(state: &State, password: &Secret, who: Who) -> Result<Secret, Refusal> {
     let (password, salt) = (password.clone(), state.entropy.bytes());
     let turn = state.passwords.wait(who).await?;
     run(turn, move || hash(&password, &salt)).await?
 }
 
-/// Hashes on a thread of its own. The turn goes with the work: a caller who hangs up frees nothing before it is done.
+/// Hashes on a separate thread. The work keeps the turn, so that a caller who disconnects does not free it early.
 async fn run<T: Send + 'static>(turn: Turn, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
     let working = move || {
         let result = work();
@@ -143,14 +143,14 @@ async fn run<T: Send + 'static>(turn: Turn, work: impl FnOnce() -> T + Send + 's
     done.map_err(|_| Refusal::Internal("failed to hash a password".to_owned()))
 }
 
-/// The PHC string of a password.
+/// Returns the PHC string of a password.
 pub fn hash(password: &Secret, salt: &[u8; 16]) -> Result<Secret, Refusal> {
     let failed = |_| Refusal::Internal("failed to hash a password".to_owned());
     let phc = argon2()?.hash_password_with_salt(password.expose().as_bytes(), salt).map_err(failed)?;
     Ok(Secret::new(phc.to_string()))
 }
 
-/// True if the password is that of the stored PHC string; without one it costs the same and is false.
+/// True if the password matches the stored PHC string. Without one, takes the same time and returns false.
 pub fn verify(password: &Secret, stored: Option<&Secret>) -> bool {
     let holds = |phc: &str| {
         let bytes = password.expose().as_bytes();

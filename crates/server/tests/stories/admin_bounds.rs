@@ -50,12 +50,12 @@ async fn an_api_has_at_most_2000_rules() {
     let operator = server.operator().await;
     server.change(async |change| change.insert_api(&api("large", 40)).await.unwrap()).await;
     let one_more = json!({ "name": "more", "rules": ["GET /x"] });
-    assert_names_bound(&operator.post("/apis/large/scopes", one_more.clone()).await, "at most 2000");
+    assert_names_bound(&operator.post("/apis/large/scopes", one_more.clone()).await, "the limit is 2000;");
     let rules = |count: usize| json!({ "rules": (0..count).map(|n| format!("GET /{n}")).collect::<Vec<_>>() });
     assert_eq!(operator.patch("/apis/large/scopes/7", rules(50)).await.status, 200, "as many as before");
     assert_eq!(operator.patch("/apis/large/scopes/7", rules(49)).await.status, 200, "one fewer");
     assert_eq!(operator.post("/apis/large/scopes", one_more).await.status, 201, "there is room for one");
-    assert_names_bound(&operator.patch("/apis/large/scopes/7", rules(50)).await, "at most 2000");
+    assert_names_bound(&operator.patch("/apis/large/scopes/7", rules(50)).await, "the limit is 2000;");
 }
 
 #[tokio::test]
@@ -70,9 +70,9 @@ async fn all_apis_together_have_at_most_20000_rules() {
         })
         .await;
     let one_more = json!({ "name": "more", "rules": ["GET /x"] });
-    assert_names_bound(&operator.post("/apis/oauthclient/scopes", one_more).await, "at most 20000");
+    assert_names_bound(&operator.post("/apis/oauthclient/scopes", one_more).await, "the limit is 20000;");
     let two = json!({ "rules": ["GET /x", "GET /y"] });
-    assert_names_bound(&operator.patch("/apis/oauthclient/scopes/all", two).await, "at most 20000");
+    assert_names_bound(&operator.patch("/apis/oauthclient/scopes/all", two).await, "the limit is 20000;");
     assert_eq!(operator.patch("/apis/oauthclient/scopes/all", json!({ "description": "Any" })).await.status, 200);
     assert_eq!(operator.patch("/apis/large-3/scopes/7", json!({ "rules": ["GET /x"] })).await.status, 200);
 }
@@ -151,7 +151,7 @@ async fn a_client_is_entitled_to_at_most_200_apis() {
         .await;
     let entitlement = json!({ "scopes": ["0"], "grants": ["client_credentials"] });
     let put = async |api: &str| operator.put(&format!("/clients/job/entitlements/{api}"), entitlement.clone()).await;
-    assert_names_bound(&put("api-200").await, "200 APIs");
+    assert_names_bound(&put("api-200").await, "200 entitlements");
     assert_eq!(put("api-7").await.status, 200, "what is present can be changed");
     assert_eq!(operator.delete("/clients/job/entitlements/api-7").await.status, 204);
     assert_eq!(put("api-200").await.status, 200);

@@ -184,7 +184,7 @@ async fn admin_api_is_out_of_reach_of_the_playground() {
     let secret = json!({ "oauthServiceUserName": "operator", "oauthServiceUserPassword": "x".repeat(40) });
     for (changes, message) in [
         (json!({ "oauthAppId": "admin-api" }), "oauthAppId: admin-api cannot be used in the playground"),
-        (secret, "oauthServiceUserName: operator is for administration"),
+        (secret, "oauthServiceUserName: operator cannot be used in the playground"),
     ] {
         let answer = save(&mut demo, changes).await;
         assert!(answer.status == 400 && answer.text("ErrorMessage").starts_with(message), "{answer}");

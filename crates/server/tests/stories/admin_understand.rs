@@ -21,8 +21,8 @@ async fn a_refusal_is_explained_by_its_request_id_at_once_and_after_a_restart() 
     let id = refused(&wrong, &form).await;
     let expected = json!({
         "request_id": id, "at": server.state.now(), "endpoint": "token", "client_id": "demo-service",
-        "address": "127.0.0.1", "error": "invalid_client", "reason": "the secret is none of the client's",
-        "remedy": "use a secret of this client; if none is known, make one: `secret rotate`",
+        "address": "127.0.0.1", "error": "invalid_client", "reason": "the client has no such secret",
+        "remedy": "use a current secret of this client, or create one: `secret rotate`",
         "presented": {
             "authorization": "Basic", "path_api": null, "grant_type": "client_credentials", "resource": [],
             "parameters": ["grant_type", "scope", "(unknown)"],

@@ -149,7 +149,7 @@ async fn the_original_checked_nothing_ours_names_the_field_in_the_guides_words()
             "oauthServiceUserPassword: Password should not be longer than 64 characters",
         ),
         (json!({ "oauthScopesSupported": "a\"b" }), "oauthScopesSupported: "),
-        (json!({ "oauthAppId": "a\nb" }), "oauthAppId: should be one line"),
+        (json!({ "oauthAppId": "a\nb" }), "oauthAppId: must be one line"),
         (json!({ "tenantUrl": "http://169.254.169.254/" }), "tenantUrl: must be this server"),
         (json!({ "tenantUrl": "http://127.0.0.1:8080@evil.example" }), "tenantUrl: must be this server"),
         (json!({ "widgetId": "x" }), "widgetId: unknown field"),

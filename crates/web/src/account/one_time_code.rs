@@ -1,4 +1,4 @@
-//! The one-time code of somebody who has a second factor (RFC 6238): asked for, checked, and spent once.
+//! One-time codes (RFC 6238): asks for the code of a user with a second factor, checks it, and spends it once.
 
 use countersign_protocol::ids::UserId;
 use countersign_protocol::secret::Secret;
@@ -13,9 +13,9 @@ use crate::api::fault::Fault;
 
 /// The only kind of second factor.
 pub(crate) const KIND: &str = "totp";
-/// What is said of a code that is not accepted, whatever is wrong with it.
+/// The message for a refused code, whatever is wrong with it.
 pub(crate) const WRONG_CODE: &str = "the code is wrong, has expired, or was already used";
-/// What is said where a password and a code are asked for, whichever is wrong.
+/// The message when a password and a code are required, whichever of them is wrong.
 const WRONG_PASSWORD_OR_CODE: &str = "the password or the code is wrong, or the code has expired or was already used";
 
 /// A user's second factor.
@@ -24,19 +24,21 @@ pub(crate) async fn find(state: &State, user: &UserId) -> Result<Option<StoredSe
     Ok(found.map_err(|error| state.store_failed(&error))?)
 }
 
-/// The step of a code, if it is one of now and neither it nor a later one was used.
+/// Returns the step of a code, if the code is current and neither it nor a later one was used.
 pub(crate) fn find_step(state: &State, factor: &StoredSecondFactor, code: &Secret) -> Result<Option<i64>, Fault> {
     let seed = state.sealing_keys().open(SECOND_FACTOR, &factor.id, &factor.sealed_seed)?;
     Ok(totp::find_step(&seed, without_spaces(code).expose(), state.now()).filter(|step| *step > factor.last_step))
 }
 
-/// A code that is asked beside the password: a place among those under way, taken before the password is hashed.
+/// A code that is required in addition to the password. Its place among the attempts in progress is taken before the
+/// password is hashed.
 pub(crate) struct AskedCode {
     factor: StoredSecondFactor,
     attempt: CodeAttempt,
 }
 
-/// Asks for the code of who is signed in; `None` where none is enrolled. Too many wrong ones are refused here.
+/// Asks for the signed-in user's code. Returns `None` if the user has no second factor. Refuses after too many wrong
+/// codes.
 pub(crate) async fn ask(state: &State, signed_in: &SignedIn) -> Result<Option<AskedCode>, Fault> {
     let (user, caller) = (&signed_in.session.user, &signed_in.caller);
     let Some(factor) = find(state, &user.id).await? else { return Ok(None) };
@@ -46,7 +48,7 @@ pub(crate) async fn ask(state: &State, signed_in: &SignedIn) -> Result<Option<As
 }
 
 impl AskedCode {
-    /// Checks the code. It is asked after the password, and what is said does not tell which of them was wrong.
+    /// Checks the code after the password. The message does not reveal which of them was wrong.
     pub(crate) async fn check(self, state: &State, code: Option<&Secret>) -> Result<ProvedCode, Fault> {
         let Self { factor, attempt } = self;
         match code.map(|code| find_step(state, &factor, code)).transpose()?.flatten() {
@@ -59,25 +61,25 @@ impl AskedCode {
     }
 }
 
-/// A code that was right, to be spent with what it allows.
+/// A correct code, to be spent together with the change that it authorizes.
 pub(crate) struct ProvedCode {
     code: SpentCode,
     attempt: CodeAttempt,
 }
 
 impl ProvedCode {
-    /// Spends the code with a change; Err within if it was spent before, and the change must be dropped.
+    /// Spends the code in the transaction of a change. If the code was already spent, the caller must drop the change.
     pub(crate) async fn spend(self, change: &mut Change) -> Result<Result<String, Fault>, StoreError> {
         if change.spend_code(&self.code).await? {
             return Ok(Ok(self.code.factor_id));
         }
-        // In a task of its own: the change holds the database's lock.
+        // In a separate task, because the change holds the database's lock.
         tokio::spawn(self.attempt.fail());
         Ok(Err(wrong_code("the code was already used")))
     }
 }
 
-/// The same fault in words that do not tell whether the password or the code was wrong.
+/// Returns the same fault with a message that does not reveal whether the password or the code was wrong.
 pub(crate) fn wording(fault: Fault) -> Fault {
     fault.wording_wrong_answer(WRONG_PASSWORD_OR_CODE)
 }
@@ -86,7 +88,7 @@ fn wrong_code(reason: &'static str) -> Fault {
     Fault::wrong_answer(WRONG_PASSWORD_OR_CODE, reason)
 }
 
-/// Apps show a code in two groups, and so people copy it.
+/// Removes spaces: apps show a code in two groups, so users copy it with a space.
 pub(crate) fn without_spaces(code: &Secret) -> Secret {
     Secret::new(code.expose().replace(' ', ""))
 }

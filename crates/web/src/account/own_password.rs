@@ -1,4 +1,4 @@
-//! The password of somebody who is signed in, asked once more before something of weight.
+//! Checks a signed-in user's password again before a sensitive change.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use countersign_server::state::State;
 use crate::api::access::SignedIn;
 use crate::api::fault::Fault;
 
-/// The hash of the password of who is signed in, or Err if this is not theirs; guesses count as anywhere.
+/// Returns the hash of the signed-in user's password, or a fault if the password is wrong. Failures count like those of
+/// a sign-in.
 pub(crate) async fn check_own_password(
     state: &State,
     signed_in: &SignedIn,
@@ -28,7 +29,7 @@ pub(crate) async fn check_own_password(
     passwords::check(state, named, password, Presenter { caller, device }, judge).await
 }
 
-/// The fault of a password that is not theirs.
+/// Returns the fault for a wrong password.
 pub(crate) fn wrong_password(reason: &'static str) -> Fault {
     Fault::wrong_answer("wrong password", reason)
 }

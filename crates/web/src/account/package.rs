@@ -22,7 +22,7 @@ pub(crate) fn package(state: &State, session_id: &str, summary: &str, mechanism:
     })
 }
 
-/// This server is the one tenant: its host and port.
+/// The only tenant, this server: its host and port.
 pub(crate) fn tenant_id(state: &State) -> String {
     state.issuer.as_str().split_once("://").map_or_else(String::new, |(_, authority)| authority.to_owned())
 }

@@ -1,4 +1,4 @@
-//! `POST account/changePassword`: every session and token of the person ends, and a new session begins.
+//! `POST account/changePassword`: ends all sessions of the user, revokes their tokens, and starts a new session.
 
 use std::sync::Arc;
 
@@ -29,12 +29,12 @@ pub(crate) struct NewPassword {
     password: Secret,
     #[serde(alias = "new_password")]
     new_password: Secret,
-    /// Needed where a one-time code is enrolled.
+    /// Required if the user has a second factor.
     #[serde(default)]
     code: Option<Secret>,
 }
 
-/// `POST account/changePassword`: every session and token of the user ends, and a new session begins.
+/// `POST account/changePassword`: ends all sessions of the user, revokes their tokens, and starts a new session.
 pub(crate) async fn change_password(
     extract::State(state): extract::State<Arc<State>>,
     signed_in: SignedIn,
@@ -57,7 +57,7 @@ pub(crate) async fn change_password(
         Some(asked_code) => Some(asked_code.check(&state, asked.code.as_ref()).await?),
         None => None,
     };
-    // Last, because it is expensive, and because before the code it would tell that the password was right.
+    // Last, because it is expensive, and because before the code check it would reveal that the password was right.
     password_strength::check_strength(&asked.new_password, user.login.as_str()).await?.map_err(refuse)?;
     let name = state.name_mac(user.login.as_str());
     let who = Who { source: Source::of(signed_in.caller.address), name, is_known: true };
@@ -72,24 +72,24 @@ pub(crate) async fn change_password(
     Ok(Success::new(Value::Null).with_cookies(cookies))
 }
 
-/// A new password in place of an old one.
+/// A change of password.
 struct Replacement {
     old_hash: Secret,
     new_hash: Secret,
     proved: Option<ProvedCode>,
-    /// The only session that goes on.
+    /// The only session that stays.
     session: NewSession,
-    /// By which its browser is known from now on.
+    /// The cookie that identifies the browser from now on.
     device: DeviceCookie,
 }
 
 impl Replacement {
-    /// Spends the code, replaces the password and begins the session, all or nothing.
+    /// Spends the code, replaces the password and starts the session in one transaction.
     async fn make(self, state: Arc<State>, signed_in: SignedIn) -> Result<(), Fault> {
         let Self { old_hash, new_hash, proved, session, device } = self;
         let (failed, user) = (failed(&state), session.user_id.clone());
         let mut changing = Changing::begin(&state, signed_in.author()).await?;
-        // Of two who change it at once, the later one has checked a password that is not theirs any more.
+        // If two requests change it at once, the later one has checked an outdated password.
         if !changing.change.has_password(&user, &old_hash).await.map_err(&failed)? {
             return Err(wrong_password("the password was changed in the meantime"));
         }

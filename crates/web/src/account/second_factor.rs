@@ -1,4 +1,4 @@
-//! A second factor, the one-time codes of an authenticator app (RFC 6238): enrolled by a first code, and removed.
+//! The second factor, one-time codes of an authenticator app (RFC 6238): enrols it with a first code, and removes it.
 
 use std::sync::Arc;
 
@@ -27,11 +27,11 @@ use crate::api::fault::{Fault, failed, to_the_end};
 use crate::api::json_body::JsonBody;
 use crate::session::Session;
 
-/// What a seed is sealed under while its owner has not shown a code of it.
+/// The label for sealing a seed until its owner has confirmed it with a code.
 const ENROLMENT: &str = "enrolment";
-/// Seconds until an enrolment that was begun must be confirmed.
+/// Seconds within which an enrolment must be confirmed.
 const ENROLMENT_S: i64 = 600;
-/// What is said to who has one.
+/// The message for a user who already has a second factor.
 const ALREADY_ENROLLED: &str = "enrolment: a second factor already exists; remove it first";
 
 #[derive(Deserialize)]
@@ -54,9 +54,10 @@ pub(crate) struct Remove {
     code: Secret,
 }
 
-/// `POST account/beginSecondFactor`: a new seed, as a text and as a QR code. It counts once a code of it is shown.
+/// `POST account/beginSecondFactor`: returns a new seed, as text and as a QR code. It takes effect once a code confirms
+/// it.
 ///
-/// Until then nothing is stored: the page keeps the seed, sealed for this session and its next ten minutes alone.
+/// Until then, nothing is stored. The page keeps the seed, sealed for this session for ten minutes.
 pub(crate) async fn begin(
     extract::State(state): extract::State<Arc<State>>,
     signed_in: SignedIn,
@@ -79,14 +80,15 @@ pub(crate) async fn begin(
     Ok(Success::new(json!({ "enrolment": base64url(&sealed), "secret": secret, "uri": uri, "qr": qr })))
 }
 
-/// For whom an enrolment is sealed: this session, until the user's epoch is raised. Confirming another one raises it.
+/// The context that an enrolment is sealed for: this session and the user's epoch. Confirming another enrolment raises
+/// the epoch.
 fn sealed_for(session: &Session) -> String {
     format!("{} {}", session.id, session.user.epoch)
 }
 
-/// `POST account/confirmSecondFactor`: a code of the new seed was shown; from now on signing in asks for one.
+/// `POST account/confirmSecondFactor`: enables the second factor after checking a code of the new seed.
 ///
-/// Once: what it confirms is dead afterwards, or a seed that was removed would come back, and with it its codes.
+/// An enrolment can be confirmed only once. Otherwise, it could bring back a removed seed, and with it all its codes.
 pub(crate) async fn confirm(
     extract::State(state): extract::State<Arc<State>>,
     signed_in: SignedIn,
@@ -113,15 +115,15 @@ pub(crate) async fn confirm(
     Ok(Success::new(Value::Null).with_cookies([cookie]))
 }
 
-/// A second factor that is proved, not stored yet.
+/// A confirmed second factor that is not stored yet.
 struct NewFactor {
     id: String,
     seed: Zeroizing<Vec<u8>>,
     step: i64,
 }
 
-/// Adds the factor. The user's other sessions, tokens and refresh tokens end: they came of a password
-/// alone.
+/// Adds the factor. Ends the user's other sessions and revokes their tokens and refresh tokens, because they were
+/// issued for a password alone.
 async fn enrol(
     state: Arc<State>,
     signed_in: SignedIn,
@@ -131,12 +133,12 @@ async fn enrol(
     let failed = failed(&state);
     let mut changing = Changing::begin(&state, signed_in.author()).await?;
     let Session { id: session_id, user, .. } = &signed_in.session;
-    // Each enrolment that is confirmed raises the epoch, so of two confirmations of one the later is refused, also where the
-    // factor was removed meanwhile.
+    // Each confirmed enrolment raises the epoch. Of two concurrent confirmations, the later one is refused, even if the
+    // factor was removed in the meantime.
     if changing.registry.find_user(user.id.as_str()).is_none_or(|now| now.epoch != user.epoch) {
         return Err(Fault::bad_request("enrolment: was already confirmed; start over"));
     }
-    // Here, and not before the change began: the sealing key may have been replaced since.
+    // Sealed here and not before the change began, because the sealing key may have been replaced since.
     let sealed_seed = state.sealing_keys().key().seal(SECOND_FACTOR, &id, &seed, state.entropy.bytes())?;
     let user_id = user.id.clone();
     let new = NewSecondFactor { id, user_id, kind: KIND, sealed_seed, created_at: state.now(), last_step: step };
@@ -153,8 +155,8 @@ async fn enrol(
     Ok(changing.finish(Entry { action, target, before: None, after: Some(after) }).await?)
 }
 
-/// `POST account/removeSecondFactor`: takes the password and a code, so that a session alone cannot; it never says which
-/// of them was wrong.
+/// `POST account/removeSecondFactor`: requires the password and a code, so that a session alone is not enough. The
+/// message does not reveal which of them was wrong.
 pub(crate) async fn remove(
     extract::State(state): extract::State<Arc<State>>,
     signed_in: SignedIn,
@@ -168,7 +170,7 @@ pub(crate) async fn remove(
     Ok(Success::new(Value::Null))
 }
 
-/// Spends the code and removes the factor, all or nothing.
+/// Spends the code and removes the factor in one transaction.
 async fn take_away(state: Arc<State>, author: Author, user_id: UserId, proved: ProvedCode) -> Result<(), Fault> {
     let failed = failed(&state);
     let mut changing = Changing::begin(&state, author).await?;
@@ -179,7 +181,7 @@ async fn take_away(state: Arc<State>, author: Author, user_id: UserId, proved: P
     Ok(changing.finish(Entry { action, target, before, after: None }).await?)
 }
 
-/// A QR code as one SVG path of its dark modules, with the quiet zone that the standard asks for.
+/// Renders a QR code as an SVG path of its dark modules, with the quiet zone that the standard requires.
 fn draw(text: &str) -> Result<Value, Fault> {
     const QUIET: usize = 4;
     let code = QrCode::new(text).map_err(|error| Fault::internal(error.to_string()))?;

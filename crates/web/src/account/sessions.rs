@@ -1,4 +1,4 @@
-//! The sessions of a person: seen, and ended.
+//! Lists and ends a user's sessions.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct EndSession {
     session: String,
 }
 
-/// `GET account/sessions`: the person's live sessions, the last used first.
+/// `GET account/sessions`: lists the user's active sessions, most recently used first.
 pub(crate) async fn sessions(
     extract::State(state): extract::State<Arc<State>>,
     SignedIn { session, .. }: SignedIn,
@@ -42,7 +42,7 @@ pub(crate) async fn sessions(
     Ok(Success::new(shown.collect::<Vec<Value>>()))
 }
 
-/// `POST account/endSession`: ends one of the person's own sessions, and the tokens asked through it.
+/// `POST account/endSession`: ends one of the user's sessions, and revokes the tokens requested through it.
 pub(crate) async fn end_session(
     extract::State(state): extract::State<Arc<State>>,
     SignedIn { session, .. }: SignedIn,

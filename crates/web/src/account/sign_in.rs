@@ -1,4 +1,5 @@
-//! Signing in, in steps: a name, a password, a one-time code where one is enrolled; and signing out.
+//! Signing in step by step, with a name, a password, and a one-time code if the user has a second factor; and signing
+//! out.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use crate::api::fault::{Fault, conflict_apart};
 use crate::api::json_body::JsonBody;
 use crate::session::{self, SessionKey, Standing};
 
-/// The mechanisms, by the names that the guide's family of products has for them.
+/// The authentication mechanisms, with the names from the guide's product family.
 const PASSWORD: &str = "UP";
 const ONE_TIME_CODE: &str = "OATH";
 const ENDED: &str = "SessionId: unknown or ended; start over with beginAuth";
@@ -39,7 +40,7 @@ const WRONG_PASSWORD: &str = "wrong user name or password";
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub(crate) struct Beginning {
     user: String,
-    /// The guide's clients send `1.0`; there is no other.
+    /// The version that the guide's clients send. It is always `1.0`.
     #[serde(default, rename = "Version")]
     _version: Option<String>,
 }
@@ -64,12 +65,12 @@ enum Action {
     StartOver,
 }
 
-/// A body that has nothing in it.
+/// An empty body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
 
-/// Begins a sign-in. Whoever has this name, and whether anybody has, the package is the same.
+/// Starts a sign-in. The response is the same whether or not a user has this name.
 pub(crate) async fn begin(
     extract::State(state): extract::State<Arc<State>>,
     begun: Begun,
@@ -87,7 +88,7 @@ pub(crate) async fn begin(
     Ok(Success::new(package(&state, id.expose(), "NewPackage", PASSWORD, prompt)))
 }
 
-/// Goes one step on, or starts over.
+/// Takes the next step of a sign-in, or starts over.
 pub(crate) async fn advance(
     extract::State(state): extract::State<Arc<State>>,
     begun: Begun,
@@ -95,7 +96,7 @@ pub(crate) async fn advance(
 ) -> Answer {
     let (sign_in, is_code_asked) = find_sign_in(&state, &begun.key, &step).await?;
     if matches!(step.action, Action::StartOver) {
-        // Where no password was right yet there is nothing to end, and strangers cause no writes.
+        // Until a password was right, there is nothing to end, and strangers cannot cause writes.
         if is_code_asked {
             let (store, key) = (state.store.clone(), sign_in.key);
             state.write(async move { store.end_sign_in(&key).await }).await?;
@@ -112,7 +113,7 @@ pub(crate) async fn advance(
     if is_code_asked { answered.check_code().await } else { answered.check_password(step.session_id.expose()).await }
 }
 
-/// Signs out: the session ends, and with it the tokens asked through it.
+/// Signs out: ends the session, and revokes the tokens requested through it.
 pub(crate) async fn out(
     extract::State(state): extract::State<Arc<State>>,
     SignedIn { session, caller, .. }: SignedIn,
@@ -124,7 +125,8 @@ pub(crate) async fn out(
     Ok(Success::new(Value::Null).with_cookies(session::cookies(&state, &anonymous)))
 }
 
-/// The sign-in that is named, if this browser began it and it has not ended; true if a one-time code is asked now.
+/// Returns the sign-in, if this browser started it and it has not ended. The flag is true if a one-time code is
+/// required now.
 async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<(SignIn, bool), Fault> {
     let sign_in = sign_in_id::find(state, key, &step.session_id).ok_or(Fault::bad_request(ENDED))?;
     if step.tenant_id.as_ref().is_some_and(|tenant| *tenant != tenant_id(state)) {
@@ -138,7 +140,7 @@ async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<(S
     }
 }
 
-/// A challenge and the answer to it.
+/// A challenge, and the response to it.
 struct Answered<'a> {
     state: &'a State,
     begun: &'a Begun,
@@ -154,7 +156,7 @@ impl Answered<'_> {
         let judge = |user: Option<Arc<User>>, is_right| {
             let user = user.filter(|user| is_right && user.status == Status::Active);
             let wrong = Fault::wrong_answer(WRONG_PASSWORD, "unknown or disabled user, or wrong password");
-            // A second factor may be asked: it counts once a session is made.
+            // A second factor may follow. The attempt counts as a success once a session exists.
             user.map(Verdict::Pending).ok_or(wrong)
         };
         let user = passwords::check(state, named, answer, Presenter { caller, device }, judge).await?;
@@ -192,7 +194,8 @@ impl Answered<'_> {
         (user.status == Status::Active).then(|| user.clone())
     }
 
-    /// All was right: spends the sign-in and the code, and makes a session of another id. `None` if either was spent before.
+    /// Completes a sign-in: spends the sign-in and the code, and creates a session with a new ID. Returns `None` if
+    /// either was already spent.
     async fn complete(&self, user: &User, code: Option<SpentCode>) -> Result<Option<Success>, Fault> {
         let Self { state, begun, sign_in, .. } = self;
         let (new, key) = session::new_session(state, user, begun.caller.address, &begun.headers);

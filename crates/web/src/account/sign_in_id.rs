@@ -1,4 +1,5 @@
-//! A sign-in under way: sealed into its id, so that beginning one costs no write and nobody's sign-ins crowd out another's.
+//! The state of a sign-in, sealed into its ID. Starting a sign-in therefore costs no write, and an attacker cannot
+//! crowd out other users' sign-ins.
 
 use std::sync::Arc;
 
@@ -14,22 +15,23 @@ use countersign_store::SignInKey;
 
 use crate::session::SessionKey;
 
-/// What ids are sealed under.
+/// The label for sealing IDs.
 const LABEL: &str = "sign-in";
-/// Bytes of a user's id, or as many zeros: whether anybody has a name does not show in the length.
+/// The length of a user ID in bytes. Unknown names are padded to it, so that the length does not reveal whether a name
+/// exists.
 const USER_ID_BYTES: usize = 40;
 
-/// A sign-in under way.
+/// A sign-in in progress.
 pub(crate) struct SignIn {
-    /// Under which the database knows how far it has come.
+    /// The key of its row in the database, which stores its progress.
     pub(crate) key: SignInKey,
-    /// The MAC of the name that was typed.
+    /// The MAC of the entered name.
     pub(crate) name: NameMac,
-    /// Whose name it is, if anybody's.
+    /// The user with this name, if there is one.
     pub(crate) user_id: Option<UserId>,
 }
 
-/// The id of a new sign-in by this session, for a name that is this user's, if anybody's.
+/// Returns the ID of a new sign-in of this session, for a name and the user who has it, if there is one.
 pub(crate) fn begin(
     state: &State,
     session: &SessionKey,
@@ -47,7 +49,8 @@ pub(crate) fn begin(
     Ok(Secret::new(base64url(&sealed)))
 }
 
-/// The sign-in of this id, if this session began it, it has not expired, and the user's password and rights are those of then.
+/// Opens an ID, if this session started the sign-in, it has not expired, and the user's password and rights have not
+/// changed since.
 pub(crate) fn find(state: &State, session: &SessionKey, id: &Secret) -> Option<SignIn> {
     let opened = state.sealing_keys().open(LABEL, &bound_to(session), &from_base64url(id.expose())?).ok()?;
     let (expires_at, rest) = opened.split_first_chunk()?;
@@ -60,7 +63,7 @@ pub(crate) fn find(state: &State, session: &SessionKey, id: &Secret) -> Option<S
     let is_same =
         |id: &UserId| registry.find_user(id.as_str()).is_some_and(|user| user.epoch == i64::from_be_bytes(*epoch));
     let is_live = state.now() < key.expires_at && user_id.as_ref().is_none_or(is_same);
-    // Of a user, by the sealing key of now: failures are counted under that.
+    // For a user, with the current sealing key: failures are counted under it.
     let login = user_id.as_ref().and_then(|id| registry.find_user(id.as_str())).map(|user| user.login.as_str());
     let name = login.map_or_else(|| NameMac::from_bytes(name), |login| Some(state.name_mac(login)))?;
     is_live.then_some(SignIn { key, name, user_id })

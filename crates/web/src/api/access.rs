@@ -1,4 +1,4 @@
-//! Who may make a call: an extractor for each kind of caller, so that a handler without one is open to see.
+//! Access checks: an extractor for each kind of caller. A handler without one is easy to spot.
 
 use std::sync::Arc;
 
@@ -16,39 +16,39 @@ use crate::api::fault::Fault;
 use crate::api::xsrf::check_pair;
 use crate::session::{Session, SessionKey, Standing, identify};
 
-/// Anybody: that no other origin asks was checked around every call.
+/// Any caller. The envelope has already refused other origins.
 pub(crate) struct Anybody {
-    /// Who is at the browser.
+    /// The state of the browser's session.
     pub(crate) standing: Standing,
 }
 
-/// Somebody with a session of either kind, and its pair.
+/// A caller with an anonymous or signed-in session, and its XSRF pair.
 pub(crate) struct Begun {
-    /// Who is at the browser: never unknown.
+    /// The state of the session, which is never unknown.
     pub(crate) standing: Standing,
-    /// What the browser holds.
+    /// The session key from the browser's cookie.
     pub(crate) key: SessionKey,
-    /// Where they call from.
+    /// The caller's address.
     pub(crate) caller: Caller,
-    /// What the browser says of itself.
+    /// The browser's User-Agent.
     pub(crate) headers: HeaderMap,
 }
 
-/// A person who has signed in, with the pair of their session.
+/// A signed-in user with a valid XSRF pair.
 pub(crate) struct SignedIn {
-    /// Their session.
+    /// The user's session.
     pub(crate) session: Session,
-    /// Where they call from.
+    /// The caller's address.
     pub(crate) caller: Caller,
-    /// What the browser says of itself.
+    /// The browser's User-Agent.
     pub(crate) headers: HeaderMap,
 }
 
-/// A person who may change settings.
+/// A signed-in user who may change the settings.
 pub(crate) struct Administrator {
-    /// Who they are, as the audit log names them.
+    /// The user's name in the audit log.
     pub(crate) author: Author,
-    /// Where they call from.
+    /// The caller's address.
     pub(crate) caller: Caller,
 }
 
@@ -98,7 +98,7 @@ impl FromRequestParts<Arc<State>> for Administrator {
 }
 
 impl SignedIn {
-    /// The person as the author of a change of their own account.
+    /// Returns the user as the author of a change to their own account.
     pub(crate) fn author(&self) -> Author {
         author(&self.session, &self.caller, None)
     }

@@ -1,4 +1,4 @@
-//! The one envelope of every answer under `/api`: success as in the guide, and every failure with a stable word.
+//! The envelope of every response under `/api`: the guide's format for success, and a stable code for every failure.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::api::fault::{Fault, Reason};
 use crate::api::timing::Timing;
 use crate::api::xsrf::check_origin;
 
-/// What a call returns.
+/// The result of a call.
 pub(crate) type Answer = Result<Success, Fault>;
 
-/// A call that did what was asked. It may hold tokens, so it has no `Debug`.
+/// A successful call. It has no `Debug`, because it may contain tokens.
 pub(crate) struct Success {
     result: Value,
     cookies: Vec<HeaderValue>,
@@ -31,18 +31,18 @@ pub(crate) struct Success {
 }
 
 impl Success {
-    /// `{"Success": true, "Result": result, "ErrorMessage": null}`
+    /// Returns `{"Success": true, "Result": result, "ErrorMessage": null}`.
     pub(crate) fn new(result: impl Into<Value>) -> Self {
         Self { result: result.into(), cookies: Vec::new(), timing: None }
     }
 
-    /// Sets cookies beside the answer.
+    /// Sets cookies in the response.
     pub(crate) fn with_cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
         self.cookies.extend(cookies);
         self
     }
 
-    /// Says how long an endpoint took, and with which status it answered.
+    /// Adds the duration and the status of an endpoint that was called.
     pub(crate) fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = Some(timing);
         self
@@ -63,14 +63,14 @@ impl IntoResponse for Success {
     }
 }
 
-/// Around every call: a panic is a fault too, and every fault is logged with its exact reason, under the caller's id.
+/// Wraps every call: turns a panic into a fault, and logs every fault with its exact reason and the request ID.
 pub(crate) async fn around(
     extract::State(state): extract::State<Arc<State>>,
     request: Request,
     next: Next,
 ) -> Response {
     let caller = request.extensions().get::<Caller>().cloned();
-    // What is mistyped may be a secret: only calls that exist are named.
+    // An unknown path may contain a secret, so only names of known calls are logged.
     let call = request.extensions().get::<MatchedPath>().filter(|matched| !matched.as_str().contains('{')).cloned();
     let answered = AssertUnwindSafe(answer(&state, request, next)).catch_unwind().await;
     let response = answered.unwrap_or_else(|_| Fault::internal("a handler panicked").into_response());
@@ -93,7 +93,7 @@ async fn answer(state: &State, request: Request, next: Next) -> Response {
     }
 }
 
-/// What holds for every call, before it is asked who makes it.
+/// Checks what holds for all calls, before the caller is identified.
 fn check(state: &State, request: &Request) -> Result<(), Fault> {
     check_origin(state, request.headers())?;
     let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
@@ -103,12 +103,12 @@ fn check(state: &State, request: &Request) -> Result<(), Fault> {
     Ok(())
 }
 
-/// No such call.
+/// Returns the fault for an unknown call.
 pub(crate) async fn not_found() -> Fault {
     Fault::new(StatusCode::NOT_FOUND, "not_found", "unknown call; see /api/openapi.json")
 }
 
-/// A call that exists, asked by a method that it does not take.
+/// Returns the fault for a wrong method.
 pub(crate) async fn wrong_method() -> Fault {
     Fault::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "method not allowed for this call")
 }

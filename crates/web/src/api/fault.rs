@@ -1,4 +1,4 @@
-//! What goes wrong in a call under `/api`: a status, a stable word, a sentence for a person and a reason for the log.
+//! The failure of a call under `/api`: a status, a stable code, a message for people and a reason for the log.
 
 use std::borrow::Cow;
 
@@ -20,83 +20,83 @@ use serde_json::json;
 
 use crate::api::timing::Timing;
 
-/// What a caller is told where the reason is the operator's affair.
+/// The message when the details only concern the operator.
 const UNDECIDED: &str = "temporarily unavailable; try again shortly";
 
-/// A call that did not.
+/// A failed call.
 #[derive(Debug)]
 pub(crate) struct Fault {
     status: StatusCode,
     code: Cow<'static, str>,
     message: Box<str>,
-    /// The exact reason for the log, where the message says less or might repeat a secret.
+    /// The exact reason for the log, if the message says less or might repeat a secret.
     reason: Option<Box<str>>,
     retry_after_s: Option<i64>,
     timing: Option<Box<Timing>>,
     trouble: Option<Trouble>,
 }
 
-/// What the log says of a fault, carried by its answer in the response's extensions.
+/// The log's view of a fault, stored in the response's extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct Reason {
-    /// The `ErrorCode` of the answer.
+    /// The `ErrorCode` in the response.
     pub(crate) code: Cow<'static, str>,
     /// The exact reason.
     pub(crate) text: Box<str>,
 }
 
 impl Fault {
-    /// A failure with a stable word and a sentence for a person.
+    /// Creates a fault with a stable code and a message for people.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let (code, message) = (Cow::Borrowed(code), message.into().into_boxed_str());
         Self { status, code, message, reason: None, retry_after_s: None, timing: None, trouble: None }
     }
 
-    /// 400: a field of the request is wrong; the message begins with its name.
+    /// 400: a field of the request is invalid. The message begins with its name.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// 401: nobody is signed in.
+    /// 401: no user is signed in.
     pub(crate) fn sign_in_needed() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "sign_in_needed", "sign in first; there is no session, or it has ended")
     }
 
-    /// 401: a wrong password or code, or an unknown user, alike.
+    /// 401: a wrong password or code, or an unknown user. All look the same.
     pub(crate) fn wrong_answer(message: &'static str, reason: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "wrong_answer", message).with_reason(reason)
     }
 
-    /// 403: the request did not come from our own page, or may not have.
+    /// 403: the request did not come from one of our own pages, or might not have.
     pub(crate) fn xsrf(reason: &'static str) -> Self {
         let message = "missing or wrong XSRF token, or the request comes from another site";
         Self::new(StatusCode::FORBIDDEN, "xsrf", message).with_reason(reason)
     }
 
-    /// 403: the person may not do this.
+    /// 403: the user lacks the required role.
     pub(crate) fn not_allowed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", message)
     }
 
-    /// 500: our fault.
+    /// 500: an internal error.
     pub(crate) fn internal(reason: impl Into<String>) -> Self {
         let message = "internal error; search the server's log for the request ID";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).with_reason(reason)
     }
 
-    /// The same, with a more exact reason for the log.
+    /// Sets a more exact reason for the log.
     pub(crate) fn with_reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into().into_boxed_str());
         self
     }
 
-    /// The same, and how long the endpoint behind it took.
+    /// Sets the duration of the endpoint that was called.
     pub(crate) fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = Some(Box::new(timing));
         self
     }
 
-    /// The same, but a wrong answer is told in these words: where one of several may be wrong, not which.
+    /// Replaces the message of a wrong answer, to hide which of several values was wrong.
     pub(crate) fn wording_wrong_answer(mut self, message: &'static str) -> Self {
         if self.code == "wrong_answer" {
             self.message = message.into();
@@ -111,7 +111,7 @@ impl Fault {
 }
 
 impl From<Refusal> for Fault {
-    /// What may befall a call before it reaches an OAuth endpoint.
+    /// Converts a refusal that occurs before a call reaches an OAuth endpoint.
     fn from(refusal: Refusal) -> Self {
         use Refusal as R;
         let reason = refusal.to_string();
@@ -127,7 +127,7 @@ impl From<Refusal> for Fault {
             R::UserLocked => user_locked(),
             R::Overloaded(_) | R::StaleRegistry => unavailable(UNDECIDED, RETRY_AFTER_S),
             R::DatabaseUnavailable(_) => unavailable(description_of(&refusal), RETRY_AFTER_S),
-            // None of these is met before an OAuth endpoint.
+            // These only occur at OAuth endpoints.
             R::Method
             | R::ParametersInUrl
             | R::NotAForm
@@ -185,14 +185,14 @@ impl From<Refusal> for Fault {
 }
 
 impl From<ChangeError> for Fault {
-    /// What may befall a change that a person makes.
+    /// Converts the failure of a change that a user makes.
     fn from(error: ChangeError) -> Self {
         let trouble = error.trouble().cloned();
         let fault = match error.kind() {
             Kind::SessionEnded => Self::sign_in_needed().with_reason(error.to_string()),
             Kind::NotYours | Kind::ScopeMissing | Kind::RightsEnded => Self::not_allowed(error.to_string()),
             Kind::Unavailable => unavailable(error.to_string(), RETRY_AFTER_S),
-            // A person's own change meets none of these.
+            // These do not occur in a user's own change.
             Kind::Invalid
             | Kind::NotJson
             | Kind::TooLarge
@@ -220,9 +220,10 @@ impl From<KeyRingError> for Fault {
 }
 
 impl From<ClientError> for Fault {
-    /// What an endpoint answered, in its own words; or that it did not answer.
+    /// Converts the response of an endpoint, with its message, or a failure to reach it.
     ///
-    /// The log has the exact reason already, under the same request id: what the endpoint told may repeat what was sent.
+    /// The exact reason is already in the log under the same request ID. This one does not repeat the message, which
+    /// may repeat what was sent.
     fn from(error: ClientError) -> Self {
         let reason = match &error {
             ClientError::Refused { status, error, .. } => format!("the endpoint returned {status} {error}"),
@@ -257,7 +258,7 @@ fn too_many_attempts(after_s: i64) -> Fault {
     Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message).retry_after(after_s)
 }
 
-/// Said of a name that nobody has, too.
+/// Also the message for names that do not belong to a user.
 fn user_locked() -> Fault {
     let message = "too many failed attempts for this user name; ask an administrator to unlock it";
     Fault::new(StatusCode::TOO_MANY_REQUESTS, "user_locked", message).retry_after(LOCKED_RETRY_AFTER_S)
@@ -286,16 +287,16 @@ impl IntoResponse for Fault {
     }
 }
 
-/// The fault for a failure of the store within a change.
+/// Converts a failure of the store within a change.
 pub(crate) fn failed(state: &State) -> impl Fn(StoreError) -> Fault + '_ {
     |error| match error {
-        // Not counted yet: the call is made again.
+        // Not counted as a failure yet, because the call is repeated.
         StoreError::Conflict(_) => ChangeError::from(error).into(),
         error => state.store_failed(&error).into(),
     }
 }
 
-/// A write of which a conflict with another transaction is no failure that is counted: the call is made again.
+/// Runs a write. A conflict with another transaction does not count as a failure, because the call is repeated.
 pub(crate) async fn conflict_apart<T>(
     write: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<Result<T, Fault>, StoreError> {
@@ -305,7 +306,7 @@ pub(crate) async fn conflict_apart<T>(
     }
 }
 
-/// Does work in a task of its own, which goes on to its end when the caller hangs up.
+/// Runs work in a separate task, which continues if the caller disconnects.
 pub(crate) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Fault>> + Send + 'static,
 ) -> Result<T, Fault> {

@@ -1,4 +1,4 @@
-//! The JSON body of a call of the demo API; the message of a refusal begins with the field's name.
+//! The JSON body of a call of the demo API. The error message begins with the name of the field.
 
 use axum::extract::{FromRequest, Request};
 use countersign_server::http::json_body::{BadBody, receive};
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::fault::Fault;
 
-/// The body as a `T`, whose unknown fields must be refused by its own `Deserialize`.
+/// Parses the body as a `T`, whose `Deserialize` must refuse unknown fields.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {

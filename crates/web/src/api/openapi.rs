@@ -1,4 +1,4 @@
-//! `/api/openapi.json`: every call, for people and for tools (OpenAPI 3.1).
+//! `/api/openapi.json`: describes every call (OpenAPI 3.1).
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use countersign_server::state::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-/// The document as it is kept, without the address of this server.
+/// The document, without the URL of this server.
 pub(crate) const DOCUMENT: &str = include_str!("openapi.json");
 
-/// `GET openapi.json`: open to all, for it tells how to begin.
+/// `GET openapi.json`: open to everyone, because it explains how to start.
 pub(crate) async fn document(extract::State(state): extract::State<Arc<State>>) -> Response {
     // A test parses it.
     let mut document: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();

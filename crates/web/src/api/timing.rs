@@ -1,4 +1,4 @@
-//! How long an endpoint behind a call took (W3C Server Timing).
+//! How long the endpoint behind a call took (W3C Server Timing).
 
 use axum::response::Response;
 use http::HeaderValue;
@@ -6,14 +6,14 @@ use http::header::HeaderName;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// How long an endpoint behind a call took, and its own status (W3C Server Timing).
+/// The duration and the status of the endpoint behind a call (W3C Server Timing).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// Which endpoint.
+    /// The name of the endpoint.
     pub(crate) name: &'static str,
-    /// In microseconds.
+    /// The duration in microseconds.
     pub(crate) took_us: i64,
-    /// The status it answered with; none if it did not.
+    /// The status, if there was a response.
     pub(crate) status: Option<u16>,
 }
 

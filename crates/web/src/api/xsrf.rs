@@ -1,4 +1,4 @@
-//! Requests that our own page did not make are refused, whatever cookies the browser sent along.
+//! Refuses requests that our own pages did not make, whatever cookies the browser sent.
 
 use countersign_server::http::cookie::find_cookie;
 use countersign_server::http::origin::find_foreign;
@@ -11,12 +11,12 @@ use crate::session::{SessionKey, XSRF_COOKIE};
 
 const XSRF_HEADER: HeaderName = HeaderName::from_static("x-xsrf-token");
 
-/// Err if the browser says that another origin asks.
+/// Fails if the browser reports another origin.
 pub(crate) fn check_origin(state: &State, headers: &HeaderMap) -> Result<(), Fault> {
     find_foreign(state, headers).map_or(Ok(()), |reason| Err(Fault::xsrf(reason)))
 }
 
-/// Err unless the cookie and the header of the pair are both there, once, and are this very session's.
+/// Fails unless the cookie and the header are both present once, and belong to this session.
 pub(crate) fn check_pair(state: &State, headers: &HeaderMap, key: &SessionKey) -> Result<(), Fault> {
     let cookie = find_cookie(headers, XSRF_COOKIE).ok_or(Fault::xsrf("missing or duplicate XSRF-TOKEN cookie"))?;
     let mut values = headers.get_all(XSRF_HEADER).iter();
@@ -25,7 +25,7 @@ pub(crate) fn check_pair(state: &State, headers: &HeaderMap, key: &SessionKey) -
     if !key.is_pair(state, header) {
         return Err(Fault::xsrf("the X-XSRF-TOKEN header does not belong to this session"));
     }
-    // A neighbour may have set this cookie to the pair of a session of its own (CVE-2023-45141).
+    // A site on a neighboring domain may have set this cookie to the pair of its own session (CVE-2023-45141).
     if key.is_pair(state, cookie) {
         Ok(())
     } else {

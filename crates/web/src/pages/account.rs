@@ -1,4 +1,4 @@
-//! `/account`: second factor, password, sessions.
+//! `/account`: the second factor, the password, and the sessions.
 
 use askama::Template;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! What a person sees where there is no page, or none for them.
+//! The page for a missing, forbidden or failing page.
 
 use askama::Template;
 use axum::response::Response;
@@ -11,33 +11,34 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::pages::layout::{Frame, respond};
 
-/// What browsers name among what they accept.
+/// The media type that browsers accept.
 const HTML: &[u8] = b"text/html";
 
-/// A page that says what is missing, and where to go on.
+/// A page that explains what is missing, and links to other pages.
 #[derive(Template)]
 #[template(path = "error.html")]
 pub(crate) struct ErrorPage {
-    /// The frame; its title is the heading.
+    /// The frame. Its title is the heading.
     pub(crate) frame: Frame,
-    /// The status of the answer.
+    /// The status of the response.
     pub(crate) status: u16,
-    /// What is missing, in a sentence.
+    /// What is missing, in one sentence.
     pub(crate) words: String,
-    /// What the log knows this answer as.
+    /// The request ID, to search the log for.
     pub(crate) request_id: Option<String>,
-    /// Where to go on: address and words.
+    /// Links to other pages: path and text.
     pub(crate) links: Vec<(&'static str, &'static str)>,
 }
 
 impl ErrorPage {
-    /// The page as an answer.
+    /// Returns the page as a response.
     pub(crate) fn respond(&self) -> Response {
         respond(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self)
     }
 }
 
-/// The registry is stale, or the database is gone: who looks is unknown then, so the frame says nothing of them.
+/// The page for a stale registry or an unreachable database. It cannot identify the visitor, so the frame shows no
+/// user.
 pub(crate) fn unavailable(refusal: &Refusal) -> Response {
     tracing::warn!(%refusal, "failed to show a page");
     ErrorPage {
@@ -50,7 +51,7 @@ pub(crate) fn unavailable(refusal: &Refusal) -> Response {
     .respond()
 }
 
-/// More is asked than can be answered.
+/// The page for an overloaded server.
 pub(crate) fn overloaded() -> Response {
     let mut response = ErrorPage {
         frame: Frame::of_text("Server overloaded", "", None),
@@ -64,7 +65,7 @@ pub(crate) fn overloaded() -> Response {
     response
 }
 
-/// What a page needs cannot be read.
+/// The page when the data of a page cannot be loaded.
 pub(crate) fn failed(error: SealError) -> Response {
     tracing::error!(%error, "failed to show a page");
     ErrorPage {
@@ -77,19 +78,19 @@ pub(crate) fn failed(error: SealError) -> Response {
     .respond()
 }
 
-/// The request names another host than this server. None of our styles are fetched: they would be asked of that host.
+/// The page for a request with another host name. It loads no styles, because they would be requested from that host.
 #[derive(Template)]
 #[template(path = "misdirected.html")]
 struct Misdirected<'a> {
     issuer: &'a str,
 }
 
-/// This server is not meant, says the request; a person is told where it is.
+/// Returns the page for a request to another host, with a link to this server.
 pub(crate) fn misdirected(state: &State) -> Response {
     respond(StatusCode::MISDIRECTED_REQUEST, &Misdirected { issuer: state.issuer.as_str() })
 }
 
-/// True if the request names `text/html` among what it accepts, as browsers do when a person goes somewhere.
+/// True if the request accepts `text/html`, as browsers do when a person opens a page.
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     let names = |value: &HeaderValue| value.as_bytes().windows(HTML.len()).any(|part| part.eq_ignore_ascii_case(HTML));
     headers.get_all(ACCEPT).iter().any(names)

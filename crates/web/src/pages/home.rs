@@ -1,4 +1,4 @@
-//! `/`: what this is, where to begin, and the same without a person.
+//! `/`: what Countersign is, where to start, and the same flow on the command line.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ use crate::playground::settings::Settings;
 struct Home {
     frame: Frame,
     curl: String,
-    /// Whether the settings name a client that is registered.
+    /// Whether the client in the settings is registered.
     has_client: bool,
-    /// Whether that is the demo's own.
+    /// Whether that client is the demo's own.
     is_demo_client: bool,
-    /// Whether the page comes right after a sign-out (`static/shell.js`).
+    /// Whether the visitor has just signed out (`static/shell.js`).
     is_signed_out: bool,
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn home(
     respond(StatusCode::OK, &page)
 }
 
-/// One line that works when pasted: the request that `/m2m` builds where nothing but the settings is chosen.
+/// Returns a curl command that works when pasted. It sends the request that `/m2m` builds from the settings alone.
 fn curl(settings: &Settings, has_client: bool, issuer: &Issuer) -> String {
     match (Endpoints::tenant_in_process(issuer.as_str(), &settings.api_id), &settings.client_secret) {
         (Ok(endpoints), Some(secret)) if has_client => {

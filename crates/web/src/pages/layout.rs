@@ -1,4 +1,4 @@
-//! What every page has: its frame, its headers, and the one name under which it is served.
+//! What all pages share: the frame, the headers, and the redirect to the issuer's host name.
 
 use std::sync::Arc;
 
@@ -19,23 +19,23 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use crate::session::Person;
 use crate::static_files;
 
-/// The headers of every page, each with what it prevents.
+/// The headers of every page, each with the attack that it prevents.
 const HEADERS: [(HeaderName, &str); 6] = [
-    // Injected markup: no script, style or form target that is not ours, and no text that becomes script.
+    // Injected markup: no foreign script, style or form target, and no text that becomes script.
     (
         CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
     ),
-    // A page of one person shown to the next one on the same machine.
+    // A shared machine: a page of one user shown to the next one.
     (CACHE_CONTROL, "no-store"),
-    // A text taken for a script.
+    // Text interpreted as script.
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // Our addresses told to other sites.
+    // Our URLs in the Referer header of requests to other sites.
     (REFERRER_POLICY, "same-origin"),
-    // Clickjacking, in browsers that know no frame-ancestors.
+    // Clickjacking, in browsers without support for frame-ancestors.
     (X_FRAME_OPTIONS, "DENY"),
-    // Another site's window that holds on to ours.
+    // A window of another site that keeps a reference to ours.
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
@@ -43,32 +43,32 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub(crate) struct Frame {
     /// The title of the document.
     pub(crate) title: &'static str,
-    /// The page's own address, for the navigation.
+    /// The path of the page, for the navigation.
     pub(crate) path: &'static str,
-    /// Who is signed in.
+    /// The signed-in user.
     pub(crate) person: Option<Person>,
-    /// Whether the page does nothing without script.
+    /// Whether the page needs JavaScript.
     pub(crate) needs_script: bool,
 }
 
 impl Frame {
-    /// A frame of a page that works by script.
+    /// Creates the frame of a page that needs JavaScript.
     pub(crate) fn new(title: &'static str, path: &'static str, person: Option<Person>) -> Self {
         Self { title, path, person, needs_script: true }
     }
 
-    /// A frame of a page that can be read without script.
+    /// Creates the frame of a page that works without JavaScript.
     pub(crate) fn of_text(title: &'static str, path: &'static str, person: Option<Person>) -> Self {
         Self { title, path, person, needs_script: false }
     }
 
-    /// The address of a static file.
+    /// Returns the URL of a static file.
     pub(crate) fn asset(&self, name: &str) -> String {
         static_files::address(name)
     }
 }
 
-/// A page as an answer.
+/// Returns a page as a response.
 pub(crate) fn respond(status: StatusCode, page: &impl Template) -> Response {
     let rendered = page.render().map_err(|error| tracing::error!(%error, "failed to render a page"));
     let Ok(text) = rendered else {
@@ -79,14 +79,14 @@ pub(crate) fn respond(status: StatusCode, page: &impl Template) -> Response {
     with_headers(response)
 }
 
-/// "See the other page": what comes next is a GET, whatever this was.
+/// Returns a 303 redirect, so that the next request is a GET.
 pub(crate) fn see_other(path: &'static str) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     response.headers_mut().insert(LOCATION, HeaderValue::from_static(path));
     with_headers(response)
 }
 
-/// The same answer with the headers of every page.
+/// Adds the headers of every page to a response.
 pub(crate) fn with_headers(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -94,7 +94,7 @@ pub(crate) fn with_headers(mut response: Response) -> Response {
     response
 }
 
-/// Around every page: the issuer's own name first, then the headers, also on what an extractor answers.
+/// Wraps every page: redirects to the issuer's host name, and adds the headers, also to responses of extractors.
 pub(crate) async fn around(
     extract::State(state): extract::State<Arc<State>>,
     request: Request<Body>,
@@ -111,8 +111,8 @@ pub(crate) async fn around(
     }
 }
 
-/// The address under the issuer's name, if both it and the name asked are loopback and differ: cookies and `Origin`
-/// belong to a name, so the playground would work under one of them only.
+/// Returns the URL with the issuer's host name, if both names are loopback and differ. Cookies and `Origin` belong to a
+/// name, so the playground only works with one of them.
 fn find_own_name(issuer: &Issuer, headers: &HeaderMap, path: &str) -> Option<HeaderValue> {
     let asked = host_of(headers.get(HOST)?.to_str().ok()?)?;
     let (own, _) = issuer.authority();

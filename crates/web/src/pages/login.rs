@@ -1,4 +1,4 @@
-//! `/login`: sign-in in steps, and back to where it was needed.
+//! `/login`: signs in step by step, and returns to the page that required it.
 
 use askama::Template;
 use axum::extract::RawQuery;
@@ -8,8 +8,8 @@ use http::StatusCode;
 use crate::pages::layout::{Frame, respond, see_other};
 use crate::pages::visitor::Visitor;
 
-/// A page that needs a person, and its sign-in that leads back to it. No other address is led to: an open redirect
-/// lends our name to another site.
+/// Redirects a page that requires a user to the sign-in and back. It never redirects to another URL: an open redirect
+/// would lend our name to another site.
 const NEXT: [(&str, &str); 4] = [
     ("/protocols", "/login?next=/protocols"),
     ("/m2m", "/login?next=/m2m"),
@@ -33,12 +33,12 @@ pub(crate) async fn login(RawQuery(query): RawQuery, visitor: Visitor) -> Respon
     respond(StatusCode::OK, &Login { frame: Frame::new("Login", "/login", None), next })
 }
 
-/// To the sign-in, and after it back to `path`, one of the four that need a person.
+/// Redirects to the sign-in, and afterwards back to `path`, one of the four pages that require a user.
 pub(crate) fn to_sign_in(path: &str) -> Response {
     see_other(NEXT.into_iter().find(|(page, _)| *page == path).map_or("/login", |(_, sign_in)| sign_in))
 }
 
-/// The page that `next` names, if it is one of ours.
+/// Returns the page that `next` names, if it is one of ours.
 fn find_next(query: Option<&str>) -> Option<&'static str> {
     let value = query?.split('&').find_map(|pair| pair.strip_prefix("next="))?;
     let named = |page: &str| value == page || value.replace("%2F", "/").replace("%2f", "/") == page;

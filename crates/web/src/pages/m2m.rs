@@ -1,4 +1,5 @@
-//! `/m2m`: a token from the first choice to its end. The page is drawn once; the rest is `static/m2m.js`.
+//! `/m2m`: a token, from the choice of a flow to its revocation. The page is rendered once, and `static/m2m.js` does
+//! the rest.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::pages::visitor::Visitor;
 use crate::playground::settings::Settings;
 use crate::session::Person;
 
-/// The modules of the page, named early so that the browser need not find them one after the other.
+/// The modules of the page, listed early so that the browser need not discover them one after the other.
 const MODULES: [&str; 12] = [
     "api.js",
     "diagram.js",
@@ -36,7 +37,7 @@ const MODULES: [&str; 12] = [
     "time.js",
 ];
 
-/// A scope to choose.
+/// A selectable scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ScopeView {
     name: String,
@@ -45,7 +46,7 @@ struct ScopeView {
     is_entitled: bool,
 }
 
-/// An Api to choose.
+/// A selectable API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ApiView {
     id: String,
@@ -63,7 +64,7 @@ struct ApiView {
 struct M2m {
     frame: Frame,
     modules: [&'static str; 12],
-    /// What Settings lack; where they lack nothing, what of them is not registered.
+    /// What is missing in the settings or, if nothing is missing, what is not registered.
     missing: Vec<&'static str>,
     is_complete: bool,
     apis: Vec<ApiView>,
@@ -83,7 +84,7 @@ pub(crate) async fn m2m(extract::State(state): extract::State<Arc<State>>, visit
     respond(StatusCode::OK, &view(&state.registry.current(), &chosen, person))
 }
 
-/// The page for what is registered and what Settings choose.
+/// Renders the page for the registered APIs and the settings.
 fn view(registry: &Registry, chosen: &Settings, person: Person) -> M2m {
     let client = registry.find_client(&chosen.client_id);
     let shown = registry.apis().filter(|api| !own_api::is_own(api));
@@ -118,7 +119,7 @@ fn api_view(api: &Api, client: Option<&Client>, chosen: &Settings) -> ApiView {
     }
 }
 
-/// A scope; the Settings' are ticked, and at another Api than theirs its own defaults.
+/// Returns a scope. The scopes in the settings are selected or, for another API, its default scopes.
 fn scope_view(
     scope: &ScopeDefinition,
     entitlement: Option<&Entitlement>,
@@ -134,7 +135,7 @@ fn scope_view(
     }
 }
 
-/// What Settings lack before a request can be built.
+/// Returns what the settings lack before a request can be built.
 fn find_lacking(chosen: &Settings) -> Vec<&'static str> {
     let needed = [
         (chosen.api_id.is_empty(), "Application ID, the API that the token is for"),
@@ -144,7 +145,7 @@ fn find_lacking(chosen: &Settings) -> Vec<&'static str> {
     needed.into_iter().filter(|(lacks, _)| *lacks).map(|(_, what)| what).collect()
 }
 
-/// What Settings name that is not registered: it was when they were saved.
+/// Returns what the settings name that was deleted after they were saved.
 fn find_unregistered(registry: &Registry, chosen: &Settings) -> Vec<&'static str> {
     let named = [
         (registry.find_api(&chosen.api_id).is_none(), "Application ID: the stored ID is not a registered API"),

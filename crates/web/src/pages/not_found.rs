@@ -1,4 +1,4 @@
-//! An address where nothing is.
+//! The response for an unknown path.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::pages::error::{ErrorPage, wants_page};
 use crate::pages::layout::Frame;
 use crate::pages::visitor::Visitor;
 
-/// No such address: a page for a browser, JSON for everybody else.
+/// Returns a page for browsers, and JSON for all other clients.
 pub(crate) async fn not_found(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
     if !wants_page(request.headers()) {
         return answer::not_found(request).await;
     }
     answer::log(&request, "unknown page");
     let (mut asked, _) = request.into_parts();
-    // Where it cannot be known who looks, the page is a stranger's.
+    // If the visitor cannot be identified, the page shows no user.
     let person = Visitor::from_request_parts(&mut asked, &state).await.ok().and_then(|visitor| visitor.person);
     let page = ErrorPage {
         frame: Frame::of_text("Page not found", "", person),

@@ -1,4 +1,4 @@
-//! `/protocols`: the cards that work.
+//! `/protocols`: one card per protocol.
 
 use askama::Template;
 use axum::response::Response;

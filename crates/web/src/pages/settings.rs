@@ -1,4 +1,4 @@
-//! `/settings`: the client that the playground speaks as; for administrators.
+//! `/settings`: the client that the playground uses. Administrators only.
 
 use std::sync::Arc;
 

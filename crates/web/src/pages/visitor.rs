@@ -1,4 +1,4 @@
-//! Who looks at a page.
+//! The visitor of a page.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use http::request::Parts;
 use crate::pages::error;
 use crate::session::{Person, Standing, identify};
 
-/// Who looks at a page.
+/// The visitor of a page.
 pub(crate) struct Visitor {
-    /// Who they are, if they have signed in.
+    /// The signed-in user, if there is one.
     pub(crate) person: Option<Person>,
 }
 

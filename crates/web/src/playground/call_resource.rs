@@ -1,4 +1,4 @@
-//! `POST callResource`: calls a demonstration resource with a token, and tells which rule decided.
+//! `POST callResource`: calls a demonstration resource with a token, and explains which rule decided.
 
 use std::sync::Arc;
 
@@ -25,9 +25,9 @@ use crate::api::timing::Timing;
 use crate::playground::resource;
 use crate::playground::transport::{Inner, OwnServer, read};
 
-/// The methods that may be tried, more than the resources take.
+/// The methods that callers can try. Resources support fewer.
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-/// What is posted: the one body that a demonstration resource takes.
+/// The body to post, the only one that a demonstration resource accepts.
 const BODY: &str = r#"{"title":"Written from the playground"}"#;
 
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ pub(crate) async fn call_resource(
     Ok(Success::new(result).with_timing(timing))
 }
 
-/// The request, and what is shown of it.
+/// Returns the request, and its masked form for display.
 fn build(state: &State, call: &Call) -> Result<(Request<Body>, Value), Fault> {
     let method = METHODS.into_iter().find(|method| method.as_str() == call.method);
     let method = method.ok_or(Fault::bad_request("method: must be one of GET HEAD POST PUT PATCH DELETE"))?;
@@ -96,7 +96,7 @@ fn build(state: &State, call: &Call) -> Result<(Request<Body>, Value), Fault> {
     Ok((request, shown))
 }
 
-/// Which rule of which scope opens the request, or why none does: by the check and the rules that the guard has.
+/// Returns which rule of which scope allows the request, or why none does. Uses the same check and rules as the guard.
 fn decide(state: &State, token: &str, request: &Request<Body>) -> Value {
     let refused = |reason: String| json!({ "allowed": false, "scope": null, "rule": null, "reason": reason });
     let registry = state.registry.current().clone();

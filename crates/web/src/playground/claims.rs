@@ -1,4 +1,4 @@
-//! `GET claims`: what a token says. `POST claims`: the same, and whether that may be believed.
+//! `GET claims`: the claims of a token. `POST claims`: also checks whether they can be trusted.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::api::envelope::{Answer, Success};
 use crate::api::fault::Fault;
 use crate::api::json_body::JsonBody;
 
-/// `GET claims?token=`: the claims of any well-formed JWT, ours or not, verified or not (the guide's contract).
+/// `GET claims?token=`: the claims of any well-formed JWT, verified or not, whoever issued it (the guide's contract).
 pub(crate) async fn decode(_: SignedIn, uri: Uri) -> Answer {
     let form = Form::parse(uri.query().unwrap_or_default().as_bytes());
     let form = form.map_err(|refusal| Fault::bad_request(format!("token: {refusal}")))?;
@@ -36,7 +36,7 @@ pub(crate) struct Token {
     token: Secret,
 }
 
-/// `POST claims`: the claims, and a verdict with its reason for each check.
+/// `POST claims`: the claims, and for each check a verdict with its reason.
 pub(crate) async fn judge(
     extract::State(state): extract::State<Arc<State>>,
     _: SignedIn,
@@ -57,7 +57,7 @@ fn unverified_claims(token: &str) -> Result<Map<String, Value>, Fault> {
     Ok(jwt.claims().clone())
 }
 
-/// The Api of this server that the token names as its audience.
+/// Returns the API that the token names as its audience.
 fn find_api(state: &State, claims: &Map<String, Value>) -> Option<Arc<Api>> {
     let registry = state.registry.current();
     let named = match claims.get("aud")? {
@@ -67,7 +67,7 @@ fn find_api(state: &State, claims: &Map<String, Value>) -> Option<Arc<Api>> {
     named.into_iter().find_map(|audience| registry.find_api_by_audience(audience).cloned())
 }
 
-/// Each check with its verdict, in the order in which a guard makes them.
+/// Returns each check with its verdict, in the order in which a guard runs them.
 fn verdicts(state: &State, api: Option<&Api>, examined: Examination) -> Vec<Value> {
     let Examination { signature, issuer, audience, time, revocation } = examined;
     let key = || format!("signed by a key of {}", state.issuer);

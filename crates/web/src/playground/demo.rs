@@ -1,4 +1,4 @@
-//! `--demo`: an Api, a client and a user to try everything with, made once and found again at each start.
+//! `--demo`: creates an API, a client and a user on the first start, and finds them again on later starts.
 
 use std::io;
 use std::path::Path;
@@ -32,54 +32,54 @@ use crate::playground::settings;
 
 const API: &str = "oauthclient";
 const DEFAULT_SCOPE: &str = "all";
-/// The client that the demo makes.
+/// The demo's client.
 pub(crate) const DEMO_CLIENT: &str = "demo-service";
 const USER: &str = "demo";
 /// The guide's lifetime, in seconds.
 const LIFETIME_S: i64 = 7200;
-/// Characters of the demo user's password.
+/// The length of the demo user's password.
 const PASSWORD_CHARS: usize = 20;
-/// The setting that says which password the demo made: another is its user's own choice.
+/// The setting that identifies the password that the demo generated. Any other password was chosen by the user.
 const MADE_PASSWORD: &str = "demo_password";
 
-/// Why `--demo` cannot be had.
+/// Why `--demo` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// Something of the demo was deleted since.
+    /// An object of the demo was deleted.
     #[error("--demo: {0} of the demo was deleted; choose another data directory with --data-dir")]
     Gone(&'static str),
-    /// `demo.json` cannot be read or written.
+    /// Failed to read or write `demo.json`.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The database refuses.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The registry cannot be read again.
+    /// Failed to reload the registry.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
-    /// A secret cannot be sealed.
+    /// Failed to seal a secret.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// The Api's signing key could not be made.
+    /// Failed to create the API's signing key.
     #[error("failed to create a signing key: {}", .0.for_operator())]
     FirstKey(ChangeError),
-    /// The password cannot be hashed.
+    /// Failed to hash the password.
     #[error(transparent)]
     Password(#[from] Refusal),
 }
 
-/// What `--demo` made or found.
+/// The demo, as created or found.
 #[derive(Clone, Debug)]
 pub struct Demo {
     /// The content of `demo.json`.
     pub file: DemoFile,
-    /// Why the secret and the password are new, though the demo was made before.
+    /// Why the secret and the password are new although the demo already existed.
     pub renewed: Option<&'static str>,
-    /// True if the user has changed the password, which is then nowhere in the clear.
+    /// True if the user has changed the password, which is then not stored in readable form.
     pub has_own_password: bool,
 }
 
-/// Makes the demo or finds it, and brings `demo.json` and the audience to today's issuer.
+/// Creates or finds the demo, and updates `demo.json` and the audience to the current issuer.
 pub async fn provide(state: &State, directory: &DataDirectory) -> Result<Demo, DemoError> {
     let path = directory.file(FILE);
     let demo = match find_or_make(state, &path).await? {
@@ -93,7 +93,7 @@ pub async fn provide(state: &State, directory: &DataDirectory) -> Result<Demo, D
     Ok(demo)
 }
 
-/// The demo as it is made now or was made before; or why what is known of it cannot be used.
+/// Returns the demo, newly created or existing, or why its `demo.json` cannot be used.
 async fn find_or_make(state: &State, path: &Path) -> Result<Result<DemoFile, &'static str>, DemoError> {
     if state.registry.current().find_api(API).is_none()
         && let Some(file) = make_all(state).await?
@@ -104,7 +104,7 @@ async fn find_or_make(state: &State, path: &Path) -> Result<Result<DemoFile, &'s
     Ok(known.map(|known| describe(&state.issuer, known.client_secret, known.password)))
 }
 
-/// Makes everything; `None` if another node on the same database was faster.
+/// Creates everything. Returns `None` if another node on the same database was faster.
 async fn make_all(state: &State) -> Result<Option<DemoFile>, DemoError> {
     let (secret, password) = new_secrets(state);
     let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
@@ -126,7 +126,7 @@ async fn make_all(state: &State) -> Result<Option<DemoFile>, DemoError> {
     Ok(Some(describe(&state.issuer, secret, password)))
 }
 
-/// What `demo.json` says, or why it cannot be used: gone, damaged, or of secrets that are not the demo's any more.
+/// Reads `demo.json`, or returns why it cannot be used: it is missing, damaged, or has outdated secrets.
 async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'static str>, DemoError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
@@ -151,17 +151,17 @@ async fn read_file(state: &State, path: &Path) -> Result<Result<DemoFile, &'stat
     }
 }
 
-/// By what a stored password is known again.
+/// Returns what identifies a stored password.
 fn mark(password_hash: &Secret) -> String {
     base64url(password_hash.hash().as_bytes())
 }
 
-/// Lets the playground ask with the demo's client, unless an administrator has chosen another.
+/// Stores the demo's client in the settings, unless an administrator has chosen another.
 async fn fill_settings(state: &State, file: &DemoFile) -> Result<(), DemoError> {
     if state.registry.current().playground().version > 0 {
         return Ok(());
     }
-    // Another node on the same database may be faster, with the same client.
+    // Another node on the same database may have stored the same client.
     let mut change = state.store.begin_change(state.now()).await?;
     state.follow().await?;
     let sealed_client_secret = Some(settings::seal(state, &file.client_secret)?);
@@ -173,7 +173,8 @@ async fn fill_settings(state: &State, file: &DemoFile) -> Result<(), DemoError> 
     Ok(state.follow().await?)
 }
 
-/// Gives the demo's client one more secret, and its user a new password, which ends the old one and any second factor.
+/// Creates another secret for the demo's client and a new password for its user. This replaces the old password and
+/// removes any second factor.
 async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     let (secret, password) = new_secrets(state);
     let password_hash = passwords::hash(&password, &state.entropy.bytes())?;
@@ -194,7 +195,7 @@ async fn renew(state: &State) -> Result<DemoFile, DemoError> {
     Ok(describe(&state.issuer, secret, password))
 }
 
-/// The audience lies under the issuer, and moves with it.
+/// Updates the audience, which is below the issuer, when the issuer changes.
 async fn follow_issuer(state: &State) -> Result<(), DemoError> {
     let audience = audience(&state.issuer);
     if state.registry.current().find_api(API).is_some_and(|api| api.audience == audience) {
@@ -207,7 +208,7 @@ async fn follow_issuer(state: &State) -> Result<(), DemoError> {
 }
 
 fn write_file(path: &Path, file: &DemoFile) -> Result<(), DemoError> {
-    // Texts always serialise.
+    // Serializing strings cannot fail.
     let text = serde_json::to_string_pretty(file).unwrap_or_default() + "\n";
     Ok(write_private(path, &text)?)
 }
@@ -296,13 +297,13 @@ fn audience(issuer: &Issuer) -> Audience {
     Audience::parse(&issuer.join("/resource")).expect("an issuer and a path are an absolute URI")
 }
 
-/// Letters and digits that are not mistaken for each other; 20 of 57 are 116 bits.
+/// An alphabet without ambiguous letters and digits. 20 of 57 characters have 116 bits.
 fn new_password(state: &State) -> Secret {
     const ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
     let mut password = String::new();
     while password.len() < PASSWORD_CHARS {
         for byte in state.entropy.bytes::<32>() {
-            // Bytes beyond the last whole multiple of the alphabet would favour its beginning.
+            // Larger bytes would make the first characters of the alphabet more likely.
             let fair = usize::from(byte) < 256 - 256 % ALPHABET.len();
             if fair && password.len() < PASSWORD_CHARS {
                 password.push(char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));

@@ -1,4 +1,5 @@
-//! `POST tokenRequestPreview`: the token request, before it is sent, as the very value that `tokenSet` sends.
+//! `POST tokenRequestPreview`: shows the token request before it is sent, rendered from the same value that `tokenSet`
+//! sends.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::api::json_body::JsonBody;
 use crate::playground::settings::{Settings, check_not_admin_api};
 use crate::playground::transport::{Inner, OwnServer};
 
-/// What preview and `tokenSet` ask: the guide's keys, in the guide's spelling or the later one.
+/// The body of preview and `tokenSet`: the guide's keys, in the guide's or the later spelling.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Ask {
@@ -30,10 +31,10 @@ pub(crate) struct Ask {
     user_name: Option<String>,
     #[serde(default)]
     password: Option<Secret>,
-    /// Separated by spaces; by default that of the settings.
+    /// Scopes separated by spaces. The default comes from the settings.
     #[serde(default)]
     scope: Option<String>,
-    /// An Api's id; by default that of the settings.
+    /// The ID of an API. The default comes from the settings.
     #[serde(default)]
     api: Option<String>,
 }
@@ -66,7 +67,7 @@ pub(crate) async fn preview(
     Ok(Success::new(result))
 }
 
-/// The client that asks, and the request that it sends: all that is shown of a token request is read from this value.
+/// The client and its request. Everything that is shown of a token request is rendered from this value.
 pub(crate) fn prepare(
     issuer: &Issuer,
     settings: &Settings,
@@ -84,7 +85,7 @@ pub(crate) fn prepare(
     let scope = scope.as_deref();
     let prepared = match (ask.grant_type, &ask.user_name, &ask.password) {
         (Grant::ClientCredentials, None, None) => client.prepare_client_credentials(scope),
-        // A form that was switched from one flow to the other must not carry the one's secrets into the other.
+        // After switching between the flows, a form must not send the secrets of the other flow.
         (Grant::ClientCredentials, Some(_), _) => return Err(foreign("userName")),
         (Grant::ClientCredentials, None, Some(_)) => return Err(foreign("password")),
         (Grant::Password, user_name, password) => {
@@ -102,7 +103,7 @@ fn foreign(field: &str) -> Fault {
     Fault::bad_request(format!("{field}: only allowed for the password grant"))
 }
 
-/// The guide's `payload`: the request's fields under the guide's names, in its order, secrets masked.
+/// Returns the guide's `payload`: the fields of the request with the guide's names, in its order, with secrets masked.
 fn payload(prepared: &PreparedRequest) -> Map<String, Value> {
     const NAMES: [(&str, &str); 6] = [
         ("grant_type", "grantType"),
@@ -131,7 +132,7 @@ mod tests {
 
     type Sent = Arc<Mutex<Option<(String, HeaderMap, Vec<u8>)>>>;
 
-    /// A router that keeps what reaches it.
+    /// A router that records the request.
     fn recording(sent: &Sent) -> Inner {
         let sent = sent.clone();
         Inner(Router::new().fallback(async move |request: Request<Body>| {
@@ -172,7 +173,7 @@ mod tests {
             for (name, value) in previewed.headers() {
                 assert_eq!(headers.get(name), Some(value), "{name}");
             }
-            // And what is shown is that, but for the secrets.
+            // The displayed request is the same, except for the masked secrets.
             let masked = prepared.masked();
             let unmasked = masked.body.replace("password=********", "password=p%3D%26%C3%A9+%2B");
             assert_eq!(unmasked.as_bytes(), body);

@@ -1,4 +1,4 @@
-//! The demonstration resources: where a token is used, and a narrow scope is seen to be refused.
+//! The demonstration resources: show what a token allows, and what a narrow scope does not.
 
 mod reports;
 mod whoami;
@@ -13,10 +13,10 @@ use countersign_server::http::answer;
 use countersign_server::state::State;
 use tower::Layer;
 
-/// The path under which they stand; the issuer and it are the audience of their Api.
+/// The path of the resources. The issuer with this path is the audience of their API.
 pub(crate) const PATH: &str = "/resource";
 
-/// The resources behind the guard of the Api whose audience they are.
+/// Returns the resources, protected by the guard of the API with their audience.
 pub(crate) fn guarded(state: &State) -> Guarded<Router> {
     let resources = Router::new()
         .route("/resource/whoami", get(whoami::whoami))

@@ -1,4 +1,4 @@
-//! The playground's settings: which client asks which Api for which scopes. The tenant is this server.
+//! The playground's settings: the client, the API and the scopes to request. The tenant is this server.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,15 +28,15 @@ use crate::api::fault::{Fault, failed, to_the_end};
 use crate::api::json_body::JsonBody;
 use crate::session::{self, SessionKey, Standing};
 
-/// A write-only field is shown as one of these.
+/// The placeholder for a write-only field that is not set.
 const SET: &str = "set";
 const NOT_SET: &str = "not set";
-/// The longest Application ID or user name, in characters.
+/// The maximum length of an Application ID or user name, in characters.
 const MAX_TEXT_CHARS: usize = 256;
-/// The fewest and the most characters of the password (the guide's messages).
+/// The minimum and maximum length of the password (the guide's messages).
 const PASSWORD_CHARS: (usize, usize) = (8, 64);
 
-/// The settings as the flows need them; empty where nothing is set.
+/// The settings for the flows. Fields that are not set are empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// `oauthAppId`
@@ -50,20 +50,20 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Opens what the registry has.
+    /// Loads the settings from the registry and opens the sealed secret.
     pub(crate) fn load(state: &State) -> Result<Self, SealError> {
         let PlaygroundSettings { api_id, client_id, sealed_client_secret, scope, .. } =
             state.registry.current().playground().clone();
         let open = |sealed: Vec<u8>| state.sealing_keys().open(PLAYGROUND_SECRET.0, PLAYGROUND_SECRET.1, &sealed);
         let opened = sealed_client_secret.map(open).transpose()?;
         let client_secret = opened.map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
-        // What an older version accepted counts as not set.
+        // Values that only an older version accepted count as not set.
         let api_id = Some(api_id).filter(|id| id != own_api::API).unwrap_or_default();
         let client_id = Some(client_id).filter(|id| id != operator::CLIENT).unwrap_or_default();
         Ok(Self { api_id, client_id, client_secret, scope })
     }
 
-    /// The client secret, if everything that a flow needs is set; otherwise what is missing, by the guide's keys.
+    /// Returns the client secret if all required settings are present, or names the missing ones with the guide's keys.
     pub(crate) fn find_secret(&self) -> Result<Secret, Fault> {
         let needed = [
             ("oauthAppId", self.api_id.is_empty()),
@@ -87,7 +87,7 @@ pub(crate) fn seal(state: &State, secret: &Secret) -> Result<Vec<u8>, SealError>
     )
 }
 
-/// `GET getUISettings`: what a page may know before sign-in. Begins an anonymous session where there is none.
+/// `GET getUISettings`: what a page needs before sign-in. Starts an anonymous session if there is none.
 pub(crate) async fn ui_settings(
     extract::State(state): extract::State<Arc<State>>,
     Anybody { standing }: Anybody,
@@ -106,12 +106,12 @@ pub(crate) async fn ui_settings(
     Ok(Success::new(result).with_cookies(session::cookies(&state, &key)))
 }
 
-/// `GET getSettings`: everything but the secret, which nobody reads again.
+/// `GET getSettings`: everything except the secret, which is never returned.
 pub(crate) async fn get(extract::State(state): extract::State<Arc<State>>, _: Administrator) -> Answer {
     Ok(Success::new(view(&state, state.registry.current().playground())))
 }
 
-/// The settings as they are shown and audited: of the secret, whether there is one.
+/// Returns the settings for display and for the audit log, which only show whether a secret is set.
 fn view(state: &State, settings: &PlaygroundSettings) -> Value {
     let secret = if settings.sealed_client_secret.is_some() { SET } else { NOT_SET };
     json!({
@@ -124,7 +124,7 @@ fn view(state: &State, settings: &PlaygroundSettings) -> Value {
     })
 }
 
-/// `PUT updateSettings`: the whole of them but for the secret, which is kept where it is not sent.
+/// `PUT updateSettings`: replaces all settings. If the secret is omitted, the stored one is kept.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct NewSettings {
@@ -140,7 +140,7 @@ pub(crate) struct NewSettings {
     oauth_scopes_supported: String,
 }
 
-/// Saves the settings, all or nothing, unless somebody saved others since the version that is named.
+/// Saves the settings in one transaction, unless someone saved others since the given version.
 pub(crate) async fn update(
     extract::State(state): extract::State<Arc<State>>,
     Administrator { author, caller }: Administrator,
@@ -149,7 +149,7 @@ pub(crate) async fn update(
     to_the_end(async move { save(&state, author, caller.address, new).await }).await
 }
 
-/// Decides under the lock of all changes that the person still may, before a secret is checked for them; then saves.
+/// Checks the user's rights again under the global change lock, then checks the secret and saves.
 async fn save(state: &State, author: Author, address: IpAddr, new: NewSettings) -> Answer {
     let is_set = state.registry.current().playground().sealed_client_secret.is_some();
     let (secret, scope) = check(state, &new, is_set)?;
@@ -170,7 +170,7 @@ async fn save(state: &State, author: Author, address: IpAddr, new: NewSettings) 
         }
         Err(error) => return Err(failed(state)(error)),
     };
-    // A secret that was stored for one client is not another's.
+    // A secret that was stored for one client does not belong to another.
     let stored = Settings::load(state)?.client_secret.filter(|_| before.client_id != settings.client_id);
     check_registered(&changing.registry, &settings, &scope)?;
     if let Some(secret) = secret.or(stored) {
@@ -185,7 +185,7 @@ async fn save(state: &State, author: Author, address: IpAddr, new: NewSettings) 
     Ok(Success::new("Settings updated successfully"))
 }
 
-/// Checks every field alone, in the guide's words; returns the new secret, if there is one, and the scopes.
+/// Checks each field alone, with the guide's messages. Returns the new secret, if there is one, and the scopes.
 fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<(Option<Secret>, Scope), Fault> {
     let tenant = new.tenant_url.as_deref().map(|url| url.strip_suffix('/').unwrap_or(url));
     if tenant.is_some_and(|tenant| tenant != state.issuer.as_str()) {
@@ -203,7 +203,7 @@ fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<(Option<Secre
         };
         Fault::bad_request(format!("oauthScopesSupported: {what}")).with_reason(refusal.to_string())
     })?;
-    // What a read showed in the secret's place is no secret: sent back, it changes nothing.
+    // The placeholder that a read returned is not a secret. Sending it back changes nothing.
     let sent = new.oauth_service_user_password.as_ref().filter(|sent| !(is_set && sent.expose() == SET));
     match sent {
         Some(sent) => check_password(sent).map(|secret| (Some(secret), scope)),
@@ -233,7 +233,7 @@ fn check_password(password: &Secret) -> Result<Secret, Fault> {
     }
 }
 
-/// Checks the fields against what is registered now: a flow would find out only by being refused.
+/// Checks the fields against the registry. Otherwise, a flow would only fail later.
 fn check_registered(registry: &Registry, new: &PlaygroundSettings, scope: &Scope) -> Result<(), Fault> {
     let refuse = |key: &str, what: &str| Fault::bad_request(format!("{key}: {what}"));
     let api = registry.find_api(&new.api_id).ok_or(refuse("oauthAppId", "is not the ID of an API"))?;
@@ -248,24 +248,24 @@ fn check_registered(registry: &Registry, new: &PlaygroundSettings, scope: &Scope
     }
 }
 
-/// Err if a flow would ask for tokens of `admin-api`, or ask as the first administrator. Every person who signs in to the
-/// playground could then administer.
+/// Fails if a flow would request tokens of `admin-api`, or authenticate as the operator. Otherwise, everyone who signs
+/// in to the playground could administer the server.
 fn check_not_administrative(api_id: &str, client_id: &str) -> Result<(), Fault> {
     check_not_admin_api("oauthAppId", api_id)?;
     if client_id == operator::CLIENT { Err(for_administration("oauthServiceUserName", client_id)) } else { Ok(()) }
 }
 
-/// Err if this is `admin-api`; `key` is the field that names it.
+/// Fails if this is `admin-api`. `key` is the name of the field.
 pub(crate) fn check_not_admin_api(key: &str, api_id: &str) -> Result<(), Fault> {
     if api_id == own_api::API { Err(for_administration(key, api_id)) } else { Ok(()) }
 }
 
-/// The fault for what is for administration; `key` is the field that names it.
+/// Returns the fault for an object that is reserved for administration. `key` is the name of the field.
 pub(crate) fn for_administration(key: &str, id: &str) -> Fault {
     Fault::bad_request(format!("{key}: {id} cannot be used in the playground, because it is for administration"))
 }
 
-/// Checks the secret of the client as the token endpoint would; a wrong one counts as a guess.
+/// Checks the client's secret like the token endpoint does. A wrong one counts as a failed attempt.
 fn check_secret(
     state: &State,
     registry: &Registry,

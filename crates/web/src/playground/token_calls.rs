@@ -1,4 +1,5 @@
-//! `POST introspect`, `refreshToken`, `revokeToken`: what a client does with a token, by the client of the settings.
+//! `POST introspect`, `refreshToken`, `revokeToken`: what a client can do with a token, sent as the client in the
+//! settings.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::playground::settings::{Settings, for_administration};
 use crate::playground::token_set::{answer, timed};
 use crate::playground::transport::{Inner, OwnServer};
 
-/// An access token, or a refresh token by its own name.
+/// An access token or a refresh token.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Token {
@@ -36,7 +37,7 @@ pub(crate) struct Refresh {
     refresh_token: Secret,
 }
 
-/// `POST introspect`: the introspection endpoint's answer (RFC 7662).
+/// `POST introspect`: returns the response of the introspection endpoint (RFC 7662).
 pub(crate) async fn introspect(
     extract::State(state): extract::State<Arc<State>>,
     Extension(inner): Extension<Inner>,
@@ -50,7 +51,7 @@ pub(crate) async fn introspect(
     Ok(Success::new(found).with_timing(timing))
 }
 
-/// `POST refreshToken`: a new token set, which the session remembers too.
+/// `POST refreshToken`: returns a new token set, which the session also remembers.
 pub(crate) async fn refresh(
     extract::State(state): extract::State<Arc<State>>,
     Extension(inner): Extension<Inner>,
@@ -63,7 +64,7 @@ pub(crate) async fn refresh(
     answer(&state, &session, &response, timing).await
 }
 
-/// `POST revokeToken`: `true` once the token is dead.
+/// `POST revokeToken`: returns `true` once the token is revoked.
 pub(crate) async fn revoke(
     extract::State(state): extract::State<Arc<State>>,
     Extension(inner): Extension<Inner>,
@@ -77,7 +78,7 @@ pub(crate) async fn revoke(
     Ok(Success::new(true).with_timing(timing))
 }
 
-/// The client of the settings, at the standard paths: a token knows its Api.
+/// Returns the client in the settings, which uses the standard paths, because a token determines its API.
 fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Client<OwnServer>, Fault> {
     let settings = Settings::load(state)?;
     let secret = settings.find_secret()?;
@@ -91,8 +92,8 @@ fn find_client(state: &State, inner: &Inner, caller: &Caller) -> Result<Client<O
     Ok(Client::new(endpoints, settings.client_id, secret, OwnServer::new(inner, caller)))
 }
 
-/// Err for a token of `admin-api`, whether or not it verifies: the playground's client may hold rights there that people do
-/// not.
+/// Fails for a token of `admin-api`, whether or not it verifies, because the playground's client may have rights there
+/// that its users do not have.
 fn check_not_of_admin_api(state: &State, token: &Secret) -> Result<(), Fault> {
     let Ok(jwt) = UnverifiedJwt::parse(token.expose()) else { return Ok(()) };
     let ours = state.issuer.join(own_api::PATH);

@@ -1,4 +1,4 @@
-//! `POST tokenSet`: sends the request that was previewed; the session remembers the token, to revoke it at sign-out.
+//! `POST tokenSet`: sends the previewed request. The session remembers the token, to revoke it at sign-out.
 
 use std::sync::Arc;
 
@@ -36,13 +36,13 @@ pub(crate) async fn token_set(
     answer(&state, &session, &response, timing).await
 }
 
-/// The answer with a token set, once the session remembers it.
+/// Returns a token set, after storing it in the session.
 pub(crate) async fn answer(state: &State, session: &Session, response: &TokenResponse, timing: Timing) -> Answer {
     keep(state, session, response).await?;
     Ok(Success::new(to_json(response)).with_timing(timing))
 }
 
-/// Waits for an endpoint, and says how long it took and with which status it answered.
+/// Waits for an endpoint, and returns its duration and status.
 pub(crate) async fn timed<T>(
     state: &State,
     name: &'static str,
@@ -61,7 +61,8 @@ pub(crate) async fn timed<T>(
     }
 }
 
-/// Remembers the token with its session. If that has ended meanwhile, the token ends too: it must not outlive sign-out.
+/// Adds the token to its session. If the session has ended in the meantime, revokes the token, because it must not
+/// outlive the sign-out.
 async fn keep(state: &State, session: &Session, response: &TokenResponse) -> Result<(), Fault> {
     let token = describe(response).ok_or_else(|| Fault::internal("the token was not issued by this server"))?;
     let (store, id, kept) = (state.store.clone(), session.id.clone(), token.clone());
@@ -72,7 +73,7 @@ async fn keep(state: &State, session: &Session, response: &TokenResponse) -> Res
     let (store, ended, now, until) = (state.store.clone(), revoked.clone(), state.now(), token.expires_at);
     let ending = async move {
         match &ended {
-            // With its refresh tokens, which a revocation alone would leave.
+            // Includes its refresh tokens, which revoking the access token alone would leave valid.
             Revoked::Family(family) => store.end_family(family, now, until).await.map(drop),
             token => store.revoke(token, until).await,
         }
@@ -82,7 +83,7 @@ async fn keep(state: &State, session: &Session, response: &TokenResponse) -> Res
     Err(Fault::sign_in_needed())
 }
 
-/// What a session keeps of a token that this server has just issued.
+/// Returns what a session stores about a token that this server has just issued.
 fn describe(response: &TokenResponse) -> Option<SessionToken> {
     let jwt = UnverifiedJwt::parse(response.access_token.expose()).ok()?;
     let text = |name| jwt.claims().get(name).and_then(Value::as_str);
@@ -93,7 +94,7 @@ fn describe(response: &TokenResponse) -> Option<SessionToken> {
     })
 }
 
-/// The token endpoint's success body, as it came.
+/// The success body of the token endpoint, unchanged.
 fn to_json(response: &TokenResponse) -> Value {
     let TokenResponse { access_token, token_type, expires_in, scope, refresh_token, .. } = response;
     let mut set = json!({

@@ -1,7 +1,7 @@
-//! The client's way to this server: its own router, in process, with the person's address as peer.
+//! Sends the client's requests to this server's own router, in process, with the browser's address as the peer.
 //!
-//! The same bytes as over the network, and the same checks, but no socket: so there is no hole in the rules against
-//! inner addresses, and guesses count against who makes them.
+//! The bytes and checks are the same as over the network, but there is no socket. The rules therefore need no exception
+//! for internal addresses, and failed attempts count against the actual caller.
 
 use axum::Router;
 use axum::body::Body;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug)]
 pub(crate) struct Inner(pub(crate) Router);
 
-/// This server, as one person's browser has it called.
+/// This server, called on behalf of one browser.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnServer {
     inner: Inner,
@@ -27,7 +27,7 @@ pub(crate) struct OwnServer {
 }
 
 impl OwnServer {
-    /// This server, called for `caller`.
+    /// Creates a transport on behalf of `caller`.
     pub(crate) fn new(inner: &Inner, caller: &Caller) -> Self {
         Self { inner: inner.clone(), caller: caller.clone() }
     }
@@ -51,7 +51,7 @@ impl Transport for OwnServer {
     }
 }
 
-/// The whole answer, within bounds.
+/// Reads the whole response, up to a limit.
 pub(crate) async fn read(response: Response) -> Result<http::Response<Vec<u8>>, TransportError> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;

@@ -1,4 +1,4 @@
-//! `/resource/reports`: a few reports in memory, to read with one scope and to write with another.
+//! `/resource/reports`: a few reports in memory. One scope allows reading, another allows writing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// The longest title, in characters.
+/// The maximum length of a title, in characters.
 const MAX_TITLE_CHARS: usize = 200;
 
 /// The reports of this process.
@@ -58,13 +58,13 @@ impl Reports {
     }
 }
 
-/// `GET`: every report, the oldest first.
+/// `GET`: lists the reports, oldest first.
 pub(crate) async fn list(extract::State(reports): extract::State<Reports>) -> Response {
     let kept = reports.kept.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
     json_response(StatusCode::OK, json!({ "reports": kept }).to_string())
 }
 
-/// `POST {"title": …}`: 201 with the report.
+/// `POST {"title": …}`: creates a report.
 pub(crate) async fn create(
     extract::State(reports): extract::State<Reports>,
     VerifiedToken(claims): VerifiedToken,

@@ -1,4 +1,4 @@
-//! `GET /resource/whoami`: for whom the token speaks.
+//! `GET /resource/whoami`: the subject of the token.
 
 use axum::response::Response;
 use countersign_guard::VerifiedToken;
@@ -6,7 +6,7 @@ use countersign_server::http::answer::json_response;
 use http::StatusCode;
 use serde_json::json;
 
-/// The verified claims of the caller's own token.
+/// Returns the verified claims of the caller's token.
 pub(crate) async fn whoami(VerifiedToken(claims): VerifiedToken) -> Response {
     let body = json!({
         "sub": claims.subject,
