@@ -1,4 +1,5 @@
-//! For administrators: `/admin/v1`, guarded like any Api by scopes of our own, every change audited in its transaction.
+//! The admin API under `/admin/v1`. Like any API, it is protected by scopes of its own. Every change is audited in its
+//! transaction.
 
 pub(crate) mod access;
 pub(crate) mod answer;

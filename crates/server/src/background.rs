@@ -1,4 +1,4 @@
-//! What runs beside the requests: each task an idempotent `run_once`, in a file of its own.
+//! Background tasks. Each is an idempotent `run_once` in its own file.
 
 pub mod clean_up;
 pub mod compare_registry;
@@ -31,19 +31,20 @@ use crate::limits::{
 };
 use crate::state::State;
 
-/// What is under way at a stop is given this long.
+/// How long tasks in progress may take at shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The tasks. They begin nothing more when this is dropped.
+/// The running tasks. Dropping this stops new runs.
 #[derive(Debug)]
 pub struct Tasks {
     repeating: JoinSet<()>,
-    /// Each run holds it to read.
+    /// Each run holds a read lock.
     under_way: Arc<RwLock<()>>,
 }
 
 impl Tasks {
-    /// Begins nothing more, and waits for what is under way, but not long: a database that is gone must not keep us.
+    /// Stops new runs and waits for those in progress, but only briefly: an unreachable database must not delay the
+    /// shutdown.
     pub async fn stop(mut self) {
         self.repeating.shutdown().await;
         if timeout(STOP_TIMEOUT, self.under_way.write()).await.is_err() {
@@ -52,7 +53,7 @@ impl Tasks {
     }
 }
 
-/// Starts every task.
+/// Starts all tasks.
 pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> Tasks {
     let (mut tasks, under_way) = (JoinSet::new(), Arc::default());
     let mut begin = |period, run_once: fn(State) -> BoxFuture<'static, ()>| {
@@ -70,7 +71,7 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> Tasks {
     begin(ROTATE_INTERVAL, |state| async move { rotate_keys::run_once(&state).await }.boxed());
     begin(WATCH_INTERVAL, |state| async move { watch_database_file::run_once(&state).await }.boxed());
     let compared = state.clone();
-    // Not at the start: all has been loaded just now.
+    // Not at startup, when everything was just loaded.
     let mut ticks = interval(COMPARE_INTERVAL);
     ticks.reset();
     tasks.spawn(repeat(ticks, under_way.clone(), move || {
@@ -87,7 +88,7 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> Tasks {
     Tasks { repeating: tasks, under_way }
 }
 
-/// Runs a task at each tick; a task that panics is logged and runs again.
+/// Runs a task at each tick. A task that panics is logged and runs again.
 async fn repeat<F>(mut ticks: Interval, under_way: Arc<RwLock<()>>, task: impl Fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,

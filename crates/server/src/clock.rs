@@ -1,4 +1,4 @@
-//! Where time and randomness come from: the system's, or a test's.
+//! The sources of time and randomness: the system's, or a test's.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use aws_lc_rs::rand;
 use countersign_protocol::UnixTime;
 use zeroize::{Zeroize, Zeroizing};
 
-/// Tells the time.
+/// A source of time.
 #[derive(Clone, Debug)]
 pub enum Clock {
-    /// The system's clocks; the instant is where [`Clock::monotonic_ms`] begins.
+    /// The system's clocks. [`Clock::monotonic_ms`] starts at this instant.
     System(Instant),
-    /// A test's: it stands still until it is set, in seconds since 1970.
+    /// A test's clock, in seconds since 1970. It only moves when it is set.
     Fixed(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// The system's clocks.
+    /// Returns the system's clocks.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn system() -> Self {
         Self::System(Instant::now())
     }
 
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn now(&self) -> UnixTime {
         match self {
@@ -38,12 +38,12 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since some moment; never goes back, whatever happens to the wall clock.
+    /// Returns milliseconds since an arbitrary time. Never goes back, even if the wall clock does.
     pub fn monotonic_ms(&self) -> i64 {
         self.monotonic_us() / 1000
     }
 
-    /// Microseconds since the same moment.
+    /// Returns microseconds since the same time.
     pub fn monotonic_us(&self) -> i64 {
         match self {
             Self::System(started) => i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX),
@@ -52,13 +52,13 @@ impl Clock {
     }
 }
 
-/// Random bytes drawn ahead: a token needs a few dozen, and each draw costs the same for a thousand.
+/// A reserve of random bytes. A token needs a few dozen, and a system call costs the same for a thousand.
 struct Block {
     bytes: Zeroizing<[u8; BLOCK_BYTES]>,
     used: usize,
 }
 
-/// Bytes drawn at once by a thread.
+/// The number of bytes that a thread gets at once.
 const BLOCK_BYTES: usize = 1024;
 
 thread_local! {
@@ -67,7 +67,7 @@ thread_local! {
 }
 
 impl Block {
-    /// Moves bytes out; what is given away is wiped here, so that nothing is given twice.
+    /// Moves bytes out of the reserve and wipes them there, so that none is used twice.
     fn take(&mut self, wanted: &mut [u8]) {
         if wanted.len() > BLOCK_BYTES - self.used {
             rand::fill(self.bytes.as_mut_slice()).expect("the operating system gives random bytes");
@@ -80,17 +80,17 @@ impl Block {
     }
 }
 
-/// Gives random bytes.
+/// A source of random bytes.
 #[derive(Clone, Debug)]
 pub enum Entropy {
     /// The operating system's.
     System,
-    /// A test's: the same sequence from the same seed.
+    /// A test's: the same seed gives the same sequence.
     Seeded(Arc<AtomicU64>),
 }
 
 impl Entropy {
-    /// `N` random bytes.
+    /// Returns `N` random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         const { assert!(N <= BLOCK_BYTES, "more than a block holds") };
         let mut bytes = [0; N];

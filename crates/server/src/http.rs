@@ -1,4 +1,4 @@
-//! HTTP: connections and their bounds, TLS, who calls through which proxies, and what is refused before any route.
+//! HTTP: connections and their limits, TLS, proxies, and what is refused before routing.
 
 mod activity;
 pub mod admission;

@@ -1,4 +1,4 @@
-//! The keys: those that sign, from the first to the last day of each, and the one that seals them and all other secrets.
+//! Keys: the signing keys through their whole life, and the sealing key that encrypts them and all other secrets.
 
 pub mod error;
 pub mod first_key;

@@ -1,6 +1,7 @@
-//! The authorization server and the resource server behind it, over HTTP.
+//! The authorization server and the resource server, over HTTP.
 //!
-//! Start reading at `router.rs`: every route on one screen. [`operations::start`] builds the state, [`http::serve`] answers connections.
+//! Start reading at `router.rs`, which shows every route on one screen. [`operations::start`] builds the state, and
+//! [`http::serve`] serves connections.
 
 pub mod admin;
 pub mod background;

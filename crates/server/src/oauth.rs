@@ -1,4 +1,4 @@
-//! For OAuth clients: the token, introspection and revocation endpoints, keys and metadata.
+//! The OAuth endpoints: token, introspection, revocation, keys and metadata.
 
 mod asked;
 pub mod authenticate;

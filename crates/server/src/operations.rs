@@ -1,4 +1,4 @@
-//! What operators do with a data directory and a database: start, look, back up, restore, migrate.
+//! What operators do with a data directory and a database: start, check, back up, restore, migrate.
 
 pub mod backup;
 pub mod check;

@@ -1,4 +1,4 @@
-//! People: their passwords, the devices that are known, and what is tried by whoever says to be one of them.
+//! Users: their passwords, known devices, and failed attempts.
 
 pub mod attempt;
 pub(crate) mod attempt_rules;

@@ -1,4 +1,4 @@
-//! The registry: everything a token request needs to know, held whole in memory (docs/adr/0001).
+//! The registry: everything that a token request needs, kept in memory (docs/adr/0001).
 
 pub mod live;
 mod load;
@@ -20,23 +20,23 @@ use crate::keys::ring::KeyRing;
 
 use marks::Marks;
 
-/// Apis, clients, users and keys as of one change; never changed, only replaced.
+/// The APIs, clients, users and keys as of one change. A registry is never changed, only replaced.
 ///
-/// The maps are persistent: the registry after a change shares with the one before it all that has not changed.
+/// The maps are persistent: a new registry shares everything that has not changed with the previous one.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     change: i64,
     apis: HashTrieMapSync<ApiId, Arc<Stored<Arc<Api>>>>,
     api_ids_by_audience: HashTrieMapSync<String, ApiId>,
     clients: HashTrieMapSync<ClientId, Arc<Stored<Client>>>,
-    /// Clients that may ask for tokens of `admin-api`.
+    /// The clients that are entitled to `admin-api`.
     administrators: HashTrieSetSync<ClientId>,
-    /// Clients with a secret that ends some day.
+    /// The clients with a secret that expires.
     expiring: HashTrieSetSync<ClientId>,
     users: HashTrieMapSync<String, Arc<Stored<Arc<User>>>>,
     user_ids_by_login: HashTrieMapSync<String, String>,
     marks: Marks,
-    /// What is in the database and cannot be read.
+    /// The rows that cannot be read.
     left_out: HashTrieSetSync<(EntryKind, String)>,
     keys: Arc<KeyRing>,
     missing_keys: Vec<Algorithm>,
@@ -44,72 +44,73 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The number of the change that this registry is as of: what every token issued on it carries.
+    /// Returns the number of the change that this registry reflects. Every token that is issued from it contains the
+    /// number.
     pub(crate) fn change(&self) -> i64 {
         self.change
     }
 
-    /// The Api of an id.
+    /// Returns the API with an ID.
     pub fn find_api(&self, id: &str) -> Option<&Arc<Api>> {
         self.apis.get(id).map(|api| &api.value)
     }
 
-    /// The Api of an audience.
+    /// Returns the API with an audience.
     pub fn find_api_by_audience(&self, audience: &str) -> Option<&Arc<Api>> {
         self.find_api(self.api_ids_by_audience.get(audience)?.as_str())
     }
 
-    /// Every Api.
+    /// Returns all APIs.
     pub fn apis(&self) -> impl Iterator<Item = &Api> {
         self.apis.values().map(|api| api.value.as_ref())
     }
 
-    /// The longest lifetime of an access token, in seconds.
+    /// Returns the longest lifetime of an access token, in seconds.
     pub fn longest_lifetime_s(&self) -> i64 {
         self.apis().map(|api| api.access_token_lifetime_s).max().unwrap_or_default()
     }
 
-    /// The client of an id.
+    /// Returns the client with an ID.
     pub fn find_client(&self, id: &str) -> Option<&Client> {
         self.clients.get(id).map(|client| &client.value)
     }
 
-    /// The user of an id.
+    /// Returns the user with an ID.
     pub fn find_user(&self, id: &str) -> Option<&Arc<User>> {
         self.users.get(id).map(|user| &user.value)
     }
 
-    /// Every client.
+    /// Returns all clients.
     pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
         self.clients.values().map(|client| &client.value)
     }
 
-    /// How many clients there are.
+    /// Returns the number of clients.
     pub(crate) fn client_count(&self) -> usize {
         self.clients.size()
     }
 
-    /// The clients that may ask for tokens of `admin-api`.
+    /// Returns the clients that are entitled to `admin-api`.
     pub(crate) fn administrators(&self) -> impl Iterator<Item = &Client> {
         self.administrators.iter().filter_map(|id| self.find_client(id.as_str()))
     }
 
-    /// The clients with a secret that ends some day.
+    /// Returns the clients with a secret that expires.
     pub(crate) fn expiring(&self) -> impl Iterator<Item = &Client> {
         self.expiring.iter().filter_map(|id| self.find_client(id.as_str()))
     }
 
-    /// Every user.
+    /// Returns all users.
     pub(crate) fn users(&self) -> impl Iterator<Item = &User> {
         self.users.values().map(|user| user.value.as_ref())
     }
 
-    /// The user of a login name.
+    /// Returns the user with a login name.
     pub fn find_user_by_login(&self, login: &str) -> Option<&Arc<User>> {
         self.find_user(self.user_ids_by_login.get(&name_key(login))?)
     }
 
-    /// The note of an API, a client or a user.
+    /// Returns the note of an API, a client or a user.
     pub(crate) fn find_note(&self, kind: EntryKind, id: &str) -> Option<&Note> {
         match kind {
             EntryKind::Api => self.apis.get(id).map(|api| &api.note),
@@ -118,47 +119,47 @@ impl Registry {
         }
     }
 
-    /// The note of an API.
+    /// Returns the note of an API.
     pub(crate) fn note_of_api(&self, id: &str) -> Note {
         self.find_note(EntryKind::Api, id).cloned().unwrap_or_default()
     }
 
-    /// The note of a client.
+    /// Returns the note of a client.
     pub(crate) fn note_of_client(&self, id: &str) -> Note {
         self.find_note(EntryKind::Client, id).cloned().unwrap_or_default()
     }
 
-    /// The note of a user.
+    /// Returns the note of a user.
     pub(crate) fn note_of_user(&self, id: &str) -> Note {
         self.find_note(EntryKind::User, id).cloned().unwrap_or_default()
     }
 
-    /// The sum over all that is held here and is compared with the database.
+    /// Returns the fingerprint of everything that is compared with the database.
     fn marks(&self) -> Marks {
         self.marks
     }
 
-    /// The settings of the playground.
+    /// Returns the settings of the playground.
     pub fn playground(&self) -> &PlaygroundSettings {
         &self.playground
     }
 
-    /// The signing keys.
+    /// Returns the signing keys.
     pub fn keys(&self) -> &KeyRing {
         &self.keys
     }
 
-    /// The algorithms in use that have no active key yet.
+    /// Returns the algorithms in use that have no active key yet.
     pub fn missing_keys(&self) -> &[Algorithm] {
         &self.missing_keys
     }
 
-    /// The Api of a tenant path.
+    /// Returns the API in a tenant path.
     pub fn find_tenant(&self, id: &str) -> Result<&Arc<Api>, Refusal> {
         self.find_api(id).ok_or(Refusal::UnknownApiPath)
     }
 
-    /// The Api that `resource` names (RFC 8707 §2); the same one may be named twice.
+    /// Returns the API that `resource` names (RFC 8707 §2). The same one may be named twice.
     pub fn find_named(&self, resources: &[String]) -> Result<Option<&Arc<Api>>, Refusal> {
         let Some((first, others)) = resources.split_first() else {
             return Ok(None);
@@ -169,7 +170,7 @@ impl Registry {
         self.find_api_by_audience(first).map(Some).ok_or(Refusal::UnknownResource)
     }
 
-    /// The one Api that the client may ask by this grant, when none is named.
+    /// Returns the only API that the client is entitled to with this grant, if the request names none.
     pub fn find_only_api(&self, client: &Client, grant: GrantType) -> Result<&Arc<Api>, Refusal> {
         if client.may_ask.is_empty() {
             return Err(Refusal::NoEntitlement);

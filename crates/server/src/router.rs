@@ -1,4 +1,4 @@
-//! Which function answers: every route on one screen, grouped by caller.
+//! All routes on one screen, grouped by caller.
 
 use std::sync::Arc;
 
@@ -16,24 +16,25 @@ use crate::oauth::{introspect, metadata, respond, revoke, token};
 use crate::operations::probes;
 use crate::state::State;
 
-/// What is served, and how requests are refused that reach none of its routes.
+/// The routes, and how to respond to requests that are refused before routing.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// Every route.
+    /// All routes.
     pub router: Router,
-    /// How a refused request is answered; without it, by an OAuth error.
+    /// Builds the response to a refused request. Without it, the response is an OAuth error.
     pub refuse: Option<Refuse>,
 }
 
-/// The answer to a refused request in the form that was asked for; `None` leaves it the OAuth error.
+/// Builds the response to a refused request, or returns `None` for the OAuth error.
 pub type Refuse = fn(&State, &Request<Body>, &Refusal) -> Option<Response>;
 
-/// The machine endpoints and nothing for people.
+/// The machine endpoints, without the routes for people.
 pub fn machines(state: &State) -> Site {
     Site { router: machine_routes(state), refuse: None }
 }
 
-/// Every route of machines. The first two segments of `/OAuth2/Token/{api}` and its like arrive in lower case (`front.rs`).
+/// All routes for machines. The first two segments of paths like `/OAuth2/Token/{api}` arrive in lower case
+/// (`front.rs`).
 pub fn machine_routes(state: &State) -> Router {
     let router = Router::new()
         // for OAuth clients, at the standard paths and at the guide's
@@ -59,12 +60,12 @@ pub fn machine_routes(state: &State) -> Router {
     router.method_not_allowed_fallback(answer::wrong_method)
 }
 
-/// What operators watch, at an address of its own.
+/// The routes for operators, on a listener of their own.
 pub fn for_metrics(state: &State) -> Router {
     for_probes(state).merge(with_metrics(state))
 }
 
-/// How this node is, for who decides whether it is sent requests.
+/// The health checks.
 fn for_probes(state: &State) -> Router {
     Router::new()
         .route("/livez", get(probes::live))
@@ -77,7 +78,7 @@ fn with_metrics(state: &State) -> Router {
     Router::new().route("/metrics", get(probes::metrics)).with_state(Arc::new(state.clone()))
 }
 
-/// The admin API, behind the guard of its own Api.
+/// The admin API, behind the guard of its own API.
 fn for_administrators(state: &State) -> Router {
     use crate::admin::{
         apis, clients, entitlements, failed_attempts, keys, openapi, refusals, revocations, scopes, secret_rotation,

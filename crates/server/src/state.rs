@@ -1,4 +1,4 @@
-//! What every request can reach.
+//! The state that all requests share.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -28,10 +28,10 @@ use crate::usage::refusals::Refusals;
 use crate::usage::token_limits::TokenLimiter;
 use crate::usage::uses::Uses;
 
-/// The parts of a running server. Cloning shares them.
+/// The parts of a running server. Clones share them.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// Who we are.
+    /// The issuer.
     pub issuer: Issuer,
     /// The registry and the revocations.
     pub registry: Arc<LiveRegistry>,
@@ -43,33 +43,33 @@ pub struct State {
     pub entropy: Entropy,
     pub(crate) passwords: PasswordQueue,
     pub(crate) guessing: Arc<Guessing>,
-    /// Which requests are worked on, and which are told to come back.
+    /// The limits on concurrent requests.
     pub(crate) admission: Arc<Admission>,
     /// When credentials were last used.
     pub(crate) uses: Arc<Uses>,
-    /// What this node has counted.
+    /// The counters of this node.
     pub(crate) metrics: Arc<Metrics>,
-    /// Whether `/metrics` is served beside everything else.
+    /// Whether `/metrics` is also served on the main listener.
     pub(crate) metrics_beside: bool,
-    /// The tokens that limited clients have had.
+    /// The tokens that limited clients have received.
     pub(crate) token_limits: Arc<TokenLimiter>,
     /// Why requests were refused.
     pub(crate) refusals: Arc<Refusals>,
-    /// Through it, one change after the other.
+    /// The queue of changes, which run one at a time.
     pub changing: Arc<ChangeQueue>,
-    /// Held by the one question which rules match a path that this node works on.
+    /// Held by the only call of this node that is testing which rules match a path.
     pub(crate) matching: Arc<Mutex<()>>,
-    /// A key signs for this many seconds.
+    /// For how many seconds a key signs.
     pub(crate) rotate_keys_after_s: i64,
-    /// By which this node holds leases, and the others know it.
+    /// The ID of this node, used for leases and heartbeats.
     pub(crate) node_id: Arc<str>,
-    /// The registry change of which the last heartbeat told.
+    /// The change number in the last heartbeat.
     pub(crate) told_change: Arc<AtomicI64>,
     pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
 impl State {
-    /// A state whose registry is still empty.
+    /// Creates a state with an empty registry.
     pub fn new(issuer: Issuer, store: Store, registry: LiveRegistry, clock: Clock, entropy: Entropy) -> Self {
         Self {
             issuer,
@@ -94,27 +94,27 @@ impl State {
         }
     }
 
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     pub fn now(&self) -> UnixTime {
         self.clock.now()
     }
 
-    /// What secrets are sealed with, and all that is derived of it.
+    /// Returns the keys that seal secrets, and all keys derived from them.
     pub fn sealing_keys(&self) -> Arc<SealingKeys> {
         self.registry.sealing_keys()
     }
 
-    /// By which the others know this node, and its log too.
+    /// Returns the ID of this node, also used in its log.
     pub fn node_id(&self) -> &str {
         &self.node_id
     }
 
-    /// Brings the registry up to the database.
+    /// Updates the registry from the database.
     pub async fn follow(&self) -> Result<(), KeyRingError> {
         self.registry.follow(&self.store).await
     }
 
-    /// Writes in a task of its own, which goes on to its end when the caller hangs up.
+    /// Writes in a separate task, which continues if the caller disconnects.
     pub async fn write<T: Send + 'static>(
         &self,
         writing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -127,13 +127,14 @@ impl State {
         .await
     }
 
-    /// As [`State::write`], however many wait: for what a thief must not be able to hold up by a flood.
+    /// Like [`State::write`], but never refused because of other writes, so that an attacker cannot delay it with a
+    /// flood.
     pub(crate) async fn write_always<T: Send + 'static>(
         &self,
         writing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, Refusal> {
         let writing = async move {
-            // Nobody waits for it any more: it must not hold a connection for good.
+            // Nobody is waiting for it anymore. It must not hold a connection forever.
             let late = |_| StoreError::Unavailable(DatabaseTrouble::Slow, "a write was aborted".to_owned());
             timeout(ABANDONED_WRITE_TIMEOUT, writing).await.map_err(late)?
         };
@@ -145,11 +146,11 @@ impl State {
         result.map_err(|error| self.store_failed(&error))
     }
 
-    /// The refusal for a failure of the store. That one statement failed does not mean that the database is lost: only the
-    /// task that follows changes says that.
+    /// Returns the refusal for a failure of the store. A failed statement does not mean that the database is
+    /// unreachable. Only the task that follows changes decides that.
     pub fn store_failed(&self, error: &StoreError) -> Refusal {
         let (trouble, reason) = match error {
-            // Without a connection there is nothing to wait for but one.
+            // Without a free connection, the only remedy is waiting.
             StoreError::Unavailable(DatabaseTrouble::Slow, reason) if self.registry.check_database().is_err() => {
                 (DatabaseTrouble::Lost, reason)
             }
@@ -161,44 +162,44 @@ impl State {
         Refusal::DatabaseUnavailable(trouble)
     }
 
-    /// Counts what the database could not do, and logs one of each kind and minute.
+    /// Counts a database failure, and logs one of each kind per minute.
     pub(crate) fn note_trouble(&self, trouble: DatabaseTrouble, reason: &str) {
         if self.metrics.count_database_failure(trouble, self.clock.monotonic_ms()) {
             tracing::error!(%trouble, reason, "the database is unavailable");
         }
     }
 
-    /// Under what failures of a person's name are counted, whatever its case.
+    /// Returns the key under which failures of a user name are counted, ignoring case.
     pub fn name_mac(&self, login: &str) -> NameMac {
         NameMac::by(self.sealing_keys().mac_key(MacUse::Name), login)
     }
 
-    /// Takes every place for requests that is free, until the result is dropped: what a story of overload begins with.
+    /// Takes all free places for requests until the result is dropped. For stories of overload.
     pub fn take_all_places(&self) -> impl Sized + Send + use<> {
         self.admission.fill()
     }
 
-    /// Takes every turn of requests that is free, until the result is dropped: those that come wait.
+    /// Takes all free turns of requests until the result is dropped, so that new requests wait.
     pub fn take_all_turns(&self) -> impl Sized + Send + use<> {
         self.admission.take_turns()
     }
 
-    /// True while no administrative change is under way on this node.
+    /// True while no administrative change is in progress on this node.
     pub fn is_change_free(&self) -> bool {
         self.changing.is_free()
     }
 
-    /// Everything that was promised before `/readyz` answers 200 is done.
+    /// Marks the server as ready: `/readyz` may return 200.
     pub fn set_ready(&self) {
         self.lifecycle.set_ready();
     }
 
-    /// Counts a password that was right, once its owner is signed in.
+    /// Counts a correct password, once its user is signed in.
     pub fn count_right_password(&self) {
         self.metrics.count_password("right");
     }
 
-    /// From now on `/readyz` answers 503, and connections are told to end.
+    /// Marks the server as stopping: `/readyz` returns 503, and connections are asked to end.
     pub fn set_stopping(&self) {
         self.lifecycle.set_stopping();
     }

@@ -153,7 +153,7 @@ async fn what_leaks_is_ended_and_a_client_stands_or_falls_by_its_status() {
     let key = key["id"].as_str().unwrap();
     assert_eq!(team.ok(&format!("key revoke {key} --yes --quiet")).trim(), key);
     assert!(!is_active(&token).await);
-    assert_eq!(team.ok(&format!("key revoke {key} --yes")), format!("{key} is retired already.\n"));
+    assert_eq!(team.ok(&format!("key revoke {key} --yes")), format!("{key} is already retired.\n"));
     assert_eq!(team.json(&format!("key revoke {key} --yes")), json!({ "revoked": key }));
     assert_eq!(team.fail(3, "key revoke nothing --yes"), "countersign: there is no key nothing");
     assert_eq!(team.json("key rotate --yes")[0]["state"], "pending");

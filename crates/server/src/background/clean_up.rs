@@ -1,5 +1,5 @@
-//! Deletes what is no longer needed: revocations and removals whose tokens have expired, families of refresh tokens,
-//! sessions and sign-ins that have ended, refusals and counts that are old, nodes that are gone. One node of many deletes.
+//! Deletes what is no longer needed: expired revocations and removals, families of refresh tokens, ended sessions and
+//! sign-ins, old refusals and counts, and nodes that have stopped. One of all nodes does this.
 
 use countersign_store::StoreError;
 
@@ -14,7 +14,7 @@ use crate::state::State;
 
 const LEASE: &str = "clean up";
 
-/// Deletes what died before a margin ago, in memory and in the database.
+/// Deletes what expired more than a margin ago, from memory and from the database.
 pub async fn run_once(state: &State) {
     let before = state.now() - DEAD_MARGIN_S;
     state.registry.drop_expired(before);
@@ -24,7 +24,7 @@ pub async fn run_once(state: &State) {
     let (store, now) = (&state.store, state.now());
     let deleted = [
         store.delete_expired_revocations(before).await,
-        // A node that has lost the database issues by what it last read for as long as any node may.
+        // A node that has lost its database issues tokens from its last registry for as long as a registry may be old.
         store.delete_expired_removals(before - MAX_REGISTRY_AGE_S).await,
         store.delete_dead_families(before).await,
         store.delete_expired_sign_ins(before).await,
@@ -50,7 +50,7 @@ pub async fn run_once(state: &State) {
     }
 }
 
-/// Nothing that was given out under a sealing key of so long ago is accepted any more. Every node reads that.
+/// Nothing issued under a sealing key of this age is still accepted. Every node reads this.
 async fn forget_mac_keys(state: &State) -> Result<(), StoreError> {
     let before = state.now() - KNOWN_S;
     if state.store.has_mac_keys(before).await? {

@@ -1,9 +1,9 @@
-//! Compares what this node decides on with the database, in case that something was changed that nothing told of.
+//! Compares this node's registry with the database, in case a change was missed.
 
 use crate::keys::error::KeyRingError;
 use crate::state::State;
 
-/// Loads the registry anew if it is not the same; while the database is lost, nothing.
+/// Reloads the registry if it differs. Does nothing while the database is unreachable.
 pub async fn run_once(state: &State) {
     match state.registry.compare(&state.store).await {
         Ok(true) => {}

@@ -1,10 +1,10 @@
-//! Stores what was gathered of uses: when credentials were last used, and for how many tokens.
+//! Stores the collected uses: when credentials were last used, and for how many tokens.
 
 use crate::background::report::report;
 use crate::state::State;
 use crate::usage::uses::Use;
 
-/// Stores what was gathered; what cannot be stored is kept for the next time.
+/// Stores the collected uses. Keeps what cannot be stored for the next time.
 pub async fn run_once(state: &State) {
     let taken = state.uses.take();
     if taken.is_empty() {

@@ -1,4 +1,4 @@
-//! Reads the change counter and loads what is newer, so that a change is on every node within a second.
+//! Reads the change counter and loads newer changes, so that each change reaches every node within a second.
 
 use countersign_protocol::refusal::Refusal;
 use tokio::time::timeout;
@@ -8,9 +8,9 @@ use crate::keys::error::KeyRingError;
 use crate::limits::FOLLOW_TIMEOUT;
 use crate::state::State;
 
-/// Brings the registry up to the database, and tells the other nodes so.
+/// Updates the registry from the database, and tells the other nodes.
 ///
-/// A failure is logged once; when it lasts longer than the registry may be old, requests are refused.
+/// A failure is logged once. If it lasts longer than a registry may be old, requests are refused.
 pub async fn run_once(state: &State) {
     let was_lost = state.registry.check_database().is_err();
     match state.follow().await {
@@ -23,7 +23,7 @@ pub async fn run_once(state: &State) {
     }
 }
 
-/// A lost database is told once; what else is wrong with it, once a minute.
+/// Logs an unreachable database once, and other failures once a minute.
 fn note(state: &State, was_lost: bool, error: &KeyRingError) {
     match error {
         KeyRingError::Store(error) if state.registry.check_database().is_ok() => {

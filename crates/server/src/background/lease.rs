@@ -1,10 +1,10 @@
-//! What one node does for all nodes on its database.
+//! Work that one node does for all nodes on its database.
 
 use crate::background::report::report;
 use crate::state::State;
 
-/// True if this node is to do, for all nodes on its database, what the lease is named after: no other has taken it in the last
-/// `hold_s` seconds.
+/// True if this node should do the work that the lease is named after, because no other node has acquired the lease in
+/// the last `hold_s` seconds.
 pub(crate) async fn holds_lease(state: &State, name: &'static str, hold_s: i64) -> bool {
     let now = state.now();
     match state.store.take_lease(name, &state.node_id, now, now + hold_s).await {

@@ -1,15 +1,15 @@
-//! Takes a certificate that was renewed, and warns of one that ends.
+//! Loads a renewed certificate, and warns about one that expires soon.
 
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::http::tls::{Reread, Tls};
 
-/// Reads the certificate's files again; each change is logged once.
+/// Reads the certificate's files again. Each change is logged once.
 pub async fn run_once(tls: &Arc<Tls>, clock: &Clock) {
     let now = clock.now();
     let reading = tls.clone();
-    // A file may lie on a network; a task that waits for it must not hold others.
+    // The file may be on a network mount. A task that waits for it must not block others.
     match tokio::task::spawn_blocking(move || reading.reread(now)).await {
         Ok(Reread::Same) => {}
         Ok(Reread::Replaced) => {
@@ -24,7 +24,7 @@ pub async fn run_once(tls: &Arc<Tls>, clock: &Clock) {
     warn_of_end(tls, now);
 }
 
-/// Warns if the certificate does not name the issuer's host.
+/// Warns if the certificate is not valid for the issuer's host.
 pub fn warn_of_name(tls: &Tls) {
     if let Some(host) = tls.unnamed_host() {
         tracing::warn!(file = tls.shown(), host, "the certificate does not name the issuer's host");

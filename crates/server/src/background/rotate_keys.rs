@@ -1,4 +1,4 @@
-//! Takes the steps of key rotation that are due; one node of many does, by a lease.
+//! Runs the steps of key rotation that are due. One of all nodes does this, using a lease.
 
 use crate::background::lease::holds_lease;
 use crate::background::report::report_problem;
@@ -8,7 +8,7 @@ use crate::state::State;
 
 const LEASE: &str = "rotate keys";
 
-/// Takes each step that is due; what fails is tried again next time.
+/// Runs each step that is due. A failed step is retried the next time.
 pub async fn run_once(state: &State) {
     let now = state.now();
     let due = plan(state.registry.current().keys().lives(), now, state.rotate_keys_after_s);

@@ -1,10 +1,10 @@
-//! Stores what was refused, some of each kind whole and the rest as counts.
+//! Stores refusals: some of each kind individually, and the others as counts.
 
 use countersign_protocol::refusal::Refusal;
 
 use crate::state::State;
 
-/// Stores what is not stored yet; what cannot be is kept for the next time, and is in the log all the same.
+/// Stores new refusals. Keeps what cannot be stored for the next time. It is in the log in any case.
 pub async fn run_once(state: &State) {
     let (refusals, counts) = state.refusals.take();
     if refusals.is_empty() && counts.is_empty() {

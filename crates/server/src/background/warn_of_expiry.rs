@@ -1,10 +1,10 @@
-//! Warns of secrets that end soon, and of those that are used still.
+//! Warns about secrets that expire soon and are still in use.
 
 use crate::limits::IN_USE_S;
 use crate::state::State;
 use crate::usage::expiry::{self, Expiring};
 
-/// Writes one line for each secret that ends within a week and is the client's last, or was used today.
+/// Logs one line for each secret that expires within a week and is the client's last, or was used within a day.
 pub async fn run_once(state: &State) {
     let now = state.now();
     let registry = state.registry.current().clone();

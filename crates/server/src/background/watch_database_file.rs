@@ -1,11 +1,11 @@
-//! Sees that the file of SQLite was deleted or replaced: what is written into it from then on is lost.
+//! Detects that the SQLite file was deleted or replaced. Everything written to it after that would be lost.
 
 use crate::state::State;
 
-/// Looks at the file; each change is logged once.
+/// Checks the file. Each change is logged once.
 pub async fn run_once(state: &State) {
     let store = state.store.clone();
-    // A file may lie on a network; a task that waits for it must not hold others.
+    // The file may be on a network mount. A task that waits for it must not block others.
     match tokio::task::spawn_blocking(move || store.look_at_file()).await {
         Ok(None) => {}
         Ok(Some(Ok(()))) => tracing::info!("the database file is back; writes resume"),

@@ -1,4 +1,4 @@
-//! What one connection does, so that one that does nothing can give way.
+//! The activity of a connection, so that an idle one can be closed to make room.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use std::{io, io::IoSlice};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-/// Whether a connection is idle, since when, and whether it was asked to give way. A request costs three atomic operations.
+/// Whether a connection is idle, since when, and whether it was asked to close. A request costs three atomic
+/// operations.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// Counts the moments at which any connection became idle: an order, and no clock is read for it.
+    /// Counts the events at which a connection became idle. This gives an order without reading a clock.
     moments: Arc<AtomicU64>,
     working: AtomicUsize,
     idle_since: AtomicU64,
-    /// Whether bytes of an answer wait for the peer to take them.
+    /// Whether a part of a response waits for the peer to read it.
     is_blocked: AtomicBool,
     is_asked: AtomicBool,
     asked: Notify,
@@ -34,30 +35,31 @@ impl Activity {
         })
     }
 
-    /// A request is under way until the result is dropped.
+    /// Marks a request as in progress until the result is dropped.
     pub fn begin(self: &Arc<Self>) -> UnderWay {
         self.working.fetch_add(1, Ordering::Relaxed);
         UnderWay(self.clone())
     }
 
-    /// True if no request is under way, and none is answered in part.
+    /// True if no request is in progress, and no response is partially written.
     pub(super) fn is_idle(&self) -> bool {
         self.working.load(Ordering::Relaxed) == 0 && !self.is_blocked.load(Ordering::Relaxed)
     }
 
-    /// The moment since which the connection is idle; `None` if it is not, or was asked to give way already.
+    /// Returns since when the connection is idle, or `None` if it is not, or was already asked to close.
     pub(super) fn idle_since(&self) -> Option<u64> {
         let is_free = self.is_idle() && !self.is_asked.load(Ordering::Relaxed);
         is_free.then(|| self.idle_since.load(Ordering::Relaxed))
     }
 
-    /// Asks the connection to give way.
+    /// Asks the connection to close.
     pub(super) fn ask(&self) {
         self.is_asked.store(true, Ordering::Relaxed);
         self.asked.notify_one();
     }
 
-    /// Returns when the connection is asked to give way while it is idle. One that is asked as a request comes stays.
+    /// Returns when the connection is asked to close while it is idle. If a request arrives at that moment, the
+    /// connection stays open.
     pub(super) async fn told_to_give_way(&self) {
         loop {
             self.asked.notified().await;
@@ -69,7 +71,7 @@ impl Activity {
     }
 }
 
-/// A request that is under way, until this is dropped.
+/// A request in progress, until this is dropped.
 #[derive(Debug)]
 pub(super) struct UnderWay(Arc<Activity>);
 
@@ -81,7 +83,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// A stream whose unwritten bytes count as activity: an answer that its peer takes slowly is not cut off.
+/// A stream whose unwritten bytes count as activity, so that a response to a slow reader is not aborted.
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,

@@ -1,11 +1,12 @@
-//! Overload: how many requests are worked on at once, and how long one may wait for its turn; the rest is told to come back.
+//! Overload protection: limits how many requests are processed at once, and how long a request may wait for its turn.
+//! The others are asked to try again later.
 //!
-//! A request holds a place while it is worked on, and none while its body is awaited. Then it waits for a turn. A token
-//! request is one piece of work that nothing interrupts, so without turns the queue would be where nobody sees it: among
-//! the runtime's tasks and in the sockets' buffers.
+//! A request has a place while it is processed, but not while the server waits for its body. Then it waits for a turn.
+//! A token request is processed without interruption. Without turns, the queue would be invisible: in the runtime's
+//! tasks and the sockets' buffers.
 //!
-//! Refusing takes time, too, and whoever is refused may ask again at once. So under overload most requests are refused when
-//! they arrive, and some of the time is kept for serving (`admission/queue.rs`).
+//! Refusing takes time, too, and refused clients may try again immediately. Under overload, most requests are therefore
+//! refused as soon as they arrive, and some of the time is reserved for serving (`admission/queue.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -22,24 +23,24 @@ use crate::config::Http;
 use crate::http::admission_queue::Queue;
 use crate::limits::{MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT};
 
-/// Turns for each thread that works: one whose work is under way, and one that is ready when that ends.
+/// Turns per worker thread: one for a request in progress, and one that is ready to follow.
 const TURNS_PER_WORKER: usize = 2;
 
-/// Requests with a bound of their own: those that wait for a lock must not take the places of token requests.
+/// Kinds of requests with their own limits. Requests that wait for a lock must not take the places of token requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An administrator changes something.
+    /// A change by an administrator.
     Change,
-    /// An administrator looks at something.
+    /// A read by an administrator.
     Look,
-    /// A person's page calls.
+    /// A call from a page.
     Person,
-    /// Token requests, and whatever else waits for nobody.
+    /// Token requests, and all others that wait for nothing.
     Other,
 }
 
 impl Kind {
-    /// The kind of a request, by its method and path.
+    /// Returns the kind of a request, based on its method and path.
     pub fn of(method: &Method, path: &str) -> Self {
         if lies_under(path, "/admin") {
             if method.is_safe() { Self::Look } else { Self::Change }
@@ -51,7 +52,7 @@ impl Kind {
     }
 }
 
-/// True for a path and all below it.
+/// True for a path and everything below it.
 pub fn lies_under(path: &str, begin: &str) -> bool {
     path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -62,14 +63,15 @@ pub(crate) struct Admission {
     /// In the order of [`Kind`].
     pools: [Pool; 4],
     turns: Arc<Semaphore>,
-    /// Half as many as there are places: requests that wait for a database that is stuck leave the others to those that do not.
+    /// Half of the places. Requests that wait for an unresponsive database leave the others to requests that do not
+    /// need it.
     writes: Arc<Semaphore>,
     queue: Queue,
     clock: Clock,
 }
 
 impl Admission {
-    /// Bounds of the configuration, for the runtime that this is called on.
+    /// Creates the limits from the configuration, for the current runtime.
     pub fn new(http: &Http, clock: Clock) -> Self {
         let pool = |most: usize| Pool { most: most.min(http.max_in_flight), held: AtomicUsize::new(0) };
         let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
@@ -82,35 +84,35 @@ impl Admission {
         }
     }
 
-    /// What a write to the database holds to its end, or the refusal if too many are under way.
+    /// Takes a place for a write to the database, or refuses if too many are in progress.
     pub(crate) fn begin_write(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let free = self.writes.clone().try_acquire_owned();
         free.map_err(|_| Refusal::Overloaded("too many changes are waiting for the database"))
     }
 
-    /// Takes every place that is free; for stories of a server that has none.
+    /// Takes all free places. For stories of a server without free places.
     pub(crate) fn fill(self: &Arc<Self>) -> Vec<Place> {
         let kinds = [Kind::Change, Kind::Look, Kind::Person, Kind::Other];
         kinds.into_iter().flat_map(|kind| std::iter::from_fn(move || Place::enter(self, kind).ok())).collect()
     }
 
-    /// Takes every turn that is free; for stories of a server that is behind.
+    /// Takes all free turns. For stories of an overloaded server.
     pub(crate) fn take_turns(&self) -> Vec<OwnedSemaphorePermit> {
         std::iter::from_fn(|| self.turns.clone().try_acquire_owned().ok()).collect()
     }
 
-    /// How many requests wait for their turn.
+    /// Returns how many requests are waiting for their turn.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.waiting()
     }
 
-    /// How many requests are worked on or wait for their turn.
+    /// Returns how many requests are being processed or are waiting for their turn.
     pub(crate) fn in_flight(&self) -> usize {
         self.pools.iter().map(|pool| pool.held.load(Ordering::Relaxed)).sum()
     }
 }
 
-/// So many places.
+/// Returns this many places.
 #[derive(Debug)]
 struct Pool {
     most: usize,
@@ -131,61 +133,63 @@ impl Pool {
     }
 }
 
-/// A request's place among those that are worked on, given back on drop.
+/// A place of a request that is being processed. Released on drop.
 #[derive(Debug)]
 pub(crate) struct Place {
     admission: Arc<Admission>,
     kind: Kind,
     is_held: AtomicBool,
-    /// When its work began, in microseconds; 0 before, and once it has ended or waited for something.
+    /// When processing began, in microseconds. It is 0 before that, and once the request has ended or waited for
+    /// something.
     began_at_us: AtomicI64,
 }
 
 impl Place {
-    /// A place for a request of this kind, or the refusal if none is free.
+    /// Returns a place for a request of this kind, or a refusal if none is free.
     pub(crate) fn enter(admission: &Arc<Admission>, kind: Kind) -> Result<Self, Refusal> {
         admission.pools[kind as usize].enter()?;
         let (is_held, began_at_us) = (AtomicBool::new(true), AtomicI64::new(0));
         Ok(Self { admission: admission.clone(), kind, is_held, began_at_us })
     }
 
-    /// Gives the place back while something is awaited that the caller sends: a slow sender holds none.
+    /// Releases the place while waiting for the caller's data, so that a slow sender has none.
     pub(crate) fn leave(&self) {
         if self.is_held.swap(false, Ordering::Relaxed) {
             self.admission.pools[self.kind as usize].leave();
         }
     }
 
-    /// Takes a place again; refused if none is free now.
+    /// Takes a place again. Refuses if none is free now.
     pub(crate) fn enter_again(&self) -> Result<(), Refusal> {
         self.admission.pools[self.kind as usize].enter()?;
         self.is_held.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// True if a request that arrives now would wait too long for its turn. Administrators and people always wait: their places
-    /// bound how many do.
+    /// True if a request that arrives now would wait too long for its turn. Requests of administrators and pages always
+    /// wait, because their places limit how many there are.
     pub(crate) fn is_hopeless(&self) -> bool {
         let Admission { queue, clock, .. } = &*self.admission;
         self.kind == Kind::Other && queue.is_hopeless(clock.monotonic_us())
     }
 
-    /// The refusal of a hopeless request, after its delay.
+    /// Refuses a hopeless request, after its delay.
     pub(crate) async fn turn_away(&self) -> Refusal {
-        // Thousands may be delayed. They must not take the places of requests that can be served.
+        // There may be thousands of delayed refusals. They must not take the places of requests that can be served.
         self.leave();
         let (refusal, _held_back, delay) = self.admission.queue.turn_away();
         sleep(delay).await;
         refusal
     }
 
-    /// Waits until it is this request's turn; refused if that takes too long.
+    /// Waits for the request's turn. Refuses if that takes too long.
     ///
-    /// Who has the turn yields once: whatever was sent meanwhile is read first and joins the queue, so that how long it waits
-    /// is known. Then the turn is passed on before the work, not after it: the next request runs when this thread is free.
+    /// A request that has the turn yields once, so that requests that have arrived in the meantime are read first and
+    /// join the queue. Their waiting time is then known. The turn is passed on before the work, not after it: the next
+    /// request runs when this thread is free.
     ///
-    /// Yielding waits for every task that is ready. A thousand requests that are refused and come again keep it from ever
-    /// ending in time, so now and then one that arrives is served at once ([`Queue::claim_gap`]).
+    /// Yielding waits for every task that is ready. A thousand clients that retry immediately would prevent it from
+    /// ever ending in time, so that now and then, a request is served as soon as it arrives ([`Queue::claim_gap`]).
     pub(crate) async fn wait_for_turn(&self) -> Result<(), Refusal> {
         let Admission { turns, queue, clock, .. } = &*self.admission;
         if self.is_hopeless() {
@@ -215,7 +219,7 @@ impl Place {
         Ok(())
     }
 
-    /// Notes how long the request kept its thread since its turn. Called when it ends or waits for something.
+    /// Records how long the request kept its thread since its turn. Called when it ends or waits for something.
     pub(crate) fn note_work(&self) {
         let began_at_us = self.began_at_us.load(Ordering::Relaxed);
         if began_at_us != 0 {

@@ -1,5 +1,5 @@
-//! The queue of requests that wait for their turn: how long one may wait, which need not wait to be refused, and what is
-//! served in any case.
+//! The queue of requests that wait for their turn: how long a request may wait, which requests are refused without
+//! waiting, and which are served in any case.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,66 +8,68 @@ use countersign_protocol::refusal::Refusal;
 
 use crate::limits::QUEUE_INTERVAL_US;
 
-/// Requests for each thread that may always wait: with no more than these the queue is short, and a long wait only says that
-/// other processes have the processor.
+/// The number of requests per thread that may always wait. The queue is then short, and a long wait only means that
+/// other processes use the CPU.
 const SHORT_QUEUE_PER_WORKER: usize = 8;
 /// The whole, of which shares are taken.
 const ALL: i64 = 1 << 20;
-/// What one arrival weighs in the share of the last ones.
+/// The weight of one arrival in the share of recent arrivals.
 const ARRIVAL_WEIGHT: i64 = 32;
-/// With this share of arrivals that find nobody waiting, a queue is no longer a standing one.
+/// If this share of arrivals finds an empty queue, it is no longer a standing queue.
 const UNQUEUED_SHARE: i64 = ALL / 6;
-/// What the work of one request weighs in the average of the last ones.
+/// The weight of one request's work in the average of recent requests.
 const WORK_WEIGHT: i64 = 32;
-/// The average before anything was measured, in microseconds: an RSA signature.
+/// The initial average in microseconds: an RSA signature.
 const FIRST_WORK_US: i64 = 1000;
-/// The longest time in which no work begins while the queue is a standing one, in times of the work of one request. A request
-/// that arrives after that is served at once, so that a quarter of the time is spent serving, however many are refused.
-/// As long as refusals leave more time than that, work begins more often, and nobody passes the others.
+/// The longest time during which no work begins while there is a standing queue, as a multiple of the work of one
+/// request. A request that arrives after that is served immediately, so that a quarter of the time is spent on serving,
+/// however many are refused. As long as refusals leave more time than that, work begins more often, and no request is
+/// served out of order.
 const MAX_GAP: i64 = 4;
-/// A request is hopeless if the work of those before it takes more than this part of the target, in quarters. The fourth is
-/// for what that work does not include: reading, writing, and refusing others.
+/// A request is hopeless if the work of those before it takes more than this many quarters of the target. The fourth
+/// quarter is for what that work does not include: reading, writing, and refusing others.
 const TARGET_QUARTERS: i64 = 3;
-/// Refusals of hopeless requests are delayed so that a thread writes one in as many microseconds: twice what one takes, so
-/// that half of the time is left.
+/// Refusals of hopeless requests are delayed so that a thread writes one per this many microseconds. This is twice what
+/// one takes, so that half of the time remains.
 const REFUSAL_PACE_US: i64 = 100;
 
-/// Controlled delay, after CoDel (RFC 8289): a burst may queue for [`QUEUE_INTERVAL_US`]; a queue that was never empty for as
-/// long is a standing one, in which waiting serves nobody, and is cut to the target.
+/// Controlled delay, based on CoDel (RFC 8289). A burst may queue for [`QUEUE_INTERVAL_US`]. A queue that was never
+/// empty for that long is a standing queue, in which waiting helps nobody, and is cut to the target.
 ///
-/// A queue that is cut is short, and by chance empty now and then, however much is asked. So it counts as a standing one
-/// until some share of those who come find nobody waiting: of all that a server with room to spare is asked, many do.
+/// A queue that is cut is short, and is sometimes empty by chance, however high the load is. It therefore counts as a
+/// standing queue until a certain share of arrivals finds it empty. On a server with spare capacity, many arrivals do.
 ///
-/// Refusing a request that has waited costs almost a tenth of an RSA signature. So a request that arrives at a standing queue
-/// and would wait too long is hopeless: it is refused before its body is parsed or anything else is done. Only requests that
-/// wait now make it so, and these are served or refused whoever comes, so the queue ends as it would otherwise.
+/// Refusing a request that has waited costs almost a tenth of an RSA signature. A request that arrives at a standing
+/// queue and would wait too long is therefore hopeless: it is refused before its body is parsed or anything else is
+/// done. This only depends on the requests that are waiting now. These are served or refused whoever arrives, so that
+/// the queue ends as it otherwise would.
 ///
-/// A refusal is delayed for as long as others may wait, and longer while there are many: clients that ask again at once would
-/// otherwise ask all the more often, the cheaper refusals are.
+/// A refusal is delayed for as long as others may wait, and longer if there are many. Otherwise, cheap refusals would
+/// only make clients retry more often.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// 0 if nobody is refused for waiting.
+    /// 0 if no request is refused for waiting.
     target_us: i64,
-    /// Threads that work.
+    /// The number of worker threads.
     workers: i64,
-    /// As many may always wait.
+    /// The number of requests that may always wait.
     short: usize,
-    /// Requests that wait now.
+    /// The number of requests that are waiting.
     waiting: AtomicUsize,
-    /// Hopeless requests whose refusal is delayed now.
+    /// The number of hopeless requests whose refusal is delayed.
     refused: AtomicUsize,
-    /// When the queue was last seen empty.
+    /// When the queue was last empty.
     empty_at_us: AtomicI64,
     is_standing: AtomicBool,
-    /// The share of the last few dozen arrivals that found nobody waiting, out of [`ALL`].
+    /// The share of the last few dozen arrivals that found an empty queue, out of [`ALL`].
     unqueued: AtomicI64,
-    /// How long one request keeps a thread, on average, times [`WORK_WEIGHT`].
+    /// The average time for which a request keeps a thread, times [`WORK_WEIGHT`].
     work_us: AtomicI64,
     /// When the work of a request last began.
     began_at_us: AtomicI64,
 }
 
-/// A request that counts as one of so many, until this is dropped.
+/// A request that is counted until this is dropped.
 pub(super) struct Counted<'q>(&'q AtomicUsize);
 
 impl<'q> Counted<'q> {
@@ -99,12 +101,12 @@ impl Queue {
         }
     }
 
-    /// How many wait.
+    /// Returns how many requests are waiting.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// One more waits.
+    /// Adds a waiting request.
     pub(super) fn enter(&self) -> Counted<'_> {
         Counted::new(&self.waiting)
     }
@@ -119,7 +121,8 @@ impl Queue {
         work_us > self.target_us / 4 * TARGET_QUARTERS
     }
 
-    /// The refusal of a hopeless request, which counts as one that found others waiting; and its delay, during which it counts.
+    /// Returns the refusal of a hopeless request and its delay. The request counts as one that found a non-empty queue,
+    /// and is counted during its delay.
     pub(super) fn turn_away(&self) -> (Refusal, Counted<'_>, Duration) {
         self.count_arrival(false);
         let refusal = Counted::new(&self.refused);
@@ -129,7 +132,7 @@ impl Queue {
         (too_long(), refusal, Duration::from_micros(delay_us.unsigned_abs()))
     }
 
-    /// Notes whether somebody who came found nobody waiting.
+    /// Records whether an arrival found an empty queue.
     pub(super) fn note_arrival(&self, is_empty: bool, now_us: i64) {
         let share = self.count_arrival(is_empty);
         if is_empty && (share >= UNQUEUED_SHARE || !self.is_standing.load(Ordering::Relaxed)) {
@@ -138,7 +141,8 @@ impl Queue {
         }
     }
 
-    /// True if no work began for [`MAX_GAP`] in a standing queue. Then it begins now: of several that ask, one is told so.
+    /// True if no work began for [`MAX_GAP`] in a standing queue. Then it counts as begun now, so that only one of
+    /// several callers gets true.
     pub(super) fn claim_gap(&self, now_us: i64) -> bool {
         let began_at_us = self.began_at_us.load(Ordering::Relaxed);
         self.is_standing.load(Ordering::Relaxed)
@@ -146,7 +150,7 @@ impl Queue {
             && self.began_at_us.compare_exchange(began_at_us, now_us, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Judges a request that has waited from one moment to another.
+    /// Decides about a request that has waited between two times.
     pub(super) fn judge(&self, since_us: i64, now_us: i64) -> Result<(), Refusal> {
         let waited_us = now_us - since_us;
         let is_short = self.waiting() <= self.short;
@@ -161,18 +165,20 @@ impl Queue {
         Err(too_long())
     }
 
-    /// Notes that the work of a request begins.
+    /// Records that the work of a request begins.
     pub(super) fn begin_work(&self, now_us: i64) {
         self.began_at_us.store(now_us, Ordering::Relaxed);
     }
 
-    /// Notes how long a request kept its thread. The time is bounded: the process may have been stopped meanwhile.
+    /// Records how long a request kept its thread. The time is limited, because the process may have been stopped in
+    /// the meantime.
     pub(super) fn end_work(&self, took_us: i64) {
         let sum = self.work_us.load(Ordering::Relaxed);
         self.work_us.store(sum - sum / WORK_WEIGHT + took_us.min(QUEUE_INTERVAL_US), Ordering::Relaxed);
     }
 
-    /// The share of arrivals that found nobody waiting. Of two at once one may be lost: it is a share.
+    /// Updates the share of arrivals that found an empty queue. Of two concurrent updates, one may be lost, which does
+    /// not matter for a share.
     fn count_arrival(&self, is_empty: bool) -> i64 {
         let share = self.unqueued.load(Ordering::Relaxed);
         let share = share + (if is_empty { ALL } else { 0 } - share) / ARRIVAL_WEIGHT;
@@ -197,11 +203,11 @@ fn too_long() -> Refusal {
 mod tests {
     use super::*;
 
-    /// What one signature takes here, and one refusal, in microseconds.
+    /// The duration of a signature and of a refusal here, in microseconds.
     const WORK_US: i64 = 900;
     const REFUSAL_US: i64 = 60;
 
-    /// A queue of one thread that stands, in which so many wait, and when work last began.
+    /// Returns a standing queue of one thread with this many waiting requests, and the time when work last began.
     fn standing(waiting: usize) -> (Queue, i64) {
         let (queue, now_us) = (Queue::new(10, 1), 1_000_000);
         (0..500).for_each(|_| queue.end_work(WORK_US));

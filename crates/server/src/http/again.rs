@@ -1,8 +1,8 @@
-//! A change that the database ended in favour of another transaction (40P01, 40001) is made again from its beginning.
+//! Repeats a change that the database aborted in favor of another transaction (40P01, 40001).
 //!
-//! A change is the story of its handler: checks on the newest registry, then writes, then the audit record, then one commit. None
-//! of its steps can be repeated alone, and nothing was committed when it is refused so. So the whole call is answered again, and
-//! secrets that it makes are made anew.
+//! A change consists of checks on the newest registry, writes, the audit record, and one commit. None of these steps
+//! can be repeated alone, and nothing is committed when it is aborted. The whole call is therefore repeated, and
+//! secrets that it creates are created again.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,24 +15,24 @@ use zeroize::Zeroizing;
 
 use crate::http::trouble::Trouble;
 
-/// The body of a call as it was read, among the request's extensions: a call that is answered again has no other. It may hold
-/// secrets, so it has no `Debug`.
+/// The body of a call as it was read, stored in the request's extensions, because a repeated call cannot read it again.
+/// It has no `Debug`, because it may contain secrets.
 #[derive(Clone, Default)]
 pub(crate) struct ReadBody(Arc<OnceLock<Zeroizing<Vec<u8>>>>);
 
 impl ReadBody {
-    /// Keeps what was read.
+    /// Stores what was read.
     pub(crate) fn keep(&self, body: &Zeroizing<Vec<u8>>) {
         self.0.get_or_init(|| body.clone());
     }
 
-    /// What an earlier try has read.
+    /// Returns what an earlier attempt has read.
     pub fn find(&self) -> Option<Zeroizing<Vec<u8>>> {
         self.0.get().cloned()
     }
 }
 
-/// Answers a call, again while its change gives way to another transaction.
+/// Runs a call, and repeats it while its change gives way to another transaction.
 pub async fn answer(mut request: Request<Body>, next: Next) -> Response {
     request.extensions_mut().insert(ReadBody::default());
     let (head, mut body) = request.into_parts();
@@ -47,7 +47,7 @@ pub async fn answer(mut request: Request<Body>, next: Next) -> Response {
     }
 }
 
-/// Makes a change that is no call, again while it gives way.
+/// Runs a change that is not part of a call, and repeats it while it gives way.
 pub(crate) async fn make<T, F: Future<Output = Result<T, StoreError>>>(
     change: impl Fn() -> F,
 ) -> Result<T, StoreError> {

@@ -1,4 +1,4 @@
-//! Answers that belong to no endpoint in particular.
+//! Responses that do not belong to an endpoint.
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +11,7 @@ use tracing::field::display;
 use crate::http::caller::Caller;
 use crate::http::redact::without_secrets;
 
-/// A JSON answer that nobody may store (RFC 6749 §5.1), and no browser takes for anything else.
+/// Returns a JSON response that must not be cached (RFC 6749 §5.1) or interpreted as another type.
 pub fn json_response(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
@@ -22,26 +22,26 @@ pub fn json_response(status: StatusCode, body: String) -> Response {
     response
 }
 
-/// No such address.
+/// The response for an unknown path.
 pub async fn not_found(request: Request) -> Response {
     log(&request, "unknown path");
     let body = json!({ "error": "invalid_request", "error_description": "unknown path" });
     json_response(StatusCode::NOT_FOUND, body.to_string())
 }
 
-/// An address that exists, asked by a method that it does not take.
+/// The response for a wrong method.
 pub async fn wrong_method(request: Request) -> Response {
     log(&request, "method not allowed for this path");
     let body = json!({ "error": "invalid_request", "error_description": "method not allowed for this path" });
     json_response(StatusCode::METHOD_NOT_ALLOWED, body.to_string())
 }
 
-/// One line for a request that no endpoint took: who reads the request id in its answer finds it in the log.
+/// Logs a request that reached no endpoint, so that the request ID in its response can be found in the log.
 pub fn log(request: &Request, reason: &'static str) {
     let caller = request.extensions().get::<Caller>();
     let (request_id, address) = (caller.map(Caller::request_id), caller.map(|caller| display(caller.address)));
     let asked = request.uri().path();
-    // A mistyped address may hold a token, and may be of any length.
+    // A mistyped URL may contain a token, and may be of any length.
     let path = without_secrets(normalise(asked).as_ref().map_or(asked, |path| path.as_str()));
     tracing::info!(request_id, address, method = request.method().as_str(), path, reason, "request refused");
 }

@@ -1,4 +1,4 @@
-//! A request's body, whole, in time, within bounds.
+//! Reads the body of a request completely, with a timeout and a size limit.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -17,10 +17,10 @@ use crate::http::admission::Place;
 use crate::http::again::ReadBody;
 use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
 
-/// Reads a body to its end, then waits for the request's turn; it may hold secrets, so what was read is wiped on drop.
+/// Reads a body to its end, then waits for the request's turn. It may contain secrets, so it is wiped on drop.
 ///
-/// The request's place is among its extensions. One that comes from within has none: it is a part of another request's work. What
-/// an earlier try of the call has read is not read again.
+/// The request's place is in its extensions. An internal request has none, because it is part of another request's
+/// work. If an earlier attempt of the call has already read the body, it is not read again.
 pub async fn read(body: Body, extensions: &Extensions) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let kept = extensions.get::<ReadBody>();
     if let Some(read) = kept.and_then(ReadBody::find) {
@@ -31,7 +31,7 @@ pub async fn read(body: Body, extensions: &Extensions) -> Result<Zeroizing<Vec<u
     }
     let place = extensions.get::<Arc<Place>>();
     let mut reading = pin!(Limited::new(body, MAX_BODY_BYTES).collect());
-    // Most bodies arrive with their head.
+    // Most bodies arrive together with the head.
     let read = match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
         Poll::Ready(read) => read,
         Poll::Pending => {
@@ -59,10 +59,9 @@ pub async fn read(body: Body, extensions: &Extensions) -> Result<Zeroizing<Vec<u
     Ok(body)
 }
 
-/// Takes what has arrived of a body that nobody will read, so that its connection can be used again.
+/// Reads the part of an unneeded body that has already arrived, so that its connection can be reused.
 ///
-/// Nothing is waited for. A client that expects to be asked for its body (`100 Continue`) must not call this: looking for the
-/// body asks for it.
+/// This does not wait. Do not call it for a client that expects `100 Continue`: polling the body would request it.
 pub(crate) fn discard_arrived(body: &mut Body) {
     if !body.is_end_stream() && body.size_hint().upper().is_some_and(|most| most <= MAX_BODY_BYTES as u64) {
         let _ = Limited::new(body, MAX_BODY_BYTES).collect().now_or_never();

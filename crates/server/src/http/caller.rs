@@ -1,4 +1,4 @@
-//! Who sent a request, and the id under which the log knows it.
+//! The sender of a request, and the request ID.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,45 +9,46 @@ use ipnet::IpNet;
 
 use crate::clock::Entropy;
 
-/// The header of the request id, in and out.
+/// The header of the request ID, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The longest request id that is believed from a proxy, in bytes.
+/// The maximum length of a request ID that is accepted from a proxy, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The address of the person or service, behind any trusted proxy.
+    /// The address of the user or service, behind any trusted proxies.
     pub address: IpAddr,
     /// The value of `X-Request-Id`.
     pub request_id: HeaderValue,
 }
 
 impl Caller {
-    /// The request id as text.
+    /// Returns the request ID as text.
     pub fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
 }
 
-/// The proxies whose `X-Forwarded-For` and `X-Request-Id` are believed; anybody else may write what they like there.
+/// The trusted proxies. Only their `X-Forwarded-For` and `X-Request-Id` are used, because anyone else can write
+/// anything there.
 #[derive(Clone, Debug)]
 pub(crate) struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
-    /// These networks.
+    /// Trusts these networks.
     pub fn new(networks: &[IpNet]) -> Self {
         Self(networks.into())
     }
 
-    /// Who is behind a request that `peer` sent.
+    /// Returns the caller behind a request from `peer`.
     pub(crate) fn identify(&self, headers: &HeaderMap, peer: IpAddr, entropy: &Entropy) -> Caller {
         let address = peer.to_canonical();
         if !self.trusts(address) {
             return Caller { address, request_id: new_request_id(entropy) };
         }
-        // Of several, one may be what the client sent to the proxy.
+        // If there are several, one may be what the client sent to the proxy.
         let mut ids = headers.get_all(REQUEST_ID).iter();
         let inbound = ids.next().filter(|id| ids.next().is_none() && is_plausible(id)).cloned();
         Caller {
@@ -56,11 +57,11 @@ impl TrustedProxies {
         }
     }
 
-    /// The last address in the chain that is no trusted proxy: anything before it is hearsay.
+    /// Returns the last address in the chain that is not a trusted proxy. Earlier entries cannot be trusted.
     fn find_origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        // As bytes: a client may have sent some that are not ASCII, and the proxy's own entry is behind them.
+        // As bytes: a client may have sent values that are not ASCII, and the proxy's own entry comes after them.
         let lines = headers.get_all(FORWARDED_FOR).iter();
-        // Empty elements are none (RFC 9110 §5.6.1).
+        // Empty elements do not count (RFC 9110 §5.6.1).
         let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
         let chain: Vec<&[u8]> = elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty()).collect();
         let mut origin = peer;
@@ -76,13 +77,13 @@ impl TrustedProxies {
         origin
     }
 
-    /// True for an address of one of the networks.
+    /// True for an address in one of the networks.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }
 
-/// An address; some proxies write brackets around it, or a port behind it.
+/// Parses an address. Some proxies put it into brackets, or append a port.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
     bare.parse().ok().or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
@@ -92,7 +93,7 @@ fn is_plausible(id: &HeaderValue) -> bool {
     (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// Twelve random bytes. It never begins with `-`, so that no command line takes it for a flag.
+/// Returns twelve random bytes, encoded. The ID never begins with `-`, so that no command line interprets it as a flag.
 fn new_request_id(entropy: &Entropy) -> HeaderValue {
     let mut id = base64url(&entropy.bytes::<12>());
     if id.starts_with('-') {

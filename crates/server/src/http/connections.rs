@@ -1,6 +1,6 @@
-//! The connections that are held: how many in all and of one address, and which gives way when there is no room.
+//! Open connections: limits how many there are in total and per address, and decides which one is closed to make room.
 //!
-//! Nothing here is locked for a request, only when a connection begins or ends.
+//! Requests never take a lock here, only opening and closing a connection does.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -18,18 +18,20 @@ use crate::http::front::Front;
 use crate::http::source::Source;
 use crate::limits::MAX_OPERATOR_CONNECTIONS;
 
-/// One that waits for room asks another connection to give way after this time: the last may have become busy.
+/// A connection that waits for room asks another one to close after this time, because the previous one may have become
+/// busy.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
-/// While none is idle, it is looked again after this time: looking takes longer the more connections there are.
+/// While no connection is idle, the next search starts after this time, because a search takes longer the more
+/// connections there are.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// Of the idle connections so many are found in one look, as a share of all: one look serves as many newcomers.
+/// The share of all connections that one search of idle ones finds, so that it serves many new connections.
 const FOUND_SHARE: usize = 16;
-/// An address that has too many connections is warned of this often, in seconds.
+/// How often to warn about an address with too many connections, in seconds.
 const WARN_EACH_S: i64 = 15 * 60;
-/// Addresses that it is remembered of; while there are more, the rest is counted without a warning.
+/// The maximum number of addresses to remember for warnings. Others are counted without a warning.
 const MAX_WARNED: usize = 1000;
 
-/// Every connection of one listener.
+/// All connections of a listener.
 pub(super) struct Connections {
     room: Arc<Semaphore>,
     most_per_address: usize,
@@ -43,24 +45,24 @@ struct Table {
     next_id: u64,
     held: HashMap<u64, Arc<Activity>>,
     by_source: HashMap<Source, usize>,
-    /// Some of the idle ones as of the last look, the longest idle first, each with the moment since which it was.
+    /// Some of the idle connections from the last search, longest idle first, each with its idle time.
     idle: VecDeque<(u64, u64)>,
-    /// When an address was last warned of.
+    /// When an address was last warned about.
     warned: HashMap<Source, UnixTime>,
 }
 
-/// One connection's entry, until this is dropped.
+/// The entry of a connection, until this is dropped.
 pub(super) struct Held {
     connections: Arc<Connections>,
     id: u64,
     source: Option<Source>,
-    /// What it does.
+    /// The activity of the connection.
     pub(super) activity: Arc<Activity>,
     room: Option<OwnedSemaphorePermit>,
 }
 
 impl Connections {
-    /// For a listener: that of the metrics has bounds of its own.
+    /// Creates the limits of a listener. The metrics listener has its own.
     pub fn new(http: &Http, front: &Front) -> Arc<Self> {
         let (most, most_per_address) = match front.is_for_operators() {
             true => (MAX_OPERATOR_CONNECTIONS, usize::MAX),
@@ -75,7 +77,7 @@ impl Connections {
         })
     }
 
-    /// Enters a connection; `None` if its address has too many.
+    /// Adds a connection. Returns `None` if its address has too many.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Held> {
         let source = (!self.front.trusts(peer)).then(|| Source::of(peer));
         let activity = Activity::new(&self.moments);
@@ -97,7 +99,7 @@ impl Connections {
         Some(Held { connections: self.clone(), id, source, activity, room: None })
     }
 
-    /// Waits until there is room for a connection: the one that has been idle longest gives way.
+    /// Waits until there is room for a connection, by asking the one that has been idle longest to close.
     pub(super) async fn wait_for_room(&self, held: &mut Held) {
         while held.room.is_none() {
             held.room = self.room.clone().try_acquire_owned().ok();
@@ -110,7 +112,7 @@ impl Connections {
         }
     }
 
-    /// Asks the connection that has been idle longest to give way; false if none is idle.
+    /// Asks the connection that has been idle longest to close. Returns false if none is idle.
     fn ask_idle(&self, newcomer: u64) -> bool {
         let mut table = self.table();
         let found = table.pop_idle().or_else(|| {
@@ -143,7 +145,7 @@ impl Connections {
 }
 
 impl Table {
-    /// The longest idle of those found at the last look that is still as idle.
+    /// Returns the connection from the last search that is still idle and has been idle longest.
     fn pop_idle(&mut self) -> Option<Arc<Activity>> {
         while let Some((since, id)) = self.idle.pop_front() {
             let still = self.held.get(&id).filter(|activity| activity.idle_since() == Some(since));

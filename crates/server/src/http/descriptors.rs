@@ -1,4 +1,4 @@
-//! Whether this process may open as many files and sockets as its connections need.
+//! Checks whether this process may open enough files and sockets for its connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -6,18 +6,19 @@ use crate::config::{Config, Http};
 use crate::limits::MAX_OPERATOR_CONNECTIONS;
 use crate::operations::check::Check;
 
-/// Descriptors besides those of connections: the listeners, the database's files or sockets, the lock, the log, the
-/// runtime's own, and a certificate that is read again; with room to spare.
+/// File descriptors that are not connections: the listeners, the database's files or sockets, the lock, the log, the
+/// runtime's own, and a certificate that is reloaded; with a margin.
 const OTHERS: usize = 100;
 
-/// Raises the soft limit to the hard one: shells and service managers set the soft one low for programs that use `select`.
+/// Raises the soft limit to the hard limit. Shells and service managers set a low soft limit for programs that use
+/// `select`.
 pub fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Where the hard limit is infinite, some systems refuse that as a soft one; then it stays as it is.
+    // Some systems refuse an infinite soft limit. Then it stays the same.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// What is wrong if this many descriptors are too few, and what to do; `None` if they suffice.
+/// Returns what is wrong if there are too few file descriptors, and what to do, or `None` if there are enough.
 fn find_shortage(config: &Config, limit: Option<u64>) -> Option<String> {
     let (needed, most, held) = (needed(config), config.http.max_connections, fitting(config, limit));
     let limit = limit.filter(|limit| *limit < needed)?;
@@ -29,14 +30,14 @@ fn find_shortage(config: &Config, limit: Option<u64>) -> Option<String> {
     ))
 }
 
-/// The bounds of connections, lowered to what this process may open: otherwise idle connections would not give way when
-/// descriptors run short.
+/// Returns the connection limits, lowered to what this process may open. Otherwise, idle connections would not be
+/// closed when descriptors run short.
 pub fn fit_connections(config: &Config) -> Http {
     let max_connections = fitting(config, getrlimit(Resource::Nofile).current);
     Http { max_connections, ..config.http.clone() }
 }
 
-/// How many connections are held with this many descriptors.
+/// Returns how many connections fit into this many file descriptors.
 fn fitting(config: &Config, limit: Option<u64>) -> usize {
     let most = config.http.max_connections;
     let Some(limit) = limit else { return most };
@@ -44,12 +45,12 @@ fn fitting(config: &Config, limit: Option<u64>) -> usize {
     most.min(usize::try_from(room).unwrap_or(usize::MAX))
 }
 
-/// The shortage of this process as it is.
+/// Returns the shortage of this process.
 pub fn find_own_shortage(config: &Config) -> Option<String> {
     find_shortage(config, getrlimit(Resource::Nofile).current)
 }
 
-/// What `serve` would say if it were started as `doctor` was. The limit of a server that runs may be another.
+/// Returns what `serve` would report if it was started like `doctor`. A running server may have another limit.
 pub(crate) fn check(config: &Config) -> Check {
     const NAME: &str = "descriptors";
     const JUDGED: &str = "for servers started from this shell:";

@@ -1,11 +1,11 @@
-//! Telling connections to end, and waiting until they have.
+//! Tells connections to end, and waits until they have ended.
 
 use tokio::sync::watch::{Receiver, Sender, channel};
 
-/// Knows every connection that is under way.
+/// Tracks every open connection.
 pub(super) struct Drain(Sender<bool>);
 
-/// A connection's part: while it lives, the connection does.
+/// A connection's handle. The connection counts as open until it is dropped.
 pub(super) struct Draining(Receiver<bool>);
 
 impl Drain {
@@ -13,7 +13,7 @@ impl Drain {
         Self(channel(false).0)
     }
 
-    /// For one connection.
+    /// Creates a handle for a connection.
     pub(super) fn watch(&self) -> Draining {
         Draining(self.0.subscribe())
     }
@@ -23,7 +23,7 @@ impl Drain {
         self.0.closed().await;
     }
 
-    /// Tells all connections to end, and waits until the last has.
+    /// Tells all connections to end, and waits until the last one has ended.
     pub async fn finish(self) {
         self.0.send_replace(true);
         self.ended().await;
@@ -31,9 +31,9 @@ impl Drain {
 }
 
 impl Draining {
-    /// Returns once the connection is to end.
+    /// Returns once the connection should end.
     pub(super) async fn told(&mut self) {
-        // Who can no longer tell has ended too.
+        // If the sender is gone, the server has ended.
         let _ = self.0.wait_for(|told| *told).await;
     }
 }

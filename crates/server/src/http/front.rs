@@ -1,4 +1,5 @@
-//! Before and after the router: who calls, whether this server is meant, and the guide's spelling of paths.
+//! What happens before and after the router: identifies the caller, checks the host, and normalizes the guide's
+//! spelling of paths.
 
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -32,26 +33,27 @@ use crate::router::{Site, for_metrics};
 use crate::state::State;
 use crate::usage::metrics;
 
-/// A year (RFC 6797 §6.1.1). An https issuer stays https, because it is in every token. A browser that comes back within a
-/// year never sends a request in clear text, where an attacker on the network could take its session.
+/// One year (RFC 6797 §6.1.1). An https issuer stays https, because it is part of every token. A browser that comes
+/// back within a year never sends an unencrypted request, from which an attacker on the network could take its session.
 ///
-/// No `includeSubDomains` and no `preload`: both bind hosts that are not ours, and the latter cannot be taken back.
+/// There is no `includeSubDomains` and no `preload`: both affect hosts that are not ours, and the latter cannot be
+/// undone.
 const HSTS: &str = "max-age=31536000";
 
-/// The whole server as one service: every request that arrives goes through [`Front::answer`].
+/// The whole server as one service. Every request goes through [`Front::answer`].
 #[derive(Clone, Debug)]
 pub struct Front {
     site: Site,
     state: Arc<State>,
     proxies: TrustedProxies,
-    /// The names that may be asked for; `None` where only operators ask.
+    /// The accepted host names. `None` for the metrics listener.
     hosts: Option<HostNames>,
-    /// Whether browsers are told to ask by https only.
+    /// Whether browsers are told to use only https.
     is_strict: bool,
 }
 
 impl Front {
-    /// A front for a site that answers under the issuer's name and these, behind these proxies.
+    /// Creates the front of a site that accepts the issuer's host name and these names, behind these proxies.
     pub fn new(state: State, site: Site, hosts: &[String], trusted_proxies: &[IpNet]) -> Self {
         let hosts = Some(HostNames::new(&state.issuer, hosts));
         let proxies = TrustedProxies::new(trusted_proxies);
@@ -59,34 +61,34 @@ impl Front {
         Self { site, state: Arc::new(state), proxies, hosts, is_strict }
     }
 
-    /// A front that answers with the metrics and to health probes, and nothing else.
+    /// Creates the front of the metrics listener, which only serves metrics and health checks.
     pub fn of_metrics(state: State) -> Self {
         let router = for_metrics(&state).fallback(answer::not_found).method_not_allowed_fallback(answer::wrong_method);
         let (site, proxies) = (Site { router, refuse: None }, TrustedProxies::new(&[]));
         Self { site, state: Arc::new(state), proxies, hosts: None, is_strict: false }
     }
 
-    /// Where the process is in its life.
+    /// The phase of the process.
     pub(crate) fn lifecycle(&self) -> &Lifecycle {
         &self.state.lifecycle
     }
 
-    /// True if only operators ask here.
+    /// True for the metrics listener.
     pub(crate) fn is_for_operators(&self) -> bool {
         self.hosts.is_none()
     }
 
-    /// True for a proxy that is trusted: its connections are those of many callers.
+    /// True for a trusted proxy, whose connections carry requests of many callers.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.proxies.trusts(peer.to_canonical())
     }
 
-    /// What every request reaches.
+    /// The routes.
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
 
-    /// Answers one request of `peer`, whatever it is: no error and no panic leaves here.
+    /// Responds to any request from `peer`. It never returns an error or panics.
     pub async fn answer(&self, mut request: Request<Body>, peer: SocketAddr) -> Response {
         let caller = self.proxies.identify(request.headers(), peer.ip(), &self.state.entropy);
         let request_id = caller.request_id.clone();
@@ -115,7 +117,7 @@ impl Front {
         self.finish(response, request_id)
     }
 
-    /// The headers of every answer.
+    /// Adds the headers of every response.
     fn finish(&self, mut response: Response, request_id: HeaderValue) -> Response {
         response.headers_mut().insert(REQUEST_ID, request_id);
         if self.is_strict {
@@ -124,17 +126,17 @@ impl Front {
         response
     }
 
-    /// Whether the request is for this server, and framed in one way.
+    /// Checks that the request is for this server, and that its framing is unambiguous.
     fn check(&self, request: &mut Request<Body>) -> Result<(), Refusal> {
         host::settle_host(request)?;
         check_framing(request.headers())?;
         self.hosts.as_ref().map_or(Ok(()), |hosts| hosts.check(request))
     }
 
-    /// A place among the requests that are worked on, and its turn; a request with a body takes its turn when it has read
-    /// that. If its turn would come too late, it is refused here, unless nothing of its body has arrived: its connection would
-    /// have to be closed, and opening another costs more than reading the body. Operators are always heard: a node that has
-    /// much to do must not be ended for being ill.
+    /// Takes a place for the request, and waits for its turn. A request with a body takes its turn after reading it. If
+    /// the turn would come too late, the request is refused here, unless nothing of its body has arrived: its
+    /// connection would have to be closed, and opening another one costs more than reading the body. Health checks are
+    /// always served, so that a busy node is not killed.
     async fn admit(&self, request: &mut Request<Body>, route: &'static str) -> Result<Option<Arc<Place>>, Refusal> {
         if self.is_for_operators() || is_probe(route) {
             return Ok(None);
@@ -155,7 +157,7 @@ impl Front {
         request.headers_mut().insert(REQUEST_ID, caller.request_id.clone());
         let request_id = caller.request_id.clone();
         request.extensions_mut().insert(caller);
-        // A task of its own would cost a switch for each request; a panic is caught where it is.
+        // A separate task would cost a context switch per request. A panic is caught here instead.
         let mut answering = pin!(AssertUnwindSafe(self.site.router.clone().oneshot(request)).catch_unwind());
         let answered = poll_fn(|context| {
             let polled = answering.as_mut().poll(context);
@@ -175,16 +177,16 @@ impl Front {
     }
 }
 
-/// True if some of the body has arrived, which is then taken. A client that expects `100 Continue` has sent nothing, and
-/// looking for its body asks for it.
+/// True if a part of the body has arrived, which is then read. A client that expects `100 Continue` has sent nothing,
+/// and polling its body would request it.
 fn begins_to_arrive(request: &mut Request<Body>) -> bool {
     !request.headers().contains_key(EXPECT) && request.body_mut().frame().now_or_never().is_some()
 }
 
-/// Err if the body is framed by another transfer coding than `chunked` alone.
+/// Fails if the body has another transfer coding than `chunked` alone.
 ///
-/// We decode no other, and a peer that reads `gzip, chunked` or a doubled header otherwise than we do would see another
-/// request begin where we see this one's body (request smuggling, RFC 9112 §6.1 and §11.2).
+/// We decode no other coding. If a peer interprets `gzip, chunked` or a duplicate header differently, it could see
+/// another request start inside this body (request smuggling, RFC 9112 §6.1 and §11.2).
 fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -194,16 +196,16 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// True if the issuer is https under a name that is this server's alone: `localhost` belongs to every program on a
-/// machine, and a browser that is strict about it would not reach the others, whatever their port.
+/// True if the issuer is https with a host name that belongs to this server alone. `localhost` belongs to every program
+/// on a machine. If a browser enforced https for it, it could no longer reach the others, on any port.
 fn is_strict(issuer: &Issuer) -> bool {
     let (host, _) = issuer.authority();
     issuer.is_https() && (host.parse::<IpAddr>().is_ok() || !host::is_loopback_name(&host))
 }
 
-/// Lower-cases the first two segments when they spell a tenant path, which the guide's clients write in any case.
+/// Converts the first two segments of a tenant path to lower case, because the guide's clients write them in any case.
 ///
-/// A layer in the router would run after routing, so this stands before it.
+/// This cannot be a layer in the router, because layers run after routing.
 pub fn lower_tenant_path(request: &mut Request<Body>) {
     let path = request.uri().path();
     let Some((first, rest)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {

@@ -1,7 +1,8 @@
-//! Which host a request names, and whether that is this server.
+//! Checks whether a request is for this server.
 //!
-//! DNS rebinding: a hostile page makes its own host name resolve to this server's address. The browser then treats the
-//! page and this server as one origin, and only the `Host` header shows that a request is not from one of our pages.
+//! DNS rebinding: a malicious page makes its own host name resolve to this server's address. The browser then treats
+//! the page and this server as one origin, and only the `Host` header shows that a request is not from one of our
+//! pages.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -13,21 +14,21 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Request, Version};
 
-/// Paths that are answered under any name: health probes, and proxies that ask before they forward a request, use the name
-/// that the network gives this server.
+/// Paths that are served under any name: health checks, and proxies that ask before they forward a request, use the
+/// network's name for this server.
 const UNDER_ANY_NAME: [&str; 4] = ["/livez", "/readyz", "/healthz", "/authz/forward"];
 
-/// The names under which this server answers; ports are not compared.
+/// The host names of this server. Ports are not compared.
 #[derive(Clone, Debug)]
 pub(super) struct HostNames {
-    /// The issuer's host and the configured ones, without a trailing dot.
+    /// The issuer's host and the configured names, without a trailing dot.
     names: Arc<[String]>,
-    /// Whether the loopback names are among them.
+    /// Whether the loopback names are included.
     takes_loopback: bool,
 }
 
 impl HostNames {
-    /// The issuer's host, these, and for an issuer on loopback the loopback names.
+    /// Collects the issuer's host, these names and, for an issuer on loopback, the loopback names.
     pub fn new(issuer: &Issuer, more: &[String]) -> Self {
         let (own, _) = issuer.authority();
         let takes_loopback = is_loopback_name(&own);
@@ -35,9 +36,9 @@ impl HostNames {
         Self { names, takes_loopback }
     }
 
-    /// Err if the request names a host that is not this server. An IP address passes, because it cannot be rebound.
+    /// Fails if the request names another host. IP addresses are allowed, because they cannot be rebound.
     pub fn check(&self, request: &Request<Body>) -> Result<(), Refusal> {
-        // Only HTTP/1.0 may name none; no browser speaks it.
+        // Only HTTP/1.0 may omit the host, and no browser uses it.
         let Some(host) = request.headers().get(HOST) else {
             return Ok(());
         };
@@ -53,10 +54,11 @@ impl HostNames {
     }
 }
 
-/// Err unless the request names one host; it is then in `Host`, also when HTTP/2's `:authority` named it.
+/// Fails unless the request names exactly one host. Afterwards, it is in `Host`, even if HTTP/2's `:authority` named
+/// it.
 ///
-/// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2). In HTTP/2 `:authority` takes its place, and a `Host` beside it must
-/// be the same (RFC 9113 §8.3.1). Two servers might otherwise take one request for different hosts.
+/// HTTP/1.1 requires exactly one `Host` (RFC 9112 §3.2). In HTTP/2, `:authority` replaces it, and an additional `Host`
+/// must be the same (RFC 9113 §8.3.1). Otherwise, two servers might handle one request for different hosts.
 pub(super) fn settle_host(request: &mut Request<Body>) -> Result<(), Refusal> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (host, another) = (hosts.next(), hosts.next());
@@ -66,7 +68,7 @@ pub(super) fn settle_host(request: &mut Request<Body>) -> Result<(), Refusal> {
         (Some(host), Some(authority)) => (another.is_none() && is_same_host(host, authority), Some(authority)),
         (None, Some(authority)) => (request.version() != Version::HTTP_11, Some(authority)),
     };
-    // A user's name before the host is no part of it, and has deceived readers.
+    // User information before the host is not part of it, and can deceive readers.
     if !is_named || authority.is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(Refusal::Host);
     }
@@ -77,12 +79,12 @@ pub(super) fn settle_host(request: &mut Request<Body>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Hosts are compared without regard to case (RFC 3986 §6.2.2.1).
+/// Hosts are case-insensitive (RFC 3986 §6.2.2.1).
 fn is_same_host(host: &HeaderValue, authority: &Authority) -> bool {
     host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
 }
 
-/// The host of `host[:port]`, without the brackets of an IPv6 address; `None` if the text is something else.
+/// Returns the host of `host[:port]`, without the brackets of an IPv6 address, or `None` for anything else.
 pub fn host_of(authority: &str) -> Option<&str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok())?,
@@ -93,12 +95,12 @@ pub fn host_of(authority: &str) -> Option<&str> {
     (has_port && !host.is_empty() && host.bytes().all(is_of_host)).then_some(host)
 }
 
-/// RFC 3986 §3.2.2, and the colon of an IPv6 address, whose brackets are gone.
+/// RFC 3986 §3.2.2, plus the colon of an IPv6 address without its brackets.
 fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:".contains(&byte)
 }
 
-/// `localhost`, a name below it (RFC 6761 §6.3), or an address of loopback.
+/// `localhost`, a name below it (RFC 6761 §6.3), or a loopback address.
 pub fn is_loopback_name(host: &str) -> bool {
     let host = without_dot(host).to_ascii_lowercase();
     host == "localhost"
@@ -106,7 +108,7 @@ pub fn is_loopback_name(host: &str) -> bool {
         || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// A trailing dot says that a name is whole (RFC 1034 §3.1): it is the same name.
+/// A trailing dot marks a fully qualified name (RFC 1034 §3.1). It is the same name.
 fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }

@@ -1,4 +1,4 @@
-//! A connection that speaks HTTP/1.1.
+//! HTTP/1.1 connections.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use super::unread::watch;
 use crate::http::front::Front;
 use crate::limits::{HEADER_TIMEOUT, MAX_HEADER_BYTES};
 
-/// Answers one connection to its end. Without a timer hyper has no header time-out.
+/// Serves a connection to its end. Without a timer, hyper has no header timeout.
 pub(super) async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     peer: SocketAddr,
@@ -30,14 +30,15 @@ pub(super) async fn answer(
     activity: &Arc<Activity>,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        // The answer is in memory: once it is handed over, what of it is not written counts as activity of the stream.
+        // The response is in memory. Once it is passed on, its unwritten bytes count as activity of the stream.
         let (front, under_way) = (front.clone(), activity.begin());
         async move {
             let _under_way = under_way;
             let (request, watch) = watch(request);
             let mut response = watch.tell(front.answer(request, peer).await);
             if front.lifecycle().is_stopping() {
-                // An idle connection stays open meanwhile: closing it could cross with a request, which nobody would repeat.
+                // An idle connection stays open meanwhile. Closing it could collide with a request, which the client
+                // would not repeat.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
@@ -50,14 +51,14 @@ pub(super) async fn answer(
         .max_buf_size(MAX_HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    // A connection that breaks off is its peer's affair.
+    // A connection that the peer aborts is not our error.
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
         () = draining.told() => {}
         () = activity.told_to_give_way() => {
             connection.as_mut().graceful_shutdown();
-            // It has the chance to say farewell, and none to wait for more than it has of a head.
+            // It may still write, but not wait for the rest of a head.
             if connection.as_mut().now_or_never().is_some() || activity.is_idle() {
                 return;
             }

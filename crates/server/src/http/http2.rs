@@ -1,4 +1,4 @@
-//! A connection that speaks HTTP/2: many requests at once, each bound explicit.
+//! HTTP/2 connections: many requests at once, with all limits explicit.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,11 +27,11 @@ use crate::limits::{
     HTTP2_WINDOW_BYTES, MAX_HEADER_BYTES,
 };
 
-/// Answers one connection to its end.
+/// Serves a connection to its end.
 ///
-/// The end is a GOAWAY, whether we stop or nothing moves: what is under way is answered, and a request that crosses it
-/// is known by the client not to have been taken. One who then does not move either is cut off. A connection that is made
-/// while we stop has one request first, or its client would make another.
+/// It ends with a GOAWAY, at shutdown or after inactivity. Requests in flight get a response, and a client knows that a
+/// request sent after the GOAWAY was not processed. If nothing moves after that, the connection is closed. A connection
+/// that is opened during shutdown gets one request first. Otherwise, its client would open another.
 pub(super) async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     peer: SocketAddr,
@@ -61,7 +61,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Every bound that hyper knows. CONTINUATION frames are bounded with the head's size, which they add up to.
+/// Sets every limit of hyper. CONTINUATION frames are limited by the size of the head, which they add to.
 fn bounded() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -80,16 +80,17 @@ fn bounded() -> Builder<TokioExecutor> {
     builder
 }
 
-/// What moves on a connection: hyper has no time-out for an HTTP/2 head, nor for an answer that is not taken.
+/// The progress of a connection. hyper has no timeout for an HTTP/2 head, or for a response that the peer does not
+/// read.
 ///
-/// Pings do not count: a peer that only pings holds a place, and perhaps a hundred answers, for free.
+/// Pings do not count. Otherwise, a peer could occupy a place and perhaps a hundred responses by only sending pings.
 #[derive(Default)]
 struct Moves {
-    /// Requests that are worked on.
+    /// The number of requests in progress.
     working: AtomicUsize,
-    /// Raised whenever a request comes, is done, or a piece of its answer is taken.
+    /// Incremented whenever a request arrives or ends, or the peer reads a part of a response.
     moves: AtomicUsize,
-    /// Holds a permit once there was a request.
+    /// Has a permit once there was a request.
     asked: Notify,
 }
 
@@ -98,7 +99,7 @@ impl Moves {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns once nothing was worked on and nothing moved at so many looks in a row.
+    /// Returns once there was no request in progress and no progress for this many checks in a row.
     async fn quiet(&self, wanted: u32) {
         let (mut before, mut looks) = (self.moves.load(Ordering::Relaxed), 0);
         while looks < wanted {
@@ -111,7 +112,7 @@ impl Moves {
     }
 }
 
-/// A request that is worked on, until this is dropped.
+/// A request in progress, until this is dropped.
 struct Work {
     moves: Arc<Moves>,
     under_way: Option<UnderWay>,
@@ -125,7 +126,7 @@ impl Work {
         Self { moves: moves.clone(), under_way: Some(held.begin()) }
     }
 
-    /// The answer, so that it is seen how it is taken.
+    /// Wraps the response, to observe how it is read.
     fn hand_over(mut self, response: Response) -> Response<InPieces> {
         let (moves, under_way) = (self.moves.clone(), self.under_way.take());
         response.map(|body| InPieces { body, rest: Bytes::new(), moves, _under_way: under_way })
@@ -139,14 +140,14 @@ impl Drop for Work {
     }
 }
 
-/// A body in pieces of [`HTTP2_SEND_BUFFER_BYTES`], each taken when the peer has room: h2 would buffer a whole answer
-/// for a peer that takes none, and nobody would see that it moves for one who takes it slowly.
+/// A body in pieces of [`HTTP2_SEND_BUFFER_BYTES`], each passed on when the peer has room. Otherwise, h2 would buffer a
+/// whole response for a peer that does not read, and slow progress would be invisible.
 struct InPieces {
     body: Body,
-    /// What is left of a piece that was too large.
+    /// The rest of a piece that was too large.
     rest: Bytes,
     moves: Arc<Moves>,
-    /// The request is under way until its answer is sent.
+    /// Keeps the request in progress until its response is sent.
     _under_way: Option<UnderWay>,
 }
 

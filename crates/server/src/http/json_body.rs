@@ -1,4 +1,4 @@
-//! A JSON body, read strictly: whatever is wrong is named by its field.
+//! Strict parsing of JSON bodies. Errors name the field.
 
 use axum::extract::Request;
 use countersign_protocol::refusal::Refusal;
@@ -9,12 +9,12 @@ use serde_json::error::Category;
 
 use crate::http::body;
 
-/// How the fault of a field that nobody knows begins.
+/// The start of the error for an unknown field.
 const UNKNOWN: &str = "unknown field";
-/// What stands for the whole in place of a field.
+/// The name of the whole body in errors.
 pub(crate) const BODY: &str = "the body";
 
-/// What serde expects, and what people call it.
+/// serde's names of expected types, and ours.
 const TYPES: [(&str, &str); 6] = [
     ("i64", "a whole number"),
     ("u64", "a whole number"),
@@ -29,9 +29,9 @@ const TYPES: [(&str, &str); 6] = [
 pub enum BadBody {
     /// Its type is not `application/json`.
     NotJson,
-    /// It did not arrive whole, in time and within bounds.
+    /// It was incomplete, late or too large.
     Unread(Refusal),
-    /// A field is wrong. The texts may repeat what was sent, and a secret may have been sent: they are for the caller.
+    /// A field is invalid. The texts are only for the caller, because they may repeat a secret that was sent.
     Field {
         /// The field, or [`BODY`].
         field: String,
@@ -45,7 +45,7 @@ impl BadBody {
         Self::Field { field: field.to_owned(), what: what.into() }
     }
 
-    /// What the log may know.
+    /// Returns what may be logged.
     pub fn reason(&self) -> String {
         match self {
             Self::NotJson => "the body must be JSON".to_owned(),
@@ -56,7 +56,7 @@ impl BadBody {
     }
 }
 
-/// Reads the body as a `T`, whose unknown fields must be refused by its own `Deserialize`.
+/// Parses the body as a `T`, whose `Deserialize` must refuse unknown fields.
 pub async fn receive<T: DeserializeOwned>(request: Request) -> Result<T, BadBody> {
     if !is_json(request.headers()) {
         return Err(BadBody::NotJson);
@@ -65,7 +65,7 @@ pub async fn receive<T: DeserializeOwned>(request: Request) -> Result<T, BadBody
     parse(&body::read(body, &head.extensions).await.map_err(BadBody::Unread)?)
 }
 
-/// True for `application/json` with any parameters: JSON is UTF-8 (RFC 8259 §8.1).
+/// True for `application/json` with any parameters, because JSON is always UTF-8 (RFC 8259 §8.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let only = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
@@ -77,7 +77,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
     if body.is_empty() {
         return Err(BadBody::field(BODY, "is empty; send a JSON object"));
     }
-    // Otherwise serde would take an array of the fields' values too.
+    // Otherwise, serde would also accept an array of the fields' values.
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(BadBody::field(BODY, "must be a JSON object"));
     }
@@ -86,7 +86,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
         let (path, error) = (error.path().to_string(), error.into_inner());
         match error.classify() {
             Category::Data => describe(&path, &error.to_string()),
-            // A choice among texts that was sent as something else.
+            // A string enum that was sent as another type.
             Category::Syntax if path != "." && error.to_string().starts_with("expected value") => {
                 BadBody::field(&path, "must be a string")
             }
@@ -97,7 +97,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
     Ok(value)
 }
 
-/// The field and what is wrong with it, from serde's own words.
+/// Extracts the field and the error from serde's message.
 fn describe(path: &str, text: &str) -> BadBody {
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let named = |prefix: &str| text.strip_prefix(prefix)?.split_once('`');
@@ -112,7 +112,7 @@ fn describe(path: &str, text: &str) -> BadBody {
     }
 }
 
-/// What must be sent: what was sent is not repeated, for it may be a secret.
+/// Returns what is expected. Never repeats what was sent, which may be a secret.
 fn in_words(text: &str) -> String {
     if text.starts_with("invalid value: integer") {
         return "is out of range".to_owned();

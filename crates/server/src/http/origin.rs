@@ -1,4 +1,4 @@
-//! Which page made a request, as far as its browser says.
+//! Checks which page made a request, as far as the browser reports it.
 
 use http::HeaderMap;
 use http::header::{HeaderName, ORIGIN};
@@ -7,7 +7,8 @@ use crate::state::State;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Why the request is a foreign page's (`null` is foreign, as is a sibling of our site); None if nothing says so.
+/// Returns why the request comes from another origin (`null` counts, and so does a sibling domain), or `None` if no
+/// header says so.
 pub fn find_foreign(state: &State, headers: &HeaderMap) -> Option<&'static str> {
     let is_ours = |name: &HeaderName, ours: &str| headers.get_all(name).iter().all(|value| value == ours);
     if !is_ours(&ORIGIN, state.issuer.as_str()) {

@@ -1,11 +1,11 @@
-//! What is written of texts that a caller sent.
+//! Redacts texts that a caller sent.
 
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX};
 
-/// The most bytes that are kept: a name that the caller sent is not written at length.
+/// The maximum length to keep in bytes, so that long names are not logged in full.
 const MAX_BYTES: usize = 300;
 
-/// A reason may name what the caller sent, and the caller may have sent a secret where a name belongs.
+/// Redacts a reason, because callers sometimes send a secret where a name belongs.
 pub fn without_secrets(reason: &str) -> String {
     let is_secret = |word: &str| [CLIENT_SECRET_PREFIX, REFRESH_TOKEN_PREFIX, "eyJ"].iter().any(|p| word.contains(p));
     if reason.len() <= MAX_BYTES && !is_secret(reason) {

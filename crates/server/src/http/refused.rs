@@ -1,4 +1,4 @@
-//! What is refused before the router: the answer has the form of the API that was asked.
+//! Refusals before routing. The response has the format of the API that was called.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -14,11 +14,11 @@ use crate::router::Site;
 use crate::state::State;
 use crate::usage::metrics;
 
-/// Where requests are refused that reach no endpoint.
+/// The endpoint in records of requests that reach no endpoint.
 const FRONT: &str = "front";
 const TOKEN: &str = "token";
 
-/// Logs a refusal, and answers it as a problem, as the site does, or as an OAuth error.
+/// Logs a refusal, and returns it as a problem, in the format of the site, or as an OAuth error.
 pub(super) fn answer(
     (state, site): (&State, &Site),
     caller: &Caller,
@@ -37,7 +37,8 @@ pub(super) fn answer(
     site.refuse.and_then(|refuse| refuse(state, request, refusal)).unwrap_or(shed)
 }
 
-/// The endpoint that a path leads to: it refuses requests under overload, too, and both are recorded alike.
+/// Returns the endpoint of a path. Endpoints also refuse requests under overload, and both refusals are recorded in the
+/// same way.
 fn endpoint(path: &str) -> &'static str {
     match metrics::route(path) {
         "/oauth2/token" => TOKEN,

@@ -1,4 +1,4 @@
-//! A connection that begins with a TLS handshake, in which the client chooses HTTP/2 or HTTP/1.1.
+//! TLS connections. The client chooses HTTP/2 or HTTP/1.1 in the handshake.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,11 +18,11 @@ use crate::http::tls::Tls;
 use crate::http::tls_files::HTTP2;
 use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_TIMEOUT, MAX_LINGER_BYTES};
 
-/// What a person reads who typed http:// instead.
+/// The response to an http:// request.
 const IN_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
     connection: close\r\n\r\nthis port expects TLS; use https://\n";
 
-/// Shakes hands by the certificate of this moment, then answers to the connection's end.
+/// Makes the handshake with the current certificate, then serves the connection to its end.
 pub(super) async fn answer(
     tls: &Tls,
     stream: Stream,
@@ -33,7 +33,7 @@ pub(super) async fn answer(
 ) {
     let shaken = tokio::select! {
         shaken = timeout(HANDSHAKE_TIMEOUT, shake_hands(tls, stream)) => shaken,
-        // Nothing was asked yet, so nothing is lost.
+        // There was no request yet, so nothing is lost.
         () = draining.told() => return,
         () = activity.told_to_give_way() => return,
     };
@@ -50,10 +50,10 @@ pub(super) async fn answer(
     }
 }
 
-/// The handshake, or the stream of a connection that had none and why.
+/// Returns the encrypted stream, or the error and the stream.
 async fn shake_hands(tls: &Tls, mut stream: Stream) -> Result<TlsStream<Stream>, (io::Error, Stream)> {
     let mut first = [0];
-    // Looked at and left: a TLS record begins with 0x16, a request in clear text with the letters of its method.
+    // Peeked only: a TLS record begins with 0x16, an unencrypted request with the letters of its method.
     if matches!(stream.get_ref().get_ref().peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase() {
         let sent = stream.write_all(IN_CLEAR).await;
         return Err((sent.err().unwrap_or_else(|| io::Error::other("an unencrypted request")), stream));
@@ -61,7 +61,7 @@ async fn shake_hands(tls: &Tls, mut stream: Stream) -> Result<TlsStream<Stream>,
     TlsAcceptor::from(tls.current()).accept(stream).into_fallible().await
 }
 
-/// Ends a connection that is no TLS. Closed with bytes unread it would be reset, and the alert that we sent lost.
+/// Ends a connection without TLS. Closing it with unread bytes would reset it and lose the alert that we sent.
 async fn end(mut stream: Stream) {
     let reading = async {
         stream.shutdown().await?;

@@ -1,4 +1,4 @@
-//! Accepting connections, with bounds on each, until told to stop; then letting what is under way end.
+//! Accepts connections, each with limits, until shutdown, and then drains them.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -18,16 +18,17 @@ use crate::http::stream::with_write_timeout;
 use crate::http::tls::Tls;
 use crate::http::{http1, secure};
 
-/// After a failed accept, such as too many open files, the next try waits this long.
+/// The delay after a failed accept, for example because of too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// More connections than wait to be accepted by any listener (`net.core.somaxconn`).
+/// More than the maximum accept queue of any listener (`net.core.somaxconn`).
 const MAX_BACKLOG: usize = 65_536;
-/// After the last connection was accepted, idle connections stay open for so long, for requests that are on their way.
+/// How long idle connections stay open after the last accepted connection, for requests that are on their way.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
-/// Serves until `stop` resolves, then drains for at most `http.shutdown_s`. With `tls` nothing is in clear text. Before that,
-/// from [`State::set_stopping`](crate::state::State::set_stopping) on, connections are told to end and new ones are taken.
+/// Serves until `stop` resolves, then drains for at most `http.shutdown_s`. With `tls`, all connections are encrypted.
+/// From [`State::set_stopping`](crate::state::State::set_stopping) on, connections are asked to end, and new ones are
+/// still accepted.
 pub async fn serve(
     listener: TcpListener,
     front: Front,
@@ -43,7 +44,7 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accept(&listener, &clock, &mut quiet_until_ms) => accepted,
         };
-        // One that is refused is closed as it is dropped, before anything is read or sent.
+        // A refused connection is closed on drop, before anything is read or sent.
         let Some(mut held) = server.connections.enter(peer.ip()) else { continue };
         tokio::select! {
             () = &mut stop => {
@@ -60,7 +61,7 @@ pub async fn serve(
         }
     }
     if http.drain_s > 0 {
-        // What crosses with the end is answered, and told that it is the last.
+        // A request that arrives at the end gets a response, which tells that it is the last.
         let _ = timeout(LAST_REQUESTS, server.drain.ended()).await;
     }
     if timeout(Duration::from_secs(http.shutdown_s), server.drain.finish()).await.is_err() {
@@ -68,7 +69,7 @@ pub async fn serve(
     }
 }
 
-/// What answers connections.
+/// Serves connections.
 struct Server {
     connections: Arc<Connections>,
     drain: Drain,
@@ -77,16 +78,16 @@ struct Server {
 }
 
 impl Server {
-    /// Answers a connection in a task of its own.
+    /// Serves a connection in a task of its own.
     fn begin(&self, stream: TcpStream, peer: SocketAddr, held: Held) {
-        // Without it small answers wait for an acknowledgement; a failure costs time only.
+        // Otherwise, small responses would wait for an acknowledgement. A failure only costs time.
         let _ = stream.set_nodelay(true);
         let stream = Watched::new(with_write_timeout(stream), &held.activity);
         let (front, draining, tls) = (self.front.clone(), self.drain.watch(), self.tls.clone());
         tokio::spawn(async move {
             match tls {
                 None => http1::answer(stream, peer, front, draining, &held.activity).await,
-                // In a box: the task of a connection in clear text is not to be as large as this.
+                // Boxed, so that the task of an unencrypted connection is not as large as this one.
                 Some(tls) => Box::pin(secure::answer(&tls, stream, peer, front, draining, &held.activity)).await,
             }
             drop(held);
@@ -94,8 +95,8 @@ impl Server {
     }
 }
 
-/// The connections that wait to be accepted, as many as a listener holds at most. To its peer one stands before it is accepted:
-/// closing the listener would reset it, and a request on it.
+/// Returns the connections that wait to be accepted, at most as many as a listener can queue. For its peer, such a
+/// connection is already open. Closing the listener would reset it, and any request on it.
 fn accept_last(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let mut accepted = Vec::new();
@@ -106,14 +107,15 @@ fn accept_last(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
                 accepted.extend(stream.ok().map(|stream| (stream, peer)));
             }
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            // None is left, or there is no descriptor for another.
+            // The queue is empty, or there is no file descriptor for another connection.
             Err(_) => break,
         }
     }
     accepted
 }
 
-/// The next connection. Failures are told once a minute: without free descriptors each try fails.
+/// Accepts the next connection. Failures are logged once a minute, because without free file descriptors, each attempt
+/// fails.
 async fn accept(listener: &TcpListener, clock: &Clock, quiet_until_ms: &mut i64) -> (TcpStream, SocketAddr) {
     loop {
         let error = match listener.accept().await {

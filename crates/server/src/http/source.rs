@@ -1,14 +1,14 @@
-//! Where a request comes from, as far as one person or machine has it: an IPv4 address, or the /64 of an IPv6 one.
+//! The origin of a request, as far as one user or machine controls it: an IPv4 address, or the /64 of an IPv6 address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The network of one caller.
+/// The network of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source(IpAddr);
 
 impl Source {
-    /// The network that an address is in.
+    /// Returns the network of an address.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.into()),
@@ -16,7 +16,8 @@ impl Source {
         }
     }
 
-    /// The site that it is in, the /24 of an IPv4 or the /48 of an IPv6 address: one party may have all of that.
+    /// Returns the site of an address, the /24 of an IPv4 or the /48 of an IPv6 address. One party may control all of
+    /// it.
     pub(crate) fn site(self) -> Self {
         match self.0 {
             IpAddr::V4(address) => Self(Ipv4Addr::from_bits(address.to_bits() >> 8 << 8).into()),

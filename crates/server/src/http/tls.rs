@@ -1,4 +1,5 @@
-//! TLS: a certificate and its key from two files, judged, and replaced while connections go on.
+//! TLS: loads a certificate and its key from two files, checks them, and replaces them without interrupting
+//! connections.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,39 +13,40 @@ pub use crate::http::tls_files::TlsError;
 use crate::http::tls_files::{Contents, Pair};
 use crate::limits::{CERTIFICATE_WARNING_EACH_S, CERTIFICATE_WARNING_S};
 
-/// The certificate that new handshakes use, and the files that it comes from.
+/// The certificate for new handshakes, and its files.
 #[derive(Debug)]
 pub struct Tls {
     cert: PathBuf,
     key: PathBuf,
-    /// The issuer's host, which the certificate should name.
+    /// The issuer's host, which the certificate should be valid for.
     host: String,
     current: ArcSwap<Pair>,
     known: Mutex<Known>,
 }
 
-/// What was read last, good or not, so that each change is told once; and when the end was warned of.
+/// What was read last, valid or not, so that each change is logged once, and when a warning about the expiry was
+/// logged.
 #[derive(Debug)]
 struct Known {
     contents: Result<[u8; 32], String>,
-    /// It was judged, and is not used.
+    /// It was checked, and is not used.
     is_refused: bool,
     warned_at: Option<UnixTime>,
 }
 
-/// What reading the files again came to.
+/// The result of a reload.
 #[derive(Debug)]
 pub enum Reread {
-    /// They are as they were.
+    /// The files have not changed.
     Same,
-    /// New handshakes use what is in them now.
+    /// New handshakes use the new content.
     Replaced,
-    /// They changed, and cannot be used: what was in them before stays.
+    /// The files have changed, but are invalid. The previous content is kept.
     Refused(TlsError),
 }
 
 impl Tls {
-    /// Reads both files; `None` if none are configured.
+    /// Reads both files. Returns `None` if none are configured.
     pub fn read(files: Option<(&Path, &Path)>, issuer: &Issuer, now: UnixTime) -> Result<Option<Arc<Self>>, TlsError> {
         let Some((cert, key)) = files else {
             return Ok(None);
@@ -60,13 +62,13 @@ impl Tls {
         })))
     }
 
-    /// Reads the files again, and takes what is in them if it is another, valid pair.
+    /// Reads the files again, and uses them if they are a different, valid pair.
     pub fn reread(&self, now: UnixTime) -> Reread {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let read = Contents::read(&self.cert, &self.key);
         let found = read.as_ref().map(Contents::digest).map_err(ToString::to_string);
         let is_known = found == known.contents;
-        // What was refused is judged again: a certificate that was not valid yet may be now.
+        // A refused pair is checked again, because a certificate that was not valid yet may be valid now.
         if is_known && !known.is_refused {
             return Reread::Same;
         }
@@ -84,22 +86,24 @@ impl Tls {
         }
     }
 
-    /// What a handshake that begins now uses.
+    /// Returns the configuration for a new handshake.
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
         self.current.load().server.clone()
     }
 
-    /// The certificate's file, as it is shown.
+    /// Returns the certificate's file for display.
     pub fn shown(&self) -> String {
         self.cert.display().to_string()
     }
 
-    /// The issuer's host, if the certificate does not name it: no client that knows us by the issuer will believe us.
+    /// Returns the issuer's host if the certificate is not valid for it. Clients that use the issuer will then refuse
+    /// the connection.
     pub fn unnamed_host(&self) -> Option<&str> {
         (!self.current.load().names(&self.host)).then_some(self.host.as_str())
     }
 
-    /// Seconds until the certificate in use ends, if that is to be warned of now: once a day, from 14 days before.
+    /// Returns the seconds until the certificate expires, if it is time for a warning: once a day, starting 14 days
+    /// before.
     pub fn ending_s(&self, now: UnixTime) -> Option<i64> {
         let left_s = self.current.load().not_after - now;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The two files of a certificate: read whole, within bounds, and judged before they are used.
+//! The two files of a certificate: read completely, up to a limit, and checked before use.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -19,42 +19,42 @@ use zeroize::Zeroizing;
 
 use crate::limits::MAX_TLS_FILE_BYTES;
 
-/// The name of HTTP/2 in a handshake (RFC 9113 §3.2).
+/// The ALPN name of HTTP/2 (RFC 9113 §3.2).
 pub(crate) const HTTP2: &[u8] = b"h2";
-/// The name of HTTP/1.1 in a handshake (RFC 7301 §6).
+/// The ALPN name of HTTP/1.1 (RFC 7301 §6).
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Why a certificate or a key cannot be used: always the file first.
+/// Why a certificate or key cannot be used. The message begins with the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file is not there, or cannot be read.
+    /// The file does not exist, or cannot be read.
     #[error("{0}: {1}")]
     Unreadable(String, io::Error),
-    /// It is a directory, or a pipe, which could not be read again.
+    /// The file is a directory or a pipe, which could not be read again.
     #[error("{0}: not a regular file")]
     NotAFile(String),
-    /// It is larger than any certificate.
+    /// The file is larger than any certificate.
     #[error("{0}: too large for a certificate or key")]
     TooLarge(String),
-    /// It is no PEM file, or a broken one.
+    /// The file is not a PEM file, or is malformed.
     #[error("{0}: not a PEM file: {1}")]
     NotPem(String, String),
-    /// There is no certificate in it.
+    /// The file contains no certificate.
     #[error("{0}: contains no certificate")]
     NoCertificate(String),
-    /// A certificate in it cannot be read.
+    /// The file contains a malformed certificate.
     #[error("{0}: contains a malformed certificate")]
     MalformedCertificate(String),
-    /// There is no private key in it.
+    /// The file contains no private key.
     #[error("{0}: contains no private key")]
     NoKey(String),
-    /// The private key in it is encrypted.
+    /// The private key is encrypted.
     #[error("{0}: the private key is encrypted; decrypt it first")]
     EncryptedKey(String),
-    /// The private key in it cannot be used.
+    /// The private key cannot be used.
     #[error("{0}: unusable private key: {1}")]
     UnusableKey(String, String),
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     #[error("{key}: does not match the first certificate in {cert}")]
     Mismatch {
         /// The key's file.
@@ -62,15 +62,15 @@ pub enum TlsError {
         /// The certificate's file.
         cert: String,
     },
-    /// The certificate's time is over.
+    /// The certificate has expired.
     #[error("{0}: the certificate expired at {1}")]
     Expired(String, String),
-    /// The certificate's time has not begun.
+    /// The certificate is not valid yet.
     #[error("{0}: the certificate is not valid before {1}")]
     NotYetValid(String, String),
 }
 
-/// What is in both files.
+/// The content of both files.
 pub(super) struct Contents {
     cert_file: String,
     cert: Vec<u8>,
@@ -78,12 +78,12 @@ pub(super) struct Contents {
     key: Zeroizing<Vec<u8>>,
 }
 
-/// A certificate and its key, ready to be used.
+/// A certificate and its key, ready for use.
 #[derive(Debug)]
 pub(super) struct Pair {
-    /// What a handshake needs.
+    /// The configuration for handshakes.
     pub server: Arc<ServerConfig>,
-    /// When the certificate ends.
+    /// When the certificate expires.
     pub(super) not_after: UnixTime,
     certificate: CertificateDer<'static>,
 }
@@ -94,7 +94,7 @@ impl Contents {
         Ok(Self { cert: read(cert)?.to_vec(), cert_file, key: read(key)?, key_file })
     }
 
-    /// By which a change is seen, without keeping the key a second time.
+    /// Returns a hash that detects changes, without keeping a second copy of the key.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut context = Context::new(&SHA256);
         context.update(&self.cert.len().to_be_bytes());
@@ -105,7 +105,7 @@ impl Contents {
         digest
     }
 
-    /// The pair, if a client could believe it now.
+    /// Returns the pair if clients could accept it now.
     pub(super) fn judge(&self, now: UnixTime) -> Result<Pair, TlsError> {
         let chain = self.parse_chain()?;
         let key = self.parse_key()?;
@@ -140,13 +140,13 @@ impl Contents {
             PemError::NoItemsFound if !has_pem(&self.key) => TlsError::NotPem(file(), NO_BEGIN.to_owned()),
             PemError::NoItemsFound if contains(&self.key, b"ENCRYPTED PRIVATE KEY") => TlsError::EncryptedKey(file()),
             PemError::NoItemsFound => TlsError::NoKey(file()),
-            // The old way to encrypt a key has its headers inside, which are no base64.
+            // The old way to encrypt a key puts headers inside, which are not base64.
             _ if contains(&self.key, b"Proc-Type: 4,ENCRYPTED") => TlsError::EncryptedKey(file()),
             error => TlsError::NotPem(file(), describe(&error)),
         })
     }
 
-    /// When the certificate ends, if its time has begun and is not over (RFC 5280 §4.1.2.5).
+    /// Returns when the certificate expires, if it is valid now (RFC 5280 §4.1.2.5).
     fn judge_time(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<UnixTime, TlsError> {
         let malformed = || TlsError::MalformedCertificate(self.cert_file.clone());
         let (_, parsed) = parse_x509_certificate(certificate).map_err(|_| malformed())?;
@@ -166,7 +166,7 @@ impl Contents {
 }
 
 impl Pair {
-    /// True if the certificate names this host (RFC 6125), as a client would see it.
+    /// True if the certificate is valid for this host (RFC 6125), as a client would decide.
     pub(super) fn names(&self, host: &str) -> bool {
         let parsed = ParsedCertificate::try_from(&self.certificate);
         match (parsed, ServerName::try_from(host)) {
@@ -176,10 +176,10 @@ impl Pair {
     }
 }
 
-/// TLS 1.2 and 1.3 by aws-lc-rs, handed in: nothing is installed for the process.
+/// Configures TLS 1.2 and 1.3 with aws-lc-rs, passed in explicitly. No provider is installed for the process.
 ///
-/// Each pair has a configuration of its own, and with it its own sessions: who resumes one that an old certificate
-/// began shakes hands anew, and sees the new one.
+/// Each pair has its own configuration, and therefore its own sessions. A client that tries to resume a session of an
+/// old certificate makes a full handshake and sees the new one.
 fn server_config(certified: CertifiedKey) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
@@ -189,7 +189,7 @@ fn server_config(certified: CertifiedKey) -> Result<ServerConfig, Error> {
     Ok(config)
 }
 
-/// A whole file. What could block or never end is not read: the start must fail in time.
+/// Reads a whole file. Refuses files that could block or never end, so that a start fails in time.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let shown = || path.display().to_string();
     let unreadable = |error| TlsError::Unreadable(shown(), error);
@@ -215,7 +215,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// What is wrong with a PEM file, without the bytes of it, which may be a key's.
+/// Returns what is wrong with a PEM file, without its bytes, which may be a key.
 fn describe(error: &PemError) -> String {
     match error {
         PemError::MissingSectionEnd { .. } => "missing -----END line",

@@ -1,20 +1,20 @@
-//! What the database could not do, carried by an answer to where it is counted.
+//! A database failure, attached to a response for the place that counts it.
 
 use countersign_protocol::refusal::DatabaseTrouble;
 
-/// What the database could not do, which was not counted yet: an answer carries it to where that is done.
+/// A database failure that is not counted yet, attached to a response for the place that does.
 #[derive(Clone, Debug)]
 pub struct Trouble {
-    /// What.
+    /// The kind of failure.
     pub(crate) kind: DatabaseTrouble,
-    /// Why, for the operator.
+    /// The reason, for the operator.
     pub(crate) reason: String,
     /// True if the change gave way to another transaction before it was committed.
     pub(crate) is_conflict: bool,
 }
 
 impl Trouble {
-    /// True if the change gave way to another transaction before it was committed, and can be made again.
+    /// True if the change gave way to another transaction before it was committed, and can be repeated.
     pub(crate) fn is_conflict(&self) -> bool {
         self.is_conflict
     }

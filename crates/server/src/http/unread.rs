@@ -1,4 +1,4 @@
-//! Whether a request's body was read to its end: a connection on which the rest still waits is of no further use.
+//! Detects whether a request's body was read to its end. Otherwise, its connection cannot be reused.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use http::header::CONNECTION;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::{Request, Response};
 
-/// The request as it is, and what tells afterwards whether its body was read.
+/// Returns the request, and a flag that tells whether its body was read.
 pub(super) fn watch(request: Request<Incoming>) -> (Request<Body>, Watch) {
     let ended = Arc::new(AtomicBool::new(request.body().is_end_stream()));
     let watch = Watch(ended.clone());
     (request.map(|body| Body::new(Watched { body, ended })), watch)
 }
 
-/// Looks at a body that somebody else reads.
+/// Watches a body that someone else reads.
 pub(super) struct Watch(Arc<AtomicBool>);
 
 impl Watch {
-    /// Says that the connection closes where the body was not read (RFC 9112 §9.6): a client would otherwise send its next
-    /// request into it.
+    /// Announces that the connection will close if the body was not read (RFC 9112 §9.6). Otherwise, a client would
+    /// send its next request on it.
     pub(super) fn tell(&self, mut response: Response<Body>) -> Response<Body> {
         if !self.0.load(Ordering::Relaxed) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

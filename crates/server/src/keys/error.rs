@@ -8,16 +8,16 @@ use crate::keys::sealing::SealError;
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingError {
-    /// A sealed key does not open.
+    /// A sealed key cannot be decrypted.
     #[error("signing key {0}: {1}")]
     Sealed(String, SealError),
-    /// A key that opened cannot be parsed.
+    /// A decrypted key cannot be parsed.
     #[error("signing key {0}: {1}")]
     Key(String, KeyError),
-    /// This node does not hold the sealing key of the database.
+    /// This node does not have the sealing key of the database.
     #[error("the sealing key of the database has changed; restart this node with the new one")]
     OtherSealingKey,
-    /// A new key could not be stored.
+    /// A new key cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,4 +1,4 @@
-//! The first key of an algorithm. There is nothing that it could follow, so it signs as soon as every node can verify by it.
+//! The first key of an algorithm. It has no predecessor, so it signs as soon as every node can verify with it.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::KeyState;
@@ -10,7 +10,7 @@ use crate::keys::rotation::{Role, activate, find, publish};
 use crate::operations::nodes;
 use crate::state::State;
 
-/// Makes a key for each algorithm in use that has none.
+/// Creates a key for each algorithm in use that has none.
 pub async fn provide_missing(state: &State) -> Result<(), ChangeError> {
     let missing = state.registry.current().missing_keys().to_vec();
     for algorithm in missing {
@@ -19,7 +19,7 @@ pub async fn provide_missing(state: &State) -> Result<(), ChangeError> {
     Ok(())
 }
 
-/// Makes a key that signs, unless there is one. Nodes that do so at once make one key.
+/// Creates a key that signs, unless there is one. Nodes that do this at the same time create one key.
 pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), ChangeError> {
     let registry = state.registry.current().clone();
     let has = |key_state| find(registry.keys().lives(), algorithm, key_state).is_some();
@@ -30,7 +30,7 @@ pub(crate) async fn provide(state: &State, algorithm: Algorithm) -> Result<(), C
         make_first_key(state, algorithm).await?;
         return Ok(state.follow().await?);
     }
-    // Left behind by a node that ended meanwhile, or made by one that does the same now: any of them takes the next step.
+    // Created by a node that has stopped since, or by one that does the same now. Any node can take the next step.
     match publish(state, Author::server(), algorithm, Role::First).await?.id {
         Some(id) => activate(state, Author::server(), &id, None).await,
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! A new signing key: made, sealed and stored.
+//! Creates, seals and stores a new signing key.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::key::{KeyError, SigningKey};
@@ -9,16 +9,17 @@ use crate::keys::error::KeyRingError;
 use crate::keys::ring::SEAL_LABEL;
 use crate::state::State;
 
-/// A new key, not stored yet.
+/// A new key that is not stored yet.
 pub(crate) struct NewKey {
-    /// Its id.
+    /// Its ID.
     pub(crate) id: String,
     algorithm: Algorithm,
     pkcs8: Zeroizing<Vec<u8>>,
 }
 
 impl NewKey {
-    /// Seals and stores the key. Here, and not before the change began: the sealing key may have been replaced since.
+    /// Seals and stores the key. Sealing happens here and not before the change began, because the sealing key may have
+    /// been replaced since.
     pub(crate) async fn insert(
         &self,
         state: &State,
@@ -32,7 +33,7 @@ impl NewKey {
     }
 }
 
-/// Makes a key; that takes a while, so it is done before any transaction.
+/// Creates a key. This takes a while, so it is done before any transaction.
 pub(crate) async fn make_key(algorithm: Algorithm) -> Result<NewKey, KeyRingError> {
     let made = tokio::task::spawn_blocking(move || {
         let pkcs8 = SigningKey::generate(algorithm)?;
@@ -44,7 +45,8 @@ pub(crate) async fn make_key(algorithm: Algorithm) -> Result<NewKey, KeyRingErro
     Ok(NewKey { id, algorithm, pkcs8 })
 }
 
-/// Makes and stores the first key of an algorithm, which signs at once; if another node was faster, theirs stands.
+/// Creates and stores the first key of an algorithm, which signs immediately. If another node was faster, its key is
+/// kept.
 pub(crate) async fn make_first_key(state: &State, algorithm: Algorithm) -> Result<(), KeyRingError> {
     let key = make_key(algorithm).await?;
     let mut change = state.store.begin_change(state.now()).await?;

@@ -1,4 +1,4 @@
-//! Ending a signing key before its time, such as one that leaked.
+//! Revokes a signing key, for example because it leaked.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::KeyState;
@@ -15,10 +15,11 @@ use crate::operations::nodes;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// Ends a key at once, with every token that it signed. If it signs, a successor that every live node can verify by takes over
-/// first, and the key ends when every live node signs with that: else they would sign dead tokens for a moment.
+/// Revokes a key and every token that it signed. If the key signs, a successor that every live node can verify with
+/// takes over first, and the key is revoked once every live node signs with the successor. Otherwise, nodes would issue
+/// invalid tokens for a moment.
 ///
-/// Returns the key if it was retired already, so that nothing was done.
+/// Returns the key unchanged if it was already retired.
 pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<Option<KeyLife>, ChangeError> {
     let Some(key) = find_known(&state.registry.current(), id) else {
         return find_retired(state, id).await.map(Some);
@@ -26,19 +27,20 @@ pub(crate) async fn revoke(state: &State, author: Author, id: &str) -> Result<Op
     if key.state == KeyState::Active
         && let Err(problem) = replace(state, author.clone(), &key).await
     {
-        // The key ends all the same: it may be in a thief's hands.
+        // The key is revoked anyway, because it may have been stolen.
         tracing::warn!(key = id, %problem, "failed to replace a key before revoking it");
     }
     if end(state, author.clone(), id, None).await? {
         return Ok(None);
     }
-    // It signs all the same: the keys were changed meanwhile, perhaps by the thief, who with tokens of an administrator signed
-    // by it could end each successor. So a spare takes over in the same change, and nothing is waited for.
+    // The key still signs: the keys have changed in the meantime. This may have been the thief, who could revoke each
+    // successor with an administrator's token signed by the stolen key. A spare therefore takes over in the same
+    // change, without waiting.
     let spare = make_key(key.algorithm).await?;
     end(state, author, id, Some(spare)).await.map(|_| None)
 }
 
-/// Lets a successor sign on every live node. A node that has not answered is not waited for twice.
+/// Waits until every live node can verify with the successor. Does not wait twice for a node that has not responded.
 async fn replace(state: &State, author: Author, key: &KeyLife) -> Result<(), ChangeError> {
     let published = publish(state, author.clone(), key.algorithm, Role::Successor).await?;
     if let Published { id: Some(successor), is_seen } = published {
@@ -50,11 +52,12 @@ async fn replace(state: &State, author: Author, key: &KeyLife) -> Result<(), Cha
     Ok(())
 }
 
-/// Ends a key; if it signs, in favour of a pending key or else the spare. False if it signs and there is no spare.
+/// Revokes a key. If it signs, a pending key or else the spare takes over. Returns false if it signs and there is no
+/// spare.
 async fn end(state: &State, author: Author, id: &str, spare: Option<NewKey>) -> Result<bool, ChangeError> {
     let mut changing = Changing::begin(state, author).await?;
     let Some(key) = find_known(&changing.registry, id) else {
-        // Somebody else has ended it since.
+        // Someone else has revoked it since.
         return find_retired(state, id).await.map(|_| true);
     };
     changing.change.retire_key(id).await?;
@@ -69,7 +72,7 @@ async fn end(state: &State, author: Author, id: &str, spare: Option<NewKey>) -> 
     Ok(true)
 }
 
-/// Lets a pending key sign, or else the spare; returns its id.
+/// Activates a pending key, or else the spare, and returns its ID.
 async fn hand_over(
     state: &State,
     changing: &mut Changing<'_>,
@@ -89,7 +92,7 @@ fn find_known(registry: &Registry, id: &str) -> Option<KeyLife> {
     registry.keys().lives().iter().find(|key| key.id == id).cloned()
 }
 
-/// A key, whatever its state.
+/// Finds a key in any state.
 pub(crate) async fn find(state: &State, id: &str) -> Result<KeyLife, ChangeError> {
     let known = find_known(&state.registry.current(), id);
     match known {

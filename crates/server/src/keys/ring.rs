@@ -1,4 +1,4 @@
-//! The signing keys: opened and parsed once, one active for each algorithm in use.
+//! The signing keys, decrypted and parsed once. Each algorithm in use has one active key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use crate::keys::sealing_keys::SealingKeys;
 
 pub(crate) const SEAL_LABEL: &str = "signing key";
 
-/// Where a key is in its life.
+/// The state of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyLife {
-    /// Its id.
+    /// The key ID.
     pub(crate) id: String,
-    /// Its algorithm.
+    /// The algorithm.
     pub(crate) algorithm: Algorithm,
-    /// Its state.
+    /// The state.
     pub(crate) state: KeyState,
-    /// When it was made.
+    /// When it was created.
     pub(crate) created_at: UnixTime,
-    /// When it came into its state.
+    /// When it entered its state.
     pub(crate) since: UnixTime,
     /// The longest lifetime of a token that it may have signed, in seconds.
     pub(crate) longest_lifetime_s: i64,
 }
 
 impl KeyLife {
-    /// What is stored of a key, but for the key.
+    /// Returns the stored metadata of a key.
     pub fn of(key: &StoredKey) -> Self {
         Self {
             id: key.id.clone(),
@@ -47,7 +47,7 @@ impl KeyLife {
     }
 }
 
-/// One key, ready for use.
+/// A key, ready for use.
 #[derive(Debug)]
 struct RingKey {
     life: KeyLife,
@@ -56,7 +56,7 @@ struct RingKey {
     encoded_header: String,
 }
 
-/// Every key that signs or verifies.
+/// All keys that sign or verify.
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: HashMap<KeyId, Arc<RingKey>>,
@@ -66,7 +66,7 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Opens and parses the stored keys; those that `previous` holds are not parsed again.
+    /// Decrypts and parses the stored keys. Keys in `previous` are not parsed again.
     pub(crate) fn build(stored: &[StoredKey], sealing: &SealingKeys, previous: &Self) -> Result<Self, KeyRingError> {
         let mut ring = Self::default();
         let mut jwks = Vec::new();
@@ -85,28 +85,28 @@ impl KeyRing {
         Ok(ring)
     }
 
-    /// Every key, the oldest first.
+    /// Returns all keys, oldest first.
     pub(crate) fn lives(&self) -> &[KeyLife] {
         &self.lives
     }
 
-    /// The key set document (RFC 7517 §5).
+    /// Returns the key set document (RFC 7517 §5).
     pub fn published(&self) -> &str {
         &self.published
     }
 
-    /// The key of this id, to verify with.
+    /// Returns the verifying key with this ID.
     pub fn find_key(&self, id: &KeyId) -> Option<Arc<VerifyingKey>> {
         self.keys.get(id).map(|key| key.verifying.clone())
     }
 
-    /// An access token with this payload, signed by the active key of the algorithm; `None` while there is none.
+    /// Signs an access token with the active key of the algorithm. Returns `None` while there is none.
     pub fn sign(&self, algorithm: Algorithm, payload: &[u8]) -> Option<Result<String, KeyError>> {
         let key = self.active.get(&algorithm)?;
         Some(sign(&key.signing, &key.encoded_header, payload))
     }
 
-    /// The algorithms among those in use, and the default one always, that have no active key yet.
+    /// Returns the algorithms in use, and always the default one, that have no active key yet.
     pub(crate) fn missing(&self, in_use: impl Iterator<Item = Algorithm>) -> Vec<Algorithm> {
         let in_use: Vec<Algorithm> =
             in_use.chain([Algorithm::Es256]).filter(|one| !self.active.contains_key(one)).collect();

@@ -1,5 +1,5 @@
-//! Signing keys follow each other without an outage: pending (published, not yet signing), active, retiring (verifying
-//! only), retired. What is due is decided by a pure function; each step is a change like an administrator's.
+//! Key rotation without an outage. A key is pending (published, not signing yet), active, retiring (only verifying),
+//! and then retired. A pure function decides what is due. Each step is an audited change like an administrator's.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
@@ -16,18 +16,18 @@ use crate::operations::nodes;
 use crate::registry::Registry;
 use crate::state::State;
 
-/// What is due.
+/// A step that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// A successor is to be made.
+    /// Create a successor.
     Prepare(Algorithm),
-    /// The pending key of this id takes over.
+    /// Activate the pending key with this ID.
     Activate(String),
-    /// The retiring key of this id is of no use any more.
+    /// Retire the retiring key with this ID.
     Retire(String),
 }
 
-/// What is due at `now`, if a key signs for `rotate_after_s`.
+/// Returns what is due at `now`, if a key signs for `rotate_after_s`.
 pub(crate) fn plan(keys: &[KeyLife], now: UnixTime, rotate_after_s: i64) -> Vec<Step> {
     let mut steps = Vec::new();
     for key in keys {
@@ -46,27 +46,27 @@ pub(crate) fn plan(keys: &[KeyLife], now: UnixTime, rotate_after_s: i64) -> Vec<
     steps
 }
 
-/// From when on a retiring key has no living token.
+/// Returns when the last token of a retiring key expires.
 pub(crate) fn ends_at(key: &KeyLife) -> UnixTime {
     key.since + key.longest_lifetime_s + KEY_MARGIN_S
 }
 
-/// Seconds that a key has been in its state.
+/// Returns for how many seconds a key has been in its state.
 pub(crate) fn age_s(key: &KeyLife, now: UnixTime) -> i64 {
     now - key.since
 }
 
-/// From when on a pending key signs.
+/// Returns when a pending key starts to sign.
 pub(crate) fn signs_at(key: &KeyLife) -> UnixTime {
     key.since + KEY_PENDING_S
 }
 
-/// The key of an algorithm in a state.
+/// Returns the key of an algorithm in a state.
 pub fn find(keys: &[KeyLife], algorithm: Algorithm, state: KeyState) -> Option<&KeyLife> {
     keys.iter().find(|key| key.algorithm == algorithm && key.state == state)
 }
 
-/// Does what is due. What another node has done meanwhile is left as it is.
+/// Runs the steps that are due. Leaves what another node has already done.
 pub(crate) async fn perform(state: &State, step: Step) -> Result<(), ChangeError> {
     match step {
         Step::Prepare(algorithm) => prepare(state, Author::server(), algorithm, Role::Successor).await.map(|_| ()),
@@ -81,8 +81,8 @@ pub(crate) async fn perform(state: &State, step: Step) -> Result<(), ChangeError
     }
 }
 
-/// Lets a pending key sign; the one that signed before verifies only. Nothing happens if it is not pending any more, or if
-/// another key signs than the one that it is to follow.
+/// Activates a pending key. The previous key then only verifies. Does nothing if the key is no longer pending, or if
+/// another key signs than its predecessor.
 pub(crate) async fn activate(
     state: &State,
     author: Author,
@@ -104,16 +104,16 @@ pub(crate) async fn activate(
     changing.finish(Entry { action: "key.activate", target: id.to_owned(), before: Some(before), after }).await
 }
 
-/// What a new key is for.
+/// Why a new key is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Nothing signs with its algorithm yet.
+    /// No key signs with its algorithm yet.
     First,
     /// It follows the key that signs.
     Successor,
 }
 
-/// Makes a pending key; `None` if there is one, or if another node was faster to make the first.
+/// Creates a pending key. Returns `None` if there is one, or if another node was faster to create the first.
 pub(crate) async fn prepare(
     state: &State,
     author: Author,
@@ -133,16 +133,16 @@ pub(crate) async fn prepare(
     Ok(still(&state.registry.current(), &new.id, KeyState::Pending))
 }
 
-/// A key that was published.
+/// A published key.
 pub(crate) struct Published {
-    /// Its id; `None` if another node has taken it further meanwhile.
+    /// Its ID, or `None` if another node has already taken the next step.
     pub(crate) id: Option<String>,
-    /// Whether every live node can verify by it.
+    /// Whether every live node can verify with it.
     pub(crate) is_seen: bool,
 }
 
-/// Publishes a pending key, made if need be, and waits until every live node can verify by it: a token by a key that another
-/// node has not read would be refused there.
+/// Publishes a pending key, creating one if necessary, and waits until every live node can verify with it. A node that
+/// has not loaded the key would refuse its tokens.
 pub(crate) async fn publish(
     state: &State,
     author: Author,
@@ -158,12 +158,12 @@ pub(crate) async fn publish(
     Ok(Published { id: published.map(|key| key.id), is_seen })
 }
 
-/// The key of this id, if it is in this state.
+/// Returns the key with this ID, if it is in this state.
 fn still(registry: &Registry, id: &str, state: KeyState) -> Option<KeyLife> {
     registry.keys().lives().iter().find(|key| key.id == id && key.state == state).cloned()
 }
 
-/// A key as it is shown.
+/// Returns a key for display.
 pub(crate) fn view(key: &KeyLife) -> Value {
     let in_state = |state, at| (key.state == state).then_some(at);
     json!({

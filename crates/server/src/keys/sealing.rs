@@ -1,4 +1,4 @@
-//! The sealing key: what private keys and other secrets are sealed with at rest, and other keys derived from.
+//! The sealing key. It encrypts private keys and other secrets in the database, and other keys are derived from it.
 
 use std::fmt;
 
@@ -9,43 +9,43 @@ use countersign_protocol::jose::{base64url, from_base64url};
 use countersign_store::SEALING_KEY_CHECK;
 use zeroize::Zeroizing;
 
-/// What the seeds of second factors are sealed under, each for its row.
+/// The label for sealing seeds of second factors, each for its row.
 pub const SECOND_FACTOR: &str = "second factor";
-/// What the playground's client secret is sealed under, and for which row.
+/// The label and the row for sealing the playground's client secret.
 pub const PLAYGROUND_SECRET: (&str, &str) = ("playground settings", "oauthServiceUserPassword");
 
-/// 256 bits, kept in a file of mode 0600 beside the database or elsewhere.
+/// 256 bits, stored in a file with mode 0600, next to the database or elsewhere.
 #[derive(Clone)]
 pub struct SealingKey(Zeroizing<[u8; 32]>);
 
-/// What was sealed does not open: another sealing key, or a damaged row.
+/// Sealed data cannot be decrypted: the sealing key differs, or the row is damaged.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a sealed secret cannot be decrypted with this sealing key")]
 pub struct SealError;
 
 impl SealingKey {
-    /// A new key from 32 random bytes.
+    /// Creates a key from 32 random bytes.
     pub fn from_random(random: [u8; 32]) -> Self {
         Self(Zeroizing::new(random))
     }
 
-    /// Reads the file's text: 43 characters of base64url and a line feed.
+    /// Parses the content of the file: 43 characters of base64url and a line feed.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = Zeroizing::new(from_base64url(text.trim_end())?);
         Some(Self(Zeroizing::new(bytes.as_slice().try_into().ok()?)))
     }
 
-    /// The file's text.
+    /// Returns the content of the file.
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(base64url(self.0.as_slice()) + "\n")
     }
 
-    /// By which a database knows the key; it tells nothing of it.
+    /// Returns a fingerprint, which identifies the key in a database and reveals nothing about it.
     pub fn check(&self) -> String {
         base64url(self.derive(SEALING_KEY_CHECK).as_slice())
     }
 
-    /// A key for one use, by HKDF (RFC 5869) with a label; it tells nothing of the sealing key.
+    /// Derives a key for one use with HKDF (RFC 5869) and a label. It reveals nothing about the sealing key.
     pub fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
         let pseudorandom = Salt::new(HKDF_SHA256, b"countersign").extract(self.0.as_slice());
         let mut key = Zeroizing::new([0; 32]);
@@ -55,12 +55,12 @@ impl SealingKey {
         key
     }
 
-    /// A key for HMAC-SHA256, derived in the same way.
+    /// Derives a key for HMAC-SHA256 in the same way.
     pub(crate) fn derive_mac_key(&self, label: &str) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, self.derive(label).as_slice())
     }
 
-    /// Seals under the key of `label`, bound to `name`: what is sealed for one row does not open in another.
+    /// Seals with the key of `label`, bound to `name`. Data sealed for one row cannot be opened in another.
     pub fn seal(&self, label: &str, name: &str, secret: &[u8], nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, SealError> {
         let mut sealed = secret.to_vec();
         let unique = Nonce::assume_unique_for_key(nonce);

@@ -1,4 +1,4 @@
-//! The files of sealing keys: that of the key in use, and that of the one which is to follow it.
+//! The files of the current sealing key and of the next one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,19 +10,19 @@ use crate::config::Config;
 use crate::keys::sealing::SealingKey;
 use crate::operations::data_directory::{DirectoryError, failed, read_sealing_key, sync_directory};
 
-/// A sealing key that this node holds.
+/// A sealing key that this node has.
 #[derive(Clone, Debug)]
 pub(crate) struct HeldKey {
     /// Its file.
     pub(crate) path: PathBuf,
     /// The key.
     pub key: SealingKey,
-    /// By which a database knows it.
+    /// Its fingerprint in databases.
     pub check: String,
 }
 
 impl HeldKey {
-    /// A key that was read from a file.
+    /// Creates it from a key that was read from a file.
     pub fn new(path: PathBuf, key: SealingKey) -> Self {
         Self { path, check: key.check(), key }
     }
@@ -35,9 +35,9 @@ impl HeldKey {
 /// The sealing keys in the files of the configuration.
 #[derive(Debug)]
 pub(crate) struct KeyFiles {
-    /// The key of `sealing_key_file`, or of the data directory.
+    /// The key in `sealing_key_file`, or in the data directory.
     pub(crate) present: Option<HeldKey>,
-    /// The key of `sealing_key_next_file`, or of a rotation in the data directory that was cut off.
+    /// The key in `sealing_key_next_file`, or of an interrupted rotation in the data directory.
     pub(crate) next: Option<HeldKey>,
 }
 
@@ -52,7 +52,7 @@ impl KeyFiles {
         Ok(Self { present: HeldKey::read(&config.sealing_key_path())?, next })
     }
 
-    /// Both, if one of them is the one that a database knows by this.
+    /// Returns both, if one of them has this fingerprint in a database.
     pub(crate) fn hold(self, check: &str) -> Option<HeldKeys> {
         let (in_use, other) = match (self.present, self.next) {
             (Some(present), next) if present.check == check => (present, next),
@@ -62,7 +62,7 @@ impl KeyFiles {
     }
 }
 
-/// One in the data directory is nobody's who has not begun a rotation.
+/// A file in the data directory only counts if a rotation has begun.
 fn of_next(config: &Config) -> impl Fn(DirectoryError) -> DirectoryError {
     let is_own = config.sealing_key_next_file.is_none();
     move |error| match error {
@@ -71,27 +71,27 @@ fn of_next(config: &Config) -> impl Fn(DirectoryError) -> DirectoryError {
     }
 }
 
-/// The sealing keys that a node holds.
+/// The sealing keys of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct HeldKeys {
-    /// The one that was in use when it started.
+    /// The key that was current when it started.
     pub(crate) in_use: HeldKey,
-    /// The one that follows it, or that it followed.
+    /// The key that follows or precedes it.
     pub(crate) other: Option<HeldKey>,
 }
 
 impl HeldKeys {
-    /// By which databases know them.
+    /// Returns their fingerprints.
     pub(crate) fn checks(&self) -> Vec<&str> {
         std::iter::once(&self.in_use).chain(&self.other).map(|held| held.check.as_str()).collect()
     }
 
-    /// True if a rotation in the data directory was committed, and its files have not got their names yet.
+    /// True if a rotation in the data directory was committed, but its files were not renamed yet.
     pub(crate) fn are_to_be_renamed(&self, config: &Config) -> bool {
         config.is_sealing_key_in_directory() && Some(&self.in_use.path) == config.sealing_key_next_path().as_ref()
     }
 
-    /// After a start: gives the files their names. If that cannot be, the server serves all the same.
+    /// Renames the files after a start. If that fails, the server runs anyway.
     pub(crate) fn named(self, config: &Config) -> Self {
         if !self.are_to_be_renamed(config) {
             return self;
@@ -107,13 +107,13 @@ impl HeldKeys {
     }
 }
 
-/// Writes a new sealing key into a private file that is not there yet.
+/// Writes a new sealing key to a private file that does not exist yet.
 pub(crate) fn create(path: &Path, entropy: &Entropy) -> Result<HeldKey, DirectoryError> {
     let key = SealingKey::from_random(entropy.bytes());
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
         let written = file.write_all(key.to_text().as_bytes()).and_then(|()| file.sync_all());
-        // A part of a key would be in the way of the next try.
+        // An incomplete key would prevent the next attempt.
         written.inspect_err(|_| drop(fs::remove_file(path)))
     };
     write().map_err(|error| failed(path, error))?;
@@ -121,14 +121,14 @@ pub(crate) fn create(path: &Path, entropy: &Entropy) -> Result<HeldKey, Director
     Ok(HeldKey::new(path.to_owned(), key))
 }
 
-/// Makes a file durable that somebody else has written.
+/// Makes a file durable that someone else has written.
 pub(crate) fn sync(path: &Path) -> Result<(), DirectoryError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| failed(path, error))?;
     sync_directory(directory_of(path))
 }
 
-/// Gives the next key in the data directory the name of the one before, and that another one, which is returned. At every moment
-/// both are there under one name or another.
+/// Renames the next key in the data directory to the name of the current one, and the current one to another name,
+/// which is returned. Both files exist under one name or another at all times.
 pub(crate) fn put_in_place(config: &Config, before: Option<&HeldKey>) -> Result<Option<PathBuf>, DirectoryError> {
     let (present, next) = (config.sealing_key_path(), config.sealing_key_next_path().unwrap_or_default());
     let kept = before.map(|before| {

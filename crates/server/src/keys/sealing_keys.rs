@@ -1,4 +1,4 @@
-//! The sealing keys as of one change: the one in use and what is left of those before it, and every key derived of them.
+//! The sealing keys as of one change: the current one, what is kept of earlier ones, and all keys derived from them.
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use countersign_store::{PreviousSealingKey, StoredSealingKeys};
@@ -8,34 +8,34 @@ use crate::keys::error::KeyRingError;
 use crate::keys::sealing::{SealError, SealingKey};
 use crate::keys::sealing_files::{HeldKey, HeldKeys};
 
-/// The key of the audit log is derived under this label.
+/// The label for deriving the key of the audit log.
 const AUDIT: &str = "audit log";
-/// The audit key of a sealing key that ended is sealed under this label.
+/// The label for sealing the audit key of an earlier sealing key.
 pub(crate) const PREVIOUS_AUDIT: &str = "previous audit key";
-/// Its other keys for MACs, under this one.
+/// The label for sealing its other MAC keys.
 pub(crate) const PREVIOUS_MACS: &str = "previous MAC keys";
-/// Bytes of a derived key.
+/// The length of a derived key in bytes.
 const KEY_BYTES: usize = 32;
 
-/// What is known by a MAC, also for a time after the sealing key was replaced.
+/// What MACs are used for. Those of an earlier sealing key are accepted for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacUse {
-    /// Cookies of sessions.
+    /// Session cookies.
     Session,
-    /// The XSRF pairs that belong to them.
+    /// The XSRF pairs of sessions.
     Pair,
     /// Cookies of known devices.
     Device,
-    /// Refresh tokens that follow others.
+    /// Successors of refresh tokens.
     Successor,
-    /// Names of people, under which failures are counted.
+    /// User names, under which failures are counted.
     Name,
 }
 
 impl MacUse {
     const ALL: [Self; 5] = [Self::Session, Self::Pair, Self::Device, Self::Successor, Self::Name];
 
-    /// The label under which its key is derived.
+    /// Returns the label for deriving the key.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -47,7 +47,7 @@ impl MacUse {
     }
 }
 
-/// The keys of one moment; never changed, only replaced.
+/// The keys as of one change. They are never changed, only replaced.
 #[derive(Debug)]
 pub struct SealingKeys {
     key: SealingKey,
@@ -55,19 +55,19 @@ pub struct SealingKeys {
     own: MacKeys,
     accepted: Vec<MacKeys>,
     audit: Key,
-    /// Each with the last record that is chained by it, the oldest first; none if its row is damaged.
+    /// Each audit key with the last record that it chains, oldest first. `None` if its row is damaged.
     previous_audits: Vec<(i64, Option<Key>)>,
-    /// True if the other key was in use before.
+    /// True if the other key was used earlier.
     is_other_previous: bool,
 }
 
 impl SealingKeys {
-    /// The keys of a node before it has read what its database keeps.
+    /// Creates the keys of a node that has not read its database yet.
     pub(crate) fn first(held: &HeldKeys) -> Self {
         Self::new(&held.in_use, held.other.as_ref())
     }
 
-    /// The keys of a database; Err if this node does not hold the one in use.
+    /// Creates the keys of a database. Fails if this node does not have the current one.
     pub(crate) fn build(held: &HeldKeys, stored: &StoredSealingKeys) -> Result<Self, KeyRingError> {
         let mut keys = match (&stored.check, &held.other) {
             (Some(check), Some(other)) if *check == other.check => Self::new(other, Some(&held.in_use)),
@@ -84,14 +84,14 @@ impl SealingKeys {
             let macs = sealed_mac_keys.as_ref().and_then(|sealed| keys.open_previous(PREVIOUS_MACS, &row, sealed));
             keys.accepted.extend(macs.and_then(|opened| MacKeys::parse(&opened)));
         }
-        // Of one that was in use before, what is accepted is in its row, for as long as that lasts.
+        // For a key that was used earlier, the row contains what is still accepted, for as long as that lasts.
         if !keys.is_other_previous {
             keys.accepted.extend(keys.other.as_ref().map(MacKeys::derive));
         }
         Ok(keys)
     }
 
-    /// A damaged row ends nothing but what it was for.
+    /// A damaged row only affects its own use.
     fn open_previous(&self, label: &str, row: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let opened = self.key.open(label, row, sealed);
         opened.inspect_err(|error| tracing::error!(%error, "previous sealing key {row}: {label}")).ok()
@@ -110,40 +110,40 @@ impl SealingKeys {
         }
     }
 
-    /// The sealing key in use: everything is sealed with it.
+    /// Returns the current sealing key, which seals everything.
     pub fn key(&self) -> &SealingKey {
         &self.key
     }
 
-    /// Opens what was sealed with the key in use, or with another one that this node holds: while the key is replaced, not every
-    /// node has learnt of it.
+    /// Opens data that was sealed with the current key, or with another key of this node. During a rotation, not every
+    /// node knows the new key yet.
     pub fn open(&self, label: &str, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let opened = self.key.open(label, name, sealed);
         opened.or_else(|error| self.other.as_ref().map_or(Err(error), |other| other.open(label, name, sealed)))
     }
 
-    /// The key for new MACs.
+    /// Returns the key for new MACs.
     pub fn mac_key(&self, mac_use: MacUse) -> &Key {
         self.own.find(mac_use)
     }
 
-    /// The keys whose MACs are accepted, that for new ones first.
+    /// Returns the keys of accepted MACs, starting with the one for new MACs.
     pub fn mac_keys(&self, mac_use: MacUse) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.own).chain(&self.accepted).map(move |keys| keys.find(mac_use))
     }
 
-    /// The key that chains new audit records.
+    /// Returns the key that chains new audit records.
     pub(crate) fn audit_key(&self) -> &Key {
         &self.audit
     }
 
-    /// The key that chains the audit record of this place; none if it is lost.
+    /// Returns the key that chains the audit record with this number, or `None` if it is lost.
     pub(crate) fn audit_key_at(&self, sequence: i64) -> Option<&Key> {
         let previous = self.previous_audits.iter().find(|(last, _)| sequence <= *last);
         previous.map_or(Some(&self.audit), |(_, key)| key.as_ref())
     }
 
-    /// True if the other key that this node holds was in use before.
+    /// True if the other key of this node was used earlier.
     pub(crate) fn is_other_previous(&self) -> bool {
         self.is_other_previous
     }
@@ -154,7 +154,7 @@ fn is_audit_key(audit: &Key, of: &SealingKey) -> bool {
     hmac::verify(audit, AUDIT.as_bytes(), hmac::sign(&of.derive_mac_key(AUDIT), AUDIT.as_bytes()).as_ref()).is_ok()
 }
 
-/// What a database keeps of a sealing key that ends with this audit record, sealed with the one that follows.
+/// Returns what a database keeps of a sealing key whose last audit record this is, sealed with its successor.
 pub(crate) fn seal_previous(
     ending: &SealingKey,
     following: &SealingKey,
@@ -171,7 +171,7 @@ pub(crate) fn seal_previous(
     })
 }
 
-/// One sealing key's keys for MACs, in the order of [`MacUse`].
+/// The MAC keys of one sealing key, in the order of [`MacUse`].
 #[derive(Debug)]
 struct MacKeys([Key; MacUse::ALL.len()]);
 

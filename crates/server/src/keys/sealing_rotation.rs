@@ -1,4 +1,4 @@
-//! Replaces the sealing key: all that is sealed is sealed anew, in one change.
+//! Rotates the sealing key: seals all secrets again in one change.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -24,62 +24,62 @@ use crate::people::name_mac::NameMac;
 use crate::registry::live::LiveRegistry;
 use crate::state::State;
 
-/// Why the sealing key was not replaced. But for [`RotationError::Unknown`] nothing is changed then, except that the next key may
-/// lie in the data directory, where the next call takes it.
+/// Why the sealing key was not rotated. Except for [`RotationError::Unknown`], nothing has changed. Only the next key
+/// may be in the data directory, where the next call uses it.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
-    /// There is nothing in the database.
+    /// The database is empty.
     #[error("the database is empty; choose another with --data-dir, --config or --database-url")]
     Empty,
-    /// The database was copied to another, which is served now.
+    /// The database was copied to another one, which is in use now.
     #[error("this database was copied to {0} by `countersign migrate`; rotate the key of that database")]
     Moved(String),
-    /// An older version has made the database.
+    /// An older version created the database.
     #[error("the database lacks {0} migrations; start a server of this version first")]
     Older(usize),
-    /// A server serves from the data directory, or has the database open.
+    /// A server is using the data directory or the database.
     #[error(
         "{0}: a server is using it; stop it first, or, with PostgreSQL, give every server the next key with \
          COUNTERSIGN_SEALING_KEY_NEXT_FILE"
     )]
     Served(String),
-    /// Neither file holds the sealing key of the database.
+    /// Neither file contains the sealing key of the database.
     #[error("{0}: does not match this database; copy the right sealing key here")]
     WrongKey(String),
-    /// Nothing says what is to replace the key.
+    /// There is no next key.
     #[error(
         "the sealing key is not a regular file in the data directory; create the next one with \
          `countersign sealing-key create FILE`, and set COUNTERSIGN_SEALING_KEY_NEXT_FILE to it"
     )]
     NoNextKey,
-    /// The next key is the one in use.
+    /// The next key is the current one.
     #[error("{0}: contains the current key; create another with `countersign sealing-key create FILE`")]
     SameKey(String),
-    /// The next key was in use before.
+    /// The next key was used earlier.
     #[error("{0}: contains a key that was replaced earlier; create another with `countersign sealing-key create FILE`")]
     OldKey(String),
-    /// The database has the next key already.
+    /// The database already uses the next key.
     #[error("{0}: is already the current key; set sealing_key_file to it, and unset sealing_key_next_file")]
     Done(String),
-    /// Live nodes could not go on.
+    /// Live nodes do not have the next key.
     #[error(
         "{0} of the servers on this database do not have the new key; stop them and wait 5 s, or restart each \
          with COUNTERSIGN_SEALING_KEY_NEXT_FILE, then try again"
     )]
     NodesWithout(usize),
-    /// A sealed value does not open, or cannot be sealed.
+    /// A sealed value cannot be opened, or cannot be sealed.
     #[error("{0}: {1}")]
     Sealed(String, SealError),
-    /// The end of the change is not known.
+    /// It is unknown whether the change was committed.
     #[error("{}; the key may have been replaced: keep both files, and try again", .0.for_operator())]
     Unknown(ChangeError),
-    /// A key of the configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The data directory, or a file of a key, cannot be used.
+    /// The data directory or a key file cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The database is not this data directory's.
+    /// The database belongs to another data directory.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The database cannot be used.
@@ -93,31 +93,32 @@ pub enum RotationError {
     Change(ChangeError),
 }
 
-/// What a rotation did.
+/// The result of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotated {
-    /// Where the key in use is now.
+    /// The file of the current key.
     pub key_file: PathBuf,
-    /// Where the one before it is; none if it is not among the files of the configuration any more.
+    /// The file of the previous key, or `None` if it is no longer among the configured files.
     pub previous_key_file: Option<PathBuf>,
-    /// How many values were sealed anew; none if an earlier call had done that, and only the files were left to be renamed.
+    /// How many values were sealed again, or `None` if an earlier call did that and only the files had to be renamed.
     pub values: Option<usize>,
-    /// True if `sealing_key_file` does not name the key in use yet.
+    /// True if `sealing_key_file` does not name the current key yet.
     pub is_to_be_configured: bool,
-    /// Why the files in the data directory could not be given their names.
+    /// Why the files in the data directory could not be renamed.
     pub not_renamed: Option<String>,
-    /// False if a live server has not yet told that it has read the change.
+    /// False if a live server has not confirmed yet that it has read the change.
     pub is_seen: bool,
 }
 
-/// Writes a new sealing key into a private file that must not be there yet.
+/// Writes a new sealing key to a private file that must not exist yet.
 pub fn create(path: &Path, entropy: &Entropy) -> Result<(), DirectoryError> {
     sealing_files::create(path, entropy).map(drop)
 }
 
-/// Replaces the sealing key of the configured database by the next one. Servers that live meanwhile must hold both keys.
+/// Replaces the sealing key of the configured database with the next one. Live servers must have both keys.
 ///
-/// If this ends at any moment, a server starts with the files as they are, and this can be repeated.
+/// This can be interrupted at any moment. A server then starts with the files as they are, and the call can be
+/// repeated.
 pub async fn rotate(config: &Config, clock: Clock, entropy: Entropy) -> Result<Rotated, RotationError> {
     let database = config.database()?;
     check_private(config)?;
@@ -150,7 +151,7 @@ pub async fn rotate(config: &Config, clock: Clock, entropy: Entropy) -> Result<R
     Ok(name_files(config, Some(&held.in_use), Some(values), is_seen))
 }
 
-/// Keeps servers away that heartbeats do not tell of: from this data directory, and from a file of SQLite.
+/// Excludes servers without heartbeats from this data directory and from an SQLite file.
 fn hold_directory(config: &Config, database: &DatabaseUrl) -> Result<Option<DataDirectory>, RotationError> {
     let file = database.sqlite_file();
     if file.is_none() && !config.is_sealing_key_in_directory() {
@@ -169,7 +170,7 @@ fn hold_directory(config: &Config, database: &DatabaseUrl) -> Result<Option<Data
     }
 }
 
-/// Err if the database is not served any more, or must be migrated first: that is a server's to do.
+/// Fails if the database is no longer in use, or must be migrated first, which only a server does.
 async fn check_version(database: &DatabaseUrl) -> Result<(), RotationError> {
     let read = Store::open_read_only(database, true).await?;
     let (moved, migrated) = (read.find_setting(MOVED_TO).await, read.check_migrations().await);
@@ -181,7 +182,8 @@ async fn check_version(database: &DatabaseUrl) -> Result<(), RotationError> {
     }
 }
 
-/// The key in use and the one to follow it, durably in its file, which is made here if its place is the data directory.
+/// Returns the current and the next key. The next key is durable in its file, and is created here if it belongs in the
+/// data directory.
 async fn with_next(
     config: &Config,
     held: HeldKeys,
@@ -204,7 +206,8 @@ async fn with_next(
     Ok(HeldKeys { other: Some(next), ..held })
 }
 
-/// Seals everything with the next key; returns how many values, and whether every live server has read that.
+/// Seals everything with the next key. Returns how many values were sealed, and whether every live server has read the
+/// change.
 async fn reseal(state: &State, held: &HeldKeys) -> Result<(usize, bool), RotationError> {
     let next = held.other.as_ref().ok_or(RotationError::NoNextKey)?;
     state.follow().await?;
@@ -224,7 +227,7 @@ async fn reseal(state: &State, held: &HeldKeys) -> Result<(usize, bool), Rotatio
     }
     let values = reseal_values(state, &mut changing.change, &keys, &next.key).await?;
     rename_failures(&mut changing, &keys, &next.key).await?;
-    // Its own record is the last one of the old key.
+    // The record of this change is the last one that the old key chains.
     let last = changing.change.find_last_audit_record().await?;
     let sequence = last.map_or(0, |last| last.said.sequence) + 1;
     let nonces = [state.entropy.bytes(), state.entropy.bytes()];
@@ -238,7 +241,7 @@ async fn reseal(state: &State, held: &HeldKeys) -> Result<(usize, bool), Rotatio
     Ok((values, nodes::wait_until_seen(state).await))
 }
 
-/// Opens and seals every value; returns how many there are.
+/// Opens and seals every value. Returns how many there are.
 async fn reseal_values(
     state: &State,
     change: &mut Change,
@@ -263,8 +266,8 @@ async fn reseal_values(
     Ok(count)
 }
 
-/// Failures of users go on to count under the new MACs of their names: who was locked stays locked. Under names that nobody has
-/// they begin anew.
+/// Failures of users are counted under the new MACs of their names, so that locked users stay locked. For names that do
+/// not belong to a user, the counts start again.
 async fn rename_failures(
     changing: &mut Changing<'_>,
     keys: &SealingKeys,
@@ -283,7 +286,7 @@ async fn rename_failures(
     Ok(())
 }
 
-/// Gives the files in the data directory their names; others are the operator's to name.
+/// Renames the files in the data directory. The operator names all others.
 fn name_files(config: &Config, before: Option<&HeldKey>, values: Option<usize>, is_seen: bool) -> Rotated {
     let (present, next) = (config.sealing_key_path(), config.sealing_key_next_path().unwrap_or_default());
     let of_others = |not_renamed| Rotated {

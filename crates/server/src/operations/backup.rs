@@ -1,4 +1,4 @@
-//! A backup: a consistent copy of the database, the sealing key and the configuration, beside a server that lives.
+//! Backups: a consistent copy of the database, the sealing key and the configuration, also while the server runs.
 
 use std::fmt;
 use std::fs::{self, DirBuilder};
@@ -20,40 +20,40 @@ use crate::operations::data_directory::{
 };
 use crate::operations::demo_file;
 
-/// What says that a directory is a backup.
+/// The file that identifies a directory as a backup.
 pub const MANIFEST: &str = "backup.json";
 /// The configuration in a backup.
 pub const CONFIGURATION: &str = "countersign.toml";
-/// Files with credentials in the clear, which belong to the database that knows them.
+/// Files with readable credentials, which belong to the database that knows them.
 pub(crate) const CREDENTIALS: [&str; 2] = [operator::FILE, demo_file::FILE];
-/// The only way in which backups are written.
+/// The format of backups.
 const FORMAT: u32 = 1;
 
-/// Why there is no backup.
+/// Why a backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The backup's directory cannot be that one.
+    /// The directory cannot be used for the backup.
     #[error("{0}: {1}")]
     Target(String, &'static str),
-    /// The data directory or the backup's cannot be read or written.
+    /// The data directory or the backup directory cannot be read or written.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// A key of the configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The database cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Without it the database is worth nothing.
+    /// There is no sealing key. The database is useless without it.
     #[error("{0}: missing sealing key; the database is useless without it")]
     NoSealingKey(String),
-    /// The same, only worse: it would be found out at the restore.
+    /// The sealing key does not match the database. Otherwise, this would only be noticed at the restore.
     #[error("{0}: does not match the database")]
     SealingKeyWrong(String),
-    /// What was read as a database that nobody changes was changed.
+    /// A database without a running server changed during the backup.
     #[error("a server started during the backup; try again once it is ready")]
     StartedMeanwhile,
-    /// The server has another file open.
+    /// The running server has a different file open.
     #[error(
         "{0}: the running server has a different file open, which was deleted or replaced; see \"The SQLite file was \
          deleted or replaced\" in docs/troubleshoot.md before you stop it"
@@ -61,22 +61,22 @@ pub enum BackupError {
     Replaced(String),
 }
 
-/// What a backup says of itself.
+/// The description of a backup.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     format: u32,
-    /// The version that made it.
+    /// The version that created it.
     pub made_by: String,
-    /// When it was made.
+    /// When it was created.
     pub made_at: UnixTime,
-    /// The engine: of PostgreSQL the database itself is not in it.
+    /// The database engine. For PostgreSQL, the backup does not contain the database.
     pub database: Engine,
-    /// The last change that the database knew.
+    /// The last change in the database.
     pub change: i64,
 }
 
-/// Where a database lives.
+/// A database engine.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -86,13 +86,13 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// The engine of a database.
+    /// Returns the engine of a database.
     pub fn of(database: &DatabaseUrl) -> Self {
         if database.sqlite_file().is_some() { Self::Sqlite } else { Self::Postgres }
     }
 }
 
-/// As people call it.
+/// Returns the name of the engine.
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -103,14 +103,15 @@ impl fmt::Display for Engine {
 }
 
 impl Manifest {
-    /// Reads what a directory says of itself; `None` if it is no backup.
+    /// Reads the description of a backup. Returns `None` if the directory is not a backup.
     pub(crate) fn read(directory: &Path) -> Option<Self> {
         let text = fs::read(directory.join(MANIFEST)).ok()?;
         serde_json::from_slice(&text).ok().filter(|manifest: &Self| manifest.format == FORMAT)
     }
 }
 
-/// Writes a backup into `target`, whole or not at all. The server may go on: nothing in its data directory changes.
+/// Writes a complete backup to `target`, or nothing. The server can keep running, and nothing in its data directory
+/// changes.
 pub async fn make(config: &Config, target: &Path, configuration: &str, now: UnixTime) -> Result<Manifest, BackupError> {
     let target = check_target(&config.data_dir, target)?;
     let writing = Writing::begin(target)?;
@@ -134,13 +135,13 @@ pub async fn make(config: &Config, target: &Path, configuration: &str, now: Unix
         database: copied.engine,
         change: copied.change,
     };
-    // Texts and numbers always serialise.
+    // Serializing strings and numbers cannot fail.
     write_private(&writing.file(MANIFEST), &(serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n"))?;
     writing.finish()?;
     Ok(manifest)
 }
 
-/// The absolute path of a directory that can become a backup: neither the living one nor in it, and without content.
+/// Returns the absolute path of a directory that can become a backup: outside of the data directory, and empty.
 fn check_target(living: &Path, target: &Path) -> Result<PathBuf, BackupError> {
     let refuse = |why| Err(BackupError::Target(target.display().to_string(), why));
     let living = living.canonicalize().map_err(|error| failed(living, error))?;
@@ -170,14 +171,15 @@ fn check_target(living: &Path, target: &Path) -> Result<PathBuf, BackupError> {
     }
 }
 
-/// What is known of a database once it is copied.
+/// What is known about a database after it was copied.
 struct Copied {
     engine: Engine,
     change: i64,
     key_check: Option<String>,
 }
 
-/// Copies a database of SQLite, and reads the copy; PostgreSQL is copied by its own tools, and only read.
+/// Copies an SQLite database and reads the copy. A PostgreSQL database is only read, because it is copied with its own
+/// tools.
 async fn copy_database(config: &Config, file: &Path) -> Result<Copied, BackupError> {
     let database = config.database()?;
     let engine = Engine::of(&database);
@@ -191,7 +193,7 @@ async fn copy_database(config: &Config, file: &Path) -> Result<Copied, BackupErr
     let copy = match engine {
         Engine::Postgres => store,
         Engine::Sqlite => {
-            // SQLite writes into an empty file, whose mode it keeps.
+            // SQLite writes to an empty file and keeps its mode.
             write_private(file, "")?;
             store.copy_to(file).await?;
             store.close().await;
@@ -211,7 +213,7 @@ async fn copy_database(config: &Config, file: &Path) -> Result<Copied, BackupErr
     Ok(Copied { engine, change, key_check })
 }
 
-/// Copies a file privately and durably, if it is there.
+/// Copies a file privately and durably, if it exists.
 pub(crate) fn copy_private(from: &Path, to: &Path) -> Result<bool, DirectoryError> {
     let text = match fs::read_to_string(from) {
         Ok(text) => Zeroizing::new(text),
@@ -222,7 +224,7 @@ pub(crate) fn copy_private(from: &Path, to: &Path) -> Result<bool, DirectoryErro
     Ok(true)
 }
 
-/// A backup that is being written beside its place. Dropped before it is finished, it leaves nothing.
+/// A backup that is written next to its target. If it is dropped before it is finished, nothing remains.
 struct Writing {
     target: PathBuf,
     beside: PathBuf,
@@ -247,7 +249,7 @@ impl Writing {
         self.beside.join(name)
     }
 
-    /// Puts it in its place; a directory there is empty, or the system refuses.
+    /// Moves it to its target. A directory there must be empty, or the system refuses.
     fn finish(self) -> Result<(), DirectoryError> {
         sync_directory(&self.beside)?;
         fs::rename(&self.beside, &self.target).map_err(|error| failed(&self.target, error))?;
@@ -257,7 +259,7 @@ impl Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        // It is there unless it has become the backup itself.
+        // It still exists unless it has become the backup.
         let _ = fs::remove_dir_all(&self.beside);
     }
 }

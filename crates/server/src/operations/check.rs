@@ -1,39 +1,39 @@
-//! What came of one check of `doctor`.
+//! The result of a `doctor` check.
 
-/// What came of one check.
+/// The result of a `doctor` check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at.
+    /// The name of the check.
     pub check: &'static str,
-    /// How it is.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why, and what to do.
+    /// The details, and what to do.
     pub detail: String,
 }
 
-/// How something is.
+/// A verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As it should be.
+    /// No problem found.
     Good,
-    /// It works, and somebody should look at it.
+    /// It works, but needs attention.
     Warning,
-    /// It does not work, or not safely.
+    /// It does not work, or is not safe.
     Failed,
 }
 
 impl Check {
-    /// As it should be.
+    /// No problem found.
     pub fn good(check: &'static str, detail: impl ToString) -> Self {
         Self { check, verdict: Verdict::Good, detail: detail.to_string() }
     }
 
-    /// Somebody should look at it.
+    /// It works, but needs attention.
     pub fn warning(check: &'static str, detail: impl ToString) -> Self {
         Self { check, verdict: Verdict::Warning, detail: detail.to_string() }
     }
 
-    /// It does not work, or not safely.
+    /// It does not work, or is not safe.
     pub fn failed(check: &'static str, detail: impl ToString) -> Self {
         Self { check, verdict: Verdict::Failed, detail: detail.to_string() }
     }

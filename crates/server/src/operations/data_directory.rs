@@ -1,4 +1,4 @@
-//! The data directory: ours alone while we run, and where the sealing key lives.
+//! The data directory, locked by this process while it runs. It contains the sealing key.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -16,22 +16,22 @@ use crate::keys::sealing::SealingKey;
 use crate::operations::exposure::{Exposure, Reach, find_in_directory};
 
 const LOCK_FILE: &str = "lock";
-/// Whoever only looks whether the directory is locked holds it for an instant: that must not stop a start.
+/// How long a start retries the lock. `doctor` holds it for a moment while checking it, which must not prevent a start.
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// It cannot be made, read or written.
+    /// It cannot be created, read or written.
     #[error("{path}: {error}{}", if is_full(error.kind()) { "; make room there, or raise the quota" } else { "" })]
     Io {
         /// The file or directory.
         path: String,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// Another process has it.
+    /// Another process has locked it.
     #[error(
         "{0}: another countersign process is using this data directory; stop it, or choose another with --data-dir"
     )]
@@ -39,24 +39,24 @@ pub enum DirectoryError {
     /// Other users of the machine can read or write it, or a file with a secret in it.
     #[error("{0}")]
     Exposed(Exposure),
-    /// A sealing key file holds something else.
+    /// The sealing key file contains something else.
     #[error("{0}: not a sealing key")]
     NotASealingKey(String),
-    /// A file in the data directory has the name of the next sealing key, and holds something else.
+    /// A file in the data directory has the name of the next sealing key, but contains something else.
     #[error("{0}: not a sealing key; delete it, unless a sealing key rotation wrote it")]
     NotANextSealingKey(String),
-    /// The configuration names a file for the next sealing key that is not there.
+    /// The configuration names a file for the next sealing key that does not exist.
     #[error("{0}: no such file (sealing_key_next_file)")]
     NoNextSealingKey(String),
 }
 
-/// True if there is no room for what was to be written.
+/// True if the disk is full.
 pub(crate) fn is_full(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
-/// Err if the data directory, or a file with a secret in it, is open to every user of the machine. They could read our keys,
-/// or replace them with their own. A directory that does not exist yet passes, because we create it private.
+/// Fails if every user of the machine can access the data directory or a file with a secret in it. They could read our
+/// keys, or replace them with their own. A directory that does not exist yet passes, because we create it private.
 pub(crate) fn check_private(config: &Config) -> Result<(), DirectoryError> {
     match find_in_directory(config).into_iter().next().filter(|exposure| exposure.reach == Reach::Everybody) {
         Some(exposure) => Err(DirectoryError::Exposed(exposure)),
@@ -64,19 +64,19 @@ pub(crate) fn check_private(config: &Config) -> Result<(), DirectoryError> {
     }
 }
 
-/// A data directory that this process has locked, until it ends.
+/// A data directory that this process has locked until it ends.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
-    /// The lock is the system's (`flock`), so that it ends with the process, however that ends.
+    /// The lock is a system lock (`flock`), so that it ends with the process in any case.
     _lock: File,
 }
 
 impl DataDirectory {
-    /// Makes the directory (0700) if it is missing, and locks it.
+    /// Creates the directory (0700) if necessary, and locks it.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
         if path.exists() && !path.is_dir() {
-            // What the system says of it, "file exists", sounds as if that were the fault.
+            // The system's error, "file exists", would sound as if that was the problem.
             return Err(failed(path, io::Error::other("is not a directory")));
         }
         make_directory(path).map_err(|error| failed(path, error))?;
@@ -94,25 +94,25 @@ impl DataDirectory {
         Err(DirectoryError::Locked(path.display().to_string()))
     }
 
-    /// Makes an empty private file (0600) if there is none: SQLite gives its own files the mode of the database.
+    /// Creates an empty private file (0600) if there is none. SQLite gives its own files the mode of the database.
     pub fn prepare_private(&self, name: &str) -> Result<(), DirectoryError> {
         let path = self.file(name);
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o600).open(&path).map(drop).map_err(|error| failed(&path, error))
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file in the directory.
+    /// Returns the path of a file in the directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }
 
-/// Makes a private directory (0700), and those that it lies in, durably.
+/// Creates a private directory (0700) and its parents, durably.
 fn make_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !parent.exists() {
@@ -122,12 +122,12 @@ fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     match File::open(parent).and_then(|parent| parent.sync_all()) {
         Err(error) if is_new => Err(error),
-        // A start that was cut off may have made it. One that was always there may lie in what we cannot read or sync.
+        // An interrupted start may have created it. An older one may be in a directory that we cannot read or sync.
         _ => Ok(()),
     }
 }
 
-/// True if a server serves from this directory now. Nothing is written, and nothing stays locked.
+/// True if a server is using this directory. Writes nothing, and keeps no lock.
 pub(crate) fn is_locked(path: &Path) -> Result<bool, DirectoryError> {
     let lock_path = path.join(LOCK_FILE);
     let lock = match File::open(&lock_path) {
@@ -142,8 +142,8 @@ pub(crate) fn is_locked(path: &Path) -> Result<bool, DirectoryError> {
     }
 }
 
-/// True if a program has a file of SQLite open: for as long as it has, it holds a lock on it. This process has it not open, or
-/// its own locks would end here.
+/// True if a program has an SQLite file open, because it then holds a lock on it. This process must not have it open.
+/// Otherwise, its own locks would be released here.
 pub(crate) fn is_open(file: &Path) -> Result<bool, DirectoryError> {
     let opened = OpenOptions::new().write(true).open(file).map_err(|error| failed(file, error))?;
     match fcntl_lock(&opened, FlockOperation::NonBlockingLockExclusive) {
@@ -153,10 +153,10 @@ pub(crate) fn is_open(file: &Path) -> Result<bool, DirectoryError> {
     }
 }
 
-/// True if a server serves from this data directory, and nobody has this file of SQLite open: the server has another one, which was
-/// deleted or replaced. False, too, if this user may not open the file to find out.
+/// True if a server is using this data directory but nobody has this SQLite file open, because the server has a
+/// different, deleted or replaced file open. Also false if this user may not open the file to find out.
 pub(crate) fn is_replaced(directory: &Path, file: &Path) -> Result<bool, DirectoryError> {
-    // A server that starts has locked the directory first.
+    // A starting server locks the directory first.
     for _ in 0..5 {
         if !is_locked(directory)? || is_open(file).unwrap_or(true) {
             return Ok(false);
@@ -166,7 +166,7 @@ pub(crate) fn is_replaced(directory: &Path, file: &Path) -> Result<bool, Directo
     Ok(true)
 }
 
-/// Reads a sealing key; `None` if there is no such file.
+/// Reads a sealing key. Returns `None` if the file does not exist.
 pub fn read_sealing_key(path: &Path) -> Result<Option<SealingKey>, DirectoryError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => Zeroizing::new(bytes),
@@ -177,11 +177,11 @@ pub fn read_sealing_key(path: &Path) -> Result<Option<SealingKey>, DirectoryErro
     key.map(Some).ok_or_else(|| DirectoryError::NotASealingKey(path.display().to_string()))
 }
 
-/// Writes a private file (0600), complete or not at all, and durably.
+/// Writes a private file (0600) completely or not at all, and durably.
 pub fn write_private(path: &Path, text: &str) -> Result<(), DirectoryError> {
     let temporary = path.with_extension("new");
     let write = || -> io::Result<()> {
-        // One left over by a kill may have another mode.
+        // A file left over from a killed process may have another mode.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -195,7 +195,7 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), DirectoryError> {
     write().map_err(|error| failed(path, error))
 }
 
-/// A directory's entries are durable from here on.
+/// Makes the entries of a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), DirectoryError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| failed(path, error))
 }

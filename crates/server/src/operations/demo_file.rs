@@ -1,12 +1,12 @@
-//! `demo.json` in the data directory: what `--demo` has made, with secrets in the clear, to try everything with.
+//! `demo.json` in the data directory: what `--demo` created, with readable secrets.
 
 use countersign_protocol::secret::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Its name.
+/// The name of the file.
 pub const FILE: &str = "demo.json";
 
-/// `demo.json`: all that is needed to try both flows. It is private (0600).
+/// `demo.json`: everything needed to try both flows. It is private (0600).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the file")]
 pub struct DemoFile {
@@ -23,7 +23,7 @@ pub struct DemoFile {
     pub password: Secret,
 }
 
-/// The one file that holds secrets in the clear, because its reader needs them.
+/// Serializes the secrets in readable form, because users need them.
 fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
 }

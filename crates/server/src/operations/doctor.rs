@@ -1,4 +1,4 @@
-//! What can be wrong with a server's things, looked at from beside it: nothing that is written stays, nothing stays locked.
+//! Checks a server from outside. Nothing written remains, and nothing stays locked.
 
 use std::path::{Path, PathBuf};
 
@@ -21,24 +21,24 @@ use crate::operations::identity::{self, Memory};
 use crate::operations::start::StartError;
 use crate::operations::transfer::MOVED_TO;
 
-/// Two clocks may differ by this many seconds: what a token's `iat` may lie ahead.
+/// Clocks may differ by this many seconds, which a token's `iat` may be in the future.
 pub const CLOCK_TOLERANCE_S: i64 = 10;
-/// A rotation may be late by this much before somebody should look: a server that was down over a day.
+/// A rotation may be late by this much before `doctor` warns, for example because a server was down for a day.
 const LATE_ROTATION_S: i64 = 86_400;
 const DAY_S: i64 = 86_400;
 
-/// What was found, and whether a server serves from the data directory.
+/// The result, and whether a server is using the data directory.
 #[derive(Debug)]
 pub struct Findings {
-    /// Every check, in the order in which a start would stumble.
+    /// All checks, in the order in which a start would fail.
     pub checks: Vec<Check>,
-    /// True if the lock is held.
+    /// True if the directory is locked.
     pub is_running: bool,
 }
 
-/// Looks at everything that is here: directory, database, keys, certificate.
+/// Checks everything that is on this machine: directory, database, keys, certificate.
 ///
-/// `secret_files` are those that the configuration was read from, besides the keys that it has.
+/// `secret_files` are files with secrets that the configuration was read from, in addition to those that its keys name.
 pub async fn examine(config: &Config, secret_files: &[PathBuf], now: UnixTime) -> Findings {
     let directory = &config.data_dir;
     let mut checks = vec![match directory.read_dir() {
@@ -66,7 +66,7 @@ pub async fn examine(config: &Config, secret_files: &[PathBuf], now: UnixTime) -
     Findings { checks, is_running }
 }
 
-/// The database, and what only it can tell of keys and clock.
+/// Checks the database, and the keys and the clock with its help.
 async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: &mut Vec<Check>) {
     let database = match config.database() {
         Ok(database) => database,
@@ -79,7 +79,7 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
     if let Some(file) =
         database.sqlite_file().filter(|file| file.metadata().is_ok_and(|found| found.len() == 0) || !file.exists())
     {
-        // As a start judges it.
+        // Like a start does.
         let is_lost =
             matches!(memory, Some(Memory::DatabaseId(_))) || (memory.is_none() && config.sealing_key_path().exists());
         let detail = if is_lost {
@@ -99,7 +99,7 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
         Ok(store) => store,
         Err(error) => {
             checks.push(Check::failed("database", error));
-            // SQLite cannot even read where it may not write beside the file.
+            // SQLite cannot even read a file if it may not write next to it.
             if database.sqlite_file().is_some() {
                 checks.push(doctor_writes::check(&database, false).await);
             }
@@ -133,7 +133,7 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
     store.close().await;
 }
 
-/// Whole, and of this version; also whether it was migrated as far as this version goes.
+/// Checks that the database is intact and of this version. Also returns whether it has all migrations of this version.
 async fn check_database(store: &Store) -> (Check, bool) {
     const NAME: &str = "database";
     if let Err(error) = store.check_integrity().await {
@@ -152,7 +152,7 @@ async fn check_database(store: &Store) -> (Check, bool) {
     }
 }
 
-/// A failure if the database was copied elsewhere, where it goes on.
+/// Fails if the database was copied elsewhere, where it is in use now.
 async fn check_moved(store: &Store) -> Option<Check> {
     match store.find_setting(MOVED_TO).await {
         Ok(elsewhere) => elsewhere.map(|elsewhere| Check::failed("database", StartError::Moved(elsewhere))),
@@ -160,7 +160,7 @@ async fn check_moved(store: &Store) -> Option<Check> {
     }
 }
 
-/// PostgreSQL's clock, which is another machine's.
+/// Checks PostgreSQL's clock, which belongs to another machine.
 async fn check_clock(store: &Store, now: UnixTime) -> Option<Check> {
     match store.read_clock().await {
         Ok(Some(theirs)) => Some(compare_clocks("the database", theirs, now)),
@@ -169,7 +169,7 @@ async fn check_clock(store: &Store, now: UnixTime) -> Option<Check> {
     }
 }
 
-/// This machine's clock beside another's.
+/// Compares this machine's clock with another one.
 pub fn compare_clocks(whose: &str, theirs: UnixTime, ours: UnixTime) -> Check {
     let apart = theirs.saturating_sub(ours);
     if apart.abs() <= CLOCK_TOLERANCE_S {
@@ -180,7 +180,7 @@ pub fn compare_clocks(whose: &str, theirs: UnixTime, ours: UnixTime) -> Check {
     Check::failed("clock", detail)
 }
 
-/// The right one for the database, and whether it is kept elsewhere too.
+/// Checks that the sealing key matches the database, and warns if there is no copy elsewhere.
 async fn check_sealing_key(config: &Config, store: &Store) -> (Check, Option<HeldKeys>) {
     const NAME: &str = "sealing key";
     let shown = config.sealing_key_path().display().to_string();
@@ -226,7 +226,7 @@ fn lies_in(file: &Path, directory: &Path) -> bool {
     }
 }
 
-/// The keys, and the algorithms that APIs sign with.
+/// Loads the keys, and the algorithms that APIs sign with.
 async fn read_keys(store: &Store) -> Result<(KeyRows, Vec<Algorithm>), StoreError> {
     let mut load = store.begin_load().await?;
     let mut in_use = Vec::new();
@@ -243,7 +243,8 @@ async fn read_keys(store: &Store) -> Result<(KeyRows, Vec<Algorithm>), StoreErro
     Ok((keys, in_use))
 }
 
-/// Each opens, one of each algorithm in use signs, and none signs for too long.
+/// Checks that each key can be decrypted, that each algorithm in use has a signing key, and that none has been in use
+/// for too long.
 fn check_signing_keys(
     rows: &KeyRows,
     in_use: &[Algorithm],
@@ -273,7 +274,8 @@ fn check_signing_keys(
     Check::good(NAME, format!("{opened} decrypted, {signing} in use, the oldest for {} days", oldest / DAY_S))
 }
 
-/// It can be used, names the issuer's host, and does not end soon; `None` without one.
+/// Checks that the certificate is usable, valid for the issuer's host, and does not expire soon. Returns `None` without
+/// one.
 fn check_certificate(config: &Config, now: UnixTime) -> Option<Check> {
     const NAME: &str = "certificate";
     let issuer = match config.issuer_for(config.listen) {

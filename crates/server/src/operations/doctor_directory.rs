@@ -1,4 +1,4 @@
-//! The data directory: ours alone, and with room.
+//! Checks that the data directory is private and has enough space.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use crate::config::Config;
 use crate::operations::check::Check;
 use crate::operations::exposure::{Exposure, Reach, find_in_directory, list_elsewhere};
 
-/// Below this a backup or an upgrade may not find room; a database of ten thousand clients is some MiB.
+/// Below this, a backup or an upgrade may fail. A database of ten thousand clients has a few MiB.
 const LITTLE_ROOM_MIB: u64 = 256;
-/// Below this writes fail soon.
+/// Below this, writes fail soon.
 const NO_ROOM_MIB: u64 = 16;
 const BYTES_OF_MIB: u64 = 1024 * 1024;
 
-/// Nobody else may look into it.
+/// Checks that no other user can access it.
 pub(super) fn check_modes(config: &Config) -> Check {
     const NAME: &str = "data directory";
     let directory = &config.data_dir;
@@ -36,7 +36,8 @@ pub(super) fn check_modes(config: &Config) -> Check {
     }
 }
 
-/// Files with secrets outside the data directory, whose modes are somebody else's choice; `None` if none is named.
+/// Checks files with secrets outside the data directory, whose modes someone else has chosen. Returns `None` if none
+/// are configured.
 pub(super) fn check_elsewhere(config: &Config, named: &[PathBuf]) -> Option<Check> {
     const NAME: &str = "secret files";
     let files = list_elsewhere(config, named);
@@ -49,7 +50,7 @@ pub(super) fn check_elsewhere(config: &Config, named: &[PathBuf]) -> Option<Chec
     }
 }
 
-/// There is room to write.
+/// Checks that there is space to write.
 pub(super) fn check_room(directory: &Path) -> Check {
     const NAME: &str = "free space";
     let room = match statvfs(directory) {

@@ -1,4 +1,5 @@
-//! Whether the database takes writes: by one that nobody sees, and with what to do if it does not.
+//! Checks whether the database accepts writes, with a test write that nobody sees, and explains what to do if it does
+//! not.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
@@ -12,12 +13,13 @@ use crate::operations::check::Check;
 use crate::operations::data_directory::{DirectoryError, failed, is_full};
 
 const NAME: &str = "writes";
-/// What is tried for room: more than a change writes, and little enough not to take the last of it from a server that runs.
+/// The size of the test write: more than a change writes, but not so much that it uses up the last space of a running
+/// server.
 const TRIED_BYTES: usize = 256 * 1024;
 const OWNER_WRITES: u32 = 0o200;
 
-/// Tries to write. A file of SQLite is only asked by SQLite itself where a server has it open: elsewhere that would write beside
-/// it, and fold in the log of a server that was killed.
+/// Tries to write. Only uses SQLite itself if a server has the file open. Otherwise, SQLite would write next to it, and
+/// checkpoint the log of a killed server.
 pub(super) async fn check(database: &DatabaseUrl, is_running: bool) -> Check {
     let warning = match database.sqlite_file() {
         Some(file) => match try_files(&file) {
@@ -37,7 +39,7 @@ pub(super) async fn check(database: &DatabaseUrl, is_running: bool) -> Check {
     }
 }
 
-/// Opens each file that SQLite writes, and writes a new one in their directory; returns what only this user may do.
+/// Opens each file that SQLite writes, and writes a new one to their directory. Returns what only this user may do.
 fn try_files(file: &Path) -> Result<Option<String>, DirectoryError> {
     let directory = file.parent().unwrap_or(Path::new("/"));
     let owner = fs::metadata(directory).map_err(|error| failed(directory, error))?;
@@ -55,7 +57,7 @@ fn try_files(file: &Path) -> Result<Option<String>, DirectoryError> {
     tried.map(|()| warning).map_err(|error| failed(directory, error))
 }
 
-/// The new file has no name any more before it has content: nothing is left of it, however this ends.
+/// The new file is unlinked before it has content, so that nothing remains, however this ends.
 fn try_room(scratch: &Path) -> io::Result<()> {
     let mut file = File::options().create_new(true).write(true).mode(0o600).open(scratch)?;
     fs::remove_file(scratch)?;
@@ -81,7 +83,7 @@ fn remedy_of_system(error: &DirectoryError) -> &'static str {
         _ => ErrorKind::Other,
     };
     match kind {
-        // The error says what to do.
+        // The error already says what to do.
         kind if is_full(kind) => "until then, writes fail",
         ErrorKind::ReadOnlyFilesystem => {
             "mount it read-write; if the system made it read-only, the kernel log says why"
@@ -91,7 +93,7 @@ fn remedy_of_system(error: &DirectoryError) -> &'static str {
     }
 }
 
-/// What the database says, and what to do.
+/// Returns the database's error, and what to do.
 async fn try_database(database: &DatabaseUrl) -> Result<(), String> {
     let store = Store::open_to_try_writing(database).await.map_err(|error| error.to_string())?;
     let tried = store.try_writing().await;

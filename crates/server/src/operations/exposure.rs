@@ -1,4 +1,4 @@
-//! Files with secrets that users of this machine other than the server's own can open.
+//! Finds files with secrets that other users of this machine can open.
 
 use std::fmt;
 use std::fs;
@@ -7,37 +7,37 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 
-/// How the names of files with secrets begin in the data directory. This covers `sealing.key`, `operator.json`,
-/// `demo.json` and `countersign.db`, SQLite's `-wal` and `-shm`, our temporary files (`.new`, `.restoring`), and what a
-/// restore keeps (`.before-restore`).
+/// The prefixes of files with secrets in the data directory. They cover `sealing.key`, `operator.json`, `demo.json` and
+/// `countersign.db`, SQLite's `-wal` and `-shm`, our temporary files (`.new`, `.restoring`), and what a restore keeps
+/// (`.before-restore`).
 const SECRET_NAMES: [&str; 4] = ["sealing.", "operator.", "demo.", "countersign."];
-/// The permissions of users who are neither the owner nor in the group. On a directory the execute bit counts too: it
-/// lets them open a file by its name.
+/// The permissions of users who are neither the owner nor in the group. On a directory, the execute bit counts too,
+/// because it allows opening a file by name.
 const OTHERS: u32 = 0o007;
 /// The permissions of the group.
 const GROUP: u32 = 0o070;
 const PERMISSIONS: u32 = 0o777;
 
-/// A file or directory that is open to more users than its owner.
+/// A file or directory that more users than its owner can access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposure {
     path: PathBuf,
     mode: u32,
-    /// To whom it is open.
+    /// Who can access it.
     pub reach: Reach,
 }
 
-/// The users to whom a file is open.
+/// The users who can access a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// To its group: some orchestrators give a volume to one.
+    /// Its group. Some orchestrators mount volumes with group access.
     Group,
-    /// To every user of the machine.
+    /// Every user of the machine.
     Everybody,
 }
 
 impl Exposure {
-    /// Returns how a path is exposed; `None` if it is private, or cannot be looked at.
+    /// Returns how a path is exposed, or `None` if it is private or cannot be checked.
     pub fn find(path: &Path) -> Option<Self> {
         let mode = fs::metadata(path).ok()?.permissions().mode() & PERMISSIONS;
         let reach = match mode {
@@ -61,15 +61,15 @@ impl fmt::Display for Exposure {
     }
 }
 
-/// Returns the exposures of the data directory and of the files with secrets in it, those to everybody first.
+/// Returns the exposures of the data directory and of its files with secrets, those to every user first.
 pub fn find_in_directory(config: &Config) -> Vec<Exposure> {
     let mut found: Vec<Exposure> = list_secrets(config).iter().filter_map(|path| Exposure::find(path)).collect();
     found.sort_by_key(|exposure| exposure.reach == Reach::Group);
     found
 }
 
-/// Returns the files with secrets that the configuration names outside the data directory. `named` are files from which the
-/// configuration itself was read.
+/// Returns the files with secrets that the configuration names outside the data directory. `named` are the files that
+/// the configuration itself was read from.
 pub fn list_elsewhere(config: &Config, named: &[PathBuf]) -> Vec<PathBuf> {
     let mut files = list_configured(config);
     files.extend_from_slice(named);
@@ -77,7 +77,7 @@ pub fn list_elsewhere(config: &Config, named: &[PathBuf]) -> Vec<PathBuf> {
     files
 }
 
-/// The directory, and every file with a secret in it; nothing if there is no directory.
+/// Returns the directory and its files with secrets, or nothing if the directory does not exist.
 fn list_secrets(config: &Config) -> Vec<PathBuf> {
     let directory = &config.data_dir;
     if !directory.is_dir() {
@@ -96,7 +96,7 @@ fn list_secrets(config: &Config) -> Vec<PathBuf> {
     files
 }
 
-/// The files with secrets that keys of the configuration name.
+/// Returns the files with secrets that the configuration names.
 fn list_configured(config: &Config) -> Vec<PathBuf> {
     let database = config.database().ok().and_then(|database| database.sqlite_file());
     [&config.sealing_key_file, &config.sealing_key_next_file, &config.tls.key]

@@ -1,7 +1,8 @@
-//! Which database a data directory is used with.
+//! Which database a data directory belongs to.
 //!
-//! The directory remembers the id of its database, so that a start takes neither an empty database nor another one for it.
-//! A first start notes its sealing key before it makes anything: only a database that it did not finish may be empty.
+//! The directory stores the ID of its database, so that a start accepts neither an empty database nor another one. A
+//! first start records its sealing key before it creates anything. Only a database that such a start did not finish may
+//! be empty.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,38 +15,38 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Entropy;
 use crate::operations::data_directory::{DataDirectory, DirectoryError, failed, write_private};
 
-/// The file in the data directory that says which database it is used with.
+/// The file in the data directory that identifies its database.
 pub(crate) const FILE: &str = "database.json";
 
-/// Why a database is not this data directory's.
+/// Why a database cannot be used with this data directory.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// There is no database, or an empty one, where there was one.
+    /// The database is missing or empty, although the directory was used with one.
     #[error(
         "{database}: {missing}, but {used}; put the database back, restore a backup with `countersign restore`, or \
          start \
          with an empty database: countersign serve --new-database"
     )]
     Lost {
-        /// Where the database should be.
+        /// The expected location of the database.
         database: String,
-        /// What is there instead.
+        /// What was found instead.
         missing: &'static str,
-        /// Why there should be one.
+        /// Why a database is expected.
         used: Used,
     },
-    /// The directory was used with another database.
+    /// The directory belongs to another database.
     #[error(
         "{database}: belongs to another data directory; set database.url to this directory's database, choose \
          another --data-dir, or delete {file} if the database is the right one"
     )]
     Other {
-        /// Where the database is.
+        /// The location of the database.
         database: String,
-        /// The file that remembers the other one.
+        /// The file that identifies the other database.
         file: String,
     },
-    /// The file that remembers the database holds something else.
+    /// The file that identifies the database contains something else.
     #[error("{0}: is damaged; delete it if the database is the right one")]
     Damaged(String),
     /// That file cannot be read or written.
@@ -53,29 +54,30 @@ pub enum IdentityError {
     Directory(#[from] DirectoryError),
 }
 
-/// Why a database is missed.
+/// Why a database is expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Used {
-    /// The directory remembers one.
+    /// The directory has stored the ID of one.
     #[error("this data directory was used with a database")]
     Directory,
-    /// There is a sealing key, which only a database needs.
+    /// There is a sealing key, which is only needed with a database.
     #[error("a sealing key already exists, {0}")]
     SealingKey(String),
 }
 
-/// What a data directory remembers.
+/// What a data directory has stored.
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Memory {
-    /// A first start is under way, with the sealing key of this check.
+    /// A first start has begun, with a sealing key with this fingerprint.
     FirstStart(String),
-    /// It is used with the database of this id.
+    /// The directory belongs to the database with this ID.
     DatabaseId(String),
 }
 
 impl Memory {
-    /// Reads what the directory remembers; `None` if it was not used yet, or only by a version that remembers nothing.
+    /// Reads what the directory has stored. Returns `None` if it is new, or was only used by a version that stores
+    /// nothing.
     pub(crate) fn read(directory: &Path) -> Result<Option<Self>, IdentityError> {
         let path = directory.join(FILE);
         let text = match fs::read(&path) {
@@ -87,14 +89,14 @@ impl Memory {
         memory.map(Some).map_err(|_| IdentityError::Damaged(path.display().to_string()))
     }
 
-    /// Writes it durably, instead of what the directory remembered before.
+    /// Stores it durably, and replaces what was stored before.
     pub fn write(&self, directory: &DataDirectory) -> Result<(), DirectoryError> {
-        // Texts always serialise.
+        // Serializing strings cannot fail.
         let text = serde_json::to_string(self).unwrap_or_default() + "\n";
         write_private(&directory.file(FILE), &text)
     }
 
-    /// Makes the directory one that was not used yet.
+    /// Marks the directory as new.
     pub(crate) fn forget(directory: &DataDirectory) -> Result<(), DirectoryError> {
         let path = directory.file(FILE);
         match fs::remove_file(&path) {
@@ -104,17 +106,17 @@ impl Memory {
     }
 }
 
-/// What a database says of itself before anything in it is changed.
+/// How a database identifies itself before anything in it is changed.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Its id.
+    /// Its ID.
     pub(crate) id: Option<String>,
-    /// Which sealing key it belongs to; `None` if nothing was ever made in it.
+    /// The fingerprint of its sealing key, or `None` if nothing was ever created in it.
     pub(crate) key_check: Option<String>,
 }
 
 impl Found {
-    /// Reads it, and changes nothing: it may be somebody else's.
+    /// Reads it without changing anything, because the database may belong to someone else.
     pub(crate) async fn read(database: &DatabaseUrl) -> Result<Self, StoreError> {
         let Some(store) = Store::open_unless_empty(database).await? else {
             return Ok(Self::default());
@@ -126,7 +128,7 @@ impl Found {
     }
 }
 
-/// Err if the directory remembers another database than the one of this id.
+/// Fails if the directory belongs to another database than the one with this ID.
 pub(crate) fn check_same(
     memory: Option<&Memory>,
     id: Option<&str>,
@@ -142,7 +144,7 @@ pub(crate) fn check_same(
     }
 }
 
-/// The error for an empty database where there should be one with something in it.
+/// Returns the error for an empty database that should not be empty.
 pub(crate) fn lost(memory: Option<&Memory>, database: &DatabaseUrl, key: &Path) -> IdentityError {
     let has_file = database.sqlite_file().is_none_or(|file| file.exists());
     IdentityError::Lost {
@@ -155,7 +157,7 @@ pub(crate) fn lost(memory: Option<&Memory>, database: &DatabaseUrl, key: &Path) 
     }
 }
 
-/// Lets the directory remember the database, when all that a first start makes is made.
+/// Stores the database's ID in the directory, once a first start has created everything.
 pub(crate) fn remember(directory: &DataDirectory, id: String) -> Result<(), IdentityError> {
     let memory = Memory::DatabaseId(id);
     if Memory::read(directory.path())?.as_ref() != Some(&memory) {
@@ -164,7 +166,7 @@ pub(crate) fn remember(directory: &DataDirectory, id: String) -> Result<(), Iden
     Ok(())
 }
 
-/// A new id: 128 random bits.
+/// Creates a new ID from 128 random bits.
 pub(crate) fn new_id(entropy: &Entropy) -> String {
     base64url(&entropy.bytes::<16>())
 }

@@ -1,4 +1,4 @@
-//! The other nodes on this database: which are alive, and whether they have read what this one has.
+//! The other nodes on this database: which are alive, and whether they have loaded what this one has.
 
 use countersign_store::{Node, Store, StoreError};
 use tokio::time::{sleep, timeout};
@@ -12,9 +12,10 @@ pub(crate) async fn is_alone(state: &State) -> Result<bool, StoreError> {
     Ok(list_others(state).await?.is_empty())
 }
 
-/// Waits until every live node has read all that this one has, for at most [`SEEN_TIMEOUT`]; false if one has not.
+/// Waits until every live node has loaded everything that this one has, for at most [`SEEN_TIMEOUT`]. Returns false if
+/// one has not.
 ///
-/// A node that does not answer is not waited for any longer: what the caller is about to do may be urgent.
+/// Does not wait longer for an unresponsive node, because the caller's action may be urgent.
 pub(crate) async fn wait_until_seen(state: &State) -> bool {
     let change = state.registry.current().change();
     match timeout(SEEN_TIMEOUT, wait_for(state, change)).await {
@@ -28,33 +29,34 @@ pub(crate) async fn wait_until_seen(state: &State) -> bool {
 async fn wait_for(state: &State, change: i64) -> Result<(), StoreError> {
     while list_others(state).await?.iter().any(|node| node.registry_change < change) {
         sleep(SEEN_LOOK_INTERVAL).await;
-        // Two nodes may wait for each other, and at a start nothing else here reads.
+        // Two nodes may wait for each other, and during a start, nothing else reads here.
         follow_changes::run_once(state).await;
     }
     Ok(())
 }
 
-/// The other nodes that are alive, by the database's own clock: the clocks of nodes differ.
+/// Returns the other live nodes, based on the database's clock, because the clocks of nodes differ.
 async fn list_others(state: &State) -> Result<Vec<Node>, StoreError> {
     let mut nodes = state.store.list_nodes().await?;
     nodes.retain(|node| *node.id != *state.node_id && is_alive(node));
     Ok(nodes)
 }
 
-/// True if a node's last heartbeat is recent. One far in the future is one from before the database's clock was set back.
+/// True if a node's last heartbeat is recent. A heartbeat far in the future is from before the database's clock was set
+/// back.
 pub(crate) fn is_alive(node: &Node) -> bool {
     node.silent_ms.abs() < NODE_ALIVE_MS
 }
 
-/// A node that serves from a database; for who is no node of it. A heartbeat that came with a dump, or from a node that was killed,
-/// is not followed by another one: this waits until it is too old.
+/// Returns a node that is using a database, for callers that are not a node. A heartbeat from a dump or from a killed
+/// node is not followed by another one, so this waits until it is too old.
 pub(crate) async fn find_living(store: &Store) -> Result<Option<Node>, StoreError> {
     if !store.has_table("nodes").await? {
         return Ok(None);
     }
     let mut before = store.list_nodes().await?;
     while before.iter().any(is_alive) {
-        // More often than a node beats: at the same pace, each look could find it equally silent.
+        // More often than a node sends heartbeats. At the same interval, each check could find it equally silent.
         sleep(HEARTBEAT_INTERVAL / 4).await;
         let nodes = store.list_nodes().await?;
         let beats = |node: &&Node| before.iter().all(|seen| seen.id != node.id || node.silent_ms < seen.silent_ms);

@@ -1,4 +1,4 @@
-//! For operators: is it alive, may it be sent requests, and what has it done?
+//! Health checks and metrics.
 
 use std::sync::Arc;
 
@@ -11,18 +11,19 @@ use crate::http::answer;
 use crate::state::State;
 use crate::usage::exposition;
 
-/// True for the addresses by which an orchestrator asks how this node is, as the metrics label them.
+/// True for the health check paths, as the metrics label them.
 pub(crate) fn is_probe(route: &str) -> bool {
     ["/livez", "/readyz", "/healthz"].contains(&route)
 }
 
-/// `/livez`: the process answers.
+/// `/livez`: the process responds.
 pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz` and `/healthz`: 200 once everything is in place, while the registry is fresh and the database file in its place,
-/// and until the end is near; else 503 with the reason. While a database can only be read, tokens are issued: that is ready.
+/// `/readyz` and `/healthz`: 200 from the end of startup until shutdown begins, while the registry is fresh and the
+/// database file is in place. Otherwise 503 with the reason. A node with a read-only database still issues tokens, so
+/// it is ready.
 pub(crate) async fn ready(extract::State(state): extract::State<Arc<State>>) -> (StatusCode, String) {
     if state.lifecycle.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
@@ -39,7 +40,7 @@ pub(crate) async fn ready(extract::State(state): extract::State<Arc<State>>) -> 
     }
 }
 
-/// `GET /metrics`; not for what a proxy forwards, which is nobody's business there.
+/// `GET /metrics`. Refuses requests that a proxy forwards, because outsiders must not see the metrics.
 pub(crate) async fn metrics(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
     let is_forwarded = |name: &HeaderName| name == FORWARDED || name.as_str().starts_with("x-forwarded-");
     if request.headers().keys().any(is_forwarded) {

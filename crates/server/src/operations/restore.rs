@@ -1,7 +1,7 @@
-//! A restore: the database, the sealing key and the operator's file of a backup, and the end of all that was issued.
+//! Restores the database, the sealing key and the operator's file from a backup, and revokes everything issued.
 //!
-//! What happened since the backup is not known: a token that was revoked meanwhile would live again. So every token,
-//! refresh token, session and signing key of before ends.
+//! What happened after the backup is unknown. Otherwise, a token that was revoked since would become valid again. Every
+//! earlier token, refresh token, session and signing key is therefore revoked.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -35,38 +35,38 @@ use crate::operations::transfer::MOVED_TO;
 use crate::registry::live::LiveRegistry;
 use crate::state::State;
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
-    /// What the backup says of itself.
+    /// The description of the backup.
     pub manifest: Manifest,
-    /// The change that ended everything.
+    /// The change that revoked everything.
     pub change: i64,
-    /// What was there before, under its new name.
+    /// The previous files, under their new names.
     pub kept: Vec<PathBuf>,
 }
 
-/// What a directory says of itself, if it is a backup.
+/// Reads the description of a backup.
 pub fn read_manifest(from: &Path) -> Result<Manifest, RestoreError> {
     Manifest::read(from).ok_or_else(|| RestoreError::NoBackup(from.display().to_string()))
 }
 
-/// A restore that can be carried out: all of it was looked at, and nothing was changed.
+/// A restore that was fully checked, and has changed nothing yet.
 #[derive(Debug)]
 pub struct Plan<'a> {
     config: &'a Config,
     from: &'a Path,
     key: BackupKey,
     places: Places,
-    /// What the backup says of itself.
+    /// The description of the backup.
     pub manifest: Manifest,
-    /// The database that is restored, or in which, on PostgreSQL, what was issued ends.
+    /// The database to restore or, for PostgreSQL, the database in which everything issued is revoked.
     pub database: DatabaseUrl,
-    /// True if the database was changed since the backup: it is not what was restored from its dump.
+    /// True if the database has changed since the backup, and is not just the restored dump.
     pub is_newer: bool,
 }
 
-/// Looks whether a backup can be restored into the configured data directory and database.
+/// Checks whether a backup can be restored to the configured data directory and database.
 pub async fn plan<'a>(
     config: &'a Config,
     from: &'a Path,
@@ -102,7 +102,7 @@ pub async fn plan<'a>(
 }
 
 impl Plan<'_> {
-    /// Restores the backup. The data directory is locked meanwhile.
+    /// Restores the backup. The data directory is locked during this.
     pub async fn carry_out(self, clock: Clock, entropy: Entropy) -> Result<Restored, RestoreError> {
         let Self { config, from, key, places, manifest, database, .. } = self;
         let directory = DataDirectory::open(&config.data_dir)?;
@@ -130,21 +130,22 @@ impl Plan<'_> {
     }
 }
 
-/// The sealing key in a backup.
+/// Reads the sealing key in a backup.
 #[derive(Debug)]
 struct BackupKey {
     key: SealingKey,
     path: PathBuf,
 }
 
-/// True if the path, or what there is of it, lies in the directory or is it.
+/// True if the path, or its existing part, is the directory or is inside it.
 fn lies_in(path: &Path, directory: &Path) -> bool {
     let whole = std::path::absolute(path).unwrap_or_default();
     let there = whole.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
     there.zip(directory.canonicalize().ok()).is_some_and(|(there, directory)| there.starts_with(directory))
 }
 
-/// A sealing key that is kept elsewhere must be the backup's already: no other directory is written to.
+/// Checks a sealing key outside the data directory, which must already be the backup's, because nothing is written to
+/// other directories.
 fn check_key_file(config: &Config, key: &BackupKey) -> Result<(), RestoreError> {
     let Some(path) = &config.sealing_key_file else {
         return Ok(());
@@ -155,7 +156,7 @@ fn check_key_file(config: &Config, key: &BackupKey) -> Result<(), RestoreError> 
     }
 }
 
-/// Err if a file of credentials is there and cannot be read: the start after the restore would fail by it.
+/// Fails if a file with credentials exists and cannot be read, because the start after the restore would fail.
 fn check_credentials<T: DeserializeOwned>(file: &Path, flag: &'static str) -> Result<(), RestoreError> {
     let text = match std::fs::read(file) {
         Ok(text) => Zeroizing::new(text),
@@ -168,8 +169,8 @@ fn check_credentials<T: DeserializeOwned>(file: &Path, flag: &'static str) -> Re
     }
 }
 
-/// Err if the database is not the backup's, is damaged, or is in use; returns its last change. Of PostgreSQL it is the one that
-/// its own tools have restored: what is no database of ours is not made one.
+/// Fails if the database is not the backup's, is damaged, or is in use. Returns its last change. For PostgreSQL, this
+/// is the database that was restored from a dump. A database without Countersign's tables is never initialized here.
 async fn check_database(database: &DatabaseUrl, from: &Path, key: &BackupKey) -> Result<i64, RestoreError> {
     let file = database.sqlite_file().map(|_| from.join(SQLITE_FILE));
     let read_from = match &file {
@@ -207,7 +208,7 @@ async fn check_content(read: &Store, database: &DatabaseUrl, key: &BackupKey) ->
     Ok(read.read_counters().await?.change)
 }
 
-/// Err while a node serves from the database.
+/// Fails while a node is using the database.
 async fn check_no_node(store: &Store, database: &DatabaseUrl) -> Result<(), RestoreError> {
     match find_living(store).await? {
         Some(node) => Err(RestoreError::Alive { database: database.to_string(), node: node.id }),
@@ -215,7 +216,7 @@ async fn check_no_node(store: &Store, database: &DatabaseUrl) -> Result<(), Rest
     }
 }
 
-/// Ends all that was issued, by one audited change; returns its number, and the id of the database from then on.
+/// Revokes everything issued in one audited change. Returns its number, and the ID of the database from then on.
 async fn end_everything(
     config: &Config,
     directory: &DataDirectory,
@@ -246,14 +247,14 @@ async fn end_by_one_change(
         registry.missing_keys().contains(algorithm)
             || registry.keys().lives().iter().any(|key| key.algorithm == *algorithm)
     };
-    // Made before the transaction, for that takes a while.
+    // Created before the transaction, because this takes a while.
     let mut keys = Vec::new();
     for algorithm in Algorithm::ALL.into_iter().filter(is_used) {
         keys.push(make_key(algorithm).await?);
     }
     let (id, is_new_id) = settle_id(state, directory).await?;
     let mut changing = Changing::begin(state, Author::server()).await?;
-    // One may have started since the first look.
+    // A node may have started since the first check.
     check_no_node(&state.store, database).await?;
     let before = json!({ "change": changing.change.number() - 1 });
     changing.change.end_everything().await?;
@@ -271,15 +272,16 @@ async fn end_by_one_change(
     Ok((number, id))
 }
 
-/// The id of the restored database, and whether it is a new one. It stays where the directory remembers it, so that the other
-/// nodes of this database go on with it. Anywhere else it is a copy: a drill must not be taken for production.
+/// Returns the ID of the restored database, and whether it is new. It stays the same if the directory already belongs
+/// to the database, so that its other nodes can continue. Anywhere else, the database is a copy and gets a new ID, so
+/// that a drill cannot be confused with production.
 async fn settle_id(state: &State, directory: &DataDirectory) -> Result<(String, bool), RestoreError> {
     if let Some(Memory::DatabaseId(remembered)) = Memory::read(directory.path())?
         && state.store.find_database_id().await?.as_ref() == Some(&remembered)
     {
         return Ok((remembered, false));
     }
-    // Whichever database is there when this is cut off, the sealing key tells whether it is the right one.
+    // If this is interrupted, the sealing key identifies the right database.
     Memory::forget(directory)?;
     Ok((new_id(&state.entropy), true))
 }

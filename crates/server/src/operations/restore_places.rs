@@ -1,4 +1,4 @@
-//! What a restore writes, beside what is there and then in its place.
+//! The files that a restore writes, first next to the existing files and then in their place.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -14,15 +14,15 @@ use crate::operations::data_directory::{DirectoryError, failed, is_open, sync_di
 use crate::operations::restore_error::KEPT;
 use crate::operations::restore_error::RestoreError;
 
-/// What is being restored, until it is complete.
+/// The suffix of a file that is being restored.
 const UNDER_WAY: &str = ".restoring";
 
-/// What a restore writes, and what may be in its way.
+/// The files that a restore writes, and those that may be in its way.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// The file of SQLite.
+    /// The SQLite file.
     pub(super) database: Option<PathBuf>,
-    /// Everything that would be overwritten, the database first.
+    /// All files that would be overwritten, the database first.
     all: Vec<PathBuf>,
 }
 
@@ -36,7 +36,7 @@ impl Places {
         Self { all: all.collect(), database }
     }
 
-    /// Err if something is there and may not be replaced, or if its new name is taken.
+    /// Fails if a file exists and must not be replaced, or if its new name is taken.
     pub(super) fn check_free(&self, replace: bool) -> Result<(), RestoreError> {
         let there = || self.all.iter().filter(|path| path.exists());
         if let Some(path) = there().next().filter(|_| !replace) {
@@ -48,7 +48,7 @@ impl Places {
         }
     }
 
-    /// Err if a program has the file open that would be replaced: its server may have another data directory.
+    /// Fails if a program has the file open that would be replaced. Its server may use another data directory.
     pub(super) fn check_closed(&self) -> Result<(), RestoreError> {
         match self.database.as_deref().filter(|file| file.exists()) {
             Some(file) if is_open(file)? => Err(RestoreError::InUse(file.display().to_string())),
@@ -56,7 +56,7 @@ impl Places {
         }
     }
 
-    /// Copies the backup's database beside its place.
+    /// Copies the backup's database to a file next to its target.
     pub(super) fn copy_database(&self, from: &Path) -> Result<Option<DatabaseUrl>, RestoreError> {
         let Some(place) = &self.database else {
             return Ok(None);
@@ -66,7 +66,7 @@ impl Places {
         Ok(Some(DatabaseUrl::sqlite_at(&copy)?))
     }
 
-    /// The new name of what was there. SQLite knows its log by the name of its database.
+    /// Returns the new name of an existing file. SQLite finds its log by the name of its database.
     fn kept(&self, path: &Path) -> PathBuf {
         for (file, end) in self.database.iter().flat_map(|file| [(file, "-wal"), (file, "-shm")]) {
             if path == beside(file, end) {
@@ -101,14 +101,14 @@ impl Places {
     pub(super) fn forget_copy(&self) {
         for copy in self.database.iter().map(|place| beside(place, UNDER_WAY)) {
             for end in ["", "-wal", "-shm"] {
-                // What is not there need not go.
+                // A missing file need not be moved.
                 let _ = fs::remove_file(beside(&copy, end));
             }
         }
     }
 }
 
-/// Copies the backup's database privately. One left over by a restore that was cut off is no use to anybody.
+/// Copies the backup's database privately. A file from an interrupted restore is useless and is replaced.
 fn copy_database(from: &Path, to: &Path) -> Result<(), DirectoryError> {
     let mut source = File::open(from).map_err(|error| failed(from, error))?;
     for end in ["", "-wal", "-shm"] {

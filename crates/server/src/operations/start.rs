@@ -1,4 +1,4 @@
-//! Starting: directory, sealing key, database, registry. Whatever fails is one line.
+//! Startup: directory, sealing key, database, registry. Any failure is reported as one line.
 
 use std::sync::Arc;
 
@@ -21,13 +21,13 @@ use crate::operations::transfer::MOVED_TO;
 use crate::registry::live::LiveRegistry;
 use crate::state::State;
 
-/// The setting that says whether the database was first started with `--demo`.
+/// The setting that stores whether the database was first started with `--demo`.
 const IS_DEMO: &str = "is_demo";
 
 /// Why a start failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A key of the configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The certificate or its key cannot be used.
@@ -42,24 +42,24 @@ pub enum StartError {
     /// A signing key cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
-    /// A signing key could not be made.
+    /// A signing key cannot be created.
     #[error("failed to create a signing key: {}", .0.for_operator())]
     FirstKey(ChangeError),
-    /// There is no sealing key for a database that has one.
+    /// The sealing key of the database is missing.
     #[error("{0}: the sealing key of this database is missing; copy it here, or set COUNTERSIGN_SEALING_KEY_FILE")]
     SealingKeyMissing(String),
-    /// The configuration names a sealing key file that is not there, for a database that has none yet.
+    /// The configuration names a sealing key file that does not exist, for a new database.
     #[error("{0}: no such file; the first start only creates a sealing key in the data directory")]
     SealingKeyFileMissing(String),
-    /// The sealing key is another database's, or another node's was first.
+    /// The sealing key belongs to another database, or another node's was first.
     #[error("{0}: does not match this database; copy the right sealing key here")]
     SealingKeyWrong(String),
-    /// The content of this database was copied to another, where it goes on.
+    /// The content of this database was copied to another one, which is in use now.
     #[error(
         "this database was copied to {0} by `countersign migrate`; serve the copy, or add --force to serve this one"
     )]
     Moved(String),
-    /// The database is not this data directory's.
+    /// The database belongs to another data directory.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// There is no operator.
@@ -70,31 +70,31 @@ pub enum StartError {
     NotADemo,
 }
 
-/// A server that is ready to accept connections. It holds its data directory until it is dropped.
+/// A server that is ready to accept connections. It keeps its data directory locked until it is dropped.
 #[derive(Debug)]
 pub struct Started {
-    /// What requests reach.
+    /// The state for requests.
     pub state: State,
     /// The certificate, if connections are encrypted.
     pub tls: Option<Arc<Tls>>,
-    /// The data directory, ours while this lives.
+    /// The data directory, locked until this is dropped.
     pub directory: DataDirectory,
 }
 
-/// What a start makes beside the usual.
+/// Options of a start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
-    /// A database of which everything may be tried. What it takes is made by the crate `web`.
+    /// Whether to create the demo, which the crate `web` does.
     pub demo: bool,
-    /// A new secret for the operator, which ends the old ones.
+    /// Whether to create a new secret for the operator, which revokes the existing ones.
     pub new_operator: bool,
-    /// To serve a database that was copied elsewhere.
+    /// Whether to use a database that was copied elsewhere.
     pub force: bool,
-    /// An empty database where there was another, or for a sealing key that was made elsewhere.
+    /// Whether to accept an empty database, or a sealing key that was created elsewhere.
     pub new_database: bool,
 }
 
-/// Opens everything, makes what a first start makes, and loads the registry.
+/// Opens everything, creates what a first start creates, and loads the registry.
 pub async fn start(
     config: &Config,
     issuer: Issuer,
@@ -102,7 +102,7 @@ pub async fn start(
     clock: Clock,
     entropy: Entropy,
 ) -> Result<Started, StartError> {
-    // First: a wrong certificate changes nothing on disk.
+    // First, so that an invalid certificate changes nothing on disk.
     let tls = Tls::read(config.tls.files()?, &issuer, clock.now())?;
     check_private(config)?;
     let directory = DataDirectory::open(&config.data_dir)?;
@@ -124,17 +124,17 @@ pub async fn start(
     check_demo(&state.store, wanted.demo).await?;
     state.metrics_beside = config.metrics_beside();
     state.rotate_keys_after_s = config.keys.rotate_after_s;
-    // Before the registry is read: from now on, a node that publishes a key waits until this one has read it.
+    // Before the registry is loaded: from now on, a node that publishes a key waits until this one has loaded it.
     state.store.beat(&state.node_id, 0, &state.registry.held_keys().checks()).await?;
     state.follow().await?;
     operator::provide(&state, &directory, wanted.new_operator).await?;
     provide_missing(&state).await.map_err(StartError::FirstKey)?;
-    // The last step: a first start that was killed before may begin again.
+    // The last step, so that an interrupted first start can be repeated.
     remember(&directory, database_id)?;
     Ok(Started { state, tls, directory })
 }
 
-/// Err if `--demo` is wanted on a database that was first started without it.
+/// Fails if `--demo` is requested for a database that was first started without it.
 async fn check_demo(store: &Store, want_demo: bool) -> Result<(), StartError> {
     let claimed = store.claim_setting(IS_DEMO, if want_demo { "true" } else { "false" }).await?;
     if want_demo && claimed != "true" { Err(StartError::NotADemo) } else { Ok(()) }
@@ -143,12 +143,12 @@ async fn check_demo(store: &Store, want_demo: bool) -> Result<(), StartError> {
 /// The sealing key of a start.
 struct Settled {
     held: HeldKeys,
-    /// True if this start has made it.
+    /// True if this start has created it.
     is_new: bool,
 }
 
-/// The sealing key: the file's, or a new one if the database is new too. Nothing in the database is changed before it is known
-/// to be this directory's.
+/// Returns the sealing key in the file, or creates one for a new database. Nothing in the database changes before it is
+/// known to belong to this directory.
 async fn settle_sealing_key(
     config: &Config,
     database: &DatabaseUrl,
@@ -185,7 +185,8 @@ async fn settle_sealing_key(
                 return Err(StartError::SealingKeyFileMissing(shown()));
             }
             let key = HeldKey::new(path.clone(), SealingKey::from_random(entropy.bytes()));
-            // Before the key: a key that is found without this was made by somebody else, or for a database that was lost.
+            // Recorded before the key is created: a key without this record was created elsewhere, or for a lost
+            // database.
             Memory::FirstStart(key.check.clone()).write(directory)?;
             write_private(&path, &key.key.to_text())?;
             Ok(settled(key, true))
@@ -194,7 +195,7 @@ async fn settle_sealing_key(
     }
 }
 
-/// Lets the database remember the sealing key, unless it knows another.
+/// Stores the fingerprint of the sealing key in the database, unless it has another one.
 async fn claim_database(
     config: &Config,
     store: &Store,
@@ -205,7 +206,7 @@ async fn claim_database(
     if settled.held.checks().contains(&standing.as_str()) {
         return Ok(settled.held);
     }
-    // Another node was first on this database: a key that we have made is nobody's.
+    // Another node was first on this database. The key that we have created is not in use anywhere.
     let path = config.sealing_key_path();
     let shown = path.display().to_string();
     if settled.is_new {

@@ -1,4 +1,4 @@
-//! From one database to another, with everything that is in it: what was issued goes on.
+//! Copies everything from one database to another. Tokens and secrets stay valid.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -10,37 +10,37 @@ use crate::config::{Config, ConfigError};
 use crate::operations::data_directory::{DataDirectory, DirectoryError, failed};
 use crate::operations::nodes::find_living;
 
-/// The setting of a database whose content is now elsewhere: it says where.
+/// The setting of a database whose content was copied: it names the copy.
 pub(crate) const MOVED_TO: &str = "moved_to";
 
 /// Why nothing was copied.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
-    /// Both are one.
+    /// Both databases are the same.
     #[error("--to names the source database; choose another")]
     Same,
-    /// A node is alive: what it writes meanwhile would be lost.
+    /// A node is alive. What it writes during the copy would be lost.
     #[error("a server is using the {0} database; stop every node first")]
     Live(&'static str),
-    /// The database was copied already, and the copy may have gone on.
+    /// The database was already copied, and the copy may have changed.
     #[error(
         "this database was already copied to {0}, which may have changed since; migrate the copy, or add \
          --force to migrate this one"
     )]
     Moved(String),
-    /// There is something in the other database.
+    /// The target database is not empty.
     #[error("{0}: is not empty; choose a new database, or move this one away first")]
     Occupied(String),
-    /// There is nothing to copy.
+    /// The source database is empty.
     #[error("the database is empty; choose another with --data-dir, --config or --database-url")]
     Empty,
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// A key of the configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Copying failed, in either database; nothing is visible in the other one.
+    /// Copying failed in one of the databases. Nothing is visible in the target.
     #[error("nothing was copied: {0}")]
     Copy(StoreError),
     /// One of the databases cannot be used.
@@ -48,11 +48,11 @@ pub enum TransferError {
     Store(&'static str, StoreError),
 }
 
-/// Copies the configured database into another, which is new, and marks it as moved, so that no server serves it any more.
+/// Copies the configured database to another, new one, and marks it as copied, so that servers no longer use it.
 ///
-/// No server may be alive on either. Until all is copied and compared, nothing is visible in the other database. If this ends
-/// at any moment, one of the two can be served: the other if it was committed, and else this one, with `serve --force` where
-/// it was marked already.
+/// No server may be alive on either. Until everything is copied and compared, nothing is visible in the target. If this
+/// is interrupted at any moment, one of the two can be used: the target if it was committed, otherwise the source, with
+/// `serve --force` if it was already marked.
 pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<Vec<CopiedTable>, TransferError> {
     let (of_this, of_other) =
         (|error| TransferError::Store("source", error), |error| TransferError::Store("target", error));
@@ -60,7 +60,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
     if from.to_string() == to.to_string() {
         return Err(TransferError::Same);
     }
-    // Nobody serves from this directory while it is held.
+    // No server can use this directory while it is locked.
     let _directory = DataDirectory::open(&config.data_dir)?;
     if from.sqlite_file().is_some_and(|file| !file.exists()) {
         return Err(TransferError::Empty);
@@ -71,7 +71,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
         return Err(TransferError::Empty);
     }
     let moved = source.find_setting(MOVED_TO).await.map_err(of_this)?;
-    // The same target may be tried again: a try that was broken off has marked the source, and left nothing there.
+    // The same target can be tried again. An interrupted attempt has marked the source, and left nothing in the target.
     if let Some(elsewhere) = moved.filter(|elsewhere| !force && *elsewhere != to.to_string()) {
         return Err(TransferError::Moved(elsewhere));
     }
@@ -85,7 +85,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
     if !target.is_unused().await.map_err(of_other)? {
         return Err(TransferError::Occupied(to.to_string()));
     }
-    // Of an earlier try that was broken off: nobody is to find it in the copy.
+    // The mark of an interrupted attempt, which must not be copied.
     source.delete_setting(MOVED_TO).await.map_err(of_this)?;
     let copied = source.copy_into(&target).await.map_err(TransferError::Copy)?;
     source.put_setting(MOVED_TO, &to.to_string()).await.map_err(of_this)?;

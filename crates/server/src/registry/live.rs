@@ -1,4 +1,4 @@
-//! The registry of this moment, the live revocations beside it, and how fresh both are.
+//! The current registry, the live revocations, and how fresh both are.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -25,7 +25,7 @@ use crate::limits::FOLLOW_TIMEOUT;
 use crate::registry::Registry;
 use crate::registry::load::{self, Loaded};
 
-/// What goes on is said once in this time.
+/// How often a continuing failure is logged.
 const QUIET_MS: i64 = 60_000;
 
 /// The current registry, the live revocations, and how fresh both are.
@@ -39,15 +39,15 @@ pub struct LiveRegistry {
     last_read_ms: AtomicI64,
     database_lost: AtomicBool,
     max_age_ms: i64,
-    /// Until then nothing more is said of a registry that cannot be read.
+    /// Until then, no further failure to read the registry is logged.
     quiet_until_ms: AtomicI64,
     clock: Clock,
-    /// One reader at a time: two would race to replace each other's newer registry.
+    /// Only one task reads at a time. Otherwise, two could overwrite each other's newer registry.
     reading: tokio::sync::Mutex<()>,
 }
 
 impl LiveRegistry {
-    /// An empty registry, stale until it is first read.
+    /// Creates an empty registry, which is stale until it is first loaded.
     pub(crate) fn new(held_keys: HeldKeys, max_age_s: i64, clock: Clock) -> Self {
         Self {
             current: ArcSwap::default(),
@@ -64,28 +64,28 @@ impl LiveRegistry {
         }
     }
 
-    /// The registry as it is now; a request takes it once, so that all of it is decided on one state.
+    /// Returns the current registry. A request takes it once, so that all its decisions use the same state.
     pub fn current(&self) -> Guard<Arc<Registry>> {
         self.current.load()
     }
 
-    /// The sealing keys as of the last change that was read.
+    /// Returns the sealing keys as of the last change that was loaded.
     pub(crate) fn sealing_keys(&self) -> Arc<SealingKeys> {
         self.sealing_keys.load_full()
     }
 
-    /// The sealing keys that this node holds.
+    /// Returns the sealing keys of this node.
     pub(crate) fn held_keys(&self) -> &HeldKeys {
         &self.held_keys
     }
 
-    /// Err when the last good read is too old: stale is closed, not open.
+    /// Fails if the last successful read is too old. A stale registry refuses requests.
     pub fn check_fresh(&self) -> Result<(), Refusal> {
         let age_ms = self.clock.monotonic_ms() - self.last_read_ms.load(Ordering::Acquire);
         if age_ms > self.max_age_ms { Err(Refusal::StaleRegistry) } else { Ok(()) }
     }
 
-    /// Err while the database is known to be lost, so that what needs it is refused at once.
+    /// Fails while the database is known to be unreachable, so that requests that need it are refused immediately.
     pub fn check_database(&self) -> Result<(), Refusal> {
         if self.database_lost.load(Ordering::Acquire) {
             Err(Refusal::DatabaseUnavailable(DatabaseTrouble::Lost))
@@ -94,7 +94,7 @@ impl LiveRegistry {
         }
     }
 
-    /// True once a minute: whether it is to be said that the registry cannot be read.
+    /// True once a minute, if a failure to read the registry should be logged.
     pub(crate) fn is_to_be_told(&self) -> bool {
         let now_ms = self.clock.monotonic_ms();
         let quiet_until_ms = self.quiet_until_ms.load(Ordering::Relaxed);
@@ -105,7 +105,7 @@ impl LiveRegistry {
         true
     }
 
-    /// Reads the change counter and loads what is newer.
+    /// Reads the change counter and loads newer changes.
     pub async fn follow(&self, store: &Store) -> Result<(), KeyRingError> {
         let _reading = self.reading.lock().await;
         let read_at_ms = self.clock.monotonic_ms();
@@ -121,7 +121,7 @@ impl LiveRegistry {
         if counters.change == seen {
             return Ok(());
         }
-        // A database that was put back to an earlier moment has other changes of those numbers.
+        // After the database was reset to an earlier state, these numbers belong to other changes.
         let since = if counters.change < seen { 0 } else { seen };
         for revocation in store.load_revocations(since).await? {
             self.insert_revoked(revocation.revoked, revocation.expires_at);
@@ -133,7 +133,7 @@ impl LiveRegistry {
         Ok(())
     }
 
-    /// Brings the registry up to the moment of a load.
+    /// Updates the registry to the state of a load.
     async fn load(&self, mut load: Load) -> Result<Load, KeyRingError> {
         let loaded = load::bring_up(&self.current(), &mut load, &self.held_keys).await?;
         self.replace(loaded);
@@ -147,8 +147,8 @@ impl LiveRegistry {
         self.current.store(Arc::new(registry));
     }
 
-    /// Compares the registry with the database, by ids and the changes that touched them last, and loads everything anew if they
-    /// differ; true if they are the same.
+    /// Compares the registry with the database, by IDs and the last changes that touched them, and reloads everything
+    /// if they differ. Returns true if they were the same.
     pub async fn compare(&self, store: &Store) -> Result<bool, KeyRingError> {
         let (registry, mut load) = {
             let _reading = self.reading.lock().await;
@@ -166,12 +166,12 @@ impl LiveRegistry {
         Ok(is_same)
     }
 
-    /// Makes a revocation, already durable, known on this node.
+    /// Applies a revocation, which is already durable, to this node.
     pub fn insert_revoked(&self, revoked: Revoked, expires_at: UnixTime) {
         self.revoked.write().unwrap_or_else(PoisonError::into_inner).insert(revoked, expires_at);
     }
 
-    /// Forgets the revocations whose tokens are dead by themselves.
+    /// Removes the revocations whose tokens have expired.
     pub fn drop_expired(&self, before: UnixTime) {
         let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
         revoked.retain(|_, expires_at| *expires_at >= before);
@@ -208,7 +208,8 @@ impl KeySource for LiveRegistry {
             api: audience.and_then(|audience| registry.find_api_by_audience(audience)).map(Arc::as_ref),
         };
         check_alive(claims, known, |revoked| self.is_revoked(revoked))?;
-        // By a token from before the end of a secret, an administrator's client could make itself another.
+        // Otherwise, an administrator's client could use a token from before the end of a secret to create another
+        // secret.
         let has_lost_secret = |client: &Client| client.has_lost_secret(claims.issued_at, self.clock.now());
         let is_administrative = known.api.is_some_and(own_api::is_own);
         if is_administrative && known.client.is_some_and(has_lost_secret) { Err(Ended::SecretEnded) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! How a registry comes up to the database: by what has changed since, or by everything where that is not known or too much.
+//! Updates a registry from the database: loads only what has changed or, if that is unknown or too much, everything.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::keys::sealing_keys::SealingKeys;
 use crate::registry::Registry;
 use crate::registry::marks::Marks;
 
-/// So many that have changed are always loaded one by one.
+/// Up to this many changed objects are always loaded individually.
 const FEW: usize = 1000;
-/// Reading one by itself takes so much longer than reading it among a page.
+/// How much longer it takes to load an object individually than as part of a page.
 const ALONE: usize = 16;
 
 /// A registry, and the sealing keys if they were loaded too.
@@ -31,7 +31,7 @@ pub(super) struct Loaded {
     pub(super) sealing_keys: Option<SealingKeys>,
 }
 
-/// The registry of the moment of the load, made of the previous one.
+/// Loads the current registry, based on the previous one.
 pub(super) async fn bring_up(previous: &Registry, load: &mut Load, held: &HeldKeys) -> Result<Loaded, KeyRingError> {
     match list_touched(previous, load).await? {
         Some(touched) => load_touched(previous, touched, load, held).await,
@@ -39,7 +39,7 @@ pub(super) async fn bring_up(previous: &Registry, load: &mut Load, held: &HeldKe
     }
 }
 
-/// What was touched since the previous registry, by kind; `None` if that is not known any more, or too much.
+/// Returns what has changed since the previous registry, by kind, or `None` if that is no longer known, or too much.
 async fn list_touched(previous: &Registry, load: &mut Load) -> Result<Option<Vec<(EntryKind, Touched)>>, StoreError> {
     if previous.change == 0 || !load.reaches(previous.change) {
         return Ok(None);
@@ -69,7 +69,7 @@ async fn load_touched(
             building.remove(kind, &id);
         }
         for id in changed {
-            // It may be left out now.
+            // It may be invalid now and left out.
             building.remove(kind, &id);
             building.put(load.fetch(kind, Ids::one(id)).await?.read()?);
         }
@@ -78,7 +78,7 @@ async fn load_touched(
     building.finish(keys, load.counters().registry_change, held)
 }
 
-/// Everything anew; of the previous registry only what is costly to make is taken over.
+/// Loads everything, and only keeps what is expensive to create from the previous registry.
 pub(super) async fn load_everything(
     previous: &Registry,
     load: &mut Load,
@@ -127,11 +127,11 @@ pub(super) async fn read_marks(registry: &Registry, load: &mut Load) -> Result<M
     Ok(marks)
 }
 
-/// A registry under way, and the one before it.
+/// A registry that is being built, and the previous one.
 struct Building<'p> {
     registry: Registry,
     previous: &'p Registry,
-    /// The sets of scopes that were seen: many clients have the same.
+    /// The sets of scopes seen so far, because many clients share the same set.
     sets: HashSet<Scope>,
 }
 
@@ -174,7 +174,7 @@ impl<'p> Building<'p> {
     fn remove_api(&mut self, id: &str) {
         let Some(api) = self.registry.apis.get(id).cloned() else { return };
         self.registry.marks.take(EntryKind::Api, id, api.last_change);
-        // An audience may have gone over to another API.
+        // An audience may have moved to another API.
         let audience = api.value.audience.as_str();
         if self.registry.api_ids_by_audience.get(audience).is_some_and(|owner| owner.as_str() == id) {
             self.registry.api_ids_by_audience.remove_mut(audience);
@@ -215,7 +215,7 @@ impl<'p> Building<'p> {
     fn remove_user(&mut self, id: &str) {
         let Some(user) = self.registry.users.get(id).cloned() else { return };
         self.registry.marks.take(EntryKind::User, id, user.last_change);
-        // A name may have gone over to another user.
+        // A name may have moved to another user.
         let login = name_key(user.value.login.as_str());
         if self.registry.user_ids_by_login.get(&login).is_some_and(|owner| owner == id) {
             self.registry.user_ids_by_login.remove_mut(&login);
@@ -223,8 +223,8 @@ impl<'p> Building<'p> {
         self.registry.users.remove_mut(id);
     }
 
-    /// The same client in as little memory as it needs: no spare room, and what it holds in common with others (ids of APIs,
-    /// sets of scopes) held once. Ten thousand clients then fit the processor's caches better.
+    /// Returns the same client in as little memory as possible: no spare capacity, and shared values (IDs of APIs, sets
+    /// of scopes) stored once. Ten thousand clients then fit better into the CPU's caches.
     fn pack(&mut self, mut client: Client) -> Client {
         for (id, entitlement) in &mut client.may_ask {
             if let Some((api_id, _)) = self.registry.apis.get_key_value(id.as_str()) {
@@ -242,7 +242,7 @@ impl<'p> Building<'p> {
         client
     }
 
-    /// The registry, as of a change, with the keys if they were loaded too.
+    /// Returns the registry as of a change, with the keys if they were loaded too.
     fn finish(self, keys: Option<KeyRows>, change: i64, held: &HeldKeys) -> Result<Loaded, KeyRingError> {
         let mut registry = Registry { change, ..self.registry };
         let mut sealing_keys = None;
@@ -257,7 +257,7 @@ impl<'p> Building<'p> {
     }
 }
 
-/// Takes over the rules of the previous registry that are compiled, so that a change compiles no pattern again.
+/// Keeps the compiled rules of the previous registry, so that a change does not compile rules again.
 fn keep_compiled_rules(api: &mut Api, previous: &Registry) {
     let known = previous.find_api(api.id.as_str()).into_iter().flat_map(|api| &api.scopes);
     let known = known.flat_map(|scope| &scope.rules).filter(|rule| rule.is_compiled());
