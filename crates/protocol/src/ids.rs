@@ -76,17 +76,8 @@ impl UserId {
     }
 
     /// A new id from 16 random bytes, a version 4 UUID (RFC 9562 §5.4).
-    pub fn from_random(mut random: [u8; 16]) -> Self {
-        random[6] = random[6] & 0x0F | 0x40;
-        random[8] = random[8] & 0x3F | 0x80;
-        let mut id = USER_ID_PREFIX.to_owned();
-        for (index, byte) in random.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                id.push('-');
-            }
-            id.push_str(&format!("{byte:02x}"));
-        }
-        Self(id)
+    pub fn from_random(random: [u8; 16]) -> Self {
+        Self(format!("{USER_ID_PREFIX}{}", uuid::Builder::from_random_bytes(random).into_uuid()))
     }
 }
 

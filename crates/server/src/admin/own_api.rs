@@ -15,7 +15,7 @@ pub const PATH: &str = "/admin";
 /// The lifetime of its access tokens in seconds. A command takes less.
 const LIFETIME_S: i64 = 600;
 
-/// The version of [`SCOPES`], raised with each change of them. While nodes are upgraded one by one, an older node keeps
+/// The version of `SCOPES`, raised with each change of them. While nodes are upgraded one by one, an older node keeps
 /// the scopes of a newer one.
 pub const SCOPES_VERSION: i64 = 2;
 

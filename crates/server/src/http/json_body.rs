@@ -33,7 +33,7 @@ pub enum BadBody {
     Unread(Refusal),
     /// A field is invalid. The texts are only for the caller, because they may repeat a secret that was sent.
     Field {
-        /// The field, or [`BODY`].
+        /// The field, or `the body`.
         field: String,
         /// What is wrong with it.
         what: String,
