@@ -11,6 +11,7 @@ pub mod change_error;
 pub mod change_queue;
 pub(crate) mod characters;
 pub(crate) mod clients;
+mod edit;
 pub(crate) mod entitlements;
 pub(crate) mod failed_attempts;
 pub mod fields;

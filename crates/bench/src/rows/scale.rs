@@ -206,7 +206,8 @@ async fn measure_second_node(bench: &mut Bench<'_>, place: &Place, clients: u32)
         let path = format!("clients/alike-{}/secrets", clients - u32::try_from(number)?);
         let made = own.exchange(&request::change("POST", &path, &token, "{\"label\":\"new\"}")).await?;
         let began = watch::now();
-        let secret = text_member(made.body, "client_secret").ok_or("no secret was made")?;
+        let refused = || format!("no secret was made: {} {}", made.status, String::from_utf8_lossy(made.body));
+        let secret = text_member(made.body, "client_secret").ok_or_else(refused)?;
         let ask = request::token_of(&format!("alike-{}", clients - u32::try_from(number)?), &secret);
         while other.exchange(&ask).await?.status != 200 {
             sleep(Duration::from_millis(5)).await;

@@ -11,10 +11,11 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
+use crate::admin::answer::{AdminBody, Answer, created, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
+use crate::admin::edit::Edit;
 use crate::admin::fields::{api_id, find_api, find_own, grants, name, within};
 use crate::admin::page::{MAX_NAMED, Query, page_of_kind};
 use crate::admin::rights::Operator;
@@ -145,19 +146,16 @@ pub(crate) async fn update(
         // Before the change: otherwise, the API's clients would be refused until there is a key.
         first_key::provide(&state, algorithm).await?;
     }
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let note = changing.registry.note_of_api(&id);
     let mut api = Api::clone(find_own(&changing.registry, &id)?);
-    let before = view(&api, &note);
-    check_match(&headers, &before)?;
+    let mut edit = Edit::begin(changing, &headers, view(&api, &note))?;
     apply(&mut api, &changes)?;
-    check_audience_is_free(&changing.registry, &api)?;
-    changing.change.update_api(&api).await?;
-    let after = view(&api, &note);
-    let entry = Entry { action: "api.update", target: id, before: Some(before), after: Some(after.clone()) };
-    changing.finish(entry).await?;
+    check_audience_is_free(&edit.registry, &api)?;
+    edit.change.update_api(&api).await?;
+    let updated = edit.update("api.update", id, view(&api, &note)).await?;
     make_keys::run_once(&state).await;
-    Ok(show(&after))
+    Ok(updated)
 }
 
 /// `DELETE apis/{id}`: refused while a client is entitled to it.
@@ -167,11 +165,11 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let api = find_own(&changing.registry, &id)?.clone();
     let before = view(&api, &changing.registry.note_of_api(&id));
-    check_match(&headers, &before)?;
-    let users = changing.change.list_entitled(&api.id, None, MAX_NAMED).await?;
+    let mut edit = Edit::begin(changing, &headers, before)?;
+    let users = edit.change.list_entitled(&api.id, None, MAX_NAMED).await?;
     if !users.is_empty() {
         let detail = format!(
             "these clients are entitled to {id}: {}; remove their entitlements with `client disallow` first",
@@ -179,9 +177,8 @@ pub(crate) async fn delete(
         );
         return Err(ChangeError::conflict(detail));
     }
-    changing.change.delete_api(&api.id).await?;
-    changing.finish(Entry { action: "api.delete", target: id, before: Some(before), after: None }).await?;
-    Ok(done())
+    edit.change.delete_api(&api.id).await?;
+    edit.delete("api.delete", id).await
 }
 
 fn apply(api: &mut Api, changes: &Changes) -> Result<(), ChangeError> {

@@ -10,10 +10,11 @@ use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
+use crate::admin::answer::{AdminBody, Answer, created, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
+use crate::admin::edit::Edit;
 use crate::admin::entitlements;
 use crate::admin::fields::{self, client_id, find_client, line, named, object, status, within};
 use crate::admin::new_secret::{self, NewSecret};
@@ -141,13 +142,12 @@ pub(crate) async fn update(
     headers: HeaderMap,
     AdminBody(changes): AdminBody<Changes>,
 ) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let standing = find_client(&registry, &id)?;
     let mut client = standing.clone();
     let mut note = registry.note_of_client(&id);
-    let before = describe(&client, &note);
-    check_match(&headers, &before)?;
+    let mut edit = Edit::begin(changing, &headers, describe(&client, &note))?;
     operator.check_can_administer(&client)?;
     if let Some(text) = &changes.name {
         client.name = fields::name(text)?;
@@ -164,7 +164,7 @@ pub(crate) async fn update(
         owner: note.owner.clone(),
         auth_methods: client.auth_methods,
     };
-    changing.change.update_client(&stored).await?;
+    edit.change.update_client(&stored).await?;
     let mut limits = client.limits.as_deref().copied().unwrap_or_default();
     if let Some(most) = changes.tokens_per_minute {
         limits.per_minute = most.map(|most| limit("tokens_per_minute", most)).transpose()?;
@@ -173,16 +173,13 @@ pub(crate) async fn update(
         limits.per_day = most.map(|most| limit("tokens_per_day", most)).transpose()?;
     }
     client.limits = Some(Box::new(limits));
-    changing.change.set_client_limits(&client.id, limits).await?;
+    edit.change.set_client_limits(&client.id, limits).await?;
     if let Some(word) = &changes.status {
         client.status = status(word)?;
-        changing.change.set_client_status(&client.id, client.status).await?;
+        edit.change.set_client_status(&client.id, client.status).await?;
     }
     check_one_stays(&registry, standing, Some(&client), state.now())?;
-    let after = describe(&client, &note);
-    let entry = Entry { action: "client.update", target: id, before: Some(before), after: Some(after.clone()) };
-    changing.finish(entry).await?;
-    Ok(show(&after))
+    edit.update("client.update", id, describe(&client, &note)).await
 }
 
 /// `DELETE clients/{id}`: also deletes its secrets and entitlements, and thereby revokes its tokens.
@@ -192,16 +189,14 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
-    let before = view(&registry, client);
-    check_match(&headers, &before)?;
+    let mut edit = Edit::begin(changing, &headers, view(&registry, client))?;
     operator.check_can_administer(client)?;
     check_one_stays(&registry, client, None, state.now())?;
-    changing.change.delete_client(&client.id).await?;
-    changing.finish(Entry { action: "client.delete", target: id, before: Some(before), after: None }).await?;
-    Ok(done())
+    edit.change.delete_client(&client.id).await?;
+    edit.delete("client.delete", id).await
 }
 
 fn limit(field: &str, most: i64) -> Result<i64, ChangeError> {

@@ -9,10 +9,10 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::answer::{AdminBody, Answer, check_match, done, show};
-use crate::admin::audit::Entry;
+use crate::admin::answer::{AdminBody, Answer, show};
 use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
+use crate::admin::edit::Edit;
 use crate::admin::fields::{find_api, find_client, grants, scopes};
 use crate::admin::operator::check_one_stays;
 use crate::admin::own_api;
@@ -65,12 +65,13 @@ pub(crate) async fn put(
     headers: HeaderMap,
     AdminBody(new): AdminBody<NewEntitlement>,
 ) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
     let api = find_api(&registry, &api_id)?;
     let before = find_view(client, &api_id);
-    check_match(&headers, before.as_ref().unwrap_or(&Value::Null))?;
+    let is_new = before.is_none();
+    let mut edit = Edit::begin(changing, &headers, before)?;
     operator.check_can_administer(client)?;
     let (scopes, grants) = (scopes(api, &new.scopes)?, grants(&new.grants)?);
     if let Some(refused) = grants.iter().find(|grant| !api.allows(*grant)) {
@@ -82,7 +83,7 @@ pub(crate) async fn put(
         (false, true) => return Err(ChangeError::invalid("grants", "must not be empty")),
         (false, false) => {}
     }
-    if before.is_none() && views(client).len() >= MAX_ENTITLEMENTS {
+    if is_new && views(client).len() >= MAX_ENTITLEMENTS {
         let detail = format!("{id} has reached the limit of {MAX_ENTITLEMENTS} entitlements; delete one first");
         return Err(ChangeError::conflict(detail));
     }
@@ -96,18 +97,16 @@ pub(crate) async fn put(
         after.may_ask.push((api.id.clone(), Entitlement { scopes: scopes.clone(), grants }));
         check_one_stays(&registry, client, Some(&after), state.now())?;
     }
-    changing.change.disallow(&client.id, &api.id).await?;
+    edit.change.disallow(&client.id, &api.id).await?;
     let entitlement = Entitlement { scopes, grants };
     if !entitlement.scopes.is_empty() {
-        changing.change.allow_ask(&client.id, &api.id, &entitlement).await?;
+        edit.change.allow_ask(&client.id, &api.id, &entitlement).await?;
     }
     if new.introspect {
-        changing.change.allow_introspect(&client.id, &api.id).await?;
+        edit.change.allow_introspect(&client.id, &api.id).await?;
     }
-    let (after, target) = (view(&api.id, Some(&entitlement), new.introspect), format!("{id} {api_id}"));
-    let entry = Entry { action: "entitlement.put", target, before, after: Some(after.clone()) };
-    changing.finish(entry).await?;
-    Ok(show(&after))
+    let after = view(&api.id, Some(&entitlement), new.introspect);
+    edit.update("entitlement.put", format!("{id} {api_id}"), after).await
 }
 
 /// `DELETE clients/{id}/entitlements/{api}`
@@ -117,20 +116,18 @@ pub(crate) async fn delete(
     Path((id, api)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let client = find_client(&registry, &id)?;
     let before = find_view(client, &api).ok_or_else(|| ChangeError::not_found("entitlement to", &api))?;
-    check_match(&headers, &before)?;
+    let mut edit = Edit::begin(changing, &headers, before)?;
     operator.check_can_administer(client)?;
     let mut without = client.clone();
     without.may_ask.retain(|(id, _)| id.as_str() != api);
     check_one_stays(&registry, client, Some(&without), state.now())?;
     let api_id = find_api(&registry, &api)?.id.clone();
-    changing.change.disallow(&client.id, &api_id).await?;
-    let target = format!("{id} {api}");
-    changing.finish(Entry { action: "entitlement.delete", target, before: Some(before), after: None }).await?;
-    Ok(done())
+    edit.change.disallow(&client.id, &api_id).await?;
+    edit.delete("entitlement.delete", format!("{id} {api}")).await
 }
 
 /// Returns all entitlements of a client for display.

@@ -10,10 +10,11 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show};
+use crate::admin::answer::{AdminBody, Answer, created, show};
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
+use crate::admin::edit::Edit;
 use crate::admin::fields::find_own;
 use crate::admin::fields::{find_api, line};
 use crate::admin::page::{MAX_NAMED, Query, page};
@@ -147,25 +148,21 @@ pub(crate) async fn update(
     headers: HeaderMap,
     AdminBody(changes): AdminBody<Changes>,
 ) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let api = find_own(&changing.registry, &id)?.clone();
     let mut scope = find_scope(&api, &name)?.clone();
-    let before = view(&scope);
-    check_match(&headers, &before)?;
+    let mut edit = Edit::begin(changing, &headers, view(&scope))?;
     if let Some(description) = &changes.description {
         scope.description = line("description", description)?;
     }
     if let Some(texts) = &changes.rules {
         let more = texts.len().saturating_sub(scope.rules.len());
         scope.rules = rules(texts)?;
-        check_room_for_rules(&changing.registry, &api, more)?;
+        check_room_for_rules(&edit.registry, &api, more)?;
     }
     scope.is_default = changes.default.unwrap_or(scope.is_default);
-    changing.change.put_scope(&api.id, &scope).await?;
-    let (after, target) = (view(&scope), format!("{id} {name}"));
-    let entry = Entry { action: "scope.update", target, before: Some(before), after: Some(after.clone()) };
-    changing.finish(entry).await?;
-    Ok(show(&after))
+    edit.change.put_scope(&api.id, &scope).await?;
+    edit.update("scope.update", format!("{id} {name}"), view(&scope)).await
 }
 
 /// `DELETE apis/{id}/scopes/{name}`: refused while a client is entitled to it.
@@ -175,22 +172,19 @@ pub(crate) async fn delete(
     Path((id, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let api = find_own(&changing.registry, &id)?.clone();
     let scope = find_scope(&api, &name)?;
-    let before = view(scope);
-    check_match(&headers, &before)?;
-    let users = changing.change.list_entitled(&api.id, Some(&scope.token), MAX_NAMED).await?;
+    let mut edit = Edit::begin(changing, &headers, view(scope))?;
+    let users = edit.change.list_entitled(&api.id, Some(&scope.token), MAX_NAMED).await?;
     if !users.is_empty() {
         return Err(ChangeError::conflict(format!(
             "these clients are entitled to {name}: {}; remove their entitlements first",
             users.join(", ")
         )));
     }
-    changing.change.delete_scope(&api.id, &scope.token).await?;
-    let target = format!("{id} {name}");
-    changing.finish(Entry { action: "scope.delete", target, before: Some(before), after: None }).await?;
-    Ok(done())
+    edit.change.delete_scope(&api.id, &scope.token).await?;
+    edit.delete("scope.delete", format!("{id} {name}")).await
 }
 
 fn find_scope<'a>(api: &'a Api, name: &str) -> Result<&'a ScopeDefinition, ChangeError> {

@@ -19,6 +19,7 @@ use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
 use crate::admin::characters::is_identifier;
+use crate::admin::edit::Edit;
 use crate::admin::fields::{find_user, status};
 use crate::admin::operator;
 use crate::admin::page::{Query, page_of_kind};
@@ -179,17 +180,15 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer {
-    let mut changing = Changing::begin(&state, &operator).await?;
+    let changing = Changing::begin(&state, &operator).await?;
     let registry = changing.registry.clone();
     let user = find_user(&registry, &id)?;
     let before = view(user, &registry.note_of_user(user.id.as_str()));
-    check_match(&headers, &before)?;
+    let mut edit = Edit::begin(changing, &headers, before)?;
     operator.check_can_administer_user(user)?;
-    changing.change.end_user(&user.id, at_least(&state)).await?;
-    changing.change.delete_user(&user.id, &user.login).await?;
-    let (action, target) = ("user.delete", user.id.to_string());
-    changing.finish(Entry { action, target, before: Some(before), after: None }).await?;
-    Ok(done())
+    edit.change.end_user(&user.id, at_least(&state)).await?;
+    edit.change.delete_user(&user.id, &user.login).await?;
+    edit.delete("user.delete", user.id.to_string()).await
 }
 
 /// `DELETE users/{id}/second-factor`: for a user who has lost it.
