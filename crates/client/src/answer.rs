@@ -1,4 +1,4 @@
-//! What the server answered, read as a pure function of its bytes.
+//! Parses responses of the server. Pure functions of bytes.
 
 use countersign_protocol::jose::json::parse_object;
 use http::header::RETRY_AFTER;
@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 
-/// The most characters of a server's own words that are kept: longer is no explanation.
+/// The maximum length of a server's message that is kept, in characters. A longer text explains nothing.
 const MAX_WORDS: usize = 500;
 
-/// The introspection answer (RFC 7662 §2.2).
+/// Parses an introspection response (RFC 7662 §2.2).
 pub(crate) fn read_introspection(answer: Response<Vec<u8>>) -> Result<Map<String, Value>, ClientError> {
     let members = read_object(answer)?;
     match members.get("active") {
@@ -21,19 +21,19 @@ pub(crate) fn read_introspection(answer: Response<Vec<u8>>) -> Result<Map<String
     }
 }
 
-/// The revocation answer: the status is all (RFC 7009 §2.2).
+/// Parses a revocation response, which only consists of its status (RFC 7009 §2.2).
 pub(crate) fn read_revocation(answer: Response<Vec<u8>>) -> Result<(), ClientError> {
     check_status(&answer)
 }
 
-/// The members of a 200 answer; a member named twice is refused, for another reader might take the other one.
+/// Parses the members of a 200 response. Refuses duplicate members, because another parser might use the other value.
 pub(crate) fn read_object(answer: Response<Vec<u8>>) -> Result<Map<String, Value>, ClientError> {
     check_status(&answer)?;
     let body = Zeroizing::new(answer.into_body());
     parse_object(&body).ok_or_else(|| malformed("the body must be a JSON object without duplicate members"))
 }
 
-/// Ok for 200; otherwise what the server says (RFC 6749 §5.2), or at least its status.
+/// Succeeds for 200. Otherwise returns the server's error (RFC 6749 §5.2), or at least its status.
 fn check_status(answer: &Response<Vec<u8>>) -> Result<(), ClientError> {
     if answer.status() == StatusCode::OK {
         return Ok(());
@@ -52,7 +52,7 @@ fn find_retry_after(answer: &Response<Vec<u8>>) -> Option<u64> {
     answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// A server's words, fit for a log: one line, bounded.
+/// Makes a server's message safe for a log: one line of limited length.
 pub(crate) fn clean(words: &str) -> String {
     words.chars().take(MAX_WORDS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,11 +1,11 @@
-//! What a token says of itself.
+//! The claims of a token, without verification.
 
 use countersign_protocol::jose::jws::UnverifiedJwt;
 use serde_json::{Map, Value};
 
 use crate::error::ClientError;
 
-/// Claims that nobody verified: whoever made the token may have written anything. To be looked at, not to decide on.
+/// Unverified claims. Anyone could have written them, so only display them, and never base a decision on them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnverifiedClaims(Map<String, Value>);
 
@@ -16,12 +16,12 @@ pub fn claims(token: &str) -> Result<UnverifiedClaims, ClientError> {
 }
 
 impl UnverifiedClaims {
-    /// The claims, unverified.
+    /// Returns the unverified claims.
     pub fn as_unverified(&self) -> &Map<String, Value> {
         &self.0
     }
 
-    /// The claims, unverified.
+    /// Returns the unverified claims.
     pub fn into_unverified(self) -> Map<String, Value> {
         self.0
     }

@@ -1,4 +1,4 @@
-//! A client of an authorization server: each call prepares a request, sends it, and reads the answer.
+//! A client of an authorization server. Each call prepares a request, sends it, and parses the response.
 
 use countersign_protocol::client::ClientAuthMethod;
 use countersign_protocol::secret::Secret;
@@ -24,7 +24,7 @@ pub struct Client<T> {
 }
 
 impl<T> Client<T> {
-    /// A client that authenticates by HTTP Basic (RFC 6749 §2.3.1).
+    /// Creates a client that authenticates with HTTP Basic (RFC 6749 §2.3.1).
     pub fn new(endpoints: Endpoints, client_id: impl Into<String>, client_secret: Secret, transport: T) -> Self {
         Self {
             endpoints,
@@ -36,43 +36,43 @@ impl<T> Client<T> {
         }
     }
 
-    /// Authenticates by this method instead.
+    /// Uses this authentication method instead.
     #[must_use]
     pub fn with_auth_method(mut self, auth_method: ClientAuthMethod) -> Self {
         self.auth_method = auth_method;
         self
     }
 
-    /// Asks for tokens for this API, by its audience (RFC 8707 §2).
+    /// Requests tokens for the API with this audience (RFC 8707 §2).
     #[must_use]
     pub fn with_resource(mut self, audience: impl Into<String>) -> Self {
         self.resource = Some(audience.into());
         self
     }
 
-    /// A token request by client credentials (RFC 6749 §4.4.2).
+    /// Prepares a token request with the client credentials grant (RFC 6749 §4.4.2).
     pub fn prepare_client_credentials(&self, scope: Option<&str>) -> PreparedRequest {
         self.prepare_token("client_credentials", scope)
     }
 
-    /// A token request by a user's password (RFC 6749 §4.3.2; deprecated, RFC 9700 §2.4).
+    /// Prepares a token request with a user's password (RFC 6749 §4.3.2; deprecated, RFC 9700 §2.4).
     pub fn prepare_password(&self, user_name: &str, password: &Secret, scope: Option<&str>) -> PreparedRequest {
         self.prepare_token("password", scope)
             .with("username", Value::Plain(user_name.to_owned()))
             .with("password", Value::Secret(password.clone()))
     }
 
-    /// A token request by a refresh token (RFC 6749 §6).
+    /// Prepares a token request with a refresh token (RFC 6749 §6).
     pub fn prepare_refresh(&self, refresh_token: &Secret, scope: Option<&str>) -> PreparedRequest {
         self.prepare_token("refresh_token", scope).with("refresh_token", Value::Secret(refresh_token.clone()))
     }
 
-    /// An introspection request (RFC 7662 §2.1).
+    /// Prepares an introspection request (RFC 7662 §2.1).
     pub fn prepare_introspect(&self, token: &Secret) -> PreparedRequest {
         self.prepare(self.endpoints.introspection_endpoint(), ("token", Value::Secret(token.clone())))
     }
 
-    /// A revocation request (RFC 7009 §2.1).
+    /// Prepares a revocation request (RFC 7009 §2.1).
     pub fn prepare_revoke(&self, token: &Secret) -> PreparedRequest {
         self.prepare(self.endpoints.revocation_endpoint(), ("token", Value::Secret(token.clone())))
     }
@@ -90,7 +90,7 @@ impl<T> Client<T> {
 }
 
 impl<T: Transport> Client<T> {
-    /// Gets a token by client credentials.
+    /// Gets a token with the client credentials grant.
     pub async fn request_token_with_client_credentials(
         &self,
         scope: Option<&str>,
@@ -98,7 +98,7 @@ impl<T: Transport> Client<T> {
         self.request_token(self.prepare_client_credentials(scope)).await
     }
 
-    /// Gets a token by a user's password.
+    /// Gets a token with a user's password.
     pub async fn request_token_with_password(
         &self,
         user_name: &str,
@@ -113,7 +113,7 @@ impl<T: Transport> Client<T> {
         TokenResponse::read(self.send(&prepared).await?)
     }
 
-    /// Gets a token by a refresh token. Many servers take each refresh token once and answer with its successor.
+    /// Gets a token with a refresh token. Many servers accept each refresh token once and return its successor.
     pub async fn refresh_token(
         &self,
         refresh_token: &Secret,
@@ -122,12 +122,12 @@ impl<T: Transport> Client<T> {
         self.request_token(self.prepare_refresh(refresh_token, scope)).await
     }
 
-    /// What the server says of a token: `active`, and more if it is (RFC 7662 §2.2).
+    /// Introspects a token. The result has `active` and, if it is true, more members (RFC 7662 §2.2).
     pub async fn introspect(&self, token: &Secret) -> Result<Map<String, Json>, ClientError> {
         read_introspection(self.send(&self.prepare_introspect(token)).await?)
     }
 
-    /// Ends a token. Ok also for a token that the server does not know (RFC 7009 §2.2).
+    /// Revokes a token. Also succeeds for a token that the server does not know (RFC 7009 §2.2).
     pub async fn revoke_token(&self, token: &Secret) -> Result<(), ClientError> {
         read_revocation(self.send(&self.prepare_revoke(token)).await?)
     }

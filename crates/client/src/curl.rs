@@ -1,17 +1,18 @@
-//! The request as one line of curl that works when it is pasted into `sh`.
+//! Renders the request as a curl command on one line, which works when pasted into `sh`.
 
 use url::form_urlencoded::byte_serialize;
 
 use crate::exchange::{Field, Place, PreparedRequest, Value};
 
-/// Percent-encodes every byte of the client's secret: in `sh`, with what POSIX has.
+/// A shell command that percent-encodes every byte of the client's secret, using only POSIX tools.
 const ENCODED_SECRET: &str = r#"$(printf %s "$CLIENT_SECRET" | od -An -v -tx1 | tr -d ' \n' | sed 's/../%&/g')"#;
 
 impl PreparedRequest {
-    /// One line for `sh`. The secrets are the variables `CLIENT_SECRET`, `PASSWORD`, `TOKEN` and `REFRESH_TOKEN`.
+    /// Returns a command for `sh` on one line. The secrets are the variables `CLIENT_SECRET`, `PASSWORD`, `TOKEN` and
+    /// `REFRESH_TOKEN`.
     ///
-    /// A client's secret that HTTP Basic needs form-encoded (RFC 6749 §2.3.1) is encoded in the line: the variables
-    /// always hold the secrets themselves.
+    /// If HTTP Basic requires a form-encoded secret (RFC 6749 §2.3.1), the command encodes it. The variables always
+    /// contain the secrets themselves.
     pub fn to_curl(&self) -> String {
         let (url, fields) = self.parts();
         let mut words = vec!["curl".to_owned()];
@@ -19,7 +20,7 @@ impl PreparedRequest {
         words.push("-H 'Accept: application/json'".to_owned());
         words.extend(fields.iter().filter(|field| field.place == Place::Form).map(parameter));
         if url.contains(['[', ']', '{', '}']) {
-            // curl would take these for patterns of several addresses.
+            // Otherwise, curl would interpret these as URL patterns.
             words.push("-g".to_owned());
         }
         words.push(quote(&url));
@@ -27,7 +28,7 @@ impl PreparedRequest {
     }
 }
 
-/// `-u` with both halves form-encoded; of the characters that are left none means anything between double quotes.
+/// Returns `-u` with both halves form-encoded. None of the remaining characters is special between double quotes.
 fn basic(fields: &[Field]) -> Option<String> {
     let half = |field: &Field| match &field.value {
         Value::Plain(text) => encode(text),
@@ -57,12 +58,13 @@ fn encode(text: &str) -> String {
     byte_serialize(text.as_bytes()).collect()
 }
 
-/// False for what would break the line or not be seen in it: control characters, and those that turn the text around.
+/// False for control characters and for characters that change the text direction, which would break or hide parts of
+/// the line.
 fn is_readable(text: &str) -> bool {
     text.chars().all(|c| c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric())
 }
 
-/// One word for `sh`: single-quoted, where a quote ends the quoting, is escaped, and begins it again.
+/// Quotes a word for `sh` with single quotes. A quote in it ends the quoting, is escaped, and starts it again.
 fn quote(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._/:=@%+,".contains(c);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }

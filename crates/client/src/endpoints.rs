@@ -1,11 +1,11 @@
-//! Where an authorization server is asked (RFC 6749 §3.2, RFC 7662 §2, RFC 7009 §2).
+//! The endpoints of an authorization server (RFC 6749 §3.2, RFC 7662 §2, RFC 7009 §2).
 
 use http::Uri;
 use url::{Host, Url};
 
 use crate::error::ClientError;
 
-/// The addresses of one authorization server: https, or http to this machine alone.
+/// The URLs of an authorization server: https, or http to this machine only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     token: Endpoint,
@@ -13,43 +13,44 @@ pub struct Endpoints {
     revoke: Endpoint,
 }
 
-/// One address, checked.
+/// A validated URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) url: Url,
     pub(crate) uri: Uri,
 }
 
-/// What is wrong with an address. It never repeats the address: there may be a password in it.
+/// Why a URL is invalid. The message never repeats the URL, which may contain a password.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EndpointFault {
     /// It is not an absolute URL with a host.
     #[error("must be an absolute URL with a host")]
     NotAUrl,
-    /// It is not https, and its host is not this machine: who listens on the way would read the secret.
+    /// It is neither https nor on this machine. Others on the network could read the secret.
     #[error("must begin with https:// (or http:// for 127.0.0.1, [::1] and localhost)")]
     NotHttps,
-    /// It has a user name or password in it.
+    /// It contains a user name or password.
     #[error("must not contain a user name or password")]
     UserInfo,
-    /// It has a fragment (RFC 6749 §3.2 forbids one).
+    /// It contains a fragment, which RFC 6749 §3.2 forbids.
     #[error("must not contain a fragment")]
     Fragment,
-    /// The tenant has a query, which belongs to no tenant.
+    /// The tenant contains a query.
     #[error("must not contain a query")]
     Query,
-    /// The app id is empty, a dot segment, or has control characters.
+    /// The app ID is empty, a dot segment, or contains control characters.
     #[error("must not be empty, a dot segment, or contain control characters")]
     AppId,
 }
 
 impl Endpoints {
-    /// The tenant-style addresses of an app: `{tenant}/OAuth2/Token/{app}`, `…/Introspect/{app}`, `…/Revoke/{app}`.
+    /// Returns the tenant-style URLs of an app: `{tenant}/OAuth2/Token/{app}`, `…/Introspect/{app}`, `…/Revoke/{app}`.
     pub fn tenant(tenant_url: &str, app_id: &str) -> Result<Self, ClientError> {
         Self::of_tenant(tenant_url, app_id, Reach::Network)
     }
 
-    /// The same of a server in this process, whose [`crate::Transport`] crosses no network: `http` gives nothing away.
+    /// Like [`Endpoints::tenant`], for a server in this process. Its [`crate::Transport`] uses no network, so that
+    /// `http` is safe.
     pub fn tenant_in_process(tenant_url: &str, app_id: &str) -> Result<Self, ClientError> {
         Self::of_tenant(tenant_url, app_id, Reach::Process)
     }
@@ -62,12 +63,13 @@ impl Endpoints {
         Ok(Self { token: under("Token")?, introspect: under("Introspect")?, revoke: under("Revoke")? })
     }
 
-    /// Exactly these addresses.
+    /// Uses exactly these URLs.
     pub fn explicit(token: &str, introspect: &str, revoke: &str) -> Result<Self, ClientError> {
         Self::of_addresses([token, introspect, revoke], Reach::Network)
     }
 
-    /// The same of a server in this process, whose [`crate::Transport`] crosses no network: `http` gives nothing away.
+    /// Like [`Endpoints::explicit`], for a server in this process. Its [`crate::Transport`] uses no network, so that `http`
+    /// is safe.
     pub fn explicit_in_process(token: &str, introspect: &str, revoke: &str) -> Result<Self, ClientError> {
         Self::of_addresses([token, introspect, revoke], Reach::Process)
     }
@@ -81,17 +83,17 @@ impl Endpoints {
         })
     }
 
-    /// The token endpoint.
+    /// Returns the token endpoint.
     pub fn token(&self) -> &Url {
         &self.token.url
     }
 
-    /// The introspection endpoint.
+    /// Returns the introspection endpoint.
     pub fn introspect(&self) -> &Url {
         &self.introspect.url
     }
 
-    /// The revocation endpoint.
+    /// Returns the revocation endpoint.
     pub fn revoke(&self) -> &Url {
         &self.revoke.url
     }
@@ -118,16 +120,16 @@ impl Endpoint {
     }
 }
 
-/// How far a secret travels to an address.
+/// How far secrets travel to a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Over a network, where others may listen.
     Network,
-    /// Nowhere.
+    /// They stay in this process.
     Process,
 }
 
-/// The rules for every address that gets a secret.
+/// Checks the rules for every URL that receives a secret.
 pub(crate) fn check_url(url: &Url, reach: Reach) -> Result<(), EndpointFault> {
     if !url.has_host() {
         return Err(EndpointFault::NotAUrl);
@@ -145,7 +147,8 @@ pub(crate) fn check_url(url: &Url, reach: Reach) -> Result<(), EndpointFault> {
     Ok(())
 }
 
-/// True for loopback literals and `localhost`. No other name is resolved to find out: names can be made to lie.
+/// True for loopback addresses and `localhost`. Other names are not resolved, because name resolution can be
+/// manipulated.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -160,7 +163,7 @@ fn check_tenant(tenant_url: &str, reach: Reach) -> Result<Url, EndpointFault> {
     if tenant.query().is_some() { Err(EndpointFault::Query) } else { Ok(tenant) }
 }
 
-/// Dots and control characters would be taken away from the path, which would then name another app.
+/// Dot segments and control characters would be removed from the path, which would then name another app.
 fn check_app_id(app_id: &str) -> Result<(), EndpointFault> {
     let is_name = !matches!(app_id, "" | "." | "..") && !app_id.chars().any(char::is_control);
     if is_name { Ok(()) } else { Err(EndpointFault::AppId) }
@@ -255,7 +258,7 @@ mod tests {
             let endpoints = Endpoints::tenant("https://auth.example", &app_id).expect("a tenant");
             let segments: Vec<&str> = endpoints.token().path_segments().expect("segments").collect();
             prop_assert_eq!(segments.len(), 3);
-            // A `+` in a path is itself; the form decoder would make a space of it.
+            // In a path, `+` is a literal character. The form decoder would turn it into a space.
             let decoded = countersign_protocol::form::decode(segments[2].replace('+', "%2B").as_bytes()).expect("text");
             prop_assert_eq!(decoded.as_str(), app_id.as_str());
         }

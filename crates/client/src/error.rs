@@ -1,4 +1,4 @@
-//! Every way a call can fail. Nothing here shows a secret of ours.
+//! Every way a call can fail. Errors never contain our secrets.
 
 use countersign_protocol::jose::jws::JwsError;
 
@@ -8,18 +8,18 @@ use crate::transport::TransportError;
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// An address is not one that a secret may be sent to.
+    /// A URL must not receive a secret.
     #[error("the {name} {fault}")]
     Endpoint {
-        /// Which of the addresses.
+        /// Which URL.
         name: &'static str,
         /// What is wrong with it.
         fault: EndpointFault,
     },
-    /// There was no answer.
+    /// There was no response.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The server refused, in OAuth's words (RFC 6749 §5.2).
+    /// The server refused with an OAuth error (RFC 6749 §5.2).
     #[error("the server returned {status} {error}{}", describe(.description.as_deref()))]
     Refused {
         /// The HTTP status.
@@ -28,30 +28,30 @@ pub enum ClientError {
         error: String,
         /// The `error_description`.
         description: Option<String>,
-        /// `Retry-After`, where it is a number of seconds.
+        /// `Retry-After`, if it is a number of seconds.
         retry_after_s: Option<u64>,
     },
-    /// The server answered with a status that means nothing here, without an OAuth error.
+    /// The server returned an unexpected status without an OAuth error.
     #[error("unexpected status {status}")]
     UnexpectedStatus {
         /// The HTTP status.
         status: u16,
-        /// `Retry-After`, where it is a number of seconds.
+        /// `Retry-After`, if it is a number of seconds.
         retry_after_s: Option<u64>,
     },
-    /// The server's answer is not what the RFC says it is.
+    /// The response does not conform to the RFC.
     #[error("malformed response: {what}")]
     Malformed {
         /// What is wrong with it.
         what: String,
     },
-    /// A text is no JWT.
+    /// The text is not a JWT.
     #[error("not a JWT: {0}")]
     NotAJwt(JwsError),
 }
 
 impl ClientError {
-    /// The HTTP status, where there was an answer that is an error by its status.
+    /// Returns the HTTP status, if there was a response with an error status.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } | Self::UnexpectedStatus { status, .. } => Some(*status),
@@ -60,7 +60,7 @@ impl ClientError {
         }
     }
 
-    /// The OAuth error code.
+    /// Returns the OAuth error code.
     pub fn oauth_error(&self) -> Option<&str> {
         match self {
             Self::Refused { error, .. } => Some(error),
@@ -68,7 +68,7 @@ impl ClientError {
         }
     }
 
-    /// What the server says about its refusal.
+    /// Returns the server's description of the error.
     pub fn description(&self) -> Option<&str> {
         match self {
             Self::Refused { description, .. } => description.as_deref(),
@@ -76,7 +76,7 @@ impl ClientError {
         }
     }
 
-    /// After how many seconds the server wants to be asked again, where it says so.
+    /// Returns after how many seconds the server wants to be called again, if it says so.
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Refused { retry_after_s, .. } | Self::UnexpectedStatus { retry_after_s, .. } => *retry_after_s,

@@ -1,4 +1,4 @@
-//! A request as a pure value: what is shown of it is what is sent.
+//! A request as a pure value. What is displayed is exactly what is sent.
 
 use std::fmt;
 
@@ -15,19 +15,19 @@ use zeroize::Zeroizing;
 
 use crate::endpoints::Endpoint;
 
-/// What stands for a secret wherever a request is shown.
+/// The placeholder for a secret wherever a request is displayed.
 const MASK: &str = "********";
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A POST of a form with client authentication, not yet sent. `Debug` shows no secret.
+/// A POST of a form with client authentication, which was not sent yet. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct PreparedRequest {
     endpoint: Endpoint,
     fields: Vec<Field>,
 }
 
-/// One named value of a request, and where it travels.
+/// A named value of a request, and its location.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
@@ -35,39 +35,39 @@ pub(crate) struct Field {
     pub(crate) place: Place,
 }
 
-/// A value that may be shown, or one that may not.
+/// A value that can be displayed, or a secret.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Plain(String),
     Secret(Secret),
 }
 
-/// Where a field travels.
+/// The location of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In the `Authorization` header: the client id, then its secret.
+    /// In the `Authorization` header: the client ID and its secret.
     Basic,
     /// In the form.
     Form,
 }
 
-/// What may be shown of a value.
+/// A value for display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown<'a> {
     /// The value itself.
     Plain(&'a str),
-    /// It is a secret.
+    /// A secret.
     Masked,
 }
 
-/// A request with every secret as `********`.
+/// A request with every secret shown as `********`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MaskedRequest {
     /// The method.
     pub method: String,
-    /// The address.
+    /// The URL.
     pub url: String,
-    /// The headers, names in lower case.
+    /// The headers, with lowercase names.
     #[serde(serialize_with = "as_object")]
     pub headers: Vec<(String, String)>,
     /// The form.
@@ -75,7 +75,7 @@ pub struct MaskedRequest {
 }
 
 impl PreparedRequest {
-    /// A request whose first field says what is asked; the client's own follow it.
+    /// Creates a request whose first field determines its kind, followed by the client's own fields.
     pub(crate) fn new(endpoint: &Endpoint, first: (&'static str, Value), client: [Field; 2]) -> Self {
         let mut fields = vec![Field { name: first.0, value: first.1, place: Place::Form }];
         fields.extend(client);
@@ -96,18 +96,18 @@ impl PreparedRequest {
         }
     }
 
-    /// The address.
+    /// Returns the URL.
     pub fn url(&self) -> &Url {
         &self.endpoint.url
     }
 
-    /// What is sent under which name, in the form or as Basic credentials, in this order: what is asked, `client_id`,
-    /// `client_secret`, the rest.
+    /// Returns the sent values with their names, in the form or as Basic credentials, in this order: the field that
+    /// determines the kind, `client_id`, `client_secret`, the others.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, Shown<'_>)> {
         self.fields.iter().map(|field| (field.name, field.value.shown()))
     }
 
-    /// The bytes on the wire. The transport adds `Host`, `Content-Length` and `User-Agent`.
+    /// Returns the bytes to send. The transport adds `Host`, `Content-Length` and `User-Agent`.
     pub fn to_http(&self) -> Request<Zeroizing<Vec<u8>>> {
         let mut request = Request::new(Zeroizing::new(self.form(Value::exposed).as_bytes().to_vec()));
         *request.method_mut() = Method::POST;
@@ -121,7 +121,7 @@ impl PreparedRequest {
         request
     }
 
-    /// The request as it may be shown.
+    /// Returns the request for display.
     pub fn masked(&self) -> MaskedRequest {
         let mut headers = Vec::new();
         if self.basic(Value::masked).is_some() {
@@ -141,10 +141,10 @@ impl PreparedRequest {
         (self.endpoint.uri.to_string(), &self.fields)
     }
 
-    /// The form (RFC 6749 appendix B), each value as `text` gives it.
+    /// Returns the form (RFC 6749 appendix B), with each value as returned by `text`.
     fn form<'f>(&'f self, text: fn(&'f Value) -> &'f str) -> Zeroizing<String> {
         let fields = || self.fields.iter().filter(|field| field.place == Place::Form);
-        // Room for the longest encoding, so that no half-written copy of a secret is left behind by growing.
+        // Reserves space for the longest encoding, so that reallocations leave no partial copy of a secret in memory.
         let room = fields().map(|field| field.name.len() + 3 * text(&field.value).len() + 2).sum();
         let mut form = Zeroizing::new(String::with_capacity(room));
         for field in fields() {
@@ -158,7 +158,8 @@ impl PreparedRequest {
         form
     }
 
-    /// The Basic credentials, each half form-encoded (RFC 6749 §2.3.1): a colon in the id splits nothing.
+    /// Returns the Basic credentials. Each half is form-encoded (RFC 6749 §2.3.1), so that a colon in the ID does not
+    /// split them.
     fn basic<'f>(&'f self, text: fn(&'f Value) -> &'f str) -> Option<Zeroizing<String>> {
         let fields = || self.fields.iter().filter(|field| field.place == Place::Basic);
         let room = fields().map(|field| 3 * text(&field.value).len() + 1).sum();
@@ -183,7 +184,7 @@ fn authorization(pair: &str) -> HeaderValue {
 }
 
 impl Field {
-    /// The client's id and secret, in the place of its method.
+    /// Adds the client's ID and secret at the location of its authentication method.
     pub(crate) fn of_client(method: ClientAuthMethod, client_id: &str, secret: &Secret) -> [Self; 2] {
         let place = match method {
             ClientAuthMethod::ClientSecretBasic => Place::Basic,
@@ -217,7 +218,7 @@ impl Value {
 }
 
 impl<'a> Shown<'a> {
-    /// The value, or `********`.
+    /// Returns the value or `********`.
     pub fn as_str(self) -> &'a str {
         match self {
             Self::Plain(text) => text,

@@ -1,4 +1,4 @@
-//! The transport over the network, by reqwest.
+//! A transport over the network, using reqwest.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,23 +14,23 @@ use zeroize::Zeroizing;
 use crate::endpoints::{Reach, check_url};
 use crate::transport::{Transport, TransportError};
 
-/// A server that is there accepts within this.
+/// The default timeout for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The whole exchange: a password hash and a slow network fit in it.
+/// The default timeout for the whole exchange. It is enough for a password hash and a slow network.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A token set is a few KiB; a megabyte is somebody's attack on our memory.
+/// The default maximum size of a response. A token set has a few KiB, and a megabyte could be an attack on our memory.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 
-/// How long, and how much, a server may take.
+/// Timeouts and size limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Until it accepts a connection.
+    /// The timeout for connecting.
     pub connect: Duration,
-    /// Until its whole answer is there.
+    /// The timeout for the whole response.
     pub whole: Duration,
-    /// The largest body that is read.
+    /// The maximum size of a body.
     pub answer_bytes: usize,
 }
 
@@ -40,24 +40,24 @@ impl Default for Bounds {
     }
 }
 
-/// Sends over HTTP/1.1: https anywhere, http to this machine only, no redirects.
+/// Sends over HTTP/1.1: https anywhere, http only to this machine. Follows no redirects.
 #[derive(Debug)]
 pub struct HttpTransport {
     bounds: Bounds,
-    /// For http to this machine: never through a proxy, and `localhost` is loopback whatever a resolver says.
+    /// For http to this machine: never uses a proxy, and `localhost` is always loopback, whatever a resolver says.
     plain: reqwest::Client,
-    /// For https: through the system's proxy, if there is one. Made at the first use, for only it needs the system's
-    /// roots of trust.
+    /// For https: uses the system's proxy, if there is one. Created on first use, because only https needs the system's
+    /// certificate authorities.
     secure: OnceLock<Result<reqwest::Client, TransportError>>,
 }
 
 impl HttpTransport {
-    /// A transport with the default bounds: 5 s to connect, 10 s in all, 1 MiB.
+    /// Creates a transport with the default limits: 5 s to connect, 10 s in total, 1 MiB.
     pub fn new() -> Result<Self, TransportError> {
         Self::with_bounds(Bounds::default())
     }
 
-    /// A transport with these bounds.
+    /// Creates a transport with these limits.
     pub fn with_bounds(bounds: Bounds) -> Result<Self, TransportError> {
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let plain = builder(bounds)
@@ -67,7 +67,7 @@ impl HttpTransport {
         Ok(Self { bounds, plain: build(plain)?, secure: OnceLock::new() })
     }
 
-    /// A transport that over https trusts the authorities of this PEM text, and no other.
+    /// Creates a transport that only trusts the certificate authorities in this PEM text.
     pub fn trusting(authorities: &[u8], bounds: Bounds) -> Result<Self, TransportError> {
         let broken = |error: reqwest::Error| TransportError::Broken(root_cause(&error));
         let authorities = Certificate::from_pem_bundle(authorities).map_err(broken)?;
@@ -83,7 +83,7 @@ impl HttpTransport {
         made.as_ref().map_err(Clone::clone)
     }
 
-    /// Reads the body as it comes and stops at the bound, whatever length was announced.
+    /// Reads the body as it arrives, and stops at the limit, whatever length was announced.
     async fn read(&self, mut answer: reqwest::Response) -> Result<Response<Vec<u8>>, TransportError> {
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.describe(&error))? {
@@ -135,7 +135,7 @@ fn build(builder: ClientBuilder) -> Result<reqwest::Client, TransportError> {
     builder.build().map_err(|error| TransportError::Broken(root_cause(&error)))
 }
 
-/// The last of the chain: what really happened, without the address.
+/// Returns the last error of the chain, which is the cause, without the URL.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(deeper) = cause.source() {

@@ -1,7 +1,8 @@
-//! Get, refresh, introspect and revoke tokens at any OAuth 2 server.
+//! Gets, refreshes, introspects and revokes tokens at any OAuth 2 server.
 //!
-//! [`Client`] prepares a request as a pure value, sends it through a [`Transport`] and reads the answer. What
-//! [`PreparedRequest`] shows is what is sent. Secrets are [`Secret`]s: redacted in `Debug`, wiped on drop.
+//! [`Client`] prepares a request as a pure value, sends it through a [`Transport`] and parses the response. What
+//! [`PreparedRequest`] displays is what is sent. Secrets have the type [`Secret`], which is redacted in `Debug` and
+//! wiped on drop.
 //!
 #![cfg_attr(feature = "reqwest", doc = "```no_run")]
 #![cfg_attr(not(feature = "reqwest"), doc = "```ignore")]

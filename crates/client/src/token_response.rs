@@ -1,4 +1,4 @@
-//! The token endpoint's success answer (RFC 6749 §5.1).
+//! The success response of the token endpoint (RFC 6749 §5.1).
 
 use countersign_protocol::secret::Secret;
 use http::Response;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::answer::{clean, malformed, read_object};
 use crate::error::ClientError;
 
-/// The longest token type that is shown: those that are registered have at most six characters.
+/// The maximum length of a token type in errors. The registered types have at most six characters.
 const MAX_TYPE: usize = 16;
 
 /// A token set. `Debug` shows no token.
@@ -17,16 +17,16 @@ pub struct TokenResponse {
     pub access_token: Secret,
     /// `Bearer`, in the server's spelling.
     pub token_type: String,
-    /// For how many seconds the access token is good, where the server says so.
+    /// The lifetime of the access token in seconds, if the server returns it.
     pub expires_in: Option<i64>,
-    /// What is granted; where it is not said, what was asked.
+    /// The granted scope. If the server omits it, it is the requested one.
     pub scope: Option<String>,
-    /// What gets the next token set, where there is one.
+    /// The refresh token, if there is one.
     pub refresh_token: Option<Secret>,
 }
 
 impl TokenResponse {
-    /// Reads an answer. Unknown members are ignored (RFC 6749 §5.1), and null is no value.
+    /// Parses a response. Ignores unknown members (RFC 6749 §5.1), and treats null as missing.
     pub(crate) fn read(answer: Response<Vec<u8>>) -> Result<Self, ClientError> {
         let mut members = read_object(answer)?;
         let access_token = take_token(&mut members, "access_token")?.ok_or_else(|| missing("access_token"))?;
@@ -44,12 +44,13 @@ impl TokenResponse {
     }
 }
 
-/// A type in a few characters; a longer one may be a token in the wrong place, and is not shown.
+/// Returns a short type for an error. A longer one may be a token in the wrong place, and is not shown.
 fn describe_type(token_type: &str) -> String {
     if token_type.len() <= MAX_TYPE { format!("`{}`", clean(token_type)) } else { "a longer value".to_owned() }
 }
 
-/// A token: visible characters only, or it could split the header that it is sent in (RFC 6749 appendix A.12).
+/// Parses a token. It must be visible ASCII. Otherwise, it could split the header that it is sent in (RFC 6749 appendix
+/// A.12).
 fn take_token(members: &mut Map<String, Value>, name: &str) -> Result<Option<Secret>, ClientError> {
     let Some(token) = take_text(members, name)?.map(Secret::new) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What carries a request to the server and its answer back.
+//! Sends a request to the server and returns its response.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::endpoints::EndpointFault;
 
-/// Carries one request and brings one answer: over the network, or to a server in the same process.
+/// Sends a request and returns the response, over the network or to a server in the same process.
 pub trait Transport: Send + Sync {
-    /// Sends the request once, follows no redirect, and returns the whole answer.
+    /// Sends the request once, follows no redirect, and returns the whole response.
     fn send(
         &self,
         request: Request<Zeroizing<Vec<u8>>>,
@@ -27,28 +27,28 @@ impl<T: Transport> Transport for &T {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TransportError {
-    /// The address is not one that a secret may be sent to. Nothing was connected to.
+    /// The URL must not receive a secret. No connection was made.
     #[error("the URL {0}")]
     Address(EndpointFault),
-    /// No connection could be made.
+    /// Connecting failed.
     #[error("failed to connect: {0}")]
     Connect(String),
-    /// There was no whole answer in time.
+    /// The response was incomplete when the timeout ended.
     #[error("no response within {0:?}")]
     Timeout(Duration),
-    /// The answer is a redirect. Credentials go nowhere else, so it is not followed.
+    /// The response is a redirect. It is not followed, because credentials must not go elsewhere.
     #[error("the server returned the redirect {status}, which is not followed")]
     Redirect {
         /// The HTTP status.
         status: u16,
     },
-    /// The answer is larger than this many bytes.
+    /// The response is larger than this many bytes.
     #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
-    /// The exchange broke off, or could not begin.
+    /// The exchange was interrupted, or could not start.
     #[error("the request failed: {0}")]
     Broken(String),
 }

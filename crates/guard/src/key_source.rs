@@ -1,4 +1,4 @@
-//! A fixed set of keys: for an API that is handed its issuer's key set, and for tests.
+//! A fixed set of keys, for an API that gets its issuer's key set in another way, and for tests.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use countersign_protocol::jose::jwk::{Jwk, KeyId};
 use countersign_protocol::jose::key::{KeyError, VerifyingKey};
 use countersign_protocol::revocation::Ended;
 
-/// Keys that never change. Tokens live until they expire: a fixed set hears of no revocation.
+/// Keys that never change. Tokens are valid until they expire, because a fixed set does not learn about revocations.
 #[derive(Debug)]
 pub struct FixedKeys(Vec<Arc<VerifyingKey>>);
 
 impl FixedKeys {
-    /// Parses the keys once; Err if one is malformed or too weak.
+    /// Parses the keys once. Fails if one is malformed or too weak.
     pub fn new(keys: &[Jwk]) -> Result<Self, KeyError> {
         keys.iter().map(|jwk| VerifyingKey::from_jwk(jwk).map(Arc::new)).collect::<Result<_, _>>().map(Self)
     }

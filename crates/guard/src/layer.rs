@@ -1,4 +1,4 @@
-//! The tower layer: path, token, scope, then the API behind it.
+//! The tower layer: checks the path, the token and its scope before it calls the API.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,10 +23,10 @@ use tower::{Layer, Service};
 use crate::rejection::Rejection;
 use crate::verifier::Verifier;
 
-/// The header under which a request is found again in the log.
+/// The header with the request ID, which identifies a request in the log.
 const REQUEST_ID: &str = "x-request-id";
 
-/// Guards one Api.
+/// Protects one API.
 #[derive(Clone)]
 pub struct Guard {
     verifier: Verifier,
@@ -35,18 +35,18 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Guards the Api that `find_api` tells at each request; while it tells none, nothing passes.
+    /// Protects the API that `find_api` returns at each request. While it returns none, all requests are refused.
     pub fn new(verifier: Verifier, find_api: impl Fn() -> Option<Arc<Api>> + Send + Sync + 'static) -> Self {
         Self { verifier, find_api: Arc::new(find_api), resource_metadata: None }
     }
 
-    /// Names the protected resource document in every challenge (RFC 9728 §5.1).
+    /// Adds the protected resource document to every challenge (RFC 9728 §5.1).
     pub fn with_resource_metadata(mut self, address: &str) -> Self {
         self.resource_metadata = Some(address.into());
         self
     }
 
-    /// Judges a request; returns its path in normal form and the claims of its token.
+    /// Checks a request. Returns its normalized path and the claims of its token.
     fn judge(&self, api: Option<&Api>, request: &Request<Body>) -> Result<(NormalPath, Claims), Rejection> {
         let path = normalise(request.uri().path()).map_err(|_| Rejection::AmbiguousPath)?;
         let token = find_bearer(request.headers())?;
@@ -64,7 +64,7 @@ impl Guard {
     }
 }
 
-/// The token of the one `Authorization: Bearer` header (RFC 6750 §2.1).
+/// Returns the token of the only `Authorization: Bearer` header (RFC 6750 §2.1).
 fn find_bearer(headers: &HeaderMap) -> Result<&str, Rejection> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(Rejection::NoToken)?;
@@ -75,7 +75,7 @@ fn find_bearer(headers: &HeaderMap) -> Result<&str, Rejection> {
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Rejection::NoToken) }
 }
 
-/// Passes if a rule of a granted scope opens the request; otherwise names the narrowest scope that would.
+/// Succeeds if a rule of a granted scope allows the request. Otherwise names the narrowest scope that would.
 fn check_scope(api: &Api, granted: &Scope, method: &str, path: &NormalPath) -> Result<(), Rejection> {
     let opening: Vec<&ScopeDefinition> = api.find_opening(method, path).map(|(scope, _)| scope).collect();
     if opening.iter().any(|scope| granted.contains(&scope.token)) {
@@ -130,7 +130,7 @@ where
     }
 }
 
-/// Hands on the path that was judged, so that the router sees the same.
+/// Passes on the path that was checked, so that the router sees the same one.
 fn set_path(request: &mut Request<Body>, path: &NormalPath) {
     if request.uri().path() == path.as_str() {
         return;
@@ -144,7 +144,7 @@ fn set_path(request: &mut Request<Body>, path: &NormalPath) {
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
 }
 
-/// The verified claims of the request's token. A handler that takes it answers 500 where no guard stands before it.
+/// The verified claims of the request's token. As an extractor, it returns 500 if no guard protects the handler.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken(pub Arc<Claims>);
 

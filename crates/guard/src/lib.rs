@@ -1,7 +1,7 @@
-//! A guard for APIs: a request passes only with a good access token whose scope opens its path.
+//! A guard for APIs. It only lets a request through if it has a valid access token with a scope that allows its path.
 //!
-//! [`Guard`] is a tower layer around an axum router. It judges the path in one normal form and hands the same form on,
-//! so that guard and router never read a path differently. Handlers take the verified token as [`VerifiedToken`].
+//! [`Guard`] is a tower layer around an axum router. It checks the normalized path and passes the same path on, so that
+//! guard and router never interpret a path differently. Handlers get the verified token as [`VerifiedToken`].
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Why a request does not pass, and the challenge that says so (RFC 6750 §3, RFC 9728 §5.1).
+//! Why a request is refused, and the challenge in the response (RFC 6750 §3, RFC 9728 §5.1).
 
 use axum::response::{IntoResponse, Response};
 use countersign_protocol::access_token::TokenFault;
@@ -6,37 +6,37 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
-/// Seconds after which a caller may try again while the registry is stale.
+/// When to try again while the registry is stale, in seconds.
 const RETRY_AFTER_S: i64 = 5;
 
-/// Why a request does not pass. `Display` is the exact reason, for the log.
+/// Why a request is refused. `Display` is the exact reason, for the log.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Rejection {
-    /// Two parsers might read the path differently.
+    /// Two parsers might interpret the path differently.
     #[error("the path is ambiguous")]
     AmbiguousPath,
     /// There is more than one `Authorization` header.
     #[error("more than one Authorization header")]
     SeveralAuthorizations,
-    /// There is no bearer token in the header; one in the query is none.
+    /// The header contains no bearer token. A token in the query does not count.
     #[error("missing bearer token")]
     NoToken,
-    /// The token is refused.
+    /// The token is invalid.
     #[error("invalid token: {0}")]
     InvalidToken(TokenFault),
-    /// The token is good, but none of its scopes opens this request.
+    /// The token is valid, but none of its scopes allows this request.
     #[error("no scope of the token allows this request")]
     InsufficientScope {
         /// The narrowest scope that would.
         needed: Option<String>,
     },
-    /// What is known here is too old to decide on.
+    /// The available data is too old to decide.
     #[error("the registry is stale")]
     Stale,
 }
 
 impl Rejection {
-    /// The answer; `realm` and `resource_metadata` go into the challenge.
+    /// Returns the response. `realm` and `resource_metadata` are parts of the challenge.
     pub(crate) fn into_response(self, realm: &str, resource_metadata: Option<&str>) -> Response {
         let (status, error, description) = self.describe();
         let mut challenge = format!("Bearer realm=\"{realm}\"");

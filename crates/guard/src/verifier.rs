@@ -1,4 +1,4 @@
-//! What an API checks tokens with: whose they must be, for whom, and by which clock.
+//! Verifies tokens for an API: the issuer, its keys, and the clock.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use countersign_protocol::access_token::{self, Expected, KeySource, TokenFault};
 use countersign_protocol::api::Audience;
 use countersign_protocol::claims::Claims;
 
-/// Checks access tokens of one issuer.
+/// Verifies access tokens of one issuer.
 #[derive(Clone)]
 pub struct Verifier {
     issuer: String,
@@ -16,7 +16,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for tokens of `issuer`, signed by a key of `keys`, at the time that `clock` tells.
+    /// Creates a verifier for tokens of `issuer` that are signed by a key of `keys`, at the time returned by `clock`.
     pub fn new(
         issuer: impl Into<String>,
         keys: Arc<dyn KeySource>,
@@ -25,7 +25,7 @@ impl Verifier {
         Self { issuer: issuer.into(), keys, clock: Arc::new(clock) }
     }
 
-    /// The claims of a token for this audience, or why it is refused.
+    /// Returns the claims of a token for this audience, or why it is invalid.
     pub fn verify(&self, token: &str, audience: &Audience) -> Result<Claims, TokenFault> {
         let expected = Expected { issuer: &self.issuer, audience: Some(audience.as_str()) };
         access_token::check(token, self.keys.as_ref(), expected, (self.clock)())

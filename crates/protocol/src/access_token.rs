@@ -1,4 +1,4 @@
-//! Access tokens: JWTs by RFC 9068, with the guide's `auth_time` and `unique_name` and our `rev`.
+//! Access tokens: JWTs according to RFC 9068, with the guide's `auth_time` and `unique_name` and our `rev`.
 
 use std::sync::Arc;
 
@@ -19,10 +19,11 @@ use crate::scope::Scope;
 
 /// The `typ` of an access token (RFC 9068 §2.1).
 pub const MEDIA_TYPE: &str = "at+jwt";
-/// How far ahead `iat` and `nbf` may lie, in seconds: the clocks of one network differ that much. `exp` has no leeway.
+/// How far `iat` and `nbf` may be in the future, in seconds, because the clocks in a network differ by this much. `exp`
+/// has no leeway.
 pub const MAX_CLOCK_LEAD_S: i64 = 10;
 
-/// The claims on the wire, in their order. All dates are integers.
+/// The claims in their order in the payload. All dates are integers.
 #[derive(Serialize)]
 struct Payload<'a> {
     iss: &'a str,
@@ -38,26 +39,26 @@ struct Payload<'a> {
     rev: String,
 }
 
-/// Everything that the payload of a new access token is made of.
+/// The inputs for the payload of a new access token.
 #[derive(Clone, Copy, Debug)]
 pub struct NewToken<'a> {
     /// The `iss`.
     pub issuer: &'a Issuer,
-    /// Whose audience and lifetime the token has.
+    /// The API, which determines the audience and the lifetime.
     pub api: &'a Api,
-    /// To whom it is issued.
+    /// The client.
     pub client: &'a Client,
-    /// What was granted.
+    /// The grant.
     pub grant: &'a Grant,
     /// The `jti`.
     pub token_id: &'a str,
-    /// The number of the registry's change on which the grant was decided: any later removal of a right ends the token.
+    /// The number of the registry change that the grant was decided on. Any later removal of a right revokes the token.
     pub issued_change: i64,
     /// The `iat`.
     pub now: UnixTime,
 }
 
-/// The payload of a new access token; `exp - iat` is the API's lifetime exactly.
+/// Returns the payload of a new access token. `exp - iat` is exactly the API's lifetime.
 pub fn payload(new: NewToken<'_>) -> Vec<u8> {
     let NewToken { issuer, api, client, grant, token_id, issued_change, now } = new;
     let (sub, unique_name, user_change) = match &grant.subject {
@@ -78,44 +79,44 @@ pub fn payload(new: NewToken<'_>) -> Vec<u8> {
         unique_name,
         rev: revision.to_string(),
     };
-    // Texts and integers always serialise.
+    // Serializing strings and integers cannot fail.
     serde_json::to_vec(&payload).unwrap_or_default()
 }
 
-/// Where keys come from, and who knows whether a token has been ended since.
+/// Provides keys, and knows whether a token was revoked.
 ///
-/// Implemented by the server over its key ring and registry, and by the guard over a fixed set of keys.
+/// The server implements it with its key ring and registry, and the guard with a fixed set of keys.
 pub trait KeySource: Send + Sync {
-    /// Err if what is known is too old to decide on.
+    /// Fails if the available data is too old to decide.
     fn check_current(&self) -> Result<(), TokenFault>;
-    /// The key of this id.
+    /// Returns the key with this ID.
     fn find_key(&self, key_id: &KeyId) -> Option<Arc<VerifyingKey>>;
-    /// Err if the token, which verifies, has been ended.
+    /// Fails if the token, whose signature is valid, was revoked.
     fn check_alive(&self, claims: &Claims) -> Result<(), Ended>;
 }
 
-/// What a token must say to be accepted here.
+/// What a token must contain to be accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
     /// Its `iss`.
     pub issuer: &'a str,
-    /// One of its `aud`; `None` where the caller judges the audience.
+    /// One of its `aud`, or `None` if the caller checks the audience.
     pub audience: Option<&'a str>,
 }
 
-/// Why a token is not accepted. For the log: callers are told "invalid" and nothing more.
+/// Why a token is invalid. This is for the log. Callers only learn that it is invalid.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TokenFault {
-    /// It is no JWS, or its signature does not verify.
+    /// It is not a JWS, or its signature is invalid.
     #[error("{0}")]
     Jws(#[from] JwsError),
-    /// Its `typ` is not `at+jwt`: an id token or worse (RFC 9068 §4).
+    /// Its `typ` is not `at+jwt`. It may be an ID token, for example (RFC 9068 §4).
     #[error("`typ` is not at+jwt")]
     MediaType,
-    /// It names no key, or one that we do not know.
+    /// It names no key, or an unknown one.
     #[error("unknown signing key")]
     UnknownKey,
-    /// A claim is missing or of the wrong type.
+    /// A claim is missing or has the wrong type.
     #[error("claim `{0}` is missing or has the wrong type")]
     Claim(&'static str),
     /// It comes from another issuer.
@@ -127,18 +128,19 @@ pub enum TokenFault {
     /// It has expired.
     #[error("the token has expired")]
     Expired,
-    /// `iat` or `nbf` lies ahead.
+    /// `iat` or `nbf` is in the future.
     #[error("`iat` or `nbf` is more than {MAX_CLOCK_LEAD_S} s in the future")]
     NotYetValid,
-    /// It was ended.
+    /// It was revoked.
     #[error("{0}")]
     Ended(#[from] Ended),
-    /// What is known here is too old to decide on.
+    /// The available data is too old to decide.
     #[error("the registry is stale")]
     Stale,
 }
 
-/// The one way to check an access token (RFC 9068 §4): signature, type, issuer, audience, time, and that it lives.
+/// Checks an access token (RFC 9068 §4): signature, type, issuer, audience, time, and revocation. There is no other way
+/// to check one.
 pub fn check(text: &str, keys: &dyn KeySource, expected: Expected<'_>, now: UnixTime) -> Result<Claims, TokenFault> {
     let claims = check_issued(text, keys, expected, now)?;
     check_begun(claims.issued_at, claims.not_before, now)?;
@@ -146,8 +148,8 @@ pub fn check(text: &str, keys: &dyn KeySource, expected: Expected<'_>, now: Unix
     Ok(claims)
 }
 
-/// The part of [`check`] that does not depend on what ended the token or on a clock that may catch up. Revocation asks no
-/// more than this, so that it is recorded whatever else is wrong with the token.
+/// The part of [`check`] that depends neither on revocation nor on a clock that may catch up. Revoking a token requires
+/// nothing more, so that a revocation is recorded whatever else is wrong with the token.
 pub fn check_issued(
     text: &str,
     keys: &dyn KeySource,
@@ -162,7 +164,7 @@ pub fn check_issued(
     Ok(claims)
 }
 
-/// What [`check`] finds, check by check, for people: each is judged whatever the others say.
+/// The result of each check of [`check`], for display. Each is made independently of the others.
 #[derive(Debug)]
 pub struct Examination {
     /// Its `typ`, its key, and the signature.
@@ -173,11 +175,11 @@ pub struct Examination {
     pub audience: Result<(), TokenFault>,
     /// `exp`, `iat` and `nbf`.
     pub time: Result<(), TokenFault>,
-    /// That nobody has ended it.
+    /// Whether it was revoked.
     pub revocation: Result<(), TokenFault>,
 }
 
-/// Examines a token by the checks of [`check`], which accepts it if and only if all of them hold.
+/// Makes the checks of [`check`] one by one. [`check`] accepts a token if and only if all of them succeed.
 pub fn examine(
     text: &str,
     keys: &dyn KeySource,
@@ -186,7 +188,7 @@ pub fn examine(
 ) -> Result<Examination, TokenFault> {
     keys.check_current()?;
     let jwt = UnverifiedJwt::parse(text)?;
-    // Unverified: said of a token that may be forged, beside the verdict on its signature.
+    // Unverified: these describe a token that may be forged. The verdict on its signature is separate.
     let members = jwt.claims();
     let key_id = jwt.key_id().unwrap_or_else(|| KeyId::new(""));
     let time = || {
@@ -202,7 +204,7 @@ pub fn examine(
     })
 }
 
-/// The claims, once a key of ours is found to have signed them as an access token.
+/// Returns the claims, after verifying that one of our keys has signed them as an access token.
 fn verify(jwt: UnverifiedJwt<'_>, keys: &dyn KeySource) -> Result<Claims, TokenFault> {
     let (members, key_id) = verify_signature(jwt, keys)?;
     read_claims(&members, key_id)
@@ -236,7 +238,7 @@ fn check_begun(issued_at: UnixTime, not_before: Option<UnixTime>, now: UnixTime)
     if is_ahead { Err(TokenFault::NotYetValid) } else { Ok(()) }
 }
 
-/// Reads every claim with its type; one of the wrong type is a refusal, never skipped (CVE-2026-25537).
+/// Parses every claim with its type. A wrong type is an error, and never skipped (CVE-2026-25537).
 fn read_claims(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, TokenFault> {
     Ok(Claims {
         issuer: read_needed_text(members, "iss")?,
@@ -247,8 +249,8 @@ fn read_claims(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, To
     })
 }
 
-/// Reads what tells whether a token was ended, and all else that no other check of [`examine`] reads; issuer and dates are
-/// left empty.
+/// Parses what determines whether a token was revoked, and everything else that no other check of [`examine`] needs.
+/// The issuer and the dates stay empty.
 fn read_standing(members: &Map<String, Value>, key_id: KeyId) -> Result<Claims, TokenFault> {
     let scope = match read_text(members, "scope")? {
         Some(text) => Scope::parse(&text).map_err(|_| TokenFault::Claim("scope"))?,
@@ -291,7 +293,7 @@ fn read_text(members: &Map<String, Value>, name: &'static str) -> Result<Option<
     }
 }
 
-/// A date is a number, of which we take the whole seconds (RFC 7519 §2 allows fractions).
+/// Parses a date, a number whose whole seconds are used (RFC 7519 §2 allows fractions).
 fn read_date(members: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, TokenFault> {
     let Some(value) = members.get(name) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! An Api: a protected resource with its scopes and the rules for its tokens (RFC 8707, RFC 9728).
+//! An API: a protected resource with its scopes and the rules for its tokens (RFC 8707, RFC 9728).
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ use crate::right::Removal;
 use crate::scope::Scope;
 use crate::scope_token::ScopeToken;
 
-/// An Api's audience: an absolute URI without fragment (RFC 8707 §2), kept exactly as written.
+/// An API's audience: an absolute URI without a fragment (RFC 8707 §2), kept exactly as written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Audience(String);
 
 impl Audience {
-    /// Parses an absolute URI; `None` if it is relative or has a fragment.
+    /// Parses an absolute URI. Returns `None` if it is relative or has a fragment.
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
         let clean = text.bytes().all(|byte| byte.is_ascii_graphic());
         (clean && url.fragment().is_none()).then(|| Self(text.to_owned()))
     }
 
-    /// The URI as text.
+    /// Returns the URI as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -36,33 +36,33 @@ impl fmt::Display for Audience {
     }
 }
 
-/// One scope of an Api: its name, what it is for, and the requests it opens.
+/// A scope of an API: its name, its description, and the requests that it allows.
 #[derive(Clone, Debug)]
 pub struct ScopeDefinition {
-    /// The name that a token carries.
+    /// The name in tokens.
     pub token: ScopeToken,
-    /// What it allows, for people.
+    /// The description, for people.
     pub description: String,
-    /// The requests it opens; none means none.
+    /// The requests that it allows. Without rules, it allows none.
     pub rules: Vec<PathRule>,
     /// Whether it is granted when a request names no scope.
     pub is_default: bool,
 }
 
-/// How long refresh tokens of an Api live, and how long a use may be repeated.
+/// The lifetimes of an API's refresh tokens, and how long a use can be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
-    /// Unused for longer than this, a refresh token ends, in seconds.
+    /// A refresh token expires if it is not used for this long, in seconds.
     pub idle_s: i64,
     /// A family ends this long after its first token, however often it is used, in seconds.
     pub absolute_s: i64,
-    /// For so long after its use, in seconds, a refresh token gives the same successor again; 0 if never. An answer that was
-    /// lost can be asked for again.
+    /// For this long after its first use, in seconds, a refresh token returns the same successor again, in case a
+    /// response was lost. 0 disables this.
     pub retry_s: i64,
 }
 
 impl Default for RefreshPolicy {
-    /// Idle 7 days, absolute 30 days, repeated within 30 seconds.
+    /// Idle 7 days, absolute 30 days, retry 30 seconds.
     fn default() -> Self {
         Self { idle_s: 7 * 86_400, absolute_s: 30 * 86_400, retry_s: 30 }
     }
@@ -71,35 +71,36 @@ impl Default for RefreshPolicy {
 /// A protected resource.
 #[derive(Clone, Debug)]
 pub struct Api {
-    /// Its id, the `{api}` of tenant-style paths.
+    /// Its ID, the `{api}` of tenant-style paths.
     pub id: ApiId,
     /// The `aud` of its tokens.
     pub audience: Audience,
-    /// Its name, for people.
+    /// Its display name.
     pub name: String,
-    /// The scopes it defines.
+    /// The scopes that it defines.
     pub scopes: Vec<ScopeDefinition>,
-    /// The grants by which its tokens may be asked.
+    /// The grants that it allows.
     pub grants: GrantTypes,
-    /// How long its access tokens live, in seconds.
+    /// The lifetime of its access tokens, in seconds.
     pub access_token_lifetime_s: i64,
-    /// How its access tokens are signed.
+    /// The signing algorithm of its access tokens.
     pub algorithm: Algorithm,
-    /// How long its refresh tokens live.
+    /// The lifetimes of its refresh tokens.
     pub refresh: RefreshPolicy,
-    /// Tokens issued before this change are refused: the change that made the API or gave it another audience.
+    /// Tokens that were issued before this change are refused. It is the change that created the API or changed its
+    /// audience.
     pub epoch: i64,
-    /// Scopes and grants that the API itself no longer has, or did not have for a while.
+    /// Scopes and grants that were removed from the API, even if they were added again.
     pub removals: Box<[Removal]>,
 }
 
 impl Api {
-    /// The definition of one scope.
+    /// Returns the definition of a scope.
     pub fn find_scope(&self, token: &ScopeToken) -> Option<&ScopeDefinition> {
         self.scopes.iter().find(|scope| scope.token == *token)
     }
 
-    /// The scopes that open this method on this path, each with the rule that does.
+    /// Returns the scopes that allow this method on this path, each with the matching rule.
     pub fn find_opening<'a>(
         &'a self,
         method: &'a str,
@@ -109,12 +110,12 @@ impl Api {
         self.scopes.iter().filter_map(move |scope| Some((scope, opens(scope)?)))
     }
 
-    /// All scopes it defines.
+    /// Returns all scopes that it defines.
     pub fn all_scopes(&self) -> Scope {
         self.scopes.iter().map(|scope| scope.token.clone()).collect()
     }
 
-    /// True if its tokens may be asked by this grant.
+    /// True if it allows this grant.
     pub fn allows(&self, grant: GrantType) -> bool {
         self.grants.contains(grant)
     }

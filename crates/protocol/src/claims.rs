@@ -1,4 +1,4 @@
-//! The claims of an access token, among them our own `rev`.
+//! The claims of an access token, including our own `rev`.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use crate::ids::FamilyId;
 use crate::jose::jwk::KeyId;
 use crate::scope::Scope;
 
-/// The claims of an access token, verified unless a name says otherwise.
+/// The claims of an access token. They are verified, unless a name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// `iss`.
     pub issuer: String,
     /// `sub`.
     pub subject: String,
-    /// `aud`, of which ours have one.
+    /// `aud`. Our tokens have one.
     pub audiences: Vec<String>,
     /// `client_id`.
     pub client_id: String,
@@ -23,37 +23,37 @@ pub struct Claims {
     pub issued_at: UnixTime,
     /// `exp`.
     pub expires_at: UnixTime,
-    /// `nbf`, which ours do not have.
+    /// `nbf`. Our tokens have none.
     pub not_before: Option<UnixTime>,
     /// `jti`.
     pub token_id: String,
-    /// `scope`; none if the claim is missing.
+    /// `scope`. Empty if the claim is missing.
     pub scope: Scope,
-    /// `auth_time`, the guide's.
+    /// `auth_time`, from the guide.
     pub auth_time: Option<UnixTime>,
-    /// `unique_name`, the guide's.
+    /// `unique_name`, from the guide.
     pub unique_name: Option<String>,
-    /// `rev`, ours.
+    /// `rev`, our own.
     pub revision: Option<Revision>,
-    /// The `kid` of the header.
+    /// The `kid` in the header.
     pub key_id: Option<KeyId>,
 }
 
-/// The private claim `rev`: `CHANGE.USER_CHANGE[.FAMILY]`. Both numbers are the registry's change at issue; the second is 0
-/// for a token without a user. A token from before version 6 of the database has the epochs of its client and user here,
-/// which are not later.
+/// The private claim `rev`: `CHANGE.USER_CHANGE[.FAMILY]`. Both numbers are the registry's change at the time of issue.
+/// The second is 0 for a token without a user. Tokens from before version 6 of the database have the epochs of their
+/// client and user here, which are not later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
     /// The registry's change when the token was issued.
     pub issued_change: i64,
-    /// The same for a token that speaks for a user; 0 without a user.
+    /// The same for a token of a user, or 0 without a user.
     pub user_change: i64,
     /// The family that the token belongs to.
     pub family: Option<FamilyId>,
 }
 
 impl Revision {
-    /// Reads the claim; `None` if it is malformed.
+    /// Parses the claim. Returns `None` if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '.');
         let mut number = || {
@@ -64,12 +64,12 @@ impl Revision {
         Some(Self { issued_change, user_change, family: parts.next().map(FamilyId::new) })
     }
 
-    /// True if the token speaks for a user.
+    /// True if the token represents a user.
     pub fn has_user(&self) -> bool {
         self.user_change > 0
     }
 
-    /// The grant whose removal ends the token. A refreshed token came of a password, too.
+    /// The grant whose removal revokes the token. A refreshed token originates from a password, too.
     pub(crate) fn grant(&self) -> GrantType {
         if self.has_user() { GrantType::Password } else { GrantType::ClientCredentials }
     }

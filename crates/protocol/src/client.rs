@@ -1,4 +1,4 @@
-//! A client: a service that asks for tokens (RFC 6749 §2), its credentials and what it may ask.
+//! A client: a service that requests tokens (RFC 6749 §2), its credentials and its entitlements.
 
 use smallvec::SmallVec;
 use strum::{EnumCount, EnumString, IntoStaticStr};
@@ -11,7 +11,7 @@ use crate::scope::Scope;
 use crate::secret::SecretHash;
 use crate::status::Status;
 
-/// How a client is registered to authenticate (RFC 7591 §2 `token_endpoint_auth_method`).
+/// A registered authentication method (RFC 7591 §2 `token_endpoint_auth_method`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum ClientAuthMethod {
@@ -22,15 +22,15 @@ pub enum ClientAuthMethod {
 }
 
 impl ClientAuthMethod {
-    /// Every method that works here.
+    /// All supported methods.
     pub const ALL: [Self; Self::COUNT] = [Self::ClientSecretBasic, Self::ClientSecretPost];
 
-    /// The registered name.
+    /// Returns the registered name.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The method of that name.
+    /// Returns the method with this name.
     pub fn parse(name: &str) -> Option<Self> {
         name.parse().ok()
     }
@@ -41,12 +41,12 @@ impl ClientAuthMethod {
 pub struct ClientAuthMethods(u8);
 
 impl ClientAuthMethods {
-    /// True if it holds the method.
+    /// True if it contains the method.
     pub fn contains(self, method: ClientAuthMethod) -> bool {
         self.0 & 1 << method as u8 != 0
     }
 
-    /// The methods, in the order of [`ClientAuthMethod::ALL`].
+    /// Returns the methods, in the order of [`ClientAuthMethod::ALL`].
     pub fn iter(self) -> impl Iterator<Item = ClientAuthMethod> {
         ClientAuthMethod::ALL.into_iter().filter(move |method| self.contains(*method))
     }
@@ -58,80 +58,81 @@ impl FromIterator<ClientAuthMethod> for ClientAuthMethods {
     }
 }
 
-/// One of the secrets that a client may present.
+/// One of a client's secrets.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// Its id, which logs and administrators use.
+    /// Its ID, used in logs and by administrators.
     pub id: String,
-    /// What it is for, for people.
+    /// A label, for people.
     pub label: String,
     /// The hash of the secret.
     pub secret_hash: SecretHash,
-    /// It is accepted from this moment on.
+    /// The secret is valid from this time on.
     pub not_before: UnixTime,
-    /// It is refused from this moment on, if it ends.
+    /// The secret expires at this time, if it does.
     pub expires_at: Option<UnixTime>,
 }
 
-/// What a client may do with an Api.
+/// What a client may request from an API.
 #[derive(Clone, Debug, Default)]
 pub struct Entitlement {
-    /// The scopes it may ask for.
+    /// The scopes that it may request.
     pub scopes: Scope,
-    /// The grants by which it may ask.
+    /// The grants that it may use.
     pub grants: GrantTypes,
 }
 
-/// The most tokens that a client gets.
+/// The token limits of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenLimits {
-    /// In a minute, if that is limited.
+    /// Per minute, if there is a limit.
     pub per_minute: Option<i64>,
-    /// In a day of UTC, if that is limited.
+    /// Per UTC day, if there is a limit.
     pub per_day: Option<i64>,
 }
 
-/// The most credentials of a client. A presented secret is compared with as many, whatever the client has.
+/// The maximum number of credentials of a client. A presented secret is compared with this many, however many the
+/// client has.
 pub const MAX_CREDENTIALS: usize = 10;
-/// Credentials of one client. Most have one, and it is in place: a pointer less to follow, which is felt with ten thousand
-/// clients (`cargo xtask bench clients`).
+/// The credentials of a client. Most clients have one, which is stored inline: one pointer less to follow makes a
+/// difference with ten thousand clients (`cargo xtask bench clients`).
 pub type Credentials = SmallVec<[Credential; 1]>;
-/// Apis, and what one client may ask of each; the only one of most is in place, too.
+/// APIs and a client's entitlement to each. A single one is stored inline, too.
 pub type MayAsk = SmallVec<[(ApiId, Entitlement); 1]>;
 
 /// A registered client.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Its id.
+    /// Its ID.
     pub id: ClientId,
-    /// Its name, for people.
+    /// Its display name.
     pub name: String,
-    /// How it may authenticate.
+    /// The authentication methods that it may use.
     pub auth_methods: ClientAuthMethods,
-    /// The secrets it may present.
+    /// Its secrets.
     pub credentials: Credentials,
-    /// The Apis whose tokens it may ask for.
+    /// The APIs that it is entitled to.
     pub may_ask: MayAsk,
-    /// The Apis whose tokens it may introspect, whoever they were issued to.
+    /// The APIs whose tokens it may introspect, whichever client they were issued to.
     pub may_introspect: Vec<ApiId>,
-    /// The most tokens that it gets; none for most.
+    /// Its token limits. Most clients have none.
     pub limits: Option<Box<TokenLimits>>,
-    /// Whether it may do anything.
+    /// Whether it is enabled.
     pub status: Status,
-    /// Tokens issued before this change are refused.
+    /// Tokens that were issued before this change are refused.
     pub epoch: i64,
-    /// Rights that were taken from it while tokens that use them may still be in circulation.
+    /// Rights that were removed while tokens with them may still exist.
     pub removals: Box<[Removal]>,
 }
 
 impl Client {
-    /// True if one of its secrets ended after `since` and by `now`.
+    /// True if one of its secrets expired after `since` and by `now`.
     pub fn has_lost_secret(&self, since: UnixTime, now: UnixTime) -> bool {
         let end = |credential: &Credential| credential.expires_at;
         self.credentials.iter().filter_map(end).any(|end| since < end && end <= now)
     }
 
-    /// What it may ask of an Api.
+    /// Returns its entitlement to an API.
     pub fn find_entitlement(&self, api: &ApiId) -> Option<&Entitlement> {
         self.may_ask.iter().find(|(id, _)| id == api).map(|(_, entitlement)| entitlement)
     }

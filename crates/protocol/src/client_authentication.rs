@@ -1,4 +1,4 @@
-//! What a client presented to prove who it is, and the judgement of it (RFC 6749 §2.3).
+//! Client authentication: what a client presented, and whether it is right (RFC 6749 §2.3).
 
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use crate::refusal::{CredentialName, Refusal};
 use crate::secret::{CLIENT_SECRET_PREFIX, Secret, SecretHash};
 use crate::status::Status;
 
-/// A stand-in for an unknown client, with as many credentials as a client can have. No secret hashes to zeros.
+/// A placeholder for an unknown client, with the maximum number of credentials. No secret has an all-zero hash.
 static NOBODY: LazyLock<Client> = LazyLock::new(|| {
     let credential = Credential {
         id: "cred_0000000000000000".to_owned(),
@@ -39,18 +39,18 @@ static NOBODY: LazyLock<Client> = LazyLock::new(|| {
     }
 });
 
-/// What was presented: a claim, not yet judged.
+/// What was presented. It is a claim that was not checked yet.
 #[derive(Debug)]
 pub struct ClientAuthentication {
-    /// How it was presented.
+    /// The authentication method.
     pub method: ClientAuthMethod,
-    /// Who it says it is.
+    /// The claimed client_id.
     pub client_id: String,
-    /// What it proves it with.
+    /// The secret.
     pub secret: Secret,
 }
 
-/// Reads what was presented in the `Authorization` headers and the body.
+/// Parses what was presented in the `Authorization` headers and the body.
 pub fn parse(authorizations: &[&[u8]], form: &Form) -> Result<ClientAuthentication, Refusal> {
     let (client_id, secret) = (form.find("client_id"), form.find("client_secret"));
     match authorizations {
@@ -92,11 +92,11 @@ fn parse_basic(header: &[u8]) -> Result<ClientAuthentication, Refusal> {
     })
 }
 
-/// Judges what was presented against the registered client, if there is one.
+/// Checks what was presented against the registered client, if there is one.
 ///
-/// Every refusal does the same work, whether or not the client exists, so that the time of an answer does not tell which
-/// clients exist: one hash, [`MAX_CREDENTIALS`] comparisons, one checksum, no allocation of its own (`cargo xtask bench
-/// timing`). The reason is for the log: every refusal here looks alike to the caller.
+/// Every refusal does the same work, whether or not the client exists, so that the response time does not reveal which
+/// clients exist: one hash, [`MAX_CREDENTIALS`] comparisons, one checksum, no additional allocation (`cargo xtask bench
+/// timing`). The reason is only for the log. All refusals look the same to the caller.
 pub fn check<'c>(
     presented: &ClientAuthentication,
     registered: Option<&'c Client>,
@@ -120,7 +120,7 @@ pub fn check<'c>(
     }
 }
 
-/// Everything that can be wrong.
+/// The results of all checks.
 struct Faults {
     unknown: bool,
     wrong: bool,
@@ -136,8 +136,8 @@ impl Faults {
     }
 }
 
-/// Compares with as many credentials as a client can have: with nobody's in place of those that it has not. Which of the
-/// two is compared is looked up, not branched on.
+/// Compares with the maximum number of credentials, using placeholders for missing ones. Which of the two is compared
+/// is looked up, without a branch.
 fn find_credential<'c>(credentials: &'c [Credential], hash: &SecretHash) -> Option<&'c Credential> {
     let spare: &[Credential] = &NOBODY.credentials;
     let present = if credentials.is_empty() { spare } else { credentials };
@@ -150,7 +150,8 @@ fn find_credential<'c>(credentials: &'c [Credential], hash: &SecretHash) -> Opti
     credentials.get(found)
 }
 
-/// Names the first fault. All refusals are made and one is chosen without a branch, so that all of them cost the same.
+/// Returns the first fault. All refusals are created and one is chosen without a branch, so that they take the same
+/// time.
 fn refuse(faults: Faults, presented: &ClientAuthentication, credential: &Credential) -> Refusal {
     let mistyped = is_mistyped(presented.secret.expose());
     let id = name(&credential.id);
@@ -173,7 +174,7 @@ fn refuse(faults: Faults, presented: &ClientAuthentication, credential: &Credent
     refusal
 }
 
-/// An id, cut where it is longer than those that the server makes.
+/// Returns an ID, truncated if it is longer than any that the server creates.
 fn name(id: &str) -> CredentialName {
     let mut name = CredentialName::new();
     let fits = id.floor_char_boundary(name.capacity());
@@ -284,7 +285,7 @@ mod tests {
         assert_eq!(judge(Some(&client), ""), Some(Refusal::WrongSecret));
     }
 
-    /// What [`check`] does and answers: hashes, comparisons, checksums.
+    /// The work of [`check`] and its result: hashes, comparisons, checksums.
     fn work_of(secret: &str, client: Option<&Client>, now: UnixTime) -> ([usize; 3], Option<Refusal>) {
         let presented = presented(secret);
         work::take();
@@ -322,7 +323,7 @@ mod tests {
         for (secret, client, now, refusal) in kinds {
             assert_eq!(work_of(secret, client, now), ([1, MAX_CREDENTIALS, 1], Some(refusal)));
         }
-        // An imported secret has no checksum, for a known client as for an unknown one.
+        // An imported secret has no checksum, whether or not the client is known.
         for client in [None, Some(&known)] {
             assert_eq!(work_of("made elsewhere", client, 150).0, [1, MAX_CREDENTIALS, 0]);
         }

@@ -1,22 +1,22 @@
-//! `application/x-www-form-urlencoded` read strictly (RFC 6749 §3.2 and appendix B).
+//! Strict parsing of `application/x-www-form-urlencoded` (RFC 6749 §3.2 and appendix B).
 
 use zeroize::Zeroizing;
 
 use crate::refusal::Refusal;
 
-/// The most parameters in one form: the largest grant has eight.
+/// The maximum number of parameters in a form. The largest grant has eight.
 pub const MAX_PARAMETERS: usize = 64;
 
-/// The parameters that may be there more than once: `resource` (RFC 8707 §2).
+/// The parameters that may be repeated: `resource` (RFC 8707 §2).
 const REPEATABLE: &str = "resource";
 
-/// A parsed form; its values are wiped on drop, for some are secrets.
+/// A parsed form. Its values are wiped on drop, because some are secrets.
 pub struct Form {
     parameters: Vec<(String, Zeroizing<String>)>,
 }
 
 impl Form {
-    /// Parses a body. A parameter named twice, a broken escape, a NUL or invalid UTF-8 is refused.
+    /// Parses a body. Refuses duplicate parameters, broken escapes, NUL and invalid UTF-8.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let mut parameters: Vec<(String, Zeroizing<String>)> = Vec::new();
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -34,25 +34,25 @@ impl Form {
         Ok(Self { parameters })
     }
 
-    /// A parameter's value; without a value it counts as omitted (RFC 6749 §3.2).
+    /// Returns a parameter's value. A parameter without a value counts as omitted (RFC 6749 §3.2).
     pub fn find(&self, name: &str) -> Option<&str> {
         let given = |(known, value): &&(String, Zeroizing<String>)| known == name && !value.is_empty();
         self.parameters.iter().find(given).map(|(_, value)| value.as_str())
     }
 
-    /// The name of every parameter, in order.
+    /// Returns the names of all parameters, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Every value of a repeatable parameter, those without a value left out.
+    /// Returns all values of a repeatable parameter, without empty ones.
     pub fn find_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let given = move |(known, value): &&(String, Zeroizing<String>)| known == name && !value.is_empty();
         self.parameters.iter().filter(given).map(|(_, value)| value.as_str())
     }
 }
 
-/// Decodes one name or value: `+` is a space, `%XX` a byte.
+/// Decodes a name or value: `+` is a space, `%XX` a byte.
 pub fn decode(text: &[u8]) -> Result<Zeroizing<String>, Refusal> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut rest = text;

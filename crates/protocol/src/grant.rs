@@ -1,4 +1,4 @@
-//! Grants: by what right a token is issued (RFC 6749 §1.3). One file each beside this one.
+//! Grants (RFC 6749 §1.3). Each has its own file next to this one.
 
 pub mod client_credentials;
 pub mod password;
@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::scope::Scope;
 use crate::user::Login;
 
-/// For whom a token speaks.
+/// The subject of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The client itself.
@@ -27,20 +27,20 @@ pub enum Subject {
     },
 }
 
-/// What was decided: everything in a token that does not come from the clock or from chance.
+/// The decision: everything in a token that does not depend on the clock or on chance.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// The scopes granted.
+    /// The granted scopes.
     pub scope: Scope,
-    /// For whom the token speaks.
+    /// The subject.
     pub subject: Subject,
-    /// When the subject last proved who it is.
+    /// When the subject last authenticated.
     pub auth_time: UnixTime,
     /// The family of refresh tokens that the token belongs to.
     pub family: Option<FamilyId>,
 }
 
-/// What the client may ask of the Api, if both allow the grant type.
+/// Returns the client's entitlement to the API, if both allow the grant type.
 pub fn check_allowed<'c>(client: &'c Client, api: &Api, grant: GrantType) -> Result<&'c Entitlement, Refusal> {
     let entitlement = client.find_entitlement(&api.id).ok_or(Refusal::NoEntitlement)?;
     if !api.allows(grant) {
@@ -52,7 +52,8 @@ pub fn check_allowed<'c>(client: &'c Client, api: &Api, grant: GrantType) -> Res
     Ok(entitlement)
 }
 
-/// The scopes to grant: those asked for, all of them or none; or the Api's defaults that the client is entitled to.
+/// Returns the scopes to grant: either all requested ones or, if the request names none, the API's default scopes that
+/// the client is entitled to.
 pub fn decide_scope(api: &Api, entitlement: &Entitlement, asked: Option<&str>) -> Result<Scope, Refusal> {
     let Some(asked) = asked else {
         let granted = |scope: &&ScopeDefinition| scope.is_default && entitlement.scopes.contains(&scope.token);

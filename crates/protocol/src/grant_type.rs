@@ -12,22 +12,22 @@ use crate::refusal::Refusal;
 pub enum GrantType {
     /// RFC 6749 §4.4: the client for itself.
     ClientCredentials,
-    /// RFC 6749 §4.3: a user's name and password; deprecated (RFC 9700 §2.4).
+    /// RFC 6749 §4.3: a user's name and password. Deprecated (RFC 9700 §2.4).
     Password,
-    /// RFC 6749 §6: a token again, from a refresh token.
+    /// RFC 6749 §6: another token, with a refresh token.
     RefreshToken,
 }
 
 impl GrantType {
-    /// Every grant type that works here.
+    /// All supported grant types.
     pub const ALL: [Self; Self::COUNT] = [Self::ClientCredentials, Self::Password, Self::RefreshToken];
 
-    /// Its name in `grant_type`.
+    /// Returns its name in `grant_type`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The grant type of a name.
+    /// Returns the grant type with this name.
     pub fn parse(name: &str) -> Result<Self, Refusal> {
         name.parse().map_err(|_| Refusal::UnknownGrantType)
     }
@@ -39,17 +39,17 @@ impl fmt::Display for GrantType {
     }
 }
 
-/// A set of grant types, in one byte: many clients are looked at, and a list of each would lie elsewhere in memory.
+/// A set of grant types, in one byte. A list would be in another place in memory, which is slow with many clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantTypes(u8);
 
 impl GrantTypes {
-    /// True if it holds the grant type.
+    /// True if it contains the grant type.
     pub fn contains(self, grant: GrantType) -> bool {
         self.0 & 1 << grant as u8 != 0
     }
 
-    /// The grant types, in the order of [`GrantType::ALL`].
+    /// Returns the grant types, in the order of [`GrantType::ALL`].
     pub fn iter(self) -> impl Iterator<Item = GrantType> {
         GrantType::ALL.into_iter().filter(move |grant| self.contains(*grant))
     }

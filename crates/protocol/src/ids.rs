@@ -1,4 +1,4 @@
-//! The ids by which APIs, clients, users and families of refresh tokens are known.
+//! The IDs of APIs, clients, users and families of refresh tokens.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::jose::base64url;
 
-/// The first path segments of this server, which no Api may be named after.
+/// The first path segments of this server, which cannot be IDs of APIs.
 pub const RESERVED_IDS: [&str; 19] = [
     "account",
     "admin",
@@ -28,17 +28,17 @@ pub const RESERVED_IDS: [&str; 19] = [
     "static",
     "well-known",
 ];
-/// The longest client id, in bytes.
+/// The maximum length of a client_id, in bytes.
 pub const MAX_CLIENT_ID_BYTES: usize = 100;
-/// What every user id begins with; no client id does.
+/// The prefix of all user IDs. No client_id begins with it.
 pub const USER_ID_PREFIX: &str = "usr_";
 
-/// An Api's id: `[a-z0-9][a-z0-9-]{0,62}`, none of [`RESERVED_IDS`].
+/// An API's ID: `[a-z0-9][a-z0-9-]{0,62}`, except for [`RESERVED_IDS`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiId(Arc<str>);
 
 impl ApiId {
-    /// Parses an id; `None` if it is outside the grammar or reserved.
+    /// Parses an ID. Returns `None` if it is invalid or reserved.
     pub fn parse(text: &str) -> Option<Self> {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let fits = (1..=63).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(inner);
@@ -46,12 +46,13 @@ impl ApiId {
     }
 }
 
-/// A client's id: printable ASCII without space and `:` (so that it is itself in a Basic header), not beginning `usr_`.
+/// A client's ID: printable ASCII without space and `:` (so that a Basic header can contain it unchanged), not
+/// beginning with `usr_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(Arc<str>);
 
 impl ClientId {
-    /// Parses an id; `None` if it is outside the grammar.
+    /// Parses an ID. Returns `None` if it is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b':';
         let fits = (1..=MAX_CLIENT_ID_BYTES).contains(&text.len());
@@ -59,49 +60,49 @@ impl ClientId {
         (fits && !ours && text.bytes().all(allowed)).then(|| Self(text.into()))
     }
 
-    /// The id of no client: it is empty.
+    /// Returns the ID of no client, which is empty.
     pub(crate) fn nobody() -> Self {
         Self("".into())
     }
 }
 
-/// A user's id: `usr_` and a UUID, the `sub` of their tokens.
+/// A user's ID: `usr_` and a UUID. It is the `sub` of their tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UserId(String);
 
 impl UserId {
-    /// A stored or presented id; `None` if it does not begin `usr_`.
+    /// Parses a stored or presented ID. Returns `None` if it does not begin with `usr_`.
     pub fn parse(text: &str) -> Option<Self> {
         text.starts_with(USER_ID_PREFIX).then(|| Self(text.to_owned()))
     }
 
-    /// A new id from 16 random bytes, a version 4 UUID (RFC 9562 §5.4).
+    /// Creates an ID from 16 random bytes, a version 4 UUID (RFC 9562 §5.4).
     pub fn from_random(random: [u8; 16]) -> Self {
         Self(format!("{USER_ID_PREFIX}{}", uuid::Builder::from_random_bytes(random).into_uuid()))
     }
 }
 
-/// The id of a family of refresh tokens: all that came from one password grant. It is no secret.
+/// The ID of a family of refresh tokens, which originate from one use of the password grant. It is not a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FamilyId(String);
 
 impl FamilyId {
-    /// A new id from 16 random bytes.
+    /// Creates an ID from 16 random bytes.
     pub fn from_random(random: &[u8; 16]) -> Self {
         Self(base64url(random))
     }
 
-    /// A stored or presented id.
+    /// Takes a stored or presented ID.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }
 
-/// The text of ids: `as_str` and `Display`.
+/// The text of IDs: `as_str` and `Display`.
 macro_rules! show {
     ($($id:ident),+) => {$(
         impl $id {
-            /// The id as text.
+            /// Returns the ID as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -1,4 +1,4 @@
-//! Introspection answers (RFC 7662 §2.2).
+//! Introspection responses (RFC 7662 §2.2).
 
 use serde_json::{Value, json};
 
@@ -10,17 +10,18 @@ use crate::refresh_token::StoredRefreshToken;
 use crate::scope::Scope;
 use crate::user::User;
 
-/// The answer for whatever is not a live token that the caller may see: exactly this, whatever was wrong.
+/// The response for anything but an active token that the caller may introspect. It is always the same, whatever the
+/// reason.
 pub fn inactive() -> Value {
     json!({ "active": false })
 }
 
-/// True if the client may see an access token: its own, or one of an Api that it may introspect.
+/// True if the client may introspect an access token: its own, or a token of an API that it may introspect.
 pub fn may_see(client: &Client, claims: &Claims, api: &Api) -> bool {
     claims.client_id == client.id.as_str() || client.may_introspect.contains(&api.id)
 }
 
-/// The answer for a live access token.
+/// Returns the response for an active access token.
 pub fn access_token(claims: &Claims) -> Value {
     json!({
         "active": true,
@@ -38,7 +39,7 @@ pub fn access_token(claims: &Claims) -> Value {
     })
 }
 
-/// The answer for a live refresh token, to its own client: `scope` is what a refresh would grant now.
+/// Returns the response for an active refresh token, to its own client. `scope` is what a refresh would grant now.
 pub fn refresh_token(found: &StoredRefreshToken, scope: &Scope, user: &User, api: &Api, issuer: &Issuer) -> Value {
     json!({
         "active": true,

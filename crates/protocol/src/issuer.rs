@@ -1,14 +1,14 @@
-//! The issuer: the origin that names this authorization server (RFC 8414 §2, stricter: no path).
+//! The issuer: the origin that identifies this authorization server (RFC 8414 §2, but without a path).
 
 use std::fmt;
 
 use url::{Host, Url};
 
-/// An origin such as `https://auth.example` or `http://127.0.0.1:8080`, without a trailing slash.
+/// An origin, for example `https://auth.example` or `http://127.0.0.1:8080`, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer(String);
 
-/// Why a text is no issuer.
+/// Why a text is not an issuer.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IssuerError {
     /// It is not an absolute URL with a host.
@@ -17,13 +17,14 @@ pub enum IssuerError {
     /// Its scheme is neither `https` nor `http`.
     #[error("the scheme must be https or http")]
     Scheme,
-    /// It has more than scheme, host and port, or is not written the one canonical way.
+    /// It has more than scheme, host and port, or is not in canonical form.
     #[error("must contain only scheme, host and port: `{0}`")]
     NotAnOrigin(String),
 }
 
 impl Issuer {
-    /// Parses an origin; a default port, a trailing slash, a path or upper case is refused by naming the right form.
+    /// Parses an origin. For a default port, a trailing slash, a path or upper case, the error contains the canonical
+    /// form.
     pub fn parse(text: &str) -> Result<Self, IssuerError> {
         let url = Url::parse(text).map_err(|_| IssuerError::NotAUrl)?;
         if !matches!(url.scheme(), "https" | "http") {
@@ -33,12 +34,12 @@ impl Issuer {
         if origin == text { Ok(Self(origin)) } else { Err(IssuerError::NotAnOrigin(origin)) }
     }
 
-    /// The origin as text.
+    /// Returns the origin as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// An address under the issuer; `path` begins with `/`.
+    /// Returns a URL under the issuer. `path` begins with `/`.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
@@ -48,7 +49,7 @@ impl Issuer {
         self.0.starts_with("https:")
     }
 
-    /// The host and port that a resolver takes, IPv6 in brackets.
+    /// Returns the host and port for a resolver, with IPv6 addresses in brackets.
     pub fn authority(&self) -> (String, u16) {
         let url = Url::parse(&self.0).ok();
         let host = url.as_ref().and_then(Url::host).map(|host| match host {

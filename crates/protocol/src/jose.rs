@@ -1,4 +1,4 @@
-//! JOSE: what signed tokens are made of (RFC 7515, 7517, 7518, 7638, 8037).
+//! JOSE: the building blocks of signed tokens (RFC 7515, 7517, 7518, 7638, 8037).
 
 pub mod algorithm;
 pub mod json;
@@ -14,7 +14,7 @@ pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Decodes base64url; padding, other alphabets and non-canonical last digits are refused.
+/// Decodes base64url. Refuses padding, other alphabets and non-canonical last digits.
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

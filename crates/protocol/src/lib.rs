@@ -1,7 +1,7 @@
-//! The words and rules of the OAuth 2 RFCs, as pure functions and plain values.
+//! The terms and rules of the OAuth 2 RFCs, as pure functions and plain values.
 //!
-//! Nothing here does I/O, reads a clock or draws randomness: `now` and random bytes are handed in.
-//! Every way a request can be refused is a variant of [`refusal::Refusal`].
+//! Nothing here does I/O, reads a clock or generates random numbers. Callers pass in `now` and random bytes. Every way
+//! a request can be refused is a variant of [`refusal::Refusal`].
 
 pub mod access_token;
 pub mod api;

@@ -1,4 +1,4 @@
-//! The metadata documents (RFC 8414 §2, RFC 9728 §2): what works is listed, nothing else.
+//! The metadata documents (RFC 8414 §2, RFC 9728 §2). They only list what is supported.
 
 use serde_json::{Value, json};
 
@@ -7,16 +7,16 @@ use crate::client::ClientAuthMethod;
 use crate::grant_type::GrantTypes;
 use crate::issuer::Issuer;
 
-/// The well-known path under which a protected resource is described (RFC 9728 §3).
+/// The well-known path of a protected resource's metadata (RFC 9728 §3).
 pub const PROTECTED_RESOURCE_PATH: &str = "/.well-known/oauth-protected-resource";
 
-/// The document of the authorization server itself.
+/// Returns the document of the authorization server itself.
 pub fn authorization_server<'a>(issuer: &Issuer, apis: impl IntoIterator<Item = &'a Api>) -> Value {
     let grants = apis.into_iter().flat_map(|api| api.grants.iter()).collect();
     document(issuer, ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"], grants)
 }
 
-/// The document of one Api for the guide's clients: the same issuer, the tenant paths, the Api's own scopes.
+/// Returns the document of one API for the guide's clients: the same issuer, the tenant paths, the API's own scopes.
 pub fn tenant(issuer: &Issuer, api: &Api) -> Value {
     let path = |name: &str| format!("/OAuth2/{name}/{}", api.id);
     let paths = [path("Token"), path("Introspect"), path("Revoke"), path("Keys")];
@@ -25,7 +25,7 @@ pub fn tenant(issuer: &Issuer, api: &Api) -> Value {
     document
 }
 
-/// The document of a protected resource.
+/// Returns the document of a protected resource.
 pub fn protected_resource(issuer: &Issuer, api: &Api) -> Value {
     json!({
         "resource": api.audience.as_str(),

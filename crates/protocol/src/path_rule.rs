@@ -1,29 +1,29 @@
-//! Which requests a scope opens, and the one form of a path that is judged.
+//! Which requests a scope allows, and the normalized form of a path for this decision.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use regex::{Regex, RegexBuilder};
 
-/// The longest pattern, in bytes.
+/// The maximum length of a pattern, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 500;
-/// The largest program that a pattern may compile to, in bytes, for each direction it is read in.
+/// The maximum size of a compiled pattern, in bytes, for each direction of matching.
 const MAX_COMPILED_BYTES: usize = 64 * 1024;
-/// The methods that a rule may name.
+/// The methods that a rule can name.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// A rule of a scope: `METHOD[,METHOD] PATTERN`, `*` for any method; GET implies HEAD.
+/// A rule of a scope: `METHOD[,METHOD] PATTERN`. `*` is any method. GET includes HEAD.
 ///
-/// The pattern is matched whole (`\A(?:PATTERN)\z`), with regard to case, in linear time. It is compiled when the rule
-/// is first matched, because a compiled pattern can take 100 KB and most rules are matched on another machine.
-/// Clones share the compiled pattern.
+/// The pattern must match the whole path (`\A(?:PATTERN)\z`), is case-sensitive, and matches in linear time. It is
+/// compiled when the rule is first matched, because a compiled pattern can take 100 KB and most rules are matched on
+/// another machine. Clones share the compiled pattern.
 #[derive(Clone)]
 pub struct PathRule(Arc<Rule>);
 
 struct Rule {
     text: Box<str>,
     methods: Methods,
-    /// Compiled at the first match; `None` if it does not compile.
+    /// Compiled at the first match. `None` if it does not compile.
     pattern: OnceLock<Option<Regex>>,
 }
 
@@ -32,16 +32,16 @@ enum Methods {
     These(Vec<&'static str>),
 }
 
-/// Why a text is no rule.
+/// Why a text is not a rule.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PathRuleError {
-    /// It is not two words.
+    /// It does not have two words.
     #[error("must be METHOD[,METHOD] and a pattern, separated by one space")]
     Shape,
     /// A method is unknown.
     #[error("unknown method; use * GET HEAD POST PUT PATCH DELETE OPTIONS")]
     Method,
-    /// The pattern does not compile, is too large, or sets flags inside.
+    /// The pattern does not compile, is too large, or sets flags.
     #[error("the pattern {0}")]
     Pattern(String),
 }
@@ -54,9 +54,9 @@ impl PathRule {
         Ok(Self::new(text, methods, OnceLock::from(Some(pattern))))
     }
 
-    /// Takes a rule that was parsed before it was stored, without compiling its pattern.
+    /// Loads a rule that was parsed before it was stored, without compiling its pattern.
     ///
-    /// A text that is not a rule matches nothing, so that a stored rule can never stop a server from starting.
+    /// A text that is not a rule matches nothing, so that a stored rule can never prevent a server from starting.
     pub fn from_stored(text: &str) -> Self {
         let methods = text.split_once(' ').and_then(|(methods, _)| parse_methods(methods).ok());
         Self::new(text, methods.unwrap_or(Methods::These(Vec::new())), OnceLock::new())
@@ -66,9 +66,9 @@ impl PathRule {
         Self(Arc::new(Rule { text: text.into(), methods, pattern }))
     }
 
-    /// The same rule, which shares a pattern that is compiled already, and otherwise compiles one of its own.
+    /// Returns the same rule. It shares a pattern that is already compiled, and otherwise compiles its own.
     ///
-    /// For matching a rule once without keeping its compiled pattern in memory.
+    /// Use it to match a rule once without keeping its compiled pattern in memory.
     pub fn detached(&self) -> Self {
         if self.is_compiled() { self.clone() } else { Self::from_stored(self.as_str()) }
     }
@@ -78,12 +78,12 @@ impl PathRule {
         self.0.pattern.get().is_some()
     }
 
-    /// True if both are clones of one rule, which share its compiled pattern.
+    /// True if both are clones of one rule and share its compiled pattern.
     pub fn is_shared_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// True if the rule opens this method on this path, which must come from [`normalise`].
+    /// True if the rule allows this method on this path, which must come from [`normalise`].
     pub fn allows(&self, method: &str, path: &NormalPath) -> bool {
         self.0.methods.contains(method) && self.pattern().is_some_and(|pattern| pattern.is_match(&path.0))
     }
@@ -93,7 +93,7 @@ impl PathRule {
         self.0.pattern.get_or_init(compile_first).as_ref()
     }
 
-    /// The rule as it was written.
+    /// Returns the rule as it was written.
     pub fn as_str(&self) -> &str {
         &self.0.text
     }
@@ -153,17 +153,17 @@ fn describe(error: &regex::Error) -> String {
     }
 }
 
-/// True for `(?i)`, `(?s:…)` and the like: a group that opens with flags instead of `?:`.
+/// True for groups that set flags, for example `(?i)` or `(?s:…)`, but not for `?:`.
 fn sets_flags(pattern: &str) -> bool {
     pattern.match_indices("(?").any(|(at, _)| !pattern[at + 2..].starts_with(':'))
 }
 
-/// A request's path in the one form that rules, guard and router all see.
+/// The normalized path of a request, which rules, guard and router all use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NormalPath(String);
 
 impl NormalPath {
-    /// The path as text.
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -175,16 +175,16 @@ impl fmt::Display for NormalPath {
     }
 }
 
-/// A path that two parsers might read differently, and which is therefore refused.
+/// The path is ambiguous: two parsers might interpret it differently.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the path is ambiguous")]
 pub struct AmbiguousPath;
 
-/// Decodes escapes of unreserved characters once and refuses what is ambiguous (RFC 3986 §6.2.2).
+/// Decodes escapes of unreserved characters once, and refuses ambiguous paths (RFC 3986 §6.2.2).
 ///
-/// Takes the path without its query. Refused are a path that is not absolute, invalid UTF-8, broken escapes, escapes of
-/// control characters, `%2F %5C %25`, backslash, `;`, `//`, and the segments `.` and `..`: each has opened a guard
-/// that another parser then walked through.
+/// Takes the path without its query. Refuses paths that are not absolute, invalid UTF-8, broken escapes, escapes of
+/// control characters, `%2F %5C %25`, backslash, `;`, `//`, and the segments `.` and `..`. Each of these has been used
+/// to bypass a guard, because another parser interpreted it differently.
 pub fn normalise(path: &str) -> Result<NormalPath, AmbiguousPath> {
     let decoded = decode_unreserved(path)?;
     let bad_text = !decoded.starts_with('/') || decoded.contains("//");
@@ -196,7 +196,8 @@ pub fn normalise(path: &str) -> Result<NormalPath, AmbiguousPath> {
     Ok(NormalPath(decoded))
 }
 
-/// Decodes what needs no escape, upper-cases the escapes that stay, refuses those that another parser would act on.
+/// Decodes characters that need no escape, converts the remaining escapes to upper case, and refuses those that another
+/// parser would interpret.
 fn decode_unreserved(path: &str) -> Result<String, AmbiguousPath> {
     let mut decoded = String::with_capacity(path.len());
     let mut rest = path;

@@ -10,61 +10,63 @@ use crate::scope::Scope;
 /// What all refresh tokens of a family share.
 #[derive(Clone, Debug)]
 pub struct RefreshFamily {
-    /// Its id.
+    /// Its ID.
     pub id: FamilyId,
-    /// The client it is bound to.
+    /// The client that it is bound to.
     pub client_id: ClientId,
-    /// The user it speaks for.
+    /// The user that it represents.
     pub user_id: UserId,
-    /// The Api it is bound to.
+    /// The API that it is bound to.
     pub api_id: ApiId,
-    /// The scopes granted first; no refresh has more.
+    /// The originally granted scopes. A refresh never grants more.
     pub scope: Scope,
-    /// When the user proved who they are.
+    /// When the user authenticated.
     pub auth_time: UnixTime,
-    /// The registry's change when the family was issued. A family from before version 6 of the database has its client's
-    /// epoch here, which is not later.
+    /// The registry's change when the family was issued. Families from before version 6 of the database have the epoch
+    /// of their client here, which is not later.
     pub issued_change: i64,
-    /// The same for the user; a family from before version 6 has the user's epoch.
+    /// The same for the user. Families from before version 6 have the epoch of their user.
     pub user_change: i64,
-    /// The family ends here, however often it is used.
+    /// When the family ends, however often it is used.
     pub expires_at: UnixTime,
-    /// It was revoked, or one of its tokens was used twice.
+    /// Whether it was revoked, or one of its tokens was reused.
     pub ended: bool,
 }
 
-/// One stored refresh token.
+/// A stored refresh token.
 #[derive(Clone, Debug)]
 pub struct StoredRefreshToken {
     /// Its family.
     pub family: RefreshFamily,
     /// When it was issued.
     pub issued_at: UnixTime,
-    /// Unused until here, it ends.
+    /// When it expires if it is not used.
     pub expires_at: UnixTime,
     /// When it was used.
     pub spent_at: Option<UnixTime>,
-    /// What a repeated use needs; `None` if the token was not used, if its successor was, or if the time has passed.
+    /// What a repeated use needs. `None` if the token was not used, if its successor was, or if the retry time has
+    /// passed.
     pub retry: Option<Retry>,
 }
 
-/// What makes the same successor again. It is erased when the successor is used or the time has passed.
+/// The salt of the successor. It is erased when the successor is used or the retry time has passed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// From which, with the token itself and a key of the server, the successor is derived.
+    /// The salt. The successor is derived from it, the token itself, and a key of the server.
     pub salt: [u8; 32],
-    /// The end of the time in which a use may be repeated. It was set at the first use and does not move.
+    /// When the retry time ends. It is set at the first use and never changes.
     pub until: UnixTime,
 }
 
-/// Without the salt.
+/// Does not show the salt.
 impl fmt::Debug for Retry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry").field("until", &self.until).finish_non_exhaustive()
     }
 }
 
-/// When a refresh token issued now ends if it is not used: after the idle time, never after its family.
+/// Returns when a refresh token issued now expires if it is not used: after the idle time, but not after its family
+/// ends.
 pub fn idle_expiry(policy: RefreshPolicy, family_expires_at: UnixTime, now: UnixTime) -> UnixTime {
     (now + policy.idle_s).min(family_expires_at)
 }

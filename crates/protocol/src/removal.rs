@@ -1,4 +1,4 @@
-//! Which rights were removed since a token was issued. A removal ends the tokens that use the right and were issued earlier.
+//! Which rights were removed after a token was issued. Removing a right revokes the earlier tokens that use it.
 
 use crate::api::Api;
 use crate::client::Client;
@@ -6,13 +6,13 @@ use crate::grant_type::GrantType;
 use crate::right::Right;
 use crate::scope::Scope;
 
-/// The rights to the API that were taken from the client, or from the API itself, after a change.
+/// Returns the rights to the API that were removed from the client, or from the API itself, after a change.
 pub fn removed_since<'r>(client: &'r Client, api: &'r Api, change: i64) -> impl Iterator<Item = &'r Right> {
     let removals = client.removals.iter().chain(&api.removals);
     removals.filter(move |removal| removal.change > change && removal.api_id == api.id).map(|removal| &removal.right)
 }
 
-/// The first right that a token uses and that was removed after the change under which it was issued.
+/// Returns the first right that a token uses and that was removed after it was issued.
 pub fn find_removed<'r>(
     client: &'r Client,
     api: &'r Api,

@@ -1,4 +1,4 @@
-//! What ends a token before its time (RFC 7009).
+//! What revokes a token (RFC 7009).
 
 use crate::api::Api;
 use crate::claims::{Claims, Revision};
@@ -10,19 +10,19 @@ use crate::right::Right;
 use crate::status::Status;
 use crate::user::User;
 
-/// What one revocation ends.
+/// The target of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Revoked {
-    /// One access token, by its `jti`.
+    /// One access token, identified by its `jti`.
     Token(String),
-    /// A family of refresh tokens and the access tokens issued with it.
+    /// A family of refresh tokens and its access tokens.
     Family(FamilyId),
     /// Every token signed by a key.
     Key(KeyId),
 }
 
 impl Revoked {
-    /// The word and the id that are stored.
+    /// Returns the stored word and ID.
     pub fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::Token(id) => ("token", id),
@@ -31,7 +31,7 @@ impl Revoked {
         }
     }
 
-    /// From the stored word and id.
+    /// Parses the stored word and ID.
     pub fn from_parts(kind: &str, id: String) -> Option<Self> {
         match kind {
             "token" => Some(Self::Token(id)),
@@ -42,10 +42,10 @@ impl Revoked {
     }
 }
 
-/// Why a token that verifies is refused all the same.
+/// Why a token with a valid signature is refused.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Ended {
-    /// The token has no `rev`, so this server did not issue it.
+    /// The token has no valid `rev`, so this server did not issue it.
     #[error("the token has no valid `rev` claim")]
     NoRevision,
     /// The client was deleted.
@@ -54,7 +54,7 @@ pub enum Ended {
     /// The client is disabled.
     #[error("the client is disabled")]
     ClientDisabled,
-    /// The client's tokens were revoked since.
+    /// The client's tokens were revoked later.
     #[error("the client's tokens were revoked after it was issued")]
     ClientEpoch,
     /// The user was deleted.
@@ -63,19 +63,19 @@ pub enum Ended {
     /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
-    /// The user's tokens were revoked since.
+    /// The user's tokens were revoked later.
     #[error("the user's tokens were revoked after it was issued")]
     UserEpoch,
     /// No API has the token's audience.
     #[error("no API has this audience")]
     ApiGone,
-    /// The API was made, or got this audience, after the token was issued.
+    /// The API was created, or got this audience, after the token was issued.
     #[error("the API was deleted or its audience changed after the token was issued")]
     ApiEpoch,
     /// A right that the token uses was removed after it was issued.
     #[error("{} was removed after the token was issued", describe(.0))]
     RightRemoved(Right),
-    /// A secret of the client has ended since, and the client may administer.
+    /// A secret of a client with access to `admin-api` was revoked after the token was issued.
     #[error("a secret of the client was revoked after the token was issued")]
     SecretEnded,
     /// The token, its family or its key was revoked.
@@ -91,18 +91,18 @@ fn describe(right: &Right) -> String {
     }
 }
 
-/// What a token is judged against: whom and what it names, as they are now.
+/// The current objects that a token refers to.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// The client of its `client_id`.
+    /// The client in its `client_id`.
     pub client: Option<&'a Client>,
-    /// The user of its `sub`; not looked at for a token without a user.
+    /// The user in its `sub`. Ignored for a token without a user.
     pub user: Option<&'a User>,
-    /// The API of its `aud`.
+    /// The API in its `aud`.
     pub api: Option<&'a Api>,
 }
 
-/// Judges a verified token of this server against its client, user and API as they are now, and against the revocations.
+/// Checks a verified token of this server against its current client, user and API, and against the revocations.
 pub fn check_alive(claims: &Claims, known: Known<'_>, is_revoked: impl Fn(&Revoked) -> bool) -> Result<(), Ended> {
     let revision = claims.revision.as_ref().ok_or(Ended::NoRevision)?;
     let client = check_client(revision, known.client)?;

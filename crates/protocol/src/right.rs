@@ -7,16 +7,16 @@ use crate::scope_token::ScopeToken;
 /// A right that a token or a refresh family may use.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
-    /// To ask for tokens of the API at all.
+    /// To request tokens of the API at all.
     Entitlement,
-    /// To ask by this grant.
+    /// To use this grant.
     Grant(GrantType),
-    /// To ask for this scope.
+    /// To request this scope.
     Scope(ScopeToken),
 }
 
 impl Right {
-    /// The stored word and name.
+    /// Returns the stored word and name.
     pub fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::Entitlement => ("entitlement", ""),
@@ -25,7 +25,7 @@ impl Right {
         }
     }
 
-    /// From the stored word and name.
+    /// Parses the stored word and name.
     pub fn from_parts(kind: &str, name: &str) -> Option<Self> {
         match kind {
             "entitlement" => name.is_empty().then_some(Self::Entitlement),
@@ -36,13 +36,14 @@ impl Right {
     }
 }
 
-/// A right to an API that was taken away, and when.
+/// A right to an API that was removed, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
     /// The API.
     pub api_id: ApiId,
-    /// What was taken away.
+    /// The removed right.
     pub right: Right,
-    /// The number of the change that removed it. Tokens issued earlier lose the right for good, even if it is granted again.
+    /// The number of the change that removed it. Tokens issued earlier lose the right permanently, even if it is
+    /// granted again.
     pub change: i64,
 }

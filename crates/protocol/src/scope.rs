@@ -1,4 +1,4 @@
-//! Sets of scope tokens (RFC 6749 §3.3).
+//! Sets of scope names (RFC 6749 §3.3).
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 use crate::refusal::Refusal;
 use crate::scope_token::ScopeToken;
 
-/// The most scope tokens in one request: no client needs more, and each is looked up.
+/// The maximum number of scope names in a request. No client needs more, and each is looked up.
 pub const MAX_SCOPE_TOKENS: usize = 100;
 
-/// A set of scope names, sorted and each once; printed separated by one space. A clone shares the names.
+/// A set of scope names, sorted and without duplicates. It is displayed with single spaces. Clones share the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scope(Arc<[ScopeToken]>);
 
 impl Scope {
-    /// Parses a `scope` parameter: names separated by single spaces, an order without meaning.
+    /// Parses a `scope` parameter: names separated by single spaces, in any order.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let mut tokens = Vec::new();
         for (index, name) in text.split(' ').enumerate() {
@@ -27,37 +27,37 @@ impl Scope {
         Ok(tokens.into_iter().collect())
     }
 
-    /// True if every name of `self` is in `other`.
+    /// True if `other` contains every name of `self`.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.first_missing_in(other).is_none()
     }
 
-    /// The names that both hold.
+    /// Returns the names that both contain.
     pub fn intersection(&self, other: &Self) -> Self {
         Self(self.0.iter().filter(|token| other.contains(token)).cloned().collect())
     }
 
-    /// The names of `self` but for this one.
+    /// Returns the names of `self` without this one.
     pub fn without(&self, removed: &ScopeToken) -> Self {
         Self(self.0.iter().filter(|token| *token != removed).cloned().collect())
     }
 
-    /// The first name of `self` that `other` lacks.
+    /// Returns the first name of `self` that `other` lacks.
     pub fn first_missing_in(&self, other: &Self) -> Option<&ScopeToken> {
         self.0.iter().find(|token| !other.contains(token))
     }
 
-    /// True if it holds the name.
+    /// True if it contains the name.
     pub fn contains(&self, token: &ScopeToken) -> bool {
         self.0.binary_search(token).is_ok()
     }
 
-    /// True if it holds no name.
+    /// True if it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The names, sorted.
+    /// Returns the names, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &ScopeToken> {
         self.0.iter()
     }

@@ -1,4 +1,4 @@
-//! Secrets: values that must never be printed, and the tokens of ours that scanners can recognise.
+//! Secrets, which are never printed, and the format of our generated ones, which secret scanners can recognize.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// What every client secret of ours begins with.
+/// The prefix of our client secrets.
 pub const CLIENT_SECRET_PREFIX: &str = "cs_secret_";
-/// What every refresh token of ours begins with.
+/// The prefix of our refresh tokens.
 pub const REFRESH_TOKEN_PREFIX: &str = "cs_refresh_";
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 256 bits need 43 digits of base 62.
+/// 256 bits need 43 digits in base 62.
 const BODY_DIGITS: usize = 43;
-/// A CRC32 needs 6 digits of base 62.
+/// A CRC32 needs 6 digits in base 62.
 const CHECKSUM_DIGITS: usize = 6;
 
 /// A secret in memory: redacted in `Debug`, without `Display`, wiped on drop.
@@ -23,12 +23,12 @@ const CHECKSUM_DIGITS: usize = 6;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a secret into keeping.
+    /// Wraps a secret.
     pub fn new(value: impl Into<String>) -> Self {
         Self(Zeroizing::new(value.into()))
     }
 
-    /// A new secret of ours: `prefix`, 43 base62 digits of `random`, 6 of the CRC32 over both.
+    /// Creates a secret: `prefix`, `random` as 43 base62 digits, and the CRC32 of both as 6 digits.
     pub fn from_random(prefix: &str, random: &[u8; 32]) -> Self {
         let mut text = String::with_capacity(prefix.len() + BODY_DIGITS + CHECKSUM_DIGITS);
         text.push_str(prefix);
@@ -38,17 +38,17 @@ impl Secret {
         Self::new(text)
     }
 
-    /// The secret itself, for the one place that sends, hashes or compares it.
+    /// Returns the secret itself, only to send, hash or compare it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Its SHA-256, which is what is stored.
+    /// Returns its SHA-256, which is what is stored.
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(&self.0)
     }
 
-    /// True if the text has the prefix, length, alphabet and checksum of a secret of ours.
+    /// True if the text has the prefix, length, alphabet and checksum of a generated secret.
     pub fn is_well_formed(prefix: &str, text: &str) -> bool {
         #[cfg(test)]
         work::count(work::CHECKSUMS);
@@ -65,7 +65,7 @@ impl Secret {
     }
 }
 
-/// Reads a text; there is no way to write one.
+/// Deserializes a string. There is no `Serialize`.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)
@@ -78,7 +78,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of a secret of 256 random bits, which needs no stretching.
+/// The SHA-256 of a secret with 256 random bits, which needs no key stretching.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
 
@@ -92,22 +92,23 @@ impl SecretHash {
         Self(bytes)
     }
 
-    /// A hash of these bytes.
+    /// Wraps a hash.
     pub const fn from_array(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// A stored hash; `None` unless it is 32 bytes.
+    /// Parses a stored hash. Returns `None` unless it has 32 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// The bytes to store.
+    /// Returns the bytes to store.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Compares in constant time, by words: a request is compared with ten hashes, and bytes would take seven times as long.
+    /// Compares in constant time, word by word. A request is compared with ten hashes, and comparing bytes would take
+    /// seven times as long.
     pub fn matches(&self, other: &Self) -> bool {
         #[cfg(test)]
         work::count(work::COMPARISONS);
@@ -145,7 +146,7 @@ fn push_base62(text: &mut String, bytes: &[u8], digits: usize) {
     text.extend(reversed.iter().rev().map(|digit| char::from(*digit)));
 }
 
-/// What was done on this thread, so that a test can show that two refusals cost the same.
+/// Counts the work on this thread, so that a test can show that two refusals take the same time.
 #[cfg(test)]
 pub(crate) mod work {
     use std::cell::Cell;
@@ -164,7 +165,7 @@ pub(crate) mod work {
         DONE.set(done);
     }
 
-    /// What was done since the last call: hashes, comparisons, checksums.
+    /// Returns the work since the last call: hashes, comparisons, checksums.
     pub(crate) fn take() -> [usize; 3] {
         DONE.replace([0; 3])
     }

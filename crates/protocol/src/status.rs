@@ -1,24 +1,24 @@
-//! Whether a client or a user may act.
+//! Whether a client or a user is enabled.
 
 use strum::{EnumString, IntoStaticStr};
 
-/// Whether a client or user may do anything at all.
+/// Whether a client or user is enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
-    /// It may.
+    /// Enabled.
     Active,
-    /// It may not. All that was issued to it has ended.
+    /// Disabled. Everything issued to it is revoked.
     Disabled,
 }
 
 impl Status {
-    /// The word that is stored and shown.
+    /// Returns the stored and displayed word.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The status of that word.
+    /// Parses that word.
     pub fn parse(word: &str) -> Option<Self> {
         word.parse().ok()
     }

@@ -1,17 +1,17 @@
-//! The token request's own parameters (RFC 6749 §4.3.2, §4.4.2, §6; RFC 8707 §2).
+//! The parameters of a token request (RFC 6749 §4.3.2, §4.4.2, §6; RFC 8707 §2).
 
 use crate::form::Form;
 use crate::refusal::Refusal;
 use crate::secret::Secret;
 
-/// What a token request asks for, before anything is known of who asks.
+/// A token request, before anything is known about its sender.
 #[derive(Debug)]
 pub struct TokenRequest {
     /// The `grant_type` as it was sent.
     pub grant_type: String,
     /// The `scope` as it was sent.
     pub scope: Option<String>,
-    /// Every `resource`.
+    /// All values of `resource`.
     pub resources: Vec<String>,
     /// The `username` of a password grant.
     pub username: Option<String>,
@@ -22,7 +22,7 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// Takes the parameters from a form; without `grant_type` it is no token request.
+    /// Extracts the parameters from a form. Fails without `grant_type`.
     pub fn parse(form: &Form) -> Result<Self, Refusal> {
         let text = |name: &str| form.find(name).map(str::to_owned);
         Ok(Self {

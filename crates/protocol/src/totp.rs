@@ -1,36 +1,39 @@
-//! One-time codes from a seed and the time (RFC 6238): six digits, 30 seconds, SHA-1, as every authenticator app has it.
+//! One-time codes from a seed and the time (RFC 6238): six digits, 30 seconds, SHA-1, as all authenticator apps
+//! support.
 
 use totp_rs::{Builder, Totp};
 
 use crate::UnixTime;
 
-/// Bytes of a new seed, as long as the hash (RFC 4226 §4).
+/// The length of a new seed in bytes, which is that of the hash (RFC 4226 §4).
 pub const SEED_BYTES: usize = 20;
-/// Codes of this many steps before and after now are accepted: clocks differ, and typing takes time (RFC 6238 §5.2).
+/// How many steps before and after the current one are accepted, because clocks differ and typing takes time (RFC 6238
+/// §5.2).
 const SKEW_STEPS: u16 = 1;
 
-/// The step whose code this is, if it is one of now. Whoever accepts it must accept no code of that step again.
+/// Returns the step of a code, if the code is currently valid. Callers must not accept a code of that step again.
 pub fn find_step(seed: &[u8], code: &str, now: UnixTime) -> Option<i64> {
     let step = builder(seed).build().ok()?.check(code, u64::try_from(now).ok()?)?;
     i64::try_from(step).ok()
 }
 
-/// A seed as an app takes it: in base32, and as an address for a QR code. It has no `Debug`.
+/// A seed for an app, in base32 and as a URI for a QR code. It has no `Debug`.
 pub struct Enrolment(Totp);
 
 impl Enrolment {
-    /// An enrolment of `login` at `issuer`; a colon in either, which separates the two in an app, becomes a space.
+    /// Creates an enrolment of `login` at `issuer`. Apps use a colon as the separator, so a colon in either becomes a
+    /// space.
     pub fn new(seed: &[u8], issuer: &str, login: &str) -> Option<Self> {
         let plain = |text: &str| text.replace(':', " ");
         builder(seed).with_issuer(Some(plain(issuer))).with_account_name(plain(login)).build().ok().map(Self)
     }
 
-    /// The seed in base32, for who cannot scan.
+    /// Returns the seed in base32, for users who cannot scan.
     pub fn secret(&self) -> String {
         self.0.secret().to_base32()
     }
 
-    /// `otpauth://totp/…`
+    /// Returns the `otpauth://totp/…` URI.
     pub fn uri(&self) -> Option<String> {
         self.0.to_url().ok()
     }
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_code_is_heard_one_step_early_and_one_late_and_its_step_is_told() {
-        // 359152 is the code of step 2, which is from 60 to 89.
+        // 359152 is the code of step 2, which lasts from 60 to 89.
         for (now, heard) in [(29, false), (30, true), (60, true), (89, true), (119, true), (120, false)] {
             assert_eq!(find_step(SEED, "359152", now), heard.then_some(2), "{now}");
         }

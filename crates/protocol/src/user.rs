@@ -7,21 +7,21 @@ use strum::{EnumString, IntoStaticStr};
 use crate::ids::UserId;
 use crate::status::Status;
 
-/// The longest login name, in bytes.
+/// The maximum length of a login name, in bytes.
 pub const MAX_LOGIN_BYTES: usize = 100;
 
-/// A login name as its owner writes it: printable, without space at either end.
+/// A login name as its owner writes it: printable, without leading or trailing spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login(String);
 
 impl Login {
-    /// Parses a login name; `None` if it is empty, too long, padded or has a control character.
+    /// Parses a login name. Returns `None` if it is empty, too long, padded or has a control character.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=MAX_LOGIN_BYTES).contains(&text.len());
         (fits && text.trim() == text && !text.chars().any(char::is_control)).then(|| Self(text.to_owned()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -33,44 +33,44 @@ impl fmt::Display for Login {
     }
 }
 
-/// The one spelling under which a client id or login name is unique and its failures are counted.
+/// Returns the normalized form of a client_id or login name, for uniqueness and for counting failures.
 pub fn name_key(name: &str) -> String {
     name.to_lowercase()
 }
 
-/// What a user may do beside owning resources.
+/// What a user may do in addition to owning resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {
-    /// Changes settings and the registry.
+    /// May change settings and the registry.
     Administrator,
 }
 
 impl Role {
-    /// The word that is stored and shown.
+    /// Returns the stored and displayed word.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The role of that word.
+    /// Parses that word.
     pub fn parse(word: &str) -> Option<Self> {
         word.parse().ok()
     }
 }
 
-/// A user as the registry knows them; the password hash stays in the store.
+/// A user in the registry. The password hash is only in the store.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Their id.
+    /// The ID.
     pub id: UserId,
-    /// The name they sign in with.
+    /// The login name.
     pub login: Login,
-    /// What else they may do.
+    /// The roles.
     pub roles: Vec<Role>,
-    /// Whether they may do anything.
+    /// Whether the user is enabled.
     pub status: Status,
-    /// Whether signing in takes more than a password.
+    /// Whether the user has a second factor.
     pub has_second_factor: bool,
-    /// Tokens issued before this change are refused.
+    /// Tokens that were issued before this change are refused.
     pub epoch: i64,
 }

@@ -1,4 +1,4 @@
-//! `client_credentials`: a client asks for itself (RFC 6749 §4.4). No refresh token, ever (§4.4.3).
+//! `client_credentials`: a client requests a token for itself (RFC 6749 §4.4). There is never a refresh token (§4.4.3).
 
 use crate::UnixTime;
 use crate::api::Api;
@@ -6,7 +6,7 @@ use crate::client::{Client, Entitlement};
 use crate::grant::{Grant, Subject, decide_scope};
 use crate::refusal::Refusal;
 
-/// Decides what to grant to a client that has authenticated and may use this grant with the Api.
+/// Decides what to grant to an authenticated client that may use this grant with the API.
 pub fn decide(
     client: &Client,
     api: &Api,

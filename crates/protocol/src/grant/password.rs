@@ -1,4 +1,4 @@
-//! `password`: a client asks with a user's name and password (RFC 6749 §4.3). Deprecated (RFC 9700 §2.4).
+//! `password`: a client requests a token with a user's name and password (RFC 6749 §4.3). Deprecated (RFC 9700 §2.4).
 
 use crate::grant::Subject;
 use crate::refusal::Refusal;
@@ -6,14 +6,14 @@ use crate::status::Status;
 use crate::token_request::TokenRequest;
 use crate::user::User;
 
-/// The parameters of this grant: `username` and `password`, both needed.
+/// The parameters of this grant: `username` and `password`, both required.
 pub fn parameters(request: &TokenRequest) -> Result<(&str, &crate::secret::Secret), Refusal> {
     let username = request.username.as_deref().ok_or(Refusal::MissingParameter("username"))?;
     let password = request.password.as_ref().ok_or(Refusal::MissingParameter("password"))?;
     Ok((username, password))
 }
 
-/// Decides for whom the token speaks, after the password was checked (against a constant hash where there is no user).
+/// Decides the subject after the password was checked (against a constant hash if there is no such user).
 pub fn decide(user: Option<&User>, password_holds: bool) -> Result<Subject, Refusal> {
     let user = user.ok_or(Refusal::UnknownUser)?;
     if !password_holds {
@@ -22,7 +22,7 @@ pub fn decide(user: Option<&User>, password_holds: bool) -> Result<Subject, Refu
     check_user(user)
 }
 
-/// Whether this grant, or a refresh of it, may speak for the user as they are now.
+/// Checks whether this grant, or a refresh of it, is still allowed for the user.
 pub fn check_user(user: &User) -> Result<Subject, Refusal> {
     if user.status == Status::Disabled {
         return Err(Refusal::UserDisabled);

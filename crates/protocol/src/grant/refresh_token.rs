@@ -1,4 +1,4 @@
-//! `refresh_token`: a token again, without the user (RFC 6749 §6). Everything is decided anew.
+//! `refresh_token`: requests another token without the user (RFC 6749 §6). Everything is decided again.
 
 use crate::UnixTime;
 use crate::api::Api;
@@ -20,16 +20,17 @@ pub fn parameters(request: &TokenRequest) -> Result<&Secret, Refusal> {
     request.refresh_token.as_ref().ok_or(Refusal::MissingParameter("refresh_token"))
 }
 
-/// Another client's token is as good as unknown: nothing more is said of it, and nothing is done to it.
+/// Another client's token is treated like an unknown one. The response reveals nothing more, and the token does not
+/// change.
 pub fn check_owner(found: &StoredRefreshToken, client: &Client) -> Result<(), Refusal> {
     if found.family.client_id == client.id { Ok(()) } else { Err(Refusal::ForeignRefreshToken) }
 }
 
-/// Err if the token was used before and this use does not repeat that one. A repetition comes within the `refresh_retry_s` of
-/// the token's Api, while the successor is unused.
+/// Fails if the token was already used and this use does not repeat that one. A use can be repeated within the
+/// `refresh_retry_s` of the token's API, while the successor is unused.
 ///
-/// The caller then ends the family, whatever else the request asks: the token may have been stolen (RFC 9700 §4.14.2). A family
-/// that has ended is no error here.
+/// The caller then revokes the family, whatever else the request contains, because the token may have been stolen (RFC
+/// 9700 §4.14.2). A family that has already ended is not an error here.
 pub fn check_reuse(found: &StoredRefreshToken, api: Option<&Api>, now: UnixTime) -> Result<(), Refusal> {
     let Some(spent_at) = found.spent_at else { return Ok(()) };
     if found.family.ended {
@@ -42,10 +43,10 @@ pub fn check_reuse(found: &StoredRefreshToken, api: Option<&Api>, now: UnixTime)
     }
 }
 
-/// Decides what to grant now: the grant, the entitlement and the user as they are, never more than was granted first, and
-/// nothing that was removed since then, even if it was granted again.
+/// Decides what to grant, based on the current grant, entitlement and user: never more than the original grant, and
+/// nothing that was removed since, even if it was granted again.
 ///
-/// The caller has checked the owner, and that it is no reuse.
+/// The caller has already checked the owner, and that this is not a reuse.
 pub fn decide(
     found: &StoredRefreshToken,
     client: &Client,
@@ -65,7 +66,8 @@ pub fn decide(
     Ok(Grant { scope, subject: check_user(user)?, auth_time: family.auth_time, family: Some(family.id.clone()) })
 }
 
-/// Whether the family lives and the token was used in time. A repeated use was in time when it came first.
+/// Checks that the family has not ended and that the token was used in time. A repeated use was in time if the first
+/// one was.
 fn check_alive(found: &StoredRefreshToken, now: UnixTime) -> Result<(), Refusal> {
     if found.family.ended {
         return Err(Refusal::RevokedRefreshToken);
@@ -74,14 +76,14 @@ fn check_alive(found: &StoredRefreshToken, now: UnixTime) -> Result<(), Refusal>
     if is_late || now >= found.family.expires_at { Err(Refusal::ExpiredRefreshToken) } else { Ok(()) }
 }
 
-/// Whether the family was issued after all that ended the tokens of its client, its user or its API.
+/// Checks that the family was issued after the last revocation of the tokens of its client, user and API.
 fn check_epochs(family: &RefreshFamily, client: &Client, user: &User, api: &Api) -> Result<(), Refusal> {
     let is_ended =
         client.epoch > family.issued_change || api.epoch > family.issued_change || user.epoch > family.user_change;
     if is_ended { Err(Refusal::RevokedRefreshToken) } else { Ok(()) }
 }
 
-/// What is left of the scope that was granted first. A removed grant or entitlement ends the family.
+/// Returns what remains of the original scope. Removing the grant or the entitlement ends the family.
 fn find_left(family: &RefreshFamily, client: &Client, api: &Api) -> Result<Scope, Refusal> {
     let mut left = family.scope.clone();
     for right in removed_since(client, api, family.issued_change) {
@@ -96,8 +98,8 @@ fn find_left(family: &RefreshFamily, client: &Client, api: &Api) -> Result<Scope
     Ok(left)
 }
 
-/// What is left and the client is entitled to; a wider wish is refused. A family with nothing left has ended, so that its
-/// client asks the user again.
+/// Returns the remaining scopes that the client is entitled to. Refuses a request for more. A family without remaining
+/// scopes has ended, so that its client asks the user to sign in again.
 fn decide_scope(left: &Scope, entitlement: &Entitlement, asked: Option<&str>) -> Result<Scope, Refusal> {
     let granted = left.intersection(&entitlement.scopes);
     if granted.is_empty() {

@@ -1,11 +1,11 @@
-//! JSON objects read strictly: a member named twice is refused at every depth (RFC 8725 §2.4 names the attack).
+//! Strict parsing of JSON objects: duplicate members are refused at every depth (RFC 8725 §2.4 describes the attack).
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads one JSON object, nothing before or after it; `None` if it is malformed or repeats a member.
+/// Parses a JSON object without other content. Returns `None` if it is malformed or has duplicate members.
 pub fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut deserializer).ok()?;

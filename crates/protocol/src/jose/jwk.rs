@@ -1,4 +1,4 @@
-//! JSON Web Keys, sets of them, and thumbprints as key ids (RFC 7517, 7518 §6, 7638, 8037).
+//! JSON Web Keys, sets of them, and thumbprints as key IDs (RFC 7517, 7518 §6, 7638, 8037).
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::{base64url, from_base64url};
 
-/// A key id: the key's SHA-256 thumbprint (RFC 7638) when we made it, anybody's text when we read it.
+/// A key ID: the SHA-256 thumbprint (RFC 7638) for our keys, any text for others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(String);
 
 impl KeyId {
-    /// A key id that came with a key or token.
+    /// Takes a key ID from a key or token.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The id as text.
+    /// Returns the ID as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -55,18 +55,18 @@ pub enum KeyMaterial {
 }
 
 impl KeyMaterial {
-    /// An uncompressed point, `04 || X || Y`.
+    /// Returns the uncompressed point, `04 || X || Y`.
     pub fn from_p256_point(point: &[u8]) -> Option<Self> {
         let rest = point.strip_prefix(&[4]).filter(|rest| rest.len() == 64)?;
         Some(Self::P256 { x: rest[..32].to_vec(), y: rest[32..].to_vec() })
     }
 
-    /// The 32 bytes of an Ed25519 public key.
+    /// Returns the 32 bytes of an Ed25519 public key.
     pub fn from_ed25519(bytes: &[u8]) -> Option<Self> {
         (bytes.len() == 32).then(|| Self::Ed25519 { x: bytes.to_vec() })
     }
 
-    /// The members that a thumbprint covers, in its order (RFC 7638 §3.2, RFC 8037 §2).
+    /// Returns the members that a thumbprint covers, in the required order (RFC 7638 §3.2, RFC 8037 §2).
     fn thumbprint_input(&self) -> String {
         match self {
             Self::P256 { x, y } => {
@@ -78,7 +78,7 @@ impl KeyMaterial {
     }
 }
 
-/// A public key with its algorithm and id.
+/// A public key with its algorithm and ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Jwk {
     algorithm: Algorithm,
@@ -87,13 +87,13 @@ pub struct Jwk {
 }
 
 impl Jwk {
-    /// A key of ours: its id is its thumbprint.
+    /// Creates one of our keys, whose ID is its thumbprint.
     pub fn new(algorithm: Algorithm, material: KeyMaterial) -> Self {
         let key_id = thumbprint(&material);
         Self { algorithm, key_id, material }
     }
 
-    /// Reads a JWK; `None` if it is not a public signature key of an algorithm we accept. A private key is none.
+    /// Parses a JWK. Returns `None` unless it is a public signature key of a supported algorithm.
     pub fn parse(members: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         let bytes = |name: &str| text(name).and_then(from_base64url);
@@ -116,22 +116,22 @@ impl Jwk {
         Some(Self { algorithm, key_id, material })
     }
 
-    /// Its algorithm.
+    /// Returns its algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its id.
+    /// Returns its ID.
     pub fn key_id(&self) -> &KeyId {
         &self.key_id
     }
 
-    /// Its numbers.
+    /// Returns its numbers.
     pub fn material(&self) -> &KeyMaterial {
         &self.material
     }
 
-    /// The members to publish.
+    /// Returns the members to publish.
     pub fn to_json(&self) -> Value {
         let (kid, alg) = (self.key_id.as_str(), self.algorithm.as_str());
         match &self.material {
@@ -148,23 +148,23 @@ impl Jwk {
     }
 }
 
-/// A JWK Set of these keys (RFC 7517 §5).
+/// Returns a JWK Set of these keys (RFC 7517 §5).
 pub fn jwk_set<'a>(keys: impl IntoIterator<Item = &'a Jwk>) -> Value {
     json!({ "keys": keys.into_iter().map(Jwk::to_json).collect::<Vec<_>>() })
 }
 
-/// Reads a JWK Set; keys that we cannot use are left out (RFC 7517 §5). `None` if it is no set at all.
+/// Parses a JWK Set without the keys that we cannot use (RFC 7517 §5). Returns `None` if it is not a set.
 pub fn parse_jwk_set(members: &Map<String, Value>) -> Option<Vec<Jwk>> {
     let keys = members.get("keys")?.as_array()?;
     Some(keys.iter().filter_map(Value::as_object).filter_map(Jwk::parse).collect())
 }
 
-/// The SHA-256 thumbprint (RFC 7638 §3).
+/// Returns the SHA-256 thumbprint (RFC 7638 §3).
 fn thumbprint(material: &KeyMaterial) -> KeyId {
     KeyId(base64url(digest(&SHA256, material.thumbprint_input().as_bytes()).as_ref()))
 }
 
-/// A number in its shortest form (RFC 7518 §2, Base64urlUInt); zero is no key.
+/// Parses a number in its shortest form (RFC 7518 §2, Base64urlUInt). Zero is not a key.
 fn unpadded(bytes: Vec<u8>) -> Option<Vec<u8>> {
     bytes.first().is_some_and(|first| *first != 0).then_some(bytes)
 }

@@ -1,4 +1,4 @@
-//! Compact JSON Web Signatures (RFC 7515 §7.1), read strictly.
+//! Compact JSON Web Signatures (RFC 7515 §7.1), parsed strictly.
 
 use serde_json::{Map, Value};
 
@@ -7,36 +7,36 @@ use crate::jose::jwk::KeyId;
 use crate::jose::key::{KeyError, SigningKey, VerifyingKey};
 use crate::jose::{base64url, from_base64url};
 
-/// The longest compact JWS that is read, in bytes: a header line holds no more.
+/// The maximum length of a compact JWS in bytes. A header line cannot contain more.
 pub const MAX_JWS_BYTES: usize = 16 * 1024;
 
-/// Why a text is not a JWS that this key signed.
+/// Why a text is not a JWS that this key has signed.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JwsError {
     /// It is longer than [`MAX_JWS_BYTES`].
     #[error("longer than {MAX_JWS_BYTES} bytes")]
     TooLong,
-    /// It is not three canonical base64url parts.
+    /// It does not have three parts in canonical base64url.
     #[error("must be three parts in canonical base64url")]
     Shape,
-    /// The header is not a JSON object without repeated members, with a text `alg`.
+    /// The header is not a JSON object without duplicate members and with a string `alg`.
     #[error("the header is malformed")]
     Header,
-    /// The header has `crit`: an extension that must be understood, and we understand none (RFC 7515 §4.1.11).
+    /// The header has `crit`, an extension that must be understood. We support none (RFC 7515 §4.1.11).
     #[error("the header has `crit`")]
     Critical,
-    /// The payload is not a JSON object without repeated members.
+    /// The payload is not a JSON object without duplicate members.
     #[error("the payload is not a JSON object, or has duplicate members")]
     Payload,
-    /// `alg` is not the algorithm of the key.
+    /// `alg` does not match the key.
     #[error("`alg` does not match the key")]
     Algorithm,
-    /// The signature is not the key's over these bytes.
+    /// The key has not signed these bytes.
     #[error("the signature does not verify")]
     Signature,
 }
 
-/// A JWS that was taken apart but not verified: whoever sent it may have written anything in it.
+/// A JWS that was parsed but not verified. Anyone could have written anything in it.
 #[derive(Debug)]
 pub struct UnverifiedJwt<'a> {
     signed: &'a str,
@@ -46,7 +46,7 @@ pub struct UnverifiedJwt<'a> {
 }
 
 impl<'a> UnverifiedJwt<'a> {
-    /// Takes a compact JWS apart. The header's own `jwk`, `jku`, `x5u` and `x5c` are never looked at.
+    /// Parses a compact JWS. Never uses the header's own `jwk`, `jku`, `x5u` and `x5c`.
     pub fn parse(text: &'a str) -> Result<Self, JwsError> {
         if text.len() > MAX_JWS_BYTES {
             return Err(JwsError::TooLong);
@@ -63,28 +63,28 @@ impl<'a> UnverifiedJwt<'a> {
         Ok(Self { signed, signature, header, claims })
     }
 
-    /// The header's `kid`.
+    /// Returns the header's `kid`.
     pub fn key_id(&self) -> Option<KeyId> {
         self.header.get("kid").and_then(Value::as_str).map(KeyId::new)
     }
 
-    /// The header's `typ` without `application/`, in lower case (RFC 7515 §4.1.9).
+    /// Returns the header's `typ` without `application/`, in lower case (RFC 7515 §4.1.9).
     pub fn media_type(&self) -> Option<String> {
         let typ = self.header.get("typ")?.as_str()?.to_ascii_lowercase();
         Some(typ.strip_prefix("application/").map_or(typ.clone(), str::to_owned))
     }
 
-    /// The header, unverified.
+    /// Returns the unverified header.
     pub fn header(&self) -> &Map<String, Value> {
         &self.header
     }
 
-    /// The claims, unverified.
+    /// Returns the unverified claims.
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// The claims, once `key` is found to have signed them. The key decides the algorithm.
+    /// Returns the claims, after verifying that `key` has signed them. The key determines the algorithm.
     pub fn verify(self, key: &VerifyingKey) -> Result<Map<String, Value>, JwsError> {
         if self.header.contains_key("crit") {
             return Err(JwsError::Critical);
@@ -100,13 +100,13 @@ impl<'a> UnverifiedJwt<'a> {
     }
 }
 
-/// The encoded header of what a key signs: made once for a key, used for every token.
+/// Returns the encoded header for a key. It is created once per key and used for every token.
 pub fn encode_header(key: &SigningKey, typ: &str) -> String {
     let (alg, kid) = (key.jwk().algorithm(), key.jwk().key_id());
     base64url(format!(r#"{{"typ":"{typ}","alg":"{alg}","kid":"{kid}"}}"#).as_bytes())
 }
 
-/// Signs `payload` under a header of [`encode_header`].
+/// Signs `payload` with a header from [`encode_header`].
 pub fn sign(key: &SigningKey, encoded_header: &str, payload: &[u8]) -> Result<String, KeyError> {
     let mut jws = format!("{encoded_header}.{}", base64url(payload));
     let signature = key.sign(jws.as_bytes())?;

@@ -1,4 +1,4 @@
-//! Keys, parsed once: a private key that signs and a public key that verifies.
+//! Keys, parsed once: private keys that sign and public keys that verify.
 
 use std::ops::RangeInclusive;
 
@@ -14,14 +14,14 @@ use zeroize::Zeroizing;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Jwk, KeyId, KeyMaterial};
 
-/// A key could not be made, read or used. Which step failed is the crypto library's secret.
+/// A key could not be created, parsed or used. The crypto library does not say why.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the key is malformed, too weak, or for another algorithm")]
 pub struct KeyError;
 
-/// The sizes of an RSA modulus, in bits: shorter ones are broken, longer ones cost a verifier too much.
+/// The allowed sizes of an RSA modulus, in bits. Shorter ones are insecure, longer ones are too slow to verify.
 const RSA_MODULUS_BITS: RangeInclusive<usize> = 2048..=8192;
-/// The sizes of an RSA exponent, in bits: 1 lets anybody sign, and a long one costs a verifier too much.
+/// The allowed sizes of an RSA exponent, in bits. With 1, anyone could sign, and a long one is too slow to verify.
 const RSA_EXPONENT_BITS: RangeInclusive<usize> = 2..=33;
 
 /// A private key that signs.
@@ -38,7 +38,8 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Makes a new private key; the result is PKCS #8 (RFC 5208), for [`SigningKey::from_pkcs8`] and to be sealed.
+    /// Creates a private key. The result is PKCS #8 (RFC 5208), for [`SigningKey::from_pkcs8`], and must be sealed for
+    /// storage.
     pub fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let random = SystemRandom::new();
         let document = match algorithm {
@@ -51,7 +52,7 @@ impl SigningKey {
         document.map(Zeroizing::new).map_err(|_| KeyError)
     }
 
-    /// Reads a PKCS #8 private key of the algorithm; RSA below 2048 bits is refused.
+    /// Parses a PKCS #8 private key of the algorithm. Refuses RSA below 2048 bits.
     pub fn from_pkcs8(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, KeyError> {
         let (pair, material) = match algorithm {
             Algorithm::Es256 => {
@@ -76,12 +77,12 @@ impl SigningKey {
         Ok(Self { pair, random: SystemRandom::new(), jwk: Jwk::new(algorithm, material) })
     }
 
-    /// The public half, with its thumbprint as key id.
+    /// Returns the public key, with its thumbprint as the key ID.
     pub fn jwk(&self) -> &Jwk {
         &self.jwk
     }
 
-    /// Signs; ECDSA signatures are the fixed-length `R || S` (RFC 7518 §3.4).
+    /// Signs. ECDSA signatures have the fixed-length format `R || S` (RFC 7518 §3.4).
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.pair {
             Pair::Es256(pair) => {
@@ -112,7 +113,7 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Parses the public key of a JWK; RSA below 2048 bits is refused, and so is all that could verify nothing.
+    /// Parses the public key of a JWK. Refuses RSA below 2048 bits and keys that could never verify anything.
     pub fn from_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         let key = match jwk.material() {
             KeyMaterial::P256 { x, y } => {
@@ -129,29 +130,29 @@ impl VerifyingKey {
         Ok(Self { algorithm: jwk.algorithm(), key_id: jwk.key_id().clone(), key })
     }
 
-    /// The one algorithm that this key verifies.
+    /// Returns the only algorithm that this key verifies.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its key id.
+    /// Returns its key ID.
     pub fn key_id(&self) -> &KeyId {
         &self.key_id
     }
 
-    /// True if `signature` over `message` is this key's.
+    /// True if this key has made `signature` over `message`.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.verify_sig(message, signature).is_ok()
     }
 }
 
-/// The crypto library takes any two numbers for a key, and refuses every signature later.
+/// The crypto library accepts any two numbers as a key, and then refuses every signature.
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     let fits = RSA_MODULUS_BITS.contains(&bits(n)) && RSA_EXPONENT_BITS.contains(&bits(e));
     if fits && is_odd(n) && is_odd(e) { Ok(()) } else { Err(KeyError) }
 }
 
-/// The length of a big-endian number.
+/// Returns the length of a big-endian number in bits.
 fn bits(number: &[u8]) -> usize {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros).map_or(0, |first| (number.len() - zeros) * 8 - first.leading_zeros() as usize)
