@@ -93,7 +93,7 @@ pub(crate) struct Session {
 
 /// The state of the browser's session.
 #[derive(Clone, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum SessionState {
     /// Unknown: there is no valid session.
     Unknown,
     /// An anonymous session.
@@ -102,7 +102,7 @@ pub(crate) enum Standing {
     SignedIn(Session),
 }
 
-impl Standing {
+impl SessionState {
     /// Returns the session key, if there is a valid session.
     pub(crate) fn key(&self) -> Option<&SessionKey> {
         match self {
@@ -114,16 +114,16 @@ impl Standing {
 }
 
 /// Finds the session of the browser that sent these headers.
-pub(crate) async fn identify(state: &State, headers: &HeaderMap) -> Result<Standing, Refusal> {
+pub(crate) async fn identify(state: &State, headers: &HeaderMap) -> Result<SessionState, Refusal> {
     state.registry.check_fresh()?;
     let presented = find_cookie(headers, session_cookie(state));
     let Some(key) = presented.and_then(|presented| SessionKey::find(state, presented)) else {
-        return Ok(Standing::Unknown);
+        return Ok(SessionState::Unknown);
     };
     if key.is_anonymous() {
-        return Ok(Standing::Anonymous(key));
+        return Ok(SessionState::Anonymous(key));
     }
-    Ok(find_live(state, key).await?.map_or(Standing::Unknown, Standing::SignedIn))
+    Ok(find_live(state, key).await?.map_or(SessionState::Unknown, SessionState::SignedIn))
 }
 
 /// Returns the session with this key, if it is active: not too old, not idle for too long, and its user enabled and at

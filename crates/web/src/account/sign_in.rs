@@ -27,7 +27,7 @@ use crate::api::access::{Begun, SignedIn};
 use crate::api::envelope::{Answer, Success};
 use crate::api::fault::{Fault, conflict_apart};
 use crate::api::json_body::JsonBody;
-use crate::session::{self, SessionKey, Standing};
+use crate::session::{self, SessionKey, SessionState};
 
 /// The authentication mechanisms, with the names from the guide's product family.
 const PASSWORD: &str = "UP";
@@ -225,7 +225,7 @@ impl Answered<'_> {
             return Ok(None);
         }
         state.count_right_password();
-        if let Standing::SignedIn(before) = &begun.standing {
+        if let SessionState::SignedIn(before) = &begun.session_state {
             session::end(state, &before.id).await?;
         }
         let (request_id, address) = (begun.caller.request_id(), begun.caller.address);

@@ -14,18 +14,18 @@ use http::request::Parts;
 
 use crate::api::fault::Fault;
 use crate::api::xsrf::check_pair;
-use crate::session::{Session, SessionKey, Standing, identify};
+use crate::session::{Session, SessionKey, SessionState, identify};
 
 /// Any caller. The envelope has already refused other origins.
 pub(crate) struct Anybody {
     /// The state of the browser's session.
-    pub(crate) standing: Standing,
+    pub(crate) session_state: SessionState,
 }
 
 /// A caller with an anonymous or signed-in session, and its XSRF pair.
 pub(crate) struct Begun {
     /// The state of the session, which is never unknown.
-    pub(crate) standing: Standing,
+    pub(crate) session_state: SessionState,
     /// The session key from the browser's cookie.
     pub(crate) key: SessionKey,
     /// The caller's address.
@@ -56,7 +56,7 @@ impl FromRequestParts<Arc<State>> for Anybody {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
-        Ok(Self { standing: identify(state, &parts.headers).await? })
+        Ok(Self { session_state: identify(state, &parts.headers).await? })
     }
 }
 
@@ -64,10 +64,10 @@ impl FromRequestParts<Arc<State>> for Begun {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
-        let Anybody { standing } = Anybody::from_request_parts(parts, state).await?;
-        let key = standing.key().cloned().ok_or(Fault::xsrf("no session; call GET getUISettings first"))?;
+        let Anybody { session_state } = Anybody::from_request_parts(parts, state).await?;
+        let key = session_state.key().cloned().ok_or(Fault::xsrf("no session; call GET getUISettings first"))?;
         check_pair(state, &parts.headers, &key)?;
-        Ok(Self { standing, key, caller: find_caller(parts)?, headers: parts.headers.clone() })
+        Ok(Self { session_state, key, caller: find_caller(parts)?, headers: parts.headers.clone() })
     }
 }
 
@@ -75,8 +75,8 @@ impl FromRequestParts<Arc<State>> for SignedIn {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
-        let Anybody { standing } = Anybody::from_request_parts(parts, state).await?;
-        let Standing::SignedIn(session) = standing else {
+        let Anybody { session_state } = Anybody::from_request_parts(parts, state).await?;
+        let SessionState::SignedIn(session) = session_state else {
             return Err(Fault::sign_in_needed());
         };
         check_pair(state, &parts.headers, &session.key)?;

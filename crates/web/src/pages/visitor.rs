@@ -8,7 +8,7 @@ use countersign_server::state::State;
 use http::request::Parts;
 
 use crate::pages::error;
-use crate::session::{Person, Standing, identify};
+use crate::session::{Person, SessionState, identify};
 
 /// The visitor of a page.
 pub(crate) struct Visitor {
@@ -20,7 +20,9 @@ impl FromRequestParts<Arc<State>> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Response> {
-        let standing = identify(state, &parts.headers).await.map_err(|refusal| error::unavailable(&refusal))?;
-        Ok(Self { person: if let Standing::SignedIn(session) = standing { Some(session.into()) } else { None } })
+        let session_state = identify(state, &parts.headers).await.map_err(|refusal| error::unavailable(&refusal))?;
+        Ok(Self {
+            person: if let SessionState::SignedIn(session) = session_state { Some(session.into()) } else { None },
+        })
     }
 }

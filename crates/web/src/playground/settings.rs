@@ -26,7 +26,7 @@ use crate::api::access::{Administrator, Anybody};
 use crate::api::envelope::{Answer, Success};
 use crate::api::fault::{Fault, failed, to_the_end};
 use crate::api::json_body::JsonBody;
-use crate::session::{self, SessionKey, Standing};
+use crate::session::{self, SessionKey, SessionState};
 
 /// The placeholder for a write-only field that is not set.
 const SET: &str = "set";
@@ -90,7 +90,7 @@ pub(crate) fn seal(state: &State, secret: &Secret) -> Result<Vec<u8>, SealError>
 /// `GET getUISettings`: what a page needs before sign-in. Starts an anonymous session if there is none.
 pub(crate) async fn ui_settings(
     extract::State(state): extract::State<Arc<State>>,
-    Anybody { standing }: Anybody,
+    Anybody { session_state }: Anybody,
 ) -> Answer {
     let settings = Settings::load(&state)?;
     let result = json!({
@@ -98,10 +98,10 @@ pub(crate) async fn ui_settings(
         "oauthAppId": settings.api_id,
         "oauthScopesSupported": settings.scope,
     });
-    let key = match &standing {
-        Standing::Unknown => SessionKey::new_anonymous(&state),
-        Standing::Anonymous(key) => key.clone(),
-        Standing::SignedIn(session) => session.key.clone(),
+    let key = match &session_state {
+        SessionState::Unknown => SessionKey::new_anonymous(&state),
+        SessionState::Anonymous(key) => key.clone(),
+        SessionState::SignedIn(session) => session.key.clone(),
     };
     Ok(Success::new(result).with_cookies(session::cookies(&state, &key)))
 }
