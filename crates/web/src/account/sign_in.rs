@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::account::one_time_code::{self, WRONG_CODE};
 use crate::account::package::{package, tenant_id};
 use crate::account::sign_in_id::{self, SignIn};
-use crate::api::access::{Begun, SignedIn};
+use crate::api::access::{CsrfVerified, SignedIn};
 use crate::api::envelope::{Answer, Success};
 use crate::api::fault::{Fault, conflict_apart};
 use crate::api::json_body::JsonBody;
@@ -73,7 +73,7 @@ pub(crate) struct Nothing {}
 /// Starts a sign-in. The response is the same whether or not a user has this name.
 pub(crate) async fn begin(
     extract::State(state): extract::State<Arc<State>>,
-    begun: Begun,
+    verified: CsrfVerified,
     JsonBody(asked): JsonBody<Beginning>,
 ) -> Answer {
     let login = asked.user.trim();
@@ -83,7 +83,7 @@ pub(crate) async fn begin(
         )));
     }
     let user = state.registry.current().find_user_by_login(login).cloned();
-    let id = sign_in_id::begin(&state, &begun.key, state.name_mac(login), user.as_ref())?;
+    let id = sign_in_id::begin(&state, &verified.key, state.name_mac(login), user.as_ref())?;
     let prompt = ("Enter your password", "Password");
     Ok(Success::new(package(&state, id.expose(), "NewPackage", PASSWORD, prompt)))
 }
@@ -91,10 +91,10 @@ pub(crate) async fn begin(
 /// Takes the next step of a sign-in, or starts over.
 pub(crate) async fn advance(
     extract::State(state): extract::State<Arc<State>>,
-    begun: Begun,
+    verified: CsrfVerified,
     JsonBody(step): JsonBody<Step>,
 ) -> Answer {
-    let (sign_in, is_code_asked) = find_sign_in(&state, &begun.key, &step).await?;
+    let (sign_in, is_code_asked) = find_sign_in(&state, &verified.key, &step).await?;
     if matches!(step.action, Action::StartOver) {
         // Until a password was right, there is nothing to end, and strangers cannot cause writes.
         if is_code_asked {
@@ -109,7 +109,7 @@ pub(crate) async fn advance(
     }
     let answer =
         step.answer.filter(|answer| !answer.expose().is_empty()).ok_or(Fault::bad_request("Answer: missing"))?;
-    let answered = Answered { state: &state, begun: &begun, sign_in, answer };
+    let answered = Answered { state: &state, verified: &verified, sign_in, answer };
     if is_code_asked { answered.check_code().await } else { answered.check_password(step.session_id.expose()).await }
 }
 
@@ -143,14 +143,14 @@ async fn find_sign_in(state: &State, key: &SessionKey, step: &Step) -> Result<(S
 /// A challenge, and the response to it.
 struct Answered<'a> {
     state: &'a State,
-    begun: &'a Begun,
+    verified: &'a CsrfVerified,
     sign_in: SignIn,
     answer: Secret,
 }
 
 impl Answered<'_> {
     async fn check_password(self, session_id: &str) -> Answer {
-        let Self { state, begun: Begun { caller, headers, .. }, sign_in, answer } = &self;
+        let Self { state, verified: CsrfVerified { caller, headers, .. }, sign_in, answer } = &self;
         let named = Named::of_user(state, sign_in.name, sign_in.user_id.as_ref()).await?;
         let device = Browser::find(state, headers, named.user.as_deref()).await?.device;
         let judge = |user: Option<Arc<User>>, is_right| {
@@ -170,10 +170,10 @@ impl Answered<'_> {
     }
 
     async fn check_code(self) -> Answer {
-        let Self { state, begun, sign_in, answer } = &self;
+        let Self { state, verified, sign_in, answer } = &self;
         let wrong = |reason| Fault::wrong_answer(WRONG_CODE, reason);
         let user = self.find_user().ok_or(wrong("the user was deleted or disabled"))?;
-        let attempt = CodeAttempt::begin(state, sign_in.name, &user.id, &begun.caller).await?;
+        let attempt = CodeAttempt::begin(state, sign_in.name, &user.id, &verified.caller).await?;
         let factor = one_time_code::find(state, &user.id).await?.ok_or(wrong("the second factor was removed"))?;
         let Some(step) = one_time_code::find_step(state, &factor, answer)? else {
             attempt.fail().await?;
@@ -197,8 +197,8 @@ impl Answered<'_> {
     /// Completes a sign-in: spends the sign-in and the code, and creates a session with a new ID. Returns `None` if
     /// either was already spent.
     async fn complete(&self, user: &User, code: Option<SpentCode>) -> Result<Option<Success>, Fault> {
-        let Self { state, begun, sign_in, .. } = self;
-        let (new, key) = session::new_session(state, user, begun.caller.address, &begun.headers);
+        let Self { state, verified, sign_in, .. } = self;
+        let (new, key) = session::new_session(state, user, verified.caller.address, &verified.headers);
         let session_id = new.id.clone();
         let is_by_code = code.is_some();
         let entry = Entry {
@@ -207,8 +207,8 @@ impl Answered<'_> {
             before: None,
             after: Some(json!({ "session": session_id, "second_factor": is_by_code })),
         };
-        let actor = Actor::new(user.id.as_str(), &begun.caller);
-        let device = DeviceCookie::renew(state, Browser::find(state, &begun.headers, Some(user)).await?);
+        let actor = Actor::new(user.id.as_str(), &verified.caller);
+        let device = DeviceCookie::renew(state, Browser::find(state, &verified.headers, Some(user)).await?);
         let success = device.success(state, user, user.epoch);
         let (state_of_task, sign_in) = (State::clone(state), sign_in.key);
         let turn = state.changing.wait(Waiter::Person).await?;
@@ -225,10 +225,10 @@ impl Answered<'_> {
             return Ok(None);
         }
         state.count_right_password();
-        if let SessionState::SignedIn(before) = &begun.session_state {
+        if let SessionState::SignedIn(before) = &verified.session_state {
             session::end(state, &before.id).await?;
         }
-        let (request_id, address) = (begun.caller.request_id(), begun.caller.address);
+        let (request_id, address) = (verified.caller.request_id(), verified.caller.address);
         tracing::info!(request_id, %address, user_id = %user.id, session_id, "signed in");
         let login = user.login.as_str();
         let result =

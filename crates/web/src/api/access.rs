@@ -23,7 +23,7 @@ pub(crate) struct Anybody {
 }
 
 /// A caller with an anonymous or signed-in session, and its XSRF pair.
-pub(crate) struct Begun {
+pub(crate) struct CsrfVerified {
     /// The state of the session, which is never unknown.
     pub(crate) session_state: SessionState,
     /// The session key from the browser's cookie.
@@ -60,7 +60,7 @@ impl FromRequestParts<Arc<State>> for Anybody {
     }
 }
 
-impl FromRequestParts<Arc<State>> for Begun {
+impl FromRequestParts<Arc<State>> for CsrfVerified {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Fault> {
