@@ -61,7 +61,7 @@ impl Issued {
 }
 
 /// A decided grant, ready to be issued.
-pub(crate) struct Order<'a> {
+pub(crate) struct TokenParams<'a> {
     /// The server, whose keys sign.
     pub(crate) registry: &'a Registry,
     /// The client.
@@ -75,8 +75,8 @@ pub(crate) struct Order<'a> {
 }
 
 /// Issues an access token alone.
-pub(crate) fn issue(state: &State, order: &Order<'_>) -> Result<Issued, Refusal> {
-    let Order { registry, client, api, grant, now } = order;
+pub(crate) fn issue(state: &State, params: &TokenParams<'_>) -> Result<Issued, Refusal> {
+    let TokenParams { registry, client, api, grant, now } = params;
     let token_id = base64url(&state.entropy.bytes::<16>());
     let issued_change = registry.change();
     let new = NewToken { issuer: &state.issuer, api, client, grant, token_id: &token_id, issued_change, now: *now };
@@ -94,24 +94,24 @@ pub(crate) fn issue(state: &State, order: &Order<'_>) -> Result<Issued, Refusal>
 }
 
 /// Issues an access token and the first refresh token of a new family.
-pub(crate) async fn issue_with_family(state: &State, mut order: Order<'_>) -> Result<Issued, Refusal> {
-    let Order { registry, client, api, now, .. } = order;
-    let Subject::User { id, .. } = &order.grant.subject else {
-        return issue(state, &order);
+pub(crate) async fn issue_with_family(state: &State, mut params: TokenParams<'_>) -> Result<Issued, Refusal> {
+    let TokenParams { registry, client, api, now, .. } = params;
+    let Subject::User { id, .. } = &params.grant.subject else {
+        return issue(state, &params);
     };
     let family = RefreshFamily {
         id: FamilyId::from_random(&state.entropy.bytes()),
         client_id: client.id.clone(),
         user_id: id.clone(),
         api_id: api.id.clone(),
-        scope: order.grant.scope.clone(),
-        auth_time: order.grant.auth_time,
+        scope: params.grant.scope.clone(),
+        auth_time: params.grant.auth_time,
         issued_change: registry.change(),
         user_change: registry.change(),
         expires_at: now + api.refresh.absolute_s,
         ended: false,
     };
-    order.grant.family = Some(family.id.clone());
+    params.grant.family = Some(family.id.clone());
     let secret = Secret::from_random(REFRESH_TOKEN_PREFIX, &state.entropy.bytes());
     let stored = NewRefreshToken {
         hash: secret.hash(),
@@ -120,7 +120,7 @@ pub(crate) async fn issue_with_family(state: &State, mut order: Order<'_>) -> Re
         access_token_expires_at: now + api.access_token_lifetime_s,
         retry: None,
     };
-    let issued = issue(state, &order)?;
+    let issued = issue(state, &params)?;
     let store = state.store.clone();
     state.write(async move { store.insert_family(&family, &stored).await }).await?;
     Ok(issued.with_refresh_token(secret))

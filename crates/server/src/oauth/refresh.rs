@@ -20,7 +20,7 @@ use countersign_store::{NewRefreshToken, Spend, Store, StoreError};
 use crate::keys::mac::mac;
 use crate::keys::sealing_keys::{MacUse, SealingKeys};
 use crate::oauth::asked::Asked;
-use crate::oauth::issue::{Issued, Order, issue};
+use crate::oauth::issue::{Issued, TokenParams, issue};
 use crate::oauth::revoke::end_family;
 use crate::registry::Registry;
 use crate::state::State;
@@ -79,7 +79,7 @@ pub(crate) async fn by_refresh_token(
     let user = registry.find_user(found.family.user_id.as_str()).map(Arc::as_ref);
     let now = state.now();
     let grant = decide(&found, client, user, api, asked.scope(), now)?;
-    let issued = issue(state, &Order { registry, client, api, grant, now })?;
+    let issued = issue(state, &TokenParams { registry, client, api, grant, now })?;
     let family = found.family.id.clone();
     let (store, keys, api, salt) = (state.store.clone(), state.sealing_keys(), api.clone(), state.entropy.bytes());
     let using = Use { store, keys, token, found, api, salt, now };

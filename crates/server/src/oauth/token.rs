@@ -20,7 +20,7 @@ use crate::oauth::asked::Asked;
 use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::exchange::Exchange;
 use crate::oauth::form_body::receive;
-use crate::oauth::issue::{Issued, Order, issue, issue_with_family};
+use crate::oauth::issue::{Issued, TokenParams, issue, issue_with_family};
 use crate::oauth::refresh::{PresentedToken, by_refresh_token};
 use crate::oauth::refusal::error_of;
 use crate::oauth::respond::respond;
@@ -94,7 +94,7 @@ fn by_client_credentials(state: &State, asked: &Asked<'_>) -> Result<Issued, Ref
     let entitlement = check_allowed(client, &api, GrantType::ClientCredentials)?;
     let now = state.now();
     let grant = client_credentials::decide(client, &api, entitlement, asked.scope(), now)?;
-    issue(state, &Order { registry, client, api: &api, grant, now })
+    issue(state, &TokenParams { registry, client, api: &api, grant, now })
 }
 
 async fn by_password(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal> {
@@ -106,11 +106,11 @@ async fn by_password(state: &State, asked: &Asked<'_>) -> Result<Issued, Refusal
     let subject = check_password(state, asked, username, password).await?;
     let now = state.now();
     let grant = Grant { scope, subject, auth_time: now, family: None };
-    let order = Order { registry, client, api: &api, grant, now };
+    let params = TokenParams { registry, client, api: &api, grant, now };
     if check_allowed(client, &api, GrantType::RefreshToken).is_ok() {
-        issue_with_family(state, order).await
+        issue_with_family(state, params).await
     } else {
-        issue(state, &order)
+        issue(state, &params)
     }
 }
 
