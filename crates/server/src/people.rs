@@ -4,7 +4,7 @@ pub mod attempt;
 pub(crate) mod attempt_rules;
 mod attempts_under_way;
 pub mod code_attempt;
-pub mod guessing;
+pub mod failures;
 pub mod known_device;
 pub mod name_mac;
 pub mod password_queue;

@@ -19,7 +19,7 @@ use crate::http::lifecycle::Lifecycle;
 use crate::keys::error::KeyRingError;
 use crate::keys::sealing_keys::{MacUse, SealingKeys};
 use crate::limits::{ABANDONED_WRITE_TIMEOUT, WRITE_TIMEOUT};
-use crate::people::guessing::Guessing;
+use crate::people::failures::FailedAttempts;
 use crate::people::name_mac::NameMac;
 use crate::people::password_queue::PasswordQueue;
 use crate::registry::live::LiveRegistry;
@@ -42,7 +42,7 @@ pub struct State {
     /// Randomness.
     pub entropy: Entropy,
     pub(crate) passwords: PasswordQueue,
-    pub(crate) guessing: Arc<Guessing>,
+    pub(crate) failed_attempts: Arc<FailedAttempts>,
     /// The limits on concurrent requests.
     pub(crate) admission: Arc<Admission>,
     /// When credentials were last used.
@@ -85,7 +85,7 @@ impl State {
             rotate_keys_after_s: Keys::default().rotate_after_s,
             node_id: base64url(&entropy.bytes::<12>()).into(),
             told_change: Arc::default(),
-            guessing: Arc::default(),
+            failed_attempts: Arc::default(),
             admission: Arc::new(Admission::new(&Http::default(), clock.clone())),
             clock,
             entropy,

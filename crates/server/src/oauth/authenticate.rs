@@ -40,7 +40,7 @@ pub(crate) fn authenticate<'r>(
     let presented = parse(&authorizations, form).inspect_err(|_| state.metrics.count_client_failure(UNREADABLE))?;
     let client = registry.find_client(&presented.client_id);
     exchange.client_id = client.map(|client| client.id.clone());
-    let credential = state.guessing.clients.check(&presented, client, address, (&state.metrics, now))?;
+    let credential = state.failed_attempts.clients.check(&presented, client, address, (&state.metrics, now))?;
     let client = client.ok_or(Refusal::UnknownClient)?;
     state.uses.record(Used { client: &client.id, credential_id: &credential.id, address }, now);
     Ok(Authenticated { client, credential })
@@ -55,5 +55,5 @@ pub fn check_secret(
     address: IpAddr,
 ) -> Result<(), Refusal> {
     let client = registry.find_client(&presented.client_id);
-    state.guessing.clients.check(presented, client, address, (&state.metrics, state.now())).map(drop)
+    state.failed_attempts.clients.check(presented, client, address, (&state.metrics, state.now())).map(drop)
 }

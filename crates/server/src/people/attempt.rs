@@ -67,7 +67,7 @@ impl Attempt {
         let name = self.name.0;
         let device = self.device.map_or(name, |device| device.mac);
         let keys = [Key::Name(name), Key::Unknown(name), Key::Device(device)];
-        let (place, [of_name, of_unknown, of_device]) = self.state.guessing.under_way.enter(keys);
+        let (place, [of_name, of_unknown, of_device]) = self.state.failed_attempts.under_way.enter(keys);
         self.place = Some(place);
         self.decide(Ahead { of_name, of_unknown, of_device }).await?;
         // Decided again here, because a known device may have reached its limit while it was waiting.

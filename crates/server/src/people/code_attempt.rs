@@ -25,7 +25,7 @@ impl CodeAttempt {
     /// Takes a place. Refuses after too many wrong codes.
     pub async fn begin(state: &State, name: NameMac, user: &UserId, caller: &Caller) -> Result<Self, Refusal> {
         let source = Source::of(caller.address);
-        let (place, ahead) = state.guessing.under_way.enter([Key::CodeFrom(name.0, source), Key::Code(name.0)]);
+        let (place, ahead) = state.failed_attempts.under_way.enter([Key::CodeFrom(name.0, source), Key::Code(name.0)]);
         let source = source.to_string();
         let failed = |error| state.store_failed(&error);
         let from_source = state.store.find_code_failures(user, &source).await.map_err(failed)?;

@@ -5,7 +5,7 @@ use crate::people::attempts_under_way::UnderWay;
 
 /// The failed attempts that a node keeps in memory. The others are in the database.
 #[derive(Debug, Default)]
-pub(crate) struct Guessing {
+pub(crate) struct FailedAttempts {
     /// Wrong client secrets on this node.
     pub clients: FailedSecrets,
     pub(super) under_way: UnderWay,
