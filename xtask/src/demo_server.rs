@@ -70,12 +70,12 @@ impl Server {
     pub(crate) fn stop(mut self) -> Outcome {
         output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
         let ended = self.wait_for_end()?;
-        if ended.success() { Ok(()) } else { Err(format!("the server ended with {ended}\n{}", self.log())) }
+        if ended.success() { Ok(()) } else { Err(format!("the server exited with {ended}\n{}", self.log())) }
     }
 
     fn wait_until_ready(&self) -> Outcome {
         let address = loop {
-            let line = self.lines.recv_timeout(START_LIMIT).map_err(|_| "the server printed no `Ready: URL`")?;
+            let line = self.lines.recv_timeout(START_LIMIT).map_err(|_| "the server did not print `Ready: URL`")?;
             if let Some(address) = line.strip_prefix("Ready: http://") {
                 break address.to_owned();
             }
@@ -86,7 +86,7 @@ impl Server {
             }
             sleep(PAUSE);
         }
-        Err(format!("http://{address}/readyz did not answer 200"))
+        Err(format!("http://{address}/readyz did not return 200"))
     }
 
     fn wait_for_end(&mut self) -> Result<ExitStatus, String> {
@@ -96,7 +96,7 @@ impl Server {
             }
             sleep(PAUSE);
         }
-        Err(format!("the server did not end after SIGTERM\n{}", self.log()))
+        Err(format!("the server did not exit after SIGTERM\n{}", self.log()))
     }
 }
 

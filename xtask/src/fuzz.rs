@@ -13,7 +13,7 @@ const SECONDS: &str = "-max_total_time=10";
 pub(crate) fn run() -> Outcome {
     if let Err(reason) = output(cargo_fuzz().arg("--version")) {
         let reason = reason.lines().next().unwrap_or_default();
-        println!("fuzz: the kept inputs were replayed; no more is looked for without cargo-fuzz ({reason})");
+        println!("fuzz: replayed the stored inputs; generating new ones needs cargo-fuzz ({reason})");
         return Ok(());
     }
     let targets = fs::read_dir(root().join("fuzz/fuzz_targets")).map_err(|error| error.to_string())?;

@@ -34,7 +34,7 @@ fn find_node() -> Outcome {
     let version = output(Command::new("node").arg("--version"))?;
     let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
     if major.is_none_or(|major: u32| major < NODE_MIN_MAJOR) {
-        return Err(format!("node {} is too old: {NODE_MIN_MAJOR} is needed", version.trim()));
+        return Err(format!("node {} is too old; version {NODE_MIN_MAJOR} is required", version.trim()));
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ impl Postgres {
             Some(found) => found,
             None => {
                 apt_install(&["postgresql"])?;
-                find_binaries().ok_or("the package postgresql brought no initdb")?
+                find_binaries().ok_or("the package postgresql does not contain initdb")?
             }
         };
         // initdb refuses root.
@@ -56,7 +56,7 @@ impl Postgres {
         let started = self.command("pg_ctl").args(start).stdout(Stdio::null()).status();
         match started {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("pg_ctl start: {status}; its log is {log}")),
+            Ok(status) => Err(format!("pg_ctl start: {status}; see its log {log}")),
             Err(error) => Err(format!("pg_ctl start: {error}")),
         }
     }

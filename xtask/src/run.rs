@@ -57,7 +57,7 @@ pub(crate) fn exists(program: &str) -> bool {
 pub(crate) fn apt_install(packages: &[&str]) -> Outcome {
     let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || !exists("apt-get") {
-        return Err(format!("needs the Debian packages {}", packages.join(" ")));
+        return Err(format!("requires the Debian packages {}", packages.join(" ")));
     }
     status(Command::new("apt-get").args(["update", "-qq"]))?;
     let install = ["install", "-y", "-qq", "--no-install-recommends"];

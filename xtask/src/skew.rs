@@ -24,11 +24,11 @@ pub(crate) fn run() -> Outcome {
 /// The parent of the commit that added the newest migration.
 fn find_parent() -> Result<String, String> {
     let names = output(Command::new("git").current_dir(root()).args(["ls-files", MIGRATIONS]))?;
-    let newest = names.lines().max().ok_or("there is no migration")?.to_owned();
+    let newest = names.lines().max().ok_or("no migrations found")?.to_owned();
     let added = ["log", "--diff-filter=A", "--format=%H", "-1", "--", &newest];
     let added = output(Command::new("git").current_dir(root()).args(added))?;
     if added.trim().is_empty() {
-        return Err(format!("{newest} is in no commit yet"));
+        return Err(format!("{newest} is not committed yet"));
     }
     let parent = format!("{}^", added.trim());
     Ok(output(Command::new("git").current_dir(root()).args(["rev-parse", &parent]))?.trim().to_owned())

@@ -1,4 +1,4 @@
-//! Every test, on both engines, the unrelated clients, and the walks through the pages.
+//! Every test, on both engines, the interoperability tests, and the browser tests.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,11 +20,11 @@ pub(crate) fn run() -> Outcome {
     }
     match interop::prepare() {
         Ok(()) => interop::run()?,
-        Err(reason) => skip("the unrelated clients", &reason)?,
+        Err(reason) => skip("the interoperability tests", &reason)?,
     }
     match walks::prepare() {
         Ok(()) => walks::run(&[])?,
-        Err(reason) => skip("the walks through the pages", &reason)?,
+        Err(reason) => skip("the browser tests", &reason)?,
     }
     // Last: this leaves a binary without pages where the others look for theirs.
     cargo(&["test", "--package", "countersign-cli", "--no-default-features", "--test", "commands", "without_web::"])
@@ -52,7 +52,7 @@ fn settle_proxies() -> Result<Vec<&'static str>, String> {
     }
     match apt_install(&missing) {
         Ok(()) => Ok(Vec::new()),
-        Err(reason) => skip("the stories of proxies", &reason)
+        Err(reason) => skip("the tests behind proxies", &reason)
             .map(|()| vec!["--skip", "behind_haproxy_and_nginx", "--skip", "behind_pgbouncer"]),
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn run() -> Outcome {
     }
     faults.extend(circles::check(&files));
     if faults.is_empty() {
-        println!("tidy: the house is in order");
+        println!("tidy: no problems found");
         return Ok(());
     }
     Err(format!("tidy:\n  {}", faults.join("\n  ")))

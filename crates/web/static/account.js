@@ -1,11 +1,11 @@
-// The account: one-time codes, the password, and the sessions.
+// The account page: one-time codes, the password, and the sessions.
 
 import { call, post, Problem } from "./api.js";
 import { byId, el, fieldError, focusOn, input, once, show, svg } from "./dom.js";
 import { problemBox, showProblem } from "./problem.js";
 import { ago, dateTime } from "./time.js";
 
-/** The enrolment under way. */
+/** The enrolment in progress. */
 let enrolment = "";
 
 form("enrol", ["enrol-password"], { password: "enrol-password" }, async () => {
@@ -27,7 +27,7 @@ form("remove", ["remove-password", "remove-code"], { password: "remove-password"
 });
 const changeFields = { password: "old-password", newPassword: "new-password", code: "change-code" };
 form("change-password", ["old-password", "new-password", "change-code"], changeFields, async () => {
-  const { length } = [...input("new-password").value]; // as the server counts: characters, not UTF-16 units
+  const { length } = [...input("new-password").value]; // counts characters, like the server, not UTF-16 units
   if (length < 12 || length > 128) throw new Problem("bad_request", "newPassword: must have 12 to 128 characters");
   const code = byId("change-code-field").hidden ? {} : { code: take("change-code") };
   await post("account/changePassword", { password: take("old-password"), newPassword: take("new-password"), ...code });
@@ -40,7 +40,7 @@ addEventListener("pagehide", forget);
 load();
 
 /**
- * A form that sends its fields and shows what is wrong beside the field that it is about.
+ * Sets up a form that sends its fields, and shows each error next to its field.
  * @param {string} id
  * @param {string[]} required
  * @param {Record<string, string>} named the server's names of the fields
@@ -84,7 +84,7 @@ async function attempt(element, required, named, send) {
 const wrong = (required) => (required.includes("remove-code") || (required.includes("change-code") && !byId("change-code-field").hidden) ? "The password or the code is wrong, or the code has expired or was already used. Try again with the next code." : required.includes("confirm-code") ? "Wrong code. Wait for the next one." : "Wrong password.");
 
 /**
- * A field's value; the field is emptied.
+ * Returns a field's value and clears the field.
  * @param {string} id
  */
 function take(id) {
@@ -161,7 +161,7 @@ async function finish(session, place) {
 }
 
 /**
- * A browser's name from what it says of itself; the whole text is in the title.
+ * Returns a browser's name from its User-Agent. The title contains the full text.
  * @param {string | null} agent
  */
 function browser(agent) {

@@ -1,26 +1,26 @@
-// Calls to /api: the envelope, the XSRF pair, and every way in which a call can fail.
+// Calls to /api: the envelope, the XSRF pair, and all failures.
 
 import { followClock } from "./time.js";
 
-/** How long an answer may take, in milliseconds. */
+/** The timeout of a call, in milliseconds. */
 const PATIENCE_MS = 20000;
-/** True on a page that names who is signed in: it acts for them, and for nobody who signed in after it was opened. */
+/** True on a page that shows the signed-in user. It only acts for that user, not for one who signed in later. */
 const NAMES_PERSON = document.getElementById("sign-out") !== null;
-/** The pair of the session that this page was opened in. */
+/** The XSRF pair of the session that this page was opened in. */
 let opened = pair();
 
 /**
  * @typedef {object} Answer
  * @property {any} result
- * @property {{ status: string, ms: number } | null} timing the endpoint's own status and the server's milliseconds
+ * @property {{ status: string, ms: number } | null} timing the endpoint's status and duration
  * @property {string} requestId
  */
 
-/** A call that failed, with all that can be said of it. */
+/** A failed call, with all its details. */
 export class Problem extends Error {
   /**
    * @param {string} code the envelope's ErrorCode, or `network`
-   * @param {string} words the server's sentence
+   * @param {string} words the server's message
    * @param {{ status?: number, requestId?: string, retryAfter?: string | null, timing?: Answer["timing"] }} [more]
    */
   constructor(code, words, more = {}) {
@@ -32,22 +32,22 @@ export class Problem extends Error {
     this.timing = more.timing ?? null;
   }
 
-  /** The field that a `bad_request` names, or none. */
+  /** The field that a `bad_request` names, or an empty string. */
   get field() {
     const named = this.code === "bad_request" ? /^([A-Za-z_]+): /.exec(this.message) : null;
     return named ? named[1] : "";
   }
 
-  /** The sentence without the field's name. */
+  /** The message without the field's name. */
   get words() {
     return this.field ? this.message.slice(this.field.length + 2) : this.message;
   }
 }
 
 /**
- * Calls, and gives the result or throws a Problem. A pair that is refused is fetched anew, once: nothing was done then.
+ * Makes a call, and returns its result or throws a Problem. If the XSRF pair is refused, gets a new one and tries once more. The refused call changed nothing.
  * @param {"GET" | "POST" | "PUT"} method
- * @param {string} path behind `/api/`
+ * @param {string} path below `/api/`
  * @param {object} [body]
  * @returns {Promise<Answer>}
  */
@@ -70,7 +70,7 @@ export async function call(method, path, body) {
 /** @param {string} path @param {object} [body] */
 export const post = (path, body = {}) => call("POST", path, body);
 
-/** Read anew for every call: it changes with the session. @returns {string} */
+/** Read again for every call, because it changes with the session. @returns {string} */
 function pair() {
   const found = document.cookie.split("; ").find((one) => one.startsWith("XSRF-TOKEN="));
   return found ? decodeURIComponent(found.slice("XSRF-TOKEN=".length)) : "";

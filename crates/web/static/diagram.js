@@ -1,4 +1,4 @@
-// The flow as a sequence diagram: who speaks with whom, and each step lit when it has happened.
+// The flow as a sequence diagram. Each step is highlighted once it has happened.
 
 import { el, show, svg } from "./dom.js";
 
@@ -10,13 +10,13 @@ import { el, show, svg } from "./dom.js";
 const LANES = /** @type {Lane[]} */ (["Person", "Client", "Countersign", "API"]);
 const HEAD = 40;
 const ROW = 40;
-/** About how wide a letter is, in pixels; bold ones are the widest. */
+/** The approximate width of a letter in pixels. Bold letters are the widest. */
 const LETTER = 8;
 
 const STAGES = { waiting: "not yet", going: "in progress", done: "done", failed: "failed" };
 
 /**
- * Draws into `picture`, and the same in words into `list`.
+ * Draws the diagram into `picture`, and writes the same as text into `list`.
  * @param {HTMLElement} picture
  * @param {HTMLElement} list
  */
@@ -43,8 +43,8 @@ export function startDiagram(picture, list) {
     /**
      * @param {string} id
      * @param {Stage} stage
-     * @param {string} [note] status and milliseconds
-     * @param {string} [text] what is sent, where that is known only now
+     * @param {string} [note] status and duration
+     * @param {string} [text] what is sent, if it only becomes known now
      */
     light(id, stage, note, text) {
       const step = steps.find((one) => one.id === id);
@@ -55,10 +55,10 @@ export function startDiagram(picture, list) {
       draw();
     },
     /**
-     * Lights an answer with its status and its milliseconds; without a timing none came.
+     * Highlights a response with its status and duration. Without a timing, there was no response.
      * @param {"token" | "life"} exchange
      * @param {import("./api.js").Answer["timing"]} timing
-     * @param {string} [refusal] its code, if it is one
+     * @param {string} [refusal] its error code, if it is a refusal
      */
     answered(exchange, timing, refusal) {
       this.light(`${exchange}-request`, timing ? "done" : "failed");

@@ -1,14 +1,14 @@
-// Building and finding elements. Text is always text: no markup is ever made from a string.
+// Creates and finds elements. Strings are always text, and never become markup.
 
 /** @typedef {Node | string | null | undefined | false} Child */
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * A new element.
+ * Creates an element.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
- * @param {Record<string, string | boolean>} [attributes] `true` sets an empty one, `false` none
+ * @param {Record<string, string | boolean>} [attributes] `true` sets an empty attribute, `false` sets none
  * @param {...Child} children
  * @returns {HTMLElementTagNameMap[T]}
  */
@@ -17,7 +17,7 @@ export function el(tag, attributes = {}, ...children) {
 }
 
 /**
- * A new SVG element.
+ * Creates an SVG element.
  * @param {string} tag
  * @param {Record<string, string | number>} [attributes]
  * @param {...Child} children
@@ -52,7 +52,7 @@ function present(children) {
 }
 
 /**
- * The element of an id, which the page is known to have.
+ * Returns the element with an ID, which must exist.
  * @template {Element} [E=HTMLElement]
  * @param {string} id
  * @returns {E}
@@ -73,7 +73,7 @@ export const button = (id) => /** @type {HTMLButtonElement} */ (byId(id));
 export const select = (id) => /** @type {HTMLSelectElement} */ (byId(id));
 
 /**
- * Replaces what an element holds.
+ * Replaces the content of an element.
  * @param {Element} element
  * @param {...Child} children
  */
@@ -82,7 +82,7 @@ export function show(element, ...children) {
 }
 
 /**
- * Says something to who does not see the page.
+ * Announces a message to screen readers.
  * @param {string} words
  */
 export function announce(words) {
@@ -90,9 +90,9 @@ export function announce(words) {
 }
 
 /**
- * Puts the focus on an element that is not for typing, and brings it into view.
+ * Focuses an element that is not an input, and scrolls it into view.
  * @param {HTMLElement} element
- * @param {"nearest" | "start"} [where] `start` where what follows is to be seen too
+ * @param {"nearest" | "start"} [where] `start` if the following content should be visible, too
  */
 export function focusOn(element, where = "nearest") {
   if (!element.hasAttribute("tabindex")) element.tabIndex = -1;
@@ -102,9 +102,9 @@ export function focusOn(element, where = "nearest") {
 }
 
 /**
- * Shows the error of a field beside it, or takes it away where `words` is empty.
- * @param {HTMLInputElement | HTMLSelectElement} field its error stands in `#ID-error`
- * @param {string} words a sentence, or the rest of one that begins with the field's name
+ * Shows an error next to a field, or removes it if `words` is empty.
+ * @param {HTMLInputElement | HTMLSelectElement} field its error is in `#ID-error`
+ * @param {string} words a sentence, or a predicate that follows the field's label
  */
 export function fieldError(field, words) {
   const subject = /^[a-z]/.test(words) ? `${field.labels?.[0]?.textContent ?? ""} ` : "";
@@ -113,12 +113,12 @@ export function fieldError(field, words) {
   else field.removeAttribute("aria-invalid");
 }
 
-/** What is under way or waits at a place. @type {WeakMap<HTMLElement, Promise<void>>} */
+/** The pending work of each place. @type {WeakMap<HTMLElement, Promise<void>>} */
 const turns = new WeakMap();
 
 /**
- * Does one thing after the other for all buttons whose answers share a place.
- * @param {HTMLElement} place where the answers stand
+ * Runs work sequentially for all buttons whose results share a place.
+ * @param {HTMLElement} place where the results are shown
  * @param {HTMLElement} control the button, or a form
  * @param {() => Promise<void>} work
  */
@@ -134,7 +134,7 @@ export function inTurn(place, control, work) {
 }
 
 /**
- * Does one thing at a time for a button: clicks on it until that is done do nothing. The button keeps the focus.
+ * Runs one task at a time for a button. Further clicks do nothing until it is done. The button keeps the focus.
  * @param {HTMLElement} control the button, or a form
  * @param {() => Promise<void>} work
  */
@@ -149,8 +149,8 @@ export async function once(control, work) {
 }
 
 /**
- * A button that copies a text and says so.
- * @param {string} what what is copied, for who does not see what it stands beside
+ * Creates a button that copies a text and confirms it.
+ * @param {string} what what is copied, for screen readers
  * @param {() => string} text
  * @returns {HTMLButtonElement}
  */
@@ -161,7 +161,7 @@ export function copyButton(what, text) {
 }
 
 /**
- * Copies, and lets the button say "Copied" for two seconds.
+ * Copies a text, and shows "Copied" on the button for two seconds.
  * @param {HTMLButtonElement} made
  * @param {string} text
  */
@@ -187,6 +187,6 @@ async function write(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return false; // a page over plain http, or a browser that asks and was told no
+    return false; // plain http, or permission denied
   }
 }

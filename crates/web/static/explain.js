@@ -1,4 +1,4 @@
-// What the words of OAuth mean, for people who meet them here for the first time.
+// Explanations of OAuth terms for beginners.
 
 /** @typedef {{ means: string, change: string }} Explanation */
 
@@ -121,7 +121,7 @@ const CLAIMS = {
 /** @param {string} name */
 export const explainClaim = (name) => CLAIMS[name] ?? "A claim of this issuer. No standard defines it.";
 
-/** Claims and members whose number is a moment. */
+/** Claims and members that contain a time. */
 export const MOMENTS = ["exp", "iat", "nbf", "auth_time"];
 
 /** @type {Record<string, string>} */
@@ -173,7 +173,7 @@ const CHECKS = {
 };
 
 /**
- * A check's name for people, and what it asks and why.
+ * Returns a check's title, and what it checks and why.
  * @param {string} check
  */
 export const explainCheck = (check) => CHECKS[check] ?? [check, ""];

@@ -1,4 +1,4 @@
-// The choices: which grant, which Api, which scopes, and whose password.
+// The form: the grant, the API, the scopes, and the user's password.
 
 import { button, byId, fieldError, input, once, select } from "./dom.js";
 
@@ -15,7 +15,7 @@ const owner = /** @type {HTMLFieldSetElement} */ (byId("owner"));
 const form = byId("flow-form");
 
 /**
- * Follows the form.
+ * Handles the events of the form.
  * @param {{ changed: () => void, build: () => Promise<void>, submit: () => Promise<void> }} on
  */
 export function startFlow({ changed, build, submit }) {
@@ -33,7 +33,7 @@ export function startFlow({ changed, build, submit }) {
   return { sync, read, steps, allowSubmit };
 }
 
-/** Says how it stands, below the buttons. @param {string} words */
+/** Shows a status below the buttons. @param {string} words */
 export function say(words) {
   byId("flow-status").textContent = words;
 }
@@ -43,7 +43,7 @@ function allowSubmit(allowed) {
   button("submit").disabled = !allowed;
 }
 
-/** Shows what belongs to the chosen flow and Api, and disables the rest, so that nothing of one flow leaks into another. */
+/** Shows the fields of the selected flow and API, and disables the others, so that no value of one flow is sent in another. */
 function sync() {
   const isPassword = grant.value === "password";
   byId("deprecated").hidden = !isPassword;
@@ -73,13 +73,13 @@ function scopeSets() {
   return /** @type {NodeListOf<HTMLFieldSetElement>} */ (form.querySelectorAll("fieldset.scopes"));
 }
 
-/** What the form asks for, or null after saying what is missing. @returns {Record<string, string> | null} */
+/** Returns the request, or null after showing what is missing. @returns {Record<string, string> | null} */
 function read() {
   const scopes = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("fieldset.scopes:enabled input:checked"));
   /** @type {Record<string, string>} */
   const body = { authFlow: "OAUTH", grantType: grant.value };
   if (api.value) body.api = api.value;
-  body.scope = [...scopes].map((scope) => scope.value).join(" "); // empty: none is sent
+  body.scope = [...scopes].map((scope) => scope.value).join(" "); // empty: no scope is sent
   if (grant.value !== "password") return body;
   for (const name of ["password", "userName"]) {
     const field = input(name);
@@ -91,7 +91,7 @@ function read() {
   return userName && password ? { ...body, userName, password } : null;
 }
 
-/** The steps of the chosen flow, for the picture. @returns {Step[]} */
+/** Returns the steps of the selected flow for the diagram. @returns {Step[]} */
 function steps() {
   const path = `/OAuth2/Token/${api.value}`;
   const person = /** @type {Step[]} */ ([{ id: "person", from: "Person", to: "Client", text: "name and password" }]);
@@ -107,7 +107,7 @@ function steps() {
 }
 
 /**
- * Marks the field that a failure is about.
+ * Shows an error at its field.
  * @param {import("./api.js").Problem} problem
  */
 export function markErrors(problem) {

@@ -1,4 +1,4 @@
-// The token as it travels, in its three parts.
+// The three parts of an encoded token.
 
 import { el, show } from "./dom.js";
 import { explainJose } from "./explain.js";
@@ -28,7 +28,7 @@ export function showJwt(place, token) {
 }
 
 /**
- * When a token expires, as it says itself; none if it is opaque.
+ * Returns when a token expires according to its claims, or undefined if it is opaque.
  * @param {string} token
  * @returns {number | undefined}
  */
@@ -38,7 +38,7 @@ export function findExpiry(token) {
 }
 
 /**
- * The JSON of a part: base64url without padding (RFC 7515 §2), UTF-8 inside.
+ * Decodes the JSON of a part: base64url without padding (RFC 7515 §2), in UTF-8.
  * @param {string} part
  * @returns {Record<string, unknown>}
  */

@@ -1,4 +1,4 @@
-// What may be done with a token beside using it: ask whether it lives, renew it, end it.
+// Introspect, refresh and revoke a token.
 
 import { post, Problem } from "./api.js";
 import { button, byId, el, focusOn, inTurn, once, show } from "./dom.js";
@@ -22,22 +22,22 @@ export function startLife({ held, replace, check, callAgain, diagram }) {
   const place = byId("life-result");
 
   /**
-   * One exchange with the server, shown in the picture too.
-   * @param {string} word the last part of the address
-   * @param {string} path behind `/api/`
-   * @param {() => object} body read when its turn has come
-   * @param {[string, string?]} failure what failed, as a heading; and where no answer came
+   * Makes a call to the server, and shows it in the diagram.
+   * @param {string} word the last segment of the path
+   * @param {string} path below `/api/`
+   * @param {() => object} body evaluated when the call starts
+   * @param {[string, string?]} failure the heading of a failure, and of a missing response
    * @param {(answer: Answer) => Promise<void> | void} then
    */
   const exchange = async (word, path, body, failure, then) => {
-    if (!held()) return; // it waited for its turn, and its token is gone
+    if (!held()) return; // the token is gone since the call was queued
     byId("life-status").textContent = "Sending…";
     diagram.light("life-answer", "waiting", "");
     diagram.light("life-request", "going", "", `POST /oauth2/${word}`);
     const asked = held();
     try {
       const answer = await post(path, body());
-      if (held() !== asked) return; // it is of a token that is not shown any more
+      if (held() !== asked) return; // the token is no longer shown
       diagram.answered("life", answer.timing);
       byId("life-status").textContent = "";
       await then(answer);

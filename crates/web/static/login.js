@@ -1,4 +1,4 @@
-// Sign-in in steps: name, password, and a one-time code where one is enrolled.
+// Sign-in step by step: name, password, and a one-time code if the user has a second factor.
 
 import { post, Problem } from "./api.js";
 import { button, byId, fieldError, input, once, show } from "./dom.js";
@@ -10,14 +10,14 @@ const answer = input("answer");
 const startOver = button("start-over");
 const status = byId("login-status");
 
-/** What the server asks now: nothing before a name is sent. @type {{ SessionId: string, TenantId: string, Mechanism: any } | null} */
+/** The current challenge, or null before a name was sent. @type {{ SessionId: string, TenantId: string, Mechanism: any } | null} */
 let asked = null;
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   once(form, asked ? advance : begin);
 });
-button("next").disabled = false; // before, a click would send the form by itself, and nothing listens to that
+button("next").disabled = false; // before this, a click would submit the form natively, which nothing handles
 startOver.addEventListener("click", () => once(form, abandon));
 for (const field of [user, answer]) field.addEventListener("input", () => fieldError(field, ""));
 addEventListener("pagehide", () => reset(""));
@@ -53,7 +53,7 @@ async function abandon() {
   const left = asked;
   reset("Started over.");
   if (!left) return;
-  // The server forgets it by itself in some minutes, so a failure changes nothing for the person.
+  // The sign-in expires after some minutes anyway, so a failure does not matter.
   await post("auth/advanceAuth", { SessionId: left.SessionId, TenantId: left.TenantId, Action: "StartOver" }).catch(() => {});
 }
 

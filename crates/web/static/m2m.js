@@ -1,5 +1,5 @@
-// A token from the first choice to its end. Tokens and the password live in this module and in what the page shows,
-// nowhere else; both are wiped when the page is left.
+// The life of a token. Tokens and the password are only in this module and on the page.
+// Both are cleared when the user leaves the page.
 
 import { post, Problem } from "./api.js";
 import { startDiagram } from "./diagram.js";
@@ -13,19 +13,19 @@ import { startResource } from "./resource.js";
 import { showClaims, showTokenSet, showVerdicts, stopCountDown } from "./result.js";
 import { leave } from "./shell.js";
 
-/** What Submit would send: exactly what was previewed. @type {Record<string, string> | null} */
+/** What Submit will send, exactly as previewed. @type {Record<string, string> | null} */
 let built = null;
-/** The token set that is shown. @type {Record<string, any> | null} */
+/** The displayed token set. @type {Record<string, any> | null} */
 let held = null;
-/** Counts the changes of the inputs, so that a late answer to earlier ones is known as such. */
+/** Counts changes of the inputs, to detect late responses to earlier ones. */
 let changes = 0;
-/** Counts the checks, so that only the newest is shown. */
+/** Counts the checks, so that only the latest is shown. */
 let checks = 0;
-/** How many of them are under way. */
+/** The number of checks in progress. */
 let checking = 0;
-/** What the verdicts that are shown say of the token that is shown. */
+/** The displayed verdicts. */
 let verdicts = "";
-/** Counts how often everything was forgotten: an answer to a question before that is neither shown nor used. */
+/** Counts how often everything was cleared. Responses to earlier requests are ignored. */
 let wipes = 0;
 
 const diagram = startDiagram(byId("diagram"), byId("diagram-steps"));
@@ -36,17 +36,17 @@ const life = startLife({ held: () => held, replace, check, callAgain: () => reso
 byId("another").addEventListener("click", () => leave(byId("another"), byId("another-problem"), wipe));
 addEventListener("pagehide", wipe);
 addEventListener("pageshow", begun);
-// Meanwhile another tab may have ended the token, or the session with it.
+// Another tab may have revoked the token or ended the session in the meantime.
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && recheck());
 begun();
 
-/** The browser may have restored a choice of the form by itself. */
+/** The browser may have restored the form. */
 function begun() {
   flow.sync();
   if (!held) diagram.reset(flow.steps());
 }
 
-/** Whatever was built or shown is of earlier inputs now. */
+/** Marks everything built or displayed as outdated. */
 function changed() {
   changes += 1;
   if (built) say("The inputs have changed. Build the request again.");
@@ -111,7 +111,7 @@ async function submit() {
   }
 }
 
-/** The password is used once: what was built with it is not to be sent again. @param {number} of */
+/** Clears the password after one use, together with the request that contains it. @param {number} of */
 function forgetOwner(of) {
   forgetPassword();
   if (of !== changes) return;
@@ -126,7 +126,7 @@ function begin() {
 }
 
 /**
- * A failure beside its cause: words at the field, the explanation below the buttons.
+ * Shows a failure: the message at its field, the explanation below the buttons.
  * @param {unknown} error
  * @param {string} what
  * @param {string} [unanswered]
@@ -137,9 +137,9 @@ function refuse(error, what, unanswered) {
 }
 
 /**
- * Shows a new token set in place of the old one.
+ * Replaces the displayed token set.
  * @param {Record<string, any>} set
- * @param {string} from where it comes from, in words
+ * @param {string} from its origin
  */
 async function replace(set, from) {
   held = set;
@@ -154,8 +154,8 @@ async function replace(set, from) {
 }
 
 /**
- * Asks for the claims and the verdicts of the token that is shown. Asked again, it leaves what says the same as it
- * stands, with what is read in it, and so it does where no answer comes.
+ * Loads the claims and the verdicts of the displayed token. With `again`, keeps the displayed content if nothing
+ * has changed, or if there is no response, so that users can keep reading.
  * @param {{ again?: boolean }} [how]
  */
 async function check({ again = false } = {}) {
@@ -186,7 +186,7 @@ async function check({ again = false } = {}) {
   }
 }
 
-/** A token that is dead is called so at its head. @param {{ check: string, holds: boolean }[]} said */
+/** Marks a token that is no longer valid. @param {{ check: string, holds: boolean }[]} said */
 function nameEnd(said) {
   const fails = (/** @type {string} */ name) => said.some(({ check, holds }) => check === name && !holds);
   if (fails("time")) byId("token-from").textContent = "expired";
@@ -199,7 +199,7 @@ function expired() {
   check();
 }
 
-/** Forgets tokens and password, here and in what the page shows. */
+/** Clears tokens and the password, here and on the page. */
 function wipe() {
   wipes += 1;
   built = null;

@@ -1,4 +1,4 @@
-// The request before it is sent: as HTTP, as curl, and as the guide's payload.
+// The request before it is sent, as HTTP, as curl, and as the guide's payload.
 
 import { copyButton, el, show } from "./dom.js";
 import { explainRequest } from "./explain.js";
@@ -58,7 +58,7 @@ function curlHint(curl) {
 }
 
 /**
- * A block of code with its copy button.
+ * Creates a block of code with a copy button.
  * @param {string} id
  * @param {(string | Node)[]} content
  * @param {string} what
@@ -89,8 +89,8 @@ function lineByLine({ headers, body }) {
 }
 
 /**
- * Tabs (ARIA pattern): arrows move, the panels share one place so that nothing jumps.
- * @param {[string, string, HTMLElement][]} parts id, words, content
+ * Creates tabs (ARIA pattern). Arrow keys switch tabs. The panels have the same size, so that nothing moves.
+ * @param {[string, string, HTMLElement][]} parts ID, title, content
  */
 function tabs(parts) {
   const heads = parts.map(([id, words]) => el("button", { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": `panel-${id}` }, words));

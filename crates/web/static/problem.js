@@ -1,13 +1,13 @@
-// A failure in words: what happened, what it means, what to change.
+// Explains a failure: what happened, what it means, how to fix it.
 
 import { Problem } from "./api.js";
 import { el, focusOn, show } from "./dom.js";
 import { explainCode } from "./explain.js";
 
 /**
- * A box that explains a failure.
+ * Creates a box that explains a failure.
  * @param {Problem} problem
- * @param {string} what what failed, as a heading
+ * @param {string} what the heading
  * @returns {HTMLElement}
  */
 export function problemBox(problem, what) {
@@ -24,11 +24,11 @@ export function problemBox(problem, what) {
 }
 
 /**
- * Shows a failure in its place and puts the focus on it; what is no Problem is a fault of this page and goes on.
+ * Shows a failure and focuses it. Anything but a Problem is an error of this page and is thrown again.
  * @param {Element} place
  * @param {unknown} error
  * @param {string} what
- * @param {string} [unanswered] what can be said where no answer came, and it may have been done all the same
+ * @param {string} [unanswered] the heading if there was no response, so that the action may have succeeded
  * @returns {Problem}
  */
 export function showProblem(place, error, what, unanswered = what) {

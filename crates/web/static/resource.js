@@ -1,4 +1,4 @@
-// The token at work: a call to an API, and which scope's rule allowed or refused it.
+// Calls an API with the token, and shows which rule allowed the request.
 
 import { post } from "./api.js";
 import { button, byId, el, fieldError, focusOn, input, inTurn, select, show } from "./dom.js";
@@ -18,12 +18,12 @@ import { mark } from "./result.js";
 
 /**
  * @typedef {object} Page
- * @property {() => string | undefined} token the one that is shown
- * @property {() => Promise<void>} recheck called where an answer says that the token is dead
+ * @property {() => string | undefined} token the displayed token
+ * @property {() => Promise<void>} recheck called if a response shows that the token is no longer valid
  * @property {import("./diagram.js").Diagram} diagram
  */
 
-/** The words that HTTP gives the statuses that occur here. @type {Record<number, string>} */
+/** The reason phrases of the statuses that occur here. @type {Record<number, string>} */
 const STATUS = { 200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Service Unavailable" };
 
 const AMBIGUOUS = {
@@ -45,7 +45,7 @@ export function startResource(page) {
   const [method, path] = [select("resource-method"), input("resource-path")];
   for (const ready of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-method]"))) {
     ready.addEventListener("click", () => {
-      // What is asked stands in the fields too, to be changed and asked again.
+      // Fills in the form, so that users can change the call and repeat it.
       method.value = ready.dataset.method ?? "GET";
       path.value = ready.dataset.path ?? "/resource/whoami";
       fieldError(path, "");
@@ -90,7 +90,7 @@ async function send(place, { token, recheck, diagram }, method, path) {
   diagram.light("call-request", "going", "", `${method} ${path}`);
   try {
     const { result, timing } = await post("callResource", { token: asked, method, path });
-    if (token() !== asked) return; // it is of a token that is not shown any more
+    if (token() !== asked) return; // the token is no longer shown
     const good = result.status < 400;
     diagram.light("call-request", "done");
     diagram.light("call-answer", good ? "done" : "failed", `${result.status} · ${timing ? `${timing.ms.toFixed(1)} ms · ` : ""}${STATUS[result.status] ?? ""}`);
@@ -129,7 +129,7 @@ function showCall(place, { request, status, headers, body, decision }) {
 }
 
 /**
- * Which rule decided.
+ * Shows which rule decided.
  * @param {Call["decision"]} decision
  * @param {number} status
  */
@@ -144,7 +144,7 @@ function ruled({ allowed, scope, rule, reason }, status) {
 }
 
 /**
- * A rule, `METHOD[,METHOD] PATTERN`, for who reads no patterns.
+ * Describes a rule, `METHOD[,METHOD] PATTERN`, in words.
  * @param {string} rule
  */
 function inWords(rule) {
@@ -155,24 +155,24 @@ function inWords(rule) {
 }
 
 /**
- * What a refusal means, where the answer names an OAuth code.
+ * Explains a refusal, if the response has an OAuth error code.
  * @param {number} status
  * @param {Record<string, string>} headers
  * @param {string} body
- * @param {string} reason the guard's
+ * @param {string} reason the guard's reason
  */
 function refusal(status, headers, body, reason) {
   const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === "www-authenticate")?.[1] ?? "";
   const code = /error="([a-z_]+)"/.exec(challenge)?.[1] ?? (status === 401 || status === 403 ? /"error":\s*"([a-z_]+)"/.exec(body)?.[1] : undefined);
   if (!code) return null;
-  // Of an OAuth endpoint this code says more; the guard has it for the path alone.
+  // The guard only uses this code for ambiguous paths.
   const known = code === "invalid_request" ? AMBIGUOUS : code === "invalid_token" && reason.endsWith("wrong audience") ? FOREIGN : undefined;
   const { means, change } = known ?? explainCode(code);
   return el("dl", { class: "facts" }, el("dt", {}, el("code", {}, code)), el("dd", {}, means), el("dt", {}, "How to fix it"), el("dd", {}, change));
 }
 
 /**
- * The target as it is sent: the browser's own reading would resolve `/../`, and show another request than was made.
+ * Returns the target as it is sent. Parsing it as a URL would resolve `/../` and show a different request.
  * @param {string} url
  */
 const asSent = (url) => url.slice(new URL(url).origin.length);

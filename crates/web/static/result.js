@@ -1,4 +1,4 @@
-// What came back: the token set, the claims, and whether the token holds.
+// The results: the token set, the claims, and the verdicts.
 
 import { copyButton, el, show } from "./dom.js";
 import { explainCheck, explainClaim, explainMember, MOMENTS } from "./explain.js";
@@ -6,13 +6,13 @@ import { countDown, dateTime, now, timeOfDay } from "./time.js";
 
 const ORDER = ["access_token", "token_type", "expires_in", "scope", "refresh_token"];
 
-/** When a token expires, if it says so, and what is called when that passes while it is shown. */
+/** When a token expires, if known, and the callback for that moment. */
 /** @typedef {{ until?: number, expired: () => void }} Life */
 
-/** Numbers the explanations, which need ids of their own. */
+/** Counts the explanations, which need unique IDs. */
 let explained = 0;
 
-/** Stops the countdown that is shown. */
+/** Stops the displayed countdown. */
 export let stopCountDown = () => {};
 
 /**
@@ -56,11 +56,11 @@ function lifetime(seconds, { until = now() + seconds, expired }) {
 }
 
 /**
- * A name, its value, what it means on demand, and perhaps a button.
+ * Creates a row with a name, its value, an explanation on demand, and an optional button.
  * @param {string} name
  * @param {import("./dom.js").Child[]} value
  * @param {string} meaning
- * @param {{ control?: HTMLElement, isLong?: boolean }} [more] a long value has a line of its own
+ * @param {{ control?: HTMLElement, isLong?: boolean }} [more] a long value is on a separate line
  */
 export function pair(name, value, meaning, { control, isLong = false } = {}) {
   const [button, words] = explanation(name, meaning, "dd");
@@ -68,10 +68,10 @@ export function pair(name, value, meaning, { control, isLong = false } = {}) {
 }
 
 /**
- * A button, and the words that it shows and hides.
+ * Creates a button, and the explanation that it toggles.
  * @param {string} name what is explained
  * @param {string} meaning
- * @param {"dd" | "p"} tag what the words are
+ * @param {"dd" | "p"} tag the tag of the explanation
  * @returns {[HTMLButtonElement, HTMLElement]}
  */
 function explanation(name, meaning, tag) {
@@ -86,7 +86,7 @@ function explanation(name, meaning, tag) {
 }
 
 /**
- * Claims, or the members of an introspection: moments as local time, and every name explained on demand.
+ * Shows claims, or the members of an introspection response, with local times and explanations on demand.
  * @param {Element} place
  * @param {Record<string, any>} claims
  */

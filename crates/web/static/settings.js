@@ -1,4 +1,4 @@
-// The Settings' form: read once, written whole under its version; the secret goes in and never out.
+// The settings form. It loads all settings once and saves them together with their version. The secret is write-only.
 
 import { call, Problem } from "./api.js";
 import { button, byId, fieldError, input, once, show } from "./dom.js";
@@ -73,7 +73,7 @@ async function save() {
   const saved = await call("PUT", "updateSettings", written()).catch(complain);
   if (!saved) return;
   input(SECRET).value = "";
-  // Read again: the next save needs the new version, and the page shows what is stored, not what was typed.
+  // Loads the settings again: the next save needs the new version, and the page shows the stored values.
   await load();
   status.textContent = `✓ ${saved.result}`;
 }

@@ -1,11 +1,11 @@
-// What every page does: sign-out, and the copy buttons that the server drew.
+// The script of every page: sign-out, and the copy buttons in templates.
 
 import { post, Problem } from "./api.js";
 import { byId, copy, once } from "./dom.js";
 import { showProblem } from "./problem.js";
 
 /**
- * Ends the session and goes home; a failure is shown in `place`.
+ * Signs out and opens the home page. Shows a failure in `place`.
  * @param {HTMLElement} control
  * @param {Element} place
  * @param {() => void} [before] called once the session has ended
@@ -22,13 +22,13 @@ export function leave(control, place, before) {
   });
 }
 
-/** A session that has ended by itself leaves nothing to do, and nothing was revoked now. @param {unknown} error */
+/** If the session has already ended, there is nothing to do, and nothing was revoked now. @param {unknown} error */
 function unlessEnded(error) {
   if (!(error instanceof Problem) || error.code !== "sign_in_needed") throw error;
   return "/";
 }
 
-// What the address said has been read: a reload or a bookmark is not to say it again.
+// Removes the query, so that a reload or a bookmark does not show the message again.
 if (location.search === "?signed-out") history.replaceState(null, "", "/");
 
 const signOut = document.getElementById("sign-out");

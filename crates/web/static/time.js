@@ -1,40 +1,40 @@
-// Moments as people read them.
+// Formats times.
 
 const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 /**
- * A moment with its date, in local time.
+ * Formats a date and time in the local time zone.
  * @param {number} epoch seconds since 1970
  */
 export const dateTime = (epoch) => local.format(epoch * 1000);
 
 /**
- * The time of day of a moment.
+ * Formats a time of day.
  * @param {number} epoch seconds since 1970
  */
 export const timeOfDay = (epoch) => clock.format(epoch * 1000);
 
-/** A difference of clocks below this many milliseconds is the way of the answer and its whole seconds. */
+/** Clock differences below this many milliseconds are ignored: the response's latency, and the resolution of its date. */
 const SAME_MS = 3000;
 
-/** By how many seconds the browser's clock is behind the server's, whose moments are shown. */
+/** By how many seconds the browser's clock is behind the server's. */
 let behind = 0;
 
 /**
- * Follows the server's clock.
- * @param {string | null} date the `Date` of its answer
+ * Adjusts to the server's clock.
+ * @param {string | null} date the `Date` of its response
  */
 export function followClock(date) {
   const difference = Date.parse(date ?? "") - Date.now();
   if (!Number.isNaN(difference)) behind = Math.abs(difference) < SAME_MS ? 0 : Math.ceil(difference / 1000);
 }
 
-/** Seconds since 1970, now, as the server has it. */
+/** The server's current time, in seconds since 1970. */
 export const now = () => Math.floor(Date.now() / 1000) + behind;
 
 /**
- * What is left of a span, as a clock that runs down.
+ * Formats a remaining time as a countdown.
  * @param {number} seconds
  */
 export function remaining(seconds) {
@@ -45,7 +45,7 @@ export function remaining(seconds) {
 }
 
 /**
- * How long ago, in one unit.
+ * Formats how long ago a time was, in one unit.
  * @param {number} epoch
  */
 export function ago(epoch) {
@@ -57,10 +57,10 @@ export function ago(epoch) {
 }
 
 /**
- * Shows how long is left until a moment, each second until it has passed.
+ * Shows a countdown to a time, updated every second.
  * @param {Element} element
  * @param {number} until epoch seconds
- * @param {() => void} [ended] called once when it passes while the page is open
+ * @param {() => void} [ended] called once at that time while the page is open
  * @returns {() => void} stops it
  */
 export function countDown(element, until, ended) {

@@ -49,7 +49,7 @@ fn check_crate(folder: &str, files: &[(String, String)]) -> Vec<String> {
             let paths = paths.iter().map(String::as_str).collect::<Vec<_>>();
             format!("\n    {} imports {}", names[*from], paths.join(", "))
         });
-        faults.push(format!("{folder}: a circle of imports{}", lines.collect::<String>()));
+        faults.push(format!("{folder}: circular imports{}", lines.collect::<String>()));
     }
     faults
 }
@@ -226,7 +226,7 @@ mod tests {
         ]);
         assert_eq!(
             faults,
-            ["crates/store/src/: a circle of imports\
+            ["crates/store/src/: circular imports\
               \n    crates/store/src/a.rs imports crate::b::B, crate::b::self, crate::b::x::Y\
               \n    crates/store/src/b.rs imports crate::c::load\
               \n    crates/store/src/c.rs imports super::a::A"]

@@ -19,14 +19,14 @@ pub(crate) fn check() -> Vec<String> {
             let Some(file) = source_of(word) else { continue };
             match fs::read_to_string(root().join(&file)) {
                 Ok(text) => found = Some((file, text)),
-                Err(_) => faults.push(format!("{MAP}: {word} is not there ({file})")),
+                Err(_) => faults.push(format!("{MAP}: {word} not found ({file})")),
             }
         }
         let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
         if let (["", _, _, name, ""], Some((file, text))) = (&cells[..], found) {
             let is_there = ["fn ", "const ", "struct "].iter().any(|kind| is_declared(&text, &format!("{kind}{name}")));
             if !is_there {
-                faults.push(format!("{MAP}: there is no {name} in {file}"));
+                faults.push(format!("{MAP}: {file} does not contain {name}"));
             }
         }
     }

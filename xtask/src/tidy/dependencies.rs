@@ -41,7 +41,7 @@ pub(super) fn check() -> Vec<String> {
     // cargo fails when nothing matches, which is what is wanted; any other failure proves nothing.
     match output(Command::new("cargo").args(["tree", "--workspace", "-i", "ring"]).current_dir(root())) {
         Ok(tree) if tree.contains("ring v") => {
-            faults.push("ring is pulled in: aws-lc-rs is the one crypto provider".to_owned());
+            faults.push("ring is a dependency; aws-lc-rs must be the only crypto provider".to_owned());
         }
         Err(reason) if !reason.contains("did not match any packages") => faults.push(reason),
         _ => {}
@@ -53,13 +53,13 @@ fn check_crate(name: &str, allowed: &[&str], manifest: &Table) -> Vec<String> {
     let mut faults = Vec::new();
     for library in names(manifest, "dependencies") {
         if let Some(ours) = library.strip_prefix("countersign-").filter(|ours| !allowed.contains(ours)) {
-            faults.push(format!("crates/{name} uses countersign-{ours}, which lies behind it"));
+            faults.push(format!("crates/{name} must not use countersign-{ours}"));
         }
     }
     for library in names(manifest, "dependencies").chain(names(manifest, "dev-dependencies")) {
         let wall = WALLS.iter().find(|(libraries, _)| libraries.contains(&library));
         if wall.is_some_and(|(_, crates)| !crates.contains(&name)) {
-            faults.push(format!("crates/{name} names {library}, which stands behind a wall"));
+            faults.push(format!("crates/{name} must not use {library}"));
         }
     }
     faults

@@ -21,7 +21,7 @@ pub(super) fn check(file: &str, text: &str) -> Vec<String> {
             continue;
         };
         if let Some(word) = words(name).iter().find(|word| FORBIDDEN.contains(&word.as_str())) {
-            faults.push(format!("{file}:{}: `{name}` has the word `{word}`, which says nothing", index + 1));
+            faults.push(format!("{file}:{}: `{name}` contains the meaningless word `{word}`", index + 1));
         }
     }
     faults

@@ -11,5 +11,5 @@ pub(super) fn check(file: &str, text: &str) -> Vec<String> {
     if lines <= MAX_LINES || ALLOWED.contains(&file) {
         return Vec::new();
     }
-    vec![format!("{file}: {lines} lines without its tests; more than {MAX_LINES} are two ideas")]
+    vec![format!("{file}: {lines} lines without its tests; the limit is {MAX_LINES}")]
 }
