@@ -84,7 +84,7 @@ async fn a_demo_json_that_is_lost_or_wrong_is_made_anew_and_the_old_password_is_
     assert_eq!(service.password("demo", &password(&old)).await.status, 400);
     assert_ne!(new["client_secret"], old["client_secret"]);
     serving.stop();
-    for (content, why) in [("{", "was damaged"), (&old.to_string(), "not the demo's")] {
+    for (content, why) in [("{", "was damaged"), (&old.to_string(), "had the wrong secret")] {
         std::fs::write(database.directory.path().join("data/demo.json"), content).unwrap();
         let serving = Serving::demo(&database);
         assert!(serving.banner[0].contains(why), "{:?}", serving.banner);
