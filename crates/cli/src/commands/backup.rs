@@ -15,7 +15,7 @@ use crate::settings::{self, Settings, find};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Backup {
-    /// The directory for the backup. It must not exist, or be empty
+    /// The directory for the backup. It must be empty or not exist
     dir: PathBuf,
     #[command(flatten)]
     place: PlaceArgs,
