@@ -252,10 +252,7 @@ async fn a_database_that_a_node_serves_from_is_left_alone_however_it_is_named() 
         // Within ten seconds, whatever the pace of the heartbeats.
         let restore = ["restore", &backup, "--data-dir", &drill, "--database-url", url, "--yes"];
         let line = failed_line(&crate::process::run(&restore, &[]));
-        assert!(
-            line.starts_with(&format!("countersign: {shown}: a server serves from this database (node ")),
-            "{line}"
-        );
+        assert!(line.starts_with(&format!("countersign: {shown}: a server is using this database (node ")), "{line}");
     }
     let service = production.serving.demo_service(&demo_json(&production.database));
     let token = service.client_credentials("all").await.text("access_token");
@@ -264,7 +261,7 @@ async fn a_database_that_a_node_serves_from_is_left_alone_however_it_is_named() 
     production.serving.signal("KILL");
     let asked =
         run(&format!("restore {backup} --data-dir {drill} --database-url \"{disguised}\""), &[], "").failed("asks", 2);
-    assert!(asked.contains(&format!("with the database {shown}? Every token")), "{asked}");
+    assert!(asked.contains(&format!("with the database {shown}? This revokes")), "{asked}");
     assert!(!Path::new(&drill).exists());
     assert_eq!(production.files(), files);
 }
