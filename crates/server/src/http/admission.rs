@@ -6,7 +6,7 @@
 //! tasks and the sockets' buffers.
 //!
 //! Refusing takes time, too, and refused clients may try again immediately. Under overload, most requests are therefore
-//! refused as soon as they arrive, and some of the time is reserved for serving (`admission/queue.rs`).
+//! refused as soon as they arrive, and some of the time is reserved for serving (`admission_queue.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -112,7 +112,7 @@ impl Admission {
     }
 }
 
-/// Returns this many places.
+/// The places of one kind, and how many are taken.
 #[derive(Debug)]
 struct Pool {
     most: usize,

@@ -83,7 +83,7 @@ impl Front {
         self.proxies.trusts(peer.to_canonical())
     }
 
-    /// The routes.
+    /// Returns the state of the server.
     pub(crate) fn state(&self) -> &State {
         &self.state
     }

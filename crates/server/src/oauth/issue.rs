@@ -62,7 +62,7 @@ impl Issued {
 
 /// A decided grant, ready to be issued.
 pub(crate) struct TokenParams<'a> {
-    /// The server, whose keys sign.
+    /// The registry, whose keys sign.
     pub(crate) registry: &'a Registry,
     /// The client.
     pub(crate) client: &'a Client,

@@ -51,27 +51,38 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let authenticated = authenticate(state, &registry, exchange, &headers, &form)?;
     let grant_type = GrantType::parse(&request.grant_type)?;
     let (caller, client) = (&exchange.caller, authenticated.client);
-    let presented = match grant_type {
-        GrantType::RefreshToken => Some(PresentedToken::find(state, &registry, client, &request).await?),
-        _ => None,
+    let requested = match grant_type {
+        GrantType::ClientCredentials => Requested::ClientCredentials,
+        GrantType::Password => Requested::Password,
+        // Before anything else is judged: a reused token revokes its family in any case.
+        GrantType::RefreshToken => {
+            Requested::RefreshToken(Box::new(PresentedToken::find(state, &registry, client, &request).await?))
+        }
     };
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
     let asked = Asked { registry: &registry, caller, client, named, request: &request };
     let mut taken = state.token_limits.take(client, state.now())?;
-    let issued = match presented {
-        Some(presented) => by_refresh_token(state, &asked, presented).await?,
-        None if grant_type == GrantType::Password => {
+    let issued = match requested {
+        Requested::ClientCredentials => by_client_credentials(state, &asked)?,
+        Requested::RefreshToken(presented) => by_refresh_token(state, &asked, *presented).await?,
+        Requested::Password => {
             // Wrong passwords that are still being checked must not use up the client's token limit.
             drop(taken);
             let issued = by_password(state, &asked).await?;
             taken = state.token_limits.take(client, state.now())?;
             issued
         }
-        None => by_client_credentials(state, &asked)?,
     };
     taken.keep();
     record(state, caller, &authenticated, grant_type, &issued);
     Ok(issued)
+}
+
+/// A requested grant, with what is looked up for it first.
+enum Requested {
+    ClientCredentials,
+    Password,
+    RefreshToken(Box<PresentedToken>),
 }
 
 /// Returns the API in the path or in `resource`. If both are present, they must agree.
