@@ -64,6 +64,28 @@ async fn a_database_goes_from_sqlite_to_another_and_back_with_all_that_was_issue
 }
 
 #[tokio::test]
+async fn only_the_data_directory_of_a_database_can_move_it() {
+    let (database, stranger) = (TestDatabase::fresh(), TestDatabase::fresh());
+    Serving::demo(&database).stop();
+    Serving::demo(&stranger).stop();
+    let url = |of: &TestDatabase| {
+        let file = || format!("sqlite://{}", of.directory.path().join("data/countersign.db").display());
+        of.url.clone().unwrap_or_else(file)
+    };
+    let to = format!("sqlite://{}", stranger.directory.path().join("copy.db").display());
+    let foreign = TestDatabase { url: Some(url(&database)), ..stranger };
+    let refused = failed_line(&command(&foreign, "migrate", &["--to", &to, "--yes"]));
+    assert!(refused.contains("belongs to another data directory"), "{refused}");
+    let data = foreign.directory.path().join("data");
+    std::fs::remove_file(data.join("database.json")).unwrap();
+    let refused = failed_line(&command(&foreign, "migrate", &["--to", &to, "--yes"]));
+    assert!(refused.contains("this is not the sealing key of the source database"), "{refused}");
+    assert!(!foreign.directory.path().join("copy.db").exists());
+    // It is not marked.
+    Serving::demo(&database).stop();
+}
+
+#[tokio::test]
 async fn nothing_is_copied_from_a_living_server_into_a_used_database_or_from_nothing() {
     let database = TestDatabase::fresh();
     let file = |name: &str| format!("sqlite://{}", database.directory.path().join(name).display());

@@ -7,7 +7,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use countersign_store::{CopiedTable, DatabaseUrl, Store, StoreError};
 
 use crate::config::{Config, ConfigError};
+use crate::keys::sealing_files::KeyFiles;
 use crate::operations::data_directory::{DataDirectory, DirectoryError, failed};
+use crate::operations::identity::{Found, IdentityError, Memory, check_same};
 use crate::operations::nodes::find_living;
 
 /// The setting of a database whose content was copied: it names the copy.
@@ -34,6 +36,12 @@ pub enum TransferError {
     /// The source database is empty.
     #[error("the database is empty; choose another with --data-dir, --config or --database-url")]
     Empty,
+    /// The data directory was used with another database than the source.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The sealing key is missing, or belongs to another database.
+    #[error("{0}: this is not the sealing key of the source database; check --data-dir, --config and --database-url")]
+    OtherKey(String),
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -65,6 +73,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
     if from.sqlite_file().is_some_and(|file| !file.exists()) {
         return Err(TransferError::Empty);
     }
+    check_own(config, &from).await?;
     let source = Store::open(&from).await.map_err(of_this)?;
     check_alone(&source, "source").await?;
     if source.is_unused().await.map_err(of_this)? {
@@ -93,6 +102,18 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
     target.close().await;
     source.close().await;
     Ok(tables)
+}
+
+/// Fails if the source belongs to another data directory, or to another sealing key: it would be marked as copied, and its own
+/// servers would no longer start.
+async fn check_own(config: &Config, from: &DatabaseUrl) -> Result<(), TransferError> {
+    let found = Found::read(from).await.map_err(|error| TransferError::Store("source", error))?;
+    let Some(known) = found.key_check else { return Ok(()) };
+    check_same(Memory::read(&config.data_dir)?.as_ref(), found.id.as_deref(), from, &config.data_dir)?;
+    match KeyFiles::read(config)?.hold(&known) {
+        Some(_) => Ok(()),
+        None => Err(TransferError::OtherKey(config.sealing_key_path().display().to_string())),
+    }
 }
 
 async fn check_alone(store: &Store, which: &'static str) -> Result<(), TransferError> {
