@@ -67,6 +67,7 @@ pub use revocations::StoredRevocation;
 pub use sealing_keys::{PreviousSealingKey, SEALING_KEY_CHECK, SealedKind, SealedValue, StoredSealingKeys};
 pub use second_factors::{NewSecondFactor, SpentCode, StoredSecondFactor};
 pub use sessions::{Ended, MAX_SESSION_TOKENS, NewSession, SessionToken, StoredSession};
+pub use settings::MOVED_TO;
 pub use sign_ins::{Progress, SignInKey};
 pub use token_counts::{EntitlementUse, TokenCount, TokenCountQuery};
 pub use transaction::Tries;

@@ -58,6 +58,8 @@ pub struct KeyRows {
     pub sealing_keys: StoredSealingKeys,
     /// The settings of the playground.
     pub playground: PlaygroundSettings,
+    /// Where the database was copied to, if it was.
+    pub moved_to: Option<String>,
 }
 
 /// A read under way: everything it gives is as of the moment when it began.
@@ -167,6 +169,7 @@ impl Load {
             keys: crate::keys::load(&mut self.snapshot).await?,
             sealing_keys: crate::sealing_keys::load(&mut self.snapshot).await?,
             playground: crate::playground::load(&mut self.snapshot).await?,
+            moved_to: crate::settings::find_moved_to(&mut self.snapshot).await?,
         })
     }
 

@@ -1,14 +1,19 @@
 //! Facts about the database itself, such as which sealing key it belongs to.
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use crate::changes::Change;
 use crate::database::Store;
 use crate::error::StoreError;
+use crate::reading::in_time;
 use crate::statement::statements;
 use crate::transaction::transact;
 
+/// The setting of a database that was copied to another one. Its value is where.
+pub const MOVED_TO: &str = "moved_to";
+
 statements! {
+    TOUCH_KEYS = "UPDATE change_counter SET change = change + 1, registry_change = change + 1, keys_change = change + 1";
     FIND_SETTING = "SELECT value FROM settings WHERE name = $1";
     SET_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -48,6 +53,17 @@ impl Store {
         })
     }
 
+    /// Marks this database as copied to another one. Nodes that still use it read the mark with their next look at the change
+    /// counter.
+    pub async fn mark_moved(&self, to: &str) -> Result<(), StoreError> {
+        transact!(self, |transaction| {
+            let put = sqlx::query(PUT_SETTING).bind(MOVED_TO).bind(to.to_owned());
+            put.execute(&mut **transaction).await?;
+            sqlx::query(TOUCH_KEYS).execute(&mut **transaction).await?;
+            Ok(())
+        })
+    }
+
     /// Forgets a setting.
     pub async fn delete_setting(&self, name: &str) -> Result<(), StoreError> {
         transact!(self, |transaction| {
@@ -66,4 +82,11 @@ impl Store {
         let standing = self.find_setting(name).await?;
         standing.ok_or(StoreError::Broken { table: "settings", row: name.to_owned() })
     }
+}
+
+/// Reads where the database was copied to, if it was.
+pub(crate) async fn find_moved_to(connection: &mut AnyConnection) -> Result<Option<String>, StoreError> {
+    let found = sqlx::query(FIND_SETTING).bind(MOVED_TO).fetch_optional(connection);
+    let row = in_time("settings", found).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
 }

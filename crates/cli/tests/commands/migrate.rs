@@ -64,7 +64,7 @@ async fn a_database_goes_from_sqlite_to_another_and_back_with_all_that_was_issue
 }
 
 #[tokio::test]
-async fn only_the_data_directory_of_a_database_can_move_it() {
+async fn only_the_directory_of_a_database_can_move_it() {
     let (database, stranger) = (TestDatabase::fresh(), TestDatabase::fresh());
     Serving::demo(&database).stop();
     Serving::demo(&stranger).stop();

@@ -194,7 +194,10 @@ impl From<KeyRingError> for ChangeError {
     fn from(error: KeyRingError) -> Self {
         match error {
             KeyRingError::Store(error) => error.into(),
-            KeyRingError::Sealed(..) | KeyRingError::Key(..) | KeyRingError::OtherSealingKey => Self::internal(error),
+            KeyRingError::Sealed(..)
+            | KeyRingError::Key(..)
+            | KeyRingError::OtherSealingKey
+            | KeyRingError::Moved(_) => Self::internal(error),
         }
     }
 }

@@ -33,7 +33,12 @@ fn note(state: &State, was_lost: bool, error: &KeyRingError) {
                 tracing::error!(reason, "failed to read the registry");
             }
         }
-        error if !was_lost => tracing::error!(reason = %error, "failed to read the registry"),
-        _ => {}
+        KeyRingError::Store(error) if !was_lost => tracing::error!(reason = %error, "failed to read the registry"),
+        KeyRingError::Store(_) => {}
+        KeyRingError::Sealed(..) | KeyRingError::Key(..) | KeyRingError::OtherSealingKey | KeyRingError::Moved(_) => {
+            if state.registry.is_to_be_told() {
+                tracing::error!(reason = %error, "failed to read the registry");
+            }
+        }
     }
 }

@@ -17,6 +17,11 @@ pub enum KeyRingError {
     /// This node does not have the sealing key of the database.
     #[error("the sealing key of the database has changed; restart this node with the new one")]
     OtherSealingKey,
+    /// The database was copied to another one, which is used now.
+    #[error(
+        "this database was copied to {0} by `countersign migrate`; stop this node, and start it with that database"
+    )]
+    Moved(String),
     /// A new key cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),

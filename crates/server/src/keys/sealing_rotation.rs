@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use countersign_store::{Change, DatabaseUrl, SealedKind, SealedValue, Store, StoreError};
+use countersign_store::{Change, DatabaseUrl, MOVED_TO, SealedKind, SealedValue, Store, StoreError};
 use serde_json::json;
 
 use crate::admin::audit::Entry;
@@ -19,7 +19,6 @@ use crate::keys::sealing_keys::{MacUse, PREVIOUS_AUDIT, PREVIOUS_MACS, SealingKe
 use crate::operations::data_directory::{DataDirectory, DirectoryError, check_private, is_open};
 use crate::operations::identity::{Found, IdentityError, Memory, check_same};
 use crate::operations::nodes::{self, is_alive};
-use crate::operations::transfer::MOVED_TO;
 use crate::people::name_mac::NameMac;
 use crate::registry::live::LiveRegistry;
 use crate::state::State;

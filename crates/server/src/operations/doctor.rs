@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::{Entries, EntryKind, KeyRows, KeyState, SEALING_KEY_CHECK, Store, StoreError};
+use countersign_store::{Entries, EntryKind, KeyRows, KeyState, MOVED_TO, SEALING_KEY_CHECK, Store, StoreError};
 
 use crate::config::Config;
 use crate::http::descriptors;
@@ -19,7 +19,6 @@ use crate::operations::doctor_directory::{check_elsewhere, check_modes, check_ro
 use crate::operations::doctor_writes;
 use crate::operations::identity::{self, Memory};
 use crate::operations::start::StartError;
-use crate::operations::transfer::MOVED_TO;
 
 /// Clocks may differ by this many seconds, which a token's `iat` may be in the future.
 pub const CLOCK_TOLERANCE_S: i64 = 10;

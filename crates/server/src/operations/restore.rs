@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_store::{DatabaseUrl, KeyState, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, KeyState, MOVED_TO, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -31,7 +31,6 @@ use crate::operations::identity::{Memory, new_id, remember};
 use crate::operations::nodes::find_living;
 use crate::operations::restore_error::RestoreError;
 use crate::operations::restore_places::Places;
-use crate::operations::transfer::MOVED_TO;
 use crate::registry::live::LiveRegistry;
 use crate::state::State;
 

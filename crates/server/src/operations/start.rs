@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_protocol::issuer::Issuer;
-use countersign_store::{DatabaseUrl, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, MOVED_TO, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 
 use crate::admin::change_error::ChangeError;
 use crate::admin::operator::{self, OperatorError};
@@ -17,7 +17,6 @@ use crate::keys::sealing::SealingKey;
 use crate::keys::sealing_files::{HeldKey, HeldKeys, KeyFiles};
 use crate::operations::data_directory::{DataDirectory, DirectoryError, check_private, write_private};
 use crate::operations::identity::{Found, IdentityError, Memory, check_same, lost, new_id, remember};
-use crate::operations::transfer::MOVED_TO;
 use crate::registry::live::LiveRegistry;
 use crate::state::State;
 
@@ -119,6 +118,7 @@ pub async fn start(
     let database_id = store.claim_database_id(&new_id(&entropy)).await?;
     check_same(Memory::read(directory.path())?.as_ref(), Some(&database_id), &database, directory.path())?;
     let registry = LiveRegistry::new(sealing, config.registry.max_age_s, clock.clone());
+    let registry = if wanted.force { registry } else { registry.refusing_moved() };
     let mut state = State::new(issuer, store, registry, clock, entropy);
     state.admission = Arc::new(Admission::new(&config.http, state.clock.clone()));
     check_demo(&state.store, wanted.demo).await?;

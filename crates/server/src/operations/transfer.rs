@@ -4,16 +4,13 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 
-use countersign_store::{CopiedTable, DatabaseUrl, Store, StoreError};
+use countersign_store::{CopiedTable, DatabaseUrl, MOVED_TO, Store, StoreError};
 
 use crate::config::{Config, ConfigError};
 use crate::keys::sealing_files::KeyFiles;
 use crate::operations::data_directory::{DataDirectory, DirectoryError, failed};
 use crate::operations::identity::{Found, IdentityError, Memory, check_same};
 use crate::operations::nodes::find_living;
-
-/// The setting of a database whose content was copied: it names the copy.
-pub(crate) const MOVED_TO: &str = "moved_to";
 
 /// Why nothing was copied.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +94,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
     // The mark of an interrupted attempt, which must not be copied.
     source.delete_setting(MOVED_TO).await.map_err(of_this)?;
     let copied = source.copy_into(&target).await.map_err(TransferError::Copy)?;
-    source.put_setting(MOVED_TO, &to.to_string()).await.map_err(of_this)?;
+    source.mark_moved(&to.to_string()).await.map_err(of_this)?;
     let tables = copied.commit().await.map_err(of_other)?;
     target.close().await;
     source.close().await;

@@ -39,6 +39,8 @@ pub struct LiveRegistry {
     last_read_ms: AtomicI64,
     database_lost: AtomicBool,
     max_age_ms: i64,
+    /// Whether the registry becomes stale if the database is copied to another one.
+    refuses_moved: bool,
     /// Until then, no further failure to read the registry is logged.
     quiet_until_ms: AtomicI64,
     clock: Clock,
@@ -58,10 +60,16 @@ impl LiveRegistry {
             last_read_ms: AtomicI64::new(i64::MIN / 2),
             database_lost: AtomicBool::new(true),
             max_age_ms: max_age_s * 1000,
+            refuses_moved: false,
             quiet_until_ms: AtomicI64::new(i64::MIN),
             clock,
             reading: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Stops using a database that is copied to another one.
+    pub(crate) fn refusing_moved(self) -> Self {
+        Self { refuses_moved: true, ..self }
     }
 
     /// Returns the current registry. A request takes it once, so that all its decisions use the same state.
@@ -136,11 +144,16 @@ impl LiveRegistry {
     /// Updates the registry to the state of a load.
     async fn load(&self, mut load: Load) -> Result<Load, KeyRingError> {
         let loaded = load::bring_up(&self.current(), &mut load, &self.held_keys).await?;
-        self.replace(loaded);
-        Ok(load)
+        match &loaded.moved_to {
+            Some(elsewhere) if self.refuses_moved => Err(KeyRingError::Moved(elsewhere.clone())),
+            _ => {
+                self.replace(loaded);
+                Ok(load)
+            }
+        }
     }
 
-    fn replace(&self, Loaded { registry, sealing_keys }: Loaded) {
+    fn replace(&self, Loaded { registry, sealing_keys, .. }: Loaded) {
         if let Some(sealing_keys) = sealing_keys {
             self.sealing_keys.store(Arc::new(sealing_keys));
         }

@@ -29,6 +29,8 @@ const ALONE: usize = 16;
 pub(super) struct Loaded {
     pub(super) registry: Registry,
     pub(super) sealing_keys: Option<SealingKeys>,
+    /// Where the database was copied to, if it was and the keys were loaded.
+    pub(super) moved_to: Option<String>,
 }
 
 /// Loads the current registry, based on the previous one.
@@ -245,15 +247,16 @@ impl<'p> Building<'p> {
     /// Returns the registry as of a change, with the keys if they were loaded too.
     fn finish(self, keys: Option<KeyRows>, change: i64, held: &HeldKeys) -> Result<Loaded, KeyRingError> {
         let mut registry = Registry { change, ..self.registry };
-        let mut sealing_keys = None;
-        if let Some(KeyRows { keys, sealing_keys: stored, playground }) = keys {
+        let (mut sealing_keys, mut moved_to) = (None, None);
+        if let Some(KeyRows { keys, sealing_keys: stored, playground, moved_to: elsewhere }) = keys {
+            moved_to = elsewhere;
             let sealing = SealingKeys::build(held, &stored)?;
             registry.keys = Arc::new(KeyRing::build(&keys, &sealing, &self.previous.keys)?);
             registry.playground = Arc::new(playground);
             sealing_keys = Some(sealing);
         }
         registry.missing_keys = registry.keys.missing(registry.apis().map(|api| api.algorithm));
-        Ok(Loaded { registry, sealing_keys })
+        Ok(Loaded { registry, sealing_keys, moved_to })
     }
 }
 

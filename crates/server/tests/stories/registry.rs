@@ -214,3 +214,18 @@ async fn a_revocation_reaches_a_node_that_was_ahead_of_its_database() {
     follow_changes::run_once(&server.state).await;
     assert_eq!(server.demo_service().call("GET", "/resource/whoami", &token).await.status, 401);
 }
+
+#[tokio::test]
+async fn a_node_that_was_paused_while_its_database_was_moved_stops_using_it() {
+    let server = TestServer::start().await;
+    let service = server.demo_service();
+    service.client_credentials("all").await;
+    // What `migrate` does last. A node that does not respond for 5 s counts as stopped.
+    server.state.store.mark_moved("postgres://elsewhere/x").await.unwrap();
+    server.follow().await;
+    server.advance_clock_alone(11);
+    server.follow().await;
+    let refused = service.token(&[("grant_type", "client_credentials")]).await;
+    assert_eq!(refused.refusal(), (503, "temporarily_unavailable".to_owned()));
+    assert_eq!(server.stranger().get("/readyz").await.status, 503);
+}
