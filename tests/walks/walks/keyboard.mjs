@@ -89,14 +89,20 @@ async function tabTo(page, target, key = "Tab") {
 /** The element in focus has an outline, lies in the window, and nothing covers it. */
 async function isSeen(page) {
   const { name, outline, inside } = await page.evaluate(async () => {
-    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    await frame();
+    await frame();
     const focused = document.activeElement;
     // A chip's box is the label's, and so is its outline.
     const shown = [focused, focused.nextElementSibling, focused.closest("label")].filter(Boolean);
     const outline = shown.some((one) => ["outlineStyle", "boxShadow"].some((property) => getComputedStyle(one)[property] !== "none"));
-    const box = (focused.closest("label") ?? focused).getBoundingClientRect();
-    const inside = box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
-    return { name: focused.outerHTML.slice(0, 120), outline, inside: focused === document.body || inside };
+    const isInside = () => {
+      const box = (focused.closest("label") ?? focused).getBoundingClientRect();
+      return box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+    };
+    // Scrolling to it may take a moment.
+    for (let waited = 0; waited < 60 && !isInside(); waited += 1) await frame();
+    return { name: focused.outerHTML.slice(0, 120), outline, inside: focused === document.body || isInside() };
   });
   if (name.startsWith("<body")) return;
   assert.ok(outline, `the focus is not seen: ${name}`);
