@@ -23,5 +23,5 @@ async fn a_binary_without_pages_issues_tokens_and_serves_no_page() {
     let answer = Actor::new(serving.address(), id, secret).token(&[("grant_type", "client_credentials")]).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let log = serving.stop();
-    assert!(log.contains("built without pages"), "{log}");
+    assert!(log.contains("built without the web pages"), "{log}");
 }
