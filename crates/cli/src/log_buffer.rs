@@ -23,7 +23,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Shared {
     lines: PerThread<Lines>,
-    /// True while the flusher looks for lines by itself: whoever writes one need not wake it.
+    /// True while the flusher polls for lines, so that writers need not wake it.
     is_awake: AtomicBool,
     flusher: Mutex<Flusher>,
     changed: Condvar,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The maximum size of a body, in bytes. Larger ones get 413. The largest valid one is a call of the admin API with a few hundred
-/// path rules; a token request needs less than 1 KiB. A body is held in memory, so 1,000 concurrent ones need at most 64 MiB.
+/// The maximum size of a body, in bytes. Larger ones get 413. A scope of the admin API with 50 rules of 500 bytes, about 25 KiB,
+/// must fit. Bodies are held in memory, so 1,000 concurrent ones take at most 64 MiB.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The timeout for a body, so that a slow sender cannot occupy a place for free.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -41,7 +41,7 @@ const REFUSAL_PACE_US: i64 = 100;
 ///
 /// Refusing a request that has waited costs almost a tenth of an RSA signature. A request that arrives at a standing
 /// queue and would wait too long is therefore hopeless: it is refused before its body is parsed or anything else is
-/// done. This only depends on the requests that are waiting now. These are served or refused whoever arrives, so that
+/// done. This only depends on the requests that are waiting now. New arrivals do not change what happens to these, so
 /// the queue ends as it otherwise would.
 ///
 /// A refusal is delayed for as long as others may wait, and longer if there are many. Otherwise, cheap refusals would
