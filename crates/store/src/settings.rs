@@ -18,7 +18,6 @@ statements! {
     SET_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     CLAIM_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-    PUT_SETTING = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     DELETE_SETTING = "DELETE FROM settings WHERE name = $1";
 }
 
@@ -44,20 +43,11 @@ impl Store {
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Sets a setting, whatever it was.
-    pub async fn put_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        transact!(self, |transaction| {
-            let put = sqlx::query(PUT_SETTING).bind(name.to_owned()).bind(value.to_owned());
-            put.execute(&mut **transaction).await?;
-            Ok(())
-        })
-    }
-
     /// Marks this database as copied to another one. Nodes that still use it read the mark with their next look at the change
     /// counter.
     pub async fn mark_moved(&self, to: &str) -> Result<(), StoreError> {
         transact!(self, |transaction| {
-            let put = sqlx::query(PUT_SETTING).bind(MOVED_TO).bind(to.to_owned());
+            let put = sqlx::query(SET_SETTING).bind(MOVED_TO).bind(to.to_owned());
             put.execute(&mut **transaction).await?;
             sqlx::query(TOUCH_KEYS).execute(&mut **transaction).await?;
             Ok(())
