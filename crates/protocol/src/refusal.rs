@@ -230,8 +230,8 @@ pub enum DatabaseTrouble {
     /// It is unreachable.
     #[error("the database is unreachable")]
     Lost,
-    /// The path of its file leads to another file or to none. Writes would be lost.
-    #[error("the database file was deleted or replaced")]
+    /// Another database is in its place, or none. Writes would be lost.
+    #[error("the database was deleted or replaced")]
     Replaced,
     /// It did not respond in time, or other transactions were in the way.
     #[error("the database did not respond in time")]

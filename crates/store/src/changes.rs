@@ -18,6 +18,8 @@ statements! {
     FIND_EXPIRED_REMOVAL = "SELECT 1 FROM removals WHERE expires_at < $1 LIMIT 1";
     DELETE_EXPIRED_REMOVALS = "DELETE FROM removals WHERE expires_at < $1";
     READ_COUNTERS = "SELECT change, registry_change FROM change_counter WHERE id = 1";
+    FOLLOW_COUNTERS = "SELECT change, registry_change, (SELECT id FROM identity WHERE one = 1) FROM change_counter \
+         WHERE id = 1";
 }
 
 /// A transaction that changes what the registry holds. Dropped without [`Change::commit`], it changes nothing.
@@ -82,9 +84,18 @@ impl Store {
         Ok(deleted.rows_affected())
     }
 
-    /// How far the database has come.
+    /// Reads the change counters.
     pub async fn read_counters(&self) -> Result<Counters, StoreError> {
         let row = sqlx::query(READ_COUNTERS).fetch_one(self.follower()).await?;
+        Ok(Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? })
+    }
+
+    /// Reads the change counters, if it is still the database with which the server was started.
+    pub async fn follow_counters(&self) -> Result<Counters, StoreError> {
+        let read = sqlx::query(FOLLOW_COUNTERS).fetch_one(self.follower()).await;
+        // Otherwise, the error of a refused connection is only that there was none.
+        let row = read.map_err(|error| self.identity().check_last().err().unwrap_or_else(|| error.into()))?;
+        self.identity().check(row.try_get::<Option<String>, _>(2)?.as_deref())?;
         Ok(Counters { change: row.try_get(0)?, registry_change: row.try_get(1)? })
     }
 }

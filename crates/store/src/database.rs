@@ -3,6 +3,7 @@
 mod connection;
 mod engine;
 mod file;
+pub(crate) mod identity;
 pub(crate) mod inspection;
 mod migrations;
 mod pooler;
@@ -22,6 +23,7 @@ use crate::write_queue::WriteQueue;
 use self::connection::{ACQUIRE_TIMEOUT, is_usable, prepare};
 use self::engine::Engine;
 use self::file::OpenFile;
+use self::identity::Identity;
 use self::url::{Connections, DatabaseUrl};
 
 /// A connection to a server is made anew after this time, so that it follows a server that has moved.
@@ -51,6 +53,8 @@ pub struct Store {
     queue: Option<Arc<WriteQueue>>,
     /// The file, on SQLite.
     file: Option<Arc<OpenFile>>,
+    /// Whether it is still the same database.
+    identity: Arc<Identity>,
 }
 
 impl Store {
@@ -62,8 +66,9 @@ impl Store {
         migrations::run_missing(engine, &options).await?;
         let file = database.sqlite_file().map(OpenFile::find).transpose()?.map(Arc::new);
         let options = AnyConnectOptions::from_str(database.without_making().as_str())?.disable_statement_logging();
+        let identity = Arc::new(Identity::default());
         let pool = |connections| {
-            let file = file.clone();
+            let (file, identity) = (file.clone(), identity.clone());
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -74,11 +79,21 @@ impl Store {
                 .test_before_acquire(engine == Engine::Postgres)
                 .after_release(move |connection, _| Box::pin(is_usable(engine, connection)))
                 .after_connect(move |connection, _| {
-                    let file = file.clone();
+                    let (file, identity) = (file.clone(), identity.clone());
                     Box::pin(async move {
-                        // Another file in its place is not touched.
-                        file.as_deref().map_or(Ok(()), OpenFile::check)?;
-                        prepare(engine, connection).await
+                        // Another database in its place is not touched.
+                        match file.as_deref() {
+                            Some(file) => {
+                                file.check()?;
+                                prepare(engine, connection).await?;
+                                file.note_log();
+                                Ok(())
+                            }
+                            None => {
+                                prepare(engine, connection).await?;
+                                identity.check_connection(connection).await
+                            }
+                        }
                     })
                 })
                 .connect_lazy_with(options.clone())
@@ -88,7 +103,7 @@ impl Store {
             Engine::Sqlite => (pool(SQLITE_READERS), pool(1), pool(1), Some(Arc::default())),
             Engine::Postgres => (pool(read), pool(write), pool(POSTGRES_FOLLOWERS), None),
         };
-        Ok(Self { engine, reader, writer, follower, queue, file })
+        Ok(Self { engine, reader, writer, follower, queue, file, identity })
     }
 
     /// Closes every connection; SQLite folds its log into the database.
@@ -98,15 +113,28 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// Looks whether the path of SQLite's file still leads to the file that is open; returns why not if that is new, or
-    /// true if it does so again.
+    /// Checks whether the paths of SQLite's files still lead to the files that are open. Returns the result if it differs
+    /// from the last one.
     pub fn look_at_file(&self) -> Option<Result<(), String>> {
         self.file.as_ref()?.look()
     }
 
-    /// True while the path of SQLite's file does not lead to the file that is open, as [`Store::look_at_file`] last saw.
+    /// True if the last [`Store::look_at_file`] failed.
     pub fn is_file_lost(&self) -> bool {
         self.file.as_ref().is_some_and(|file| file.is_lost())
+    }
+
+    /// Writes SQLite's log to the database file, so that nothing is lost with the log.
+    pub async fn fold_log(&self) -> Result<(), StoreError> {
+        if self.engine == Engine::Sqlite {
+            sqlx::query("PRAGMA wal_checkpoint(FULL)").execute(&self.writer).await?;
+        }
+        Ok(())
+    }
+
+    /// Which database this was when it was opened.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The connections for single reads.
@@ -137,6 +165,7 @@ impl Store {
             Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         self.file.as_deref().map_or(Ok(()), OpenFile::check_writable)?;
+        self.identity.check_last()?;
         Ok(self.writer.begin_with(statement).await?)
     }
 

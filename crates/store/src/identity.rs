@@ -1,14 +1,14 @@
-//! Which database this is, so that a data directory can tell it from an empty one and from any other.
+//! Identifies a database, so that a data directory can tell it from an empty one and from any other.
 
 use sqlx::Row;
 
 use crate::changes::Change;
 use crate::database::Store;
+use crate::database::identity::FIND_ID;
 use crate::error::StoreError;
 use crate::statement::statements;
 
 statements! {
-    FIND_ID = "SELECT id FROM identity WHERE one = 1";
     CLAIM_ID = "INSERT INTO identity (one, id) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET id = identity.id \
          RETURNING id";
     RENEW_ID = "INSERT INTO identity (one, id) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET id = excluded.id";
@@ -24,8 +24,15 @@ impl Store {
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Returns the id of the database, which becomes `new` if it has none. Nodes that do so at once get one id.
+    /// Returns the ID of the database, which becomes `new` if it has none. Nodes that do so at once get the same ID. From
+    /// now on, this store does not use a database with another ID.
     pub async fn claim_database_id(&self, new: &str) -> Result<String, StoreError> {
+        let id = self.find_or_create_id(new).await?;
+        self.identity().expect(&id);
+        Ok(id)
+    }
+
+    async fn find_or_create_id(&self, new: &str) -> Result<String, StoreError> {
         if let Some(known) = self.find_database_id().await? {
             return Ok(known);
         }

@@ -59,6 +59,31 @@ impl TestDatabase {
         file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
     }
 
+    /// Lets each URL of two PostgreSQL databases lead to the other one, and closes all connections.
+    pub(crate) fn swap(&self, other: &Self) {
+        let [(server, one), (_, two)] = [self, other].map(|database| {
+            let (base, query) = database.url.as_deref().unwrap().split_once('?').unwrap();
+            let (base, name) = base.rsplit_once('/').unwrap();
+            (format!("{base}/postgres?{query}"), name)
+        });
+        let close =
+            format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname IN ('{one}', '{two}')");
+        let mut psql = Command::new("psql");
+        psql.args([&server, "-q"]);
+        for allowed in [false, true] {
+            for name in [one, two] {
+                psql.args(["-c", &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")]);
+            }
+            if !allowed {
+                psql.args(["-c", &close]);
+                for (from, to) in [(one, "swapped"), (two, one), ("swapped", two)] {
+                    psql.args(["-c", &format!("ALTER DATABASE {from} RENAME TO {to}")]);
+                }
+            }
+        }
+        assert!(psql.stdout(std::process::Stdio::null()).status().unwrap().success());
+    }
+
     /// Runs one statement behind the server's back, in PostgreSQL or else in this file.
     pub fn tamper(&self, file: &Path, statement: &str) {
         match &self.url {

@@ -199,6 +199,11 @@ impl TestServer {
         self.database.as_ref().unwrap().tamper(&self.directory().join(SQLITE_FILE), statement);
     }
 
+    /// Swaps the PostgreSQL databases of two servers.
+    pub fn swap_databases(&self, other: &Self) {
+        self.database.as_ref().unwrap().swap(other.database.as_ref().unwrap());
+    }
+
     /// Holds locks in a foreign transaction for some seconds, on PostgreSQL; they are held when this returns.
     pub async fn hold(&self, statement: &str, seconds: u32) -> Child {
         self.begin_foreign(&[statement, &format!("SELECT pg_sleep({seconds})")]).await

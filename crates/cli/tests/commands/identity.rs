@@ -248,12 +248,16 @@ async fn while_the_database_file_is_gone_a_server_is_not_ready_and_writes_nothin
             std::fs::write(&file, &copied).unwrap();
         }
         let refused = job.revoke(&token).await;
-        assert_eq!((refused.status, refused.body.contains("file was deleted or replaced")), (503, true), "{refused}");
+        assert_eq!(
+            (refused.status, refused.body.contains("database was deleted or replaced")),
+            (503, true),
+            "{refused}"
+        );
         assert_eq!(wait_for_readiness(&team, 503).await, "the database file was deleted or replaced\n");
         assert_eq!(job.revoke(&token).await.status, 503);
         assert_eq!(job.introspect(&token).await.json()["active"], true);
         let refused = team.fail(6, "client create later");
-        assert!(refused.contains("the database file was deleted or replaced"), "{refused}");
+        assert!(refused.contains("the database was deleted or replaced"), "{refused}");
         assert_eq!(job.client_credentials("invoices:read").await.status, 200, "what writes nothing goes on");
         assert_eq!(file.exists(), is_replaced, "nothing is made in its place");
         if is_replaced {
@@ -276,6 +280,26 @@ async fn while_the_database_file_is_gone_a_server_is_not_ready_and_writes_nothin
     assert_eq!((told("was deleted or replaced; "), told("the database file is back")), (2, 2), "{log}");
     let team = start_again(database, &[]).await;
     team.ok("client show later");
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn a_server_whose_log_of_the_database_was_deleted_loses_nothing_on_sqlite() {
+    let team = Team::start().await;
+    let job = team.create_billing();
+    team.ok("client create kept");
+    std::fs::remove_file(team.file("data/countersign.db-wal")).unwrap();
+    let refused = team.fail(6, "client create later");
+    assert!(refused.contains("the database was deleted or replaced"), "{refused}");
+    assert_eq!(wait_for_readiness(&team, 503).await, "the database file was deleted or replaced\n");
+    assert_eq!(job.client_credentials("invoices:read").await.status, 200);
+    let Team { serving, database } = team;
+    serving.signal("KILL");
+    let (_, log) = serving.wait();
+    assert!(log.contains("countersign.db-wal: was deleted or replaced; restart the server"), "{log}");
+    let team = start_again(database, &[]).await;
+    team.ok("client show kept");
+    team.ok("client create later");
     team.serving.stop();
 }
 

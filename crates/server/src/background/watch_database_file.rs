@@ -1,5 +1,6 @@
-//! Detects that the SQLite file was deleted or replaced. Everything written to it after that would be lost.
+//! Detects that the SQLite file or its log was deleted or replaced. Everything written to it after that would be lost.
 
+use crate::background::report::report;
 use crate::state::State;
 
 /// Checks the file. Each change is logged once.
@@ -9,12 +10,13 @@ pub async fn run_once(state: &State) {
     match tokio::task::spawn_blocking(move || store.look_at_file()).await {
         Ok(None) => {}
         Ok(Some(Ok(()))) => tracing::info!("the database file is back; writes resume"),
-        Ok(Some(Err(reason))) => tracing::error!(
-            reason,
-            "the database file was deleted or replaced; /readyz returns 503 and writes fail; put the file back, or \
-             stop \
-             the server and restore a backup"
-        ),
+        Ok(Some(Err(reason))) => {
+            tracing::error!(reason, "the database file was deleted or replaced; /readyz returns 503 and writes fail");
+            // Everything that was committed must be in the file if it is still there.
+            if let Err(error) = state.store.fold_log().await {
+                report(state, "failed to write the log of the database to its file", &error);
+            }
+        }
         Err(error) => tracing::error!(%error, "failed to check the database file"),
     }
 }

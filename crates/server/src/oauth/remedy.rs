@@ -91,7 +91,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
 fn of_database(trouble: DatabaseTrouble) -> &'static str {
     match trouble {
         DatabaseTrouble::Lost => "check the database; this node cannot read it",
-        DatabaseTrouble::Replaced => "put the database file back, or stop the server and restore a backup",
+        DatabaseTrouble::Replaced => "put the database back, or stop the server and restore a backup",
         DatabaseTrouble::Slow => "find out what was slow in the log of this node, and check the database for locks",
         DatabaseTrouble::ReadOnly => {
             "make the database writable; it may be a standby, or on a file system that is mounted read-only"

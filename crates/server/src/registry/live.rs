@@ -117,7 +117,7 @@ impl LiveRegistry {
     pub async fn follow(&self, store: &Store) -> Result<(), KeyRingError> {
         let _reading = self.reading.lock().await;
         let read_at_ms = self.clock.monotonic_ms();
-        let counters = read_counters(store).await;
+        let counters = follow_counters(store).await;
         self.database_lost.store(counters.is_err(), Ordering::Release);
         self.load_newer(counters?, store).await?;
         self.last_read_ms.store(read_at_ms, Ordering::Release);
@@ -195,12 +195,12 @@ impl LiveRegistry {
     }
 }
 
-async fn read_counters(store: &Store) -> Result<Counters, StoreError> {
+async fn follow_counters(store: &Store) -> Result<Counters, StoreError> {
     let late = |_| {
         let reason = format!("reading the change counter took more than {} s", FOLLOW_TIMEOUT.as_secs());
         StoreError::Unavailable(DatabaseTrouble::Slow, reason)
     };
-    timeout(FOLLOW_TIMEOUT, store.read_counters()).await.map_err(late)?
+    timeout(FOLLOW_TIMEOUT, store.follow_counters()).await.map_err(late)?
 }
 
 impl KeySource for LiveRegistry {

@@ -3,7 +3,7 @@
 use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_server::background::{clean_up, compare_registry, follow_changes};
-use countersign_testkit::{TestServer, engine_is_postgres};
+use countersign_testkit::{Options, TestServer, engine_is_postgres};
 use serde_json::json;
 
 /// A secret that nobody made through the server.
@@ -228,4 +228,48 @@ async fn a_node_that_was_paused_while_its_database_was_moved_stops_using_it() {
     let refused = service.token(&[("grant_type", "client_credentials")]).await;
     assert_eq!(refused.refusal(), (503, "temporarily_unavailable".to_owned()));
     assert_eq!(server.stranger().get("/readyz").await.status, 503);
+}
+
+/// Asserts that a server whose database is another one writes nothing, and soon refuses everything.
+async fn assert_stops(server: &TestServer) {
+    let service = server.demo_service();
+    let token = service.client_credentials("all").await.text("access_token");
+    server.follow().await;
+    let refused = service.revoke(&token).await;
+    assert_eq!(refused.refusal(), (503, "temporarily_unavailable".to_owned()));
+    server.advance_clock_alone(11);
+    server.follow().await;
+    assert_eq!(server.stranger().get("/readyz").await.status, 503);
+    assert_eq!(service.token(&[("grant_type", "client_credentials")]).await.status, 503);
+}
+
+/// Asserts that a server uses its database again.
+async fn assert_goes_on(server: &TestServer) {
+    // A connection that could not be made is tried again after a while.
+    for _ in 0..10 {
+        server.follow().await;
+    }
+    let service = server.demo_service();
+    let token = service.client_credentials("all").await.text("access_token");
+    assert_eq!(service.revoke(&token).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_server_stops_using_a_database_that_was_replaced() {
+    let server = TestServer::start().await;
+    server.tamper("UPDATE identity SET id = 'not-' || id");
+    assert_stops(&server).await;
+    server.tamper("UPDATE identity SET id = SUBSTR(id, 5)");
+    assert_goes_on(&server).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_server_stops_using_a_url_that_leads_to_another_database() {
+    let (server, options) = (TestServer::start().await, Options { seed: 1 << 32, ..Options::default() });
+    let other = TestServer::start_with(options).await;
+    server.swap_databases(&other);
+    assert_stops(&server).await;
+    server.swap_databases(&other);
+    assert_goes_on(&server).await;
 }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use countersign_protocol::UnixTime;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -105,6 +106,7 @@ impl Store {
             follower: pool,
             queue: None,
             file: None,
+            identity: Arc::default(),
         })
     }
 

@@ -43,7 +43,7 @@ async fn a_file_that_was_replaced_is_neither_written_nor_opened_on_sqlite() {
     std::fs::rename(&file, &kept).unwrap();
     assert!(fresh.store.begin_change(1).await.is_err());
     std::fs::write(&file, "another").unwrap();
-    assert!(fresh.store.look_at_file().unwrap().unwrap_err().ends_with("another file is in its place"));
+    assert!(fresh.store.look_at_file().unwrap().unwrap_err().contains(": another file is in its place; "));
     assert!(fresh.store.is_file_lost() && fresh.store.look_at_file().is_none(), "it is told once");
     assert!(fresh.store.begin_change(1).await.is_err());
     // No connection was open yet: a new one does not read another file.
