@@ -15,7 +15,7 @@ use countersign_protocol::status::Status;
 use crate::entry::{Beside, Ids, Stored};
 use crate::error::StoreError;
 use crate::list_column::{read_grants, words};
-use crate::listing::{Fetcher, Hex, Listing, Reader, Text};
+use crate::listing::{Bytes, Fetcher, Listing, Reader, Text};
 use crate::removals;
 
 const CLIENTS: Listing = Listing {
@@ -55,7 +55,7 @@ const ENTITLEMENTS: Listing = Listing {
 /// Id, name, methods, status, epoch, and the most tokens in a minute and a day.
 type ClientRow = (String, String, String, String, i64, Option<i64>, Option<i64>, Beside);
 /// Whose, id, label, from when and until when, and the hash of the secret.
-type CredentialRow = (String, String, String, UnixTime, Option<UnixTime>, Hex);
+type CredentialRow = (String, String, String, UnixTime, Option<UnixTime>, Bytes);
 /// Whose, for which API, of which kind, which scopes, by which grants.
 type EntitlementRow = (String, String, String, String, String);
 

@@ -5,6 +5,7 @@
 
 mod apis;
 mod audit;
+mod binary_row;
 #[cfg(feature = "bulk")]
 mod bulk;
 mod change_counter;

@@ -1,11 +1,13 @@
-//! Many rows as one: a JSON array of arrays, made by the database. On its way through sqlx a row costs a change of threads, and
-//! each of its values a microsecond, which a million clients feel.
+//! Many rows as one value, made by the database: on SQLite a JSON array of arrays, on PostgreSQL rows in its binary format.
+//! Through sqlx, a row costs a change of threads on SQLite, and each of its values a microsecond, which is too slow for a
+//! million clients.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use crate::binary_row;
 use crate::entry::{EntryKind, Ids, Stored};
 use crate::error::StoreError;
 use crate::reading::in_time;
@@ -16,7 +18,7 @@ pub(crate) struct Listing {
     pub(crate) table: &'static str,
     /// What is read of each row, the id first; several columns together are an array of their own.
     pub(crate) columns: &'static [&'static [&'static str]],
-    /// A last column of bytes, if there is one: [`Hex`].
+    /// A last column of bytes, if there is one: [`Bytes`].
     pub(crate) bytes: Option<&'static str>,
     /// The column with the ids.
     pub(crate) id: &'static str,
@@ -43,6 +45,7 @@ pub struct BrokenRow {
 #[derive(Debug)]
 pub(crate) struct Text {
     table: &'static str,
+    is_postgres: bool,
     bytes: Option<Vec<u8>>,
 }
 
@@ -59,7 +62,7 @@ impl Fetcher<'_> {
         let statement = AssertSqlSafe(listing.statement(self.is_postgres));
         let query = sqlx::query(statement).bind(ids.first.clone()).bind(ids.last.clone());
         let row = in_time(listing.table, query.fetch_one(&mut *self.connection)).await?;
-        Ok(Text { table: listing.table, bytes: row.try_get(0)? })
+        Ok(Text { table: listing.table, is_postgres: self.is_postgres, bytes: row.try_get(0)? })
     }
 }
 
@@ -79,16 +82,44 @@ impl Reader {
     /// Whatever `read` makes of the columns of each row. The first column is the id.
     pub(crate) fn read<T: DeserializeOwned, R>(
         &mut self,
-        Text { table, bytes }: Text,
+        Text { table, is_postgres, bytes }: Text,
         read: impl Fn(T) -> Option<R>,
     ) -> Result<Vec<R>, StoreError> {
         let Some(bytes) = bytes else { return Ok(Vec::new()) };
+        if is_postgres {
+            return self.read_binary(table, &bytes, read);
+        }
         let text = String::from_utf8_lossy(&bytes);
         let rows = serde_json::from_str::<Vec<T>>(&text).ok();
         match rows.and_then(|rows| rows.into_iter().map(&read).collect()) {
             Some(rows) => Ok(rows),
             None => self.read_each(table, &text, read),
         }
+    }
+
+    fn read_binary<T: DeserializeOwned, R>(
+        &mut self,
+        table: &'static str,
+        bytes: &[u8],
+        read: impl Fn(T) -> Option<R>,
+    ) -> Result<Vec<R>, StoreError> {
+        let broken = |row: &str| StoreError::Broken { table, row: row.to_owned() };
+        let rows = binary_row::split(bytes).ok_or_else(|| broken("not in the binary format of PostgreSQL"))?;
+        let mut good = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            match row.read().and_then(&read) {
+                Some(row) => good.push(row),
+                None => {
+                    let id = row.next_text().ok_or_else(|| broken("without an ID"))?;
+                    self.note_broken(table, id, &row.next_text().unwrap_or_default());
+                }
+            }
+        }
+        Ok(good)
+    }
+
+    fn note_broken(&mut self, table: &'static str, id: String, named: &str) {
+        self.broken.push(BrokenRow { kind: self.kind, row: format!("{id} {named}"), id, table });
     }
 
     /// The rows that can be read; what the others belong to is noted.
@@ -106,7 +137,7 @@ impl Reader {
             let named = row[1].as_str().unwrap_or_default().to_owned();
             match T::deserialize(row).ok().and_then(&read) {
                 Some(row) => good.push(row),
-                None => self.broken.push(BrokenRow { kind: self.kind, row: format!("{id} {named}"), id, table }),
+                None => self.note_broken(table, id, &named),
             }
         }
         Ok(good)
@@ -124,24 +155,21 @@ impl Listing {
     fn statement(&self, is_postgres: bool) -> String {
         let Self { table, columns, bytes, id, only, order } = self;
         let rows = format!("(SELECT * FROM {table} WHERE {id} BETWEEN $1 AND $2{only} ORDER BY {order}) AS {table}");
-        let array = |columns: &[&str]| match (columns, is_postgres) {
-            ([column], true) => (*column).to_owned(),
-            ([column], false) => no_blob(column),
-            (columns, true) => format!("JSON_BUILD_ARRAY({})", columns.join(", ")),
-            (columns, false) => format!("JSON_ARRAY({})", columns.iter().map(no_blob).collect::<Vec<_>>().join(", ")),
+        if is_postgres {
+            let columns: Vec<&str> = columns.iter().copied().flatten().copied().chain(*bytes).collect();
+            return format!(
+                "SELECT STRING_AGG(record_send(ROW({})), CAST('' AS BYTEA)) FROM {rows}",
+                columns.join(", ")
+            );
+        }
+        let array = |columns: &[&str]| match columns {
+            [column] => no_blob(column),
+            columns => format!("JSON_ARRAY({})", columns.iter().map(no_blob).collect::<Vec<_>>().join(", ")),
         };
         let mut columns: Vec<String> = columns.iter().map(|columns| array(columns)).collect();
-        if is_postgres {
-            columns.extend(bytes.map(|column| format!("ENCODE({column}, 'hex')")));
-            format!(
-                "SELECT CONVERT_TO(CAST(JSON_AGG(JSON_BUILD_ARRAY({})) AS TEXT), 'UTF8') FROM {rows}",
-                columns.join(", ")
-            )
-        } else {
-            columns.extend(bytes.map(|column| format!("HEX({column})")));
-            // As bytes, since whoever writes by hand may write what is no UTF-8.
-            format!("SELECT CAST(JSON_GROUP_ARRAY(JSON_ARRAY({})) AS BLOB) FROM {rows}", columns.join(", "))
-        }
+        columns.extend(bytes.map(|column| format!("HEX({column})")));
+        // As bytes, since whoever writes by hand may write what is no UTF-8.
+        format!("SELECT CAST(JSON_GROUP_ARRAY(JSON_ARRAY({})) AS BLOB) FROM {rows}", columns.join(", "))
     }
 }
 
@@ -150,15 +178,18 @@ fn no_blob(column: &&str) -> String {
     format!("IIF(typeof({column}) = 'blob', NULL, {column})")
 }
 
-/// Bytes, written in hexadecimal digits.
-pub(crate) struct Hex(pub(crate) Vec<u8>);
+/// Bytes: in JSON, hexadecimal digits.
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
-impl<'de> Deserialize<'de> for Hex {
+impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return <&[u8]>::deserialize(deserializer).map(|bytes| Self(bytes.to_vec()));
+        }
         let text = String::deserialize(deserializer)?;
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let byte = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
         let bytes = text.as_bytes().as_chunks().0.iter().map(byte).collect::<Option<_>>();
-        bytes.map(Self).ok_or_else(|| D::Error::custom("these are no bytes"))
+        bytes.map(Self).ok_or_else(|| D::Error::custom("not hexadecimal digits"))
     }
 }
