@@ -43,6 +43,7 @@ pub(crate) async fn token(
     respond(&exchange, "token", answer.map(|issued| issued.to_json()))
 }
 
+/// Every request copies this future, so the futures of the other grants, which are large, are boxed.
 async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) -> Result<Issued, Refusal> {
     let (headers, form) = receive(state, exchange, request).await?;
     let request = TokenRequest::parse(&form)?;
@@ -56,7 +57,8 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
         GrantType::Password => Requested::Password,
         // Before anything else is judged: a reused token revokes its family in any case.
         GrantType::RefreshToken => {
-            Requested::RefreshToken(Box::new(PresentedToken::find(state, &registry, client, &request).await?))
+            let finding = Box::pin(PresentedToken::find(state, &registry, client, &request));
+            Requested::RefreshToken(Box::new(finding.await?))
         }
     };
     let named = find_named_api(&registry, exchange.tenant.as_deref(), &request)?;
@@ -64,11 +66,11 @@ async fn answer(state: &State, exchange: &mut Exchange, request: Request<Body>) 
     let mut taken = state.token_limits.take(client, state.now())?;
     let issued = match requested {
         Requested::ClientCredentials => by_client_credentials(state, &asked)?,
-        Requested::RefreshToken(presented) => by_refresh_token(state, &asked, *presented).await?,
+        Requested::RefreshToken(presented) => Box::pin(by_refresh_token(state, &asked, *presented)).await?,
         Requested::Password => {
             // Wrong passwords that are still being checked must not use up the client's token limit.
             drop(taken);
-            let issued = by_password(state, &asked).await?;
+            let issued = Box::pin(by_password(state, &asked)).await?;
             taken = state.token_limits.take(client, state.now())?;
             issued
         }
