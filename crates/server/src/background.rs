@@ -65,7 +65,7 @@ pub fn start(state: &State, tls: Option<&Arc<Tls>>) -> Tasks {
     begin(FOLLOW_INTERVAL, |state| async move { make_keys::run_once(&state).await }.boxed());
     begin(CLEAN_UP_INTERVAL, |state| async move { clean_up::run_once(&state).await }.boxed());
     begin(RETRIES_INTERVAL, |state| async move { forget_retries::run_once(&state).await }.boxed());
-    begin(FLUSH_INTERVAL, |state| async move { flush_uses::run_once(&state).await }.boxed());
+    begin(FLUSH_INTERVAL, |state| async move { flush_uses::run_if_due(&state).await }.boxed());
     begin(REFUSALS_INTERVAL, |state| async move { store_refusals::run_once(&state).await }.boxed());
     begin(EXPIRY_INTERVAL, |state| async move { warn_of_expiry::run_once(&state).await }.boxed());
     begin(ROTATE_INTERVAL, |state| async move { rotate_keys::run_once(&state).await }.boxed());

@@ -143,8 +143,12 @@ pub const KEY_MARGIN_S: i64 = 60;
 pub const ROTATE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the lease for rotating keys is valid, in seconds: longer than the steps take.
 pub const LEASE_S: i64 = 60;
-/// How often the uses of credentials are stored. A kill loses at most this much.
+/// How often the uses of credentials are stored, unless that takes long. A kill loses at most this much.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
+/// Storing the uses takes at most one part in this many of the time.
+pub const FLUSH_SHARE: i64 = 50;
+/// The longest time without storing the uses, however long it takes, in milliseconds.
+pub const MAX_FLUSH_REST_MS: i64 = 50_000;
 /// How long after the retry time the salts of refresh tokens are erased at the latest.
 pub const RETRIES_INTERVAL: Duration = Duration::from_secs(5);
 /// How often to check whether the database file is in its place, because nothing else would notice.

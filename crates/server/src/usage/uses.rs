@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::AtomicI64;
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::grant_type::GrantType;
@@ -23,6 +24,8 @@ pub(crate) const HOUR_S: i64 = 3600;
 pub(crate) struct Uses {
     hashers: [RandomState; 2],
     gathered: PerThread<Gathered>,
+    /// Until then, the uses are not stored again, in milliseconds of the monotonic clock.
+    pub(crate) rest_until_ms: AtomicI64,
 }
 
 /// Entries by 128 bits of hash under keys of this process, so that no id needs to be compared.
