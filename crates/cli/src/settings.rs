@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Command};
 use countersign_server::config::schema::{KEYS, Kind};
 use countersign_server::config::{Config, ConfigError};
+use countersign_server::document::{Document, Expected, Fault, Wrong, choices};
 use toml::{Table, Value};
 
 use crate::args::SettingsArgs;
@@ -42,7 +43,7 @@ pub(crate) fn read(args: &SettingsArgs, environment: &[(String, String)]) -> Res
     }
     merged.add_environment(environment)?;
     merged.add_flags(args);
-    let config = merged.table.clone().try_into::<Config>().map_err(|error| merged.blame(&error))?;
+    let config = merged.parse()?;
     config.validate().map_err(|error| merged.locate(error))?;
     let mut secret_files = merged.secret_files;
     secret_files.extend(
@@ -158,42 +159,37 @@ impl Merged {
         }
     }
 
-    /// Finds the invalid key and its source, by validating each key alone.
-    fn blame(&self, error: &toml::de::Error) -> ConfigError {
-        for (key, origin) in &self.origins {
-            let mut alone = Self::default();
-            alone.set(key, find(&self.table, key).cloned().unwrap_or(Value::Boolean(false)), origin);
-            if let Err(error) = alone.table.try_into::<Config>() {
-                // A database URL may contain a password, which the message would repeat.
-                let secret = key.starts_with("database");
-                let secret = secret.then(|| "must be a string with a URL, under database.url".to_owned());
-                let reason = secret.unwrap_or_else(|| in_plain_words(key, error.message()));
-                return self.locate(ConfigError::new(key, reason));
-            }
-        }
-        ConfigError::new("configuration", error.message())
+    fn parse(&self) -> Result<Config, ConfigError> {
+        let document = self.table.clone().try_into::<Document>();
+        let document = document.map_err(|error| ConfigError::new("configuration", error.message()))?;
+        document.read().map_err(|Fault { path, wrong }| {
+            // The entries of a list are set together.
+            let key = path.split('[').next().unwrap_or_default();
+            self.locate(ConfigError::new(key, in_plain_words(key, &wrong)))
+        })
     }
 
-    /// Adds the file, variable or flag that set the key to the error.
+    /// Adds the file, variable or flag that set the key, or a key in the section, to the error.
     fn locate(&self, error: ConfigError) -> ConfigError {
-        match self.origins.get(&error.key) {
+        let is_set = |(key, _): &(&String, &String)| {
+            key.strip_prefix(&error.key).is_some_and(|inner| inner.is_empty() || inner.starts_with('.'))
+        };
+        match self.origins.iter().find(is_set).map(|(_, origin)| origin) {
             Some(origin) => ConfigError::new(&format!("{} ({origin})", error.key), error.reason),
             None => error,
         }
     }
 }
 
-/// Translates an error of the TOML parser, without its names of Rust types.
-fn in_plain_words(key: &str, message: &str) -> String {
-    if !message.starts_with("invalid type") && !message.starts_with("invalid value") {
-        return message.replace("unknown field", "unknown key").replace("unknown variant", "unknown value");
-    }
-    match KEYS.iter().find(|known| known.name == key).map(|known| known.kind) {
-        Some(Kind::Text) => "must be a string in quotes".to_owned(),
-        Some(Kind::Number) => "must be a whole number, 0 or greater".to_owned(),
-        Some(Kind::Switch) => "must be true or false".to_owned(),
-        Some(Kind::List) => "must be a list of strings, such as [\"10.0.0.0/8\"]".to_owned(),
-        None => format!("is a section; write [{key}] and put its keys below it"),
+/// Says what is wrong with a key.
+fn in_plain_words(key: &str, wrong: &Wrong) -> String {
+    match (wrong, KEYS.iter().find(|known| known.name == key).map(|known| known.kind)) {
+        (Wrong::NotA(Expected::Object), _) => format!("is a section; write [{key}] and put its keys below it"),
+        (Wrong::NotA(_), Some(Kind::Text)) => "must be a string in quotes".to_owned(),
+        (Wrong::NotA(_) | Wrong::OutOfRange, Some(Kind::Number)) => "must be a whole number, 0 or greater".to_owned(),
+        (Wrong::NotA(_), Some(Kind::List)) => "must be a list of strings, such as [\"10.0.0.0/8\"]".to_owned(),
+        (Wrong::Unknown(known), _) => format!("unknown key, expected {}", choices(known)),
+        _ => wrong.to_string(),
     }
 }
 

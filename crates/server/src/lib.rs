@@ -7,6 +7,7 @@ pub mod admin;
 pub mod background;
 pub mod clock;
 pub mod config;
+pub mod document;
 pub mod http;
 pub mod keys;
 pub mod limits;

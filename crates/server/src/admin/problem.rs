@@ -133,7 +133,7 @@ impl From<BadBody> for ChangeError {
     fn from(bad: BadBody) -> Self {
         match bad {
             BadBody::NotJson => Self::new(Kind::NotJson, "must be application/json").of("Content-Type"),
-            BadBody::Field { field, what } => Self::invalid(&field, what),
+            BadBody::Field { field, what } | BadBody::UnknownField { field, what } => Self::invalid(&field, what),
             BadBody::Unread(refusal) => refusal.into(),
         }
     }

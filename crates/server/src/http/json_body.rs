@@ -4,25 +4,14 @@ use axum::extract::Request;
 use countersign_protocol::refusal::Refusal;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 
+use crate::document::{Document, Fault, Wrong};
 use crate::http::body;
 
-/// The start of the error for an unknown field.
-const UNKNOWN: &str = "unknown field";
 /// The name of the whole body in errors.
 pub(crate) const BODY: &str = "the body";
-
-/// serde's names of expected types, and ours.
-const TYPES: [(&str, &str); 6] = [
-    ("i64", "a whole number"),
-    ("u64", "a whole number"),
-    ("a boolean", "true or false"),
-    ("a sequence", "a list"),
-    ("a map", "an object"),
-    ("struct", "an object"),
-];
 
 /// Why a body is refused.
 #[derive(Debug)]
@@ -38,6 +27,13 @@ pub enum BadBody {
         /// What is wrong with it.
         what: String,
     },
+    /// There is no such field. Its name must not be logged, because a caller may have chosen it.
+    UnknownField {
+        /// The field.
+        field: String,
+        /// The known fields.
+        what: String,
+    },
 }
 
 impl BadBody {
@@ -50,8 +46,8 @@ impl BadBody {
         match self {
             Self::NotJson => "the body must be JSON".to_owned(),
             Self::Unread(refusal) => refusal.to_string(),
-            Self::Field { what, .. } if what.starts_with(UNKNOWN) => format!("the body: {UNKNOWN}"),
             Self::Field { field, .. } => format!("the body: {field}"),
+            Self::UnknownField { .. } => "the body: unknown field".to_owned(),
         }
     }
 }
@@ -77,60 +73,26 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
     if body.is_empty() {
         return Err(BadBody::field(BODY, "is empty; send a JSON object"));
     }
-    // Otherwise, serde would also accept an array of the fields' values.
-    if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
-        return Err(BadBody::field(BODY, "must be a JSON object"));
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let (path, error) = (error.path().to_string(), error.into_inner());
-        match error.classify() {
-            Category::Data => describe(&path, &error.to_string()),
-            // A string enum that was sent as another type.
-            Category::Syntax if path != "." && error.to_string().starts_with("expected value") => {
-                BadBody::field(&path, "must be a string")
-            }
-            _ => BadBody::field(BODY, format!("is not valid JSON at line {}, column {}", error.line(), error.column())),
-        }
+    let document = Document::deserialize(&mut deserializer).map_err(|error| {
+        BadBody::field(BODY, format!("is not valid JSON at line {}, column {}", error.line(), error.column()))
     })?;
     deserializer.end().map_err(|_| BadBody::field(BODY, "has data after the JSON object"))?;
-    Ok(value)
+    document.read().map_err(BadBody::from)
 }
 
-/// Extracts the field and the error from serde's message.
-fn describe(path: &str, text: &str) -> BadBody {
-    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
-    let named = |prefix: &str| text.strip_prefix(prefix)?.split_once('`');
-    if let Some((field, _)) = named("missing field `") {
-        BadBody::field(field, "missing")
-    } else if let Some((field, _)) = named("duplicate field `") {
-        BadBody::field(field, "duplicate field")
-    } else if let Some((field, rest)) = named("unknown field `") {
-        BadBody::field(field, format!("{UNKNOWN}{rest}"))
-    } else {
-        BadBody::field(if matches!(path, "." | "?") { BODY } else { path }, in_words(text))
+impl From<Fault> for BadBody {
+    fn from(Fault { path, wrong }: Fault) -> Self {
+        let (field, what) = (if path.is_empty() { BODY.to_owned() } else { path }, wrong.to_string());
+        match wrong {
+            Wrong::Unknown(_) => Self::UnknownField { field, what },
+            _ => Self::Field { field, what },
+        }
     }
-}
-
-/// Returns what is expected. Never repeats what was sent, which may be a secret.
-fn in_words(text: &str) -> String {
-    if text.starts_with("invalid value: integer") {
-        return "is out of range".to_owned();
-    }
-    let is_of_type =
-        ["invalid type", "invalid value", "invalid length", "unknown variant"].iter().any(|way| text.starts_with(way));
-    let Some((_, expected)) = text.split_once(", expected ").filter(|_| is_of_type) else {
-        return text.to_owned();
-    };
-    let known =
-        TYPES.iter().find(|(of_serde, _)| expected.split(' ').next() == Some(*of_serde) || expected == *of_serde);
-    format!("must be {}", known.map_or(expected, |(_, ours)| ours))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -154,7 +116,7 @@ mod tests {
     #[test]
     fn whatever_is_wrong_is_named_by_its_field() {
         let message = |body: &str| match parse::<Asked>(body.as_bytes()) {
-            Err(BadBody::Field { field, what }) => format!("{field}: {what}"),
+            Err(BadBody::Field { field, what } | BadBody::UnknownField { field, what }) => format!("{field}: {what}"),
             other => panic!("{body}: {other:?}"),
         };
         for (body, expected) in [
@@ -167,6 +129,8 @@ mod tests {
             (r#"{"grantType":"password","retries":9223372036854775808}"#, "retries: is out of range"),
             (r#"{"grantType":null}"#, "grantType: must be a string"),
             (r#"{"grantType":"password","retries":"7"}"#, "retries: must be a whole number"),
+            (r#"{"grantType":"password","retries":1.5}"#, "retries: must be a whole number"),
+            (r#"{"grantType":"password","retries":1e300}"#, "retries: is out of range"),
             (r#"{"grantType":"password","x":1}"#, "x: unknown field, expected"),
             (r#"{"grantType":"password"} x"#, "the body: has data after the JSON object"),
             (r#"["password"]"#, "the body: "),
@@ -176,7 +140,7 @@ mod tests {
             let message = message(body);
             assert!(message.contains(expected), "{body}: {message}");
         }
-        let asked: Asked = parse(br#"{"grant_type":"password","userName":"ada"}"#).expect("parses");
+        let asked: Asked = parse(br#"{"grant_type":"password","userName":"ada","retries":7.0}"#).expect("parses");
         assert!(matches!(asked.grant_type, Grant::Password) && asked.user_name.as_deref() == Some("ada"));
         assert!(parse::<Asked>(br#"["password", null]"#).is_err(), "a struct is an object, not a sequence");
     }

@@ -87,7 +87,7 @@ async fn whatever_is_wrong_with_a_client_is_named_and_nothing_is_changed() {
         (json!({ "client_id": "x", "epoch": 0 }), "epoch"),
         (json!({ "client_id": "x", "entitlements": [] }), "entitlements"),
         (json!({ "client_id": "x", "secret": { "import": "too short" } }), "import"),
-        (json!({ "client_id": "x", "secret": { "hash": "x" } }), "hash"),
+        (json!({ "client_id": "x", "secret": { "hash": "x" } }), "secret.hash"),
         (json!({ "client_id": "x", "secret": [] }), "secret"),
         (json!({ "client_id": "x", "secret": { "label": 7 } }), "secret.label"),
         (json!({ "client_id": "x", "name": " " }), "name"),

@@ -27,7 +27,9 @@ impl From<BadBody> for Fault {
                 Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", message)
             }
             BadBody::Unread(refusal) => refusal.into(),
-            BadBody::Field { field, what } => Self::bad_request(format!("{field}: {what}")).with_reason(reason),
+            BadBody::Field { field, what } | BadBody::UnknownField { field, what } => {
+                Self::bad_request(format!("{field}: {what}")).with_reason(reason)
+            }
         }
     }
 }
