@@ -1,4 +1,4 @@
-//! Apis and their scopes.
+//! APIs and their scopes.
 
 use std::collections::HashMap;
 
@@ -56,7 +56,7 @@ const SCOPES: Listing = Listing {
 };
 
 impl Change {
-    /// Adds an API with its scopes; its id and audience must be new. Its epoch is this change.
+    /// Adds an API with its scopes. Its ID and audience must be new, and its epoch is this change.
     pub async fn insert_api(&mut self, api: &Api) -> Result<(), StoreError> {
         sqlx::query(INSERT_API)
             .bind(api.id.as_str())
@@ -79,7 +79,7 @@ impl Change {
         self.raise_key_lifetimes(api.access_token_lifetime_s).await
     }
 
-    /// Changes an API, but for its scopes. Another audience ends its tokens; a grant that it had before is removed.
+    /// Updates an API, except its scopes. A new audience invalidates its tokens. A grant that it loses is stored as a removal.
     pub async fn update_api(&mut self, api: &Api) -> Result<(), StoreError> {
         self.note_narrowing(api).await?;
         self.raise_api_epoch(&api.id, &api.audience).await?;
@@ -98,7 +98,7 @@ impl Change {
         self.raise_key_lifetimes(api.access_token_lifetime_s).await
     }
 
-    /// Notes which grants the API had before and has no longer, and how long what was issued under longer lifetimes lasts.
+    /// Records the grants that the API loses, and how long tokens issued under its longer lifetimes stay valid.
     async fn note_narrowing(&mut self, after: &Api) -> Result<(), StoreError> {
         let Some((grants, reach_s)) = find_reach(&mut self.transaction, &after.id).await? else { return Ok(()) };
         for grant in grants.iter() {
@@ -115,20 +115,20 @@ impl Change {
         Ok(())
     }
 
-    /// Ends the tokens of an API whose audience is about to change.
+    /// Invalidates the tokens of an API whose audience is about to change.
     async fn raise_api_epoch(&mut self, api: &ApiId, audience: &Audience) -> Result<(), StoreError> {
         let raise = sqlx::query(RAISE_EPOCH).bind(self.number).bind(api.as_str()).bind(audience.as_str());
         raise.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Deletes an API with its scopes, and what clients may ask of it.
+    /// Deletes an API with its scopes and all entitlements to it.
     pub async fn delete_api(&mut self, api: &ApiId) -> Result<(), StoreError> {
         sqlx::query(DELETE_API).bind(api.as_str()).execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Adds a scope to an Api, or changes the one of its name.
+    /// Adds a scope to an API, or replaces the scope of that name.
     pub async fn put_scope(&mut self, api: &ApiId, scope: &ScopeDefinition) -> Result<(), StoreError> {
         let rules: Vec<&str> = scope.rules.iter().map(PathRule::as_str).collect();
         sqlx::query(PUT_SCOPE)
@@ -144,7 +144,7 @@ impl Change {
         Ok(())
     }
 
-    /// Takes a scope from an API.
+    /// Deletes a scope of an API.
     pub async fn delete_scope(&mut self, api: &ApiId, scope: &ScopeToken) -> Result<(), StoreError> {
         let delete = sqlx::query(DELETE_SCOPE).bind(api.as_str()).bind(scope.as_str());
         if delete.execute(&mut *self.transaction).await?.rows_affected() > 0 {
@@ -153,7 +153,7 @@ impl Change {
         Ok(())
     }
 
-    /// Gives an API another audience, which ends its tokens.
+    /// Changes an API's audience, which invalidates its tokens.
     pub async fn set_audience(&mut self, api: &ApiId, audience: &Audience) -> Result<(), StoreError> {
         self.raise_api_epoch(api, audience).await?;
         let update = sqlx::query(SET_AUDIENCE).bind(audience.as_str()).bind(api.as_str());
@@ -162,12 +162,12 @@ impl Change {
     }
 }
 
-/// A right that the API gives to every client.
+/// A right that every client of the API has.
 fn api_right(api: &ApiId, right: Right) -> RightKey {
     RightKey { client_id: String::new(), api_id: api.clone(), right }
 }
 
-/// APIs as they were fetched, with the removals that are their own.
+/// Fetched rows of APIs, with the removals that apply to every client.
 #[derive(Debug)]
 pub(crate) struct FetchedApis {
     apis: Text,
@@ -175,7 +175,6 @@ pub(crate) struct FetchedApis {
     removals: Text,
 }
 
-/// Fetches APIs.
 pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<FetchedApis, StoreError> {
     Ok(FetchedApis {
         apis: from.fetch(&APIS, ids).await?,
@@ -185,7 +184,6 @@ pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<FetchedAp
 }
 
 impl FetchedApis {
-    /// Reads them.
     pub(crate) fn read(self, reader: &mut Reader) -> Result<Vec<Stored<Api>>, StoreError> {
         let mut scopes: HashMap<String, Vec<ScopeDefinition>> = HashMap::new();
         for (api, scope) in reader.read(self.scopes, read_scope)? {
@@ -201,11 +199,11 @@ impl FetchedApis {
     }
 }
 
-/// Of which API, name, description, rules, whether it is a default.
+/// API, name, description, rules, whether it is a default.
 type ScopeRow = (String, String, String, String, i64);
 /// Audience, name, grants, algorithm.
 type ApiWords = (String, String, String, String);
-/// Lifetime of access tokens, of refresh tokens unused and in all, time for a retry, epoch.
+/// Lifetime of access tokens, idle and absolute lifetimes of refresh tokens, retry window, epoch.
 type ApiNumbers = (i64, i64, i64, i64, i64);
 
 fn read_scope((api, name, description, rules, is_default): ScopeRow) -> Option<(String, ScopeDefinition)> {

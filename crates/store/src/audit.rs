@@ -1,4 +1,4 @@
-//! The audit log: written in the transaction of the change that it tells of, never altered.
+//! The audit log. A record is written in the transaction of its change, and never updated.
 
 use countersign_protocol::UnixTime;
 use sqlx::Row;
@@ -18,46 +18,46 @@ statements! {
          FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 }
 
-/// Who changed what, before and after.
+/// An audit record: who changed what, with the values before and after.
 #[derive(Clone, Debug)]
 pub struct NewAuditRecord {
-    /// Its place in the log, from 1, without gaps.
+    /// Its position in the log, from 1, without gaps.
     pub sequence: i64,
-    /// When.
+    /// When the change was made.
     pub at: UnixTime,
-    /// Who.
+    /// Who made the change.
     pub actor: String,
-    /// From where.
+    /// The caller's address.
     pub address: String,
-    /// Under which request id.
+    /// The request ID.
     pub request_id: String,
-    /// What was done, such as `client.create`.
+    /// The action, such as `client.create`.
     pub action: String,
-    /// To what.
+    /// What was changed.
     pub target: String,
-    /// As it was, in JSON, without secrets; none if it was not there.
+    /// The JSON before the change, without secrets. `None` for a creation.
     pub before: Option<String>,
-    /// As it is; none if it is gone.
+    /// The JSON after the change. `None` for a deletion.
     pub after: Option<String>,
 }
 
-/// A record as it is stored.
+/// A stored record.
 #[derive(Clone, Debug)]
 pub struct AuditRecord {
-    /// What it says.
+    /// The record.
     pub said: NewAuditRecord,
     /// Its MAC.
     pub mac: Vec<u8>,
 }
 
 impl Change {
-    /// The last record, after which the next one is written; no other change can write one meanwhile.
+    /// Returns the last record. Until this change ends, no other change can write one.
     pub async fn find_last_audit_record(&mut self) -> Result<Option<AuditRecord>, StoreError> {
         let row = sqlx::query(FIND_LAST).fetch_optional(&mut *self.transaction).await?;
         row.as_ref().map(read).transpose()
     }
 
-    /// Writes a record.
+    /// Inserts a record.
     pub async fn insert_audit_record(&mut self, record: &AuditRecord) -> Result<(), StoreError> {
         let said = &record.said;
         sqlx::query(INSERT)
@@ -78,13 +78,13 @@ impl Change {
 }
 
 impl Store {
-    /// The records after `after`, the oldest first, at most `limit`.
+    /// Lists at most `limit` records after `after`, oldest first.
     pub async fn list_audit_records(&self, after: i64, limit: i64) -> Result<Vec<AuditRecord>, StoreError> {
         let rows = sqlx::query(LIST).bind(after).bind(limit).fetch_all(self.reader()).await?;
         rows.iter().map(read).collect()
     }
 
-    /// The last record.
+    /// Returns the last record.
     pub async fn find_last_audit_record(&self) -> Result<Option<AuditRecord>, StoreError> {
         let row = sqlx::query(FIND_LAST).fetch_optional(self.reader()).await?;
         row.as_ref().map(read).transpose()

@@ -1,4 +1,4 @@
-//! Many clients at once, alike but for their ids: for measurements.
+//! Inserts many clients at once, for benchmarks. Only their IDs differ.
 
 use countersign_protocol::ids::ApiId;
 use countersign_protocol::secret::SecretHash;
@@ -23,7 +23,7 @@ statements! {
 }
 
 impl Store {
-    /// Registers the clients `alike-FIRST` to `alike-LAST`, each with these secrets, and with these scopes of an API.
+    /// Inserts the clients `alike-FIRST` to `alike-LAST`, each with these secrets and these scopes of an API.
     pub async fn insert_alike(
         &self,
         (first, last): (i64, i64),

@@ -1,4 +1,4 @@
-//! The change counter: how every node learns of every change within a second.
+//! The change counter, which every node polls.
 
 use sqlx::{Any, Row, Transaction};
 
@@ -11,21 +11,21 @@ statements! {
     RAISE_CHANGE = "UPDATE change_counter SET change = change + 1 WHERE id = 1 RETURNING change";
 }
 
-/// How far the database has come.
+/// The change counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
     /// The last change of any kind.
     pub change: i64,
-    /// The last change of what the registry holds.
+    /// The last change of the registry.
     pub registry_change: i64,
 }
 
-/// Counts a change of what the registry holds; returns its number. The row lock that this takes orders all changes.
+/// Counts a change of the registry and returns its number. Its row lock serializes all changes.
 pub(crate) async fn raise_both(transaction: &mut Transaction<'static, Any>) -> Result<i64, StoreError> {
     Ok(sqlx::query(RAISE_BOTH).fetch_one(&mut **transaction).await?.try_get(0)?)
 }
 
-/// Counts a revocation, or what is only audited; returns the number of the change.
+/// Counts a revocation or a change that is only audited, and returns its number.
 pub(crate) async fn raise_change(transaction: &mut Transaction<'static, Any>) -> Result<i64, StoreError> {
     Ok(sqlx::query(RAISE_CHANGE).fetch_one(&mut **transaction).await?.try_get(0)?)
 }

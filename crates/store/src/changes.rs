@@ -1,4 +1,4 @@
-//! Changes: transactions that raise the change counter. What they leave behind is forgotten when its time has passed.
+//! Changes: transactions that raise the change counter, and the cleanup of old deletions and removals.
 
 use countersign_protocol::UnixTime;
 use sqlx::{Any, Row, Transaction};
@@ -22,7 +22,7 @@ statements! {
          WHERE id = 1";
 }
 
-/// A transaction that changes what the registry holds. Dropped without [`Change::commit`], it changes nothing.
+/// A transaction that changes the registry. Dropping it without [`Change::commit`] rolls it back.
 #[derive(Debug)]
 pub struct Change {
     pub(crate) transaction: Transaction<'static, Any>,
@@ -32,13 +32,13 @@ pub struct Change {
 }
 
 impl Change {
-    /// The number of this change: the epoch of whatever it creates or raises. Those after it, up to the commit, are of this change
-    /// too: on SQLite each row that it touches raises the counters.
+    /// The number of this change, which is the epoch of everything it creates or raises. Later numbers until the commit
+    /// also belong to this change: on SQLite, every row that it changes raises the counters.
     pub fn number(&self) -> i64 {
         self.number
     }
 
-    /// Makes the change durable, with a removal for each right that it took away.
+    /// Commits durably, with a removal for each right that was taken away.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         removals::store(&mut self.transaction, self.rights, self.number, self.now).await?;
         Ok(self.transaction.commit().await?)
@@ -46,22 +46,22 @@ impl Change {
 }
 
 impl Store {
-    /// Begins a change at `now`; the row lock that it takes orders all changes.
+    /// Begins a change at `now`. Its row lock serializes all changes.
     pub async fn begin_change(&self, now: UnixTime) -> Result<Change, StoreError> {
         let mut transaction = self.begin_write().await?;
         let number = raise_both(&mut transaction).await?;
         Ok(Change { number, transaction, now, rights: TouchedRights::default() })
     }
 
-    /// Begins what is audited and changes nothing that the registry holds. It takes the same lock as [`Store::begin_change`],
-    /// and makes no node load its registry again.
+    /// Begins a change that is audited but does not affect the registry. It takes the same lock as [`Store::begin_change`],
+    /// but no node reloads anything.
     pub async fn begin_event(&self, now: UnixTime) -> Result<Change, StoreError> {
         let mut transaction = self.begin_write().await?;
         let number = raise_change(&mut transaction).await?;
         Ok(Change { number, transaction, now, rights: TouchedRights::default() })
     }
 
-    /// Forgets what was deleted before a moment; returns how many rows. A node that has read nothing since loads everything.
+    /// Forgets deletions from before a time and returns their number. A node that last read before then loads everything.
     pub async fn forget_deletions(&self, before: UnixTime) -> Result<u64, StoreError> {
         if sqlx::query(FIND_OLD_DELETION).bind(before).fetch_optional(self.reader()).await?.is_none() {
             return Ok(0);
@@ -73,7 +73,7 @@ impl Store {
         })
     }
 
-    /// Forgets the removals after which everything issued before them has expired by `before`; returns how many.
+    /// Deletes removals that no valid token can need after `before`. Returns their number.
     pub async fn delete_expired_removals(&self, before: UnixTime) -> Result<u64, StoreError> {
         if sqlx::query(FIND_EXPIRED_REMOVAL).bind(before).fetch_optional(self.reader()).await?.is_none() {
             return Ok(0);

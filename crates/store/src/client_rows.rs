@@ -1,4 +1,4 @@
-//! Clients as the registry reads them: page by page, with their credentials and entitlements.
+//! Clients as the registry reads them: in pages, with their credentials and entitlements.
 
 use std::collections::HashMap;
 
@@ -52,17 +52,17 @@ const ENTITLEMENTS: Listing = Listing {
     order: "client_id, api_id",
 };
 
-/// Id, name, methods, status, epoch, and the most tokens in a minute and a day.
+/// ID, name, methods, status, epoch, and the token limits per minute and per day.
 type ClientRow = (String, String, String, String, i64, Option<i64>, Option<i64>, Beside);
-/// Whose, id, label, from when and until when, and the hash of the secret.
+/// Client, ID, label, start, expiry, secret hash.
 type CredentialRow = (String, String, String, UnixTime, Option<UnixTime>, Bytes);
-/// Whose, for which API, of which kind, which scopes, by which grants.
+/// Client, API, kind, scopes, grants.
 type EntitlementRow = (String, String, String, String, String);
 
 pub(crate) const ASK: &str = "ask";
 pub(crate) const INTROSPECT: &str = "introspect";
 
-/// Clients as they were fetched, with their credentials and entitlements and with what was taken from them.
+/// Fetched rows of clients, with their credentials, entitlements and removals.
 #[derive(Debug)]
 pub(crate) struct FetchedClients {
     clients: Text,
@@ -71,7 +71,6 @@ pub(crate) struct FetchedClients {
     removals: Text,
 }
 
-/// Fetches clients.
 pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<FetchedClients, StoreError> {
     Ok(FetchedClients {
         clients: from.fetch(&CLIENTS, ids).await?,
@@ -82,7 +81,6 @@ pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<FetchedCl
 }
 
 impl FetchedClients {
-    /// Reads them.
     pub(crate) fn read(self, reader: &mut Reader) -> Result<Vec<Stored<Client>>, StoreError> {
         let clients = reader.read(self.clients, read_client)?;
         let places = clients.iter().enumerate().map(|(place, client)| (client.value.id.clone(), place)).collect();
@@ -108,14 +106,14 @@ impl FetchedClients {
     }
 }
 
-/// Clients, and where each of them is.
+/// Clients, with an index by ID.
 struct Page {
     clients: Vec<Stored<Client>>,
     places: HashMap<ClientId, usize>,
 }
 
 impl Page {
-    /// The client of an id; none if a row has lost its owner.
+    /// Returns the client with this ID. `None` if a row has lost its owner.
     fn find(&mut self, id: &str) -> Option<&mut Client> {
         let place = *self.places.get(id)?;
         self.clients.get_mut(place).map(|client| &mut client.value)
@@ -162,7 +160,7 @@ fn read_entitled((client, api, kind, scopes, grants): EntitlementRow) -> Option<
     Some((client, entitled))
 }
 
-/// What an entitlement's columns say.
+/// Parses the columns of an entitlement.
 pub(crate) fn read_entitlement(scopes: &str, grants: &str) -> Option<Entitlement> {
     let scopes = words(scopes).map(ScopeToken::parse).collect::<Option<Scope>>()?;
     Some(Entitlement { scopes, grants: read_grants(grants)? })

@@ -40,21 +40,21 @@ statements! {
     SET_LIMITS = "UPDATE clients SET tokens_per_minute = $1, tokens_per_day = $2 WHERE id = $3";
 }
 
-/// A client to be registered.
+/// A client to insert.
 #[derive(Clone, Debug)]
 pub struct NewClient {
-    /// Its id.
+    /// Its ID.
     pub id: ClientId,
-    /// Its name, for people.
+    /// Its display name.
     pub name: String,
-    /// Whom to ask about it.
+    /// Its contact.
     pub owner: String,
-    /// How it may authenticate.
+    /// Its authentication methods.
     pub auth_methods: ClientAuthMethods,
 }
 
 impl Change {
-    /// Registers a client, whose id no client and no user may have; its epoch is this change.
+    /// Inserts a client. No client or user may have its ID. Its epoch is this change.
     pub async fn insert_client(&mut self, client: &NewClient) -> Result<(), StoreError> {
         self.take_name(client.id.as_str()).await?;
         sqlx::query(INSERT_CLIENT)
@@ -71,7 +71,7 @@ impl Change {
         Ok(())
     }
 
-    /// Gives a client another name, owner and methods.
+    /// Updates a client's name, owner and authentication methods.
     pub async fn update_client(&mut self, client: &NewClient) -> Result<(), StoreError> {
         sqlx::query(UPDATE_CLIENT)
             .bind(client.name.as_str())
@@ -83,22 +83,22 @@ impl Change {
         Ok(())
     }
 
-    /// Deletes a client with its credentials and entitlements, which ends its tokens.
+    /// Deletes a client with its credentials and entitlements, which invalidates its tokens.
     pub async fn delete_client(&mut self, client: &ClientId) -> Result<(), StoreError> {
         removals::delete_of_client(&mut self.transaction, client).await?;
         sqlx::query(DELETE_CLIENT).bind(client.as_str()).execute(&mut *self.transaction).await?;
         self.free_name(client.as_str()).await
     }
 
-    /// Limits the tokens of a client, or not.
+    /// Sets or clears the token limits of a client.
     pub async fn set_client_limits(&mut self, client: &ClientId, limits: TokenLimits) -> Result<(), StoreError> {
         let update = sqlx::query(SET_LIMITS).bind(limits.per_minute).bind(limits.per_day).bind(client.as_str());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Enables or disables a client. Either ends what was issued to it before: a version before this one did not end it when
-    /// the client was disabled.
+    /// Enables or disables a client. Both invalidate its earlier tokens, because an older version did not do so when it
+    /// disabled a client.
     pub async fn set_client_status(&mut self, client: &ClientId, status: Status) -> Result<(), StoreError> {
         let raise = sqlx::query(RAISE_EPOCH_UNLESS).bind(self.number).bind(client.as_str()).bind(status.as_str());
         raise.execute(&mut *self.transaction).await?;
@@ -107,21 +107,21 @@ impl Change {
         Ok(())
     }
 
-    /// Ends every token that the client has been issued so far.
+    /// Invalidates all tokens issued to the client so far.
     pub async fn raise_client_epoch(&mut self, client: &ClientId) -> Result<(), StoreError> {
         let update = sqlx::query(RAISE_EPOCH).bind(self.number).bind(client.as_str());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// When the client's secrets were last rotated, if ever.
+    /// Returns when the client's secrets were last rotated.
     pub async fn find_rotation(&mut self, client: &ClientId) -> Result<Option<UnixTime>, StoreError> {
         let find = sqlx::query(FIND_ROTATED).bind(client.as_str());
         let row = find.fetch_optional(&mut *self.transaction).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Notes that the client's secrets are rotated now.
+    /// Records that the client's secrets are rotated now.
     pub async fn set_rotated(&mut self, client: &ClientId) -> Result<(), StoreError> {
         let update = sqlx::query(SET_ROTATED).bind(self.now).bind(client.as_str());
         update.execute(&mut *self.transaction).await?;
@@ -144,7 +144,7 @@ impl Change {
         Ok(())
     }
 
-    /// Ends a credential at a moment, or never.
+    /// Sets or clears a credential's expiry.
     pub async fn set_credential_expiry(
         &mut self,
         credential: &str,
@@ -155,26 +155,26 @@ impl Change {
         Ok(())
     }
 
-    /// Gives a credential another label.
+    /// Changes a credential's label.
     pub async fn set_credential_label(&mut self, credential: &str, label: &str) -> Result<(), StoreError> {
         let update = sqlx::query(SET_LABEL).bind(label.to_owned()).bind(credential.to_owned());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Removes one credential.
+    /// Deletes a credential.
     pub async fn delete_credential(&mut self, credential: &str) -> Result<(), StoreError> {
         sqlx::query(DELETE_CREDENTIAL).bind(credential.to_owned()).execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Removes every credential of a client.
+    /// Deletes every credential of a client.
     pub async fn delete_credentials(&mut self, client: &ClientId) -> Result<(), StoreError> {
         sqlx::query(DELETE_CREDENTIALS).bind(client.as_str()).execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Lets a client ask for tokens of an Api, in place of what it could ask before.
+    /// Allows a client to request tokens for an API. Replaces its earlier entitlement.
     pub async fn allow_ask(&mut self, client: &ClientId, api: &ApiId, what: &Entitlement) -> Result<(), StoreError> {
         self.note_taken(client, api).await?;
         for right in rights_of(what) {
@@ -185,7 +185,7 @@ impl Change {
         self.put_entitlement(client, api, ASK, (scopes, grants)).await
     }
 
-    /// Notes the rights that are about to be replaced or deleted.
+    /// Records the rights that are about to be replaced or deleted.
     async fn note_taken(&mut self, client: &ClientId, api: &ApiId) -> Result<(), StoreError> {
         let find = sqlx::query(FIND_ENTITLEMENT).bind(client.as_str()).bind(api.as_str()).bind(ASK);
         let Some(row) = find.fetch_optional(&mut *self.transaction).await? else { return Ok(()) };
@@ -197,12 +197,12 @@ impl Change {
         Ok(())
     }
 
-    /// Lets a client introspect every token of an Api.
+    /// Allows a client to introspect all tokens of an API.
     pub async fn allow_introspect(&mut self, client: &ClientId, api: &ApiId) -> Result<(), StoreError> {
         self.put_entitlement(client, api, INTROSPECT, (String::new(), String::new())).await
     }
 
-    /// Takes back what a client may ask of an API and introspect there, which ends the tokens that use it.
+    /// Removes a client's rights to request and introspect tokens of an API, which invalidates the tokens that use them.
     pub async fn disallow(&mut self, client: &ClientId, api: &ApiId) -> Result<(), StoreError> {
         self.note_taken(client, api).await?;
         for kind in [ASK, INTROSPECT] {
@@ -233,13 +233,13 @@ impl Change {
         Ok(())
     }
 
-    /// Gives a name back.
+    /// Releases a name.
     pub(crate) async fn free_name(&mut self, name: &str) -> Result<(), StoreError> {
         sqlx::query(FREE_NAME).bind(name_key(name)).execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Takes a client id or login name out of the one namespace of both.
+    /// Reserves a name in the namespace that client IDs and login names share.
     pub(crate) async fn take_name(&mut self, name: &str) -> Result<(), StoreError> {
         match sqlx::query(TAKE_NAME).bind(name_key(name)).execute(&mut *self.transaction).await.map_err(Into::into) {
             Ok(_) => Ok(()),
@@ -253,7 +253,7 @@ fn client_right(client: &ClientId, api: &ApiId, right: Right) -> RightKey {
     RightKey { client_id: client.to_string(), api_id: api.clone(), right }
 }
 
-/// Every right that an entitlement is made of.
+/// Every right that an entitlement contains.
 fn rights_of(what: &Entitlement) -> Vec<Right> {
     let grants = what.grants.iter().map(Right::Grant);
     let scopes = what.scopes.iter().cloned().map(Right::Scope);

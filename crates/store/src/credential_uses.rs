@@ -1,4 +1,4 @@
-//! When each credential was last used, how often and from where.
+//! When, how often and from where each credential was used.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::ids::ClientId;
@@ -11,7 +11,7 @@ use crate::statement::{BATCH_ROWS, placeholders, statements};
 use crate::token_counts::{TokenCount, add_token_counts};
 use crate::transaction::transact;
 
-/// Before and after the rows `id, last_used_at, use_count, address`.
+/// SQL before and after the rows `id, last_used_at, use_count, address`.
 const ADD: [&str; 2] = [
     "INSERT INTO credential_uses (credential_id, last_used_at, use_count, address) \
      SELECT c.id, used.column2, used.column3, used.column4 FROM (VALUES ",
@@ -38,28 +38,28 @@ pub struct CredentialUse {
     pub credential_id: String,
     /// When it was last used.
     pub last_used_at: UnixTime,
-    /// How often it was used.
+    /// The number of uses.
     pub count: i64,
-    /// From where it was last used.
+    /// The address of the last use.
     pub address: String,
 }
 
-/// Since when a credential is there, and its uses.
+/// A credential's creation and uses.
 #[derive(Clone, Debug)]
 pub struct CredentialHistory {
     /// The credential.
     pub credential_id: String,
-    /// When it was made; 0 for what is older than the note.
+    /// When it was created. 0 if it is older than this column.
     pub created_at: UnixTime,
-    /// Its uses, if it was ever used.
+    /// Its uses. `None` if it was never used.
     pub uses: Option<CredentialUse>,
 }
 
 impl Store {
-    /// Adds uses and tokens to those that are stored, all or nothing; uses of credentials that are gone are forgotten.
+    /// Adds uses and token counts to the stored ones, all or nothing. Skips uses of deleted credentials.
     ///
-    /// Both are sorted first: nodes that take the same rows in one order cannot wait for each other, and SQLite finds
-    /// neighbours on one page.
+    /// Both are sorted first: nodes that lock rows in the same order cannot deadlock, and SQLite finds neighboring rows on
+    /// one page.
     pub async fn add_uses(&self, mut uses: Vec<CredentialUse>, mut tokens: Vec<TokenCount>) -> Result<(), StoreError> {
         uses.sort_unstable_by(|one, other| one.credential_id.cmp(&other.credential_id));
         tokens.sort_unstable();
@@ -76,13 +76,13 @@ impl Store {
         })
     }
 
-    /// The credentials of a client, the oldest first.
+    /// Lists the credentials of a client, oldest first.
     pub async fn list_credential_histories(&self, client: &ClientId) -> Result<Vec<CredentialHistory>, StoreError> {
         let rows = sqlx::query(LIST).bind(client.as_str()).fetch_all(self.reader()).await?;
         rows.iter().map(read).collect()
     }
 
-    /// Every credential with its client, the oldest first.
+    /// Lists every credential with its client, oldest first.
     pub async fn list_all_credential_histories(&self) -> Result<Vec<(String, CredentialHistory)>, StoreError> {
         let rows = sqlx::query(LIST_ALL).fetch_all(self.reader()).await?;
         rows.iter().map(|row| Ok((row.try_get(5)?, read(row)?))).collect()

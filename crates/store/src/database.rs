@@ -1,4 +1,4 @@
-//! The one place that knows which engine it is: opening, migrating, and how transactions begin.
+//! The only module that knows the engine: opens, migrates, and begins transactions.
 
 mod connection;
 mod engine;
@@ -26,39 +26,39 @@ use self::file::OpenFile;
 use self::identity::Identity;
 use self::url::{Connections, DatabaseUrl};
 
-/// A connection to a server is made anew after this time, so that it follows a server that has moved.
+/// How long a connection to PostgreSQL is kept, so that the pool follows a server that has moved.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// A connection to a server that was not used for this long is closed.
+/// How long an idle connection to PostgreSQL is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-/// Connections that only read, on SQLite: two, since reads there are few and short.
+/// SQLite connections for reads. Two are enough, because reads are rare and short.
 const SQLITE_READERS: u32 = 2;
-/// Connections to PostgreSQL by which a node follows changes and tells that it lives: others, however many wait, must not make
-/// it call the database lost.
+/// PostgreSQL connections for the change counter and heartbeats. They are separate, so that a node does not take a busy
+/// pool for a lost database.
 const POSTGRES_FOLLOWERS: u32 = 2;
 
-/// Makes both engines known to sqlx; called once by `main` and by the testkit.
+/// Registers both engines with sqlx. `main` and the testkit call it once.
 pub fn install_drivers() {
     install_default_drivers();
 }
 
-/// The open database.
+/// An open database.
 #[derive(Clone, Debug)]
 pub struct Store {
     engine: Engine,
     reader: AnyPool,
     writer: AnyPool,
-    /// What nothing else is to keep waiting: following changes, and heartbeats.
+    /// Connections for the change counter and heartbeats, which must never wait for others.
     follower: AnyPool,
-    /// Writes that share commits, on SQLite.
+    /// Writes that share commits, on SQLite only.
     queue: Option<Arc<WriteQueue>>,
-    /// The file, on SQLite.
+    /// The open file, on SQLite only.
     file: Option<Arc<OpenFile>>,
     /// Whether it is still the same database.
     identity: Arc<Identity>,
 }
 
 impl Store {
-    /// Opens and migrates the database. The first connection is unpooled, so that the cause of a failure is known.
+    /// Opens and migrates the database. Its first connection is not pooled, so that errors show the cause.
     pub async fn open(database: &DatabaseUrl) -> Result<Self, StoreError> {
         let engine = database.engine;
         let options = AnyConnectOptions::from_str(database.url.as_str())?.disable_statement_logging();
@@ -72,10 +72,10 @@ impl Store {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
-                // A connection to a file that was deleted cannot be made again.
+                // A connection to a deleted file cannot be reopened.
                 .max_lifetime((engine == Engine::Postgres).then_some(MAX_LIFETIME))
                 .idle_timeout((engine == Engine::Postgres).then_some(IDLE_TIMEOUT))
-                // A file does not go away as a server does, and asking it takes as long as a short statement.
+                // A file is always reachable, and a check takes as long as a short statement.
                 .test_before_acquire(engine == Engine::Postgres)
                 .after_release(move |connection, _| Box::pin(is_usable(engine, connection)))
                 .after_connect(move |connection, _| {
@@ -106,7 +106,7 @@ impl Store {
         Ok(Self { engine, reader, writer, follower, queue, file, identity })
     }
 
-    /// Closes every connection; SQLite folds its log into the database.
+    /// Closes every connection. SQLite merges its log into the database.
     pub async fn close(&self) {
         self.reader.close().await;
         self.follower.close().await;
@@ -142,26 +142,26 @@ impl Store {
         &self.reader
     }
 
-    /// The connections by which a node follows changes and tells that it lives.
+    /// Connections for the change counter and heartbeats.
     pub(crate) fn follower(&self) -> &AnyPool {
         &self.follower
     }
 
-    /// True if several nodes can have it open.
+    /// True if several nodes can open it.
     pub(crate) fn is_shared(&self) -> bool {
         self.engine == Engine::Postgres
     }
 
-    /// The writes that share commits, where they do.
+    /// The writes that share commits, if this engine does so.
     pub(crate) fn write_queue(&self) -> Option<&WriteQueue> {
         self.queue.as_deref()
     }
 
-    /// Begins a transaction that writes.
+    /// Begins a write transaction.
     pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let statement = match self.engine {
             Engine::Sqlite => "BEGIN IMMEDIATE",
-            // Whatever the default: serialisable transactions that touch the change counter would end each other.
+            // Overrides the default: serializable transactions that touch the change counter would abort each other.
             Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         self.file.as_deref().map_or(Ok(()), OpenFile::check_writable)?;
@@ -169,7 +169,7 @@ impl Store {
         Ok(self.writer.begin_with(statement).await?)
     }
 
-    /// Begins a transaction that writes for as long as it takes.
+    /// Begins a write transaction without a timeout.
     pub(crate) async fn begin_long_write(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let mut transaction = self.begin_write().await?;
         if self.engine == Engine::Postgres {
@@ -180,12 +180,12 @@ impl Store {
         Ok(transaction)
     }
 
-    /// Begins a transaction whose reads all see one moment.
+    /// Begins a transaction whose reads all see one snapshot.
     pub(crate) async fn begin_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
         self.begin_snapshot_of(&self.follower).await
     }
 
-    /// The same for a read that may take its time: nobody who follows changes waits for it.
+    /// The same for a long read, on a connection that the follower does not use.
     pub(crate) async fn begin_long_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
         self.begin_snapshot_of(&self.reader).await
     }
@@ -197,7 +197,7 @@ impl Store {
         };
         let mut snapshot = in_time("a snapshot", pool.begin_with(statement)).await?;
         if self.engine == Engine::Postgres {
-            // A large registry takes its time; that it goes on is watched where it is read.
+            // A large registry takes time. The reader checks for progress instead.
             for bound in ["SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 4000"] {
                 in_time("a snapshot", sqlx::query(bound).execute(&mut *snapshot)).await?;
             }
@@ -216,7 +216,7 @@ pub(crate) mod tests {
     use crate::entry::EntryKind;
     use crate::load::{Entries, Load};
 
-    /// A database that was not opened yet.
+    /// Returns a database that was never opened.
     pub(crate) fn fresh() -> (countersign_testkit::TestDatabase, DatabaseUrl) {
         let database = countersign_testkit::TestDatabase::fresh();
         let url = match &database.url {
@@ -237,7 +237,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_of_a_newer_version_or_of_other_migrations_is_left_alone() {
+    async fn a_database_with_newer_or_different_migrations_is_not_touched() {
         let (_database, url) = fresh();
         let store = Store::open(&url).await.expect("opens");
         let change = async |statement: &str| {
@@ -282,20 +282,20 @@ pub(crate) mod tests {
             sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.expect("inserts");
         }
         connection.close().await.expect("closes");
-        let store = Store::open(&url).await.expect("migrates the rest");
+        let store = Store::open(&url).await.expect("runs the other migrations");
         let mut load = store.begin_load().await.expect("begins");
         let everything = async |load: &mut Load, kind| {
-            load.fetch_next(kind, "").await.expect("fetches").expect("is there").read().expect("reads").0
+            load.fetch_next(kind, "").await.expect("fetches").expect("exists").read().expect("reads").0
         };
         let Entries::Users(mut users) = everything(&mut load, EntryKind::User).await else { panic!("no users") };
         let user = users.remove(0).value;
         assert!(user.has_second_factor);
         let Entries::Apis(mut apis) = everything(&mut load, EntryKind::Api).await else { panic!("no APIs") };
         let api = apis.remove(0).value;
-        assert_eq!((api.epoch, api.removals.len(), api.refresh.retry_s), (0, 0, 30), "its tokens go on");
+        assert_eq!((api.epoch, api.removals.len(), api.refresh.retry_s), (0, 0, 30), "its tokens stay valid");
         assert_eq!(load.load_keys().await.expect("reads").playground.version, 0);
         load.finish().await.expect("ends");
-        let factor = store.find_second_factor(&user.id, "totp").await.expect("reads").expect("is there");
+        let factor = store.find_second_factor(&user.id, "totp").await.expect("reads").expect("exists");
         assert_eq!((factor.sealed_seed, factor.last_step), (vec![1, 2], 0));
         let job = ClientId::parse("job").expect("an id");
         let mut change = store.begin_change(1).await.expect("begins");
@@ -304,7 +304,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_said_to_be_full_and_forgotten_once_there_is_room_on_sqlite() {
+    async fn a_full_disk_is_reported_and_writes_work_again_once_there_is_space_on_sqlite() {
         let (_database, url) = fresh();
         let store = Store::open(&url).await.expect("opens");
         let fill = async || {

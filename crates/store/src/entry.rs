@@ -1,8 +1,8 @@
-//! An entry of the registry as it is stored: an API, a client or a user.
+//! Entries of the registry: APIs, clients and users.
 
 use countersign_protocol::UnixTime;
 
-/// What an entry of the registry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// An API with its scopes.
@@ -14,10 +14,9 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    /// Each kind, after those that it refers to.
+    /// Every kind, after those that it refers to.
     pub const ALL: [Self; 3] = [Self::Api, Self::Client, Self::User];
 
-    /// Its table.
     pub(crate) fn table(self) -> &'static str {
         match self {
             Self::Api => "apis",
@@ -27,29 +26,29 @@ impl EntryKind {
     }
 }
 
-/// An API, a client or a user as it is stored, with what no token needs.
+/// A stored API, client or user, with data that tokens do not need.
 #[derive(Clone, Debug)]
 pub struct Stored<T> {
-    /// What it is.
+    /// The entry.
     pub value: T,
-    /// What administrators see of it beside.
+    /// Its metadata for administrators.
     pub note: Note,
-    /// The change that touched it last.
+    /// The last change of it.
     pub last_change: i64,
 }
 
-/// Since when something is there, and whom to ask about it.
+/// An entry's creation and owner.
 #[derive(Clone, Debug, Default)]
 pub struct Note {
-    /// The change that made it: the order of lists.
+    /// The change that created it, which is the order of lists.
     pub created_change: i64,
-    /// When it was made; 0 for what is older than the note.
+    /// When it was created. 0 if it is older than this column.
     pub created_at: UnixTime,
-    /// Whom to ask about it; empty where nobody is named.
+    /// Its contact. May be empty.
     pub owner: String,
 }
 
-/// What every entry has beside itself, as the last columns of its listing: who made it, when, for whom, and who touched it last.
+/// The last columns of every entry's listing: created by which change, when, owner, last change.
 pub(crate) type Beside = (i64, UnixTime, String, i64);
 
 impl<T> Stored<T> {
@@ -58,7 +57,7 @@ impl<T> Stored<T> {
     }
 }
 
-/// Ids from one to another, both included, in the order of the database.
+/// A range of IDs, both ends included, in the database's order.
 #[derive(Clone, Debug)]
 pub struct Ids {
     pub(crate) first: String,
@@ -66,12 +65,12 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// One id.
+    /// A range of one ID.
     pub fn one(id: String) -> Self {
         Self { first: id.clone(), last: id }
     }
 
-    /// The last of them.
+    /// The last ID.
     pub fn last(&self) -> &str {
         &self.last
     }

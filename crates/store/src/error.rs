@@ -1,20 +1,20 @@
-//! What can go wrong with a database, in words for an operator.
+//! Database errors, worded for an operator.
 
 use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::error::ErrorKind;
 use sqlx::migrate::MigrateError;
 
-/// Why the store could not do what was asked. Nothing was changed, unless the answer to a commit was lost.
+/// Why an operation failed. It changed nothing, unless the response to a commit was lost.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database URL is neither of SQLite nor of PostgreSQL, or is malformed.
+    /// The database URL is malformed or has another scheme.
     #[error("database.url: {0}")]
     Url(String),
-    /// The database cannot do it now; the text says in its words why.
+    /// The database is unavailable now. The text is its own.
     #[error("{0}: {1}")]
     Unavailable(DatabaseTrouble, String),
-    /// The database ended a transaction in favour of another: a deadlock, or a conflict. It can be done again.
-    #[error("the database gave way to another transaction: {0}")]
+    /// The database aborted a transaction in favor of another one, because of a deadlock or a conflict. It can be retried.
+    #[error("the database aborted the transaction in favor of another one: {0}")]
     Conflict(String),
     /// A pooler in front of PostgreSQL does not keep one server connection for each of ours.
     #[error(
@@ -23,38 +23,38 @@ pub enum StoreError {
     )]
     SharedConnections,
     /// A newer version of Countersign has changed this database.
-    #[error("the database was made by a newer version of Countersign (migration {0}); use that version")]
+    #[error("the database was migrated by a newer version of Countersign (migration {0}); use that version")]
     Newer(i64),
-    /// The database was migrated by other migrations than ours.
-    #[error("the database does not fit this version: {0}")]
+    /// The migrations of the database differ from ours.
+    #[error("the database does not match this version: {0}")]
     Migration(String),
-    /// The id, name or audience is taken.
-    #[error("already taken: {0}")]
+    /// The ID, name or audience is already in use.
+    #[error("already in use: {0}")]
     Taken(String),
-    /// A row holds what no version of Countersign writes.
-    #[error("table {table} has a row that cannot be read: {row}")]
+    /// A row contains something that no version of Countersign writes.
+    #[error("table {table} has an unreadable row: {row}")]
     Broken {
         /// The table.
         table: &'static str,
-        /// Which row.
+        /// The row's key.
         row: String,
     },
-    /// Anything else that the database says.
-    #[error("the database refuses: {0}")]
+    /// Any other database error.
+    #[error("database error: {0}")]
     Refused(String),
 }
 
-/// What to do when there is no room.
-const MAKE_ROOM: &str = "make room there, or raise the quota";
+/// What to do when the disk is full.
+const MAKE_ROOM: &str = "free up space there, or raise the quota";
 const POSTGRES_FULL: &str = "53100";
 const SQLITE_FULL: &str = "13";
-/// The `-shm` file cannot grow: at a start, the first that needs room. SQLite calls it an I/O error, whatever the system said.
+/// The `-shm` file cannot grow, and it is the first file that needs space at a start. SQLite reports an I/O error.
 const SQLITE_IOERR_SHMSIZE: &str = "4874";
-/// Whatever the system said of a write, but for ENOSPC, which is `SQLITE_FULL`.
+/// Any failed write except ENOSPC, which is `SQLITE_FULL`.
 const SQLITE_IOERR_WRITE: &str = "778";
 
-/// Classes and codes of PostgreSQL that may pass by themselves, the longer ones first: no room, out of resources, read-only,
-/// idle within a transaction, cancelled, lock not available, connection exceptions, refused sign-in, shutting down or starting, system errors.
+/// PostgreSQL classes and codes that may be temporary, longest first: disk full, out of resources, read-only, idle in
+/// transaction, canceled, lock not available, connection exception, sign-in refused, shutting down or starting, system error.
 const POSTGRES_PASSING: [(&str, DatabaseTrouble); 10] = [
     (POSTGRES_FULL, DatabaseTrouble::Full),
     ("53", DatabaseTrouble::Lost),
@@ -84,7 +84,7 @@ impl From<sqlx::Error> for StoreError {
             }
             sqlx::Error::PoolTimedOut => Self::Unavailable(
                 DatabaseTrouble::Slow,
-                "every connection was busy for 2 s, or no new one could be made".to_owned(),
+                "all connections were busy for 2 s, or no new connection could be opened".to_owned(),
             ),
             sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 Self::Unavailable(DatabaseTrouble::Lost, error.to_string())
@@ -104,17 +104,17 @@ impl From<MigrateError> for StoreError {
     }
 }
 
-/// The database's own words; of SQLite in place of those that do not say what to do.
+/// The database's message. Replaces those of SQLite that do not say what to do.
 fn describe(code: &str, message: String) -> String {
     match code {
         POSTGRES_FULL => format!("{message}; {MAKE_ROOM}"),
         SQLITE_FULL | SQLITE_IOERR_SHMSIZE => MAKE_ROOM.to_owned(),
-        SQLITE_IOERR_WRITE => format!("{message}: over a quota or a limit of file sizes, or the disk fails"),
+        SQLITE_IOERR_WRITE => format!("{message}: a quota or file size limit is exceeded, or the disk is failing"),
         _ => message,
     }
 }
 
-/// What may pass by itself, by the database's code.
+/// Whether a database code means trouble that may be temporary.
 fn find_trouble(code: &str) -> Option<DatabaseTrouble> {
     if code.len() == 5 {
         return POSTGRES_PASSING.iter().find(|(class, _)| code.starts_with(class)).map(|(_, trouble)| *trouble);
@@ -122,7 +122,7 @@ fn find_trouble(code: &str) -> Option<DatabaseTrouble> {
     if code == SQLITE_IOERR_SHMSIZE {
         return Some(DatabaseTrouble::Full);
     }
-    // SQLite, whose extended codes have the plain one in their last byte.
+    // The last byte of SQLite's extended codes is the primary code.
     match code.parse::<u32>().ok()? & 0xFF {
         // busy, locked
         5 | 6 => Some(DatabaseTrouble::Slow),
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_by_itself_is_told_from_what_will_not() {
+    fn temporary_errors_are_told_apart_from_lasting_ones() {
         for (passing, trouble) in [
             ("5", DatabaseTrouble::Slow),
             ("13", DatabaseTrouble::Full),

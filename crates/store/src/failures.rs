@@ -1,6 +1,6 @@
-//! Failed passwords and one-time codes, and the devices that are known for a user.
+//! Failed passwords and one-time codes, and a user's known devices.
 //!
-//! None of this raises the change counter: nodes read it when somebody tries, not when it changes.
+//! None of this raises the change counter: nodes read it during a sign-in.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::ids::UserId;
@@ -59,44 +59,43 @@ statements! {
          ORDER BY failures DESC, last_failure_at DESC LIMIT $1 OFFSET $2)";
 }
 
-/// Known browsers of a user: more than one person uses. The one used longest ago is forgotten.
+/// The number of known browsers per user, more than one person uses. The least recently used one is forgotten.
 const MAX_BROWSERS: i64 = 20;
-/// Known clients of a user, each at one address: jobs on a network, or on machines that come and go, call from many.
+/// The number of known clients per user, each with one address. Jobs on changing machines use many addresses.
 const MAX_CLIENTS: i64 = 200;
-/// Rows deleted in one transaction: other writers wait for it.
+/// The number of rows deleted in one transaction, because other writers wait for it.
 const BATCH: i64 = 1000;
 
-/// Failed passwords of one name since the last success.
+/// Failed passwords for a name since the last success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PasswordFailures {
-    /// From everywhere.
+    /// The total.
     pub failures: i64,
-    /// Of these, from devices that were not known.
+    /// Those from unknown devices.
     pub unknown_failures: i64,
-    /// The last failure of an unknown device.
+    /// When an unknown device last failed.
     pub last_unknown_at: UnixTime,
 }
 
-/// A device that has succeeded for a user.
+/// A device that has signed in as a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownDevice {
     /// When it last succeeded.
     pub last_success_at: UnixTime,
-    /// Failures in its window…
+    /// The number of failures in its current window.
     pub failures: i64,
-    /// … which began then.
+    /// When that window began.
     pub began_at: UnixTime,
     /// What kind of device it is.
     pub kind: DeviceKind,
 }
 
-/// The kinds of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum DeviceKind {
-    /// A browser, known by a cookie.
+    /// A browser, identified by a cookie.
     Browser,
-    /// A client at an address, which uses the password grant.
+    /// A client with its address, which uses the password grant.
     Client,
 }
 
@@ -105,7 +104,7 @@ impl DeviceKind {
         self.into()
     }
 
-    /// How many of this kind are known for one user.
+    /// The number of known devices of this kind per user.
     fn most(self) -> i64 {
         match self {
             Self::Browser => MAX_BROWSERS,
@@ -114,66 +113,66 @@ impl DeviceKind {
     }
 }
 
-/// One failed password.
+/// A failed password.
 #[derive(Clone, Debug)]
 pub struct NewPasswordFailure {
-    /// The MAC of the name.
+    /// The MAC of the login name.
     pub name_mac: Vec<u8>,
-    /// The user who has this name, if there is one.
+    /// The user with this name. `None` if there is none.
     pub user_id: Option<UserId>,
-    /// The known device that failed; `None` for one that is not known.
+    /// The known device that failed. `None` for an unknown one.
     pub known_device: Option<Vec<u8>>,
-    /// When.
+    /// When it failed.
     pub now: UnixTime,
-    /// How long the windows of known devices are, in seconds.
+    /// The window of known devices, in seconds.
     pub window_s: i64,
 }
 
-/// One success.
+/// A successful password.
 #[derive(Clone, Debug)]
 pub struct NewSuccess {
-    /// The MAC of the name.
+    /// The MAC of the login name.
     pub name_mac: Vec<u8>,
-    /// The user who has this name.
+    /// The user with this name.
     pub user_id: UserId,
-    /// The device that is known from now on.
+    /// The device that becomes known.
     pub device_mac: Vec<u8>,
-    /// What kind of device it is.
+    /// Its kind.
     pub kind: DeviceKind,
-    /// The device as it was presented. If it was known, failures of unknown devices still count. If it was known by another
-    /// MAC, this one takes its place, and that one is kept until this one is presented.
+    /// The device as presented. If it was known, the failures of unknown devices still count. If its MAC differs from
+    /// `device_mac`, the new one replaces it, but it stays valid until the new one is presented.
     pub presented_mac: Option<Vec<u8>>,
-    /// A device is known if it has succeeded after this.
+    /// A device is known if it has signed in after this time.
     pub known_since: UnixTime,
-    /// When.
+    /// When it succeeded.
     pub now: UnixTime,
 }
 
-/// What an administrator sees of failed passwords of a user.
+/// A user's failed passwords, for administrators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FailureSummary {
     /// Failures since the last success.
     pub failures: PasswordFailures,
     /// The last failure.
     pub last_failure_at: Option<UnixTime>,
-    /// Devices that are known, each counted once.
+    /// The number of known devices, each counted once.
     pub known_devices: i64,
 }
 
 impl Change {
-    /// Forgets the browsers of a user whose epoch was raised: their cookies are bound to the one before.
+    /// Forgets the browsers of a user whose epoch was raised, because their cookies contain the previous epoch.
     pub(crate) async fn forget_browsers(&mut self, user: &UserId) -> Result<(), StoreError> {
         let forget = sqlx::query(FORGET_BROWSERS).bind(user.as_str()).bind(DeviceKind::Browser.as_str());
         forget.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// As [`Store::add_success`], in this transaction.
+    /// Does the same as [`Store::add_success`] in this transaction.
     pub async fn add_success(&mut self, new: &NewSuccess) -> Result<(), StoreError> {
         add_success(&mut self.transaction, new).await
     }
 
-    /// Forgets the failed passwords and one-time codes of a user, and those of their name from before they had it.
+    /// Forgets a user's failed passwords and one-time codes, and earlier failures for their name.
     pub async fn forget_failures(&mut self, user: &UserId, name_mac: &[u8]) -> Result<(), StoreError> {
         sqlx::query(FORGET_FAILURES).bind(name_mac.to_vec()).execute(&mut *self.transaction).await?;
         sqlx::query(FORGET_CODE_FAILURES).bind(user.as_str()).execute(&mut *self.transaction).await?;
@@ -182,7 +181,7 @@ impl Change {
 }
 
 impl Store {
-    /// Failed passwords of a name.
+    /// Returns the failed passwords for a name.
     pub async fn find_password_failures(&self, name_mac: &[u8]) -> Result<PasswordFailures, StoreError> {
         Ok(self.read_failures(name_mac).await?.unwrap_or_default().0)
     }
@@ -194,7 +193,7 @@ impl Store {
         Ok(Some((PasswordFailures { failures, unknown_failures, last_unknown_at }, row.try_get(3)?)))
     }
 
-    /// A device, if it has ever succeeded.
+    /// Returns a device, if it has ever signed in.
     pub async fn find_device(&self, device_mac: &[u8]) -> Result<Option<KnownDevice>, StoreError> {
         let query = sqlx::query(FIND_DEVICE).bind(device_mac.to_vec());
         let Some(row) = query.fetch_optional(self.reader()).await? else {
@@ -206,7 +205,7 @@ impl Store {
         Ok(Some(KnownDevice { last_success_at, failures, began_at, kind }))
     }
 
-    /// Counts a failed password; returns the failures of the name with it.
+    /// Counts a failed password. Returns the name's failures including this one.
     pub async fn add_password_failure(&self, new: &NewPasswordFailure) -> Result<PasswordFailures, StoreError> {
         let (unknown, last_unknown_at) = if new.known_device.is_none() { (1, new.now) } else { (0, 0) };
         transact!(self, |transaction| {
@@ -228,13 +227,13 @@ impl Store {
         })
     }
 
-    /// Ends the row of failures of a name, and knows the device from now on. If the device was not known before, failures of
-    /// unknown devices are forgotten too.
+    /// Resets the failures of a name, and makes the device known. If the device was unknown, this also forgets the failures
+    /// of unknown devices.
     pub async fn add_success(&self, new: &NewSuccess) -> Result<(), StoreError> {
         transact!(self, |transaction| { add_success(transaction, new).await })
     }
 
-    /// Wrong one-time codes of a user from `source`, and when their window began.
+    /// Returns a user's wrong one-time codes from `source`, and when their window began.
     pub async fn find_code_failures(&self, user: &UserId, source: &str) -> Result<(i64, UnixTime), StoreError> {
         let query = sqlx::query(FIND_CODE_FAILURES).bind(user.as_str().to_owned()).bind(source.to_owned());
         match query.fetch_optional(self.reader()).await? {
@@ -243,7 +242,7 @@ impl Store {
         }
     }
 
-    /// Counts a wrong one-time code in the windows of these sources, each so many seconds long.
+    /// Counts a wrong one-time code for each source, in windows of that source's length in seconds.
     pub async fn add_code_failure(
         &self,
         user: &UserId,
@@ -259,7 +258,7 @@ impl Store {
         })
     }
 
-    /// Failed passwords of a user, and the devices that succeeded after `since`.
+    /// Summarizes a user's failed passwords and the devices that signed in after `since`.
     pub async fn summarize_failures(
         &self,
         user: &UserId,
@@ -273,8 +272,8 @@ impl Store {
         Ok(FailureSummary { failures, last_failure_at, known_devices })
     }
 
-    /// Forgets devices that last succeeded before `devices_before`, windows of codes that began before `codes_before`, and
-    /// names that nobody has, but for the `most` with most failures; returns how many.
+    /// Deletes devices unused since `devices_before`, windows of codes from before `codes_before`, and names without a user,
+    /// except the `most` with most failures. Returns their number.
     pub async fn delete_old_failures(
         &self,
         devices_before: UnixTime,
@@ -299,7 +298,7 @@ async fn add_success(transaction: &mut Transaction<'static, Any>, new: &NewSucce
     let forget = sqlx::query(FORGET_UNLESS_KNOWN).bind(new.name_mac.clone()).bind(presented).bind(new.known_since);
     forget.execute(&mut **transaction).await?;
     sqlx::query(END_ROW_OF_FAILURES).bind(new.name_mac.clone()).execute(&mut **transaction).await?;
-    // A client presents the very MAC by which it stays known; a browser has a new one each time.
+    // A client presents the same MAC every time. A browser gets a new one each time.
     let replaced = new.presented_mac.clone().filter(|mac| *mac != new.device_mac).unwrap_or_default();
     let forget = sqlx::query(FORGET_REPLACED).bind(user).bind(replaced.clone()).bind(replaced.clone());
     forget.execute(&mut **transaction).await?;

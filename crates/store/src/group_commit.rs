@@ -1,7 +1,7 @@
-//! Group commit: on SQLite, small writes that wait for its one connection share a transaction, and so its fsync.
+//! Group commit: on SQLite, small writes that wait for the only write connection share a transaction and its fsync.
 //!
-//! On PostgreSQL each goes by itself: connections are many there, the engine groups commits, and two nodes that each held
-//! the rows of several writes could wait for each other.
+//! On PostgreSQL, each write commits alone. It has many connections, it groups commits itself, and nodes that lock the
+//! rows of several writes could deadlock.
 
 use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::{Any, Transaction};
@@ -12,11 +12,11 @@ use crate::error::StoreError;
 use crate::transaction::transact;
 use crate::write_queue::{Answer, SharedTransaction, SharedWrite, WriteQueue};
 
-/// The most writes of one transaction, so that whoever waits for the connection waits for milliseconds.
+/// The largest number of writes in a transaction, so that others wait only milliseconds for the connection.
 const MAX_WRITES: usize = 100;
 
 impl Store {
-    /// Writes durably; returns whether that changed anything.
+    /// Writes durably. Returns whether anything changed.
     pub(crate) async fn write(&self, write: impl SharedWrite + 'static) -> Result<bool, StoreError> {
         let Some(queue) = self.write_queue() else {
             return self.write_alone(&write).await;
@@ -24,7 +24,7 @@ impl Store {
         let (answer, mut answered) = oneshot::channel();
         queue.add(Box::new(write), answer);
         loop {
-            // Who has the turn writes for all; the others are answered before theirs comes.
+            // Whoever gets the turn writes for all. The others get their results before their own turn.
             tokio::select! {
                 biased;
                 answer = &mut answered => return answer.unwrap_or_else(|_| Err(given_up())),
@@ -34,7 +34,7 @@ impl Store {
     }
 
     async fn write_waiting(&self, queue: &WriteQueue) {
-        // Until the connection is free, more may come to wait. What one cannot begin, none can.
+        // More writes may arrive until the connection is free. If one write cannot begin, none can.
         let begun = self.begin_write().await;
         let (writes, answers) = queue.take(if begun.is_ok() { MAX_WRITES } else { usize::MAX });
         let written = match begun {
@@ -44,14 +44,14 @@ impl Store {
             },
             Err(error) => Err(error),
         };
-        // Who is not there any more needs no answer.
+        // A caller that has gone away needs no result.
         let tell = |answer: Answer, result| drop(answer.send(result));
         match written {
             Ok(changed) => answers.into_iter().zip(changed).for_each(|(answer, changed)| tell(answer, Ok(changed))),
             Err(error @ StoreError::Unavailable(..)) => {
                 answers.into_iter().for_each(|answer| tell(answer, Err(error.clone())));
             }
-            // One of them cannot be written: the others can, each by itself.
+            // One of the writes failed. Try each alone.
             Err(_) => {
                 for (write, answer) in writes.iter().zip(answers) {
                     tell(answer, self.write_alone(&**write).await);
@@ -65,7 +65,7 @@ impl Store {
     }
 }
 
-/// Writes all, in the caller's transaction; returns what changed anything.
+/// Runs all writes in the caller's transaction. Returns which of them changed anything.
 async fn write_all(
     transaction: &mut Transaction<'static, Any>,
     writes: &[Box<dyn SharedWrite>],
@@ -78,7 +78,7 @@ async fn write_all(
     Ok(changed)
 }
 
-/// For those who waited too long, and those whose writer ended with the whole server.
+/// For a write that waited too long, or whose writer ended when the server did.
 fn given_up() -> StoreError {
-    StoreError::Unavailable(DatabaseTrouble::Slow, "the write waited too long for its turn".to_owned())
+    StoreError::Unavailable(DatabaseTrouble::Slow, "the write waited too long in the queue".to_owned())
 }

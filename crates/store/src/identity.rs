@@ -15,7 +15,7 @@ statements! {
 }
 
 impl Store {
-    /// The id of the database; `None` before the first start of a version that makes one.
+    /// Returns the ID of the database. `None` until a version that creates one has started.
     pub async fn find_database_id(&self) -> Result<Option<String>, StoreError> {
         if !self.has_table("identity").await? {
             return Ok(None);
@@ -45,7 +45,7 @@ impl Store {
 }
 
 impl Change {
-    /// Makes it another database than the one that it was copied from.
+    /// Gives a copy its own ID.
     pub async fn renew_database_id(&mut self, id: &str) -> Result<(), StoreError> {
         sqlx::query(RENEW_ID).bind(id.to_owned()).execute(&mut *self.transaction).await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Signing keys, sealed.
+//! Sealed signing keys.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::jose::algorithm::Algorithm;
@@ -28,48 +28,48 @@ statements! {
          FROM signing_keys WHERE state = 'retired' AND id = $1";
 }
 
-/// Where a signing key is in its life.
+/// The state of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum KeyState {
-    /// Published, not yet signing.
+    /// Published, not signing yet.
     Pending,
-    /// Signing; one of an algorithm.
+    /// Signing. There is one per algorithm.
     Active,
-    /// Verifying only.
+    /// Only verifying.
     Retiring,
-    /// Neither.
+    /// No longer used.
     Retired,
 }
 
 impl KeyState {
-    /// The word that is stored and shown.
+    /// The stored and displayed name.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// A signing key as it is stored.
+/// A stored signing key.
 #[derive(Clone, Debug)]
 pub struct StoredKey {
-    /// Its key id.
+    /// Its key ID.
     pub id: String,
     /// Its algorithm.
     pub algorithm: Algorithm,
-    /// Where it is in its life.
+    /// Its state.
     pub state: KeyState,
-    /// The private key, sealed; nothing of a retired one.
+    /// The sealed private key. Empty for a retired key.
     pub sealed_pkcs8: Vec<u8>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixTime,
-    /// When it came into its state.
+    /// When it entered its state.
     pub state_since: UnixTime,
-    /// The longest lifetime of an access token that it may have signed, in seconds.
+    /// The longest lifetime of the access tokens that it may have signed, in seconds.
     pub longest_lifetime_s: i64,
 }
 
 impl Change {
-    /// Adds a signing key, made and in its state since now; a second active one of an algorithm is refused as taken.
+    /// Inserts a signing key that is created and enters its state now. [`StoreError::Taken`] if the algorithm has an active one.
     pub async fn insert_key(
         &mut self,
         id: &str,
@@ -89,21 +89,21 @@ impl Change {
         Ok(())
     }
 
-    /// Brings a key into another state, but for retired.
+    /// Moves a key to another state, except retired.
     pub async fn set_key_state(&mut self, id: &str, state: KeyState) -> Result<(), StoreError> {
         let update = sqlx::query(SET_STATE).bind(state.as_str()).bind(self.now).bind(id.to_owned());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Retires a key and forgets its private part.
+    /// Retires a key and deletes its private part.
     pub async fn retire_key(&mut self, id: &str) -> Result<(), StoreError> {
         let update = sqlx::query(FORGET_KEY).bind(self.now).bind(Vec::new()).bind(id.to_owned());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Notes that tokens may live this long from now on, so that no key is forgotten before its last token is dead.
+    /// Records a longer token lifetime, so that no key is retired before its last token has expired.
     pub(crate) async fn raise_key_lifetimes(&mut self, lifetime_s: i64) -> Result<(), StoreError> {
         let raise = sqlx::query(RAISE_LIFETIMES).bind(lifetime_s).bind(lifetime_s);
         raise.execute(&mut *self.transaction).await?;
@@ -112,20 +112,20 @@ impl Change {
 }
 
 impl Store {
-    /// The keys that were retired last, at most `limit`.
+    /// Lists the most recently retired keys, at most `limit`.
     pub async fn list_retired_keys(&self, limit: i64) -> Result<Vec<StoredKey>, StoreError> {
         let rows = sqlx::query(LIST_RETIRED).bind(limit).fetch_all(self.reader()).await?;
         rows.iter().map(read).collect()
     }
 
-    /// The retired key of this id.
+    /// Finds the retired key with this ID.
     pub async fn find_retired_key(&self, id: &str) -> Result<Option<StoredKey>, StoreError> {
         let found = sqlx::query(FIND_RETIRED).bind(id.to_owned()).fetch_optional(self.reader()).await?;
         found.as_ref().map(read).transpose()
     }
 }
 
-/// Reads every key that is not retired.
+/// Loads every key that is not retired.
 pub(crate) async fn load(connection: &mut AnyConnection) -> Result<Vec<StoredKey>, StoreError> {
     read_rows(connection, LOAD_KEYS, "keys").await?.iter().map(read).collect()
 }

@@ -1,4 +1,4 @@
-//! Leases: what one node of many does at a time.
+//! Leases: tasks that only one node runs at a time.
 
 use countersign_protocol::UnixTime;
 
@@ -14,7 +14,7 @@ statements! {
 }
 
 impl Store {
-    /// Takes a lease until `until`, or holds it longer; false while another holds it.
+    /// Takes or extends a lease until `until`. Returns false if another node holds it.
     pub async fn take_lease(
         &self,
         name: &'static str,

@@ -1,7 +1,7 @@
-//! What Countersign must remember: SQLite by default, PostgreSQL for many nodes, behind one [`Store`].
+//! Persistence in SQLite (default) or PostgreSQL (for many nodes), behind one [`Store`].
 //!
-//! Every change to what the registry holds happens inside a [`Change`], which raises the change counter in the same
-//! transaction. What is acknowledged is durable.
+//! Every change of the registry is a [`Change`], which raises the change counter in the same transaction. Acknowledged
+//! changes are durable.
 
 mod apis;
 mod audit;
@@ -75,7 +75,7 @@ pub use transaction::Tries;
 pub use transfer::{CopiedTable, TableHash, Transfer};
 pub use users::{NewUser, StoredPassword};
 
-/// Every statement of this crate, so that a test can prepare each of them on both engines.
+/// Every statement of this crate. A test prepares each on both engines.
 pub fn statements() -> Vec<&'static str> {
     [
         apis::STATEMENTS,

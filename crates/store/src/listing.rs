@@ -12,36 +12,36 @@ use crate::entry::{EntryKind, Ids, Stored};
 use crate::error::StoreError;
 use crate::reading::in_time;
 
-/// What is read of a table.
+/// A query for the rows of a table.
 pub(crate) struct Listing {
-    /// The table, or tables; its name is that of the rows in `columns`.
+    /// The table, or a join under the name that `columns` uses.
     pub(crate) table: &'static str,
-    /// What is read of each row, the id first; several columns together are an array of their own.
+    /// The columns, ID first. A group of several columns becomes a nested array.
     pub(crate) columns: &'static [&'static [&'static str]],
-    /// A last column of bytes, if there is one: [`Bytes`].
+    /// An optional last column of bytes, read as [`Bytes`].
     pub(crate) bytes: Option<&'static str>,
-    /// The column with the ids.
+    /// The column with the IDs.
     pub(crate) id: &'static str,
-    /// Which rows, beside those of the ids.
+    /// A further condition.
     pub(crate) only: &'static str,
     /// The order of the rows.
     pub(crate) order: &'static str,
 }
 
-/// A row that cannot be read, and whose it is: what it belongs to is left out, and nothing else.
+/// An unreadable row. Only the entry that it belongs to is skipped.
 #[derive(Clone, Debug)]
 pub struct BrokenRow {
-    /// What is left out.
+    /// The kind of the skipped entry.
     pub kind: EntryKind,
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// The table of the row.
     pub table: &'static str,
-    /// Which row.
+    /// The row's key.
     pub row: String,
 }
 
-/// The rows of a listing as the database gave them, not yet read.
+/// The fetched rows of a listing, not parsed yet.
 #[derive(Debug)]
 pub(crate) struct Text {
     table: &'static str,
@@ -49,16 +49,16 @@ pub(crate) struct Text {
     bytes: Option<Vec<u8>>,
 }
 
-/// A connection, and which engine it is to.
+/// A connection, with its engine.
 pub(crate) struct Fetcher<'c> {
     pub(crate) connection: &'c mut AnyConnection,
     pub(crate) is_postgres: bool,
 }
 
 impl Fetcher<'_> {
-    /// The rows that belong to these ids.
+    /// Fetches the rows that belong to these IDs.
     pub(crate) async fn fetch(&mut self, listing: &Listing, ids: &Ids) -> Result<Text, StoreError> {
-        // Made of constants only.
+        // Built only from constants.
         let statement = AssertSqlSafe(listing.statement(self.is_postgres));
         let query = sqlx::query(statement).bind(ids.first.clone()).bind(ids.last.clone());
         let row = in_time(listing.table, query.fetch_one(&mut *self.connection)).await?;
@@ -66,11 +66,11 @@ impl Fetcher<'_> {
     }
 }
 
-/// Reads what was fetched of one kind, and notes what cannot be read.
+/// Parses fetched rows of one kind, and collects the unreadable ones.
 pub(crate) struct Reader {
-    /// What is read.
+    /// The kind of entries.
     pub(crate) kind: EntryKind,
-    /// What cannot be.
+    /// The unreadable rows.
     pub(crate) broken: Vec<BrokenRow>,
 }
 
@@ -79,7 +79,7 @@ impl Reader {
         Self { kind, broken: Vec::new() }
     }
 
-    /// Whatever `read` makes of the columns of each row. The first column is the id.
+    /// Maps the columns of each row with `read`. The first column is the ID.
     pub(crate) fn read<T: DeserializeOwned, R>(
         &mut self,
         Text { table, is_postgres, bytes }: Text,
@@ -122,7 +122,7 @@ impl Reader {
         self.broken.push(BrokenRow { kind: self.kind, row: format!("{id} {named}"), id, table });
     }
 
-    /// The rows that can be read; what the others belong to is noted.
+    /// Parses the readable rows, and records the others as broken.
     fn read_each<T: DeserializeOwned, R>(
         &mut self,
         table: &'static str,
@@ -143,7 +143,7 @@ impl Reader {
         Ok(good)
     }
 
-    /// Leaves out the entries of which a row cannot be read.
+    /// Drops the entries that have a broken row.
     pub(crate) fn without_broken<T>(&self, entries: Vec<Stored<T>>, id: impl Fn(&T) -> &str) -> Vec<Stored<T>> {
         let is_broken = |id: &str| self.broken.iter().any(|broken| broken.kind == self.kind && broken.id == id);
         let is_whole = |entry: &Stored<T>| !is_broken(id(&entry.value));
@@ -168,12 +168,12 @@ impl Listing {
         };
         let mut columns: Vec<String> = columns.iter().map(|columns| array(columns)).collect();
         columns.extend(bytes.map(|column| format!("HEX({column})")));
-        // As bytes, since whoever writes by hand may write what is no UTF-8.
+        // As bytes, because rows written by hand may not be UTF-8.
         format!("SELECT CAST(JSON_GROUP_ARRAY(JSON_ARRAY({})) AS BLOB) FROM {rows}", columns.join(", "))
     }
 }
 
-/// Bytes where a text or a number belongs: SQLite takes them, and makes no JSON of them.
+/// SQLite accepts blobs in text and number columns, but cannot convert them to JSON.
 fn no_blob(column: &&str) -> String {
     format!("IIF(typeof({column}) = 'blob', NULL, {column})")
 }

@@ -1,4 +1,4 @@
-//! What administrators ask of more than one thing at a time; answered by indexes, not by the registry.
+//! Lists for administrators, answered by database indexes instead of the registry.
 
 use countersign_protocol::ids::ApiId;
 use countersign_protocol::scope_token::ScopeToken;
@@ -26,17 +26,17 @@ statements! {
     FIND_NAME = "SELECT 1 FROM names WHERE name_key = $1";
 }
 
-/// Where something is in the list of its kind, which begins with the oldest.
+/// A position in the list of a kind, which starts with the oldest entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The change that made it.
+    /// The change that created the entry.
     pub created_change: i64,
-    /// Its id.
+    /// The entry's ID.
     pub id: String,
 }
 
 impl Store {
-    /// What is behind a place in the list of its kind, at most `limit`.
+    /// Lists at most `limit` positions after `after`.
     pub async fn list_places(&self, kind: EntryKind, after: &Place, limit: i64) -> Result<Vec<Place>, StoreError> {
         let statement = match kind {
             EntryKind::Api => LIST_APIS,
@@ -49,14 +49,14 @@ impl Store {
         Ok(rows.iter().map(place).collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// Whether a client or a user has this name, in any case.
+    /// Returns whether a client or user has this name, ignoring case.
     pub async fn is_name_taken(&self, name: &str) -> Result<bool, StoreError> {
         Ok(sqlx::query(FIND_NAME).bind(name_key(name)).fetch_optional(self.reader()).await?.is_some())
     }
 }
 
 impl Change {
-    /// Clients that may ask for tokens of an API, with this scope if one is named, or introspect them; at most `limit`.
+    /// Lists at most `limit` clients that may request tokens for an API (with this scope, if set) or introspect them.
     pub async fn list_entitled(
         &mut self,
         api: &ApiId,
@@ -71,7 +71,7 @@ impl Change {
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
-    /// The id of the client that a credential belongs to.
+    /// Returns the ID of the client that owns a credential.
     pub async fn find_credential_owner(&mut self, credential: &str) -> Result<Option<String>, StoreError> {
         let find = sqlx::query(FIND_OWNER).bind(credential.to_owned());
         let row = find.fetch_optional(&mut *self.transaction).await?;

@@ -1,4 +1,4 @@
-//! Reading what the registry holds, as of one moment: all of it, page by page, or what has changed.
+//! Reads the registry from one snapshot: all of it in pages, or only what changed.
 
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
@@ -37,32 +37,32 @@ statements! {
 const MARKS: Listing =
     Listing { table: "", columns: &[&["id"], &["last_change"]], bytes: None, id: "id", only: "", order: "id" };
 
-/// Rows of a page: enough that the statements are few, and few enough to be held beside what is made of them.
+/// The number of rows in a page: large enough to need few statements, small enough to hold in memory.
 const PAGE_ROWS: i64 = 1000;
 
-/// What was touched since a change: ids of what was made, changed or deleted, of one kind.
+/// The IDs of one kind that were created, changed or deleted since a change.
 #[derive(Debug, Default)]
 pub struct Touched {
-    /// Gone, or gone and there again.
+    /// Deleted, and possibly recreated.
     pub deleted: Vec<String>,
-    /// There.
+    /// Created or changed.
     pub changed: Vec<String>,
 }
 
-/// What signs and seals, and the settings of the playground: loaded whole.
+/// The keys and the playground's settings, which are loaded as a whole.
 #[derive(Debug)]
 pub struct KeyRows {
     /// Every signing key that is not retired.
     pub keys: Vec<StoredKey>,
-    /// What those, and more, are sealed with.
+    /// The sealing keys of those and other values.
     pub sealing_keys: StoredSealingKeys,
     /// The settings of the playground.
     pub playground: PlaygroundSettings,
-    /// Where the database was copied to, if it was.
+    /// Where the database was moved to, if it was.
     pub moved_to: Option<String>,
 }
 
-/// A read under way: everything it gives is as of the moment when it began.
+/// A read in progress. It sees the snapshot from when it began.
 #[derive(Debug)]
 pub struct Load {
     snapshot: Transaction<'static, Any>,
@@ -73,12 +73,12 @@ pub struct Load {
 }
 
 impl Store {
-    /// Begins to read what the registry holds.
+    /// Begins to read the registry.
     pub async fn begin_load(&self) -> Result<Load, StoreError> {
         self.load_by(self.begin_snapshot().await?).await
     }
 
-    /// The same beside those who follow changes, for a read that may take its time.
+    /// The same for a long read, on a connection that the follower does not use.
     pub async fn begin_long_load(&self) -> Result<Load, StoreError> {
         self.load_by(self.begin_long_snapshot().await?).await
     }
@@ -92,22 +92,22 @@ impl Store {
 }
 
 impl Load {
-    /// The change counters of this moment.
+    /// The change counters of this snapshot.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Whether all that was deleted since a change is still known, and the change has been.
+    /// Returns whether every deletion since a change is still stored, and this database has made that change.
     pub fn reaches(&self, change: i64) -> bool {
         (self.forgotten_change..=self.counters.registry_change).contains(&change)
     }
 
-    /// Whether the keys changed since a change.
+    /// Returns whether the keys changed after a change.
     pub fn has_newer_keys(&self, change: i64) -> bool {
         self.keys_change > change
     }
 
-    /// What was touched since a change; at most `limit` ids of either sort.
+    /// Lists what was touched after a change, at most `limit` deleted and `limit` changed IDs.
     pub async fn list_touched(&mut self, kind: EntryKind, since: i64, limit: i64) -> Result<Touched, StoreError> {
         let (deleted, changed) = match kind {
             EntryKind::Api => (DELETED_APIS, TOUCHED_APIS),
@@ -126,7 +126,7 @@ impl Load {
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
-    /// The next page of a kind behind an id, which is empty for the first one; `None` behind the last.
+    /// Finds the next page after an ID, which is empty for the first page. `None` after the last one.
     pub async fn find_page(&mut self, kind: EntryKind, after: &str) -> Result<Option<Ids>, StoreError> {
         let statement = match kind {
             EntryKind::Api => NEXT_APIS,
@@ -137,13 +137,13 @@ impl Load {
         let row = in_time(kind.table(), finding).await?;
         let (first, last): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
         if last.as_deref() == Some(after) {
-            // An id of bytes is behind all texts, and is never passed.
+            // A blob sorts after all texts, so the paging would never get past it.
             return Err(StoreError::Broken { table: kind.table(), row: after.to_owned() });
         }
         Ok(first.zip(last).map(|(first, last)| Ids { first, last }))
     }
 
-    /// The next page of a kind behind an id, fetched; `None` behind the last.
+    /// Fetches the next page after an ID. `None` after the last one.
     pub async fn fetch_next(&mut self, kind: EntryKind, after: &str) -> Result<Option<Page>, StoreError> {
         match self.find_page(kind, after).await? {
             Some(ids) => self.fetch(kind, ids).await.map(Some),
@@ -151,8 +151,8 @@ impl Load {
         }
     }
 
-    /// What there is of these ids: APIs with their scopes, clients with their credentials and entitlements, and what was taken
-    /// from either; or users.
+    /// Fetches the entries with these IDs: users, APIs with their scopes, or clients with their credentials and entitlements.
+    /// APIs and clients come with their removals.
     pub async fn fetch(&mut self, kind: EntryKind, ids: Ids) -> Result<Page, StoreError> {
         let mut from = self.fetcher();
         let fetched = match kind {
@@ -163,7 +163,7 @@ impl Load {
         Ok(Page { last: ids.last, kind, fetched })
     }
 
-    /// The keys, and what is loaded with them.
+    /// Loads the keys, and what is stored with them.
     pub async fn load_keys(&mut self) -> Result<KeyRows, StoreError> {
         Ok(KeyRows {
             keys: crate::keys::load(&mut self.snapshot).await?,
@@ -173,7 +173,7 @@ impl Load {
         })
     }
 
-    /// Ids with the changes that touched them last.
+    /// Lists IDs with the changes that last touched them.
     pub async fn list_marks(&mut self, kind: EntryKind, ids: &Ids) -> Result<Vec<(String, i64)>, StoreError> {
         let fetched = self.fetcher().fetch(&Listing { table: kind.table(), ..MARKS }, ids).await?;
         Reader::new(kind).read(fetched, Some)
@@ -183,13 +183,12 @@ impl Load {
         Fetcher { connection: &mut self.snapshot, is_postgres: self.is_postgres }
     }
 
-    /// Ends the read.
     pub async fn finish(self) -> Result<(), StoreError> {
         Ok(self.snapshot.commit().await?)
     }
 }
 
-/// A page as it was fetched. It is read apart from that: it takes as long, and the database need not wait for it.
+/// A fetched page. Parsing is separate, because it takes as long as fetching and does not need the database.
 #[derive(Debug)]
 pub struct Page {
     last: String,
@@ -204,7 +203,7 @@ enum Fetched {
     Users(Text),
 }
 
-/// What a page holds.
+/// The parsed entries of a page.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Entries {
@@ -214,12 +213,12 @@ pub enum Entries {
 }
 
 impl Page {
-    /// Its last id.
+    /// The last ID of the page.
     pub fn last(&self) -> &str {
         &self.last
     }
 
-    /// What it holds, but for entries of which a row cannot be read, and those rows.
+    /// Parses the page. Skips entries with an unreadable row, and returns those rows.
     pub fn read(self) -> Result<(Entries, Vec<BrokenRow>), StoreError> {
         let mut reader = Reader::new(self.kind);
         let entries = match self.fetched {
@@ -240,7 +239,7 @@ mod tests {
     use super::*;
     use crate::database::tests::fresh;
 
-    /// One row of each table that the registry is built from, as somebody would write them by hand.
+    /// One row of each table of the registry, as if written by hand.
     const ROWS: &str = "
         INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, refresh_absolute_s)
             VALUES ('billing', 'https://b.example', 'B', 'password', 60, 'ES256', 60, 60);
@@ -257,7 +256,7 @@ mod tests {
         INSERT INTO previous_sealing_keys (last_audit_sequence, ended_at, sealed_audit_key) VALUES (1, 1, HASH);
         INSERT INTO settings (name, value) VALUES ('sealing_key_check', 'x')";
 
-    /// What each statement touches.
+    /// Statements, and what each of them touches.
     const TOUCHING: [(&str, &str); 26] = [
         (
             "INSERT INTO scopes (api_id, name, description, rules, is_default) VALUES ('billing', 'w', '', '', 0)",
@@ -302,7 +301,7 @@ mod tests {
         ("DELETE FROM clients", "-job"),
     ];
 
-    /// By table: the columns that are not loaded.
+    /// The columns of each table that are not loaded.
     const NOT_LOADED: [(&str, &[&str]); 11] = [
         ("apis", &["issued_until", "last_change"]),
         ("scopes", &[]),
@@ -328,7 +327,7 @@ mod tests {
         }
     }
 
-    /// What a node that has read everything up to a change sees of what came after.
+    /// What a node sees that has read everything up to `since`.
     async fn touched(store: &Store, since: i64) -> String {
         let mut load = store.begin_load().await.expect("begins");
         let mut all = BTreeSet::new();
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_writes_a_row_touches_what_it_belongs_to() {
+    async fn writing_a_row_by_hand_touches_its_owner() {
         let (_database, url) = fresh();
         let store = Store::open(&url).await.expect("opens");
         let before = store.read_counters().await.expect("reads");
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_column_that_is_loaded_counts_and_no_other() {
+    async fn only_loaded_columns_raise_the_change_counter() {
         let (_database, url) = fresh();
         let store = Store::open(&url).await.expect("opens");
         run(&store, ROWS).await;
@@ -383,7 +382,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_deleted_long_ago_is_forgotten_and_that_is_known() {
+    async fn a_node_behind_forgotten_deletions_must_load_everything() {
         let (_database, url) = fresh();
         let store = Store::open(&url).await.expect("opens");
         run(&store, ROWS).await;

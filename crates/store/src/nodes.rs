@@ -1,4 +1,4 @@
-//! The nodes that share a database: each writes a heartbeat, by which the others know that it is alive and what it has read.
+//! The nodes that share a database. Their heartbeats show that they are running, and what they have read.
 
 use sqlx::Row;
 
@@ -18,22 +18,22 @@ statements! {
     DELETE_SILENT = "DELETE FROM nodes WHERE seen_at_ms < (SELECT now_ms FROM database_clock) - $1";
 }
 
-/// A node, by its last heartbeat.
+/// A node, as of its last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its id, new at each start.
+    /// Its ID, which is new at each start.
     pub id: String,
-    /// Milliseconds since the heartbeat, by the database's clock; below 0 if that clock was set back.
+    /// Milliseconds since the heartbeat by the database's clock. Negative if that clock was set back.
     pub silent_ms: i64,
-    /// The registry change that it had read by then.
+    /// The registry change that it had read.
     pub registry_change: i64,
-    /// The checks of the sealing keys that it can open with; none if its version is older than that.
+    /// The checks of the sealing keys that it knows. Empty if its version is too old to report them.
     pub sealing_keys: Vec<String>,
 }
 
 impl Store {
-    /// Writes a node's heartbeat, with the checks of the sealing keys that it can open with. It raises no counter. On SQLite it
-    /// does nothing: there is one process, so nobody would read it, and a write costs an fsync.
+    /// Writes a node's heartbeat without raising a counter. Does nothing on SQLite, where only one process exists and a write
+    /// costs an fsync.
     pub async fn beat(&self, node_id: &str, registry_change: i64, sealing_keys: &[&str]) -> Result<(), StoreError> {
         if self.is_shared() {
             let beat = sqlx::query(BEAT).bind(node_id.to_owned()).bind(registry_change);
@@ -43,7 +43,7 @@ impl Store {
         Ok(())
     }
 
-    /// Every node that has not been deleted, also those that ended without a word.
+    /// Lists every node that was not deleted, including crashed ones.
     pub async fn list_nodes(&self) -> Result<Vec<Node>, StoreError> {
         let rows = sqlx::query(LIST).fetch_all(self.follower()).await?;
         let node = |row: &sqlx::any::AnyRow| {
@@ -58,7 +58,7 @@ impl Store {
         rows.iter().map(node).collect()
     }
 
-    /// Deletes a node that ends.
+    /// Deletes a node that shuts down.
     pub async fn delete_node(&self, node_id: &str) -> Result<(), StoreError> {
         if self.is_shared() {
             sqlx::query(DELETE_NODE).bind(node_id.to_owned()).execute(self.follower()).await?;

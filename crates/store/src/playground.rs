@@ -1,4 +1,4 @@
-//! The settings of the playground: one row, saved whole, by version.
+//! The settings of the playground: one row, saved as a whole, with a version.
 
 use sqlx::{AnyConnection, Row};
 
@@ -12,32 +12,32 @@ statements! {
          sealed_client_secret = COALESCE($3, sealed_client_secret), scope = $4 WHERE id = 1 RETURNING version";
 }
 
-/// The settings as they are stored.
+/// The stored settings.
 #[derive(Clone, Debug, Default)]
 pub struct PlaygroundSettings {
-    /// How often they were saved.
+    /// The number of saves.
     pub version: i64,
-    /// The Api that tokens are asked for.
+    /// The API to request tokens for.
     pub api_id: String,
-    /// The client that asks.
+    /// The client that requests them.
     pub client_id: String,
-    /// Its secret, sealed; in a save, `None` keeps what is stored.
+    /// The sealed client secret. When saving, `None` keeps the stored one.
     pub sealed_client_secret: Option<Vec<u8>>,
-    /// The scopes asked for, separated by one space.
+    /// The scopes to request, separated by spaces.
     pub scope: String,
 }
 
-/// What came of saving settings.
+/// The result of a save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saved {
-    /// They are saved, under this version, once the change is committed.
+    /// Saved with this version, once the change is committed.
     As(i64),
-    /// Somebody saved others since: this is the version that stands, and the change must be dropped.
+    /// Someone else saved version N since. The change must be dropped.
     Conflict(i64),
 }
 
 impl Change {
-    /// Saves settings whole, if `settings.version` is the one that stands or `anyway`. To be committed if saved.
+    /// Saves all settings if `settings.version` is current, or if `anyway` is set. The caller commits.
     pub async fn save_playground_settings(
         &mut self,
         settings: &PlaygroundSettings,
@@ -56,7 +56,7 @@ impl Change {
     }
 }
 
-/// Reads the settings.
+/// Loads the settings.
 pub(crate) async fn load(connection: &mut AnyConnection) -> Result<PlaygroundSettings, StoreError> {
     let row = sqlx::query(LOAD).fetch_one(&mut *connection).await?;
     Ok(PlaygroundSettings {

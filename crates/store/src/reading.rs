@@ -1,4 +1,4 @@
-//! Long reads. What is bounded is the time in which no row comes, not the time that the whole read takes.
+//! Long reads. The timeout is for progress, not for the whole read.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use crate::error::StoreError;
 
-/// Longer without a row, or an answer, and a read is given up.
+/// How long a read may go without a row or response.
 const PROGRESS: Duration = Duration::from_secs(5);
 
-/// Every row of a table, by a statement that names it.
+/// Reads every row of a statement. `table` is for error messages.
 pub(crate) async fn read_rows(
     connection: &mut AnyConnection,
     statement: &'static str,
@@ -27,7 +27,7 @@ pub(crate) async fn read_rows(
     Ok(rows)
 }
 
-/// What a step of a read gives, or an error that says what did not come.
+/// Waits for one step of a read. The error names what did not arrive.
 pub(crate) async fn in_time<T>(
     what: &'static str,
     step: impl Future<Output = Result<T, Error>>,
@@ -35,7 +35,7 @@ pub(crate) async fn in_time<T>(
     match timeout(PROGRESS, step).await {
         Ok(done) => Ok(done?),
         Err(_) => {
-            let reason = format!("reading {what}: nothing came for {} s", PROGRESS.as_secs());
+            let reason = format!("reading {what}: no data for {} s", PROGRESS.as_secs());
             Err(StoreError::Unavailable(DatabaseTrouble::Slow, reason))
         }
     }

@@ -1,4 +1,4 @@
-//! Refresh tokens: found by their hash, spent once, given again while their successor is unused, ended by family.
+//! Refresh tokens: found by hash, spent once, repeated while the successor is unused, ended by family.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::ids::{ApiId, ClientId, FamilyId, UserId};
@@ -44,30 +44,30 @@ statements! {
          (SELECT id FROM refresh_families WHERE expires_at < $1 ORDER BY id LIMIT $2)";
 }
 
-/// Families deleted in one transaction: other writers wait for it.
+/// The number of families deleted in one transaction, because other writers wait for it.
 const BATCH: i64 = 1000;
 
-/// A refresh token to be stored.
+/// A refresh token to store.
 #[derive(Clone, Debug)]
 pub struct NewRefreshToken {
     /// Its hash.
     pub hash: SecretHash,
     /// When it was issued.
     pub issued_at: UnixTime,
-    /// Unused until here, it ends.
+    /// When it expires if it stays unused.
     pub expires_at: UnixTime,
-    /// When the access token issued with it ends.
+    /// When the access token issued with it expires.
     pub access_token_expires_at: UnixTime,
-    /// What makes it again for a repeated use, if there may be one.
+    /// What a retry needs to recreate it, if a retry is allowed.
     pub retry: Option<Retry>,
 }
 
-/// What came of spending a refresh token.
+/// The result of spending a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spend {
-    /// It was spent now, and its successor stored.
+    /// It is spent, and its successor is stored.
     Spent,
-    /// It was spent before, or its family has ended; nothing was changed.
+    /// It was already spent, or its family has ended. Nothing changed.
     TooLate,
 }
 
@@ -98,7 +98,7 @@ impl Store {
         })
     }
 
-    /// The token of this hash, with its family, whatever their state.
+    /// Finds the token with this hash, and its family, in any state.
     pub async fn find_refresh_token(&self, hash: &SecretHash) -> Result<Option<StoredRefreshToken>, StoreError> {
         let query = sqlx::query(FIND_TOKEN).bind(hash.as_bytes().to_vec());
         match query.fetch_optional(self.reader()).await? {
@@ -107,7 +107,7 @@ impl Store {
         }
     }
 
-    /// Spends a token and stores its successor, both or neither; of any number of callers one wins.
+    /// Spends a token and stores its successor, both or neither. Of concurrent callers, one succeeds.
     pub async fn spend_refresh_token(
         &self,
         hash: &SecretHash,
@@ -119,9 +119,9 @@ impl Store {
         Ok(if spent { Spend::Spent } else { Spend::TooLate })
     }
 
-    /// Ends a family and revokes its access tokens; returns until when the last of them would have lived.
+    /// Ends a family and revokes its access tokens. Returns when the last of them would have expired.
     ///
-    /// `at_least` is the end of a token issued now: a refresh under way on PostgreSQL may store one that is not seen here.
+    /// `at_least` is the expiry of a token issued now: a concurrent refresh on PostgreSQL may store one that is not visible yet.
     pub async fn end_family(
         &self,
         family: &FamilyId,
@@ -134,8 +134,8 @@ impl Store {
         })
     }
 
-    /// Notes that an unused successor is given again at `now`, with an access token that ends at `access_token_expires_at`;
-    /// false if it was used meanwhile, if its family has ended, or if its time to be repeated has passed.
+    /// Records that an unused successor is issued again at `now`, with an access token that expires at
+    /// `access_token_expires_at`. Returns false if it was used, its family has ended, or its retry window is over.
     pub async fn repeat_refresh_token(
         &self,
         successor: &SecretHash,
@@ -145,7 +145,7 @@ impl Store {
         self.write(RepeatToken { successor: *successor, access_token_expires_at, now }).await
     }
 
-    /// Erases the salts whose time for repeated uses had passed at `now`; returns how many.
+    /// Erases the salts whose retry window ended before `now`. Returns their number.
     pub async fn forget_refresh_retries(&self, now: UnixTime) -> Result<u64, StoreError> {
         if sqlx::query(FIND_RETRY).bind(now).fetch_optional(self.reader()).await?.is_none() {
             return Ok(0);
@@ -153,7 +153,7 @@ impl Store {
         self.execute(FORGET_RETRIES, &[now]).await
     }
 
-    /// Forgets the families that ended before `before`, with their tokens; returns how many.
+    /// Deletes the families that ended before `before`, with their tokens. Returns their number.
     pub async fn delete_dead_families(&self, before: UnixTime) -> Result<u64, StoreError> {
         let mut deleted = 0;
         loop {
@@ -166,7 +166,7 @@ impl Store {
     }
 }
 
-/// Ends a family and revokes its access tokens, in the caller's transaction, which is this change.
+/// Ends a family and revokes its access tokens in the caller's transaction, which is this change.
 pub(crate) async fn end_family(
     transaction: &mut Transaction<'static, Any>,
     change: i64,
@@ -183,7 +183,7 @@ pub(crate) async fn end_family(
     Ok(until)
 }
 
-/// Spends a token and stores its successor; changes nothing if it is too late.
+/// Spends a token and stores its successor. Changes nothing if it is too late.
 #[derive(Debug)]
 struct SpendToken {
     hash: SecretHash,
@@ -206,7 +206,7 @@ impl SharedWrite for SpendToken {
     }
 }
 
-/// Notes that the successor of a spent token is given again; changes nothing if it is too late.
+/// Records that a spent token's successor is issued again. Changes nothing if it is too late.
 #[derive(Debug)]
 struct RepeatToken {
     successor: SecretHash,

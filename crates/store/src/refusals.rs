@@ -1,4 +1,4 @@
-//! Why requests were refused: some of each kind whole, the rest as counts; the oldest are deleted.
+//! Refused requests: some of each kind in full, the others as counts. The oldest are deleted.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,44 +30,44 @@ statements! {
     FIND_AGE = "SELECT at FROM refusals ORDER BY at DESC LIMIT 1 OFFSET $1";
 }
 
-/// A refusal as it is remembered: no secret, and no text of the caller's that could be one.
+/// A stored refusal. It contains no secrets, and no text from the caller that could be one.
 #[derive(Clone, Debug)]
 pub struct StoredRefusal {
-    /// The `X-Request-Id` of the answer.
+    /// The `X-Request-Id` of the response.
     pub request_id: String,
-    /// When.
+    /// When the request was refused.
     pub at: UnixTime,
-    /// At which endpoint.
+    /// The endpoint.
     pub endpoint: Cow<'static, str>,
-    /// The client that was found.
+    /// The client, if it was identified.
     pub client_id: Option<String>,
-    /// From where.
+    /// The caller's address.
     pub address: String,
-    /// The `error` that the caller was told.
+    /// The `error` in the response.
     pub error: Cow<'static, str>,
     /// The exact reason.
     pub reason: String,
-    /// What would make it pass.
+    /// How to fix it.
     pub remedy: Cow<'static, str>,
-    /// What was presented, in JSON.
+    /// What the caller presented, in JSON.
     pub presented: Cow<'static, str>,
 }
 
-/// Refusals of one kind in one minute that are not stored whole.
+/// The refusals of one kind in one minute that are not stored in full.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusalCount {
     /// The minute's first second.
     pub minute: UnixTime,
-    /// The client; empty for all that are unknown.
+    /// The client. Empty for all unknown clients.
     pub client_id: String,
     /// The name of the reason.
     pub name: String,
-    /// How many.
+    /// The number of refusals.
     pub count: i64,
 }
 
 impl Store {
-    /// Adds refusals and counts to those that are stored, both in the order of their keys: nodes add to the same rows.
+    /// Adds refusals and counts, both sorted by key, because nodes add to the same rows.
     pub async fn add_refusals(
         &self,
         refusals: &[Arc<StoredRefusal>],
@@ -100,13 +100,13 @@ impl Store {
         })
     }
 
-    /// The refusal of a request.
+    /// Finds the refusal of a request.
     pub async fn find_refusal(&self, request_id: &str) -> Result<Option<StoredRefusal>, StoreError> {
         let query = sqlx::query(FIND).bind(request_id.to_owned());
         query.fetch_optional(self.reader()).await?.as_ref().map(read).transpose()
     }
 
-    /// The last refusals, of one client or of all, the newest first.
+    /// Lists the last refusals of one client or of all, newest first.
     pub async fn list_refusals(&self, client_id: Option<&str>, limit: i64) -> Result<Vec<StoredRefusal>, StoreError> {
         let query = match client_id {
             Some(client_id) => sqlx::query(LIST_OF_CLIENT).bind(client_id.to_owned()).bind(limit),
@@ -115,7 +115,7 @@ impl Store {
         query.fetch_all(self.reader()).await?.iter().map(read).collect()
     }
 
-    /// The counts since a moment, the newest first.
+    /// Lists the counts since a time, newest first.
     pub async fn list_refusal_counts(&self, since: UnixTime, limit: i64) -> Result<Vec<RefusalCount>, StoreError> {
         let rows = sqlx::query(LIST_COUNTS).bind(since).bind(limit).fetch_all(self.reader()).await?;
         let count = |row: &AnyRow| {
@@ -129,7 +129,7 @@ impl Store {
         rows.iter().map(count).collect()
     }
 
-    /// Forgets refusals and counts older than `before`, and all but the last `most` refusals; returns how many.
+    /// Deletes refusals and counts older than `before`, and all but the last `most` refusals. Returns their number.
     pub async fn delete_old_refusals(&self, before: UnixTime, most: i64) -> Result<u64, StoreError> {
         let age = sqlx::query(FIND_AGE).bind(most).fetch_optional(self.reader()).await?;
         let before_most = age.map(|row| row.try_get::<i64, _>(0)).transpose()?.unwrap_or(before).max(before);

@@ -1,4 +1,4 @@
-//! The rights that a change takes away, stored so that no token issued before can use them.
+//! The rights that a change takes away. Tokens issued earlier cannot use them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,7 +28,7 @@ statements! {
     FIND_REACH = "SELECT grants, access_token_lifetime_s, refresh_absolute_s FROM apis WHERE id = $1";
 }
 
-/// Whose, of which API, what, and since which change.
+/// Client, API, kind, name, change.
 type RemovalRow = (String, String, String, String, i64);
 
 pub(crate) const OF_CLIENTS: Listing = Listing {
@@ -46,11 +46,11 @@ pub(crate) const OF_APIS: Listing = Listing {
     ..OF_CLIENTS
 };
 
-/// The most removals of one client and API, or of an API itself: more than the scopes of an API, and few enough for every node
-/// to hold and for every token to be compared with.
+/// The most removals of one client and API, or of an API for every client: more than an API has scopes, but few enough to
+/// keep in memory and compare with every token.
 const MAX_REMOVALS: i64 = 500;
 
-/// A right and its owner: one client, or every client of the API.
+/// A right, and its owner: one client, or every client of the API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RightKey {
     /// Empty for every client.
@@ -59,18 +59,18 @@ pub(crate) struct RightKey {
     pub(crate) right: Right,
 }
 
-/// The rights that a change has touched, and whether they are there at its end: what is deleted and put again was not
-/// removed.
+/// The rights that a change touches, and whether they exist at its end. A right that is deleted and inserted again is not
+/// a removal.
 #[derive(Debug, Default)]
 pub(crate) struct TouchedRights(BTreeMap<RightKey, bool>);
 
 impl TouchedRights {
-    /// Notes that a right, which was there, was taken away.
+    /// Records that an existing right was taken away.
     pub(crate) fn take(&mut self, key: RightKey) {
         self.0.insert(key, false);
     }
 
-    /// Notes that a right was granted.
+    /// Records that a right was granted.
     pub(crate) fn give(&mut self, key: &RightKey) {
         if let Some(is_there) = self.0.get_mut(key) {
             *is_there = true;
@@ -92,7 +92,7 @@ impl TouchedRights {
     }
 }
 
-/// Stores the rights that are gone at the end of a change, in its transaction.
+/// Stores the removed rights at the end of a change, in its transaction.
 pub(crate) async fn store(
     transaction: &mut Transaction<'static, Any>,
     rights: TouchedRights,
@@ -117,7 +117,7 @@ async fn put_removal(
     change: i64,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    // An API that is gone needs no removals: one made again has a later epoch.
+    // A deleted API needs no removals: if it is created again, it has a later epoch.
     let Some((_, reach_s)) = find_reach(transaction, &key.api_id).await? else { return Ok(()) };
     let (kind, name) = key.right.parts();
     let expires_at = now + reach_s;
@@ -134,8 +134,7 @@ async fn put_removal(
     Ok(())
 }
 
-/// Replaces too many removals by one that includes them all: the client's entitlement, or everything that was issued for
-/// the API.
+/// Replaces too many removals with one that covers them: the client's entitlement, or all tokens of the API.
 async fn bound_removals(
     transaction: &mut Transaction<'static, Any>,
     (client_id, api_id): (&str, &ApiId),
@@ -158,8 +157,8 @@ async fn bound_removals(
     put_removal(transaction, &RightKey { client_id, api_id, right: Right::Entitlement }, change, now).await
 }
 
-/// The grants of an API, and how long after its issue the last of its tokens expires by its lifetimes now; `None` without
-/// the API.
+/// Returns the grants of an API, and how long its tokens stay valid under its current lifetimes. `None` if there is no
+/// such API.
 pub(crate) async fn find_reach(
     transaction: &mut Transaction<'static, Any>,
     api: &ApiId,
@@ -172,7 +171,7 @@ pub(crate) async fn find_reach(
     Ok(Some((grants, reach_s(grants.contains(GrantType::RefreshToken), row.try_get(1)?, row.try_get(2)?))))
 }
 
-/// Forgets the removals of a client that is deleted: one of that id made again has a later epoch.
+/// Deletes the removals of a deleted client: if it is created again, it has a later epoch.
 pub(crate) async fn delete_of_client(
     transaction: &mut Transaction<'static, Any>,
     client: &ClientId,
@@ -181,7 +180,7 @@ pub(crate) async fn delete_of_client(
     Ok(())
 }
 
-/// How long after its issue the last of an API's tokens expires, in seconds.
+/// How long the tokens of an API stay valid after they are issued, in seconds.
 pub(crate) fn api_reach_s(api: &Api) -> i64 {
     reach_s(api.allows(GrantType::RefreshToken), api.access_token_lifetime_s, api.refresh.absolute_s)
 }
@@ -190,7 +189,7 @@ fn reach_s(may_refresh: bool, access_token_lifetime_s: i64, refresh_absolute_s: 
     if may_refresh { access_token_lifetime_s.max(refresh_absolute_s) } else { access_token_lifetime_s }
 }
 
-/// What clients lost, or APIs themselves, each with the id of who lost it.
+/// Parses the removals of clients or APIs, by owner.
 pub(crate) fn read(fetched: Text, reader: &mut Reader) -> Result<HashMap<String, Vec<Removal>>, StoreError> {
     let mut removals: HashMap<String, Vec<Removal>> = HashMap::new();
     for (owner, removal) in reader.read(fetched, read_removal)? {

@@ -1,4 +1,4 @@
-//! What a database must forget when it comes from a backup: nobody knows what was issued or revoked since.
+//! Invalidates everything after a restore, because nobody knows what was issued or revoked since the backup.
 
 use sqlx::Row;
 
@@ -6,7 +6,7 @@ use crate::changes::Change;
 use crate::error::StoreError;
 use crate::statement::statements;
 
-/// More changes than were lost: what was issued since the backup is older than whatever comes.
+/// More changes than can be lost, so that everything issued since the backup has a lower number.
 const SKIPPED: i64 = 1_000_000;
 
 statements! {
@@ -23,10 +23,10 @@ statements! {
 }
 
 impl Change {
-    /// Ends all that was ever issued: tokens by epochs and keys, refresh tokens by their families, sessions. This change
-    /// is then a million behind the one before it.
+    /// Invalidates everything ever issued: raises epochs, retires keys, ends refresh families and sessions. The number of this
+    /// change jumps by a million.
     pub async fn end_everything(&mut self) -> Result<(), StoreError> {
-        // This change has raised the counter by one already.
+        // This change has already raised the counter by one.
         let skip = sqlx::query(SKIP_CHANGES).bind(SKIPPED - 1).bind(SKIPPED - 1);
         self.number = skip.fetch_one(&mut *self.transaction).await?.try_get(0)?;
         for statement in [RAISE_CLIENTS, RAISE_USERS] {

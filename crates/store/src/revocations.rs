@@ -1,4 +1,4 @@
-//! Revocations that live as long as the tokens they kill.
+//! Revocations, which are kept as long as the tokens that they end.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::revocation::Revoked;
@@ -18,29 +18,29 @@ statements! {
     DELETE_EXPIRED = "DELETE FROM revocations WHERE expires_at < $1";
 }
 
-/// A revocation as it is stored.
+/// A stored revocation.
 #[derive(Clone, Debug)]
 pub struct StoredRevocation {
-    /// What it ends.
+    /// What is revoked.
     pub revoked: Revoked,
-    /// From here on, all that it ends is dead by itself.
+    /// When everything that it ends has expired anyway.
     pub expires_at: UnixTime,
 }
 
 impl Change {
-    /// Revokes with this change; false if it was revoked before.
+    /// Revokes in this change. Returns false if it was already revoked.
     pub async fn revoke(&mut self, revoked: &Revoked, expires_at: UnixTime) -> Result<bool, StoreError> {
         insert_revocation(&mut self.transaction, self.number, revoked, expires_at).await
     }
 }
 
 impl Store {
-    /// Revokes durably; to revoke the same again changes nothing.
+    /// Revokes durably. Revoking again changes nothing.
     pub async fn revoke(&self, revoked: &Revoked, expires_at: UnixTime) -> Result<(), StoreError> {
         self.write(Revoke { revoked: revoked.clone(), expires_at }).await.map(drop)
     }
 
-    /// The revocations made after a change.
+    /// Loads the revocations after a change.
     pub async fn load_revocations(&self, after: i64) -> Result<Vec<StoredRevocation>, StoreError> {
         let rows = sqlx::query(LOAD_AFTER).bind(after).fetch_all(self.follower()).await?;
         let mut revocations = Vec::with_capacity(rows.len());
@@ -53,13 +53,13 @@ impl Store {
         Ok(revocations)
     }
 
-    /// Forgets the revocations that ended before `before`; returns how many.
+    /// Deletes the revocations that expired before `before`. Returns their number.
     pub async fn delete_expired_revocations(&self, before: UnixTime) -> Result<u64, StoreError> {
         self.execute(DELETE_EXPIRED, &[before]).await
     }
 }
 
-/// Revokes until all that it ends is dead by itself.
+/// A revocation, kept until everything that it ends has expired.
 #[derive(Debug)]
 struct Revoke {
     revoked: Revoked,
@@ -75,7 +75,7 @@ impl SharedWrite for Revoke {
     }
 }
 
-/// Stores a revocation under the number of a change, in the caller's transaction; false if it was there.
+/// Stores a revocation under the number of a change, in the caller's transaction. Returns false if it existed.
 pub(crate) async fn insert_revocation(
     transaction: &mut Transaction<'static, Any>,
     change: i64,

@@ -1,4 +1,4 @@
-//! Which sealing key everything is sealed with, what is left of those before it, and each value that is sealed.
+//! The current sealing key, what is kept of previous ones, and all sealed values.
 
 use countersign_protocol::UnixTime;
 use sqlx::any::AnyRow;
@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::reading::{in_time, read_rows};
 use crate::statement::statements;
 
-/// The setting by which a database knows its sealing key.
+/// The setting that identifies a database's sealing key.
 pub const SEALING_KEY_CHECK: &str = "sealing_key_check";
 
 statements! {
@@ -40,27 +40,27 @@ statements! {
     RENAME_FAILURES = "UPDATE password_failures SET name_mac = $1 WHERE name_mac = $2";
 }
 
-/// The sealing keys of a database, as of one moment.
+/// The sealing keys of a database, from one snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct StoredSealingKeys {
-    /// By which the key in use is known; `None` before the first start has claimed the database.
+    /// Identifies the current key. `None` until the first start sets it.
     pub check: Option<String>,
-    /// Those before it, the oldest first.
+    /// Previous keys, oldest first.
     pub previous: Vec<PreviousSealingKey>,
 }
 
-/// What is left of a sealing key that another one has replaced, sealed with the key in use.
+/// What is kept of a replaced sealing key, sealed with the current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviousSealingKey {
-    /// The last audit record that is chained by its audit key.
+    /// The last audit record with a MAC by its audit key.
     pub last_audit_sequence: i64,
     /// Its audit key.
     pub sealed_audit_key: Vec<u8>,
-    /// Its keys for other MACs; `None` when their time is over.
+    /// Its keys for other MACs. `None` after their retention period.
     pub sealed_mac_keys: Option<Vec<u8>>,
 }
 
-/// What kind of value is sealed.
+/// The kind of a sealed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealedKind {
     /// A private key.
@@ -69,9 +69,9 @@ pub enum SealedKind {
     Seed,
     /// The client secret of the playground.
     PlaygroundSecret,
-    /// Of a previous sealing key: its audit key.
+    /// The audit key of a previous sealing key.
     AuditKey,
-    /// Of a previous sealing key: its keys for other MACs.
+    /// The other MAC keys of a previous sealing key.
     MacKeys,
 }
 
@@ -99,10 +99,10 @@ impl SealedKind {
     }
 }
 
-/// A sealed value, and the row that it lies in.
+/// A sealed value and its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedValue {
-    /// Of which kind.
+    /// Its kind.
     pub kind: SealedKind,
     /// The key of its row, as text.
     pub row: String,
@@ -111,7 +111,7 @@ pub struct SealedValue {
 }
 
 impl Change {
-    /// Every sealed value there is.
+    /// Lists every sealed value.
     pub async fn list_sealed(&mut self) -> Result<Vec<SealedValue>, StoreError> {
         let mut all = Vec::new();
         for kind in SealedKind::ALL {
@@ -129,7 +129,7 @@ impl Change {
         Ok(())
     }
 
-    /// Lets the database know another sealing key from now on, and keeps what is left of the one that ends.
+    /// Sets another sealing key, and keeps what is needed of the previous one.
     pub async fn replace_sealing_key(&mut self, key: PreviousSealingKey, check: &str) -> Result<(), StoreError> {
         let insert = sqlx::query(INSERT_PREVIOUS).bind(key.last_audit_sequence).bind(self.now);
         let insert = insert.bind(key.sealed_audit_key).bind(key.sealed_mac_keys);
@@ -137,20 +137,20 @@ impl Change {
         self.set_setting(SEALING_KEY_CHECK, check).await
     }
 
-    /// The MACs of names under which failures are counted.
+    /// Lists the MACs of names that have failures.
     pub async fn list_failed_names(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
         let rows = sqlx::query(LIST_FAILED_NAMES).fetch_all(&mut *self.transaction).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// From now on the failures of a name are counted under another MAC.
+    /// Moves the failures of a name to another MAC.
     pub async fn rename_failures(&mut self, name_mac: &[u8], to: &[u8]) -> Result<(), StoreError> {
         let rename = sqlx::query(RENAME_FAILURES).bind(to.to_vec()).bind(name_mac.to_vec());
         rename.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Forgets the keys for MACs, but for audit keys, of every sealing key that ended before this.
+    /// Deletes the MAC keys, except audit keys, of every sealing key that was replaced before this time.
     pub async fn forget_mac_keys(&mut self, ended_before: UnixTime) -> Result<(), StoreError> {
         sqlx::query(FORGET_MAC_KEYS).bind(ended_before).execute(&mut *self.transaction).await?;
         Ok(())
@@ -158,14 +158,14 @@ impl Change {
 }
 
 impl Store {
-    /// True if a sealing key that ended before this still has keys for MACs other than audit keys.
+    /// True if a sealing key that was replaced before this time still has MAC keys other than its audit key.
     pub async fn has_mac_keys(&self, ended_before: UnixTime) -> Result<bool, StoreError> {
         let found = sqlx::query(FIND_OLD_MAC_KEYS).bind(ended_before).fetch_optional(self.reader()).await?;
         Ok(found.is_some())
     }
 }
 
-/// The sealing keys as of this snapshot.
+/// Loads the sealing keys from this snapshot.
 pub(crate) async fn load(connection: &mut AnyConnection) -> Result<StoredSealingKeys, StoreError> {
     let find = sqlx::query(FIND_CHECK).bind(SEALING_KEY_CHECK).fetch_optional(&mut *connection);
     let check = in_time("the sealing key's check", find).await?.map(|row| row.try_get(0)).transpose()?;

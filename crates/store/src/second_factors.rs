@@ -1,4 +1,4 @@
-//! Second factors: what a user must show beside the password.
+//! Second factors: what a user must present besides the password.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::ids::UserId;
@@ -17,45 +17,45 @@ statements! {
     SPEND_STEP = "UPDATE second_factors SET last_step = $1 WHERE id = $2 AND last_step < $3";
 }
 
-/// A second factor to be added.
+/// A second factor to insert.
 #[derive(Clone, Debug)]
 pub struct NewSecondFactor {
-    /// Its id, to which the seed is sealed.
+    /// Its ID, which its seed is sealed with.
     pub id: String,
-    /// Whose it is.
+    /// Its user.
     pub user_id: UserId,
-    /// Of which kind; a user has one of each.
+    /// Its kind. A user has at most one of each.
     pub kind: &'static str,
-    /// Its seed, sealed.
+    /// Its sealed seed.
     pub sealed_seed: Vec<u8>,
     /// When it was added.
     pub created_at: UnixTime,
-    /// The step whose code proved it.
+    /// The time step of the code that confirmed it.
     pub last_step: i64,
 }
 
-/// A second factor as it is stored.
+/// A stored second factor.
 #[derive(Clone, Debug)]
 pub struct StoredSecondFactor {
-    /// Its id, to which the seed is sealed.
+    /// Its ID, which its seed is sealed with.
     pub id: String,
-    /// Its seed, sealed.
+    /// Its sealed seed.
     pub sealed_seed: Vec<u8>,
-    /// The last step of which a code was accepted.
+    /// The time step of the last accepted code.
     pub last_step: i64,
 }
 
-/// A one-time code that was accepted, to be spent.
+/// An accepted one-time code, to be spent.
 #[derive(Clone, Debug)]
 pub struct SpentCode {
     /// The second factor.
     pub factor_id: String,
-    /// The code's step.
+    /// The code's time step.
     pub step: i64,
 }
 
 impl Change {
-    /// Adds a second factor; [`StoreError::Taken`] if the user has one of this kind.
+    /// Inserts a second factor. [`StoreError::Taken`] if the user has one of this kind.
     pub async fn insert_second_factor(&mut self, new: &NewSecondFactor) -> Result<(), StoreError> {
         sqlx::query(INSERT_SECOND_FACTOR)
             .bind(new.id.as_str())
@@ -69,12 +69,12 @@ impl Change {
         Ok(())
     }
 
-    /// Spends a code; false if it, or a later one, was spent before.
+    /// Spends a code. Returns false if it or a later one was already spent.
     pub async fn spend_code(&mut self, code: &SpentCode) -> Result<bool, StoreError> {
         spend_step(&mut self.transaction, &code.factor_id, code.step).await
     }
 
-    /// Takes every second factor from a user.
+    /// Deletes every second factor of a user.
     pub async fn delete_second_factors(&mut self, user: &UserId) -> Result<(), StoreError> {
         sqlx::query(DELETE_SECOND_FACTORS).bind(user.as_str()).execute(&mut *self.transaction).await?;
         Ok(())
@@ -82,7 +82,7 @@ impl Change {
 }
 
 impl Store {
-    /// A user's second factor of a kind.
+    /// Finds a user's second factor of a kind.
     pub async fn find_second_factor(
         &self,
         user: &UserId,
@@ -96,7 +96,7 @@ impl Store {
     }
 }
 
-/// Spends a step, in the caller's transaction; false if it, or a later one, was spent before.
+/// Spends a time step in the caller's transaction. Returns false if it or a later one was already spent.
 pub(crate) async fn spend_step(
     transaction: &mut Transaction<'static, Any>,
     factor: &str,

@@ -1,4 +1,4 @@
-//! Sessions of people, and the tokens asked through each, which end with it.
+//! Sessions, and the tokens requested through each, which end with it.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::ids::{FamilyId, UserId};
@@ -35,31 +35,31 @@ statements! {
     DELETE_EXPIRED = "DELETE FROM sessions WHERE expires_at < $1 OR last_seen_at < $2";
 }
 
-/// The tokens that a session remembers; what was asked before them outlives it.
+/// The number of tokens that a session remembers. Older ones outlive the session.
 pub const MAX_SESSION_TOKENS: i64 = 100;
 
-/// A session to be stored.
+/// A session to store.
 #[derive(Clone, Debug)]
 pub struct NewSession {
-    /// The name by which its owner sees and ends it.
+    /// The ID that its owner sees.
     pub id: String,
-    /// The hash of what the browser holds.
+    /// The hash of the browser's cookie.
     pub key_hash: SecretHash,
-    /// Whose it is.
+    /// Its user.
     pub user_id: UserId,
-    /// Their epoch: a raised one ends the session.
+    /// The user's epoch. Raising it ends the session.
     pub user_epoch: i64,
     /// When it began.
     pub created_at: UnixTime,
-    /// When it ends, used or not.
+    /// When it expires, used or not.
     pub expires_at: UnixTime,
-    /// From where.
+    /// The address that it began from.
     pub address: String,
-    /// By which browser, as it says.
+    /// The browser's `User-Agent`.
     pub user_agent: String,
 }
 
-/// A session as it is stored.
+/// A stored session.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are those of `NewSession`")]
 pub struct StoredSession {
@@ -73,18 +73,18 @@ pub struct StoredSession {
     pub user_agent: String,
 }
 
-/// A token asked through a session.
+/// A token requested through a session.
 #[derive(Clone, Debug)]
 pub struct SessionToken {
     /// Its `jti`.
     pub token_id: String,
-    /// Its family, if it came with a refresh token.
+    /// Its family, if it has a refresh token.
     pub family: Option<FamilyId>,
     /// Its `exp`.
     pub expires_at: UnixTime,
 }
 
-/// What ended with a session, each until when it must be remembered.
+/// What ended with a session, and until when to remember each.
 pub type Ended = Vec<(Revoked, UnixTime)>;
 
 impl Change {
@@ -94,31 +94,31 @@ impl Change {
         Ok(find.fetch_optional(&mut *self.transaction).await?.is_some())
     }
 
-    /// Stores a session whose user has just proved themselves in another way than by a sign-in.
+    /// Stores a session of a user who proved their identity in another way than a sign-in.
     pub async fn insert_session(&mut self, session: &NewSession) -> Result<(), StoreError> {
         insert_session(&mut self.transaction, session).await
     }
 
-    /// Ends a session and revokes the tokens asked through it. `at_least` is as in [`Store::end_session`].
+    /// Ends a session and revokes the tokens requested through it. `at_least` is as in [`Store::end_session`].
     pub async fn end_session(&mut self, id: &str, at_least: UnixTime) -> Result<(), StoreError> {
         end_session(&mut self.transaction, self.number, id, (self.now, at_least)).await.map(|_| ())
     }
 }
 
 impl Store {
-    /// The session of this key, whatever its state.
+    /// Finds the session with this key, in any state.
     pub async fn find_session(&self, key_hash: &SecretHash) -> Result<Option<StoredSession>, StoreError> {
         let query = sqlx::query(FIND_SESSION).bind(key_hash.as_bytes().to_vec());
         query.fetch_optional(self.reader()).await?.as_ref().map(read_session).transpose()
     }
 
-    /// The sessions of a user, the last used first.
+    /// Lists the sessions of a user, last used first.
     pub async fn list_sessions(&self, user: &UserId) -> Result<Vec<StoredSession>, StoreError> {
         let rows = sqlx::query(LIST_SESSIONS).bind(user.as_str()).fetch_all(self.reader()).await?;
         rows.iter().map(read_session).collect()
     }
 
-    /// Notes that a session was used, unless that was noted at or after `unless_after`.
+    /// Records that a session was used, unless this was already recorded at or after `unless_after`.
     pub async fn touch_session(&self, id: &str, now: UnixTime, unless_after: UnixTime) -> Result<(), StoreError> {
         transact!(self, |transaction| {
             let touch = sqlx::query(TOUCH_SESSION).bind(now).bind(id.to_owned()).bind(unless_after);
@@ -127,7 +127,7 @@ impl Store {
         })
     }
 
-    /// Remembers a token with its session; false if the session has ended meanwhile, or its user's epoch was raised.
+    /// Adds a token to its session. Returns false if the session has ended or its user's epoch was raised.
     pub async fn keep_session_token(&self, session: &str, token: &SessionToken) -> Result<bool, StoreError> {
         transact!(self, |transaction| {
             let count = sqlx::query(COUNT_TOKEN).bind(session.to_owned()).fetch_optional(&mut **transaction).await?;
@@ -149,9 +149,9 @@ impl Store {
         })
     }
 
-    /// Ends a session and revokes the tokens asked through it, all or nothing.
+    /// Ends a session and revokes the tokens requested through it, all or nothing.
     ///
-    /// `at_least` is the end of a token issued now: a refresh under way may store one that is not seen here.
+    /// `at_least` is the expiry of a token issued now: a concurrent refresh may store one that is not visible yet.
     pub async fn end_session(&self, id: &str, now: UnixTime, at_least: UnixTime) -> Result<Ended, StoreError> {
         transact!(self, |transaction| {
             let change = raise_change(transaction).await?;
@@ -159,13 +159,13 @@ impl Store {
         })
     }
 
-    /// Forgets the sessions that ended before `before`, or were last used before `idle_before`.
+    /// Deletes the sessions that ended before `before`, or were last used before `idle_before`.
     pub async fn delete_expired_sessions(&self, before: UnixTime, idle_before: UnixTime) -> Result<u64, StoreError> {
         self.execute(DELETE_EXPIRED, &[before, idle_before]).await
     }
 }
 
-/// Stores a session, in the caller's transaction.
+/// Stores a session in the caller's transaction.
 pub(crate) async fn insert_session(
     transaction: &mut Transaction<'static, Any>,
     session: &NewSession,
@@ -185,14 +185,14 @@ pub(crate) async fn insert_session(
     Ok(())
 }
 
-/// Ends a session and revokes its tokens, in the caller's transaction, which is this change.
+/// Ends a session and revokes its tokens in the caller's transaction, which is this change.
 pub(crate) async fn end_session(
     transaction: &mut Transaction<'static, Any>,
     change: i64,
     id: &str,
     (now, at_least): (UnixTime, UnixTime),
 ) -> Result<Ended, StoreError> {
-    // First, so that whoever keeps a token meanwhile waits for this row, and then finds it gone.
+    // Lock the row first, so that a concurrent `keep_session_token` waits and then finds no session.
     let lock = sqlx::query(LOCK_SESSION).bind(id.to_owned()).fetch_optional(&mut **transaction).await?;
     if lock.is_none() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Facts about the database itself, such as which sealing key it belongs to.
+//! Facts about the database itself, such as its sealing key.
 
 use sqlx::{AnyConnection, Row};
 
@@ -9,7 +9,7 @@ use crate::reading::in_time;
 use crate::statement::statements;
 use crate::transaction::transact;
 
-/// The setting of a database that was copied to another one. Its value is where.
+/// Set on a database that was moved. Its value is the new location.
 pub const MOVED_TO: &str = "moved_to";
 
 statements! {
@@ -22,14 +22,14 @@ statements! {
 }
 
 impl Change {
-    /// Sets a setting, whatever it was.
+    /// Sets a setting, whatever its value was.
     pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
         let set = sqlx::query(SET_SETTING).bind(name.to_owned()).bind(value.to_owned());
         set.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Forgets a setting.
+    /// Deletes a setting.
     pub async fn delete_setting(&mut self, name: &str) -> Result<(), StoreError> {
         sqlx::query(DELETE_SETTING).bind(name.to_owned()).execute(&mut *self.transaction).await?;
         Ok(())
@@ -37,14 +37,13 @@ impl Change {
 }
 
 impl Store {
-    /// The value of a setting.
+    /// Returns the value of a setting.
     pub async fn find_setting(&self, name: &str) -> Result<Option<String>, StoreError> {
         let row = sqlx::query(FIND_SETTING).bind(name.to_owned()).fetch_optional(self.reader()).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Marks this database as copied to another one. Nodes that still use it read the mark with their next look at the change
-    /// counter.
+    /// Marks this database as moved. Nodes that still use it see the mark when they next read the change counter.
     pub async fn mark_moved(&self, to: &str) -> Result<(), StoreError> {
         transact!(self, |transaction| {
             let put = sqlx::query(SET_SETTING).bind(MOVED_TO).bind(to.to_owned());
@@ -54,7 +53,7 @@ impl Store {
         })
     }
 
-    /// Forgets a setting.
+    /// Deletes a setting.
     pub async fn delete_setting(&self, name: &str) -> Result<(), StoreError> {
         transact!(self, |transaction| {
             sqlx::query(DELETE_SETTING).bind(name.to_owned()).execute(&mut **transaction).await?;
@@ -62,7 +61,7 @@ impl Store {
         })
     }
 
-    /// Sets a setting that nobody has set; returns the value that stands, which may be another node's.
+    /// Sets a setting if it has no value. Returns its value, which another node may have set.
     pub async fn claim_setting(&self, name: &str, value: &str) -> Result<String, StoreError> {
         transact!(self, |transaction| {
             let claim = sqlx::query(CLAIM_SETTING).bind(name.to_owned()).bind(value.to_owned());
@@ -74,7 +73,7 @@ impl Store {
     }
 }
 
-/// Reads where the database was copied to, if it was.
+/// Reads where the database was moved to, if it was.
 pub(crate) async fn find_moved_to(connection: &mut AnyConnection) -> Result<Option<String>, StoreError> {
     let found = sqlx::query(FIND_SETTING).bind(MOVED_TO).fetch_optional(connection);
     let row = in_time("settings", found).await?;

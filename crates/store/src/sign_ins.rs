@@ -1,4 +1,4 @@
-//! How far sign-ins have come. What a sign-in is, is sealed into its id; a row says only what must not be forgotten.
+//! The progress of sign-ins. A sign-in's data is sealed in its ID, so a row stores only its progress.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::secret::SecretHash;
@@ -21,29 +21,29 @@ statements! {
     DELETE_EXPIRED = "DELETE FROM sign_ins WHERE expires_at < $1";
 }
 
-/// How far a sign-in has come.
+/// The progress of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// No password was right yet.
+    /// No correct password yet.
     Begun,
-    /// The password was right; a one-time code is asked.
+    /// The password was correct. A one-time code is still needed.
     PasswordPassed,
-    /// A session was made of it, or its owner started over.
+    /// It became a session, or its user started over.
     Ended,
 }
 
-/// A sign-in, as far as the database knows it.
+/// A sign-in, as stored.
 #[derive(Clone, Copy, Debug)]
 pub struct SignInKey {
-    /// The hash of its id, which the browser holds.
+    /// The hash of its ID, which the browser has.
     pub hash: SecretHash,
-    /// When it ends unfinished.
+    /// When it expires.
     pub expires_at: UnixTime,
 }
 
 impl Change {
-    /// Makes a session of a sign-in: ends the one, spends the code, stores the other. False, and the change must be dropped,
-    /// if the sign-in had ended or the code was spent before. Of any number of callers one wins.
+    /// Turns a sign-in into a session: ends the sign-in, spends the code, stores the session. Returns false if the sign-in had
+    /// ended or the code was spent. The change must then be dropped. Of concurrent callers, one succeeds.
     pub async fn complete_sign_in(
         &mut self,
         key: &SignInKey,
@@ -65,7 +65,7 @@ impl Change {
 }
 
 impl Store {
-    /// How far the sign-in of this id has come.
+    /// Returns the progress of a sign-in.
     pub async fn find_sign_in(&self, key_hash: &SecretHash) -> Result<Progress, StoreError> {
         let query = sqlx::query(FIND_SIGN_IN).bind(key_hash.as_bytes().to_vec());
         Ok(match query.fetch_optional(self.reader()).await? {
@@ -75,7 +75,7 @@ impl Store {
         })
     }
 
-    /// Notes that the password was right.
+    /// Records that the password was correct.
     pub async fn pass_password(&self, key: &SignInKey) -> Result<(), StoreError> {
         self.note(PASS_PASSWORD, key).await
     }
@@ -93,7 +93,7 @@ impl Store {
         })
     }
 
-    /// Forgets the sign-ins that ended before `before`; returns how many.
+    /// Deletes the sign-ins that expired before `before`. Returns their number.
     pub async fn delete_expired_sign_ins(&self, before: UnixTime) -> Result<u64, StoreError> {
         self.execute(DELETE_EXPIRED, &[before]).await
     }

@@ -1,6 +1,6 @@
-//! How SQL is written here: named constants with numbered placeholders in the order they appear.
+//! SQL statements as named constants, with placeholders numbered in order.
 
-/// Declares named statements, and `STATEMENTS`, the list of them.
+/// Declares named statements, and `STATEMENTS`, which lists them.
 macro_rules! statements {
     ($($name:ident = $sql:literal;)+) => {
         $(const $name: &str = $sql;)+
@@ -10,11 +10,11 @@ macro_rules! statements {
 
 pub(crate) use statements;
 
-/// Rows that one statement takes. A statement costs far more than a row of it; but SQLite looks through the names of all
-/// its placeholders for each, so that too many cost more again.
+/// The number of rows in one statement. A statement costs far more than a row, but SQLite compares the names of all its
+/// placeholders, so a long statement is slow too.
 pub(crate) const BATCH_ROWS: usize = 10;
 
-/// Placeholders for so many rows of so many columns: `($1, $2), ($3, $4)`.
+/// Returns placeholders for rows of columns: `($1, $2), ($3, $4)`.
 pub(crate) fn placeholders(rows: usize, columns: usize) -> String {
     let row = |row: usize| {
         let columns: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();

@@ -1,4 +1,4 @@
-//! Tokens issued, by hour, client, credential, Api and grant: what is used, and what is not.
+//! Issued tokens by hour, client, credential, API and grant.
 
 use countersign_protocol::UnixTime;
 use sqlx::any::AnyRow;
@@ -8,7 +8,7 @@ use crate::database::Store;
 use crate::error::StoreError;
 use crate::statement::{BATCH_ROWS, placeholders, statements};
 
-/// Before and after the rows.
+/// SQL before and after the rows.
 const ADD: [&str; 2] = [
     "INSERT INTO token_counts (hour, client_id, credential_id, api_id, grant_type, tokens) VALUES ",
     " ON CONFLICT (hour, client_id, credential_id, api_id, grant_type) \
@@ -26,53 +26,53 @@ statements! {
     DELETE_OLD = "DELETE FROM token_counts WHERE hour < $1";
 }
 
-/// When what a client may ask of an Api was last asked.
+/// When an entitlement was last used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntitlementUse {
     /// The client.
     pub client_id: String,
-    /// The Api.
+    /// The API.
     pub api_id: String,
-    /// Since when it is as it is; 0 for what is older than the note.
+    /// When it was last changed. 0 if it is older than this column.
     pub given_at: UnixTime,
-    /// The last hour in which it got a token.
+    /// The last hour in which a token was issued for it.
     pub last_hour: Option<UnixTime>,
 }
 
-/// Tokens of one hour, client, credential, Api and grant, in the order of the table's key.
+/// Tokens of one hour, client, credential, API and grant, in the order of the table's key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenCount {
     /// The hour's first second.
     pub hour: UnixTime,
     /// The client.
     pub client_id: String,
-    /// By which of its credentials.
+    /// The client's credential.
     pub credential_id: String,
-    /// For which Api.
+    /// The API.
     pub api_id: String,
-    /// By which grant.
+    /// The grant type.
     pub grant_type: String,
-    /// How many.
+    /// The number of tokens.
     pub tokens: i64,
 }
 
-/// Which counts are wanted.
+/// A query for counts.
 #[derive(Clone, Debug)]
 pub struct TokenCountQuery<'q> {
-    /// Of one client, or of all.
+    /// One client, or all.
     pub client_id: Option<&'q str>,
-    /// From this hour on.
+    /// The first hour.
     pub from: UnixTime,
-    /// Before this one.
+    /// The hour after the last one.
     pub to: UnixTime,
-    /// At most so many.
+    /// The largest number of rows.
     pub limit: i64,
-    /// Beginning after so many.
+    /// The number of rows to skip.
     pub offset: i64,
 }
 
 impl Store {
-    /// The counts that are wanted, the oldest first.
+    /// Lists the matching counts, oldest first.
     pub async fn list_token_counts(&self, wanted: &TokenCountQuery<'_>) -> Result<Vec<TokenCount>, StoreError> {
         let query = match wanted.client_id {
             Some(client_id) => sqlx::query(LIST_OF_CLIENT).bind(client_id.to_owned()),
@@ -82,7 +82,7 @@ impl Store {
         query.fetch_all(self.reader()).await?.iter().map(read).collect()
     }
 
-    /// The last use of every entitlement to ask.
+    /// Lists the last use of every entitlement to request tokens.
     pub async fn list_entitlement_uses(&self) -> Result<Vec<EntitlementUse>, StoreError> {
         let rows = sqlx::query(LAST_BY_ENTITLEMENT).fetch_all(self.reader()).await?;
         let read = |row: &AnyRow| {
@@ -96,13 +96,13 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Forgets the counts of hours before `before`; returns how many.
+    /// Deletes the counts of hours before `before`. Returns their number.
     pub async fn delete_old_token_counts(&self, before: UnixTime) -> Result<u64, StoreError> {
         self.execute(DELETE_OLD, &[before]).await
     }
 }
 
-/// Adds counts, which are sorted, to those that are stored, in the caller's transaction.
+/// Adds sorted counts to the stored ones, in the caller's transaction.
 pub(crate) async fn add_token_counts(
     transaction: &mut Transaction<'static, Any>,
     counts: &[TokenCount],

@@ -1,4 +1,4 @@
-//! Writes: each in a transaction, done again when the database ended that in favour of another's.
+//! Write transactions, retried when the database aborts one in favor of another.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::error::StoreError;
 
 /// How often a write is tried before the conflict is reported.
 const TRIES: u32 = 5;
-/// The pause after the first try; it grows with each.
+/// The pause after the first try. It increases with each try.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Does all of a block in a transaction, durably, or nothing of it; evaluates to what the block gives. It is done again after a
-/// deadlock (40P01) and after a conflict of serialisable transactions (40001), so it must not keep anything between two tries.
+/// Runs a block in a durable transaction and returns its result. Retries after a deadlock (40P01) or a serialization
+/// failure (40001), so the block must not keep state between tries.
 ///
-/// Transactions that need the change counter take its lock first, and rows of one table are taken in the order of its key: then
-/// nodes cannot wait for each other. What remains is for foreign programs and mistakes.
+/// Transactions that need the change counter lock it first, and the rows of a table are locked in the order of its key, so
+/// that nodes cannot deadlock. Retries are for other programs and our own bugs.
 ///
-/// A function over async closures would do, if the compiler saw that such futures can be sent to other threads.
+/// A macro, because the compiler cannot prove that a future of an async closure is `Send`.
 macro_rules! transact {
     ($store:expr, |$transaction:ident| $work:block) => {{
         let mut tries = $crate::transaction::Tries::default();
@@ -29,7 +29,7 @@ macro_rules! transact {
             let done = match done {
                 Ok(done) => begun.commit().await.map(|()| done).map_err($crate::error::StoreError::from),
                 Err(error) => {
-                    // Before the pause: it gives its connection back.
+                    // Releases the connection before the pause.
                     drop(begun);
                     Err(error)
                 }
@@ -48,12 +48,12 @@ pub(crate) use transact;
 pub struct Tries(u32);
 
 impl Tries {
-    /// What came of a try, unless it is to be done again now.
+    /// Returns the result of a try, or `None` after a pause if it must be retried.
     pub(crate) async fn judge<T>(&mut self, done: Result<T, StoreError>) -> Option<Result<T, StoreError>> {
         if matches!(done, Err(StoreError::Conflict(_))) && self.has_another().await { None } else { Some(done) }
     }
 
-    /// Counts a try that gave way to another transaction; pauses, and returns true, if it is to be done again.
+    /// Counts a try that was aborted. Pauses and returns true if another try is left.
     pub async fn has_another(&mut self) -> bool {
         self.0 += 1;
         if self.0 == TRIES {
@@ -65,7 +65,7 @@ impl Tries {
 }
 
 impl Store {
-    /// Runs one statement with these numbers, durably; returns how many rows it changed.
+    /// Runs one statement with these numbers durably. Returns the number of changed rows.
     pub(crate) async fn execute(&self, statement: &'static str, numbers: &[i64]) -> Result<u64, StoreError> {
         transact!(self, |transaction| {
             let query = numbers.iter().fold(sqlx::query(statement), |query, number| query.bind(*number));

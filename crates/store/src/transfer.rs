@@ -1,4 +1,4 @@
-//! From one database to another, of the same engine or not: every row of every table, compared at the end.
+//! Copies every row into another database, on the same engine or the other one, and compares both.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use crate::error::StoreError;
 use crate::reading::in_time;
 use crate::statement::{placeholders, statements};
 
-/// What a row is inserted with: more in one statement cost more again.
+/// The number of rows per insert. A longer statement is slower again.
 const ROWS_AT_ONCE: usize = 100;
 
-/// Every table, each after those that its rows refer to. Heartbeats of nodes are not among them: none is alive. Neither are
-/// deletions: nodes load everything at their start.
+/// Every table, after those that it refers to. Heartbeats are not copied, because no node is running. Nor are deletions,
+/// because nodes load everything at a start.
 const TABLES: [&str; 30] = [
     "change_counter",
     "settings",
@@ -50,7 +50,7 @@ const TABLES: [&str; 30] = [
     "code_failures",
 ];
 
-/// The change that touched a row last: triggers number it in the copy anew.
+/// The last change of a row. Triggers set it anew in the copy.
 const LAST_CHANGE: &str = "last_change";
 
 statements! {
@@ -58,14 +58,14 @@ statements! {
          UNION ALL SELECT 1 FROM audit LIMIT 1";
 }
 
-/// What was copied of a table.
+/// The result of copying a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopiedTable {
     /// Its name.
     pub table: &'static str,
-    /// How many rows it has.
+    /// Its number of rows.
     pub rows: u64,
-    /// The sum of the SHA-256 of its rows, the same whatever their order and the engine.
+    /// The sum of its rows' SHA-256 hashes, independent of order and engine.
     pub hash: TableHash,
 }
 
@@ -138,7 +138,7 @@ enum Value {
 }
 
 impl Value {
-    /// What it is, how long it is, and its bytes: no two lists of values feed the same.
+    /// Hashes the type, the length and the bytes, so that different rows never hash the same input.
     fn feed(&self, context: &mut Context) {
         let mut part = |tag: u8, bytes: &[u8]| {
             context.update(&[tag]);
@@ -155,13 +155,12 @@ impl Value {
 }
 
 impl Store {
-    /// True if nothing was ever made in this database.
+    /// True if nothing was ever stored in this database.
     pub async fn is_unused(&self) -> Result<bool, StoreError> {
         Ok(sqlx::query(FIND_USED).fetch_optional(self.reader()).await?.is_none())
     }
 
-    /// Copies every row into another database, which is unused, and compares what is there then. Nothing is visible there
-    /// before [`Transfer::commit`].
+    /// Copies every row into an unused database, and compares the result. The copy is invisible until [`Transfer::commit`].
     pub async fn copy_into(&self, target: &Self) -> Result<Transfer, StoreError> {
         let mut source = self.begin_snapshot().await?;
         let mut writing = target.begin_long_write().await?;
@@ -173,18 +172,18 @@ impl Store {
         for table in TABLES {
             let columns = self.list_columns(&mut source, table).await?;
             if target.list_columns(&mut writing, table).await? != columns {
-                return Err(StoreError::Migration(format!("table {table} is not the same in both")));
+                return Err(StoreError::Migration(format!("the columns of table {table} differ")));
             }
             let of_source = read_table(&mut source, table, &columns, Some(&mut writing)).await?;
             if read_table(&mut writing, table, &columns, None).await? != of_source {
-                return Err(StoreError::Migration(format!("table {table} has other rows after copying")));
+                return Err(StoreError::Migration(format!("the copy of table {table} differs")));
             }
             copied.push(of_source);
         }
         Ok(Transfer { writing, tables: copied })
     }
 
-    /// The columns of a table, in the order of their names, but for [`LAST_CHANGE`].
+    /// Lists the columns of a table, sorted by name, without [`LAST_CHANGE`].
     async fn list_columns(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -203,7 +202,8 @@ impl Store {
                 continue;
             }
             let kind = Kind::parse(&declared);
-            let kind = kind.ok_or_else(|| StoreError::Migration(format!("{table}.{name} is a {declared}")))?;
+            let kind =
+                kind.ok_or_else(|| StoreError::Migration(format!("{table}.{name}: unsupported type {declared}")))?;
             columns.push(Column { name, kind });
         }
         columns.sort_by(|one, other| one.name.cmp(&other.name));
@@ -211,23 +211,23 @@ impl Store {
     }
 }
 
-/// A copy that is complete and not yet visible.
+/// A complete copy that is not visible yet.
 #[derive(Debug)]
 pub struct Transfer {
     writing: Transaction<'static, Any>,
-    /// What was copied, table by table.
+    /// The copied tables.
     pub tables: Vec<CopiedTable>,
 }
 
 impl Transfer {
-    /// Makes the copy visible and durable.
+    /// Commits the copy durably.
     pub async fn commit(self) -> Result<Vec<CopiedTable>, StoreError> {
         self.writing.commit().await?;
         Ok(self.tables)
     }
 }
 
-/// Reads a table, and inserts its rows into another database if there is one.
+/// Reads a table, and inserts its rows into another database, if given.
 async fn read_table(
     transaction: &mut Transaction<'static, Any>,
     table: &'static str,
@@ -293,7 +293,7 @@ mod tests {
     use crate::database::tests::fresh;
 
     #[tokio::test]
-    async fn no_table_is_forgotten() {
+    async fn every_table_is_copied() {
         let (_database, url) = fresh();
         let store = Store::open(&url).await.expect("opens");
         let statement = if store.is_shared() {
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_in_anything_has_another_hash() {
+    fn any_difference_changes_the_hash() {
         let text = |text: &str| Value::Text(Some(text.to_owned()));
         let hash = |rows: &[Vec<Value>]| {
             let mut hash = TableHash::default();
@@ -321,7 +321,7 @@ mod tests {
         let of = |one: Value, other: Value| vec![one, other];
         let rows = [of(text("a"), text("b")), of(Value::Number(Some(1)), Value::Bytes(None))];
         let turned = [of(Value::Number(Some(1)), Value::Bytes(None)), of(text("a"), text("b"))];
-        assert_eq!(hash(&rows), hash(&turned), "their order is nothing");
+        assert_eq!(hash(&rows), hash(&turned), "the order does not matter");
         let others = [
             vec![of(text("ab"), text(""))],
             vec![of(text("a"), text("b"))],

@@ -48,32 +48,32 @@ const USERS: Listing = Listing {
     order: "id",
 };
 
-/// Id, login name, roles, status, epoch, how many second factors.
+/// ID, login name, roles, status, epoch, number of second factors.
 type UserRow = (String, String, String, String, i64, i64, Beside);
-/// A user to be added.
+/// A user to insert.
 #[derive(Clone, Debug)]
 pub struct NewUser {
-    /// Their id.
+    /// Their ID.
     pub id: UserId,
-    /// The name they sign in with.
+    /// Their login name.
     pub login: Login,
     /// The PHC string of their password.
     pub password_hash: Secret,
-    /// What else they may do.
+    /// Their roles.
     pub roles: Vec<Role>,
 }
 
-/// What a presented password is checked against.
+/// A stored password to verify against.
 #[derive(Clone, Debug)]
 pub struct StoredPassword {
-    /// Whose it is.
+    /// Its user.
     pub user_id: UserId,
     /// Its PHC string.
     pub password_hash: Secret,
 }
 
 impl Change {
-    /// Adds a user, whose login name no client and no user may have; their epoch is this change.
+    /// Inserts a user. No client or user may have their login name. Their epoch is this change.
     pub async fn insert_user(&mut self, user: &NewUser) -> Result<(), StoreError> {
         self.take_name(user.login.as_str()).await?;
         sqlx::query(INSERT_USER)
@@ -91,14 +91,14 @@ impl Change {
         Ok(())
     }
 
-    /// True if this is still the PHC string of the user's password: until the change ends, nobody else gives them another.
+    /// True if this is still the PHC string of the user's password. It cannot change until this change ends.
     pub async fn has_password(&mut self, user: &UserId, password_hash: &Secret) -> Result<bool, StoreError> {
         let select = sqlx::query(HAS_PASSWORD).bind(user.as_str()).bind(password_hash.expose());
         Ok(select.fetch_optional(&mut *self.transaction).await?.is_some())
     }
 
-    /// Gives a user another password, which ends their tokens, their sessions with the tokens asked through them, and
-    /// sign-ins under way. `at_least` is as in [`Store::end_session`].
+    /// Changes a user's password, which ends their tokens, their sessions and pending sign-ins. `at_least` is as in
+    /// [`Store::end_session`].
     pub async fn set_password(
         &mut self,
         user: &UserId,
@@ -110,13 +110,13 @@ impl Change {
         self.end_user(user, at_least).await
     }
 
-    /// Ends every token that speaks for a user, their sessions with the tokens asked through them, and, by the raised epoch,
-    /// sign-ins under way. `at_least` is as in [`Store::end_session`].
+    /// Ends a user's tokens, sessions (with the tokens requested through them) and, by raising the epoch, pending sign-ins.
+    /// `at_least` is as in [`Store::end_session`].
     pub async fn end_user(&mut self, user: &UserId, at_least: UnixTime) -> Result<(), StoreError> {
         self.end_user_but(user, None, at_least).await
     }
 
-    /// The same, but one session goes on. `at_least` is as in [`Store::end_session`].
+    /// The same, except for one session. `at_least` is as in [`Store::end_session`].
     pub async fn end_user_elsewhere(
         &mut self,
         user: &UserId,
@@ -141,20 +141,20 @@ impl Change {
         Ok(())
     }
 
-    /// Gives a user these roles and no others.
+    /// Sets a user's roles.
     pub async fn set_roles(&mut self, user: &UserId, roles: &[Role]) -> Result<(), StoreError> {
         let update = sqlx::query(SET_ROLES).bind(list(roles.iter().map(|role| role.as_str()))).bind(user.as_str());
         update.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Deletes a user; what speaks for them is dead.
+    /// Deletes a user, which invalidates their tokens and sessions.
     pub async fn delete_user(&mut self, user: &UserId, login: &Login) -> Result<(), StoreError> {
         sqlx::query(DELETE_USER).bind(user.as_str()).execute(&mut *self.transaction).await?;
         self.free_name(login.as_str()).await
     }
 
-    /// Enables or disables a user. Either ends what spoke for them before.
+    /// Enables or disables a user. Both end their earlier tokens and sessions.
     pub async fn set_user_status(&mut self, user: &UserId, status: Status) -> Result<(), StoreError> {
         let raise = sqlx::query(RAISE_EPOCH_UNLESS).bind(self.number).bind(user.as_str()).bind(status.as_str());
         if raise.execute(&mut *self.transaction).await?.rows_affected() > 0 {
@@ -167,12 +167,12 @@ impl Change {
 }
 
 impl Store {
-    /// The password hash of whoever signs in under this name, in any case.
+    /// Returns the password of the user with this login name, ignoring case.
     pub async fn find_password(&self, login: &str) -> Result<Option<StoredPassword>, StoreError> {
         self.read_password(FIND_PASSWORD, name_key(login)).await
     }
 
-    /// What a password of this user is checked against.
+    /// Returns the password of this user.
     pub async fn find_password_of(&self, user: &UserId) -> Result<Option<StoredPassword>, StoreError> {
         self.read_password(FIND_PASSWORD_OF, user.to_string()).await
     }
@@ -187,12 +187,10 @@ impl Store {
     }
 }
 
-/// Fetches users.
 pub(crate) async fn fetch(from: &mut Fetcher<'_>, ids: &Ids) -> Result<Text, StoreError> {
     from.fetch(&USERS, ids).await
 }
 
-/// Reads those that were fetched.
 pub(crate) fn read(fetched: Text, reader: &mut Reader) -> Result<Vec<Stored<User>>, StoreError> {
     let users = reader.read(fetched, read_user)?;
     Ok(reader.without_broken(users, |user| user.id.as_str()))

@@ -1,4 +1,4 @@
-//! Writes that wait to share a transaction. What each of them writes is known only where it comes from.
+//! Writes that wait to share a transaction.
 
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,16 +12,16 @@ use tokio::time::Instant;
 use crate::change_counter::raise_change;
 use crate::error::StoreError;
 
-/// What has waited longer is not written any more: soon its caller is told that it was not.
+/// A write that waited longer is dropped, because its caller is about to time out.
 const MAX_WAIT: Duration = Duration::from_secs(4);
 
-/// A write that may share its transaction: whatever comes of it, the others stand.
+/// A write that may share its transaction. Its outcome does not affect the others.
 pub(crate) trait SharedWrite: Debug + Send + Sync {
-    /// Writes, and returns whether that changed anything. Done again, if need be, in another transaction.
+    /// Writes, and returns whether anything changed. May be repeated in another transaction.
     fn write<'a>(&'a self, shared: &'a mut SharedTransaction<'_>) -> BoxFuture<'a, Result<bool, StoreError>>;
 }
 
-/// A transaction that writes share, and the number of the change that it is, once one of them asks for it.
+/// A shared transaction, and the number of its change once a write needs it.
 pub(crate) struct SharedTransaction<'t> {
     pub(crate) transaction: &'t mut Transaction<'static, Any>,
     change: Option<i64>,
@@ -32,7 +32,7 @@ impl<'t> SharedTransaction<'t> {
         Self { transaction, change: None }
     }
 
-    /// The number of the change that the transaction is. The first call raises the change counter.
+    /// Returns the number of this transaction's change. The first call raises the change counter.
     pub(crate) async fn change(&mut self) -> Result<i64, StoreError> {
         Ok(match self.change {
             Some(change) => change,
@@ -41,13 +41,13 @@ impl<'t> SharedTransaction<'t> {
     }
 }
 
-/// Who is told whether a write changed anything.
+/// Receives the result of a write.
 pub(crate) type Answer = oneshot::Sender<Result<bool, StoreError>>;
 
-/// A write that waits, and since when.
+/// A waiting write, and since when it waits.
 type Waiting = (Instant, Box<dyn SharedWrite>, Answer);
 
-/// The writes that wait, and the turn to write them all.
+/// The waiting writes, and the turn to write them all.
 #[derive(Debug, Default)]
 pub(crate) struct WriteQueue {
     waiting: Mutex<Vec<Waiting>>,
@@ -59,7 +59,7 @@ impl WriteQueue {
         self.lock().push((now(), write, answer));
     }
 
-    /// Takes the first `most` of those that are still in time; the others hear that they were given up.
+    /// Takes the first `most` writes that are in time. Drops the late ones, whose callers get an error.
     pub(crate) fn take(&self, most: usize) -> (Vec<Box<dyn SharedWrite>>, Vec<Answer>) {
         let (mut waiting, now) = (self.lock(), now());
         waiting.retain(|(since, ..)| now.duration_since(*since) < MAX_WAIT);

@@ -267,7 +267,7 @@ async fn a_backup_of_a_newer_version_or_one_that_is_cut_short_changes_nothing() 
     let before = list(&team.database.directory.path().join("data"));
     let restore = format!("restore {backup} {place} --yes --replace");
     let newer = run(&restore, &[], "").failed("newer", 1);
-    assert!(newer.contains("made by a newer version of Countersign (migration 9999)"), "{newer}");
+    assert!(newer.contains("migrated by a newer version of Countersign (migration 9999)"), "{newer}");
     assert_eq!(list(&team.database.directory.path().join("data")), before);
     team.database.tamper(&file, "DELETE FROM _sqlx_migrations WHERE version = 9999");
     let damaged =

@@ -179,7 +179,7 @@ async fn that_writes_fail_is_told_with_the_reason_and_what_to_do_on_sqlite() {
     let done = limited.args(["-c", &line]).env_clear().output().unwrap();
     let said = String::from_utf8(done.stdout).unwrap();
     let line = said.lines().find(|line| line.contains(" writes ")).unwrap();
-    assert!(line.starts_with("FAIL") && line.contains("make room there, or raise the quota"), "{said}");
+    assert!(line.starts_with("FAIL") && line.contains("free up space there, or raise the quota"), "{said}");
     // Root can write what its mode forbids; the server's user cannot.
     let is_root = rustix::process::geteuid().is_root();
     for (path, mode) in [(&file, 0o600), (&directory, 0o700)] {

@@ -42,7 +42,7 @@ fn a_command_that_finds_a_full_disk_says_so_and_can_be_repeated_on_sqlite() {
         disk.fill(free);
         let said = failed_line(&run(line, &environment));
         assert!(said.contains(full), "{line:?} with {free} bytes: {said}");
-        assert!(said.contains("make room there, or raise the quota"), "{line:?} with {free} bytes: {said}");
+        assert!(said.contains("free up space there, or raise the quota"), "{line:?} with {free} bytes: {said}");
     }
     assert!(!Path::new(&drill).join("countersign.db.restoring").exists(), "it would take what room there is");
 

@@ -24,7 +24,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// It cannot be created, read or written.
-    #[error("{path}: {error}{}", if is_full(error.kind()) { "; make room there, or raise the quota" } else { "" })]
+    #[error("{path}: {error}{}", if is_full(error.kind()) { "; free up space there, or raise the quota" } else { "" })]
     Io {
         /// The file or directory.
         path: String,

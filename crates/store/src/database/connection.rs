@@ -1,4 +1,4 @@
-//! One connection: how it is made, prepared, and judged before it is used again.
+//! How a connection is opened, prepared, and checked before reuse.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use super::engine::Engine;
 use crate::error::StoreError;
 
-/// The first connection must stand within this time, so that a start fails within ten seconds.
+/// The limit for the first connection, so that a failing start ends within ten seconds.
 const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A statement waits at most this long for a connection: callers are told 503 rather than kept.
+/// How long a statement waits for a connection. After that, the caller gets a 503.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection beside the pools, of which the cause of a failure is known.
+/// Opens a connection outside the pools, so that errors show the cause.
 pub(super) async fn connect_first(options: &AnyConnectOptions) -> Result<AnyConnection, StoreError> {
     let lost = |reason| StoreError::Unavailable(DatabaseTrouble::Lost, reason);
     match timeout(FIRST_CONNECT_TIMEOUT, options.connect()).await {
@@ -24,7 +24,7 @@ pub(super) async fn connect_first(options: &AnyConnectOptions) -> Result<AnyConn
     }
 }
 
-/// `synchronous=FULL`: in WAL mode NORMAL may lose an acknowledged commit at a power cut.
+/// `synchronous=FULL`: in WAL mode, NORMAL can lose an acknowledged commit in a power failure.
 pub(super) async fn prepare(engine: Engine, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     let statements: &[&str] = match engine {
         Engine::Sqlite => &[
@@ -32,8 +32,8 @@ pub(super) async fn prepare(engine: Engine, connection: &mut AnyConnection) -> R
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
-            // In KiB. What a token needs is in the registry: pages that are kept serve changes only, and three connections
-            // keep them.
+            // In KiB. Token requests use the registry, so cached pages only serve changes, and three connections each cache
+            // them.
             "PRAGMA cache_size = -512",
         ],
         Engine::Postgres => &["SET statement_timeout = 5000", "SET idle_in_transaction_session_timeout = 10000"],
@@ -44,14 +44,14 @@ pub(super) async fn prepare(engine: Engine, connection: &mut AnyConnection) -> R
     Ok(())
 }
 
-/// False for a connection that is closed instead of being used again: one to a server that has gone silent, or one to a file
-/// whose transaction SQLite ended by itself, such as when the disk is full. sqlx counts that transaction for ever.
+/// Returns false if the connection must be closed instead of reused: its server does not respond, or SQLite ended the
+/// transaction by itself, for example on a full disk. sqlx would count that transaction as open forever.
 pub(super) async fn is_usable(engine: Engine, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     match engine {
         Engine::Postgres => Ok(timeout(ACQUIRE_TIMEOUT, connection.ping()).await.is_ok_and(|ping| ping.is_ok())),
         Engine::Sqlite => {
             if connection.is_in_transaction() {
-                // Once this is answered, a rollback that was under way is over.
+                // The response also shows that any pending rollback is done.
                 connection.ping().await?;
             }
             Ok(!connection.is_in_transaction())
@@ -59,7 +59,7 @@ pub(super) async fn is_usable(engine: Engine, connection: &mut AnyConnection) ->
     }
 }
 
-/// The innermost cause: the outer ones only repeat that connecting failed.
+/// The innermost cause. The outer errors only repeat that connecting failed.
 fn describe(error: &sqlx::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

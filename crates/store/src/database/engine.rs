@@ -1,6 +1,5 @@
-//! The engines that a database can be of.
+//! The supported engines.
 
-/// An engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,

@@ -50,7 +50,9 @@ impl OpenFile {
         let because = |path: &Path, why: &dyn std::fmt::Display| io::Error::other(format!("{}: {why}", path.display()));
         match inode_of(&self.path) {
             Ok(inode) if inode == self.inode => {}
-            Ok(_) => return Err(because(&self.path, &format!("another file is in its place; {PUT_BACK}"))),
+            Ok(_) => {
+                return Err(because(&self.path, &format!("this is no longer the file that was opened; {PUT_BACK}")));
+            }
             Err(error) => return Err(because(&self.path, &format!("{error}; {PUT_BACK}"))),
         }
         let mut known = self.log_inode.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Looking at a database without changing it: beside a server that lives, or where none does.
+//! Inspects a database without changing it, whether a server is running or not.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,57 +15,56 @@ use super::url::DatabaseUrl;
 use super::{Store, migrations, pooler};
 use crate::error::StoreError;
 
-/// SQLite's log, by its name beside the database's.
+/// The suffix of SQLite's write-ahead log.
 const LOG: &str = "-wal";
-/// The journal of the first page, which is written before there is a log.
+/// The suffix of SQLite's rollback journal, which it uses until there is a log.
 const JOURNAL: &str = "-journal";
 
-/// What prepares a session.
+/// Statements that prepare a session.
 type Statements = &'static [&'static str];
 
-/// By which a session of PostgreSQL changes nothing.
+/// Prevents a PostgreSQL session from changing anything.
 const READ_ONLY_SESSION: Statements = &["SET default_transaction_read_only = on", "SET statement_timeout = 5000"];
 
-/// What keeps a try from waiting for long.
+/// Limits how long the write check can wait.
 const BOUNDED_SESSION: Statements = &["SET statement_timeout = 5000"];
 
-/// Writes that change nothing once they are taken back. On SQLite, that a transaction to write can begin says all: its file
-/// grows when one is committed. Of PostgreSQL a full disk is found only by rows that need new pages.
+/// Writes for the write check, which are rolled back. On SQLite, beginning a write transaction is enough, because its file
+/// grows at a commit. PostgreSQL reports a full disk only for rows that need new pages.
 const TRIED_ON_SQLITE: Statements = &["UPDATE change_counter SET change = change WHERE id = 1"];
 const TRIED_ON_POSTGRES: Statements = &[
     "UPDATE change_counter SET change = change WHERE id = 1",
     "INSERT INTO settings (name, value) SELECT 'try ' || n, repeat('x', 1900) FROM generate_series(1, 64) AS n",
 ];
 
-/// How far a database was migrated.
+/// The state of a database's migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migrated {
-    /// The migrations that it has.
+    /// The number of migrations that it has.
     pub there: usize,
-    /// The migrations that the next start makes.
+    /// The number of migrations that the next start runs.
     pub missing: usize,
 }
 
-/// Why PostgreSQL takes no writes.
+/// Why PostgreSQL is read-only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadOnlyCause {
     /// It is a standby of another server.
     Standby,
-    /// `default_transaction_read_only` is on; the words of `pg_settings` say where it is set, such as `database` or `user`.
+    /// `default_transaction_read_only` is on. Holds its source from `pg_settings`, such as `database` or `user`.
     Setting(String),
 }
 
 impl Store {
-    /// Opens a database to read, as it is: nothing is migrated. A pooler that does not keep connections apart is refused.
+    /// Opens a database for reading, without migrating it. Refuses a pooler that shares connections.
     ///
-    /// `is_living` says whether a server has it open. Where none has, a file of SQLite is opened as one that nobody
-    /// changes, so that nothing is written beside it; only a log that a killed server left behind must be read with its
-    /// index, which SQLite then makes anew.
+    /// `is_living` says whether a server is using it. If not, an SQLite file is opened as immutable, so that SQLite creates
+    /// no files beside it. A log that a killed server left must be read with its index, which SQLite then recreates.
     pub async fn open_read_only(database: &DatabaseUrl, is_living: bool) -> Result<Self, StoreError> {
         Self::open_as_it_is(database, reading_mode(database, is_living), READ_ONLY_SESSION).await
     }
 
-    /// Opens a database, as it is, for [`Store::try_writing`].
+    /// Opens a database for [`Store::try_writing`], without migrating it.
     pub async fn open_to_try_writing(database: &DatabaseUrl) -> Result<Self, StoreError> {
         Self::open_as_it_is(database, "mode=rw", BOUNDED_SESSION).await
     }
@@ -84,7 +83,7 @@ impl Store {
             Engine::Postgres => postgres_session,
         };
         let options = AnyConnectOptions::from_str(url.as_str())?.disable_statement_logging();
-        // First: what is set for a session would stay behind in a connection that the pooler gives to a server.
+        // Checked first: settings of the session would stay in a connection that the pooler later gives to a server.
         pooler::check(database.engine, &options).await?;
         connect_first(&options).await?.close().await?;
         let pool = AnyPoolOptions::new()
@@ -110,7 +109,7 @@ impl Store {
         })
     }
 
-    /// Opens a database to read if something was ever made in it; `None` if it is empty, or if there is no file.
+    /// Opens a database for reading. Returns `None` if it is empty, or if its file does not exist.
     pub async fn open_unless_empty(database: &DatabaseUrl) -> Result<Option<Self>, StoreError> {
         if let Some(file) = database.sqlite_file() {
             if has(&file, JOURNAL) {
@@ -120,7 +119,7 @@ impl Store {
                 return Ok(None);
             }
         }
-        // It only selects. A setting of the session could stay behind in a pooler's connection, where a start then writes.
+        // This only selects. Settings could stay in a pooler's connection that a starting server then writes through.
         let store = Self::open_as_it_is(database, reading_mode(database, false), &[]).await?;
         if store.has_table("settings").await? {
             return Ok(Some(store));
@@ -129,7 +128,7 @@ impl Store {
         Ok(None)
     }
 
-    /// True if there is a table of this name.
+    /// True if this table exists.
     pub async fn has_table(&self, name: &'static str) -> Result<bool, StoreError> {
         let statement = match self.engine {
             Engine::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
@@ -139,16 +138,16 @@ impl Store {
         Ok(row.try_get::<i64, _>(0)? > 0)
     }
 
-    /// Writes a whole copy, as of one moment, into a file that is empty. Only of SQLite.
+    /// Writes a consistent copy into an empty file. SQLite only.
     pub async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
         let Some(path) = file.to_str().filter(|_| self.engine == Engine::Sqlite) else {
-            return Err(StoreError::Refused(format!("{}: no copy can be written here", file.display())));
+            return Err(StoreError::Refused(format!("{}: cannot write a copy to this path", file.display())));
         };
         sqlx::query("VACUUM INTO $1").bind(path).execute(&self.reader).await?;
         Ok(())
     }
 
-    /// Reads all of it, and says what is damaged; of PostgreSQL, which checks itself, only that it answers.
+    /// Reads the whole SQLite database and reports damage. PostgreSQL checks itself, so there it only checks the response.
     pub async fn check_integrity(&self) -> Result<(), StoreError> {
         let (statement, good) = match self.engine {
             Engine::Sqlite => ("PRAGMA quick_check(1)", "ok"),
@@ -158,7 +157,7 @@ impl Store {
         if said == good { Ok(()) } else { Err(StoreError::Refused(said)) }
     }
 
-    /// Writes, and takes it back.
+    /// Writes, and rolls back.
     pub async fn try_writing(&self) -> Result<(), StoreError> {
         let mut transaction = self.begin_write().await?;
         let statements = match self.engine {
@@ -171,7 +170,7 @@ impl Store {
         Ok(transaction.rollback().await?)
     }
 
-    /// Why PostgreSQL takes no writes; `None` if neither cause that it tells of holds.
+    /// Why PostgreSQL is read-only. `None` if it shows neither cause.
     pub async fn find_read_only_cause(&self) -> Result<Option<ReadOnlyCause>, StoreError> {
         if self.engine == Engine::Sqlite {
             return Ok(None);
@@ -187,7 +186,7 @@ impl Store {
         })
     }
 
-    /// Which of our migrations it has; Err if it has others.
+    /// Counts our migrations. Returns an error if the database has others.
     pub async fn check_migrations(&self) -> Result<Migrated, StoreError> {
         let rows = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
         let rows = rows.fetch_all(&self.reader).await?;
@@ -197,7 +196,7 @@ impl Store {
             match known.iter().find(|migration| migration.version == version) {
                 None => return Err(StoreError::Newer(version)),
                 Some(migration) if *migration.checksum != *sum => {
-                    return Err(StoreError::Migration(format!("migration {version} was another one")));
+                    return Err(StoreError::Migration(format!("the checksum of migration {version} differs")));
                 }
                 Some(_) => {}
             }
@@ -207,7 +206,7 @@ impl Store {
 }
 
 impl Store {
-    /// The database's own clock; `None` of SQLite, which has ours.
+    /// The database server's clock. `None` on SQLite, which uses ours.
     pub async fn read_clock(&self) -> Result<Option<UnixTime>, StoreError> {
         if self.engine == Engine::Sqlite {
             return Ok(None);
@@ -217,13 +216,13 @@ impl Store {
     }
 }
 
-/// By which a file of SQLite is read without anything being written.
+/// The mode that reads an SQLite file without writing anything.
 fn reading_mode(database: &DatabaseUrl, is_living: bool) -> &'static str {
     let has_log = database.sqlite_file().is_some_and(|file| has(&file, LOG) || has(&file, JOURNAL));
     if is_living || has_log { "mode=ro" } else { "mode=ro&immutable=true" }
 }
 
-/// True if there is no file, or nothing in it: SQLite takes that for an empty database, whatever log lies beside it.
+/// True if the file does not exist or is empty: SQLite then ignores any log beside it.
 fn is_empty(file: &Path) -> bool {
     match file.metadata() {
         Ok(found) => found.len() == 0,
@@ -231,14 +230,14 @@ fn is_empty(file: &Path) -> bool {
     }
 }
 
-/// True if a file of SQLite's beside the database holds something.
+/// True if the SQLite file with this suffix exists and is not empty.
 fn has(file: &Path, beside: &str) -> bool {
     let mut path = file.as_os_str().to_owned();
     path.push(beside);
     Path::new(&path).metadata().is_ok_and(|found| found.len() > 0)
 }
 
-/// Lets SQLite take back what a power cut left by half: it can do so only while it may write.
+/// Lets SQLite roll back a transaction that a power failure interrupted. It needs write access for that.
 async fn finish_journal(database: &DatabaseUrl) -> Result<(), StoreError> {
     let options = AnyConnectOptions::from_str(database.without_making().as_str())?.disable_statement_logging();
     let mut connection = connect_first(&options).await?;
@@ -252,10 +251,10 @@ mod tests {
     use crate::database::tests::fresh;
 
     #[tokio::test]
-    async fn what_is_read_only_is_copied_checked_and_not_written() {
+    async fn a_read_only_database_can_be_copied_and_checked_but_not_written() {
         let (database, url) = fresh();
         let missing = Store::open_read_only(&url, false).await;
-        assert_eq!(missing.is_err(), url.engine == Engine::Sqlite, "nothing is made");
+        assert_eq!(missing.is_err(), url.engine == Engine::Sqlite, "no file is created");
         let living = Store::open(&url).await.expect("opens");
         living.begin_change(1).await.expect("begins").commit().await.expect("commits");
         let counters = living.read_counters().await.expect("reads");
@@ -274,16 +273,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_first_page_that_a_power_cut_tore_is_taken_back_before_the_file_is_read_on_sqlite() {
+    async fn a_torn_first_page_is_rolled_back_before_reading_on_sqlite() {
         let (database, url) = fresh();
         let file = url.sqlite_file().expect("SQLite");
-        // As SQLite writes it for a database that was empty: the magic, no page yet, a nonce, sizes.
+        // What SQLite writes for an empty database: the magic, no page yet, a nonce, sizes.
         let mut journal = vec![0; 512];
         journal[..8].copy_from_slice(&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]);
         (journal[22], journal[26]) = (2, 16);
         std::fs::write(database.directory.path().join("countersign.db-journal"), journal).expect("written");
         std::fs::write(&file, vec![0; 3072]).expect("written");
         assert!(Store::open_unless_empty(&url).await.expect("reads").is_none());
-        assert_eq!(file.metadata().expect("is there").len(), 0);
+        assert_eq!(file.metadata().expect("exists").len(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The migrations of each engine, and how they are run.
+//! The migrations of each engine, and how they run.
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -8,7 +8,7 @@ use super::connection::{connect_first, prepare};
 use super::engine::Engine;
 use crate::error::StoreError;
 
-/// A migration: its version, its name, its statements.
+/// A migration: version, name, statements.
 type NamedMigration = (i64, &'static str, &'static str);
 
 const SQLITE_MIGRATIONS: &[NamedMigration] = &[
@@ -44,12 +44,12 @@ const POSTGRES_MIGRATIONS: &[NamedMigration] = &[
     (14, "last_change", include_str!("../../migrations/postgres/0014_last_change.sql")),
 ];
 
-/// Runs the migrations that are missing; sqlx checks the sums of those that ran and, on PostgreSQL, locks out others.
+/// Runs the missing migrations. sqlx verifies the checksums of the others and, on PostgreSQL, takes a lock.
 pub(super) async fn run_missing(engine: Engine, options: &AnyConnectOptions) -> Result<(), StoreError> {
     let mut connection = connect_first(options).await?;
     prepare(engine, &mut connection).await?;
     if engine == Engine::Postgres {
-        // A migration may take long; waiting for another node's may not.
+        // A migration may take long, but waiting for another node's may not.
         sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
         sqlx::query("SET lock_timeout = 5000").execute(&mut connection).await?;
     }
@@ -69,7 +69,7 @@ pub(super) fn migrations_of(engine: Engine) -> &'static [NamedMigration] {
     }
 }
 
-/// Every migration of this version, with its sum.
+/// Every migration of this version, with its checksum.
 pub(super) fn list_known(engine: Engine) -> Vec<Migration> {
     to_sqlx(migrations_of(engine))
 }

@@ -1,5 +1,5 @@
-//! Recognises a pooler in front of PostgreSQL that gives a connection away between two transactions or statements. What this
-//! node sets, prepares or locks for a connection would be lost there, or somebody else's.
+//! Detects a pooler in front of PostgreSQL that reassigns connections between transactions or statements. Settings,
+//! prepared statements and locks of a connection would be lost, or leak into another one.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use super::connection::connect_first;
 use super::engine::Engine;
 use crate::error::StoreError;
 
-/// A pooler that takes server connections in turn, or any of them, may give the right one by chance, but not each time.
+/// A pooler can pick the right connection by chance, but not in every round.
 const ROUNDS: usize = 3;
-/// An answer that takes longer waits for a server connection.
+/// A slower response means that it waits for a server connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 const SET: &str =
     "SELECT CAST(pg_backend_pid() AS TEXT), set_config('countersign.probe', CAST(random() AS TEXT), false)";
 const READ: &str = "SELECT CAST(pg_backend_pid() AS TEXT), COALESCE(current_setting('countersign.probe', true), '')";
 
-/// The process that answered, and the value of the variable in it.
+/// The responding process, and the variable's value in it.
 type Seen = (String, String);
 
-/// Refuses a pooler that does not keep one server connection for each of ours. Costs two connections.
+/// Refuses a pooler that does not keep one server connection for each of ours. Uses two connections.
 pub(super) async fn check(engine: Engine, options: &AnyConnectOptions) -> Result<(), StoreError> {
     if engine != Engine::Postgres {
         return Ok(());
@@ -39,8 +39,8 @@ pub(super) async fn check(engine: Engine, options: &AnyConnectOptions) -> Result
     Ok(second.close().await?)
 }
 
-/// True if the second connection meets what the first one has, or if the first one loses it while the second has a
-/// transaction open, which keeps a server connection busy.
+/// True if the second connection sees the first one's process or value, or if the first one loses them while a
+/// transaction on the second one keeps a server connection busy.
 async fn is_shared(first: &mut AnyConnection, second: &mut AnyConnection) -> Result<bool, StoreError> {
     let own = ask(first, SET).await?.ok_or_else(late)?;
     let again = ask(first, READ).await?.ok_or_else(late)?;
@@ -50,7 +50,7 @@ async fn is_shared(first: &mut AnyConnection, second: &mut AnyConnection) -> Res
     }
     second.execute(sqlx::raw_sql("BEGIN")).await?;
     let other = ask(second, READ).await?.ok_or_else(late)?;
-    // None if the transaction keeps the only server connection.
+    // `None` if the transaction occupies the only server connection.
     let again = ask(first, READ).await?;
     second.execute(sqlx::raw_sql("ROLLBACK")).await?;
     Ok(again.is_none_or(|again| again != own) || meets(&other, &own))
@@ -60,7 +60,7 @@ fn meets((other_pid, other_value): &Seen, (pid, value): &Seen) -> bool {
     other_pid == pid || other_value == value
 }
 
-/// Asks without preparing a statement, since that could be another's, too. `None` if no answer comes in time.
+/// Queries without a prepared statement, which could be shared too. `None` if the response is late.
 async fn ask(connection: &mut AnyConnection, statement: &'static str) -> Result<Option<Seen>, StoreError> {
     let Ok(row) = timeout(ANSWER_TIMEOUT, connection.fetch_one(sqlx::raw_sql(statement))).await else {
         return Ok(None);
@@ -73,7 +73,7 @@ fn late() -> StoreError {
     StoreError::Unavailable(
         DatabaseTrouble::Lost,
         format!(
-            "two connections at once get no answer within {} s; if a pooler is in front of PostgreSQL, its pool may be too small",
+            "two concurrent connections got no response within {} s; if a pooler is in front of PostgreSQL, its pool may be too small",
             ANSWER_TIMEOUT.as_secs()
         ),
     )

@@ -1,4 +1,4 @@
-//! Where a database is.
+//! The database URL.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,26 +10,25 @@ use url::Url;
 use super::engine::Engine;
 use crate::error::StoreError;
 
-/// The SQLite database in a data directory.
+/// The name of the SQLite database in a data directory.
 pub const SQLITE_FILE: &str = "countersign.db";
 
-/// How many connections a node holds to PostgreSQL at most, beside two by which it follows changes. On SQLite it changes nothing.
+/// The largest number of PostgreSQL connections of a node, besides the two of the follower. SQLite ignores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connections {
-    /// For single reads.
+    /// Connections for single reads.
     pub read: u32,
-    /// For writes: what refresh, revocation and administration keep busy.
+    /// Connections for writes: refresh, revocation and administration.
     pub write: u32,
 }
 
 impl Default for Connections {
-    /// Eight of each.
     fn default() -> Self {
         Self { read: 8, write: 8 }
     }
 }
 
-/// Where the database is. Its password is never printed.
+/// The location of the database. Never prints its password.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     pub(super) url: Url,
@@ -43,10 +42,10 @@ impl DatabaseUrl {
         Self::sqlite_at(&directory.join(SQLITE_FILE))
     }
 
-    /// This file.
+    /// The SQLite database in this file.
     pub fn sqlite_at(path: &Path) -> Result<Self, StoreError> {
         let path = std::path::absolute(path).map_err(|error| bad_url(&error))?;
-        let file = Url::from_file_path(path).map_err(|()| bad_url(&"the data directory is no absolute path"))?;
+        let file = Url::from_file_path(path).map_err(|()| bad_url(&"the data directory is not an absolute path"))?;
         Self::parse(&format!("sqlite://{}?mode=rwc", file.path()))
     }
 
@@ -55,19 +54,19 @@ impl DatabaseUrl {
         let url = Url::parse(text).map_err(|error| bad_url(&error))?;
         let engine = match url.scheme() {
             "sqlite" if url.path().starts_with('/') => Engine::Sqlite,
-            "sqlite" => return Err(bad_url(&"name a file by its absolute path, as in sqlite:///var/lib/x.db")),
+            "sqlite" => return Err(bad_url(&"use an absolute path, as in sqlite:///var/lib/x.db")),
             "postgres" | "postgresql" => Engine::Postgres,
-            other => return Err(bad_url(&format!("`{other}` is neither postgres nor sqlite"))),
+            other => return Err(bad_url(&format!("unknown scheme `{other}`, expected postgres or sqlite"))),
         };
         Ok(Self { url, engine, connections: Connections::default() })
     }
 
-    /// The same with so many connections.
+    /// Returns the same URL with these connection limits.
     pub fn with_connections(self, connections: Connections) -> Self {
         Self { connections, ..self }
     }
 
-    /// The file, if it is SQLite.
+    /// The file, on SQLite.
     pub fn sqlite_file(&self) -> Option<PathBuf> {
         match self.engine {
             Engine::Sqlite => Url::parse(&format!("file://{}", self.url.path())).ok()?.to_file_path().ok(),
@@ -75,10 +74,10 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL as it was given, but for its password.
+    /// The URL without its password.
     pub fn without_password(&self) -> String {
         let mut url = self.url.clone();
-        // Only a URL without a host has no place for one.
+        // Only a URL without a host cannot have a password.
         let _ = url.set_password(None);
         let kept: Vec<_> = self.url.query_pairs().filter(|(name, _)| name != "password").collect();
         if kept.len() < url.query_pairs().count() {
@@ -87,7 +86,7 @@ impl DatabaseUrl {
         url.to_string()
     }
 
-    /// The URL by which a file that is gone is not made again.
+    /// The URL that opens an existing file but never creates one.
     pub(super) fn without_making(&self) -> Url {
         let mut url = self.url.clone();
         if self.engine == Engine::Sqlite && url.query() == Some("mode=rwc") {
@@ -97,8 +96,8 @@ impl DatabaseUrl {
     }
 }
 
-/// Where it is, without user, password and options: of PostgreSQL the host, port and database that the driver connects to.
-/// Options of the URL and the variables of libpq have a say in that, so the URL alone may name another one.
+/// The location without user, password and options. For PostgreSQL, it shows the host, port and database that the driver
+/// uses: options in the URL and libpq variables can override the URL.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = self.sqlite_file() {

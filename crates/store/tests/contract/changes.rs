@@ -1,4 +1,4 @@
-//! The change counter orders everything.
+//! The change counter gives all changes one order.
 
 use countersign_protocol::revocation::Revoked;
 use countersign_store::Store;
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::fresh;
 
 #[tokio::test]
-async fn each_change_has_its_own_number_and_one_that_is_dropped_has_none() {
+async fn each_change_gets_its_own_number_unless_it_is_dropped() {
     let fresh = fresh().await;
     let store = &fresh.store;
     let before = store.read_counters().await.unwrap();
@@ -41,7 +41,7 @@ async fn a_revocation_is_a_change_but_not_of_the_registry() {
 }
 
 #[tokio::test]
-async fn nodes_that_start_at_once_migrate_once() {
+async fn nodes_that_start_concurrently_migrate_once() {
     let fresh = fresh().await;
     let mut nodes = JoinSet::new();
     for _ in 0..6 {
@@ -52,7 +52,7 @@ async fn nodes_that_start_at_once_migrate_once() {
 }
 
 #[tokio::test]
-async fn a_setting_is_the_first_ones() {
+async fn the_first_claim_of_a_setting_wins() {
     let fresh = fresh().await;
     let store = &fresh.store;
     assert_eq!(store.find_setting("a").await.unwrap(), None);

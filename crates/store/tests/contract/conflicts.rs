@@ -1,4 +1,4 @@
-//! What the database ends in favour of another transaction is done again.
+//! Transactions that the database aborts in favor of another one are retried.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::refresh_tokens::{family, token};
 use crate::{Fresh, fresh};
 
-/// A connection of a foreign program.
+/// A connection of another program.
 async fn stranger(fresh: &Fresh) -> AnyConnection {
     AnyConnection::connect(fresh.text()).await.unwrap()
 }
@@ -28,17 +28,17 @@ async fn count(connection: &mut AnyConnection, from: &str) -> i64 {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_deadlock_with_a_foreign_transaction_is_no_failure() {
+async fn a_deadlock_with_another_program_is_retried() {
     let fresh = fresh().await;
     let (store, mut stranger) = (fresh.store.clone(), stranger(&fresh).await);
     store.insert_family(&family("f", 100), &token("a")).await.unwrap();
-    // The other way round than ours: the row first, then the counter. Ours looks for deadlocks first, and gives way.
+    // The opposite order to ours: first the row, then the counter. Our side detects the deadlock first and is aborted.
     run(&mut stranger, "SET deadlock_timeout = '30s'").await;
     run(&mut stranger, "BEGIN").await;
     run(&mut stranger, "UPDATE refresh_families SET scope = scope WHERE id = 'f'").await;
     let ending = tokio::spawn(async move { store.end_family(&FamilyId::new("f"), 1, 2).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!ending.is_finished(), "it waits for the family");
+    assert!(!ending.is_finished(), "it waits for the family's row");
     run(&mut stranger, "UPDATE change_counter SET change = change + 1 WHERE id = 1").await;
     run(&mut stranger, "COMMIT").await;
     ending.await.unwrap().unwrap();
@@ -47,7 +47,7 @@ async fn a_deadlock_with_a_foreign_transaction_is_no_failure() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_conflict_of_serialisable_transactions_is_tried_again_and_reported_if_it_lasts() {
+async fn a_serialization_failure_is_retried_and_reported_if_it_persists() {
     let fresh = fresh().await;
     let (store, mut stranger) = (&fresh.store, stranger(&fresh).await);
     run(&mut stranger, "CREATE SEQUENCE tried").await;
@@ -61,13 +61,13 @@ async fn a_conflict_of_serialisable_transactions_is_tried_again_and_reported_if_
     run(&mut stranger, "SELECT setval('tried', 1)").await;
     run(&mut stranger, "ALTER SEQUENCE tried INCREMENT -1 MINVALUE -1000").await;
     let lasting = store.revoke(&Revoked::Token("u".to_owned()), 9).await;
-    assert!(lasting.is_err(), "it is not tried for ever");
+    assert!(lasting.is_err(), "it is not retried forever");
     assert_eq!(count(&mut stranger, "revocations").await, 1);
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_default_isolation_of_another_kind_makes_no_conflicts() {
+async fn a_stricter_default_isolation_level_causes_no_conflicts() {
     let fresh = fresh().await;
     let name: String =
         sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut stranger(&fresh).await).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_default_isolation_of_another_kind_makes_no_conflicts() {
 }
 
 #[tokio::test]
-async fn nodes_that_add_to_the_same_rows_in_any_order_do_not_wait_for_each_other() {
+async fn nodes_that_add_to_the_same_rows_in_any_order_do_not_deadlock() {
     let fresh = fresh().await;
     let mut writers = JoinSet::new();
     for number in 0..40i64 {

@@ -63,19 +63,23 @@ async fn failures_add_up_until_a_success_and_raise_no_counter() {
     store.add_password_failure(&failure(None, 50)).await.unwrap();
     store.add_success(&success(1, Some(1), DeviceKind::Browser, 60)).await.unwrap();
     let still = PasswordFailures { failures: 0, unknown_failures: 1, last_unknown_at: 50 };
-    assert_eq!(store.find_password_failures(&NAME).await.unwrap(), still, "a known device says nothing for others");
+    assert_eq!(
+        store.find_password_failures(&NAME).await.unwrap(),
+        still,
+        "a known device does not reset the failures of others"
+    );
     store.add_success(&success(1, Some(1), DeviceKind::Browser, 1060)).await.unwrap();
     assert_eq!(
         store.find_password_failures(&NAME).await.unwrap(),
         PasswordFailures::default(),
-        "known no more by then"
+        "no longer known by then"
     );
     assert_eq!(store.summarize_failures(&user(), &NAME, 39).await.unwrap().known_devices, 1);
     assert_eq!(store.read_counters().await.unwrap(), before);
 }
 
 #[tokio::test]
-async fn a_known_device_has_a_window_of_its_own() {
+async fn a_known_device_has_its_own_window() {
     let fresh = fresh().await;
     let store = &fresh.store;
     add_user(store).await;
@@ -93,16 +97,19 @@ async fn a_known_device_has_a_window_of_its_own() {
     for number in 10..40 {
         store.add_success(&success(number, None, DeviceKind::Browser, i64::from(number) * 1000)).await.unwrap();
     }
-    assert!(found(19).await.is_none() && found(20).await.is_some() && found(2).await.is_some(), "twenty of a kind");
+    assert!(found(19).await.is_none() && found(20).await.is_some() && found(2).await.is_some(), "twenty browsers");
     let set_status = async |status| {
         let mut change = store.begin_change(0).await.unwrap();
         change.set_user_status(&user(), status).await.unwrap();
         change.commit().await.unwrap();
     };
     set_status(Status::Active).await;
-    assert!(found(20).await.is_some(), "nothing has changed");
+    assert!(found(20).await.is_some(), "nothing changed");
     set_status(Status::Disabled).await;
-    assert!(found(20).await.is_none() && found(2).await.is_some(), "cookies are bound to the epoch, clients are not");
+    assert!(
+        found(20).await.is_none() && found(2).await.is_some(),
+        "browsers are forgotten with the epoch, clients are not"
+    );
 }
 
 #[tokio::test]
@@ -129,28 +136,32 @@ async fn a_browser_has_two_rows_counts_once_and_evicts_nobody() {
     assert_eq!((rows(0..50).await, rows(200..201).await), (vec![48, 49], vec![200]));
     assert_eq!(count().await, 2);
 
-    // Answers with new cookies are lost: the same one is presented again and again.
+    // Responses with new cookies are lost, so the browser presents the same cookie again.
     for number in 50..53 {
         sign_in(number, Some(49), 1100).await;
     }
     assert_eq!((rows(0..60).await, count().await), (vec![49, 52], 2));
     sign_in(53, Some(52), 1110).await;
-    assert_eq!(rows(0..60).await, [52, 53], "the last answer arrived");
+    assert_eq!(rows(0..60).await, [52, 53], "the last response arrived");
     sign_in(54, Some(60), 1120).await;
-    assert_eq!((rows(0..61).await, count().await), (vec![52, 53, 54], 3), "nobody knows what it presented");
+    assert_eq!((rows(0..61).await, count().await), (vec![52, 53, 54], 3), "the cookie that it presented is unknown");
 
-    // Twenty browsers, each with the row before.
+    // Twenty browsers, each with its previous row.
     for number in (100..138).step_by(2) {
         sign_in(number, None, 1200 + i64::from(number)).await;
         sign_in(number + 1, Some(number), 1200 + i64::from(number)).await;
     }
     assert_eq!(count().await, 20);
     let newest: Vec<u8> = std::iter::once(54).chain(100..138).collect();
-    assert_eq!((rows(0..140).await, rows(200..201).await), (newest, vec![]), "both rows of a browser go at once");
+    assert_eq!(
+        (rows(0..140).await, rows(200..201).await),
+        (newest, vec![]),
+        "both rows of a browser are deleted together"
+    );
 }
 
 #[tokio::test]
-async fn clients_have_a_bound_of_their_own() {
+async fn clients_have_their_own_limit() {
     let fresh = fresh().await;
     let store = &fresh.store;
     add_user(store).await;
@@ -159,9 +170,9 @@ async fn clients_have_a_bound_of_their_own() {
         store.add_success(&success(number, Some(number), DeviceKind::Client, 10 + i64::from(number))).await.unwrap();
     }
     let is_known = async |number: u8| store.find_device(&[number; 32]).await.unwrap().is_some();
-    assert!(!is_known(0).await && is_known(1).await && is_known(255).await, "two hundred, and the browser");
+    assert!(!is_known(0).await && is_known(1).await && is_known(255).await, "two hundred clients and the browser");
     store.add_success(&success(1, Some(1), DeviceKind::Client, 500)).await.unwrap();
-    assert!(is_known(1).await && is_known(2).await, "a client that succeeds again takes nobody's place");
+    assert!(is_known(1).await && is_known(2).await, "a known client replaces no other");
     assert_eq!(store.summarize_failures(&user(), &NAME, 0).await.unwrap().known_devices, 201);
 }
 
@@ -184,7 +195,7 @@ async fn codes_are_counted_in_windows_by_source() {
 }
 
 #[tokio::test]
-async fn names_that_nobody_has_are_bounded_and_users_are_never_forgotten() {
+async fn names_without_a_user_are_limited_and_users_are_never_forgotten() {
     let fresh = fresh().await;
     let store = &fresh.store;
     add_user(store).await;
@@ -199,7 +210,7 @@ async fn names_that_nobody_has_are_bounded_and_users_are_never_forgotten() {
     assert_eq!(
         (failures(1).await, failures(3).await, failures(4).await),
         (2, 0, 1),
-        "those with most, then the newest"
+        "the ones with most failures, then the newest"
     );
     assert_eq!(failures(7).await, 1);
     let gone = NewPasswordFailure { user_id: UserId::parse("usr_gone"), ..failure(None, 9) };

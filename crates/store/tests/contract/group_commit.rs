@@ -1,4 +1,4 @@
-//! Writes that wait for one connection share a commit, and nothing else.
+//! Writes that wait for the same connection share a commit, but not their outcome.
 
 use countersign_protocol::ids::FamilyId;
 use countersign_protocol::revocation::Revoked;
@@ -20,7 +20,7 @@ async fn is_stored(store: &Store, wanted: &Revoked) -> bool {
 }
 
 #[tokio::test]
-async fn many_revocations_at_once_are_all_stored_in_fewer_commits() {
+async fn concurrent_revocations_are_all_stored_in_fewer_commits() {
     let fresh = fresh().await;
     let store = &fresh.store;
     let before = store.read_counters().await.unwrap().change;
@@ -30,7 +30,7 @@ async fn many_revocations_at_once_are_all_stored_in_fewer_commits() {
         revoking.spawn(async move { store.revoke(&revoked(index), 100).await });
     }
     assert!(revoking.join_all().await.iter().all(Result::is_ok));
-    assert_eq!(store.load_revocations(before).await.unwrap().len(), MANY, "whoever reads from before sees all");
+    assert_eq!(store.load_revocations(before).await.unwrap().len(), MANY, "all are newer than the earlier change");
     let commits = store.read_counters().await.unwrap().change - before;
     let single = i64::try_from(MANY).unwrap();
     match fresh.url.sqlite_file() {
@@ -40,7 +40,7 @@ async fn many_revocations_at_once_are_all_stored_in_fewer_commits() {
 }
 
 #[tokio::test]
-async fn a_write_that_cannot_be_stored_takes_no_other_with_it() {
+async fn a_write_that_fails_does_not_affect_the_others() {
     let fresh = fresh().await;
     let store = &fresh.store;
     for name in ["f", "g", "h"] {
@@ -49,7 +49,7 @@ async fn a_write_that_cannot_be_stored_takes_no_other_with_it() {
     let spend = async |name: &str, successor: &str| {
         store.spend_refresh_token(&SecretHash::of(name), &FamilyId::new(name), &token(successor)).await
     };
-    // The successor of the second is there already.
+    // The successor of the second one exists already.
     let token = revoked(0);
     let (first, second, third, fourth) =
         tokio::join!(spend("f", "f2"), spend("g", "h"), spend("h", "h2"), store.revoke(&token, 100));
@@ -63,7 +63,7 @@ async fn a_write_that_cannot_be_stored_takes_no_other_with_it() {
 }
 
 #[tokio::test]
-async fn what_is_refused_because_another_holds_the_database_is_not_written_later() {
+async fn a_write_refused_while_the_database_is_locked_is_not_written_later() {
     let fresh = fresh().await;
     let (store, other) = (&fresh.store, Store::open(&fresh.url).await.unwrap());
     let held = other.begin_change(0).await.unwrap();
@@ -81,7 +81,7 @@ async fn what_is_refused_because_another_holds_the_database_is_not_written_later
 }
 
 #[tokio::test]
-async fn who_hangs_up_leaves_nobody_waiting_and_what_is_said_to_be_stored_is() {
+async fn a_canceled_write_leaves_nobody_waiting_and_acknowledged_writes_are_stored() {
     let fresh = fresh().await;
     let store = &fresh.store;
     let mut revoking: Vec<_> = (0..MANY)
@@ -91,7 +91,7 @@ async fn who_hangs_up_leaves_nobody_waiting_and_what_is_said_to_be_stored_is() {
         })
         .collect();
     tokio::task::yield_now().await;
-    // The first of them writes for others by now.
+    // The first one is writing for the others by now.
     revoking.iter().step_by(3).for_each(tokio::task::JoinHandle::abort);
     for (index, task) in revoking.drain(..).enumerate() {
         match task.await {

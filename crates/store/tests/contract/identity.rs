@@ -1,4 +1,4 @@
-//! The id of a database, and its file.
+//! The ID of a database, and its file.
 
 use countersign_store::Store;
 use tokio::task::JoinSet;
@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::fresh;
 
 #[tokio::test]
-async fn nodes_that_name_a_database_at_once_get_one_id_until_a_restore_renews_it() {
+async fn concurrent_nodes_claim_one_database_id_until_a_restore_renews_it() {
     let fresh = fresh().await;
     assert_eq!(fresh.store.find_database_id().await.unwrap(), None);
     let mut naming = JoinSet::new();
@@ -24,7 +24,7 @@ async fn nodes_that_name_a_database_at_once_get_one_id_until_a_restore_renews_it
 }
 
 #[tokio::test]
-async fn an_empty_database_is_told_from_one_with_something_in_it_and_is_not_touched() {
+async fn an_empty_database_is_recognized_and_not_touched() {
     let fresh = fresh().await;
     assert!(Store::open_unless_empty(&fresh.url).await.unwrap().is_some());
     let empty = crate::empty();
@@ -35,7 +35,7 @@ async fn an_empty_database_is_told_from_one_with_something_in_it_and_is_not_touc
 }
 
 #[tokio::test]
-async fn a_file_that_was_replaced_is_neither_written_nor_opened_on_sqlite() {
+async fn a_replaced_file_is_neither_written_nor_opened_on_sqlite() {
     let fresh = fresh().await;
     let file = fresh.url.sqlite_file().unwrap();
     let kept = file.with_extension("kept");
@@ -43,10 +43,12 @@ async fn a_file_that_was_replaced_is_neither_written_nor_opened_on_sqlite() {
     std::fs::rename(&file, &kept).unwrap();
     assert!(fresh.store.begin_change(1).await.is_err());
     std::fs::write(&file, "another").unwrap();
-    assert!(fresh.store.look_at_file().unwrap().unwrap_err().contains(": another file is in its place; "));
-    assert!(fresh.store.is_file_lost() && fresh.store.look_at_file().is_none(), "it is told once");
+    assert!(
+        fresh.store.look_at_file().unwrap().unwrap_err().contains(": this is no longer the file that was opened; ")
+    );
+    assert!(fresh.store.is_file_lost() && fresh.store.look_at_file().is_none(), "it is reported once");
     assert!(fresh.store.begin_change(1).await.is_err());
-    // No connection was open yet: a new one does not read another file.
+    // No connection was open yet. A new one must not read the other file.
     assert!(fresh.store.read_counters().await.is_err());
     assert_eq!(std::fs::read(&file).unwrap(), b"another");
     std::fs::rename(&kept, &file).unwrap();

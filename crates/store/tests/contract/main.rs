@@ -1,4 +1,4 @@
-//! What every engine must do, whichever this run is on.
+//! What every engine must do. A run tests one of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -18,7 +18,7 @@ mod words;
 use countersign_store::{DatabaseUrl, Store};
 use countersign_testkit::TestDatabase;
 
-/// A fresh database, kept as long as the test needs it.
+/// A fresh database, which is removed when this is dropped.
 struct Fresh {
     store: Store,
     url: DatabaseUrl,
@@ -26,7 +26,7 @@ struct Fresh {
 }
 
 impl Fresh {
-    /// Where it is, as text; only for PostgreSQL.
+    /// Its URL, for PostgreSQL only.
     fn text(&self) -> &str {
         self.database.url.as_deref().unwrap()
     }
@@ -38,7 +38,7 @@ async fn fresh() -> Fresh {
     Fresh { store, url, database }
 }
 
-/// A database that was not opened yet.
+/// A database that was never opened.
 fn empty() -> (TestDatabase, DatabaseUrl) {
     let database = TestDatabase::fresh();
     let url = match &database.url {

@@ -33,7 +33,7 @@ fn session(key: &str) -> NewSession {
         id: format!("ses_{key}"),
         key_hash: SecretHash::of(key),
         user_id: user(),
-        user_epoch: 2, // the number of the change that made the user
+        user_epoch: 2, // the number of the change that created the user
         created_at: 10,
         expires_at: 100,
         address: "192.0.2.1".to_owned(),
@@ -55,7 +55,7 @@ async fn insert(store: &Store, session: &NewSession) {
     event.commit().await.unwrap();
 }
 
-/// As a sign-in is completed: one event, dropped if it comes too late.
+/// Completes a sign-in in one event, which is dropped if it is too late.
 async fn complete(store: &Store, sign_in: &SignInKey, code: Option<&SpentCode>, session: &NewSession) -> bool {
     let mut event = store.begin_event(0).await.unwrap();
     let completed = event.complete_sign_in(sign_in, code, session).await.unwrap();
@@ -78,7 +78,7 @@ async fn with_user() -> (crate::Fresh, Store) {
 }
 
 #[tokio::test]
-async fn a_sign_in_makes_one_session_however_many_try() {
+async fn concurrent_completions_of_a_sign_in_create_one_session() {
     let (_fresh, store) = with_user().await;
     let progress = async || store.find_sign_in(&SecretHash::of("s")).await.unwrap();
     assert_eq!(progress().await, Progress::Begun);
@@ -99,11 +99,11 @@ async fn a_sign_in_makes_one_session_however_many_try() {
     store.pass_password(&sign_in("s")).await.unwrap();
     assert_eq!(progress().await, Progress::Ended, "for good");
     store.end_sign_in(&sign_in("another")).await.unwrap();
-    assert!(!complete(&store, &sign_in("another"), None, &session("k9")).await, "its owner has started over");
+    assert!(!complete(&store, &sign_in("another"), None, &session("k9")).await, "its user has started over");
 }
 
 #[tokio::test]
-async fn a_code_is_spent_once_over_all_sign_ins_and_an_older_one_never() {
+async fn a_code_is_spent_once_across_sign_ins_and_an_older_one_never() {
     let (_fresh, store) = with_user().await;
     let mut racing = JoinSet::new();
     for index in 0..8 {
@@ -124,7 +124,7 @@ async fn a_code_is_spent_once_over_all_sign_ins_and_an_older_one_never() {
 }
 
 #[tokio::test]
-async fn a_user_has_one_second_factor_of_a_kind() {
+async fn a_user_has_at_most_one_second_factor_per_kind() {
     let (_fresh, store) = with_user().await;
     let mut change = store.begin_change(0).await.unwrap();
     assert!(matches!(change.insert_second_factor(&factor("f2")).await, Err(StoreError::Taken(_))));
@@ -138,7 +138,7 @@ async fn a_user_has_one_second_factor_of_a_kind() {
 }
 
 #[tokio::test]
-async fn ending_a_session_revokes_the_last_hundred_tokens_asked_through_it() {
+async fn ending_a_session_revokes_the_last_hundred_tokens_requested_through_it() {
     let (_fresh, store) = with_user().await;
     assert!(complete(&store, &sign_in("s"), None, &session("k")).await);
     for number in 1..=MAX_SESSION_TOKENS + 1 {
@@ -154,14 +154,14 @@ async fn ending_a_session_revokes_the_last_hundred_tokens_asked_through_it() {
     assert_eq!(ended.first().unwrap().0, Revoked::Token("t3".to_owned()), "the oldest are forgotten");
     assert_eq!(*ended.last().unwrap(), (Revoked::Family(FamilyId::new("fam")), 45));
     let stored = store.load_revocations(before).await.unwrap();
-    assert_eq!(stored.len(), ended.len() - 1, "a family that is not stored here needs no row");
+    assert_eq!(stored.len(), ended.len() - 1, "a family that is not stored needs no row");
     assert!(store.find_session(&SecretHash::of("k")).await.unwrap().is_none());
     assert!(!store.keep_session_token("ses_k", &token(1, None)).await.unwrap());
     assert!(store.end_session("ses_k", 41, 46).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn another_password_ends_sessions_with_their_tokens_in_its_own_transaction() {
+async fn a_new_password_ends_sessions_and_their_tokens_in_its_own_transaction() {
     let (_fresh, store) = with_user().await;
     insert(&store, &session("k")).await;
     assert!(store.keep_session_token("ses_k", &token(1, None)).await.unwrap());
@@ -179,7 +179,7 @@ async fn another_password_ends_sessions_with_their_tokens_in_its_own_transaction
 }
 
 #[tokio::test]
-async fn sessions_are_seen_and_die_of_age_or_idleness() {
+async fn sessions_record_their_use_and_expire_by_age_or_idleness() {
     let (_fresh, store) = with_user().await;
     for key in ["old", "idle", "young"] {
         let expires_at = if key == "old" { 50 } else { 100 };
@@ -191,7 +191,7 @@ async fn sessions_are_seen_and_die_of_age_or_idleness() {
         store.touch_session(key, 56, 50).await.unwrap();
     }
     let seen = store.list_sessions(&user()).await.unwrap();
-    assert_eq!(seen.iter().map(|one| one.last_seen_at).collect::<Vec<_>>(), [55, 55, 10], "noted once in a while");
+    assert_eq!(seen.iter().map(|one| one.last_seen_at).collect::<Vec<_>>(), [55, 55, 10], "recorded only now and then");
     assert_eq!((seen[0].address.as_str(), seen[0].user_agent.as_str()), ("192.0.2.1", "a browser"));
     assert_eq!(store.delete_expired_sessions(60, 20).await.unwrap(), 2);
     assert_eq!(store.list_sessions(&user()).await.unwrap()[0].id, "ses_young");
@@ -200,7 +200,7 @@ async fn sessions_are_seen_and_die_of_age_or_idleness() {
 }
 
 #[tokio::test]
-async fn settings_are_saved_whole_by_version_and_keep_a_secret_that_is_not_sent() {
+async fn settings_are_saved_by_version_and_keep_a_secret_that_is_omitted() {
     let (_fresh, store) = with_user().await;
     let settings = |version, client: &str, secret: Option<Vec<u8>>| PlaygroundSettings {
         version,

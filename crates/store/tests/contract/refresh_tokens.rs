@@ -56,7 +56,7 @@ async fn a_token_is_found_with_its_family_and_spent_once() {
 }
 
 #[tokio::test]
-async fn a_use_is_repeated_until_its_successor_is_used_or_its_time_has_passed() {
+async fn a_refresh_can_be_retried_until_the_successor_is_used_or_the_window_ends() {
     let fresh = fresh().await;
     let store = &fresh.store;
     store.insert_family(&family("f", 100), &token("a")).await.unwrap();
@@ -71,36 +71,40 @@ async fn a_use_is_repeated_until_its_successor_is_used_or_its_time_has_passed() 
     let found = async |text: &str| store.find_refresh_token(&SecretHash::of(text)).await.unwrap().unwrap().retry;
     assert_eq!(spend("a", "b", retry(1, 50)).await, Spend::Spent);
     assert_eq!(found("a").await, retry(1, 50));
-    assert_eq!(found("b").await, None, "it has no successor yet");
+    assert_eq!(found("b").await, None, "no successor yet");
     assert!(repeat("b", 60, 49).await && !repeat("b", 60, 50).await && !repeat("a", 60, 49).await);
     assert_eq!(store.end_family(&FamilyId::new("other"), 1, 2).await.unwrap(), 2);
 
     assert_eq!(spend("b", "c", retry(2, 70)).await, Spend::Spent);
-    assert_eq!((found("a").await, found("b").await), (None, retry(2, 70)), "the salt of one that was used is erased");
+    assert_eq!(
+        (found("a").await, found("b").await),
+        (None, retry(2, 70)),
+        "the salt is erased once the successor is used"
+    );
     assert!(!repeat("b", 60, 49).await);
     assert_eq!(store.forget_refresh_retries(69).await.unwrap(), 0);
     assert_eq!(store.forget_refresh_retries(70).await.unwrap(), 1);
     assert_eq!(found("b").await, None);
-    assert!(!repeat("c", 60, 49).await, "nobody can make it again");
+    assert!(!repeat("c", 60, 49).await, "its salt is gone");
     assert_eq!(store.forget_refresh_retries(100).await.unwrap(), 0);
 
     assert_eq!(spend("c", "d", retry(3, 90)).await, Spend::Spent);
     assert!(repeat("d", 80, 60).await && repeat("d", 75, 60).await);
-    assert_eq!(store.end_family(&FamilyId::new("f"), 61, 62).await.unwrap(), 80, "the access token of the repetition");
-    assert!(!repeat("d", 80, 60).await, "an ended family repeats nothing");
+    assert_eq!(store.end_family(&FamilyId::new("f"), 61, 62).await.unwrap(), 80, "the access token of the retry");
+    assert!(!repeat("d", 80, 60).await, "an ended family allows no retry");
 }
 
 #[tokio::test]
-async fn an_ended_family_spends_nothing_and_is_ended_once() {
+async fn tokens_of_an_ended_family_cannot_be_spent_and_it_ends_once() {
     let fresh = fresh().await;
     let store = &fresh.store;
     store.insert_family(&family("f", 100), &token("a")).await.unwrap();
     for now in [40, 41] {
         let until = store.end_family(&FamilyId::new("f"), now, now + 5).await.unwrap();
-        assert_eq!(until, 50, "the last access token's end");
+        assert_eq!(until, 50, "when the last access token expires");
     }
     let under_way = store.end_family(&FamilyId::new("f"), 42, 90).await.unwrap();
-    assert_eq!(under_way, 90, "a token of a refresh under way ends later");
+    assert_eq!(under_way, 90, "the token of a concurrent refresh expires later");
     assert_eq!(spend(store, "a", "b").await, Spend::TooLate);
     assert!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap().family.ended);
     let revocations = store.load_revocations(0).await.unwrap();
@@ -108,7 +112,7 @@ async fn an_ended_family_spends_nothing_and_is_ended_once() {
 }
 
 #[tokio::test]
-async fn of_many_who_spend_at_once_one_wins() {
+async fn of_concurrent_callers_one_spends_the_token() {
     let fresh = fresh().await;
     let store = &fresh.store;
     store.insert_family(&family("f", 100), &token("a")).await.unwrap();
@@ -122,7 +126,7 @@ async fn of_many_who_spend_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn dead_families_are_forgotten_with_their_tokens() {
+async fn ended_families_are_deleted_with_their_tokens() {
     let fresh = fresh().await;
     let store = &fresh.store;
     store.insert_family(&family("f", 100), &token("a")).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is written is read back.
+//! What is written can be read back.
 
 use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
 use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement};
@@ -83,7 +83,7 @@ async fn fill(store: &Store) -> i64 {
 }
 
 #[tokio::test]
-async fn everything_is_read_back_as_it_was_written() {
+async fn everything_reads_back_as_written() {
     let fresh = fresh().await;
     let store = &fresh.store;
     let number = fill(store).await;
@@ -113,7 +113,7 @@ async fn everything_is_read_back_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn what_must_be_unique_is_refused_the_second_time_and_nothing_of_that_change_stays() {
+async fn a_duplicate_is_refused_and_its_whole_change_is_rolled_back() {
     let fresh = fresh().await;
     let store = &fresh.store;
     fill(store).await;
@@ -132,7 +132,7 @@ async fn what_must_be_unique_is_refused_the_second_time_and_nothing_of_that_chan
 }
 
 #[tokio::test]
-async fn what_is_changed_is_read_changed_and_epochs_are_the_numbers_of_their_changes() {
+async fn updates_read_back_and_epochs_are_change_numbers() {
     let fresh = fresh().await;
     let store = &fresh.store;
     let first = fill(store).await;

@@ -1,4 +1,4 @@
-//! Revocations are loaded by those who have not seen them, and kept as long as they matter.
+//! Nodes load the revocations that they have not read yet. Expired ones are deleted.
 
 use countersign_protocol::ids::FamilyId;
 use countersign_protocol::jose::jwk::KeyId;
@@ -7,7 +7,7 @@ use countersign_protocol::revocation::Revoked;
 use crate::fresh;
 
 #[tokio::test]
-async fn what_is_newer_is_loaded_and_what_is_dead_is_forgotten() {
+async fn newer_revocations_are_loaded_and_expired_ones_deleted() {
     let fresh = fresh().await;
     let store = &fresh.store;
     let revoked = [Revoked::Token("t".to_owned()), Revoked::Family(FamilyId::new("t")), Revoked::Key(KeyId::new("t"))];
@@ -22,7 +22,7 @@ async fn what_is_newer_is_loaded_and_what_is_dead_is_forgotten() {
         assert!(loaded.iter().any(|loaded| loaded.revoked == revoked[index]));
     }
     store.revoke(&revoked[0], 500).await.unwrap();
-    assert_eq!(store.load_revocations(0).await.unwrap().len(), 3, "again changes nothing");
+    assert_eq!(store.load_revocations(0).await.unwrap().len(), 3, "revoking again changes nothing");
     assert_eq!(store.delete_expired_revocations(101).await.unwrap(), 1);
     assert_eq!(store.load_revocations(0).await.unwrap().len(), 2);
 }

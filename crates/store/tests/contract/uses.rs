@@ -1,18 +1,18 @@
-//! Uses and tokens are added up, however many come at once; those of credentials that are gone are forgotten.
+//! Concurrent uses and tokens add up. Those of deleted credentials are skipped.
 
 use countersign_store::{CredentialUse, Store, TokenCount, TokenCountQuery};
 
 use crate::fresh;
 use crate::registry::{credential, new_client};
 
-/// More than one statement takes, and no multiple of it.
+/// More than one statement takes, and not a multiple of that.
 const MANY: usize = 23;
 
 fn id(index: usize) -> String {
     format!("c{index:02}")
 }
 
-/// Uses of [`MANY`] credentials and of one that is not there, from the last to the first, each with its tokens.
+/// Uses of [`MANY`] credentials and of one that does not exist, in reverse order, each with its tokens.
 async fn add(store: &Store, last_used_at: i64, address: &str) {
     let ids = (0..MANY).map(id).chain(["gone".to_owned()]).rev();
     let address = address.to_owned();
@@ -30,7 +30,7 @@ async fn add(store: &Store, last_used_at: i64, address: &str) {
 }
 
 #[tokio::test]
-async fn uses_of_many_credentials_are_added_up_and_the_later_one_names_the_address() {
+async fn uses_of_many_credentials_add_up_and_the_last_one_sets_the_address() {
     let fresh = fresh().await;
     let store = &fresh.store;
     let job = new_client("job");

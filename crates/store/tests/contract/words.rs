@@ -1,4 +1,4 @@
-//! The words of stored enumerations. A renamed variant must not change them: rows of earlier versions have them.
+//! The stored names of enum variants. Renaming a variant must not change them, because old rows contain them.
 
 use countersign_protocol::client::ClientAuthMethod;
 use countersign_protocol::grant_type::GrantType;
@@ -8,7 +8,7 @@ use countersign_protocol::user::Role;
 use countersign_store::{DeviceKind, KeyState};
 
 #[test]
-fn stored_words_do_not_follow_the_names_of_variants() {
+fn stored_names_do_not_depend_on_variant_names() {
     assert_eq!(GrantType::ALL.map(<&str>::from), ["client_credentials", "password", "refresh_token"]);
     assert_eq!(ClientAuthMethod::ALL.map(<&str>::from), ["client_secret_basic", "client_secret_post"]);
     assert_eq!(Algorithm::ALL.map(<&str>::from), ["ES256", "RS256", "EdDSA"]);
