@@ -106,7 +106,7 @@ mod tests {
             ..Config::default()
         };
         let mut found = Vec::new();
-        for (key, value) in toml::Table::try_from(&full).expect("serialises") {
+        for (key, value) in toml::Table::try_from(&full).expect("serializes") {
             match value {
                 toml::Value::Table(section) => found.extend(section.keys().map(|inner| format!("{key}.{inner}"))),
                 _ => found.push(key),

@@ -1,4 +1,4 @@
-//! The sections of the configuration: a part of the server receives its own, never the whole.
+//! The sections of the configuration. Each part of the server receives only its own.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -83,9 +83,9 @@ pub struct Http {
     /// Maximum requests in flight. The server returns 503 for further ones. Administrative changes, administrative reads and
     /// calls from the pages have separate limits of 64 each. Health checks are always accepted.
     pub max_in_flight: usize,
-    /// Milliseconds that a request may wait for its turn while the queue does not empty. If it waits longer, the server
-    /// returns 503. If it would wait longer, the server returns 503 without queueing it. During a burst, a request may wait
-    /// 100 ms. Eight requests per processor may always wait. With 0, no request is refused for waiting.
+    /// Milliseconds that a request may wait for its turn. If the queue has not emptied within 100 ms, the server returns 503
+    /// for requests that have waited longer, and for new requests that would. Eight requests per processor may always wait.
+    /// Set to 0 to disable this limit.
     pub queue_target_ms: u32,
     /// Seconds after SIGTERM during which the server still accepts connections and serves requests. `/readyz` returns 503,
     /// so that load balancers send requests elsewhere. Set it higher than the time that they take to notice.
@@ -109,27 +109,27 @@ impl Default for Http {
 }
 
 impl Http {
-    /// Connections held at once of one address.
+    /// The limit of open connections per address.
     pub(crate) fn most_per_address(&self) -> usize {
         self.max_connections_per_address.unwrap_or_else(|| (self.max_connections / 8).max(1))
     }
 }
 
-/// Reads host names, as a browser would send them: in lower case, and in Punycode where they are not ASCII.
+/// Parses host names as browsers send them: in lower case, and in Punycode if they are not ASCII.
 fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let name = |text: &String| match Host::parse(text) {
         Ok(Host::Domain(name)) if name.bytes().all(is_of_name) => Ok(name),
         Ok(Host::Ipv4(_) | Host::Ipv6(_)) => {
-            let words = "is an address, and requests that name an address are always answered; leave it out";
+            let words = "is an IP address, which the server always accepts; remove it";
             Err(D::Error::custom(format!("`{text}` {words}")))
         }
-        _ => Err(D::Error::custom(format!("`{text}` is not a host name; write it alone, such as auth.internal"))),
+        _ => Err(D::Error::custom(format!("`{text}` is not a host name; use only the name, such as auth.internal"))),
     };
     Vec::<String>::deserialize(deserializer)?.iter().map(name).collect()
 }
 
-/// The certificate that encrypts connections. Without one, the server uses plain HTTP.
+/// The TLS certificate and its private key. Without them, the server uses plain HTTP.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
@@ -142,7 +142,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Both files, or none: one without the other is refused by the name of the missing key.
+    /// Returns both files or neither. One without the other is an error that names the missing key.
     pub fn files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
         let given = |key, file: &Option<PathBuf>| match file {
             Some(file) if file.as_os_str().is_empty() => Err(ConfigError::new(key, "must not be empty")),
@@ -163,8 +163,9 @@ impl Tls {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Additional address and port for `/metrics`, `/livez`, `/readyz` and `/healthz`, without the limits in `http`. If
-    /// unset, the metrics are served on `listen`, but only if it is a loopback address and no proxy is trusted.
+    /// Additional address and port that serves `/metrics`, `/livez`, `/readyz` and `/healthz`. The `[http]` limits do not
+    /// apply; it accepts up to 64 connections. If unset, `listen` serves the metrics, but only if it is a loopback address
+    /// and no proxy is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
 }
@@ -179,7 +180,7 @@ pub struct Proxy {
     pub trusted: Vec<IpNet>,
 }
 
-/// Reads networks; an address alone is a network of one.
+/// Parses networks. A single address is a network of one.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let network = |text: &String| {
         let alone = || text.parse::<IpAddr>().map(IpNet::from);
@@ -205,17 +206,17 @@ impl Default for Log {
     }
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// How much is logged.
+/// The lowest level to log.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
