@@ -21,6 +21,13 @@ const CA_FILE: &str = "COUNTERSIGN_CA_FILE";
 /// The maximum size of a file with a secret or token. A larger file is a mistake.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
+/// The help for an API's ID.
+pub(crate) const API_HELP: &str = "The API's ID";
+/// The help for a client's ID.
+pub(crate) const CLIENT_HELP: &str = "The client's ID";
+/// The help for a user.
+pub(crate) const USER_HELP: &str = "The user's login name or ID";
+
 /// The arguments of a command with subcommands.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Administration<V: Subcommand> {

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::commands::administration::{Session, Verb};
+use crate::commands::administration::{API_HELP, Session, Verb};
 use crate::moment::parse_duration;
 use crate::output::Failure;
 use crate::remote::{Call, changes, members, parse_id};
@@ -42,15 +42,15 @@ pub(crate) enum ApiVerb {
     /// Show an API and its scopes
     #[command(after_help = "Example:\n  countersign api show billing")]
     Show {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         id: String,
     },
-    /// Change an API. Settings that you do not pass stay the same
+    /// Change an API. Omitted options keep their current values
     #[command(after_help = "Examples:
   countersign api update billing --lifetime 5m
   countersign api update billing --grant client_credentials --grant password")]
     Update {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         id: String,
         /// The `aud` of its tokens, an absolute URI
         #[arg(long, value_name = "URI")]
@@ -58,10 +58,10 @@ pub(crate) enum ApiVerb {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Delete an API. No client may have an entitlement to it
+    /// Delete an API. Fails if a client still has an entitlement to it
     #[command(after_help = "Example:\n  countersign api delete billing --yes")]
     Delete {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         id: String,
     },
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::commands::administration::{Session, Verb};
+use crate::commands::administration::{API_HELP, CLIENT_HELP, Session, Verb};
 use crate::commands::entitlement::{Allowance, allow};
 use crate::commands::made_secret::MadeSecret;
 use crate::moment::parse_duration;
@@ -43,16 +43,16 @@ pub(crate) enum ClientVerb {
     /// Show a client and its entitlements
     #[command(after_help = "Example:\n  countersign client show nightly-job")]
     Show {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         id: String,
     },
-    /// Change a client. Settings that you do not pass stay the same
+    /// Change a client. Omitted options keep their current values
     #[command(after_help = "Examples:
   countersign client update nightly-job --owner billing@example.com
   countersign client update nightly-job --tokens-per-minute 60
   countersign client update nightly-job --tokens-per-minute none")]
     Update {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         id: String,
         #[command(flatten)]
         settings: Settings,
@@ -60,25 +60,25 @@ pub(crate) enum ClientVerb {
     /// Enable a disabled client
     #[command(after_help = "Example:\n  countersign client enable nightly-job")]
     Enable {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         id: String,
     },
     /// Disable a client and revoke all its tokens. Enabling it again does not restore them
     #[command(after_help = "Example:\n  countersign client disable nightly-job --yes")]
     Disable {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         id: String,
     },
     /// Revoke all tokens of a client. It can request new ones
     #[command(after_help = "Example:\n  countersign client revoke nightly-job --yes")]
     Revoke {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         id: String,
     },
     /// Delete a client and its secrets, and revoke its tokens
     #[command(after_help = "Example:\n  countersign client delete nightly-job --yes")]
     Delete {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         id: String,
     },
     /// Add scopes and grants to what a client may request from an API
@@ -89,10 +89,9 @@ pub(crate) enum ClientVerb {
     /// Remove a client's entitlement to an API
     #[command(after_help = "Example:\n  countersign client disallow nightly-job billing")]
     Disallow {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         id: String,
-        /// The API's ID
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         api: String,
     },
 }

@@ -148,7 +148,13 @@ fn judge(issuer: &str, live: &Response<Vec<u8>>, ready: &Response<Vec<u8>>, meta
             NAME,
             format!("{issuer}: the metadata has the issuer {theirs}; clients refuse that (RFC 8414 §3.3)"),
         ),
-        None => Check::failed(NAME, format!("{issuer}{METADATA}: returned {} without an issuer", metadata.status())),
+        None => Check::failed(
+            NAME,
+            format!(
+                "{issuer}{METADATA}: returned {} without an issuer; check that requests for this path reach the server",
+                metadata.status()
+            ),
+        ),
     }
 }
 

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use crate::commands::administration::Session;
+use crate::commands::administration::{API_HELP, CLIENT_HELP, Session};
 use crate::output::Failure;
 use crate::remote::{Call, parse_id};
 
@@ -12,11 +12,9 @@ const TRIES: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Allowance {
-    /// The client's ID
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, help = CLIENT_HELP)]
     id: String,
-    /// The API's ID
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, help = API_HELP)]
     api: String,
     /// A scope that the client may request. Can be repeated
     #[arg(long, value_name = "SCOPE", required_unless_present_any = ["grant", "introspect"], requires = "grant")]

@@ -19,8 +19,7 @@ const DATABASE_FLAG: &str = "--database-url";
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("database_url", |arg| arg.help(
     "The database to restore to: postgres://USER@HOST/NAME or sqlite:///absolute/path. It cannot be set in the \
-     environment or \
-     a file. Put its password into the file that PGPASSFILE names [default: SQLite in the data directory]"
+     environment or a file. Put its password into the file that PGPASSFILE names [default: SQLite in the data directory]"
 )))]
 pub(crate) struct Restore {
     /// The backup directory
@@ -60,7 +59,7 @@ pub(crate) fn run(args: &Restore, environment: &[(String, String)], output: &mut
     }
     let made = moment::show(manifest.made_at);
     output.line(&format!("{directory}: restored the backup of {made} UTC (change {change})."));
-    output.line("All earlier access tokens, refresh tokens and sessions stop working. All signing keys are new.");
+    output.line("All earlier access tokens, refresh tokens and sessions no longer work. All signing keys are new.");
     output.line("Client secrets and passwords are those of the backup.");
     for path in kept {
         output.line(&format!("Previous file: {path}"));
@@ -83,9 +82,9 @@ fn check_named(args: &Restore, settings: &Settings, manifest: &Manifest) -> Resu
     let origin = settings.origins.get("database.url").map(String::as_str);
     let why = match (origin, manifest.database) {
         (Some(DATABASE_FLAG), _) | (None, Engine::Sqlite) => return Ok(()),
-        (Some(origin), _) => format!("restore only accepts its database on the command line, not from {origin}"),
+        (Some(origin), _) => format!("restore ignores database.url from {origin}; pass {DATABASE_FLAG}"),
         (None, Engine::Postgres) => {
-            "the backup is for PostgreSQL, and restore only accepts its database on the command line".to_owned()
+            format!("this backup belongs to a PostgreSQL database; pass its URL with {DATABASE_FLAG}")
         }
     };
     let configured = settings.config.database().map_err(Failure::new)?;
@@ -105,13 +104,13 @@ fn check_named(args: &Restore, settings: &Settings, manifest: &Manifest) -> Resu
         command.push_str(" --replace");
     }
     let purpose = match manifest.database {
-        Engine::Sqlite => "to use this database",
+        Engine::Sqlite => "To restore to this database, run",
         Engine::Postgres => {
-            "use a separate database for a drill; to revoke everything issued in this one (put its password into \
-             PGPASSFILE)"
+            "For a drill, use a separate database. To restore to this one and revoke everything issued in it, put its \
+             password into PGPASSFILE and run"
         }
     };
-    Err(Failure::usage(format!("{why}; {purpose}, run: {command} {DATABASE_FLAG} '{named}'")))
+    Err(Failure::usage(format!("{why}. {purpose}: {command} {DATABASE_FLAG} '{named}'")))
 }
 
 fn question(plan: &Plan<'_>, settings: &Settings) -> String {
@@ -119,8 +118,7 @@ fn question(plan: &Plan<'_>, settings: &Settings) -> String {
     let newer = if plan.is_newer { " It has changed since the backup." } else { "" };
     format!(
         "Restore the backup of {made} UTC to {directory}, with the database {}?{newer} This revokes all its tokens, \
-         sessions \
-         and signing keys.",
+         sessions and signing keys.",
         plan.database
     )
 }

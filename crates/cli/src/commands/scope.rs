@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::commands::administration::{Session, Verb};
+use crate::commands::administration::{API_HELP, Session, Verb};
 use crate::output::Failure;
 use crate::remote::{Call, changes, members, parse_id};
 use crate::table::Column;
@@ -23,8 +23,7 @@ Examples:
   countersign scope create billing all --rule '* .*' --default"
     )]
     Create {
-        /// The API's ID
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         api: String,
         /// The scope's name, as clients request it
         #[arg(value_parser = parse_id)]
@@ -42,27 +41,24 @@ Examples:
     /// List the scopes of an API
     #[command(after_help = "Example:\n  countersign scope list billing")]
     List {
-        /// The API's ID
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         api: String,
     },
     /// Show a scope
     #[command(after_help = "Example:\n  countersign scope show billing invoices:read")]
     Show {
-        /// The API's ID
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         api: String,
         /// The scope's name
         #[arg(value_parser = parse_id)]
         name: String,
     },
-    /// Change a scope. Settings that you do not pass stay the same
+    /// Change a scope. Omitted options keep their current values
     #[command(after_help = "Examples:
   countersign scope update billing invoices:read --rule 'GET /invoices' --rule 'GET /invoices/[0-9]+'
   countersign scope update billing invoices:read --default true")]
     Update {
-        /// The API's ID
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         api: String,
         /// The scope's name
         #[arg(value_parser = parse_id)]
@@ -77,11 +73,10 @@ Examples:
         #[arg(long, value_name = "true|false")]
         default: Option<bool>,
     },
-    /// Delete a scope. No client may be entitled to it
+    /// Delete a scope. Fails if a client still has an entitlement to it
     #[command(after_help = "Example:\n  countersign scope delete billing invoices:read --yes")]
     Delete {
-        /// The API's ID
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         api: String,
         /// The scope's name
         #[arg(value_parser = parse_id)]
@@ -90,8 +85,7 @@ Examples:
     /// Show which scopes allow a request, and by which rule; fail if none does
     #[command(after_help = "Example:\n  countersign scope test billing GET /invoices/7")]
     Test {
-        /// The API's ID
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = API_HELP)]
         api: String,
         /// The request's method
         method: String,

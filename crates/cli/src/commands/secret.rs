@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::commands::administration::{Session, Verb};
+use crate::commands::administration::{CLIENT_HELP, Session, Verb};
 use crate::commands::made_secret::MadeSecret;
 use crate::moment::{When, parse_duration, parse_when, show};
 use crate::output::Failure;
@@ -28,7 +28,7 @@ pub(crate) enum SecretVerb {
     /// List a client's secrets with their dates and uses. Secrets themselves are not shown
     #[command(after_help = "Example:\n  countersign secret list nightly-job")]
     List {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         client: String,
     },
     /// Create another secret, which is shown once
@@ -42,7 +42,7 @@ pub(crate) enum SecretVerb {
   countersign secret rotate nightly-job --overlap 1h --output json
   countersign secret rotate nightly-job --again --env-file new.env")]
     Rotate {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         client: String,
         /// How long the existing secrets keep working
         #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
@@ -62,7 +62,7 @@ pub(crate) enum SecretVerb {
   countersign secret end nightly-job cred_… --yes
   countersign secret end nightly-job cred_… --for-cause --force --yes")]
     End {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         client: String,
         /// The secret's ID, from `secret list`
         #[arg(value_parser = parse_id)]
@@ -78,15 +78,15 @@ pub(crate) enum SecretVerb {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NewSecret {
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, help = CLIENT_HELP)]
     client: String,
     /// A label for the secret
     #[arg(long)]
     label: Option<String>,
-    /// When the secret starts to work: RFC 3339, or for example 'in 1h' [default: now]
+    /// When the secret starts to work: an RFC 3339 time, or a relative time such as 'in 1h' [default: now]
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     not_before: Option<When>,
-    /// When the secret expires: RFC 3339, or for example 'in 90d' [default: never]
+    /// When the secret expires: an RFC 3339 time, or a relative time such as 'in 90d' [default: never]
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     expires: Option<When>,
     /// Import the secret from this file (- for stdin) instead of creating one. It must have at least 32 characters

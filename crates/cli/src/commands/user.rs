@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::commands::administration::{Session, Verb};
+use crate::commands::administration::{Session, USER_HELP, Verb};
 use crate::output::Failure;
 use crate::remote::{Call, changes, members, parse_id};
 use crate::table::Column;
@@ -47,10 +47,10 @@ pub(crate) enum UserVerb {
     /// List the users, oldest first
     #[command(after_help = "Example:\n  countersign user list")]
     List,
-    /// Show a user, by login name or ID
+    /// Show a user
     #[command(after_help = "Example:\n  countersign user show ada")]
     Show {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = USER_HELP)]
         login: String,
     },
     /// Change a user. A new password revokes their tokens and ends their sessions
@@ -62,37 +62,37 @@ pub(crate) enum UserVerb {
     /// Delete a user, revoke their tokens and end their sessions
     #[command(after_help = "Example:\n  countersign user delete ada --yes")]
     Delete {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = USER_HELP)]
         login: String,
     },
     /// Remove the second factor of a user who has lost it
     #[command(after_help = "Example:\n  countersign user reset-second-factor ada --yes")]
     ResetSecondFactor {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = USER_HELP)]
         login: String,
     },
     /// Show a user's failed passwords, and whether the user is locked
     #[command(after_help = "Example:\n  countersign user attempts ada")]
     Attempts {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = USER_HELP)]
         login: String,
     },
     /// Unlock a user, and reset their counts of failed passwords and one-time codes
     #[command(after_help = "Example:\n  countersign user unlock ada")]
     Unlock {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = USER_HELP)]
         login: String,
     },
     /// List a user's sessions
     #[command(after_help = "Example:\n  countersign user sessions ada")]
     Sessions {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = USER_HELP)]
         login: String,
     },
-    /// End a session, and revoke the tokens requested through it
+    /// End a session, and revoke the last 100 tokens requested through it
     #[command(after_help = "Example:\n  countersign user end-session ada SESSION --yes")]
     EndSession {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = USER_HELP)]
         login: String,
         /// The session's ID, from `user sessions`
         #[arg(value_parser = parse_id)]
@@ -101,14 +101,14 @@ pub(crate) enum UserVerb {
     /// Revoke all tokens and end all sessions of a user
     #[command(after_help = "Example:\n  countersign user revoke ada --yes")]
     Revoke {
-        #[arg(value_parser = parse_id)]
+        #[arg(value_parser = parse_id, help = USER_HELP)]
         login: String,
     },
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Changes {
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, help = USER_HELP)]
     login: String,
     /// A role that replaces the existing roles: administrator. Can be repeated
     #[arg(long, value_name = "ROLE")]

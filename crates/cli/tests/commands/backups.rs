@@ -1,4 +1,4 @@
-//! A backup beside a living server, and what is dead and what is not after a restore.
+//! A backup of a running server, and what is and is not valid after a restore.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::process::{Serving, countersign, demo_json, read};
 use crate::team::{Done, Team, run};
 
-/// Kills of a restore, spread over the time that one takes.
+/// The number of kills of a restore, spread over its duration.
 const KILLS: u32 = 8;
 
-/// `--data-dir` of a database's directory, and its URL if it is PostgreSQL.
+/// `--data-dir` of a database, and its URL if it is PostgreSQL.
 fn place(database: &TestDatabase) -> String {
     let directory = database.directory.path().join("data").display().to_string();
     let url = database.url.as_ref().map(|url| format!(" --database-url \"{url}\"")).unwrap_or_default();
@@ -39,7 +39,7 @@ fn parse(done: &Done) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_issued_before_a_restore_is_dead_and_secrets_and_passwords_are_not() {
+async fn a_restore_invalidates_everything_issued_but_not_secrets_and_passwords() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     serving.ready().await;
@@ -67,7 +67,7 @@ async fn what_was_issued_before_a_restore_is_dead_and_secrets_and_passwords_are_
     for name in ["first", "second", "third"] {
         manifest = parse(&run(&format!("backup {} {} --output json", backup(name), place(&database)), &[], ""));
     }
-    assert_eq!(list(&database.directory.path().join("data")), before, "nothing is written there");
+    assert_eq!(list(&database.directory.path().join("data")), before, "nothing was written there");
     stop.store(true, Ordering::Relaxed);
     assert!(writing.await.unwrap() > 0);
     let mut expected =
@@ -83,7 +83,7 @@ async fn what_was_issued_before_a_restore_is_dead_and_secrets_and_passwords_are_
     let other = TestDatabase { directory: TestDatabase::fresh().directory, url: database.url.clone() };
     let restored = run(&format!("restore {} {} --yes --output json", backup("third"), place(&other)), &[], "");
     let change = parse(&restored)["change"].as_i64().unwrap();
-    // Of PostgreSQL it is not the backup that is restored here, but what went on since.
+    // On PostgreSQL, this restores not the backup but the current database.
     let apart = change - 1_000_000 - manifest["change"].as_i64().unwrap();
     assert!(apart == 0 || database.url.is_some(), "{apart}");
     assert!(list(&other.directory.path().join("data")).iter().all(|(_, mode)| *mode == 0o600));
@@ -110,7 +110,7 @@ async fn what_was_issued_before_a_restore_is_dead_and_secrets_and_passwords_are_
 }
 
 #[tokio::test]
-async fn a_backup_is_written_nowhere_but_into_a_directory_of_its_own() {
+async fn a_backup_is_only_written_to_its_own_directory() {
     let team = Team::start().await;
     let place = place(&team.database);
     let refused = |target: &str, why: &str| {
@@ -130,14 +130,14 @@ async fn a_backup_is_written_nowhere_but_into_a_directory_of_its_own() {
     std::fs::create_dir(team.file("cut.new")).unwrap();
     let cut = run(&format!("backup {} {place}", team.file("cut").display()), &[], "").failed("in the way", 1);
     assert!(cut.contains("cut.new") && cut.contains("interrupted"), "{cut}");
-    // An empty one becomes the backup, whoever has made it.
+    // An empty directory becomes the backup, whoever has created it.
     std::fs::create_dir(team.file("empty")).unwrap();
     let said = run(&format!("backup {} {place}", team.file("empty").display()), &[], "");
     assert!(said.code == Some(0) && said.stdout.contains("contains the sealing key"), "{said:?}");
     assert_eq!(said.stdout.contains("pg_dump --format=custom"), team.database.url.is_some());
     assert_eq!(std::fs::metadata(team.file("empty")).unwrap().permissions().mode() & 0o777, 0o700);
     refused("empty", "is not empty");
-    // What could not be restored is found out now, and leaves nothing.
+    // What could not be restored is detected now, and no backup is left.
     let key = team.file("data/sealing.key");
     let mine = std::fs::read_to_string(&key).unwrap();
     std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
@@ -152,7 +152,7 @@ async fn a_backup_is_written_nowhere_but_into_a_directory_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_restore_overwrites_nothing_and_nobody() {
+async fn a_restore_overwrites_no_files_and_no_running_server() {
     let team = Team::start().await;
     let job = team.create_billing();
     let place = place(&team.database);
@@ -212,7 +212,7 @@ async fn a_restore_overwrites_nothing_and_nobody() {
 }
 
 #[tokio::test]
-async fn a_restore_that_is_killed_at_any_moment_is_done_again() {
+async fn a_restore_that_is_killed_at_any_moment_can_be_repeated() {
     let team = Team::start().await;
     team.ok("client create job");
     let (backup, place) = (team.file("backup").display().to_string(), place(&team.database));
@@ -237,7 +237,7 @@ async fn a_restore_that_is_killed_at_any_moment_is_done_again() {
         child.wait().unwrap();
         let mut done = run(&restore, &[], "");
         if done.code != Some(0) {
-            assert!(done.stderr.contains("may have been interrupted; move it away first"), "{done:?}");
+            assert!(done.stderr.contains("may have been interrupted; move it out of the way first"), "{done:?}");
             kept().iter().for_each(|path| std::fs::remove_file(path).unwrap());
             done = run(&restore, &[], "");
         }
@@ -253,7 +253,7 @@ async fn a_restore_that_is_killed_at_any_moment_is_done_again() {
 }
 
 #[tokio::test]
-async fn a_backup_of_a_newer_version_or_one_that_is_cut_short_changes_nothing() {
+async fn a_backup_of_a_newer_version_or_an_incomplete_one_changes_nothing() {
     let team = Team::start().await;
     let (backup, place) = (team.file("backup").display().to_string(), place(&team.database));
     run(&format!("backup {backup} {place}"), &[], "");
@@ -282,7 +282,7 @@ async fn a_backup_of_a_newer_version_or_one_that_is_cut_short_changes_nothing() 
         std::fs::write(&path, text).unwrap();
     }
     if team.database.url.is_none() {
-        // Not one page may be missing, whatever is in it.
+        // The backup must be complete, to the last page.
         let whole = std::fs::read(&file).unwrap();
         std::fs::write(&file, &whole[..whole.len() - 4096]).unwrap();
         assert!(run(&restore, &[], "").failed("page", 1).contains("failed to read the database in the backup"));

@@ -1,4 +1,4 @@
-//! The demo's life: first start, another start, another port, a lost file, the wrong directory.
+//! The demo: first start, later start, another port, a lost file, the wrong directory.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -13,7 +13,7 @@ fn mode(database: &TestDatabase, file: &str) -> u32 {
 }
 
 #[tokio::test]
-async fn the_banner_has_all_that_a_newcomer_needs_and_its_curl_line_works_when_pasted() {
+async fn the_banner_has_everything_to_get_started_and_its_curl_line_works() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     serving.ready().await;
@@ -46,7 +46,7 @@ async fn the_banner_has_all_that_a_newcomer_needs_and_its_curl_line_works_when_p
 }
 
 #[tokio::test]
-async fn a_later_start_prints_the_same_and_follows_another_port() {
+async fn a_later_start_prints_the_same_also_on_another_port() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     let (address, banner) = (serving.address().to_string(), serving.banner.clone());
@@ -69,7 +69,7 @@ async fn a_later_start_prints_the_same_and_follows_another_port() {
 }
 
 #[tokio::test]
-async fn a_demo_json_that_is_lost_or_wrong_is_made_anew_and_the_old_password_is_ended() {
+async fn a_lost_or_wrong_demo_json_is_recreated_with_a_new_password() {
     let database = TestDatabase::fresh();
     Serving::demo(&database).stop();
     let old = demo_json(&database);
@@ -97,9 +97,9 @@ async fn a_demo_json_that_is_lost_or_wrong_is_made_anew_and_the_old_password_is_
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn two_nodes_that_start_the_demo_at_once_both_serve_it() {
+async fn two_nodes_that_start_the_demo_concurrently_both_serve_it() {
     let first = TestDatabase::fresh();
-    assert!(first.url.is_some(), "SQLite has one process a data directory");
+    assert!(first.url.is_some(), "with SQLite, only one process can use a data directory");
     let key = first.directory.path().join("sealing.key").display().to_string();
     std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
     let second = TestDatabase { directory: TestDatabase::fresh().directory, url: first.url.clone() };
@@ -111,13 +111,13 @@ async fn two_nodes_that_start_the_demo_at_once_both_serve_it() {
         })
     };
     let nodes = [start(first, key.clone()), start(second, key)];
-    // Both directories are kept until both have ended: one holds the key.
+    // Keep both directories until both servers have stopped, because one contains the key.
     let ended: Vec<_> = nodes.into_iter().map(std::thread::JoinHandle::join).collect();
     assert!(ended.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
-async fn a_directory_first_started_without_the_demo_never_becomes_one() {
+async fn a_directory_created_without_the_demo_never_becomes_one() {
     let database = TestDatabase::fresh();
     let serving = Serving::start(&database, &[], &[]);
     assert_eq!(serving.banner.len(), 2, "{:?}", serving.banner);
@@ -129,5 +129,5 @@ async fn a_directory_first_started_without_the_demo_never_becomes_one() {
     arguments.push("--demo".to_owned());
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let line = failed_line(&run(&arguments, &[("COUNTERSIGN_LISTEN", "127.0.0.1:0")]));
-    assert!(line.contains("--demo") && line.contains("first started without"), "{line}");
+    assert!(line.contains("was created without --demo"), "{line}");
 }

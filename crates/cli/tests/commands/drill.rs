@@ -1,4 +1,4 @@
-//! A restore beside production, by the lines of docs/backup.md, and restores that would have acted on production.
+//! A restore drill next to production with the commands of docs/backup.md, and restores that would have damaged production.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use crate::team::{Done, run};
 const PAGE: &str = include_str!("../../../../docs/backup.md");
 const BACKUP: &str = "/mnt/elsewhere/countersign-2026-11-25";
 
-/// A server in production, its backup, and the variables that are set in its shell.
+/// A production server, its backup, and the variables in its shell.
 struct Production {
     serving: Serving,
     database: TestDatabase,
@@ -51,7 +51,7 @@ impl Production {
         let done = self.run(&format!("backup {backup}"));
         assert_eq!(done.code, Some(0), "{done:?}");
         if let Some(url) = &self.database.url {
-            // As it was printed, and with what the tests' PostgreSQL needs.
+            // As printed, with what the tests' PostgreSQL needs.
             let printed = done.stdout.lines().find(|line| line.contains("pg_dump")).unwrap();
             assert!(printed.contains(&format!("--file={backup}/database.dump '{url}'")), "{printed}");
             assert!(Command::new("sh").args(["-c", printed]).status().unwrap().success());
@@ -59,12 +59,12 @@ impl Production {
         backup
     }
 
-    /// What nobody but production itself may change.
+    /// The state that only production itself may change.
     fn files(&self) -> [String; 3] {
         ["sealing.key", "operator.json", "database.json"].map(|name| read(&self.file("data").join(name)))
     }
 
-    /// Another database on the same server; its URL.
+    /// The URL of another database on the same server.
     fn url_of(&self, name: &str) -> String {
         let mut url = Url::parse(self.database.url.as_ref().unwrap()).unwrap();
         url.set_path(name);
@@ -72,7 +72,7 @@ impl Production {
     }
 }
 
-/// The blocks of the page for this engine, led to this backup, this directory, this address and this server of PostgreSQL.
+/// The commands of the page for this engine, with this backup, directory, address and PostgreSQL server.
 fn documented(production: &Production, backup: &str, drill: &Path, address: &str) -> Vec<Vec<String>> {
     let (_, page) = PAGE.split_once("## Practice a restore").unwrap();
     let (sqlite, postgres) = page.split_once("### Practice on PostgreSQL").unwrap();
@@ -94,7 +94,7 @@ fn documented(production: &Production, backup: &str, drill: &Path, address: &str
     blocks.map(|block| block.lines().map(str::to_owned).collect()).collect()
 }
 
-/// A line of the page, in production's shell.
+/// Runs a line of the page in production's shell.
 fn shell(production: &Production, line: &str) -> Command {
     let binary = Path::new(env!("CARGO_BIN_EXE_countersign")).parent().unwrap().display().to_string();
     let mut command = Command::new("sh");
@@ -111,7 +111,7 @@ fn succeed(production: &Production, line: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_drill_beside_production_by_the_documented_lines_works_and_touches_nothing_of_production() {
+async fn a_drill_with_the_documented_commands_works_and_does_not_touch_production() {
     let production = Production::start().await;
     let demo = demo_json(&production.database);
     let service = production.serving.demo_service(&demo);
@@ -138,14 +138,14 @@ async fn a_drill_beside_production_by_the_documented_lines_works_and_touches_not
     let said: Vec<String> = blocks[1].iter().map(|line| succeed(&production, line)).collect();
     assert!(said[0].contains(&format!("reachability    http://{address}: reachable")), "{said:?}");
     assert!(said[1].contains("is intact") && said[2].contains("demo-service"), "{said:?}");
-    // An administrative command on the copy changes nothing on production.
+    // An administrative command on the copy does not change production.
     let made =
         succeed(&production, &format!("countersign client create only-in-the-copy --data-dir {}", drill.display()));
     assert!(made.contains("only-in-the-copy"));
     serving.stop();
-    assert_ne!(read(&drill.join("database.json")), files[2], "neither passes for the other");
+    assert_ne!(read(&drill.join("database.json")), files[2], "the copy has its own identity");
     if engine_is_postgres() {
-        // The flag that is forgotten.
+        // Without the flag.
         let astray =
             shell(&production, &format!("countersign serve --data-dir {} --listen {address}", drill.display()));
         let astray = { astray }.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
@@ -158,7 +158,7 @@ async fn a_drill_beside_production_by_the_documented_lines_works_and_touches_not
     assert!(!drill.exists());
 
     assert_eq!(production.files(), files);
-    assert_eq!(audited(&production.run("audit list --output json").stdout), records, "nothing was restored there");
+    assert_eq!(audited(&production.run("audit list --output json").stdout), records, "nothing was restored");
     assert_eq!(service.introspect(&set.text("access_token")).await.json()["active"], true);
     assert_eq!(service.refresh(&set.text("refresh_token")).await.status, 200);
     assert_eq!(service.introspect(&token).await.body, r#"{"active":false}"#);
@@ -166,7 +166,7 @@ async fn a_drill_beside_production_by_the_documented_lines_works_and_touches_not
 }
 
 #[tokio::test]
-async fn a_restore_acts_only_on_the_database_that_its_command_line_names() {
+async fn a_restore_only_uses_the_database_on_its_command_line() {
     let mut production = Production::start().await;
     let backup = production.back_up();
     let drill = production.file("drill").display().to_string();
@@ -180,28 +180,27 @@ async fn a_restore_acts_only_on_the_database_that_its_command_line_names() {
         format!("sqlite://{drill}/countersign.db")
     };
     let line = production.run(&format!("restore {backup} --data-dir {drill} --replace --yes")).failed("restore", 2);
-    let why = "restore only accepts its database on the command line, not from COUNTERSIGN_DATABASE_URL";
+    let why = "restore ignores database.url from COUNTERSIGN_DATABASE_URL; pass --database-url";
     let purpose = if engine_is_postgres() {
-        "use a separate database for a drill; to revoke everything issued in this one (put its password into \
-         PGPASSFILE)"
+        "For a drill, use a separate database. To restore to this one and revoke everything issued in it, put its \
+         password into PGPASSFILE and run"
     } else {
-        "to use this database"
+        "To restore to this database, run"
     };
-    assert_eq!(line, format!("countersign: {why}; {purpose}, run: {command} '{named}'"));
+    assert_eq!(line, format!("countersign: {why}. {purpose}: {command} '{named}'"));
     let config = production.file("production.toml").display().to_string();
     std::fs::write(&config, format!("[database]\nurl = \"{other}\"\n")).unwrap();
     let line =
         run(&format!("restore {backup} --data-dir {drill} --config {config} --yes"), &[], "").failed("config", 2);
     assert!(
-        line.contains(&format!("on the command line, not from {config};"))
-            && line.contains(&format!("--config {config}")),
+        line.contains(&format!("ignores database.url from {config};")) && line.contains(&format!("--config {config}")),
         "{line}"
     );
     if engine_is_postgres() {
         let line = run(&format!("restore {backup} --data-dir {drill} --yes"), &[], "").failed("nothing", 2);
         assert!(line.ends_with("--database-url 'postgres://USER@HOST/NAME'"), "{line}");
     } else {
-        // The printed line works as it is.
+        // The printed line works unchanged.
         let asked =
             production.run(&format!("restore {backup} --data-dir {drill} --database-url {named}")).failed("asks", 2);
         let question = format!(" UTC to {drill}, with the database {drill}/countersign.db? This revokes");
@@ -219,7 +218,7 @@ async fn a_restore_acts_only_on_the_database_that_its_command_line_names() {
 }
 
 #[tokio::test]
-async fn a_database_file_that_a_server_has_open_is_not_replaced_on_sqlite() {
+async fn a_database_file_that_a_server_uses_is_not_replaced_on_sqlite() {
     let production = Production::start().await;
     let backup = production.back_up();
     let file = production.file("data/countersign.db").display().to_string();
@@ -239,7 +238,7 @@ async fn a_database_file_that_a_server_has_open_is_not_replaced_on_sqlite() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_database_that_a_node_serves_from_is_left_alone_however_it_is_named() {
+async fn a_database_that_a_node_uses_is_not_restored_into_under_any_url() {
     let production = Production::start().await;
     let backup = production.back_up();
     let drill = production.file("drill").display().to_string();
@@ -249,7 +248,7 @@ async fn a_database_that_a_node_serves_from_is_left_alone_however_it_is_named() 
     let disguised = format!("{}&dbname={name}", production.url_of("harmless"));
     let files = production.files();
     for url in [&url, &disguised] {
-        // Within ten seconds, whatever the pace of the heartbeats.
+        // Within ten seconds, whatever the interval of the heartbeats.
         let restore = ["restore", &backup, "--data-dir", &drill, "--database-url", url, "--yes"];
         let line = failed_line(&crate::process::run(&restore, &[]));
         assert!(line.starts_with(&format!("countersign: {shown}: a server is using this database (node ")), "{line}");
@@ -257,7 +256,7 @@ async fn a_database_that_a_node_serves_from_is_left_alone_however_it_is_named() 
     let service = production.serving.demo_service(&demo_json(&production.database));
     let token = service.client_credentials("all").await.text("access_token");
     assert_eq!(service.introspect(&token).await.json()["active"], true);
-    // The dump has its heartbeat too: once nobody serves, that is waited for.
+    // The dump contains the node's heartbeat, so the restore waits until it is too old.
     production.serving.signal("KILL");
     let asked =
         run(&format!("restore {backup} --data-dir {drill} --database-url \"{disguised}\""), &[], "").failed("asks", 2);
@@ -268,7 +267,7 @@ async fn a_database_that_a_node_serves_from_is_left_alone_however_it_is_named() 
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn another_servers_database_or_an_empty_one_is_refused() {
+async fn another_servers_database_and_an_empty_one_are_refused() {
     let production = Production::start().await;
     let backup = production.back_up();
     let drill = production.file("drill").display().to_string();

@@ -76,15 +76,14 @@ pub enum RestoreError {
     /// The configured sealing key file contains another key, or none.
     #[error(
         "sealing_key_file is {0}, which does not contain the sealing key of the backup; unset it to restore the key to \
-         the \
-         data directory, or copy {1} to a file that no other server uses, and set sealing_key_file to that file"
+         the data directory, or copy {1} to a file that no other server uses, and set sealing_key_file to that file"
     )]
     OtherKeyFile(String, String),
     /// A file already exists.
     #[error("{0}: already exists; --replace renames it to {0}{KEPT}")]
     Occupied(String),
     /// An earlier restore has kept a file there.
-    #[error("{0}: was left by an earlier restore, which may have been interrupted; move it away first")]
+    #[error("{0}: was left by an earlier restore, which may have been interrupted; move it out of the way first")]
     KeptBefore(String),
     /// The data directory cannot be used.
     #[error(transparent)]

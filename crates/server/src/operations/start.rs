@@ -65,7 +65,7 @@ pub enum StartError {
     #[error(transparent)]
     Operator(#[from] OperatorError),
     /// The database was first started without `--demo`.
-    #[error("--demo: this data directory was first started without --demo; choose another with --data-dir")]
+    #[error("--demo: this data directory was created without --demo; choose another one with --data-dir")]
     NotADemo,
 }
 
