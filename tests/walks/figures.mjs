@@ -1,4 +1,4 @@
-// Measured, not judged, but for what no machine changes: the layout does not shift.
+// Measurements. Only layout shifts are judged, because they do not depend on the machine.
 
 import { at, build, button, region, seen, submit, answerSignIn } from "./steps.mjs";
 

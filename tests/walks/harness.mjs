@@ -1,4 +1,4 @@
-// A walk: steps through the pages in a fresh browser context that is watched, and must have given no cause for complaint.
+// A walk: steps through the pages in a fresh browser context. It fails if the browser complains about anything.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -31,7 +31,7 @@ export function walk(name, options, steps) {
 }
 
 export function openBrowser(executablePath) {
-  // People's browsers keep a page that is left whole, and bring it back as it was: what it should forget must be forgotten.
+  // Browsers keep a page after leaving it, and restore it unchanged. So it must forget what it should.
   return chromium.launch({ executablePath, args: SWITCHES, ignoreDefaultArgs: ["--disable-back-forward-cache"] });
 }
 
@@ -53,7 +53,7 @@ export async function runAll({ lanes, screens, words }) {
     }
   };
   await Promise.all(lanes.map(run));
-  // Last, where whoever reads the end of a long log finds them.
+  // Last, so that it is at the end of a long log.
   for (const fault of faults) console.log(fault);
   console.log(`${chosen.length - faults.length} passed, ${faults.length} failed`);
   return chosen.length === 0 ? 1 : faults.length;
@@ -74,8 +74,8 @@ async function take({ steps, context: options = {}, refused = [], broken = [] },
     const context = await enter();
     await steps({ page: await context.newPage(), context, enter, demo, screens });
     assert.deepEqual(watch.complaints, [], "the browser complains");
-    assert.deepEqual([...watch.refused].sort(), [...new Set(refused)].sort(), "the answers that were to be refusals");
-    assert.deepEqual([...watch.broken].sort(), [...new Set(broken)].sort(), "the requests that were to fail");
+    assert.deepEqual([...watch.refused].sort(), [...new Set(refused)].sort(), "the expected refusals");
+    assert.deepEqual([...watch.broken].sort(), [...new Set(broken)].sort(), "the expected failed requests");
   } catch (error) {
     return [error.stack ?? String(error), ...watch.complaints].join("\n");
   } finally {
@@ -87,7 +87,7 @@ async function take({ steps, context: options = {}, refused = [], broken = [] },
 async function watchOver(context, origin, { complaints, refused, broken }, expected) {
   const path = (url) => new URL(url).pathname;
   const provoked = (url) => [...expected.refused.map((one) => one.split(" ")[1]), ...expected.broken].includes(path(url));
-  // The browser itself writes this line for each answer that is no success.
+  // The browser logs this line for each error response.
   const ofTheBrowser = (message) => message.text().startsWith("Failed to load resource:") && provoked(message.location().url);
   await context.route((url) => url.origin !== origin, (route) => route.abort());
   context.on("request", (request) => {
@@ -100,7 +100,7 @@ async function watchOver(context, origin, { complaints, refused, broken }, expec
   context.on("requestfailed", (request) => {
     const what = path(request.url());
     if (expected.broken.includes(what)) broken.add(what);
-    // The browser drops what it still reads when its page is left; what changes something is never to be dropped.
+    // The browser cancels reads when a page is left. Requests that change something must not be canceled.
     else if (request.method() !== "GET" || request.failure()?.errorText !== "net::ERR_ABORTED") complaints.push(`request failed: ${what}: ${request.failure()?.errorText}`);
   });
   context.on("console", (message) => {

@@ -1,12 +1,12 @@
-// node run.mjs BROWSER SCREENS DEMO.json[,DEMO.json…] [--figures] [WORDS…]: all walks, or those whose names hold one of
-// the words, each before one of the servers whose files these are.
+// node run.mjs BROWSER SCREENS DEMO.json[,DEMO.json…] [--figures] [WORDS…]: runs all walks, or those whose names contain one
+// of the words, in one lane for each of these servers.
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { measure } from "./figures.mjs";
 import { openBrowser, runAll } from "./harness.mjs";
 
-// In this order: the last one changes the password of the demo's user.
+// In this order, because the last one changes the demo user's password.
 const FILES = ["guide", "shell", "token", "form", "refusals", "settings", "memory", "time", "keyboard", "looks", "assets", "screens", "account"];
 
 const [executable, screens, demoFiles, ...rest] = process.argv.slice(2);

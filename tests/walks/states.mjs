@@ -1,4 +1,4 @@
-// Every page, and the states of the pages that look different: each entry shows one, from wherever the page is.
+// Every page, and its states that look different. Each entry shows one, whatever the current page is.
 
 import { answerSignIn, at, build, button, callApi, seen, signIn, submit, typeOwner } from "./steps.mjs";
 

@@ -1,4 +1,4 @@
-// What people do on the pages, in the words that they read there.
+// What users do on the pages, in terms of the texts on them.
 
 import assert from "node:assert/strict";
 

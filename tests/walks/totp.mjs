@@ -1,4 +1,4 @@
-// What an authenticator app shows (RFC 6238, RFC 4226): SHA-1, six digits, thirty seconds.
+// The codes of an authenticator app (RFC 6238, RFC 4226): SHA-1, six digits, thirty seconds.
 
 import { createHmac } from "node:crypto";
 

@@ -23,7 +23,7 @@ form("confirm", ["confirm-code"], { code: "confirm-code" }, async () => {
 });
 form("remove", ["remove-password", "remove-code"], { password: "remove-password", code: "remove-code" }, async () => {
   await post("account/removeSecondFactor", { password: take("remove-password"), code: take("remove-code") });
-  state("enrol", "✓ Removed. You can sign in with only your password again.");
+  state("enrol", "✓ Removed. You no longer need a code to sign in.");
 });
 const changeFields = { password: "old-password", newPassword: "new-password", code: "change-code" };
 form("change-password", ["old-password", "new-password", "change-code"], changeFields, async () => {

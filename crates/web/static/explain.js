@@ -10,11 +10,11 @@ const CODES = {
   },
   invalid_grant: {
     means: "The credentials are invalid: a wrong user name or password, a user with a second factor, or a refresh token that is unknown, expired or already used.",
-    change: "Enter the name and password again. A user with a one-time code cannot use this grant. A used refresh token keeps working for half a minute, until the next one is used. After that, request a new token set.",
+    change: "Enter the user name and password again. Users with a second factor cannot use this grant. A used refresh token works again only for a short time, until the new one is used. After that, request a new token set.",
   },
   invalid_scope: {
     means: "A scope is malformed, unknown to this API, or not allowed for this client.",
-    change: "Deselect the scope in the message, or select one if the client has no default scope. An administrator can also allow the scope for the client.",
+    change: "Deselect the scope that the message names. If the client has no default scope, select one. An administrator can also allow the scope for this client.",
   },
   unauthorized_client: {
     means: "The client is known, but may not use this grant or this API.",
@@ -30,15 +30,19 @@ const CODES = {
   },
   invalid_request: {
     means: "A parameter is missing, duplicated or malformed (RFC 6749), or the API in the URL is unknown.",
-    change: "Correct the value in the message, and check the Application ID in Settings.",
+    change: "Correct the parameter that the message names, and check the Application ID in Settings.",
   },
   temporarily_unavailable: {
     means: "The server is overloaded, or cannot reach its database.",
-    change: "Wait a moment and try again. No token was issued.",
+    change: "Wait a moment, then try again.",
   },
   too_many_attempts: {
     means: "There were too many wrong passwords, codes or secrets. Devices that are unknown to the user must wait longer after each failure. This slows down guessing.",
     change: "Wait, then try again with the right value.",
+  },
+  too_many_tokens: {
+    means: "The client has reached its limit of tokens per minute or per day.",
+    change: "Wait for the next minute or day. An administrator can raise the limit: countersign client update CLIENT",
   },
   user_locked: {
     means: "There were 100 wrong passwords in a row for this user name. Waiting does not unlock it.",
@@ -70,7 +74,7 @@ const CODES = {
   },
   bad_request: {
     means: "A value is missing or malformed.",
-    change: "Correct the value in the message.",
+    change: "Correct the value that the message names.",
   },
   conflict: {
     means: "Someone changed the settings after this page loaded them.",
@@ -101,7 +105,7 @@ export const explainCode = (code) => CODES[code] ?? CODES.server_error;
 
 /** @type {Record<string, string>} */
 const CLAIMS = {
-  iss: "Issuer: who issued the token. An API only accepts tokens from its own authorization server (RFC 7519 §4.1.1).",
+  iss: "Issuer: who issued the token. An API only accepts tokens from its own authorization server (RFC 9068 §4).",
   sub: "Subject: who the token represents. For Client Creds, this is the client itself. For Resource Owner, it is the user's permanent ID.",
   aud: "Audience: the API that the token is for. All other APIs must refuse it, so that one API cannot use the token to call another (RFC 9068 §2.2).",
   exp: "Expiration time: the token is invalid from this time on, without any leeway.",
@@ -112,7 +116,7 @@ const CLAIMS = {
   scope: "The names of the granted scopes. The API maps each of them to methods and paths.",
   client_id: "The client that requested the token. For Resource Owner, it is not the subject.",
   unique_name: "The subject's readable name: the client_id or the login name.",
-  rev: "Revision, a claim of Countersign: the number of the last change before the token was issued, the same for its user (0 without one), and its refresh family. A later change that removes a right has a higher number and revokes the token, so the server needs no list of tokens.",
+  rev: "Revision, a claim of Countersign: the number of the last change before the token was issued, the same number again if the token has a user (otherwise 0), and the refresh family. A later change that removes a right invalidates the token, so the server needs no list of tokens.",
   active: "Whether the token is active: signed by this server, not expired, and not revoked (RFC 7662 §2.2).",
   username: "The subject's readable name, in introspection.",
   token_type: "How the token is used. Bearer: anyone who has it can use it, so treat it as a secret.",

@@ -113,7 +113,7 @@ function claimValue(name, value) {
  */
 export function showVerdicts(place, checks) {
   const failed = checks.filter((check) => !check.holds).length;
-  const words = failed === 0 ? "All checks passed. An API may accept this token." : `${failed} of ${checks.length} checks failed. An API must refuse this token.`;
+  const words = failed === 0 ? "All checks passed. An API can accept this token." : `${failed} of ${checks.length} checks failed. An API must refuse this token.`;
   show(place, el("p", { class: failed === 0 ? "verdict good" : "verdict bad", id: "verdict" }, mark(failed === 0), el("span", {}, words)), el("ul", { class: "checks" }, ...checks.map(verdict)));
 }
 

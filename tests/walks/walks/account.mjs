@@ -1,4 +1,4 @@
-// The account: one-time codes, sessions, and the password. The last file: after it the demo's user has another password.
+// The account page: one-time codes, sessions, password. It runs last, because it changes the demo user's password.
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
@@ -8,10 +8,10 @@ import { codeOf, currentStep } from "../totp.mjs";
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 const refused = ["401 /api/auth/advanceAuth", "401 /api/account/beginSecondFactor", "401 /api/account/confirmSecondFactor", "401 /api/account/removeSecondFactor", "400 /api/tokenSet"];
 
-walk("a one-time code is enrolled, asked for, good once, and removed", { refused }, async ({ page, demo }) => {
+walk("one-time codes are enrolled, required, accepted once, and removed", { refused }, async ({ page, demo }) => {
   await signIn(page, demo, "/account");
   const key = await enrol(page, demo);
-  // A code is heard one step early and one late, so three of them need no wait.
+  // The previous and the next code are accepted too, so three of them need no wait.
   const step = await currentStep();
   await page.getByLabel("Code from the app").first().fill("000000");
   await button(page, "Confirm").click();
@@ -28,7 +28,7 @@ walk("a one-time code is enrolled, asked for, good once, and removed", { refused
   await remove(page, demo, codeOf(key, step + 1));
 });
 
-walk("an enrolment that is cancelled changes nothing", async ({ page, demo }) => {
+walk("a canceled enrolment changes nothing", async ({ page, demo }) => {
   await signIn(page, demo, "/account");
   const place = region(page, "One-time code");
   await place.getByLabel("Your password").first().fill(demo.password);
@@ -40,7 +40,7 @@ walk("an enrolment that is cancelled changes nothing", async ({ page, demo }) =>
   await seen(place.getByText("Off", { exact: true }));
 });
 
-walk("another session is seen in the list, and ended", { refused: ["401 /api/claims", "401 /api/tokenRequestPreview"] }, async ({ page, enter, demo }) => {
+walk("another session is listed, and can be ended", { refused: ["401 /api/claims", "401 /api/tokenRequestPreview"] }, async ({ page, enter, demo }) => {
   await signIn(page, demo, "/account");
   const other = await (await enter({ userAgent: FIREFOX })).newPage();
   await signIn(other, demo, "/m2m");
@@ -61,7 +61,7 @@ walk("another session is seen in the list, and ended", { refused: ["401 /api/cla
   await at(other, "/login");
 });
 
-// The pair of a session that was ended is refused once; the page gets another by itself, and nothing is lost.
+// A request with the pair of an ended session is refused once. The page then gets another pair by itself, and nothing is lost.
 const refusedPassword = ["401 /api/account/changePassword", "401 /api/auth/advanceAuth", "403 /api/auth/beginAuth"];
 
 walk("a changed password ends the other sessions, and the old one is refused", { refused: refusedPassword }, async ({ page, enter, demo }) => {
@@ -71,7 +71,7 @@ walk("a changed password ends the other sessions, and the old one is refused", {
   const [old, fresh] = [demo.password, "a longer password, with spaces"];
   await changePassword(page, old, "too short");
   await seen(page.getByText("New password must have 12 to 128 characters"));
-  // Longer than a password may be: cut unseen, it would be one that nobody knows.
+  // Too long. If it was truncated silently, nobody would know the password.
   await changePassword(page, old, "0123456789ab".repeat(12));
   await seen(page.getByText("New password must have 12 to 128 characters"));
   assert.equal((await page.getByLabel("New password", { exact: true }).inputValue()).length, 144);
@@ -113,14 +113,14 @@ async function ownerIsRefused(page, demo) {
   await build(page);
   await button(page, "Submit").click();
   await seen(page.getByText("invalid_grant", { exact: true }));
-  await seen(page.getByText("A user with a one-time code cannot use this grant."));
+  await seen(page.getByText("Users with a second factor cannot use this grant."));
 }
 
 async function signInWithCode(page, demo, used, fresh) {
   await page.goto("/account");
   await answerSignIn(page, demo.username, ["Password", demo.password], ["One-time code", used]);
   await seen(page.getByText("Wrong code."));
-  // As an app shows it, in two groups.
+  // With a space between two groups of digits, as apps show it.
   await page.getByLabel("One-time code", { exact: true }).fill(` ${fresh.slice(0, 3)} ${fresh.slice(3)} `);
   await button(page, "Next").click();
   await at(page, "/account");
@@ -137,7 +137,7 @@ async function remove(page, demo, code) {
   await send("000000");
   await seen(page.getByText("The password or the code is wrong"));
   await send(code);
-  await seen(page.getByText("Removed. You can sign in with only your password again."));
+  await seen(page.getByText("Removed. You no longer need a code to sign in."));
   await region(page, "Password").getByLabel("Code from the app").waitFor({ state: "hidden" });
 }
 

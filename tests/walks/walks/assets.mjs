@@ -1,4 +1,4 @@
-// What the pages are made of: a strict policy, few bytes, and addresses that change with what is behind them.
+// The pages' policy, their size, and asset URLs that change with the content.
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
@@ -7,7 +7,7 @@ import { signIn } from "../steps.mjs";
 /** All that /m2m fetches, uncompressed. */
 const MAX_BYTES = 120_000;
 
-walk("every page has a policy without unsafe words", { refused: ["404 /nothing"] }, async ({ page, demo }) => {
+walk("every page has a policy without unsafe keywords", { refused: ["404 /nothing"] }, async ({ page, demo }) => {
   const check = async (path) => {
     const headers = (await page.goto(path)).headers();
     const policy = headers["content-security-policy"] ?? "";
@@ -24,7 +24,7 @@ walk("every page has a policy without unsafe words", { refused: ["404 /nothing"]
 
 walk("an injected script does not run", async ({ page, context }) => {
   await page.goto("/");
-  // The browser complains of what it refuses, as it should: this page is not watched.
+  // This page is not watched, because the browser complains about what it blocks.
   context.removeAllListeners("console");
   const refused = await page.evaluate(() => {
     const script = document.createElement("script");

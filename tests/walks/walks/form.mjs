@@ -6,7 +6,7 @@ import { build, button, openFlow, region, seen, submit, typeOwner } from "../ste
 
 const EMPTY = "No request yet.";
 
-walk("Submit waits for a preview, and any change takes the preview away", async ({ page, demo }) => {
+walk("Submit needs a preview, and any change discards the preview", async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   await isClosed(page);
   const owner = page.getByRole("group", { name: "Resource owner" });
@@ -28,7 +28,7 @@ walk("Submit waits for a preview, and any change takes the preview away", async 
   }
 });
 
-walk("a change while the preview is on its way lets no Submit through", async ({ page, demo }) => {
+walk("a change while the preview is loading keeps Submit disabled", async ({ page, demo }) => {
   await openFlow(page, demo);
   let release;
   const held = new Promise((resolve) => (release = resolve));
@@ -45,7 +45,7 @@ walk("a change while the preview is on its way lets no Submit through", async ({
   await isClosed(page, "a late preview");
 });
 
-walk("what is submitted is what was previewed", async ({ page, demo }) => {
+walk("Submit sends exactly the preview", async ({ page, demo }) => {
   await openFlow(page, demo);
   const asked = [];
   page.on("request", (request) => asked.push([new URL(request.url()).pathname, request.postData()]));
@@ -58,7 +58,7 @@ walk("what is submitted is what was previewed", async ({ page, demo }) => {
   assert.equal(preview, sent);
 });
 
-walk("a second click while the first is on its way asks for one token", async ({ page, demo }) => {
+walk("a second click during the first request requests no second token", async ({ page, demo }) => {
   await openFlow(page, demo);
   await build(page);
   let asked = 0;
@@ -68,7 +68,7 @@ walk("a second click while the first is on its way asks for one token", async ({
   assert.equal(asked, 1);
 });
 
-walk("the resource owner's empty fields are named, and nothing is asked", async ({ page, demo }) => {
+walk("the resource owner's empty fields are reported, and no request is made", async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   let asked = 0;
   page.on("request", (request) => (asked += Number(request.url().includes("/api/token"))));

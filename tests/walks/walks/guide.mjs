@@ -16,7 +16,7 @@ walk("client credentials, from the home page to Try Another Flow", async ({ page
   await submit(page);
   await readToken(page, MEMBERS);
   assert.equal(await valueOf(region(page, "Claims"), "unique_name"), demo.client_id);
-  assert.equal(await button(page, "Refresh").count(), 0, "there is nothing to refresh with");
+  assert.equal(await button(page, "Refresh").count(), 0, "there is no refresh token");
   await tryAnother(page);
 });
 
@@ -32,7 +32,7 @@ walk("resource owner, from the home page to Try Another Flow", async ({ page, de
   assert.ok(!request.includes(demo.password), "the password is masked");
   await submit(page);
   const owner = page.getByRole("group", { name: "Resource owner" });
-  assert.equal(await owner.getByLabel("Password").inputValue(), "", "the password is forgotten");
+  assert.equal(await owner.getByLabel("Password").inputValue(), "", "the password field is empty");
   await readToken(page, [...MEMBERS, "refresh_token"]);
   assert.equal(await valueOf(region(page, "Claims"), "unique_name"), demo.username);
   await refresh(page);
@@ -103,7 +103,7 @@ async function tryAnother(page) {
   const words = page.getByText("You are signed out. The last 100 tokens requested in this session are revoked.");
   await seen(words);
   await page.reload();
-  assert.equal(await words.count(), 0, "it is said once");
+  assert.equal(await words.count(), 0, "the message is shown once");
   await page.goto("/m2m");
   await at(page, "/login");
 }

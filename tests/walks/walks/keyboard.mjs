@@ -1,10 +1,10 @@
-// Client credentials without a mouse: the focus is always seen, and the order is that of the page.
+// Client credentials without a mouse. The focus is always visible, and follows the order of the page.
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
 import { at, button, region, seen } from "../steps.mjs";
 
-walk("client credentials by keyboard alone, with the focus in sight", async ({ page, demo }) => {
+walk("client credentials by keyboard only, with a visible focus", async ({ page, demo }) => {
   await page.goto("/");
   await tabTo(page, region(page, "Scenario 1").getByRole("link", { name: "Login", exact: true }));
   await page.keyboard.press("Enter");
@@ -30,7 +30,7 @@ walk("client credentials by keyboard alone, with the focus in sight", async ({ p
   await useToken(page);
 });
 
-walk("the skip link leads past the navigation", async ({ page }) => {
+walk("the skip link skips the navigation", async ({ page }) => {
   await page.goto("/");
   await page.keyboard.press("Tab");
   await isSeen(page);
@@ -93,7 +93,7 @@ async function isSeen(page) {
     await frame();
     await frame();
     const focused = document.activeElement;
-    // A chip's box is the label's, and so is its outline.
+    // A chip's box and outline are those of its label.
     const shown = [focused, focused.nextElementSibling, focused.closest("label")].filter(Boolean);
     const outline = shown.some((one) => ["outlineStyle", "boxShadow"].some((property) => getComputedStyle(one)[property] !== "none"));
     const isInside = () => {

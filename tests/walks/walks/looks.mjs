@@ -1,4 +1,4 @@
-// Every page and state: for every reader, in a narrow window, light and dark.
+// Every page and state: accessible, in a narrow window, light and dark.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -12,14 +12,14 @@ const WIDTH = 320;
 const refused = ["401 /api/auth/advanceAuth", "400 /api/tokenSet", "404 /nothing"];
 
 for (const colorScheme of ["light", "dark"]) {
-  // axe-core is a script that is no page's own, so the policy must not apply here.
+  // axe-core is an injected script, so the policy must be off here.
   walk(`axe-core finds nothing on any page, ${colorScheme}`, { refused, context: { colorScheme, bypassCSP: true } }, async ({ page, demo }) => {
     const script = await readFile(AXE, "utf8");
     const faults = [];
     for (const [name, show] of Object.entries(STATES)) {
       await show(page, demo);
       await page.evaluate(script);
-      // A colour on its way from one to another is neither.
+      // A color in transition has neither value.
       await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => {}))));
       const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
       assert.ok(passes.length > 10, `axe-core has looked at ${name}`);
@@ -37,7 +37,7 @@ walk(`nothing is wider than ${WIDTH} px`, { refused, context: { viewport: { widt
   }
 });
 
-walk("a very long user name leaves no gap below the request, and its key readable", { context: { viewport: { width: WIDTH, height: 640 } } }, async ({ page, demo }) => {
+walk("a very long user name leaves no gap below the request, and the field names readable", { context: { viewport: { width: WIDTH, height: 640 } } }, async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, "a".repeat(3000), demo.password);
   await build(page);

@@ -1,27 +1,27 @@
-// Tokens and passwords live in the page's memory alone; the ways back and forth keep nothing and break nothing.
+// Tokens and passwords are only in the page's memory. Going back and forward keeps nothing and breaks nothing.
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
 import { answerSignIn, at, build, button, openFlow, region, seen, signIn, submit, typeOwner, until, valueOf } from "../steps.mjs";
 
-// A page that comes back from the browser's memory is not loaded again.
+// A page that is restored from the back/forward cache is not loaded again.
 const RESTORED = { waitUntil: "commit" };
 
-walk("a reload asks for no token and keeps none", async ({ page, demo }) => {
+walk("a reload requests no token and keeps none", async ({ page, demo }) => {
   const { secrets } = await submitOwner(page, demo);
   let asked = 0;
   page.on("request", (request) => (asked += Number(request.url().includes("/api/token"))));
   const answer = await page.reload();
   await seen(button(page, "Build Token URL"));
   await page.waitForLoadState("networkidle");
-  assert.equal(asked, 0, "nothing is asked for");
+  assert.equal(asked, 0, "no token is requested");
   assert.equal(await region(page, "Token set").isVisible(), false);
   for (const place of [await answer.text(), await page.content()]) holdsNone(place, secrets, "the page");
   await page.getByLabel("Flow").selectOption({ label: "Resource Owner" });
   assert.equal(await password(page).inputValue(), "", "the password is gone");
 });
 
-walk("tokens and password are in no storage, address or cookie", async ({ page, context, demo }) => {
+walk("tokens and passwords are in no storage, URL or cookie", async ({ page, context, demo }) => {
   const { secrets } = await submitOwner(page, demo);
   const places = await page.evaluate(async () => ({
     local: JSON.stringify({ ...localStorage }),
@@ -35,12 +35,12 @@ walk("tokens and password are in no storage, address or cookie", async ({ page, 
   }));
   for (const [name, text] of Object.entries(places)) holdsNone(text, secrets, name);
   assert.deepEqual([places.local, places.session, places.history, places.databases], ["{}", "{}", "null", "[]"]);
-  assert.match(places.cookies, /^XSRF-TOKEN=[\w.%-]+$/, "the session's own cookie is not for scripts");
+  assert.match(places.cookies, /^XSRF-TOKEN=[\w.%-]+$/, "scripts cannot read the session cookie");
   holdsNone(JSON.stringify(await context.cookies()), secrets, "the cookies");
   holdsNone(await page.content(), [demo.password], "the page");
 });
 
-walk("back from the flow and forward again: the flow is empty and works", async ({ page, demo }) => {
+walk("after going back and forward again, the flow is empty and works", async ({ page, demo }) => {
   await signIn(page, demo);
   await page.getByRole("link", { name: "Continue" }).click();
   await at(page, "/m2m");
@@ -58,10 +58,10 @@ walk("back from the flow and forward again: the flow is empty and works", async 
   await submit(page);
 });
 
-walk("a page that was left while the preview was on its way has forgotten the password that it was built with", async ({ page, demo }) => {
+walk("a page that was left while the preview was loading has forgotten the password", async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, demo.username, demo.password);
-  // The page alone, without a network: this browser does not keep a page that has just asked for what none may store.
+  // The preview is faked, because this browser does not cache a page right after a request with no-store.
   await page.evaluate(() => {
     const request = { method: "POST", url: location.href, headers: {}, body: "", curl: "curl" };
     const answer = Response.json({ Success: true, Result: { apiEndPoint: "", payload: {}, request }, ErrorMessage: null });
@@ -79,7 +79,7 @@ walk("a page that was left while the preview was on its way has forgotten the pa
   assert.equal(await page.getByText("Building…").isVisible(), false);
 });
 
-walk("back after Try Another Flow shows no token, but the sign-in", async ({ page, demo }) => {
+walk("going back after Try Another Flow shows the sign-in and no token", async ({ page, demo }) => {
   const { secrets } = await submitOwner(page, demo);
   await button(page, "Try Another Flow").click();
   await at(page, "/");

@@ -1,10 +1,10 @@
-// Every refusal in words, beside its cause.
+// Every refusal is explained, next to its cause.
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
 import { answerSignIn, at, build, button, chooseScopes, getToken, openFlow, region, seen, signIn, submit, typeOwner, until } from "../steps.mjs";
 
-walk("a wrong password is refused beside its field, and the right one is heard then", { refused: ["401 /api/auth/advanceAuth"] }, async ({ page, demo }) => {
+walk("a wrong password is reported next to its field, and the correct one then works", { refused: ["401 /api/auth/advanceAuth"] }, async ({ page, demo }) => {
   await page.goto("/login");
   await answerSignIn(page, demo.username, ["Password", "not the password"]);
   await seen(page.getByText("Wrong username or password."));
@@ -16,7 +16,7 @@ walk("a wrong password is refused beside its field, and the right one is heard t
   await at(page, "/protocols");
 });
 
-walk("an unknown user is asked and refused as a known one", { refused: ["401 /api/auth/advanceAuth"] }, async ({ page }) => {
+walk("an unknown user gets the same challenge and refusal as a known one", { refused: ["401 /api/auth/advanceAuth"] }, async ({ page }) => {
   await page.goto("/login");
   await answerSignIn(page, "nobody", ["Password", "not the password"]);
   await seen(page.getByText("Wrong username or password."));
@@ -26,14 +26,14 @@ walk("an unknown user is asked and refused as a known one", { refused: ["401 /ap
   assert.equal(await page.getByLabel("Password", { exact: true }).isVisible(), false);
 });
 
-walk("a user name that is none is refused beside its field", { refused: ["400 /api/auth/beginAuth"] }, async ({ page }) => {
+walk("an invalid user name is reported next to its field", { refused: ["400 /api/auth/beginAuth"] }, async ({ page }) => {
   await page.goto("/login");
   await page.getByLabel("Username").fill("a".repeat(150));
   await button(page, "Next").click();
   await seen(page.getByText("✗ Username must have 1 to 100 bytes of printable characters"));
 });
 
-walk("empty answers at the sign-in are named, and nothing is asked", async ({ page }) => {
+walk("empty sign-in fields are reported, and no request is made", async ({ page }) => {
   await page.goto("/login");
   await button(page, "Next").click();
   await seen(page.getByText("Enter your username."));
@@ -43,7 +43,7 @@ walk("empty answers at the sign-in are named, and nothing is asked", async ({ pa
   await seen(page.getByText("Enter your password."));
 });
 
-walk("a click before the scripts are there does nothing, and works once they are", async ({ page, demo }) => {
+walk("a click before the scripts have loaded does nothing, and works afterwards", async ({ page, demo }) => {
   let release;
   const held = new Promise((resolve) => (release = resolve));
   await page.route("**/login.js", async (route) => {
@@ -69,7 +69,7 @@ walk("a wrong resource owner password is explained", { refused: ["400 /api/token
   assert.ok(await button(page, "Submit").isDisabled());
 });
 
-walk("a scope that the Api does not have is refused beside the scopes", { refused: ["400 /api/tokenSet"] }, async ({ page, demo }) => {
+walk("a scope that the API does not have is reported next to the scopes", { refused: ["400 /api/tokenSet"] }, async ({ page, demo }) => {
   await openFlow(page, demo);
   await page.getByRole("checkbox", { name: "reports:read" }).evaluate((chip) => (chip.value = "reports:burn"));
   await chooseScopes(page, ["reports:burn"]);
@@ -79,7 +79,7 @@ walk("a scope that the Api does not have is refused beside the scopes", { refuse
   assert.match(await page.getByRole("form").locator("p", { hasText: "✗" }).first().innerText(), /reports:burn/);
 });
 
-walk("with no scope ticked the Api's default is granted", async ({ page, demo }) => {
+walk("with no scope selected, the API's default is granted", async ({ page, demo }) => {
   await openFlow(page, demo);
   await chooseScopes(page, []);
   await build(page);
@@ -89,7 +89,7 @@ walk("with no scope ticked the Api's default is granted", async ({ page, demo })
   await seen(region(page, "Token set").getByText("all", { exact: true }));
 });
 
-walk("a server that cannot be reached is said so, and the next try works", { broken: ["/api/tokenSet", "/api/tokenRequestPreview"] }, async ({ page, demo }) => {
+walk("an unreachable server is reported, and the next try works", { broken: ["/api/tokenSet", "/api/tokenRequestPreview"] }, async ({ page, demo }) => {
   await openFlow(page, demo);
   await build(page);
   await page.route("**/api/tokenSet", (route) => route.abort(), { times: 1 });
@@ -101,7 +101,7 @@ walk("a server that cannot be reached is said so, and the next try works", { bro
   await page.route("**/api/tokenRequestPreview", (route) => route.abort(), { times: 1 });
   await button(page, "Build Token URL").click();
   await seen(page.getByText("Failed to build the request"));
-  assert.equal(await page.getByText("may have been issued").count(), 0, "nothing was asked for");
+  assert.equal(await page.getByText("may have been issued").count(), 0, "no token was requested");
 });
 
 walk("an overloaded server says when to try again", { refused: ["503 /api/tokenSet"] }, async ({ page, demo }) => {
@@ -111,11 +111,11 @@ walk("an overloaded server says when to try again", { refused: ["503 /api/tokenS
   const answer = { status: 503, contentType: "application/json", headers: { "retry-after": "7" }, body };
   await page.route("**/api/tokenSet", (route) => route.fulfill(answer), { times: 1 });
   await button(page, "Submit").click();
-  await explained(page, "temporarily_unavailable", "No token was issued.");
+  await explained(page, "temporarily_unavailable", "The server is overloaded");
   await seen(page.getByText("Try again in 7 s."));
 });
 
-walk("a session that ended in another tab is said so, and the sign-in leads back", async ({ page, context, demo }) => {
+walk("a session that ended in another tab is reported, and the sign-in leads back", async ({ page, context, demo }) => {
   await openFlow(page, demo);
   const other = await context.newPage();
   await other.goto("/protocols");
@@ -129,7 +129,7 @@ walk("a session that ended in another tab is said so, and the sign-in leads back
   await at(page, "/m2m");
 });
 
-walk("a token that ended with the session in another tab is judged again when its own is looked at", async ({ page, context, demo }) => {
+walk("a token that ended with the session in another tab is checked again when its tab is shown", async ({ page, context, demo }) => {
   await getToken(page, demo);
   await seen(page.getByText("All checks passed"));
   const other = await context.newPage();
@@ -142,7 +142,7 @@ walk("a token that ended with the session in another tab is judged again when it
   assert.equal(await page.getByText("All checks passed").isVisible(), false);
 });
 
-walk("a check that did not arrive can be asked for again", { broken: ["/api/claims"] }, async ({ page, demo }) => {
+walk("a failed check can be repeated", { broken: ["/api/claims"] }, async ({ page, demo }) => {
   await openFlow(page, demo);
   await build(page);
   await page.route("**/api/claims", (route) => route.abort(), { times: 1 });
@@ -152,7 +152,7 @@ walk("a check that did not arrive can be asked for again", { broken: ["/api/clai
   await seen(page.getByText("All checks passed"));
 });
 
-walk("a sign-out that does not arrive says that the person is still signed in", { broken: ["/api/auth/out"] }, async ({ page, demo }) => {
+walk("after a failed sign-out, the page says that the user is still signed in", { broken: ["/api/auth/out"] }, async ({ page, demo }) => {
   await signIn(page, demo, "/m2m");
   await page.route("**/api/auth/out", (route) => route.abort(), { times: 1 });
   await button(page, "Try Another Flow").click();
@@ -162,7 +162,7 @@ walk("a sign-out that does not arrive says that the person is still signed in", 
   await until("both places say so", async () => (await page.getByText("You are still signed in").count()) === 2);
 });
 
-walk("an address that is none is a page with a way back", { refused: ["404 /nothing"] }, async ({ page }) => {
+walk("an unknown URL shows a page with a link back", { refused: ["404 /nothing"] }, async ({ page }) => {
   await page.goto("/nothing");
   await seen(page.getByRole("heading", { level: 1 }));
   assert.ok((await page.getByRole("main").getByRole("link").count()) > 0);

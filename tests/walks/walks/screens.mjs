@@ -1,4 +1,4 @@
-// Pictures of every page and state, to be looked at: they prove nothing by themselves.
+// Screenshots of every page and state, for people to look at. They test nothing.
 
 import { mkdir } from "node:fs/promises";
 import { walk } from "../harness.mjs";

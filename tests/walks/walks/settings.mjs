@@ -1,4 +1,4 @@
-// The Settings: saved, refused, changed by somebody else meanwhile.
+// The Settings: saved, refused, changed by someone else meanwhile.
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
@@ -6,7 +6,7 @@ import { build, button, openFlow, seen, signIn, submit, until } from "../steps.m
 
 const MESSAGE = "Settings updated successfully";
 
-walk("a secret that was ended since it was saved is invalid_client at the flow", { refused: ["400 /api/tokenSet"] }, async ({ page, context, demo }) => {
+walk("a stored secret that was revoked causes invalid_client in the flow", { refused: ["400 /api/tokenSet"] }, async ({ page, context, demo }) => {
   await openFlow(page, demo);
   await build(page);
   const body = JSON.stringify({ Success: false, Result: null, ErrorMessage: "client authentication failed", ErrorCode: "invalid_client" });
@@ -18,7 +18,7 @@ walk("a secret that was ended since it was saved is invalid_client at the flow",
   await submit(page);
 });
 
-walk("what is not registered is not saved, and said beside its field", { refused: ["400 /api/updateSettings"] }, async ({ page, demo }) => {
+walk("unregistered values are not saved, and reported next to their field", { refused: ["400 /api/updateSettings"] }, async ({ page, demo }) => {
   await signIn(page, demo, "/settings");
   await loaded(page);
   const rows = [
@@ -37,7 +37,7 @@ walk("what is not registered is not saved, and said beside its field", { refused
   }
 });
 
-walk("what Settings do not accept is said beside the field", { refused: ["400 /api/updateSettings"] }, async ({ page, demo }) => {
+walk("invalid values are reported next to their field", { refused: ["400 /api/updateSettings"] }, async ({ page, demo }) => {
   await signIn(page, demo, "/settings");
   await loaded(page);
   await page.getByLabel("Application ID").fill("");
@@ -50,7 +50,7 @@ walk("what Settings do not accept is said beside the field", { refused: ["400 /a
   assert.equal(await page.getByLabel("Password").getAttribute("aria-invalid"), "true");
 });
 
-walk("the stored secret is not on the page, and what is saved is there again", async ({ page, demo }) => {
+walk("the stored secret is not on the page, and saved values are shown again", async ({ page, demo }) => {
   await signIn(page, demo, "/settings");
   await loaded(page);
   assert.equal(await page.getByLabel("Password").inputValue(), "");
@@ -66,7 +66,7 @@ walk("the stored secret is not on the page, and what is saved is there again", a
   await save(page, { Scopes: "all" });
 });
 
-walk("what was saved is said to be, also when it cannot be read again", { broken: ["/api/getSettings"] }, async ({ page, demo }) => {
+walk("a successful save is reported even if the settings cannot be reloaded", { broken: ["/api/getSettings"] }, async ({ page, demo }) => {
   await signIn(page, demo, "/settings");
   await loaded(page);
   await page.route("**/api/getSettings", (route) => route.abort(), { times: 1 });
@@ -79,7 +79,7 @@ walk("what was saved is said to be, also when it cannot be read again", { broken
   await save(page, { Scopes: "all" });
 });
 
-walk("two tabs that save the Settings: the later one is told, and overwrites nothing", { refused: ["409 /api/updateSettings"] }, async ({ page, context, demo }) => {
+walk("when two tabs save the Settings, the later one gets a conflict and overwrites nothing", { refused: ["409 /api/updateSettings"] }, async ({ page, context, demo }) => {
   await signIn(page, demo, "/settings");
   await loaded(page);
   const other = await openSettings(context);

@@ -8,19 +8,19 @@ import { build, openFlow, region, seen, typeOwner } from "../steps.mjs";
 
 const context = { permissions: ["clipboard-read", "clipboard-write"] };
 
-walk("the curl line of the home page gives a token set", { context }, async ({ page, demo }) => {
+walk("the curl line of the home page returns a token set", { context }, async ({ page, demo }) => {
   await page.goto("/");
   await run(await copy(page, region(page, "Use the command line")), demo);
 });
 
-walk("the curl line of client credentials gives a token set", { context }, async ({ page, demo }) => {
+walk("the curl line of client credentials returns a token set", { context }, async ({ page, demo }) => {
   await openFlow(page, demo);
   await build(page);
   await page.getByRole("tab", { name: "curl" }).click();
   await run(await copy(page, region(page, "The request")), demo);
 });
 
-walk("the curl line of resource owner gives a token set with a refresh token", { context }, async ({ page, demo }) => {
+walk("the curl line of resource owner returns a token set with a refresh token", { context }, async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, demo.username, demo.password);
   await build(page);

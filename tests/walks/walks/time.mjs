@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
 import { getToken, region, seen, until, valueOf } from "../steps.mjs";
 
-walk("a token that expires while the page is open is said to be expired", async ({ page, demo }) => {
+walk("a token that expires while the page is open is shown as expired", async ({ page, demo }) => {
   await page.clock.install();
   await getToken(page, demo);
   const set = region(page, "Token set");
@@ -17,7 +17,7 @@ walk("a token that expires while the page is open is said to be expired", async 
   await seen(page.getByRole("status").getByText("The token has expired."));
 });
 
-walk("a browser whose clock is off shows the same end of a token everywhere, and what is left of it", async ({ page, demo }) => {
+walk("with a wrong clock, the browser shows a consistent expiry and remaining lifetime", async ({ page, demo }) => {
   await page.clock.install({ time: Date.now() - 3 * 60 * 60 * 1000 });
   await getToken(page, demo);
   await seen(region(page, "Token set").getByText(/(1:59:5\d|2:00:0\d) left/));

@@ -1,10 +1,10 @@
-// A token at work: the API's guard, introspection, and its end before its time.
+// Using a token: the API's guard, introspection, and revocation.
 
 import assert from "node:assert/strict";
 import { walk } from "../harness.mjs";
 import { at, button, callApi, chooseScopes, getToken, openFlow, build, region, seen, signIn, submit, typeOwner, until, valueOf, verdicts } from "../steps.mjs";
 
-walk("a scope opens its path, and the guard names the rule that refuses another", async ({ page, demo }) => {
+walk("a scope allows its path, and the guard names the rule that refuses another", async ({ page, demo }) => {
   await getToken(page, demo, ["reports:read"]);
   const allowed = await callApi(page, "GET", "/resource/reports");
   assert.match(allowed.title, /200 OK/);
@@ -14,10 +14,10 @@ walk("a scope opens its path, and the guard names the rule that refuses another"
   assert.match(refused.words, /Refused by the guard/);
   assert.match(refused.words, /insufficient_scope/);
   const method = await callApi(page, "POST", "/resource/reports");
-  assert.match(method.title, /403 Forbidden/, "reading is not writing");
+  assert.match(method.title, /403 Forbidden/, "a read scope does not allow writing");
 });
 
-walk("a token that was ended elsewhere is seen to be dead as soon as an answer says so", async ({ page, demo, context }) => {
+walk("a token that was revoked elsewhere is shown as invalid as soon as a response says so", async ({ page, demo, context }) => {
   for (const ask of [() => callApi(page, "GET", "/resource/whoami"), () => button(page, "Introspect").click()]) {
     await getToken(page, demo);
     assert.equal((await verdicts(page)).hold, 5);
@@ -37,7 +37,7 @@ async function endElsewhere(context, token) {
   assert.equal(answer.status(), 200);
 }
 
-walk("a page acts for nobody who signed in in another tab since", async ({ page, demo, context }) => {
+walk("a page does not act for a user who signed in in another tab", async ({ page, demo, context }) => {
   await openFlow(page, demo);
   const other = await context.newPage();
   await other.goto("/protocols");
@@ -51,7 +51,7 @@ walk("a page acts for nobody who signed in in another tab since", async ({ page,
   await build(page);
 });
 
-walk("a method that the API does not have is answered 405", async ({ page, demo }) => {
+walk("a method that the API does not support returns 405", async ({ page, demo }) => {
   await getToken(page, demo);
   const answer = await callApi(page, "DELETE", "/resource/reports");
   assert.match(answer.title, /405 Method Not Allowed/);
@@ -62,7 +62,7 @@ walk("a method that the API does not have is answered 405", async ({ page, demo 
   assert.match(nothing.title, /404 Not Found/);
 });
 
-walk("the calls that stand ready are answered as they say", async ({ page, demo }) => {
+walk("the predefined calls have the described results", async ({ page, demo }) => {
   await getToken(page, demo);
   const place = region(page, "Call an API");
   for (const [method, path, status] of [["GET", "/resource/whoami", "200 OK"], ["GET", "/resource/reports", "200 OK"], ["POST", "/resource/reports", "201 Created"], ["DELETE", "/resource/reports", "405 Method Not Allowed"]]) {
@@ -74,32 +74,32 @@ walk("the calls that stand ready are answered as they say", async ({ page, demo 
   }
 });
 
-walk("the narrow scope has a call that it opens", async ({ page, demo }) => {
+walk("the narrow scope allows one of the predefined calls", async ({ page, demo }) => {
   await getToken(page, demo, ["reports:read"]);
   const place = region(page, "Call an API");
   await place.getByRole("button", { name: "GET /resource/reports Needs reports:read or all." }).click();
   await seen(place.getByRole("heading", { name: "200 OK" }));
 });
 
-walk("a path outside the resources is refused beside its field, an ambiguous one by the guard", async ({ page, demo }) => {
+walk("a path outside the resources is refused next to its field, an ambiguous one by the guard", async ({ page, demo }) => {
   await getToken(page, demo);
   await callApi(page, "GET", "/resource/whoami");
   const place = region(page, "Call an API with this token");
   await place.getByLabel("Path").fill("/admin");
   await button(place, "Call").click();
   await seen(place.getByText("The path must begin with /resource."));
-  assert.equal(await place.getByRole("heading", { level: 3 }).count(), 0, "the answer to another call is gone");
+  assert.equal(await place.getByRole("heading", { level: 3 }).count(), 0, "the response to the previous call is gone");
   const above = await callApi(page, "GET", "/resource/../oauth2/token");
   assert.match(above.title, /400 Bad Request/);
   assert.match(above.words, /Refused by the guard[\s\S]*ambiguous/);
   assert.match(above.words, /Send the path in normalized form/);
   const broken = await callApi(page, "GET", "/resource/%zz");
   assert.match(broken.words, /Send the path in normalized form/);
-  assert.ok(!broken.words.includes("Application ID"), "no words of the token endpoint");
-  assert.match(above.words, /GET \/resource\/\.\.\/oauth2\/token HTTP/, "what is shown is what was sent");
+  assert.ok(!broken.words.includes("Application ID"), "no explanation for the token endpoint");
+  assert.match(above.words, /GET \/resource\/\.\.\/oauth2\/token HTTP/, "the page shows the request that was sent");
 });
 
-walk("a revoked token is refused by the API within a second, and introspection says that it is dead", async ({ page, demo }) => {
+walk("a revoked token is refused by the API within a second, and introspection reports it as inactive", async ({ page, demo }) => {
   await getToken(page, demo);
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /200/);
   await button(page, "Introspect").click();
@@ -116,7 +116,7 @@ walk("a revoked token is refused by the API within a second, and introspection s
   await button(life, "Call again").click();
   await seen(region(page, "Call an API").getByRole("heading", { name: "401" }));
   const { hold, all } = await verdicts(page);
-  assert.equal(hold, all - 1, "revocation alone does not hold");
+  assert.equal(hold, all - 1, "only the revocation check fails");
   await seen(page.getByText("1 of 5 checks failed"));
   await button(page, "Introspect").click();
   await seen(life.getByRole("heading", { name: "Not active" }));
@@ -130,7 +130,7 @@ async function hold(page, path) {
   return release;
 }
 
-walk("a click on Revoke while another answer is awaited waits for its turn", async ({ page, demo }) => {
+walk("a click on Revoke during another request waits for it", async ({ page, demo }) => {
   await getToken(page, demo);
   const life = region(page, "Introspect, refresh, revoke");
   const release = await hold(page, "**/api/introspect");
@@ -141,7 +141,7 @@ walk("a click on Revoke while another answer is awaited waits for its turn", asy
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /401/);
 });
 
-walk("an answer that was asked with an older token is not shown beside the new one", async ({ page, demo }) => {
+walk("a response for an older token is not shown next to the new one", async ({ page, demo }) => {
   await getToken(page, demo);
   const release = await hold(page, "**/api/callResource");
   await page.getByRole("button", { name: "GET /resource/whoami" }).click();
@@ -156,7 +156,7 @@ walk("an answer that was asked with an older token is not shown beside the new o
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /403/);
 });
 
-walk("who revokes the access token of a family is told that its refresh token lives on", async ({ page, demo }) => {
+walk("after revoking an access token, the page says that the refresh token is still valid", async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, demo.username, demo.password);
   await build(page);
@@ -168,7 +168,7 @@ walk("who revokes the access token of a family is told that its refresh token li
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /200/);
 });
 
-walk("a tab that is looked at again keeps what is read in it, and a late answer about an older token is not shown", async ({ page, demo }) => {
+walk("a tab that is shown again keeps its content, and a late response for an older token is not shown", async ({ page, demo }) => {
   const lookAgain = () => page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, demo.username, demo.password);
@@ -192,7 +192,7 @@ walk("a tab that is looked at again keeps what is read in it, and a late answer 
   await seen(page.getByText("1 of 5 checks failed"));
 });
 
-walk("a refreshed family ends with a revoked token, and a spent refresh token says so", { refused: ["400 /api/refreshToken"] }, async ({ page, demo }) => {
+walk("reusing a spent refresh token ends its family, and the page explains it", { refused: ["400 /api/refreshToken"] }, async ({ page, demo }) => {
   await openFlow(page, demo, "Resource Owner");
   await typeOwner(page, demo.username, demo.password);
   await build(page);
@@ -203,12 +203,12 @@ walk("a refreshed family ends with a revoked token, and a spent refresh token sa
   assert.equal(await page.getByText("No request yet.").isVisible(), false);
   await button(page, "Refresh").click();
   await seen(page.getByText("Refreshed. The token set above is new"));
-  // Somebody who has the first one uses it again: the server ends the whole family.
+  // Someone reuses the first one, so the server ends the whole family.
   await page.route("**/api/refreshToken", (route) => route.continue({ postData: JSON.stringify({ refresh_token: spent }) }), { times: 1 });
   await button(page, "Refresh").click();
   await seen(region(page, "Introspect, refresh, revoke").getByText("invalid_grant"));
-  await seen(page.getByText("A used refresh token keeps working for half a minute"));
+  await seen(page.getByText("A used refresh token works again only for a short time"));
   const picture = await page.getByRole("listitem").filter({ hasText: "Countersign to Client: response." }).innerText();
-  assert.match(picture, /failed, 400 invalid_grant · [\d.]+ ms/, "the picture shows the answer too");
+  assert.match(picture, /failed, 400 invalid_grant · [\d.]+ ms/, "the diagram shows the response too");
   assert.match((await callApi(page, "GET", "/resource/whoami")).title, /401/);
 });

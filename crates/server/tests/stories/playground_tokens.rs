@@ -1,10 +1,12 @@
-//! The playground asks for tokens, reads them, and ends them, through the demo API.
+//! The playground requests, decodes, introspects, refreshes and revokes tokens through the demo API.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_protocol::ids::ClientId;
 use countersign_testkit::{Browser, TestServer};
 use serde_json::{Value, json};
+
+use crate::guessing::have_failed;
 
 async fn by_password(server: &TestServer, browser: &mut Browser) -> Value {
     let password = server.demo().password.expose();
@@ -16,14 +18,14 @@ fn text(set: &Value, member: &str) -> String {
     set[member].as_str().unwrap().to_owned()
 }
 
-/// A JWT that nobody signed.
+/// A JWT with an invalid signature.
 fn jwt(header: &str, payload: &str) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", part(header), part(payload), part("signature"))
 }
 
 #[tokio::test]
-async fn secrets_were_shown_by_the_original_preview_ours_masks_them_for_everyone() {
+async fn the_preview_masks_secrets_for_everyone_unlike_the_original() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let ask = json!({ "authFlow": "OAUTH", "grantType": "password", "userName": "demo", "password": "Temp5678" });
@@ -44,7 +46,7 @@ async fn scope_and_api_may_be_chosen_for_each_request() {
     let ask = |scope: &str| json!({ "authFlow": "OAUTH", "grantType": "client_credentials", "scope": scope });
     let set = browser.post("tokenSet", ask("reports:read  reports:write")).await.result();
     assert_eq!(set["scope"], "reports:read reports:write");
-    assert_eq!(browser.post("tokenSet", ask("")).await.result()["scope"], "all", "none asked: the Api's default");
+    assert_eq!(browser.post("tokenSet", ask("")).await.result()["scope"], "all", "without a scope, the API's default");
     assert_eq!(browser.post("tokenSet", ask("reports:delete")).await.fault(), (400, "invalid_scope".to_owned()));
     let other = json!({ "authFlow": "OAUTH", "grantType": "client_credentials", "api": "billing", "scope": "" });
     let preview = browser.post("tokenRequestPreview", other.clone()).await.result();
@@ -68,7 +70,7 @@ async fn a_field_of_one_flow_never_leaks_into_the_other() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_the_token_endpoint_comes_in_its_own_words_with_its_own_status_beside() {
+async fn a_refusal_by_the_token_endpoint_keeps_its_message_and_its_status_is_in_server_timing() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let wrong = json!({ "authFlow": "OAUTH", "grantType": "password", "userName": "demo", "password": "wrong" });
@@ -80,7 +82,7 @@ async fn a_refusal_by_the_token_endpoint_comes_in_its_own_words_with_its_own_sta
         browser.post("tokenSet", wrong.clone()).await;
     }
     let blocked = browser.post("tokenSet", wrong).await;
-    assert_eq!(blocked.fault(), (429, "too_many_attempts".to_owned()), "guesses count against who makes them");
+    assert_eq!(blocked.fault(), (429, "too_many_attempts".to_owned()), "attempts count against the caller");
     assert!(!blocked.header("retry-after").is_empty());
 
     let demo = ClientId::parse("demo-service").unwrap();
@@ -92,7 +94,25 @@ async fn a_refusal_by_the_token_endpoint_comes_in_its_own_words_with_its_own_sta
 }
 
 #[tokio::test]
-async fn claims_of_any_well_formed_jwt_are_decoded_flat_and_the_rest_is_refused() {
+async fn a_token_limit_and_a_locked_user_are_not_reported_as_too_many_attempts() {
+    let server = TestServer::start().await;
+    let mut browser = server.demo_browser().await;
+    have_failed(&server, "demo", 100).await;
+    let ask = json!({ "authFlow": "OAUTH", "grantType": "password", "userName": "demo", "password": "any" });
+    let locked = browser.post("tokenSet", ask).await;
+    assert_eq!((locked.fault(), locked.header("retry-after")), ((429, "user_locked".to_owned()), "3600"));
+    assert!(locked.text("ErrorMessage").ends_with("ask an administrator to unlock it"), "{locked}");
+
+    let limits = json!({ "tokens_per_minute": 0 });
+    assert_eq!(server.operator().await.patch("/clients/demo-service", limits).await.status, 200);
+    let ask = json!({ "authFlow": "OAUTH", "grantType": "client_credentials" });
+    let limited = browser.post("tokenSet", ask).await;
+    assert_eq!((limited.fault(), limited.header("retry-after")), ((429, "too_many_tokens".to_owned()), "60"));
+    assert!(limited.text("ErrorMessage").contains("token limit for this minute"), "{limited}");
+}
+
+#[tokio::test]
+async fn any_well_formed_jwt_is_decoded_and_others_are_refused() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let payloads = [
@@ -123,7 +143,7 @@ async fn claims_of_any_well_formed_jwt_are_decoded_flat_and_the_rest_is_refused(
 }
 
 #[tokio::test]
-async fn claims_were_never_verified_by_the_original_ours_come_with_a_verdict_and_its_reason() {
+async fn claims_come_with_a_verdict_and_its_reason_unlike_in_the_original() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let token = text(&browser.token_set().await, "access_token");
@@ -146,7 +166,7 @@ async fn claims_were_never_verified_by_the_original_ours_come_with_a_verdict_and
     );
     assert_eq!(judge(&mut browser, &foreign).await, [false; 5]);
     assert_eq!(judge(&mut browser, &jwt(r#"{"alg":"none"}"#, "{}")).await, [false; 5]);
-    // Each check reads its own claims: what another one misses is not its reason.
+    // Each check reads its own claims, and does not report what another check misses.
     let mut claims = browser.post("claims", json!({ "token": token })).await.result()["claims"].clone();
     claims.as_object_mut().unwrap().remove("exp");
     let endless = jwt(r#"{"alg":"RS256","typ":"at+jwt","kid":"x"}"#, &claims.to_string());
@@ -176,12 +196,12 @@ async fn a_token_is_introspected_refreshed_and_revoked_by_the_client_of_the_sett
     let second = browser.post("refreshToken", json!({ "refreshToken": refresh })).await.result();
     assert_ne!(second["refresh_token"], set["refresh_token"]);
     let again = browser.post("refreshToken", json!({ "refreshToken": refresh })).await.result();
-    assert_eq!(again["refresh_token"], second["refresh_token"], "as after an answer that was lost");
+    assert_eq!(again["refresh_token"], second["refresh_token"], "as after a lost response");
     browser.post("refreshToken", json!({ "refreshToken": second["refresh_token"] })).await.result();
     let reused = browser.post("refreshToken", json!({ "refresh_token": refresh })).await;
     assert_eq!(reused.fault(), (400, "invalid_grant".to_owned()));
     let said = browser.post("introspect", json!({ "token": second["access_token"] })).await.result();
-    assert_eq!(said["active"], false, "reuse ended the family");
+    assert_eq!(said["active"], false, "the reuse ended the family");
 
     let own = text(&browser.token_set().await, "access_token");
     assert_eq!(browser.post("revokeToken", json!({ "token": own })).await.result(), true);
@@ -193,7 +213,7 @@ async fn a_token_is_introspected_refreshed_and_revoked_by_the_client_of_the_sett
     assert_eq!(browser.post("revokeToken", by_name.clone()).await.result(), true);
     assert_eq!(browser.post("introspect", by_name).await.result(), json!({ "active": false }));
     let both = json!({ "token": third["access_token"], "refresh_token": third["refresh_token"] });
-    assert_eq!(browser.post("introspect", both).await.fault(), (400, "bad_request".to_owned()), "one or the other");
+    assert_eq!(browser.post("introspect", both).await.fault(), (400, "bad_request".to_owned()), "only one of the two");
     for (call, field) in [("introspect", "token"), ("refreshToken", "refresh_token"), ("revokeToken", "token")] {
         let mut empty = json!({});
         empty[field] = "".into();
@@ -202,7 +222,7 @@ async fn a_token_is_introspected_refreshed_and_revoked_by_the_client_of_the_sett
 }
 
 #[tokio::test]
-async fn a_token_asked_while_its_session_ends_does_not_outlive_it() {
+async fn a_token_requested_while_its_session_ends_does_not_outlive_it() {
     let server = TestServer::start().await;
     let browser = server.demo_browser().await;
     let mut asking = tokio::task::JoinSet::new();

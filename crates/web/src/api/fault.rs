@@ -230,7 +230,9 @@ impl From<ClientError> for Fault {
             other => other.to_string(),
         };
         let fault = match error {
-            ClientError::Refused { status: 429, retry_after_s, .. } => too_many_attempts(after(retry_after_s)),
+            ClientError::Refused { status: 429, description, retry_after_s, .. } => {
+                too_many(description.unwrap_or_default(), after(retry_after_s))
+            }
             ClientError::Refused { status: 503, description, retry_after_s, .. } => {
                 unavailable(description.unwrap_or_else(|| UNDECIDED.to_owned()), after(retry_after_s))
             }
@@ -250,6 +252,18 @@ impl From<ClientError> for Fault {
 
 fn after(retry_after_s: Option<u64>) -> i64 {
     retry_after_s.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(RETRY_AFTER_S)
+}
+
+/// Converts a 429 of our own endpoints. They all have the same `error`, so the description tells them apart.
+fn too_many(description: String, after_s: i64) -> Fault {
+    let is = |refusal: &Refusal| description == description_of(refusal);
+    if is(&Refusal::UserLocked) {
+        return user_locked();
+    }
+    if is(&Refusal::TooManyAttempts { what: "", retry_after_s: after_s }) {
+        return too_many_attempts(after_s);
+    }
+    Fault::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tokens", description).retry_after(after_s)
 }
 
 fn too_many_attempts(after_s: i64) -> Fault {
@@ -318,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_endpoint_told_is_for_the_person_and_not_for_the_log() {
+    fn the_message_of_an_endpoint_is_shown_but_not_logged() {
         let (status, error) = (400, "invalid_scope".to_owned());
         let description = Some("scope my-password is unknown".to_owned());
         let refused = ClientError::Refused { status, error, description, retry_after_s: None };

@@ -56,7 +56,7 @@ pub(crate) fn overloaded() -> Response {
     let mut response = ErrorPage {
         frame: Frame::of_text("Server overloaded", "", None),
         status: 503,
-        words: "The server has too many requests. Try again in a few seconds. Nothing was lost.".to_owned(),
+        words: "The server is handling too many requests. Try again in a few seconds. Nothing was lost.".to_owned(),
         request_id: None,
         links: vec![("/", "Go to the home page")],
     }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_accepts_a_page_gets_one() {
+    fn only_requests_that_accept_html_get_a_page() {
         let accepts = |value| wants_page(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))]));
         assert!(accepts("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"));
         let not_ascii = HeaderValue::from_bytes(b"text/html, x/\xff").expect("a header");

@@ -29,8 +29,7 @@ pub(crate) async fn settings(extract::State(state): extract::State<Arc<State>>, 
         return ErrorPage {
             status: 403,
             words: format!(
-                "You are signed in as {}, who is not an administrator. Ask an administrator to change the Settings, \
-                 or sign in as one.",
+                "You are signed in as {}. Only administrators can change the Settings. Ask one, or sign in as one.",
                 person.login
             ),
             frame: Frame::of_text("Settings are for administrators", "/settings", Some(person)),
