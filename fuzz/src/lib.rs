@@ -1,6 +1,6 @@
-//! What reads bytes of strangers, fed with any bytes at all: nothing panics, and what is taken keeps what it promises.
+//! Feeds arbitrary bytes to every parser of untrusted input. Nothing may panic, and accepted input must keep the invariants.
 //!
-//! `cargo +nightly fuzz run TARGET --features libfuzzer` looks for bytes that break a promise; the tests replay `corpus/`.
+//! `cargo +nightly fuzz run TARGET --features libfuzzer` searches for input that fails. The tests replay `corpus/`.
 
 use countersign_protocol::client_authentication;
 use countersign_protocol::form::Form;
@@ -8,7 +8,7 @@ use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_protocol::path_rule::{PathRule, normalise};
 use countersign_server::config::Config;
 
-/// A body of a token request: taken or refused, and what is taken has no name twice and no NUL.
+/// The body of a token request. Accepted forms have no duplicate name and no NUL.
 pub fn form(data: &[u8]) {
     let Ok(form) = Form::parse(data) else { return };
     for name in form.names() {
@@ -18,34 +18,34 @@ pub fn form(data: &[u8]) {
     }
 }
 
-/// An `Authorization` header: taken or refused, and a client id that is taken is what the header says.
+/// An `Authorization` header. Two headers are always refused.
 pub fn basic(data: &[u8]) {
     let Ok(form) = Form::parse(b"") else { return };
     let _ = client_authentication::parse(&[data], &form);
-    let _ = client_authentication::parse(&[data, data], &form).expect_err("two headers are one too many");
+    let _ = client_authentication::parse(&[data, data], &form).expect_err("two headers are refused");
 }
 
-/// An access token: refused, or read without being believed.
+/// An unverified access token.
 pub fn jws(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(token) = UnverifiedJwt::parse(text) else { return };
     let _ = (token.key_id(), token.media_type(), token.header(), token.claims());
 }
 
-/// A rule and a path, one a line: a rule prints as it was read, and a normal path is normal.
+/// A rule and a path on separate lines. A rule parses the same after printing, and a normalized path stays unchanged.
 pub fn path_rule(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (rule, path) = text.split_once('\n').unwrap_or((text, "/"));
     let Ok(path) = normalise(path) else { return };
     assert_eq!(normalise(path.as_str()).map(|again| again.as_str().to_owned()).ok().as_deref(), Some(path.as_str()));
     let Ok(rule) = PathRule::parse(rule) else { return };
-    let again = PathRule::parse(rule.as_str()).expect("a rule is read again as it is printed");
+    let again = PathRule::parse(rule.as_str()).expect("a printed rule parses");
     for method in ["GET", "HEAD", "POST"] {
         assert_eq!(rule.allows(method, &path), again.allows(method, &path));
     }
 }
 
-/// A configuration file: refused by the name of a key, or printed and read again as the same.
+/// A configuration file. An accepted one is the same after printing and parsing.
 pub fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(config) = toml::from_str::<Config>(text) else { return };

@@ -1,4 +1,4 @@
-//! Every input that is kept, whole and cut anywhere: where no nightly toolchain can look for more, these are looked at.
+//! Replays every stored input, whole and truncated at every position.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -13,7 +13,7 @@ fn replay(target: &str, feed: fn(&[u8])) {
         (0..=bytes.len()).for_each(|length| feed(&bytes[..length]));
         inputs += 1;
     }
-    assert!(inputs >= 5, "{} holds {inputs} inputs", corpus.display());
+    assert!(inputs >= 5, "{} has only {inputs} inputs", corpus.display());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is used and what is refused: counted in memory, stored now and then, and shown.
+//! Usage and refusals: counted in memory, stored periodically, and shown.
 
 pub(crate) mod expiry;
 pub mod exposition;

@@ -1,4 +1,4 @@
-//! Who calls the server in a story, and what they get.
+//! The callers in a story, and their responses.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::certificates::TestAuthority;
 
-/// Somebody who sends requests, by default with Basic credentials.
+/// A caller that uses Basic credentials by default.
 #[derive(Clone, Debug)]
 pub struct Actor {
     http: Client,
@@ -23,7 +23,7 @@ pub struct Actor {
     client_secret: String,
 }
 
-/// What an [`Actor`] speaks over TLS.
+/// The protocol of an [`Actor`] over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1.
@@ -32,32 +32,32 @@ pub enum Protocol {
     Http2,
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The headers, names in lower case.
+    /// The headers, with lower-case names.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
 }
 
-/// A Basic `Authorization` header of exactly these bytes, not form-encoded.
+/// Returns a Basic `Authorization` header of exactly these bytes, not form-encoded.
 pub fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
 impl Actor {
-    /// Somebody who calls the server at this address under this name.
+    /// Returns a caller with these credentials for the server at this address.
     pub fn new(address: SocketAddr, client_id: &str, client_secret: &str) -> Self {
-        // It speaks no TLS: without roots it starts sooner, and where there are none.
+        // Without TLS, it needs no root certificates and starts faster.
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]).build().unwrap();
         let (client_id, client_secret) = (client_id.to_owned(), client_secret.to_owned());
         Self { http, origin: format!("http://{address}"), address, client_id, client_secret }
     }
 
-    /// The same over TLS, on connections of its own, believing this authority only.
+    /// Returns the same caller over TLS, with its own connections. It trusts only this authority.
     pub fn over_tls(self, authority: &TestAuthority, protocol: Protocol) -> Self {
         let root = Certificate::from_pem(authority.pem().as_bytes()).unwrap();
         let builder = Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([root]);
@@ -68,7 +68,7 @@ impl Actor {
         Self { http: builder.build().unwrap(), origin: format!("https://{}", self.address), ..self }
     }
 
-    /// A request to be altered before it is sent, without credentials.
+    /// Returns a request without credentials, to modify and send.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         self.http.request(method, format!("{}{path}", self.origin))
@@ -79,7 +79,7 @@ impl Actor {
         self.exchange(request).await.unwrap()
     }
 
-    /// Sends a request; `None` if the server is gone before it has answered in full.
+    /// Sends a request. Returns `None` if the server disconnects before the end of the response.
     pub async fn try_send(&self, request: RequestBuilder) -> Option<Answer> {
         self.exchange(request).await.ok()
     }
@@ -92,7 +92,7 @@ impl Actor {
         Ok(Answer { status, headers, body: response.text().await? })
     }
 
-    /// A form with Basic credentials, to be altered before it is sent.
+    /// Returns a form with Basic credentials, to modify and send.
     pub fn post_request(&self, path: &str, form: &[(&str, &str)]) -> RequestBuilder {
         self.request("POST", path).basic_auth(&self.client_id, Some(&self.client_secret)).form(form)
     }
@@ -102,12 +102,12 @@ impl Actor {
         self.send(self.post_request(path, form)).await
     }
 
-    /// Posts a form with Basic credentials; `None` if the server is gone before it has answered in full.
+    /// Posts a form with Basic credentials. Returns `None` if the server disconnects before the end of the response.
     pub async fn try_post(&self, path: &str, form: &[(&str, &str)]) -> Option<Answer> {
         self.try_send(self.post_request(path, form)).await
     }
 
-    /// Posts a form with the credentials in it.
+    /// Posts a form that contains the credentials.
     pub async fn post_with_secret_in_body(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         let credentials = [("client_id", self.client_id.as_str()), ("client_secret", self.client_secret.as_str())];
         self.send(self.request("POST", path).form(&[&credentials, form].concat())).await
@@ -120,39 +120,39 @@ impl Actor {
         self.send(request.body(body.into())).await
     }
 
-    /// Asks the token endpoint.
+    /// Calls the token endpoint.
     pub async fn token(&self, form: &[(&str, &str)]) -> Answer {
         self.post("/oauth2/token", form).await
     }
 
-    /// A token set by client credentials with these scopes; the story goes no further without.
+    /// Gets a token set by client credentials with these scopes, or panics.
     pub async fn client_credentials(&self, scope: &str) -> Answer {
         let answer = self.token(&[("grant_type", "client_credentials"), ("scope", scope)]).await;
         assert_eq!(answer.status, 200, "{answer}");
         answer
     }
 
-    /// Asks for a token set with a user's password.
+    /// Requests a token set with a user's password.
     pub async fn password(&self, username: &str, password: &str) -> Answer {
         self.token(&[("grant_type", "password"), ("username", username), ("password", password)]).await
     }
 
-    /// Asks for a new token set by a refresh token.
+    /// Refreshes a token set.
     pub async fn refresh(&self, refresh_token: &str) -> Answer {
         self.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await
     }
 
-    /// Introspects.
+    /// Calls the introspection endpoint.
     pub async fn introspect(&self, token: &str) -> Answer {
         self.post("/oauth2/introspect", &[("token", token)]).await
     }
 
-    /// Revokes.
+    /// Calls the revocation endpoint.
     pub async fn revoke(&self, token: &str) -> Answer {
         self.post("/oauth2/revoke", &[("token", token)]).await
     }
 
-    /// Fetches an address without a token.
+    /// Fetches a URL without a token.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(self.request("GET", path)).await
     }
@@ -162,12 +162,12 @@ impl Actor {
         self.send(self.request(method, path).bearer_auth(token)).await
     }
 
-    /// Writes bytes to a connection of its own and reads until it is closed.
+    /// Writes bytes to a new connection, and reads until it is closed.
     pub async fn raw(&self, bytes: &[u8]) -> String {
         self.raw_in_pieces(&[bytes]).await
     }
 
-    /// The same, with a pause after each piece, so that the server reads it alone.
+    /// The same, with a pause after each piece, so that the server reads each one separately.
     pub async fn raw_in_pieces(&self, pieces: &[&[u8]]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -178,7 +178,7 @@ impl Actor {
             stream.write_all(piece).await.unwrap();
         }
         let mut answer = Vec::new();
-        // A server that closes early resets; what it said before is what counts.
+        // A server that closes early resets the connection. What it sent before counts.
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -190,17 +190,17 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self}"))
     }
 
-    /// A text member of the body; empty if it is missing.
+    /// Returns a text member of the body, or an empty text.
     pub fn text(&self, member: &str) -> String {
         self.json()[member].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A header; empty if it is missing.
+    /// Returns a header, or an empty text.
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
-    /// The status and the `error` of the body: what a table of refusals lists.
+    /// Returns the status and the `error` in the body.
     pub fn refusal(&self) -> (u16, String) {
         (self.status, self.text("error"))
     }

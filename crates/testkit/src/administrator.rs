@@ -1,4 +1,4 @@
-//! Who administers the server in a story.
+//! Administrators in a story.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::actor::{Actor, Answer};
 use crate::openapi::{Met, check_documented};
 use crate::server::TestServer;
 
-/// A client with a token of `admin-api`. Each answer it gets is held against the OpenAPI document.
+/// A client with a token for `admin-api`. Every response is checked against the OpenAPI document.
 #[derive(Clone, Debug)]
 pub struct Administrator {
     actor: Actor,
@@ -18,14 +18,14 @@ pub struct Administrator {
 }
 
 impl TestServer {
-    /// The first administrator, who may do everything.
+    /// Returns the operator, who may do everything.
     pub async fn operator(&self) -> Administrator {
         let text = std::fs::read(self.directory().join(countersign_server::OPERATOR_FILE)).unwrap();
         let file: OperatorFile = serde_json::from_slice(&text).unwrap();
         self.administrator(&file.client_id, file.client_secret.expose()).await
     }
 
-    /// A client that administers with all that it holds of `admin-api`.
+    /// Returns a client with all its scopes of `admin-api`.
     pub async fn administrator(&self, client_id: &str, client_secret: &str) -> Administrator {
         let actor = self.actor(client_id, client_secret);
         let audience = format!("{}/admin", self.state.issuer);
@@ -34,19 +34,19 @@ impl TestServer {
         Administrator { actor, token: answer.text("access_token"), met: self.met.clone() }
     }
 
-    /// Every answer that administrators of this server have met, as `METHOD PATH STATUS`.
+    /// Returns every response that administrators of this server have received, as `METHOD PATH STATUS`.
     pub fn met_answers(&self) -> BTreeSet<String> {
         self.met.to_set()
     }
 }
 
 impl Administrator {
-    /// Somebody with this token, whatever it is.
+    /// Returns a caller with this token, valid or not.
     pub fn with_token(server: &TestServer, token: &str) -> Self {
         Self { actor: server.stranger(), token: token.to_owned(), met: server.met.clone() }
     }
 
-    /// One call with a body of any type.
+    /// Makes a call with a body of any type.
     pub async fn call_raw(&self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Answer {
         let request = self.actor.request(method, &format!("/admin/v1{path}")).bearer_auth(&self.token);
         let answer = self.actor.send(request.header("content-type", content_type).body(body)).await;
@@ -54,7 +54,7 @@ impl Administrator {
         answer
     }
 
-    /// One call: a path below `/admin/v1`, a body if there is one, and headers.
+    /// Makes a call: a path below `/admin/v1`, an optional body, and headers.
     pub async fn call(&self, method: &str, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Answer {
         let mut request = self.actor.request(method, &format!("/admin/v1{path}")).bearer_auth(&self.token);
         if let Some(body) = body {
@@ -68,37 +68,37 @@ impl Administrator {
         answer
     }
 
-    /// Reads.
+    /// GET.
     pub async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None, &[]).await
     }
 
-    /// Makes something, or does something.
+    /// POST.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call("POST", path, Some(&body), &[]).await
     }
 
-    /// Puts something in its place.
+    /// PUT.
     pub async fn put(&self, path: &str, body: Value) -> Answer {
         self.call("PUT", path, Some(&body), &[]).await
     }
 
-    /// Changes something.
+    /// PATCH.
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.call("PATCH", path, Some(&body), &[]).await
     }
 
-    /// Deletes something.
+    /// DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call("DELETE", path, None, &[]).await
     }
 
-    /// The items of a list that comes whole.
+    /// Returns the items of a list without pages.
     pub async fn list_whole(&self, path: &str) -> Vec<Value> {
         self.get(path).await.json()["items"].as_array().unwrap().clone()
     }
 
-    /// The items of a list, all of its pages.
+    /// Returns the items of a list, from all its pages.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let (mut items, mut after) = (Vec::new(), String::new());
         loop {
@@ -115,7 +115,7 @@ impl Administrator {
 }
 
 impl Answer {
-    /// The last word of a problem's type, and the field that it names.
+    /// Returns the status, the last segment of a problem's type, and the field.
     pub fn problem(&self) -> (u16, String, String) {
         let kind = self.text("type");
         (self.status, kind.rsplit(':').next().unwrap_or_default().to_owned(), self.text("field"))

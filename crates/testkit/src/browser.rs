@@ -1,4 +1,4 @@
-//! A person's browser in a story: it keeps cookies, and sends the XSRF pair as our pages do.
+//! A browser in a story. It keeps cookies, and sends the XSRF pair like our pages.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use crate::server::TestServer;
 #[derive(Clone, Debug)]
 pub struct Browser {
     actor: Actor,
-    /// Its cookies, to be tampered with.
+    /// Its cookies, which a story can tamper with.
     pub cookies: BTreeMap<String, String>,
 }
 
 impl TestServer {
-    /// A browser that has not been here before.
+    /// Returns a new browser.
     pub fn browser(&self) -> Browser {
         Browser::new(self.stranger())
     }
 
-    /// A browser in which the demo's user has signed in.
+    /// Returns a browser where the demo user is signed in.
     pub async fn demo_browser(&self) -> Browser {
         let mut browser = self.browser();
         let demo = self.demo();
@@ -33,31 +33,31 @@ impl TestServer {
 }
 
 impl Browser {
-    /// One that has not been anywhere, and calls as this actor does.
+    /// Returns a new browser that sends through this actor.
     pub fn new(actor: Actor) -> Self {
         Self { actor, cookies: BTreeMap::new() }
     }
 
-    /// The same browser, whose requests go where this actor's do.
+    /// Returns the same browser, but sends through this actor.
     pub fn at(&self, actor: Actor) -> Self {
         Self { actor, cookies: self.cookies.clone() }
     }
 
-    /// A request with this browser's cookies and nothing else.
+    /// Returns a request with this browser's cookies and nothing else.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let request = self.actor.request(method, path);
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if cookies.is_empty() { request } else { request.header("cookie", cookies.join("; ")) }
     }
 
-    /// Sends a request and keeps the cookies of the answer.
+    /// Sends a request and stores the cookies of the response.
     pub async fn send(&mut self, request: RequestBuilder) -> Answer {
         let answer = self.actor.send(request).await;
         self.keep_cookies(&answer);
         answer
     }
 
-    /// The same; `None` if the server is gone before it has answered in full.
+    /// The same. Returns `None` if the server disconnects before the end of the response.
     pub async fn try_send(&mut self, request: RequestBuilder) -> Option<Answer> {
         let answer = self.actor.try_send(request).await?;
         self.keep_cookies(&answer);
@@ -71,7 +71,7 @@ impl Browser {
         }
     }
 
-    /// The request as our own pages make it, with the pair in its header.
+    /// Returns a request like those of our pages, with the XSRF header.
     pub fn call(&self, method: &str, call: &str) -> RequestBuilder {
         let request = self.request(method, &format!("/api/{call}"));
         match self.cookies.get("XSRF-TOKEN") {
@@ -80,22 +80,22 @@ impl Browser {
         }
     }
 
-    /// Gets.
+    /// GET.
     pub async fn get(&mut self, call: &str) -> Answer {
         self.send(self.call("GET", call)).await
     }
 
-    /// Posts JSON.
+    /// POST with JSON.
     pub async fn post(&mut self, call: &str, body: Value) -> Answer {
         self.send(self.call("POST", call).json(&body)).await
     }
 
-    /// Puts JSON.
+    /// PUT with JSON.
     pub async fn put(&mut self, call: &str, body: Value) -> Answer {
         self.send(self.call("PUT", call).json(&body)).await
     }
 
-    /// Begins a sign-in; the answer is the package.
+    /// Begins a sign-in. The response is the package.
     pub async fn begin_auth(&mut self, login: &str) -> Answer {
         self.get("getUISettings").await;
         self.post("auth/beginAuth", json!({ "User": login, "Version": "1.0" })).await
@@ -106,7 +106,7 @@ impl Browser {
         self.post("auth/advanceAuth", Self::step(package, answer)).await
     }
 
-    /// The body by which the challenge of a package is answered.
+    /// Returns the body that answers the challenge of a package.
     pub fn step(package: &Answer, answer: &str) -> Value {
         let package = &package.json()["Result"];
         json!({
@@ -118,13 +118,13 @@ impl Browser {
         })
     }
 
-    /// Signs in by name and password; the answer is that to the password.
+    /// Signs in with a name and password. Returns the response to the password.
     pub async fn sign_in(&mut self, login: &str, password: &str) -> Answer {
         let package = self.begin_auth(login).await;
         self.answer(&package, password).await
     }
 
-    /// A token set by client credentials, through the demo API.
+    /// Gets a token set by client credentials through the demo API.
     pub async fn token_set(&mut self) -> Value {
         let ask = json!({ "authFlow": "OAUTH", "grantType": "client_credentials" });
         let answer = self.post("tokenSet", ask).await;
@@ -134,7 +134,7 @@ impl Browser {
 }
 
 impl Answer {
-    /// The status and the `ErrorCode` of an envelope that is whole.
+    /// Returns the status and the `ErrorCode` of a complete envelope.
     pub fn fault(&self) -> (u16, String) {
         let envelope = self.json();
         let keys: Vec<&String> = envelope.as_object().unwrap().keys().collect();
@@ -144,7 +144,7 @@ impl Answer {
         (self.status, self.text("ErrorCode"))
     }
 
-    /// The `Result` of an envelope of success, which is exactly the guide's.
+    /// Returns the `Result` of a success envelope, which must match the guide's exactly.
     pub fn result(&self) -> Value {
         let mut envelope = self.json();
         let keys: Vec<String> = envelope.as_object().unwrap().keys().cloned().collect();

@@ -1,4 +1,4 @@
-//! Certificates of an authority that only the test believes, and connections that show them.
+//! Certificates of an authority that only the test trusts, and TLS connections.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// An authority that certifies what a test needs.
+/// A certificate authority for tests.
 pub struct TestAuthority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -29,7 +29,7 @@ pub struct Certified {
     pub key: String,
 }
 
-/// The two files that a server reads.
+/// The certificate and key files of a server.
 #[derive(Debug)]
 pub struct CertificateFiles {
     directory: TempDir,
@@ -46,17 +46,17 @@ impl Default for TestAuthority {
 }
 
 impl TestAuthority {
-    /// The authority's own certificate.
+    /// The authority's own certificate, in PEM.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// A certificate for this name or address, with a new key; it ends when the millennium does.
+    /// Issues a certificate for this name or address, with a new key, that is valid for very long.
     pub fn certify(&self, name: &str) -> Certified {
         self.certify_for(name, 0, 32_503_680_000)
     }
 
-    /// A certificate that is valid between these times, in seconds since 1970.
+    /// Issues a certificate that is valid between these times, in Unix seconds.
     pub fn certify_for(&self, name: &str, not_before: u64, not_after: u64) -> Certified {
         let at = |seconds| date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(seconds);
         let key = KeyPair::generate().unwrap();
@@ -65,7 +65,7 @@ impl TestAuthority {
         Certified { cert: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 
-    /// A connection of which every byte is the test's, after a handshake that offers these protocols.
+    /// Opens a connection and offers these protocols in the handshake. The test controls every byte after it.
     pub async fn connect(&self, address: SocketAddr, protocols: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
@@ -79,7 +79,7 @@ impl TestAuthority {
         TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), stream).await
     }
 
-    /// The certificate that a new connection is shown, in DER.
+    /// Returns the certificate that a new connection gets, in DER.
     pub async fn shown_at(&self, address: SocketAddr) -> Vec<u8> {
         let stream = self.connect(address, &[]).await.unwrap();
         stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
@@ -94,14 +94,14 @@ impl Certified {
 }
 
 impl CertificateFiles {
-    /// New files with this in them.
+    /// Writes a certificate and key to new files.
     pub fn of(certified: &Certified) -> Self {
         let files = Self { directory: TempDir::new().unwrap() };
         files.write(certified);
         files
     }
 
-    /// Replaces both, each at once.
+    /// Replaces both files atomically.
     pub fn write(&self, certified: &Certified) {
         replace(&self.cert(), certified.cert.as_bytes());
         replace(&self.key(), certified.key.as_bytes());
@@ -117,7 +117,7 @@ impl CertificateFiles {
         self.directory.path().join("key.pem")
     }
 
-    /// The flags of `serve` that name them.
+    /// Returns the flags of `serve` for both files.
     pub fn flags(&self) -> [String; 4] {
         let shown = |path: PathBuf| path.display().to_string();
         ["--tls-cert".to_owned(), shown(self.cert()), "--tls-key".to_owned(), shown(self.key())]

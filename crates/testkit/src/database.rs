@@ -1,4 +1,4 @@
-//! A fresh database for each test: SQLite in a directory of its own, or PostgreSQL where the environment names one.
+//! A fresh database for each test: SQLite in its own directory, or PostgreSQL if the environment has its URL.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -10,25 +10,25 @@ use std::time::Duration;
 use countersign_store::install_drivers;
 use tempfile::{Builder, TempDir};
 
-/// The variable by which `cargo xtask test` names its PostgreSQL: a URL without a database.
+/// The variable in which `cargo xtask test` passes its PostgreSQL: a URL without a database.
 const POSTGRES: &str = "COUNTERSIGN_TEST_POSTGRES";
 
-/// A database that nobody else uses, and a directory that ends with the test.
+/// A database for one test, and a directory that is removed with it.
 #[derive(Debug)]
 pub struct TestDatabase {
-    /// The directory, for a server's data.
+    /// The directory for a server's data.
     pub directory: TempDir,
-    /// The URL, if it is PostgreSQL; otherwise SQLite in the directory is meant.
+    /// The URL of a PostgreSQL database. `None` for SQLite in the directory.
     pub url: Option<String>,
 }
 
-/// True if this run of the tests is the one on PostgreSQL.
+/// True if this run uses PostgreSQL.
 pub fn engine_is_postgres() -> bool {
     postgres().is_some()
 }
 
 impl TestDatabase {
-    /// Makes one on the engine of this run.
+    /// Creates a database on the engine of this run.
     pub fn fresh() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         install_drivers();
@@ -45,14 +45,14 @@ impl TestDatabase {
         Self { directory, url }
     }
 
-    /// Another program that has a transaction open on this file of SQLite, until the result is dropped.
+    /// Keeps a transaction of another program open on this SQLite file, until the result is dropped.
     pub fn hold(file: &Path) -> impl Sized + use<> {
         let file = rusqlite::Connection::open(file).unwrap();
         file.execute_batch("BEGIN IMMEDIATE").unwrap();
         file
     }
 
-    /// What SQLite finds wrong in a file: `ok`, or its first complaint.
+    /// Returns SQLite's integrity check of a file: `ok`, or the first problem.
     pub fn check_integrity(file: &Path) -> String {
         let file = rusqlite::Connection::open(file).unwrap();
         file.busy_timeout(Duration::from_secs(5)).unwrap();
@@ -100,7 +100,7 @@ impl TestDatabase {
     }
 }
 
-/// A directory that only its owner can open, as a server wants its own.
+/// Creates a directory that only its owner can open, as a server requires.
 pub(crate) fn private_directory() -> TempDir {
     Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
 }

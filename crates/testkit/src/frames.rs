@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, for what no client would send (RFC 9113 §4).
+//! HTTP/2 frame by frame, for requests that no client would send (RFC 9113 §4).
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::certificates::TestAuthority;
 
-/// The types of frames that stories use.
+/// Frame types.
 pub mod kind {
     #![allow(missing_docs, reason = "the RFC's names")]
     pub const DATA: u8 = 0;
@@ -20,7 +20,7 @@ pub mod kind {
     pub const CONTINUATION: u8 = 9;
 }
 
-/// The flags that stories use.
+/// Frame flags.
 pub mod flag {
     #![allow(missing_docs, reason = "the RFC's names")]
     pub const ACK: u8 = 1;
@@ -28,7 +28,7 @@ pub mod flag {
     pub const END_HEADERS: u8 = 4;
 }
 
-/// What every peer takes (RFC 9113 §4.2).
+/// The frame size that every peer accepts (RFC 9113 §4.2).
 const LARGEST_FRAME: usize = 16 * 1024;
 
 /// A frame.
@@ -40,7 +40,7 @@ pub struct Frame {
     pub flags: u8,
     /// Its stream.
     pub stream: u32,
-    /// What is in it.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 
@@ -49,7 +49,7 @@ pub struct Frame {
 pub struct Frames(TlsStream<TcpStream>);
 
 impl Frames {
-    /// Shakes hands, and sends the preface with these settings.
+    /// Performs the handshake, and sends the preface with these settings.
     pub async fn open(authority: &TestAuthority, address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let mut stream = authority.connect(address, &["h2"]).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
@@ -67,28 +67,28 @@ impl Frames {
         self.write(&[&head, payload].concat()).await
     }
 
-    /// Sends bytes, whatever they are.
+    /// Sends any bytes.
     pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.write_all(bytes).await?;
         self.0.flush().await
     }
 
-    /// Asks without a body.
+    /// Sends a request without a body.
     pub async fn ask(&mut self, stream: u32, head: &[(&str, &str)]) -> std::io::Result<()> {
         self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &block(head)).await
     }
 
-    /// Begins a request whose body follows.
+    /// Begins a request that has a body.
     pub async fn begin(&mut self, stream: u32, head: &[(&str, &str)]) -> std::io::Result<()> {
         self.send(kind::HEADERS, flag::END_HEADERS, stream, &block(head)).await
     }
 
-    /// Sends the whole body of a request that was begun.
+    /// Sends the whole body of a request.
     pub async fn end(&mut self, stream: u32, body: &[u8]) -> std::io::Result<()> {
         self.send(kind::DATA, flag::END_STREAM, stream, body).await
     }
 
-    /// The same with a head that may be larger than a frame.
+    /// The same as `ask`, with headers that may be larger than a frame.
     pub async fn ask_in_pieces(&mut self, stream: u32, head: &[(&str, &str)]) -> std::io::Result<()> {
         let block = block(head);
         let (first, rest) = block.split_at(block.len().min(LARGEST_FRAME));
@@ -102,7 +102,7 @@ impl Frames {
         Ok(())
     }
 
-    /// The next frame; `None` once the connection has ended. Settings and pings are acknowledged.
+    /// Returns the next frame, or `None` at the end of the connection. Acknowledges settings and pings.
     pub async fn next(&mut self) -> Option<Frame> {
         loop {
             let mut head = [0; 9];
@@ -127,7 +127,7 @@ impl Frames {
         }
     }
 
-    /// The next frame of this type.
+    /// Returns the next frame of this type.
     pub async fn next_of(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -137,7 +137,7 @@ impl Frames {
         }
     }
 
-    /// The status of a stream's answer; 0 when it was reset, or the connection ended.
+    /// Returns the status of a stream's response, or 0 if the stream was reset or the connection ended.
     pub async fn status(&mut self, stream: u32) -> u16 {
         while let Some(frame) = self.next().await.filter(|frame| frame.kind != kind::GOAWAY) {
             match frame.kind {
@@ -150,7 +150,7 @@ impl Frames {
     }
 }
 
-/// A head, each field a literal that is not indexed (RFC 7541 §6.2.2).
+/// Encodes headers as literals without indexing (RFC 7541 §6.2.2).
 pub fn block(head: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in head {
@@ -163,7 +163,7 @@ pub fn block(head: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// The length of a text that is not Huffman-coded: an integer with a prefix of seven bits (RFC 7541 §5.1).
+/// Encodes the length of a text without Huffman coding: an integer with a 7-bit prefix (RFC 7541 §5.1).
 fn length(length: usize) -> Vec<u8> {
     let Some(mut rest) = length.checked_sub(127) else {
         return vec![u8::try_from(length).unwrap()];
@@ -177,7 +177,7 @@ fn length(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// The status at the beginning of a head: one of the static table, or a literal that is indexed or not.
+/// Decodes the status at the start of a header block: from the static table, or a literal.
 fn status_of(block: &[u8]) -> u16 {
     match block {
         [0x88, ..] => 200,
@@ -186,11 +186,11 @@ fn status_of(block: &[u8]) -> u16 {
         [0x8e, ..] => 500,
         [0x08 | 0x48, 0x82, a, b, ..] => status_of_huffman([*a, *b, 0, 0]),
         [0x08 | 0x48, 0x83, a, b, c, ..] => status_of_huffman([*a, *b, *c, 0]),
-        other => panic!("a status that this reader does not know: {other:x?}"),
+        other => panic!("a status encoding that this reader does not support: {other:x?}"),
     }
 }
 
-/// Three digits: the code of 0, 1 and 2 has five bits, that of the others six (RFC 7541, appendix B).
+/// Decodes three digits: 0, 1 and 2 have codes of five bits, the others of six (RFC 7541, appendix B).
 fn status_of_huffman(bytes: [u8; 4]) -> u16 {
     let (mut status, mut left) = (0, u32::from_be_bytes(bytes));
     for _ in 0..3 {

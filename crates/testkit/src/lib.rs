@@ -1,4 +1,4 @@
-//! For tests: a real server on a fixed clock, the actors who call it, and fresh databases.
+//! For tests: a real server on a fixed clock, its callers, and fresh databases.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 

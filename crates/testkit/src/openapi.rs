@@ -1,5 +1,5 @@
-//! Holds what the admin API answers against its OpenAPI document: an operation, a status or a member that the document
-//! does not have fails the story that met it.
+//! Checks the admin API's responses against its OpenAPI document. An undocumented operation, status or member fails the
+//! story.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::actor::Answer;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(ADMIN_DOCUMENT).unwrap());
-/// Every schema of the document, by the reference to it.
+/// Every schema of the document, by its reference.
 static SCHEMAS: LazyLock<BTreeMap<String, Validator>> = LazyLock::new(|| {
     let strictness = jsonschema::validator_for(&strictness()).unwrap();
     let schemas = DOCUMENT["components"]["schemas"].as_object().unwrap().iter();
@@ -22,8 +22,8 @@ static SCHEMAS: LazyLock<BTreeMap<String, Validator>> = LazyLock::new(|| {
     compiled.collect()
 });
 
-/// The answers that the administrators of one server have met, as `METHOD PATH STATUS`. Stories do not share it: what one
-/// story meets must not stand in for what another forgets.
+/// The responses of one server to administrators, as `METHOD PATH STATUS`. Stories do not share it, so that a response in
+/// one story cannot hide that another one lacks it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Met(Arc<Mutex<BTreeSet<String>>>);
 
@@ -38,7 +38,7 @@ impl Met {
     }
 }
 
-/// Fails unless the document knows the operation, the answer and all that is in both bodies; remembers that it was met.
+/// Fails unless the document has the operation, the response and all members of both bodies. Records the response.
 pub(crate) fn check_documented(met_here: &Met, method: &str, path: &str, body: Option<&Value>, answer: &Answer) {
     let path = path.split('?').next().unwrap_or_default();
     let Some((template, operation)) = find_operation(method, path) else {
@@ -60,7 +60,7 @@ pub(crate) fn check_documented(met_here: &Met, method: &str, path: &str, body: O
     met_here.insert(met);
 }
 
-/// Every operation and answer of the document, as `METHOD PATH STATUS`.
+/// Every operation and response of the document, as `METHOD PATH STATUS`.
 pub fn documented_answers() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for (template, item) in DOCUMENT["paths"].as_object().unwrap() {
@@ -73,7 +73,7 @@ pub fn documented_answers() -> BTreeSet<String> {
     all
 }
 
-/// The operation of a path; a fixed segment goes before a parameter, as in the router.
+/// Finds the operation of a path. A fixed segment matches before a parameter, as in the router.
 fn find_operation(method: &str, path: &str) -> Option<(&'static String, &'static Value)> {
     let segments: Vec<&str> = path.split('/').collect();
     let fits = |template: &str| {
@@ -95,7 +95,7 @@ fn resolve(value: &'static Value) -> &'static Value {
     }
 }
 
-/// Fails unless the schema of a request or an answer accepts the body.
+/// Fails unless the schema accepts the body of a request or response.
 fn check(content: &Value, body: &Value, place: &str) {
     let reference = content["schema"]["$ref"].as_str().unwrap_or_default();
     let schema = SCHEMAS.get(reference).unwrap_or_else(|| panic!("{place}: no schema {reference:?} in the document"));
@@ -107,15 +107,15 @@ fn find_faults(schema: &Validator, body: &Value) -> Vec<String> {
     schema.iter_errors(body).map(|fault| format!("{}: {fault}", fault.instance_path())).collect()
 }
 
-/// Compiles a schema of the document, whose references point into the document's `components`.
+/// Compiles a schema of the document. Its references point to the document's `components`.
 fn compile(schema: &Value) -> Validator {
     let mut root = schema.clone();
     root["components"] = DOCUMENT["components"].clone();
     jsonschema::validator_for(&root).unwrap_or_else(|error| panic!("{schema}: {error}"))
 }
 
-/// What every schema of the document must say: a type, and that an object has no members beyond those named. Without
-/// either a schema accepts what nobody documented.
+/// Requires that every schema has a type, and that objects allow no additional members. Otherwise, a schema would accept
+/// undocumented data.
 fn strictness() -> Value {
     json!({
         "anyOf": [{ "required": ["type"] }, { "required": ["$ref"] }],
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_that_differs_from_its_schema_is_a_fault_that_names_the_place() {
+    fn a_body_that_violates_its_schema_is_reported_with_the_path() {
         let scope = json!({ "name": "read", "description": "", "rules": ["GET /"], "default": true });
         let page = |scope: Value| {
             find_faults(&SCHEMAS["#/components/schemas/ScopePage"], &json!({ "items": [scope], "next": null }))
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_accepts_what_it_does_not_name_is_refused() {
+    fn a_schema_that_accepts_undocumented_members_is_refused() {
         let strictness = jsonschema::validator_for(&strictness()).unwrap();
         let closed =
             json!({ "type": "object", "additionalProperties": false, "properties": { "x": { "type": "string" } } });

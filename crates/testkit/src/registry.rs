@@ -1,4 +1,4 @@
-//! Apis, clients and users for a story, put where an administrator would put them.
+//! APIs, clients and users for a story, stored as an administrator would.
 
 use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
 use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement};
@@ -15,37 +15,37 @@ use countersign_store::{Change, NewClient, NewUser};
 
 use crate::server::{START, TestServer};
 
-/// An Api of a story.
+/// An API for a story.
 #[derive(Clone, Debug)]
 pub struct NewTestApi<'a> {
-    /// Its id; the audience is `https://ID.example`.
+    /// Its ID. Its audience is `https://ID.example`.
     pub id: &'a str,
-    /// Its scopes, each with the rule `* .*`; the first is the default.
+    /// Its scopes, each with the rule `* .*`. The first is the default.
     pub scopes: &'a [&'a str],
     /// Its grants.
     pub grants: &'a [GrantType],
-    /// How it signs.
+    /// Its signing algorithm.
     pub algorithm: Algorithm,
 }
 
-/// What a client of a story may ask: of which Api, which scopes, by which grants.
+/// An entitlement to request tokens: API, scopes, grants.
 pub type MayAsk<'a> = (&'a str, &'a str, &'a [GrantType]);
 
-/// A client of a story.
+/// A client for a story.
 #[derive(Clone, Debug)]
 pub struct NewTestClient<'a> {
-    /// Its id.
+    /// Its ID.
     pub id: &'a str,
     /// Its secret.
     pub secret: &'a str,
-    /// What it may ask.
+    /// Its entitlements to request tokens.
     pub may_ask: &'a [MayAsk<'a>],
-    /// What it may introspect.
+    /// The APIs whose tokens it may introspect.
     pub may_introspect: &'a [&'a str],
 }
 
 impl TestServer {
-    /// Makes a change, and lets this node read it.
+    /// Commits a change, and lets this node read it.
     pub async fn change(&self, make: impl AsyncFnOnce(&mut Change)) {
         let mut change = self.state.store.begin_change(START).await.unwrap();
         make(&mut change).await;
@@ -53,7 +53,7 @@ impl TestServer {
         self.follow().await;
     }
 
-    /// Adds an Api.
+    /// Adds an API.
     pub async fn add_api(&self, new: NewTestApi<'_>) {
         let scope = |(index, name): (usize, &&str)| ScopeDefinition {
             token: ScopeToken::parse(name).unwrap(),
@@ -107,7 +107,7 @@ impl TestServer {
     }
 }
 
-/// The PHC string of a password.
+/// Returns the PHC string of a password.
 pub fn hash_password(password: &str) -> Secret {
     passwords::hash(&Secret::new(password), &[7; 16]).unwrap()
 }

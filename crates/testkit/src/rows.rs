@@ -1,14 +1,14 @@
-//! Everything that a registry is built from, at once: for stories whose databases are small.
+//! Reads the whole registry at once, for stories with small databases.
 
 use countersign_protocol::api::Api;
 use countersign_protocol::client::Client;
 use countersign_protocol::user::User;
 use countersign_store::{Counters, Entries, EntryKind, KeyRows, Store, Stored};
 
-/// Every row, as of one moment.
+/// The whole registry, from one snapshot.
 #[derive(Debug)]
 pub struct Rows {
-    /// The change counters of that moment.
+    /// The change counters of the snapshot.
     pub counters: Counters,
     /// Every API.
     pub apis: Vec<Stored<Api>>,
@@ -20,7 +20,7 @@ pub struct Rows {
     pub keys: KeyRows,
 }
 
-/// Reads them.
+/// Loads the whole registry.
 pub async fn load_rows(store: &Store) -> Rows {
     let mut load = store.begin_load().await.expect("a snapshot");
     let (mut apis, mut clients, mut users) = (Vec::new(), Vec::new(), Vec::new());
@@ -28,7 +28,7 @@ pub async fn load_rows(store: &Store) -> Rows {
         let mut fetched = load.fetch_next(kind, "").await.expect("a page");
         while let Some(page) = fetched {
             let last = page.last().to_owned();
-            match page.read().expect("it is read").0 {
+            match page.read().expect("can be parsed").0 {
                 Entries::Apis(more) => apis.extend(more),
                 Entries::Clients(more) => clients.extend(more),
                 Entries::Users(more) => users.extend(more),

@@ -1,4 +1,4 @@
-//! A server on loopback whose clock stands still until the test moves it.
+//! A server on loopback, whose clock only moves when the test moves it.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -32,30 +32,30 @@ use crate::openapi::Met;
 /// When every story begins: 2030-01-01T00:00:00Z.
 pub const START: i64 = 1_893_456_000;
 
-/// How a test server differs from the usual one.
+/// The options of a test server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Networks whose `X-Forwarded-For` is believed.
+    /// Networks whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<String>,
-    /// Host names beside the issuer's.
+    /// Additional host names.
     pub hosts: Vec<String>,
-    /// Requests answered at once.
+    /// Maximum requests in flight.
     pub max_in_flight: usize,
-    /// Connections held at once.
+    /// Maximum open connections.
     pub max_connections: usize,
-    /// Connections held at once of one address.
+    /// Maximum open connections per address.
     pub max_connections_per_address: Option<usize>,
     /// Whether it is started with `--demo`.
     pub demo: bool,
     /// The issuer.
     pub issuer: String,
-    /// The first value of the seeded randomness: two nodes on one database need different ones.
+    /// The seed of the random numbers. Two nodes on one database need different ones.
     pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        // One issuer for every node of a story, whatever its port.
+        // Every node of a story has the same issuer, whatever its port.
         let issuer = "http://127.0.0.1:8080".to_owned();
         Self {
             trusted_proxies: Vec::new(),
@@ -70,14 +70,14 @@ impl Default for Options {
     }
 }
 
-/// A running server with the demo in it.
+/// A running server, with the demo.
 #[derive(Debug)]
 pub struct TestServer {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// Its inside, for what a story cannot do through the front door.
+    /// Its state, for what a story cannot do over HTTP.
     pub state: State,
-    /// What `--demo` made.
+    /// What `--demo` created.
     pub demo: Option<DemoFile>,
     database: Option<TestDatabase>,
     own_directory: Option<TempDir>,
@@ -90,12 +90,12 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// A server with a fresh database.
+    /// Starts a server with a fresh database.
     pub async fn start() -> Self {
         Self::start_with(Options::default()).await
     }
 
-    /// A server with a fresh database and other options.
+    /// Starts a server with a fresh database and these options.
     pub async fn start_with(options: Options) -> Self {
         let database = TestDatabase::fresh();
         let clock = Arc::new(AtomicI64::new(START));
@@ -140,21 +140,21 @@ impl TestServer {
         Ok(Self { address, state, demo, database, own_directory, clock, options, stop, serving, started, met })
     }
 
-    /// A second node on the same PostgreSQL database, with a directory and randomness of its own.
+    /// Starts a second node on the same PostgreSQL database, with its own directory and seed.
     pub async fn second_node(&self) -> Self {
         let first = self.database.as_ref().unwrap();
         let directory = private_directory();
         for file in ["sealing.key", "demo.json"] {
             std::fs::copy(first.directory.path().join(file), directory.path().join(file)).unwrap();
         }
-        assert!(first.url.is_some(), "SQLite has one process a data directory");
+        assert!(first.url.is_some(), "with SQLite, only one process can use a data directory");
         let database = TestDatabase { directory: private_directory(), url: first.url.clone() };
         let options = Options { seed: 1 << 32, ..Options::default() };
         let opened = Self::open(database, Some(directory), self.clock.clone(), options).await;
         opened.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Stops, and starts again on the same data. Randomness goes on elsewhere, as it does in life.
+    /// Restarts on the same data, with another seed.
     pub async fn restart(self) -> Self {
         self.restart_after(async |_, _| {}).await
     }
@@ -178,7 +178,7 @@ impl TestServer {
         Self::open(database, None, clock, options).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Stops as SIGTERM does.
+    /// Stops like SIGTERM.
     pub async fn stop(mut self) {
         drop(self.stop.take());
         (&mut self.serving).await.unwrap();
@@ -194,7 +194,7 @@ impl TestServer {
         self.own_directory.as_ref().unwrap_or_else(|| &self.database.as_ref().unwrap().directory).path()
     }
 
-    /// Runs one statement behind the server's back, as the owner of the database can.
+    /// Runs one statement directly in the database.
     pub fn tamper(&self, statement: &str) {
         self.database.as_ref().unwrap().tamper(&self.directory().join(SQLITE_FILE), statement);
     }
@@ -209,8 +209,8 @@ impl TestServer {
         self.begin_foreign(&[statement, &format!("SELECT pg_sleep({seconds})")]).await
     }
 
-    /// Makes the next change that needs these rows deadlock with a foreign transaction, on PostgreSQL, and give way to that: it
-    /// takes the rows, and the change counter as soon as somebody waits for them.
+    /// Makes the next change of these rows deadlock with another program's transaction, on PostgreSQL, and be aborted. That
+    /// transaction locks the rows, and then the change counter once another transaction waits for them.
     pub async fn cross(&self, rows: &str) -> Child {
         let wait = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted \
              AND transactionid = pg_current_xact_id()::xid) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$";
@@ -228,7 +228,7 @@ impl TestServer {
         child
     }
 
-    /// Moves the clock, and lets the background tasks run once.
+    /// Advances the clock, and lets the background tasks run once.
     pub async fn advance(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::Relaxed);
         self.follow().await;
@@ -236,39 +236,39 @@ impl TestServer {
         rotate_keys::run_once(&self.state).await;
     }
 
-    /// Moves the clock alone, as when the background tasks are stuck.
+    /// Advances only the clock, as if the background tasks hung.
     pub fn advance_clock_alone(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    /// Reads the changes of others, as happens each 250 ms, and makes the keys that are then missing.
+    /// Reads the changes of other nodes, which normally happens every 250 ms, and creates the keys that are then missing.
     pub async fn follow(&self) {
         follow_changes::run_once(&self.state).await;
         make_keys::run_once(&self.state).await;
     }
 
-    /// What `/metrics` tells.
+    /// Returns the metrics.
     pub fn metrics(&self) -> String {
         render(&self.state)
     }
 
-    /// The demo's file.
+    /// The contents of `demo.json`.
     pub fn demo(&self) -> &DemoFile {
         self.demo.as_ref().unwrap()
     }
 
-    /// The demo's client, authenticating by Basic.
+    /// The demo's client, with Basic authentication.
     pub fn demo_service(&self) -> Actor {
         let demo = self.demo();
         self.actor(&demo.client_id, demo.client_secret.expose())
     }
 
-    /// A client of this name and secret.
+    /// A client with this ID and secret.
     pub fn actor(&self, client_id: &str, client_secret: &str) -> Actor {
         Actor::new(self.address, client_id, client_secret)
     }
 
-    /// Whoever has no credentials at all.
+    /// A caller without credentials.
     pub fn stranger(&self) -> Actor {
         self.actor("", "")
     }

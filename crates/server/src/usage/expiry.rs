@@ -1,4 +1,4 @@
-//! Secrets that end soon: said in the log and in the metrics while there is time to rotate.
+//! Secrets that are about to expire, for the log and the metrics.
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::client::{Client, Credential};
@@ -6,23 +6,23 @@ use countersign_protocol::status::Status;
 
 use crate::registry::Registry;
 
-/// It is warned of this long before a secret ends, in seconds: a working week and its weekends.
+/// How long before its expiry a secret is reported, in seconds. A week gives time to rotate it.
 const WARNED_BEFORE_S: i64 = 7 * 86_400;
 
-/// A secret that ends soon.
+/// A secret that is about to expire.
 #[derive(Debug)]
 pub(crate) struct Expiring<'r> {
-    /// Whose it is.
+    /// Its client.
     pub(crate) client: &'r Client,
-    /// Which.
+    /// The secret.
     pub(crate) credential: &'r Credential,
-    /// When it ends.
+    /// When it expires.
     pub(crate) at: UnixTime,
-    /// True if the client has none that lives longer.
+    /// True if the client has no secret that is valid for longer.
     pub(crate) is_last: bool,
 }
 
-/// The secrets of active clients that live now and end within [`WARNED_BEFORE_S`].
+/// Finds valid secrets of active clients that expire within [`WARNED_BEFORE_S`].
 pub(crate) fn find(registry: &Registry, now: UnixTime) -> Vec<Expiring<'_>> {
     let active = registry.expiring().filter(|client| client.status == Status::Active);
     active.flat_map(|client| of_client(client, now)).collect()

@@ -1,4 +1,4 @@
-//! What operators watch, in the text format of Prometheus: counters, durations and dates, never a client id.
+//! The metrics in the Prometheus text format. They never contain client IDs.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use crate::state::State;
 use crate::usage::expiry;
 use crate::usage::metrics::{BUCKETS_US, ConnectionCounts, Counted, Metrics};
 
-/// Everything that is known now, in the text format (version 0.0.4).
+/// Renders all metrics in the text format (version 0.0.4).
 pub fn render(state: &State) -> String {
     let mut text = String::new();
     let counted = state.metrics.counted();
@@ -19,26 +19,27 @@ pub fn render(state: &State) -> String {
     gauge(
         &mut text,
         "countersign_requests_in_flight",
-        "Requests that are worked on or wait.",
+        "Requests that are being processed or are waiting.",
         state.admission.in_flight(),
     );
     gauge(
         &mut text,
         "countersign_requests_waiting",
-        "Of them, those that wait for their turn.",
+        "Requests that are waiting for their turn.",
         state.admission.waiting(),
     );
     let now = state.now();
     let registry = state.registry.current();
     let fresh = i64::from(state.registry.check_fresh().is_ok());
     let expiring = expiry::find(&registry, now).len();
-    gauge(&mut text, "countersign_registry_fresh", "Whether what this node decides on is fresh.", fresh);
+    gauge(&mut text, "countersign_registry_fresh", "Whether the registry of this node is fresh.", fresh);
     gauge(&mut text, "countersign_clients", "Registered clients.", registry.client_count());
     let help = "Secrets that expire within seven days.";
     gauge(&mut text, "countersign_secrets_expiring", help, expiring);
     let ages = registry.keys().lives().iter().filter(|key| key.state == countersign_store::KeyState::Active);
     let name = "countersign_signing_key_age_seconds";
-    let _ = writeln!(text, "# HELP {name} How long the active key of an algorithm has signed.\n# TYPE {name} gauge");
+    let _ =
+        writeln!(text, "# HELP {name} How long the active key has been signing, by algorithm.\n# TYPE {name} gauge");
     for key in ages {
         let _ = writeln!(text, "{name}{{algorithm=\"{}\"}} {}", key.algorithm, rotation::age_s(key, now));
     }
@@ -47,7 +48,7 @@ pub fn render(state: &State) -> String {
 
 fn render_authentications(text: &mut String, counted: &Counted) {
     let name = "countersign_tokens_issued_total";
-    let _ = writeln!(text, "# HELP {name} Token requests, by grant and what they came to.\n# TYPE {name} counter");
+    let _ = writeln!(text, "# HELP {name} Token requests, by grant and result.\n# TYPE {name} counter");
     for ((grant, result), count) in &counted.tokens {
         let _ = writeln!(text, "{name}{{grant=\"{grant}\",result=\"{result}\"}} {count}");
     }
@@ -60,7 +61,7 @@ fn render_authentications(text: &mut String, counted: &Counted) {
 
 fn render_database_failures(text: &mut String, metrics: &Metrics) {
     let name = "countersign_database_failures_total";
-    let _ = writeln!(text, "# HELP {name} What the database could not do.\n# TYPE {name} counter");
+    let _ = writeln!(text, "# HELP {name} Database failures, by kind.\n# TYPE {name} counter");
     for (trouble, failures) in &*metrics.lock_database_failures() {
         let label: &str = trouble.into();
         let _ = writeln!(text, "{name}{{trouble=\"{label}\"}} {}", failures.count);
@@ -69,12 +70,12 @@ fn render_database_failures(text: &mut String, metrics: &Metrics) {
 
 fn render_passwords_and_durations(text: &mut String, counted: &Counted) {
     let name = "countersign_passwords_total";
-    let _ = writeln!(text, "# HELP {name} Passwords of people, by what they came to.\n# TYPE {name} counter");
+    let _ = writeln!(text, "# HELP {name} Passwords presented, by result.\n# TYPE {name} counter");
     for (result, count) in &counted.passwords {
         let _ = writeln!(text, "{name}{{result=\"{result}\"}} {count}");
     }
     let name = "http_server_request_duration_seconds";
-    let _ = writeln!(text, "# HELP {name} How long requests took.\n# TYPE {name} histogram");
+    let _ = writeln!(text, "# HELP {name} Duration of requests.\n# TYPE {name} histogram");
     for ((method, route, status), durations) in &counted.requests {
         let labels =
             format!("http_request_method=\"{method}\",http_route=\"{route}\",http_response_status_code=\"{status}\"");
@@ -92,7 +93,7 @@ fn render_passwords_and_durations(text: &mut String, counted: &Counted) {
 
 fn render_connections(text: &mut String, ConnectionCounts { refused, closed_for_room }: &ConnectionCounts) {
     let name = "countersign_connections_closed_total";
-    let _ = writeln!(text, "# HELP {name} Connections closed to keep to bounds, by reason.\n# TYPE {name} counter");
+    let _ = writeln!(text, "# HELP {name} Connections closed because of a limit, by reason.\n# TYPE {name} counter");
     for (reason, count) in [("address", refused), ("room", closed_for_room)] {
         let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {}", count.load(Ordering::Relaxed));
     }
@@ -102,7 +103,7 @@ fn gauge(text: &mut String, name: &str, help: &str, value: impl std::fmt::Displa
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
 }
 
-/// Microseconds as seconds, without rounding.
+/// Formats microseconds as seconds, without rounding.
 fn seconds(us: i64) -> String {
     let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

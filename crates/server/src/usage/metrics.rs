@@ -1,4 +1,4 @@
-//! What this node counts: requests, tokens and failures, never by client.
+//! This node's counters of requests, tokens and failures. None is per client.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -10,12 +10,12 @@ use http::{Method, StatusCode};
 
 use crate::per_thread::PerThread;
 
-/// Upper bounds of the duration's buckets, in microseconds: half a millisecond is a token, ten seconds are too many.
+/// Upper bounds of the histogram's buckets in microseconds. A token takes about half a millisecond.
 pub(super) const BUCKETS_US: [i64; 11] =
     [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
-/// Methods that have a label of their own; any other text is one.
+/// Methods with their own label. All others share one.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// Addresses that have a label of their own, as `(what a path begins with, label)`; the first that fits counts.
+/// Path prefixes and their labels. The first match counts.
 const ROUTES: [(&str, &str); 14] = [
     ("/oauth2/token", "/oauth2/token"),
     ("/oauth2/introspect", "/oauth2/introspect"),
@@ -33,32 +33,32 @@ const ROUTES: [(&str, &str); 14] = [
     ("/metrics", "/metrics"),
 ];
 const OTHER: &str = "other";
-/// After a failure of the database was logged, others of its kind are only counted for so long.
+/// After a database failure is logged, others of its kind are only counted for this long.
 const QUIET_MS: i64 = 60_000;
 
-/// What this node has counted since it was started.
+/// The counters since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     counted: PerThread<Counted>,
     database_failures: Mutex<BTreeMap<DatabaseTrouble, DatabaseFailures>>,
-    /// What became of connections.
+    /// Counters of closed connections.
     pub(crate) connections: ConnectionCounts,
 }
 
-/// Failures of the database of one kind.
+/// Database failures of one kind.
 #[derive(Debug, Default)]
 pub(super) struct DatabaseFailures {
     pub(super) count: u64,
-    /// Until then nothing more of it is logged.
+    /// No further failure is logged before this time.
     quiet_until_ms: i64,
 }
 
-/// Connections that were not kept.
+/// Connections that the server closed.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionCounts {
-    /// Closed at once: their address had too many.
+    /// Closed immediately, because their address had too many.
     pub(crate) refused: AtomicU64,
-    /// Closed while idle: another needed the room.
+    /// Closed while idle, to make room for another connection.
     pub(crate) closed_for_room: AtomicU64,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Counted {
     pub(super) passwords: BTreeMap<&'static str, u64>,
 }
 
-/// How many requests took at most so long, each bucket for itself.
+/// The number of requests in each bucket, not cumulative.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
     pub(super) buckets: [u64; BUCKETS_US.len() + 1],
@@ -98,7 +98,7 @@ fn add_counts<K: Copy + Ord>(sum: &mut BTreeMap<K, u64>, counts: &BTreeMap<K, u6
     }
 }
 
-/// The label of a path; of the guide's tenant paths, the endpoint's.
+/// Returns the label of a path. The guide's tenant paths have the label of their endpoint.
 pub(crate) fn route(path: &str) -> &'static str {
     let lies_under = |begins: &str| {
         path.strip_prefix(begins).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || begins.ends_with('/'))
@@ -107,7 +107,7 @@ pub(crate) fn route(path: &str) -> &'static str {
 }
 
 impl Metrics {
-    /// Counts an answered request.
+    /// Counts a completed request.
     pub(crate) fn count_request(&self, method: &Method, route: &'static str, status: StatusCode, took_us: i64) {
         let method = METHODS.into_iter().find(|known| method == *known).unwrap_or(OTHER);
         let mut counted = self.counted.own();
@@ -117,22 +117,22 @@ impl Metrics {
         durations.sum_us += took_us;
     }
 
-    /// Counts what a token request came to: `issued`, or the error that its caller was told.
+    /// Counts the result of a token request: `issued`, or the `error` in the response.
     pub(crate) fn count_token(&self, grant: Option<GrantType>, result: &'static str) {
         *self.counted.own().tokens.entry((grant.map_or(OTHER, GrantType::as_str), result)).or_default() += 1;
     }
 
-    /// Counts a client that did not prove who it is.
+    /// Counts a failed client authentication.
     pub(crate) fn count_client_failure(&self, reason: &'static str) {
         *self.counted.own().client_failures.entry(reason).or_default() += 1;
     }
 
-    /// Counts what somebody's password came to: `right`, `wrong`, or not looked at, `waiting` or `locked`.
+    /// Counts the result of a password: `right`, `wrong`, or `waiting` and `locked` if it was not checked.
     pub(crate) fn count_password(&self, result: &'static str) {
         *self.counted.own().passwords.entry(result).or_default() += 1;
     }
 
-    /// Counts a failure of the database; true if it is to be logged, which one of each kind and minute is.
+    /// Counts a database failure. Returns true if it must be logged: one of each kind per minute.
     pub(crate) fn count_database_failure(&self, trouble: DatabaseTrouble, now_ms: i64) -> bool {
         let mut all = self.lock_database_failures();
         let failures = all.entry(trouble).or_default();
@@ -144,14 +144,14 @@ impl Metrics {
         is_told
     }
 
-    /// The sum of what all threads have counted.
+    /// The sum over all threads.
     pub(super) fn counted(&self) -> Counted {
         let mut sum = Counted::default();
         self.counted.all().for_each(|part| sum.add(&part));
         sum
     }
 
-    /// What the database could not do.
+    /// The database failures.
     pub(super) fn lock_database_failures(&self) -> MutexGuard<'_, BTreeMap<DatabaseTrouble, DatabaseFailures>> {
         self.database_failures.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,21 +1,21 @@
-//! Why requests were refused, under their request ids: the last ones in memory, some of each kind in the database.
+//! Refusals by request ID. Memory holds the most recent ones, the database some of each kind.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_store::{RefusalCount, StoredRefusal};
 
-/// Refusals that each node remembers; the oldest go first.
+/// The number of refusals in memory. The oldest are dropped.
 const MAX_REMEMBERED: usize = 10_000;
-/// Refusals of one client, reason and minute that are stored whole; the rest is counted.
+/// The number of refusals per client, reason and minute that are stored in full. Others are only counted.
 const MAX_STORED_OF_A_KIND: u32 = 20;
-/// Refusals that are stored whole at a time: a flood of many kinds must not fill the disk.
+/// The number of refusals stored in full at a time, so that a flood of many kinds does not fill the disk.
 const MAX_STORED_AT_ONCE: usize = 200;
 
-/// Counts that wait to be stored: the database may be lost for long.
+/// The number of counts that wait to be stored, in case the database is unavailable for long.
 const MAX_COUNTS: usize = 10_000;
 
-/// What was refused, and what of it is not stored yet.
+/// Recent refusals, and those not stored yet.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Mutex<Remembered>);
 
@@ -29,11 +29,11 @@ struct Remembered {
     to_count: HashMap<(i64, Kind), i64>,
 }
 
-/// All unknown clients are one.
+/// All unknown clients count as one.
 type Kind = (Option<String>, String);
 
 impl Refusals {
-    /// Remembers a refusal whose reason has this name.
+    /// Records a refusal whose reason has this name.
     pub(crate) fn record(&self, refusal: StoredRefusal, name: String) {
         let mut remembered = self.lock();
         let minute = refusal.at.div_euclid(60);
@@ -53,12 +53,12 @@ impl Refusals {
         }
     }
 
-    /// The refusal of a request, if this node still remembers it.
+    /// Finds the refusal of a request, if it is still in memory.
     pub(crate) fn find(&self, request_id: &str) -> Option<Arc<StoredRefusal>> {
         self.lock().by_request.get(request_id).cloned()
     }
 
-    /// Takes what is to be stored.
+    /// Takes the refusals and counts to store.
     pub(crate) fn take(&self) -> (Vec<Arc<StoredRefusal>>, Vec<RefusalCount>) {
         let mut remembered = self.lock();
         let counts = std::mem::take(&mut remembered.to_count).into_iter();
@@ -71,7 +71,7 @@ impl Refusals {
         (std::mem::take(&mut remembered.to_store), counts.map(count).collect())
     }
 
-    /// Takes back what could not be stored, to be stored with the next: as much as there is room for.
+    /// Takes back what could not be stored, as far as there is room, to store it later.
     pub(crate) fn give_back(&self, refusals: Vec<Arc<StoredRefusal>>, counts: Vec<RefusalCount>) {
         let mut remembered = self.lock();
         let later = std::mem::replace(&mut remembered.to_store, refusals);
@@ -94,7 +94,7 @@ impl Remembered {
     fn remember(&mut self, refusal: &Arc<StoredRefusal>) {
         if self.last.len() >= MAX_REMEMBERED
             && let Some(oldest) = self.last.pop_front()
-            // A proxy may send one id twice: the later refusal stays.
+            // If a proxy sends an ID twice, the later refusal stays.
             && self.by_request.get(&oldest.request_id).is_some_and(|known| Arc::ptr_eq(known, &oldest))
         {
             self.by_request.remove(&oldest.request_id);

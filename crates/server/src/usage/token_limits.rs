@@ -1,4 +1,4 @@
-//! The most tokens of a client in a minute and in a day: counted in memory, by each node for itself.
+//! Token limits per minute and per day, counted in the memory of each node.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use countersign_protocol::refusal::Refusal;
 const MINUTE_S: i64 = 60;
 const DAY_S: i64 = 86_400;
 
-/// Tokens that limited clients have had.
+/// The tokens that limited clients have used.
 #[derive(Debug, Default)]
 pub(crate) struct TokenLimiter(Mutex<HashMap<ClientId, Had>>);
 
-/// What a client has had in the minute and the day that it last asked in.
+/// A client's tokens in its most recent minute and day.
 #[derive(Clone, Copy, Debug, Default)]
 struct Had {
     minute: Window,
@@ -29,19 +29,19 @@ struct Window {
 }
 
 impl Window {
-    /// The window of this length that `now` is in.
+    /// The window of this length that contains `now`.
     fn at(self, now: UnixTime, length_s: i64) -> Self {
         let began = now - now.rem_euclid(length_s);
         if self.began == began { self } else { Self { began, tokens: 0 } }
     }
 }
 
-/// A token that a client may have. Dropped without [`Taken::keep`], as when the caller hangs up, it is given back.
+/// A token taken from the limit. Dropping it without [`Taken::keep`], as when the caller disconnects, returns it.
 #[must_use]
 pub(crate) struct Taken<'l>(Option<(&'l TokenLimiter, &'l ClientId, Had)>);
 
 impl Taken<'_> {
-    /// The token was issued.
+    /// Keeps the token, because it was issued.
     pub(crate) fn keep(mut self) {
         self.0 = None;
     }
@@ -56,7 +56,7 @@ impl Drop for Taken<'_> {
 }
 
 impl TokenLimiter {
-    /// Takes one token from what the client may have, ahead of its being issued; a client without limits costs nothing.
+    /// Takes one token from the client's limit before it is issued. Free for clients without limits.
     pub(crate) fn take<'l>(&'l self, client: &'l Client, now: UnixTime) -> Result<Taken<'l>, Refusal> {
         let Some(limits) = client.limits.as_deref() else {
             return Ok(Taken(None));
@@ -78,7 +78,7 @@ impl TokenLimiter {
         Ok(Taken(Some((self, &client.id, *had))))
     }
 
-    /// Gives back a token that was taken when these windows were under way.
+    /// Returns a token to the windows that it was taken from.
     fn give_back(&self, client: &ClientId, taken: &Had) {
         if let Some(had) = self.lock().get_mut(client) {
             for (had, taken) in [(&mut had.minute, &taken.minute), (&mut had.day, &taken.day)] {

@@ -1,7 +1,6 @@
-//! When each credential was last used, from where, and for which tokens: gathered in memory, flushed now and then.
+//! The uses of credentials, and the tokens issued for them. They are collected in memory and stored periodically.
 //!
-//! Each token touches this once more than the registry, so an entry holds in one place what most tokens need: with ten
-//! thousand clients a pointer followed is a miss of the processor's caches.
+//! Every token updates an entry here. Its data is in one place, because with 10,000 clients every pointer is a cache miss.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,10 +15,10 @@ use countersign_store::{CredentialUse, TokenCount};
 
 use crate::per_thread::PerThread;
 
-/// Tokens are counted by the hour.
+/// Tokens are counted per hour.
 pub(crate) const HOUR_S: i64 = 3600;
 
-/// What was gathered since the last flush. A kill loses at most that.
+/// The uses since the last flush. A crash loses at most these.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
     hashers: [RandomState; 2],
@@ -28,17 +27,17 @@ pub(crate) struct Uses {
     pub(crate) rest_until_ms: AtomicI64,
 }
 
-/// Entries by 128 bits of hash under keys of this process, so that no id needs to be compared.
+/// Entries by a 128-bit hash with keys of this process, so that no IDs need to be compared.
 pub(crate) type Gathered = HashMap<u128, Use, BuildHasherDefault<Hashed>>;
 
-/// A credential that was used: whose, which, from where.
+/// A use of a credential.
 #[derive(Clone, Copy)]
 pub(crate) struct Used<'u> {
     /// The client.
     pub(crate) client: &'u ClientId,
-    /// Its credential.
+    /// The credential.
     pub(crate) credential_id: &'u str,
-    /// From where.
+    /// The caller's address.
     pub(crate) address: IpAddr,
 }
 
@@ -49,13 +48,13 @@ pub(crate) struct Use {
     count: i64,
     address: IpAddr,
     tokens: Counted,
-    /// Those of another hour, Api or grant than `tokens`.
+    /// Tokens of another hour, API or grant than `tokens`.
     others: Vec<Counted>,
     client: ClientId,
     credential_id: Box<str>,
 }
 
-/// Tokens of one hour, Api and grant.
+/// Tokens of one hour, API and grant.
 #[derive(Clone, Debug)]
 struct Counted {
     hour: UnixTime,
@@ -65,7 +64,7 @@ struct Counted {
 }
 
 impl Uses {
-    /// Notes one use.
+    /// Records a use.
     pub(crate) fn record(&self, used: Used<'_>, now: UnixTime) {
         let mut gathered = self.gathered.own();
         let known = self.find_or_insert(&mut gathered, used);
@@ -73,16 +72,16 @@ impl Uses {
         known.count += 1;
     }
 
-    /// Counts a token, beside the use that it was asked by.
+    /// Counts a token, in addition to its use.
     pub(crate) fn count_token(&self, used: Used<'_>, api: &ApiId, grant_type: GrantType, now: UnixTime) {
         let mut gathered = self.gathered.own();
         let known = self.find_or_insert(&mut gathered, used);
-        // A flush may have come between the two.
+        // A flush may have happened in between.
         known.last_used_at = known.last_used_at.max(now);
         known.add(Counted { hour: now - now.rem_euclid(HOUR_S), api: Some(api.clone()), grant_type, tokens: 1 });
     }
 
-    /// What is stored of a credential, and what is not stored yet.
+    /// Adds what is not stored yet to the stored uses of a credential.
     pub(crate) fn add_to(&self, credential_id: &str, stored: Option<CredentialUse>) -> Option<CredentialUse> {
         let key = self.key(credential_id);
         let own = self.gathered.all().filter_map(|part| part.get(&key).map(Use::to_use));
@@ -93,11 +92,11 @@ impl Uses {
         })
     }
 
-    /// Takes all that was gathered, to be stored.
+    /// Takes everything, to store it.
     pub(crate) fn take(&self) -> Gathered {
         let mut all = Gathered::default();
         for mut part in self.gathered.all() {
-            // As many again are expected.
+            // Expect as many entries again.
             let empty = Gathered::with_capacity_and_hasher(part.len(), BuildHasherDefault::default());
             let taken = std::mem::replace(&mut *part, empty);
             drop(part);
@@ -106,7 +105,7 @@ impl Uses {
         all
     }
 
-    /// Gives back what could not be stored.
+    /// Takes back what could not be stored.
     pub(crate) fn give_back(&self, taken: Gathered) {
         merge(&mut self.gathered.own(), taken);
     }
@@ -151,7 +150,7 @@ impl Use {
         std::iter::once(other.tokens).chain(other.others).filter(|one| one.tokens > 0).for_each(|one| self.add(one));
     }
 
-    /// The use, as it is stored.
+    /// Converts the use for the store.
     pub(crate) fn to_use(&self) -> CredentialUse {
         CredentialUse {
             credential_id: self.credential_id.to_string(),
@@ -161,7 +160,7 @@ impl Use {
         }
     }
 
-    /// The tokens, as they are stored.
+    /// Converts the token counts for the store.
     pub(crate) fn to_counts(&self) -> impl Iterator<Item = TokenCount> {
         let all = std::iter::once(&self.tokens).chain(&self.others);
         all.filter_map(|one| {
@@ -177,7 +176,7 @@ impl Use {
     }
 }
 
-/// Adds up what was gathered in two places.
+/// Merges two collections.
 fn merge(into: &mut Gathered, more: Gathered) {
     for (key, more) in more {
         match into.entry(key) {
@@ -187,7 +186,7 @@ fn merge(into: &mut Gathered, more: Gathered) {
     }
 }
 
-/// A key that is a hash already.
+/// A hasher for keys that are already hashes.
 #[derive(Debug, Default)]
 pub(crate) struct Hashed(u64);
 
@@ -197,7 +196,7 @@ impl Hasher for Hashed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // The last eight bytes of whatever comes; a u128 comes whole.
+        // Keeps the last eight bytes. A `u128` is written at once.
         for byte in bytes {
             self.0 = self.0 << 8 | u64::from(*byte);
         }
