@@ -1,9 +1,9 @@
-//! What must pass before anything lands.
+//! What must pass before a merge.
 
 use crate::run::{cargo, status};
 use crate::{Outcome, test, tidy};
 
-/// Format, lints, the shape of the house, and every test.
+/// Runs all checks and tests.
 pub(crate) fn run() -> Outcome {
     cargo(&["fmt", "--all", "--check"])?;
     tidy::run()?;

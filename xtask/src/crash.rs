@@ -1,4 +1,4 @@
-//! Kills, power cuts and full disks, as many as are asked for: the trials are tests of the binary, which play a few rounds each.
+//! Kills, power failures and full disks. The trials are tests of the binary, which run only a few rounds by default.
 
 use std::process::Command;
 
@@ -6,11 +6,11 @@ use crate::postgres::Postgres;
 use crate::run::status;
 use crate::{Outcome, demo_server};
 
-/// Rounds of each trial where none are asked for.
+/// The default number of rounds per trial.
 const ROUNDS: &str = "100";
 const USAGE: &str = "usage: cargo xtask crash [--rounds N] [--seed N]";
 
-/// Plays the trials on SQLite, and the kills on PostgreSQL, too.
+/// Runs the trials on SQLite, and the kills on PostgreSQL too.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let (mut rounds, mut seed) = (ROUNDS, None);
     for pair in arguments.chunks(2) {
@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     demo_server::build()?;
     let play = |skipped: &[&str], postgres: Option<String>| {
         let mut command = Command::new("cargo");
-        // One after the other: what a round takes is then what it takes alone.
+        // One at a time, so that a round takes as long as it does alone.
         command.args([
             "test",
             "--workspace",

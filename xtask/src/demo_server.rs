@@ -1,4 +1,4 @@
-//! The real binary with everything that a trial needs, in a directory of its own, on a port of its own.
+//! The real binary with the demo, in its own directory and on its own port.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,21 +12,21 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::run::{cargo, output};
 
-/// A first start makes keys and two password hashes, in a debug build, perhaps beside a compiler.
+/// A debug build creates keys and hashes two passwords, perhaps while a compiler runs.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// Readiness, and the end, are asked for this often …
+/// The interval for checking readiness and the end.
 const PAUSE: Duration = Duration::from_millis(50);
-/// … and no longer than 15 s, which is more than `http.shutdown_s`.
+/// The time limit for both, which is longer than `http.shutdown_s`.
 const PAUSES: u32 = 300;
-/// What is shown of the log when a trial fails.
+/// How much of the log is shown when a trial fails.
 const LOG_LINES: usize = 40;
 
-/// Builds the binary. It is the tests' own: one of `cargo build` would be built with other features, and all libraries again.
+/// Builds the binary as the tests do. With `cargo build`, the features would differ and all libraries would be rebuilt.
 pub(crate) fn build() -> Outcome {
     cargo(&["test", "--workspace", "--no-run", "--quiet"])
 }
 
-/// A running server; on drop it is killed, and its directory removed.
+/// A running server. Dropping it kills it and removes its directory.
 pub(crate) struct Server {
     child: Child,
     directory: PathBuf,
@@ -34,13 +34,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one, and waits until it is ready.
+    /// Starts a server, and waits until it is ready.
     pub(crate) fn start() -> Result<Self, String> {
         let directory = output(Command::new("mktemp").args(["-d", "/tmp/countersign-demo.XXXXXX"]))?;
         let directory = PathBuf::from(directory.trim());
         let log = File::create(directory.join("log")).map_err(|error| error.to_string())?;
         let mut child = Command::new(binary()?)
-            // No balancer is in front of it.
+            // No load balancer is in front of it.
             .env("COUNTERSIGN_HTTP_DRAIN_S", "0")
             .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(directory.join("data"))
@@ -54,7 +54,7 @@ impl Server {
         Ok(server)
     }
 
-    /// `demo.json`.
+    /// The path of `demo.json`.
     pub(crate) fn demo_file(&self) -> PathBuf {
         self.directory.join("data/demo.json")
     }
@@ -66,7 +66,7 @@ impl Server {
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
-    /// Stops it by SIGTERM; Err unless it drains and exits with 0.
+    /// Stops it with SIGTERM. Fails unless it drains and exits with 0.
     pub(crate) fn stop(mut self) -> Outcome {
         output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
         let ended = self.wait_for_end()?;
@@ -102,20 +102,20 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended already, or it must now; what cannot be removed lies in /tmp.
+        // It must end now, if it has not already. Leftover files are in /tmp.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
-/// The binary that cargo built beside this one.
+/// The binary that cargo built next to this one.
 fn binary() -> Result<PathBuf, String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     Ok(this.with_file_name("countersign"))
 }
 
-/// Its lines, as they come: a start that hangs is found out by time, not waited for.
+/// Reads its lines as they arrive, so that a hanging start is detected by a timeout.
 fn read_lines(stdout: ChildStdout) -> Receiver<String> {
     let (sender, lines) = channel();
     spawn(move || {

@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, generated from the JSON Schema that `countersign config schema` prints. Its sentences are the doc
+//! Generates `docs/configuration.md` from the JSON Schema that `countersign config schema` prints. Its sentences are the doc
 //! comments of the configuration's types.
 
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::run::{output, root};
 
 const PAGE: &str = "docs/configuration.md";
-/// What `countersign config schema` printed; a test of the binary compares the two.
+/// The output of `countersign config schema`. A test of the binary compares them.
 const SCHEMA: &str = "contrib/countersign.schema.json";
 
 const HEAD: &str = "# Configuration

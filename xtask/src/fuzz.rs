@@ -1,4 +1,4 @@
-//! Ten seconds of any bytes at all for whatever reads bytes of strangers, where cargo-fuzz is installed.
+//! Feeds ten seconds of random bytes to every parser of untrusted bytes, if cargo-fuzz is installed.
 
 use std::fs;
 use std::process::Command;
@@ -6,10 +6,10 @@ use std::process::Command;
 use crate::Outcome;
 use crate::run::{output, root, status};
 
-/// Seconds a target: a smoke, not a search.
+/// Seconds per target: only a smoke test.
 const SECONDS: &str = "-max_total_time=10";
 
-/// Feeds every target, or says why only the kept inputs were replayed (which the tests do).
+/// Runs every target, or says why only the stored inputs were replayed (by the tests).
 pub(crate) fn run() -> Outcome {
     if let Err(reason) = output(cargo_fuzz().arg("--version")) {
         let reason = reason.lines().next().unwrap_or_default();
@@ -17,7 +17,7 @@ pub(crate) fn run() -> Outcome {
         return Ok(());
     }
     let targets = fs::read_dir(root().join("fuzz/fuzz_targets")).map_err(|error| error.to_string())?;
-    // Found inputs go to the first directory that is named: what is kept, a person chooses.
+    // New inputs go to the first directory. A person decides which to keep.
     let found = root().join("target/fuzz-found");
     for target in targets.flatten() {
         let name = target.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -29,7 +29,7 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-/// The stable toolchain will do, told that it may: without a sanitizer only the coverage needs a nightly's flags.
+/// A stable toolchain works with this variable: without a sanitizer, only the coverage flags are unstable.
 fn cargo_fuzz() -> Command {
     let mut command = Command::new("cargo");
     command.arg("fuzz").env("RUSTC_BOOTSTRAP", "1");

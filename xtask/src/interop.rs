@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote, against a real server: npm and PyPI packages pinned by lock files.
+//! Third-party clients against a real server: npm and PyPI packages, pinned by lock files.
 
 mod packages;
 
@@ -9,15 +9,15 @@ use crate::demo_server::Server;
 use crate::run::{root, status};
 use crate::{Outcome, demo_server, node};
 
-/// The stories, by library. Each is told to a server of its own: failed sign-ins of one do not count against another.
+/// The stories, by library. Each has its own server, so that failed sign-ins of one do not affect another.
 const STORIES: [&str; 3] = ["node/openid_client.mjs", "node/oauth4webapi.mjs", "python/authlib_client.py"];
 
-/// Installs what the stories need; Err with what is missing here.
+/// Installs what the stories need. Fails with what is missing.
 pub(crate) fn prepare() -> Outcome {
     packages::install()
 }
 
-/// Runs them all.
+/// Runs every story.
 pub(crate) fn run() -> Outcome {
     demo_server::build()?;
     STORIES.iter().try_for_each(|story| tell(story))
@@ -38,7 +38,7 @@ fn interpreter(story: &str) -> Command {
     if story.ends_with(".py") { node::local(Command::new(packages::python()), &path) } else { node::script(&path) }
 }
 
-/// Where the stories and their lock files are.
+/// The directory of the stories and their lock files.
 fn directory() -> PathBuf {
     root().join("tests/interop")
 }

@@ -1,7 +1,7 @@
-//! Every chore: `cargo xtask tidy | docs | test | interop | walks [--figures] | fuzz | crash [--rounds N] | skew | ci |
-//! bench [--quick]`.
+//! All development tasks: `cargo xtask tidy | docs | test | interop | walks [--figures] | fuzz | crash [--rounds N] | skew |
+//! ci | bench [--quick]`.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task prints what it does")]
 
 mod ci;
 mod crash;
@@ -21,7 +21,7 @@ use std::process::{Command, ExitCode};
 
 use crate::postgres::Postgres;
 
-/// What a chore returns: nothing, or why it failed.
+/// The result of a task: nothing, or why it failed.
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures, and writes `bench/results.md`; what the arguments mean is the bench's affair.
+/// Measures, and writes `bench/results.md`. The bench parses the arguments.
 fn bench(arguments: &[String]) -> Outcome {
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--release", "--package", "countersign-bench", "--"]).args(arguments);

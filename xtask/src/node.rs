@@ -6,22 +6,22 @@ use std::process::Command;
 use crate::Outcome;
 use crate::run::{apt_install, exists, output, status};
 
-/// The oldest Node with a global Web Crypto, which the libraries sign and verify with.
+/// The oldest Node with a global Web Crypto, which the libraries use for signatures.
 const NODE_MIN_MAJOR: u32 = 20;
 
-/// Finds Node, or installs it, and installs exactly what the lock file in `place` names, with its hashes. No script of a
-/// package runs (`.npmrc`).
+/// Finds or installs Node, and installs exactly what the lock file in `place` lists, with hashes. No package's scripts run
+/// (`.npmrc`).
 pub(crate) fn install(place: &Path) -> Outcome {
     find_node()?;
     status(Command::new("npm").args(["ci", "--prefer-offline", "--loglevel=error", "--prefix"]).arg(place))
 }
 
-/// Runs a script. The only host it speaks to is here, whatever proxy leads outside.
+/// Runs a script. It only connects to this machine, so it ignores any proxy.
 pub(crate) fn script(path: &Path) -> Command {
     local(Command::new("node"), path)
 }
 
-/// An interpreter with a script, to which no proxy applies.
+/// An interpreter with a script, without a proxy.
 pub(crate) fn local(mut interpreter: Command, path: &Path) -> Command {
     interpreter.arg(path).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
     interpreter

@@ -1,4 +1,4 @@
-//! A PostgreSQL of our own for the tests: a directory, a Unix socket, nothing kept.
+//! A temporary PostgreSQL for the tests: a directory and a Unix socket.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::run::{apt_install, output};
 
-/// A running server, stopped and forgotten on drop.
+/// A running server. Dropping it stops it and removes its directory.
 pub(crate) struct Postgres {
     directory: PathBuf,
     binaries: PathBuf,
@@ -14,7 +14,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one, installing it where it is missing and may be installed.
+    /// Starts a server, after installing PostgreSQL if it is missing and may be installed.
     pub(crate) fn start() -> Result<Self, String> {
         let binaries = match find_binaries() {
             Some(found) => found,
@@ -23,7 +23,7 @@ impl Postgres {
                 find_binaries().ok_or("the package postgresql does not contain initdb")?
             }
         };
-        // initdb refuses root.
+        // initdb refuses to run as root.
         let is_root = output(Command::new("id").arg("-u"))?.trim() == "0";
         let user = is_root.then_some("postgres");
         let directory =
@@ -36,7 +36,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// The URL, for a database name to be added.
+    /// The URL, to which a database name is added.
     pub(crate) fn url(&self) -> String {
         format!("postgres:///?host={}&user=postgres", self.directory.display())
     }
@@ -50,7 +50,7 @@ impl Postgres {
         );
         let initdb = ["-D", &data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N"];
         output(self.command("initdb").args(initdb))?;
-        // Its output goes to a file: a server that holds our pipe would keep us waiting for its end.
+        // The output goes to a file, because a server that inherits our pipe would keep us waiting.
         let log = self.directory.join("log").display().to_string();
         let start = ["-D", &data, "-w", "-l", &log, "-o", &options, "start"];
         let started = self.command("pg_ctl").args(start).stdout(Stdio::null()).status();
@@ -83,7 +83,7 @@ impl Drop for Postgres {
         if let Err(reason) = stopped {
             eprintln!("{reason}");
         }
-        // What cannot be removed lies in /tmp.
+        // Leftover files are in /tmp.
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

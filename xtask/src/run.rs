@@ -1,4 +1,4 @@
-//! Running other programs.
+//! Runs other programs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// True if a failure to find what a check needs is a failure of the check.
+/// True in CI, where a check fails if something that it needs is missing.
 #[expect(clippy::disallowed_methods, reason = "xtask is a program of its own")]
 pub(crate) fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false")
@@ -22,7 +22,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
     status(Command::new("cargo").args(arguments))
 }
 
-/// Runs a command in the checkout, its output shown, and how long it took.
+/// Runs a command in the checkout with its output shown, and prints how long it took.
 #[expect(clippy::disallowed_methods, reason = "xtask is a program of its own")]
 pub(crate) fn status(command: &mut Command) -> Outcome {
     let shown = format!("{command:?}").replace('"', "");
@@ -37,7 +37,7 @@ pub(crate) fn status(command: &mut Command) -> Outcome {
     }
 }
 
-/// What a command prints, if it succeeds.
+/// Returns the output of a command that succeeds.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let shown = format!("{command:?}").replace('"', "");
     let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
@@ -53,7 +53,7 @@ pub(crate) fn exists(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-/// Installs Debian packages, where that is possible.
+/// Installs Debian packages, if possible.
 pub(crate) fn apt_install(packages: &[&str]) -> Outcome {
     let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || !exists("apt-get") {

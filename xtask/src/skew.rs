@@ -1,4 +1,4 @@
-//! This version beside the one before the newest migration, on one database: what a rolling upgrade promises.
+//! This version and the one before the newest migration on one database, as in a rolling upgrade.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,10 +7,10 @@ use crate::Outcome;
 use crate::postgres::Postgres;
 use crate::run::{output, root, status};
 
-/// Where the migrations of PostgreSQL are, which both engines have in step.
+/// PostgreSQL's migrations. Those of SQLite have the same numbers.
 const MIGRATIONS: &str = "crates/store/migrations/postgres";
 
-/// Builds the older version, which takes minutes the first time, and tells the story of both.
+/// Builds the older version, which takes minutes the first time, and runs the story with both.
 pub(crate) fn run() -> Outcome {
     let commit = find_parent()?;
     println!("the older version is {commit}");
@@ -34,7 +34,7 @@ fn find_parent() -> Result<String, String> {
     Ok(output(Command::new("git").current_dir(root()).args(["rev-parse", &parent]))?.trim().to_owned())
 }
 
-/// Builds the binary of a commit in a worktree of its own.
+/// Builds the binary of a commit in its own worktree.
 fn build(commit: &str) -> Result<PathBuf, String> {
     let (source, target) = (root().join("target/skew/source"), root().join("target/skew/target"));
     if source.join(".git").exists() {

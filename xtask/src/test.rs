@@ -1,4 +1,4 @@
-//! Every test, on both engines, the interoperability tests, and the browser tests.
+//! All tests on both engines, the interoperability tests, and the browser tests.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +7,10 @@ use crate::postgres::Postgres;
 use crate::run::{apt_install, cargo, is_ci, status};
 use crate::{Outcome, fuzz, interop, walks};
 
-/// Each is a program in /usr/sbin, and the Debian package that has it.
+/// The proxies, each a program in /usr/sbin and a Debian package.
 const PROXIES: [&str; 3] = ["haproxy", "nginx", "pgbouncer"];
 
-/// Runs all; what cannot run here is said in one line, and in CI is a failure.
+/// Runs everything. What cannot run is reported in one line, and fails in CI.
 pub(crate) fn run() -> Outcome {
     cargo(&["test", "--workspace"])?;
     fuzz::run()?;
@@ -26,15 +26,15 @@ pub(crate) fn run() -> Outcome {
         Ok(()) => walks::run(&[])?,
         Err(reason) => skip("the browser tests", &reason)?,
     }
-    // Last: this leaves a binary without pages where the others look for theirs.
+    // Last, because it leaves a binary without pages where the others expect one with pages.
     cargo(&["test", "--package", "countersign-cli", "--no-default-features", "--test", "commands", "without_web::"])
 }
 
-/// The whole workspace again: a part of it would be built with other features, which takes longer than to run it.
+/// The whole workspace again: a part of it would be built with other features, which takes longer than running it.
 fn on_postgres(postgres: &Postgres, skipped: &[&str]) -> Outcome {
     let mut command = Command::new("cargo");
     command.args(["test", "--workspace", "--tests", "--", "--include-ignored"]);
-    // What is about files of SQLite, what is a test only as the child process of another, and what needs another version.
+    // Skips tests for SQLite files, tests that only run as a child process, and tests that need another version.
     command
         .args(["--skip", "_on_sqlite", "--skip", "the_child_asks", "--skip", "skew::"])
         .env("COUNTERSIGN_TEST_POSTGRES", postgres.url());
@@ -42,8 +42,8 @@ fn on_postgres(postgres: &Postgres, skipped: &[&str]) -> Outcome {
     status(&mut command)
 }
 
-/// Installs the proxies in front of nodes and of PostgreSQL where they are missing; returns what leaves their stories out if
-/// they cannot be.
+/// Installs the proxies in front of nodes and PostgreSQL if they are missing. If that fails, returns the arguments that skip
+/// their stories.
 fn settle_proxies() -> Result<Vec<&'static str>, String> {
     let is_there = |program: &&str| Path::new("/usr/sbin").join(program).exists();
     let missing: Vec<&str> = PROXIES.into_iter().filter(|program| !is_there(program)).collect();

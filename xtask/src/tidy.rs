@@ -1,4 +1,4 @@
-//! The shape of the house: which crate may use which, which may name what, and how large a room may be.
+//! Checks of the repository: dependencies between crates, third-party libraries, names and file sizes.
 
 mod circles;
 mod decisions;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::run::root;
 use crate::{Outcome, docs};
 
-/// Checks all, and lists every fault.
+/// Runs every check, and lists all faults.
 pub(crate) fn run() -> Outcome {
     let mut faults = Vec::new();
     faults.extend(dependencies::check());

@@ -1,4 +1,4 @@
-//! The pages, walked through in a real browser: Debian's Chromium, led by npm packages pinned by a lock file.
+//! Browser tests of the pages in Debian's Chromium, driven by npm packages that are pinned by a lock file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,12 +7,12 @@ use crate::demo_server::Server;
 use crate::run::{apt_install, output, root, status};
 use crate::{Outcome, demo_server, node};
 
-/// How many walks are under way at a time: a browser and a server mostly wait for each other.
+/// The number of concurrent walks. A browser and a server mostly wait for each other.
 const LANES: usize = 2;
-/// Where Debian puts it.
+/// Debian's path of the browser.
 const BROWSER: &str = "/usr/bin/chromium";
 
-/// Installs what the walks need; Err with what is missing here.
+/// Installs what the walks need. Fails with what is missing.
 pub(crate) fn prepare() -> Outcome {
     if !Path::new(BROWSER).exists() {
         apt_install(&["chromium"])?;
@@ -21,8 +21,8 @@ pub(crate) fn prepare() -> Outcome {
     node::install(&directory())
 }
 
-/// Walks them all, side by side on servers of their own. `--figures` measures instead, on one server and nothing beside
-/// it; words pick the walks whose names hold them.
+/// Runs all walks, each on its own server. `--figures` measures instead, with one server and nothing else running. Words
+/// select the walks whose names contain them.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     check_types()?;
     demo_server::build()?;
@@ -38,12 +38,12 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     outcome
 }
 
-/// The pages' scripts, whose types stand in their comments (`tsconfig.json`).
+/// Checks the pages' scripts, whose types are in comments (`tsconfig.json`).
 fn check_types() -> Outcome {
     status(node::script(&directory().join("node_modules/typescript/bin/tsc")).arg("-p").arg(directory()))
 }
 
-/// Where the walks and their lock file are.
+/// The directory of the walks and their lock file.
 fn directory() -> PathBuf {
     root().join("tests/walks")
 }

@@ -1,4 +1,4 @@
-//! The bare side: axum as its manual shows it, with the same parse and the same signature, and nothing else.
+//! The bare side: axum as in its manual, with the same parsing and the same signature, and nothing else.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 
 use crate::Outcome;
 
-/// What the endpoints need: a key, and a payload of the size that countersign signs.
+/// The state of the endpoints: a key, and a payload of the same size as countersign's.
 struct Bare {
     key: SigningKey,
     verifying: VerifyingKey,
@@ -39,9 +39,9 @@ struct TokenResponse<'a> {
     scope: &'static str,
 }
 
-/// The process that serves the bare endpoints, until it is ended.
+/// Serves the bare endpoints until the process is ended.
 pub(crate) fn run(address: &str, algorithm: &str, payload: &Path) -> Outcome<()> {
-    let algorithm = Algorithm::parse(algorithm).ok_or("no such algorithm")?;
+    let algorithm = Algorithm::parse(algorithm).ok_or("unknown algorithm")?;
     let key = SigningKey::from_pkcs8(algorithm, &SigningKey::generate(algorithm)?)?;
     let bare = Bare {
         verifying: VerifyingKey::from_jwk(key.jwk())?,
@@ -54,7 +54,7 @@ pub(crate) fn run(address: &str, algorithm: &str, payload: &Path) -> Outcome<()>
         .route("/oauth2/introspect", post(introspect))
         .route("/readyz", get(async || "ready"))
         .with_state(Arc::new(bare));
-    // The same runtime as countersign's.
+    // The same runtime as countersign.
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = TcpListener::bind(address).await?.tap_io(|stream| drop(stream.set_nodelay(true)));
         Ok(axum::serve(listener, router).await?)
@@ -79,7 +79,7 @@ async fn introspect(State(bare): State<Arc<Bare>>, body: Bytes) -> Response {
         jwt.verify(&bare.verifying).map_err(|error| Refusal::Internal(error.to_string()))
     });
     match verified {
-        // The claims are about as long as countersign's answer.
+        // The claims are about as long as countersign's response.
         Ok(claims) => json(serde_json::to_string(&claims)),
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }

@@ -1,4 +1,4 @@
-//! One keep-alive connection: bytes out, and just enough of the answer read.
+//! A keep-alive connection that parses as little of the response as possible.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// What was answered.
+/// A response.
 pub(crate) struct Answer<'c> {
     /// The status.
     pub(crate) status: u16,
@@ -22,12 +22,12 @@ pub(crate) struct Answer<'c> {
 }
 
 impl Connection {
-    /// Connects.
+    /// Opens a connection.
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         Self::of(TcpStream::connect(address).await?)
     }
 
-    /// Connects from another address of this machine.
+    /// Opens a connection from another address of this machine.
     pub(crate) async fn open_from(source: SocketAddr, address: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(source)?;
@@ -39,13 +39,13 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::new() })
     }
 
-    /// Returns once the server has closed it; nothing is under way on it.
+    /// Returns once the server has closed the idle connection.
     pub(crate) async fn closed(&self) {
-        // Bytes that nobody asked for end it as well.
+        // Unexpected bytes end it too.
         let _ = self.stream.peek(&mut [0]).await;
     }
 
-    /// Sends a request and reads its answer to the end.
+    /// Sends a request and reads the complete response.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -60,7 +60,7 @@ impl Connection {
     }
 }
 
-/// The status and where the body lies; `None` while it is not all there.
+/// The status and the position of the body. `None` while the response is incomplete.
 fn find_answer(bytes: &[u8]) -> io::Result<Option<(u16, Range<usize>)>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_found_once_it_is_all_there() {
+    fn a_response_is_found_once_it_is_complete() {
         let whole = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\nabc";
         assert_eq!(find_answer(whole).expect("well formed"), Some((200, 64..67)));
         for length in 0..whole.len() {

@@ -1,7 +1,7 @@
-//! The load: 64 keep-alive connections that send pre-built requests, each as soon as the last is answered.
+//! Closed-loop load: 64 keep-alive connections that send prepared requests, each as soon as the previous one is answered.
 //!
-//! The generator never sleeps. Were it to, the server would pay for waking its core, an interrupt of several µs with
-//! almost every answer, and the slower server would pay more often, since it lets the generator sleep more often.
+//! The generator never sleeps. Otherwise, the server would spend several µs per response on the interrupt that wakes the
+//! generator's core, and a slower server would do so more often.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,16 +15,16 @@ use crate::process::Server;
 use crate::request::Requests;
 use crate::{Outcome, cores, watch};
 
-/// Connections held at once.
+/// The number of connections.
 pub(crate) const CONNECTIONS: usize = 64;
-/// Above this share of its core the generator is what is measured, and the round is void.
+/// If the generator uses more than this share of its core, the round measures the generator and is void.
 pub(crate) const MAX_GENERATOR_BUSY: f64 = 0.9;
-/// What the count of handled requests becomes at the end of a round.
+/// The value that ends a round, in place of the count of handled requests.
 const ALL_HANDLED: u64 = u64::MAX;
-/// How long one side goes on before it is the other's turn: what else the machine does then falls on both.
+/// The length of a turn, so that other activity of the machine affects both sides equally.
 const TURN: Duration = Duration::from_millis(250);
 
-/// A server, and what is asked of it.
+/// A server and the requests to send.
 #[derive(Clone, Copy)]
 pub(crate) struct Side<'a> {
     /// The server.
@@ -33,28 +33,28 @@ pub(crate) struct Side<'a> {
     pub(crate) requests: &'a Requests,
 }
 
-/// What one round gave.
+/// The result of a round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
-    /// Requests answered with 200.
+    /// Requests with status 200.
     pub(crate) answered: u64,
-    /// Requests answered otherwise, or not at all.
+    /// Requests with another status or without a response.
     pub(crate) failed: u64,
     /// The server's CPU time per request, in µs.
     pub(crate) cost_us: f64,
-    /// Requests answered each second.
+    /// Responses per second.
     pub(crate) per_s: f64,
-    /// Half of all answers took no longer, in ms.
+    /// The median latency, in ms.
     pub(crate) p50_ms: f64,
-    /// All answers but one of a hundred took no longer, in ms.
+    /// The 99th percentile of the latency, in ms.
     pub(crate) p99_ms: f64,
-    /// The share of both cores that neither the server nor the generator took.
+    /// The share of both cores that neither the server nor the generator used.
     pub(crate) others_busy: f64,
-    /// The share of its core that the generator had work for.
+    /// The share of its core that the generator needed.
     pub(crate) generator_busy: f64,
 }
 
-/// Rounds of two sides, in turns of a fraction of a second, so that both see the same machine.
+/// Runs rounds of two sides in turns of a fraction of a second, so that both see the same machine.
 pub(crate) async fn compare(plan: &Plan, first: Side<'_>, second: Side<'_>) -> Outcome<(Vec<Round>, Vec<Round>)> {
     take_turn(first, plan.warm_up).await?;
     take_turn(second, plan.warm_up).await?;
@@ -72,18 +72,18 @@ pub(crate) async fn compare(plan: &Plan, first: Side<'_>, second: Side<'_>) -> O
     Ok((of_first, of_second))
 }
 
-/// One round of one side.
+/// Runs one round of one side.
 pub(crate) async fn run(side: Side<'_>, length: Duration) -> Outcome<Round> {
     take_turn(side, length).await?.close()
 }
 
-/// What was counted while one side had its turns.
+/// The counts of one side's turns.
 #[derive(Default)]
 struct Sum {
     took_ns: Vec<u32>,
     failed: u64,
     wall: Duration,
-    /// CPU time of the server, of the generator, of anyone on both cores.
+    /// CPU time of the server, of the generator, and in total on both cores.
     cpu: [Duration; 3],
     generator_idle: Duration,
 }
@@ -99,13 +99,13 @@ impl Sum {
         }
     }
 
-    /// The round's figures; an error if it is void.
+    /// Computes the result of the round. Fails if it is void.
     fn close(mut self) -> Outcome<Round> {
         let wall_s = self.wall.as_secs_f64();
         let generator_busy = 1.0 - self.generator_idle.as_secs_f64() / wall_s;
         if generator_busy > MAX_GENERATOR_BUSY {
             let percent = generator_busy * 100.0;
-            return Err(format!("void: the generator's core is {percent:.0} % busy, which hides the server").into());
+            return Err(format!("void: the generator's core is {percent:.0} % busy, so it limits the server").into());
         }
         self.took_ns.sort_unstable();
         let answered = u64::try_from(self.took_ns.len())?;
@@ -163,7 +163,7 @@ struct Sent {
     failed: u64,
 }
 
-/// Sends until the time is up, and counts what it handles.
+/// Sends requests until the time is up, and counts the responses.
 async fn send(
     mut connection: Connection,
     requests: &[Vec<u8>],
@@ -193,7 +193,7 @@ async fn send(
     sent
 }
 
-/// Keeps the generator awake; returns how long it was so for nothing, which is when it would have slept.
+/// Keeps the generator awake. Returns how long it had nothing to do.
 async fn idle(handled: Arc<AtomicU64>) -> Duration {
     let (mut idle, mut seen, mut at) = (Duration::ZERO, 0, watch::now());
     loop {
@@ -209,7 +209,7 @@ async fn idle(handled: Arc<AtomicU64>) -> Duration {
     }
 }
 
-/// A count as a number to divide by; none here comes near 2^32.
+/// Converts a count for division. No count here is near 2^32.
 pub(crate) fn count(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: measures the figures that the house promises, ours against a bare endpoint in one run.
+//! `cargo xtask bench`: measures the promised figures, and compares ours with a bare endpoint in one run.
 //!
-//! The server has core 0, the generator core 1. Cost is the server's CPU time (user and system) per request.
+//! The server runs on core 0, the generator on core 1. Cost is the server's CPU time (user and system) per request.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench tells what it measured")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints what it measured")]
 
 mod bare;
 mod connection;
@@ -27,11 +27,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::plan::Plan;
 
-/// As in `countersign` itself: a bare endpoint with another allocator would be another comparison.
+/// The same allocator as `countersign`. With another one, the bare endpoints would not be comparable.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What can fail here fails the whole run, with one line.
+/// Any failure ends the whole run with one line.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
@@ -69,13 +69,13 @@ fn measure(arguments: &[&str]) -> Outcome<()> {
     Ok(())
 }
 
-/// An empty database of PostgreSQL, which `cargo xtask bench` starts.
+/// An empty PostgreSQL database, from `cargo xtask bench`.
 #[expect(clippy::disallowed_methods, reason = "the bench is a program of its own")]
 fn postgres() -> Option<String> {
     std::env::var("COUNTERSIGN_BENCH_POSTGRES").ok()
 }
 
-/// Thousands of connections need as many descriptors.
+/// Thousands of connections need as many file descriptors.
 fn raise_descriptor_limit() -> Outcome<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)

@@ -1,9 +1,9 @@
-//! Load at a fixed rate: requests come when they are due, whether or not the server has answered those before.
+//! Open-loop load: requests are sent when they are due, whether or not the server has answered the previous ones.
 //!
-//! The gaps between arrivals are random with a fixed mean (a Poisson process), as among callers who know nothing of each
-//! other. Latency counts from the moment at which a request was due, so that a server that is late cannot slow down those
-//! who measure it. A request that is due while no connection is free is not sent and not counted: it would wait in the
-//! generator, not in the server. With few connections it is they that bound what is asked at once.
+//! The gaps between arrivals are random with a fixed mean (a Poisson process), like those of independent callers. Latency
+//! counts from the time when a request was due, so that a slow server cannot slow down the measurement. A request that is due
+//! while no connection is free is neither sent nor counted, because it would wait in the generator instead of the server. With
+//! few connections, these limit the load.
 //!
 //! As in `load.rs`, the generator never sleeps.
 
@@ -21,38 +21,38 @@ use crate::load::MAX_GENERATOR_BUSY;
 use crate::request::Requests;
 use crate::{Outcome, watch};
 
-/// From how many addresses of loopback the connections come: 127.0.0.2 and those after it.
+/// The number of loopback addresses for connections: 127.0.0.2 and the following ones.
 const SOURCES: usize = 8;
-/// A request that is not answered after so long never will be.
+/// A request without a response after this time fails.
 const LAST_ANSWER: Duration = Duration::from_secs(15);
 
-/// When requests come.
+/// When to send requests.
 #[derive(Clone, Copy)]
 pub(crate) enum Pace {
-    /// So many a second.
+    /// This many per second.
     PerSecond(f64),
-    /// So many at once, each sent when another is answered: what the server can do at most.
+    /// This many at a time, each sent when another one is answered. This measures the server's peak.
     AtOnce(u64),
 }
 
-/// A stretch of time with one pace.
+/// A period with one pace.
 pub(crate) struct Stretch {
     pub(crate) pace: Pace,
     pub(crate) length: Duration,
 }
 
-/// An answered request.
+/// A finished request.
 #[derive(Clone, Copy)]
 pub(crate) struct Answered {
-    /// When it was due, after the beginning.
+    /// When it was due, since the start.
     pub(crate) due: Duration,
-    /// From then to the end of its answer.
+    /// From then until the end of its response.
     pub(crate) took: Duration,
-    /// 0 if there was none.
+    /// 0 without a response.
     pub(crate) status: u16,
 }
 
-/// Connections that are open and wait for orders.
+/// Open connections that wait for orders.
 pub(crate) struct Fleet {
     shared: Arc<Shared>,
     orders: Vec<UnboundedSender<Instant>>,
@@ -68,7 +68,7 @@ struct Shared {
 }
 
 impl Fleet {
-    /// Opens so many connections.
+    /// Opens this many connections.
     pub(crate) async fn open(address: SocketAddr, requests: &Requests, connections: usize) -> Outcome<Self> {
         let shared = Arc::new(Shared {
             address,
@@ -87,8 +87,8 @@ impl Fleet {
         Ok(Self { shared, orders, _tasks: tasks })
     }
 
-    /// Sends what is due in these stretches, one after the other without a pause; returns what was answered, and how many
-    /// requests found no free connection. An error if the generator had no time to be exact.
+    /// Sends the requests of these periods without a pause in between. Returns the finished requests, and how many found no free
+    /// connection. Fails if the generator was too busy to be exact.
     pub(crate) async fn drive(&self, stretches: &[Stretch]) -> Outcome<(Vec<Answered>, u64)> {
         let began = watch::now();
         let mut gaps = Gaps(1);
@@ -132,7 +132,7 @@ impl Fleet {
         Ok((answered.collect(), unsent))
     }
 
-    /// Orders a request; false if no connection is free.
+    /// Sends a request. Returns false if no connection is free.
     fn send(&self, due: Instant) -> bool {
         let free = self.shared.free.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         free.and_then(|index| self.orders.get(index)?.send(due).ok()).is_some()
@@ -142,7 +142,7 @@ impl Fleet {
         let began = watch::now();
         while self.shared.handled.load(Ordering::Relaxed) < sent {
             if began.elapsed() > LAST_ANSWER {
-                return Err("requests were never answered".into());
+                return Err("some requests got no response".into());
             }
             yield_now().await;
         }
@@ -150,7 +150,7 @@ impl Fleet {
     }
 }
 
-/// Addresses take turns.
+/// Uses the addresses in turn.
 fn source(index: usize) -> SocketAddr {
     (Ipv4Addr::new(127, 0, 0, 2 + u8::try_from(index % SOURCES).unwrap_or_default()), 0).into()
 }
@@ -167,7 +167,7 @@ async fn serve_orders(
         let order = tokio::select! {
             biased;
             order = orders.recv() => order,
-            // The server closes one that is idle for long; a client opens another before it needs it.
+            // The server closes connections that are idle for long. Reopen them before they are needed.
             () = connection.closed() => {
                 connection = reopen(&shared, index).await;
                 continue;
@@ -176,7 +176,7 @@ async fn serve_orders(
         let (Some(due), Some(request)) = (order, requests.next()) else { return };
         let mut answer = connection.exchange(request).await.map(|answer| answer.status);
         if answer.is_err() {
-            // It was closed at that very moment: as any client, it tries once more.
+            // The server closed it at this moment. Retry once, like any client.
             connection = reopen(&shared, index).await;
             answer = connection.exchange(request).await.map(|answer| answer.status);
         }
@@ -208,9 +208,9 @@ impl Shared {
 struct Gaps(u64);
 
 impl Gaps {
-    /// A gap of an exponential distribution with so many arrivals a second.
+    /// A gap with an exponential distribution, for this many arrivals per second.
     fn next(&mut self, per_s: f64) -> Duration {
-        // SplitMix64: 32 of its bits are as random as is needed here.
+        // SplitMix64. 32 of its bits are random enough here.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,4 +1,4 @@
-//! How much is measured: the whole run takes about seven minutes, a quick one three.
+//! What is measured. The whole run takes about seven minutes, a quick one three.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 
-/// What can be named on the command line, to measure that alone.
+/// The sections, which the command line can select.
 pub(crate) const SECTIONS: [&str; 11] = [
     "tokens",
     "introspection",
@@ -23,26 +23,26 @@ pub(crate) const SECTIONS: [&str; 11] = [
 /// The section that measures functions in this process instead of the binary.
 const IN_PROCESS: &str = "timing";
 
-/// What one run does.
+/// The settings of a run.
 pub(crate) struct Plan {
     quick: bool,
     sections: Vec<String>,
-    /// An empty database of PostgreSQL, if there is one.
+    /// An empty PostgreSQL database, if there is one.
     pub(crate) postgres: Option<String>,
-    /// Rounds of each measurement; the median counts.
+    /// The number of rounds per measurement. The median counts.
     pub(crate) rounds: usize,
-    /// How long one round of requests is.
+    /// The length of a round of requests.
     pub(crate) round: Duration,
-    /// How long the load before the first round is, which is not counted.
+    /// The length of the warm-up before the first round.
     pub(crate) warm_up: Duration,
-    /// How long one round of commits is.
+    /// The length of a round of commits.
     pub(crate) commits_round: Duration,
-    /// Tokens issued before the memory is read.
+    /// The number of tokens issued before the memory is measured.
     pub(crate) tokens_before_memory: u64,
 }
 
 impl Plan {
-    /// Reads `[--quick] [SECTION…]`.
+    /// Parses `[--quick] [SECTION…]`.
     pub(crate) fn parse(arguments: &[&str], postgres: Option<String>) -> Outcome<Self> {
         let (flags, sections): (Vec<&str>, Vec<&str>) =
             arguments.iter().partition(|argument| argument.starts_with("--"));
@@ -76,7 +76,7 @@ impl Plan {
         })
     }
 
-    /// True if a section is to be measured.
+    /// True if this section is measured.
     pub(crate) fn has(&self, section: &str) -> bool {
         self.sections.is_empty() || self.sections.iter().any(|name| name == section)
     }
@@ -86,12 +86,12 @@ impl Plan {
         SECTIONS.iter().any(|section| *section != IN_PROCESS && self.has(section))
     }
 
-    /// True if everything is measured at full length: only then is it worth keeping.
+    /// True if everything is measured at full length. Only these results are stored.
     pub(crate) fn is_whole(&self) -> bool {
         !self.quick && self.sections.is_empty()
     }
 
-    /// Builds what is measured, exactly as it is built for use.
+    /// Builds the release binary.
     pub(crate) fn build_binary(&self) -> Outcome<()> {
         let mut build = Command::new("cargo");
         build.args(["build", "--release", "--package", "countersign-cli"]).current_dir(root());
@@ -104,7 +104,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The binary that is measured, which lies beside this one.
+/// The binary to measure, which is next to this one.
 pub(crate) fn binary() -> Outcome<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("countersign");
     if path.exists() { Ok(path) } else { Err(format!("{}: not built; use --release", path.display()).into()) }

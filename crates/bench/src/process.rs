@@ -1,4 +1,4 @@
-//! The servers that are measured, each a process of its own, on the server's core unless on both.
+//! The measured servers: separate processes, on the server's core or on both.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,24 +12,24 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::connection::Connection;
 use crate::{Outcome, cores, plan, request, watch};
 
-/// A server that is not ready after so long never will be.
+/// A server that is not ready after this time has failed.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often it is asked.
+/// The interval of the readiness checks.
 const READY_INTERVAL: Duration = Duration::from_millis(1);
 
-/// It refuses nobody for waiting.
+/// No request is refused for waiting.
 const PATIENT: (&str, &str) = ("COUNTERSIGN_HTTP_QUEUE_TARGET_MS", "0");
 
-/// A running server; it ends with this value at the latest.
+/// A running server. Dropping it ends the process.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts `countersign serve` on a data directory, its log as JSON in a file beside that. It refuses nobody for waiting:
-    /// the load of `load.rs` is always as much as it can do.
+    /// Starts `countersign serve` on a data directory, with a JSON log in a file next to it. It refuses no request for waiting,
+    /// because `load.rs` always sends as many as it can handle.
     pub(crate) fn countersign(directory: &Path, flags: &[&str]) -> Outcome<Self> {
         Self::serve(directory, flags, &[PATIENT], &[cores::SERVER])
     }
@@ -39,7 +39,7 @@ impl Server {
         Self::serve(directory, &[], &[PATIENT], cores)
     }
 
-    /// The same, as it is shipped.
+    /// The same with default settings.
     pub(crate) fn countersign_by_default(directory: &Path) -> Outcome<Self> {
         Self::serve(directory, &[], &[], &[cores::SERVER])
     }
@@ -48,7 +48,7 @@ impl Server {
         let address = free_address()?;
         let log = fs::File::create(directory.with_extension("log"))?;
         let mut command = Command::new(plan::binary()?);
-        // No COUNTERSIGN_ variable of whoever runs the bench.
+        // Without the caller's COUNTERSIGN_ variables.
         command.env_clear().env("COUNTERSIGN_LOG_FORMAT", "json").envs(environment.iter().copied());
         command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(directory).args(flags);
         Self::spawn(command.stdout(Stdio::piped()).stderr(log), address, cores)
@@ -62,7 +62,7 @@ impl Server {
         Self::spawn(&mut command, address, cores)
     }
 
-    /// A child is born on the cores of the thread that starts it.
+    /// A child process inherits the cores of the thread that starts it.
     fn spawn(command: &mut Command, address: SocketAddr, cores: &[usize]) -> Outcome<Self> {
         cores::pin(cores)?;
         let child = command.spawn();
@@ -70,17 +70,17 @@ impl Server {
         Ok(Self { child: child?, address })
     }
 
-    /// Its process id.
+    /// Its process ID.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it prints.
+    /// Its stdout.
     pub(crate) fn stdout(&mut self) -> Outcome<impl std::io::Read + use<>> {
-        self.child.stdout.take().ok_or_else(|| "stdout was taken before".into())
+        self.child.stdout.take().ok_or_else(|| "stdout was already taken".into())
     }
 
-    /// Waits until `/readyz` answers 200.
+    /// Waits until `/readyz` returns 200.
     pub(crate) async fn wait_until_ready(&mut self) -> Outcome<()> {
         let began = watch::now();
         while began.elapsed() < READY_TIMEOUT {
@@ -107,7 +107,7 @@ impl Server {
         Ok(kib / 1024.0)
     }
 
-    /// Stops it as an operator does, and waits until it has ended well.
+    /// Stops it like an operator, and checks its exit status.
     pub(crate) fn stop(mut self) -> Outcome<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         let status = self.child.wait()?;
@@ -117,13 +117,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended before.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// An address on loopback that nobody listens on now.
+/// An address on loopback where nothing listens.
 fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

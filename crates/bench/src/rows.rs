@@ -1,4 +1,4 @@
-//! The figures, a file for each group of them.
+//! The figures, in one file per group.
 
 mod clients;
 mod commits;
@@ -31,7 +31,7 @@ use crate::spread::Spread;
 use crate::table::{Row, Table};
 use crate::{Outcome, seed};
 
-/// What every figure needs.
+/// The context of every figure.
 struct Bench<'p> {
     plan: &'p Plan,
     scratch: TempDir,
@@ -40,9 +40,9 @@ struct Bench<'p> {
     generator_busy: Vec<f64>,
 }
 
-/// Measures all that the plan names.
+/// Measures everything in the plan.
 pub(crate) async fn measure(plan: &Plan) -> Outcome<Table> {
-    // Beside the binary, not in /tmp, which may be memory: commits are to reach a disk.
+    // Next to the binary and not in /tmp, which may be in memory, because commits must reach a disk.
     let scratch = TempDir::with_prefix_in("bench-", std::env::current_exe()?.parent().unwrap_or(Path::new(".")))?;
     let mut bench =
         Bench { plan, scratch, table: Table::default(), others_busy: Vec::new(), generator_busy: Vec::new() };
@@ -89,10 +89,10 @@ impl Bench<'_> {
         self.scratch.path().join(name)
     }
 
-    /// A new data directory with a registry in it.
+    /// Creates a data directory with a registry.
     async fn seeded(&self, name: &str, algorithms: &[Algorithm], clients: usize) -> Outcome<PathBuf> {
         let directory = self.path(name);
-        // Private, as a server's own: it starts in no other.
+        // Private, because a server starts in no other.
         DirBuilder::new().mode(0o700).create(&directory)?;
         let mut private = OpenOptions::new();
         private.create_new(true).write(true).mode(0o600).open(directory.join(SQLITE_FILE))?;
@@ -100,7 +100,7 @@ impl Bench<'_> {
         Ok(directory)
     }
 
-    /// The bare endpoints, signing a payload as long as that of this token.
+    /// Starts the bare endpoints with a payload of the same size as this token's.
     async fn bare_for(&self, algorithm: Algorithm, token: &str, cores: &[usize]) -> Outcome<Server> {
         let payload = token.split('.').nth(1).and_then(from_base64url).ok_or("no token")?;
         let file = self.path(algorithm.as_str());
@@ -110,7 +110,7 @@ impl Bench<'_> {
         Ok(server)
     }
 
-    /// Rows of the latencies, the rates and the failures of two sides, and the cost's difference at most `max_us`.
+    /// Adds the latencies, rates and failures of two sides, and their difference in cost, which must be at most `max_us`.
     fn add_comparison(&mut self, name: &str, bare: &[Round], ours: &[Round], max_us: f64) {
         self.watch(bare);
         self.watch(ours);
@@ -147,7 +147,7 @@ impl Bench<'_> {
         ]);
     }
 
-    /// A row of the cost of two sides of ours, and by how much the second may be dearer.
+    /// Adds the costs of two of our servers, and how much more the second may cost.
     fn add_percent(&mut self, figure: String, base: &str, (of_base, of_ours): (&[Round], &[Round]), most: f64) {
         self.watch(of_base);
         self.watch(of_ours);
@@ -163,7 +163,7 @@ impl Bench<'_> {
         }]);
     }
 
-    /// Keeps what else the cores did, for the notes.
+    /// Records other activity on the cores, for the notes.
     fn watch(&mut self, rounds: &[Round]) {
         self.others_busy.extend(rounds.iter().map(|round| round.others_busy * 100.0));
         self.generator_busy.extend(rounds.iter().map(|round| round.generator_busy * 100.0));
@@ -186,7 +186,7 @@ impl Bench<'_> {
     }
 }
 
-/// A fresh token of a client.
+/// Requests a token for a client.
 async fn fetch_token(server: &Server, client: usize) -> Outcome<String> {
     let requests = request::tokens(std::iter::once(client));
     let mut connection = Connection::open(server.address).await?;
@@ -194,7 +194,7 @@ async fn fetch_token(server: &Server, client: usize) -> Outcome<String> {
     text_member(answer.body, "access_token").ok_or_else(|| format!("no token: {}", answer.status).into())
 }
 
-/// A token of the administrator whose file the server has written.
+/// Requests a token for the administrator in the server's file.
 async fn fetch_administrator_token(server: &Server, directory: &Path) -> Outcome<String> {
     let file: Value = serde_json::from_slice(&std::fs::read(directory.join("operator.json"))?)?;
     let member = |name: &str| file[name].as_str().ok_or("operator.json is not whole");
@@ -204,12 +204,12 @@ async fn fetch_administrator_token(server: &Server, directory: &Path) -> Outcome
     text_member(answer.body, "access_token").ok_or_else(|| "no administrator's token".into())
 }
 
-/// A text in a JSON body.
+/// Returns a text member of a JSON body.
 fn text_member(body: &[u8], name: &str) -> Option<String> {
     Some(serde_json::from_slice::<Value>(body).ok()?.get(name)?.as_str()?.to_owned())
 }
 
-/// One request for everyone.
+/// One request for all connections.
 fn only(request: Vec<u8>) -> Requests {
     [request].into()
 }

@@ -1,4 +1,4 @@
-//! What is registered before a server is measured: an Api for each algorithm, and clients whose secrets are known.
+//! What is registered before the measurement: an API per algorithm, and clients with known secrets.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use crate::{Outcome, watch};
 
 const SCOPES: [&str; 2] = ["reports:read", "reports:write"];
 
-/// Registers an Api for each algorithm, and clients that take turns at them: client 0 the first, client 1 the second …
+/// Registers an API per algorithm, and clients that use them in turn: client 0 the first, client 1 the second …
 pub(crate) async fn registry(directory: &Path, algorithms: &[Algorithm], clients: usize) -> Outcome<()> {
     let store = open(directory).await?;
     let mut change = store.begin_change(0).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn registry(directory: &Path, algorithms: &[Algorithm], clients
     Ok(())
 }
 
-/// Gives a client limits that it does not reach.
+/// Sets limits for a client that it does not reach.
 pub(crate) async fn limit(directory: &Path, index: usize) -> Outcome<()> {
     let store = open(directory).await?;
     let mut change = store.begin_change(0).await?;
@@ -47,12 +47,12 @@ pub(crate) async fn limit(directory: &Path, index: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// Gives client 0 families of refresh tokens for a user of this Api; returns the first token of each.
+/// Creates refresh families of client 0 for a user of this API. Returns the first token of each.
 pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usize) -> Outcome<Vec<String>> {
     let store = open(directory).await?;
     let user_id = UserId::from_random(random(0));
-    let login = Login::parse("resource-owner").ok_or("no login name")?;
-    // Nobody signs in here: a hash that no password has.
+    let login = Login::parse("resource-owner").ok_or("invalid login name")?;
+    // Nobody signs in, so the hash matches no password.
     let user = NewUser { id: user_id.clone(), login, password_hash: Secret::new("none"), roles: Vec::new() };
     let mut change = store.begin_change(0).await?;
     let change_number = change.number();
@@ -88,7 +88,7 @@ pub(crate) async fn families(directory: &Path, algorithm: Algorithm, count: usiz
     Ok(tokens)
 }
 
-/// Registers the API of the clients to come, in an empty database.
+/// Registers the API for the clients, in an empty database.
 pub(crate) async fn api_alone(database: &DatabaseUrl, algorithm: Algorithm) -> Outcome<()> {
     let store = Store::open(database).await?;
     let mut change = store.begin_change(0).await?;
@@ -98,7 +98,7 @@ pub(crate) async fn api_alone(database: &DatabaseUrl, algorithm: Algorithm) -> O
     Ok(())
 }
 
-/// Registers clients from one number to another, each with two secrets and one entitlement, which are the same for all.
+/// Registers a range of clients, each with the same two secrets and the same entitlement.
 pub(crate) async fn alike(database: &DatabaseUrl, algorithm: Algorithm, first: u32, last: u32) -> Outcome<()> {
     let store = Store::open(database).await?;
     let secrets = [secret_of_alike().hash(), secret(1).hash()];
@@ -113,7 +113,7 @@ pub(crate) fn secret_of_alike() -> Secret {
     secret(0)
 }
 
-/// What a client sends after `Basic`; neither its id nor its secret needs escapes.
+/// The value after `Basic`. Neither the ID nor the secret needs escapes.
 pub(crate) fn basic(index: usize) -> String {
     STANDARD.encode(format!("{}:{}", client_name(index), secret(index).expose()))
 }
@@ -149,15 +149,15 @@ fn api(algorithm: Algorithm) -> Outcome<Api> {
     let mut scopes = Vec::new();
     for name in SCOPES {
         scopes.push(ScopeDefinition {
-            token: ScopeToken::parse(name).ok_or("no scope")?,
+            token: ScopeToken::parse(name).ok_or("invalid scope")?,
             description: String::new(),
             rules: vec![PathRule::parse("* .*").map_err(|error| format!("{error:?}"))?],
             is_default: false,
         });
     }
     Ok(Api {
-        audience: Audience::parse(&format!("https://{id}.example")).ok_or("no audience")?,
-        id: ApiId::parse(&id).ok_or("no Api id")?,
+        audience: Audience::parse(&format!("https://{id}.example")).ok_or("invalid audience")?,
+        id: ApiId::parse(&id).ok_or("invalid API ID")?,
         name: id,
         scopes,
         grants: GrantType::ALL.into_iter().collect(),
@@ -170,7 +170,7 @@ fn api(algorithm: Algorithm) -> Outcome<Api> {
 }
 
 fn scope(text: &str) -> Outcome<Scope> {
-    Scope::parse(text).map_err(|_| "no scope".into())
+    Scope::parse(text).map_err(|_| "invalid scope".into())
 }
 
 fn client_name(index: usize) -> String {
@@ -178,14 +178,14 @@ fn client_name(index: usize) -> String {
 }
 
 fn client_id(index: usize) -> Outcome<ClientId> {
-    ClientId::parse(&client_name(index)).ok_or_else(|| "no client id".into())
+    ClientId::parse(&client_name(index)).ok_or_else(|| "invalid client ID".into())
 }
 
 fn secret(index: usize) -> Secret {
     Secret::from_random(CLIENT_SECRET_PREFIX, &random(index))
 }
 
-/// Bytes that differ by index and are the same in every run: nothing here is secret.
+/// Bytes that depend only on the index. Nothing here is secret.
 fn random<const N: usize>(index: usize) -> [u8; N] {
     let mut state = u64::try_from(index).unwrap_or_default();
     std::array::from_fn(|_| {

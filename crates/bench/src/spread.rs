@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-/// What several rounds gave.
+/// The results of several rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
-    /// The middle one.
+    /// The median.
     pub(crate) median: f64,
     min: f64,
-    /// The greatest.
+    /// The largest.
     pub(crate) max: f64,
 }
 
 impl Spread {
-    /// The spread of some values; of none, it is not a number.
+    /// Computes the spread of some values. NaN if there are none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle_one_counts_and_the_extremes_are_shown() {
+    fn the_median_counts_and_the_extremes_are_shown() {
         assert_eq!(Spread::of([3.0, 1.0, 9.0, 2.0, 4.0]).to_string(), "3.0 (1.0..9.0)");
         assert_eq!(format!("{:+.0}", Spread::of([-1.0, 2.0, 1.0])), "+1 (-1..+2)");
     }

@@ -1,6 +1,6 @@
-//! What the disk can do at best: one connection, one row a transaction, `synchronous=FULL`, and nothing else.
+//! The disk's maximum: one connection, one row per transaction, `synchronous=FULL`, and nothing else.
 //!
-//! Through rusqlite, which is the same SQLite but none of our layers, in a process of its own on the server's core.
+//! It uses rusqlite, which is the same SQLite without our layers, in a separate process on the server's core.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use crate::{Outcome, cores, watch};
 
-/// Commits for so long in a process of its own; returns commits per second.
+/// Commits for this long in a separate process. Returns commits per second.
 pub(crate) fn commits_per_s(file: &Path, length: Duration) -> Outcome<f64> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("commits").arg(file).arg(length.as_millis().to_string());
@@ -19,7 +19,7 @@ pub(crate) fn commits_per_s(file: &Path, length: Duration) -> Outcome<f64> {
     text.trim().parse().map_err(|_| format!("commits: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// That process: prints commits per second.
+/// The separate process: prints commits per second.
 pub(crate) fn run(file: &Path, length_ms: &str) -> Outcome<()> {
     cores::pin(&[cores::SERVER])?;
     let length = Duration::from_millis(length_ms.parse()?);

@@ -1,4 +1,4 @@
-//! What is printed, and kept in `bench/results.md`.
+//! The printed table, which is stored in `bench/results.md`.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Outcome;
 use crate::cores;
 
-/// One figure: what the bare side did, what ours did, and what was promised.
+/// A figure: the bare side, ours, and the target.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
     /// What was measured, with its unit.
@@ -16,13 +16,13 @@ pub(crate) struct Row {
     pub(crate) bare: String,
     /// Ours.
     pub(crate) ours: String,
-    /// What is judged, where that is neither of them alone.
+    /// The compared value, if it is neither of the two.
     pub(crate) compared: String,
-    /// What was promised, and whether it holds.
+    /// The target, and whether it is met.
     pub(crate) target: Option<(String, bool)>,
 }
 
-/// Every figure of a run.
+/// The figures of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Row>,
@@ -32,7 +32,7 @@ pub(crate) struct Table {
 const HEADINGS: [&str; 6] = ["figure", "bare", "countersign", "compared", "target", ""];
 
 impl Table {
-    /// Adds rows, and shows them: a run takes minutes.
+    /// Adds rows, and prints them, because a run takes minutes.
     pub(crate) fn add(&mut self, rows: impl IntoIterator<Item = Row>) {
         for row in rows {
             println!("{}", cells(&row).join("  "));
@@ -59,7 +59,7 @@ impl Table {
         lines.join("\n") + "\n"
     }
 
-    /// Writes the table under the names of the processor, the commit and the day.
+    /// Writes the table with the processor, the commit and the date.
     pub(crate) fn write(&self, path: &Path) -> Outcome<()> {
         let (day, commit) = (output("date", &["-u", "+%F"])?, output("git", &["rev-parse", "--short", "HEAD"])?);
         let processor = cores::cpu_name()?;

@@ -1,7 +1,7 @@
-//! Whether the time of a refusal tells a client that exists from one that does not.
+//! Whether the time of a refusal reveals that a client exists.
 //!
-//! The measure is dudect's: two kinds of call in random order in one process, compared by Welch's t-test. A |t| below 4.5
-//! means that so many samples do not tell the two apart.
+//! The method is dudect's: two kinds of calls in random order in one process, compared by Welch's t-test. If |t| is below 4.5,
+//! this many samples do not distinguish them.
 
 use std::hint::black_box;
 
@@ -14,28 +14,28 @@ use countersign_protocol::status::Status;
 
 use crate::{Outcome, watch};
 
-/// Samples of each comparison, those of both sides together.
+/// The number of samples per comparison, both sides together.
 pub(crate) const SAMPLES: usize = 1_000_000;
-/// Calls before the first sample: caches, branch predictors and the processor's clock settle.
+/// The number of warm-up calls, for caches, branch predictors and the CPU clock.
 const WARM_UP: usize = 20_000;
-/// The slowest samples are left out of the trimmed figures, one in so many: an interrupt is a thousand times longer than
-/// the difference that is looked for.
+/// The trimmed figures exclude one in this many samples, the slowest ones: an interrupt takes a thousand times longer than the
+/// difference to find.
 const LEFT_OUT: usize = 100;
 const NOW: UnixTime = 1_000_000_000;
 
-/// A way to be refused, and |t| of its time against that of an unknown client that presents the same secret.
+/// A kind of refusal, and |t| of its time compared with an unknown client that presents the same secret.
 pub(crate) struct Compared {
     /// Why the known client is refused.
     pub(crate) kind: &'static str,
     /// Welch's |t| over all samples.
     pub(crate) t: f64,
-    /// Welch's |t| without the slowest samples: it finds differences under a nanosecond.
+    /// Welch's |t| without the slowest samples. It detects differences of less than a nanosecond.
     pub(crate) trimmed_t: f64,
-    /// By how much it is slower than the unknown client, without the slowest samples, in nanoseconds.
+    /// How much slower it is than the unknown client, without the slowest samples, in nanoseconds.
     pub(crate) slower_ns: f64,
 }
 
-/// Compares every way in which a known client is refused with an unknown client.
+/// Compares every way to refuse a known client with an unknown client.
 pub(crate) fn compare_all() -> Outcome<Vec<Compared>> {
     let (right, wrong) = (secret(1), secret(2));
     let mistyped = mistype(&wrong);
@@ -54,7 +54,7 @@ pub(crate) fn compare_all() -> Outcome<Vec<Compared>> {
         compare("wrong secret, ten registered", &wrong, Some(&many)),
         compare("wrong secret, none registered", &wrong, Some(&bare)),
         compare("wrong checksum", &mistyped, Some(&known)),
-        compare("secret made elsewhere", &Secret::new("a secret that was made elsewhere, imported"), Some(&known)),
+        compare("imported secret", &Secret::new("a secret that was imported from elsewhere"), Some(&known)),
         compare("expired secret", &right, Some(&expired)),
         compare("secret not yet valid", &right, Some(&early)),
         compare("disabled client", &right, Some(&disabled)),
@@ -85,7 +85,7 @@ fn compare(kind: &'static str, secret: &Secret, client: Option<&Client>) -> Comp
     Compared { kind, t, trimmed_t, slower_ns }
 }
 
-/// By how much the known client is slower in the mean, in nanoseconds, and Welch's |t| of that.
+/// The mean difference of the known client in nanoseconds, and Welch's |t|.
 fn welch(samples: &[(bool, u32)]) -> (f64, f64) {
     let side = |known: bool| Moments::of(samples.iter().filter(|(of, _)| *of == known).map(|(_, ns)| f64::from(*ns)));
     let (unknown, known) = (side(false), side(true));
@@ -113,7 +113,7 @@ impl Moments {
     }
 }
 
-/// Which side is next: xorshift, the same in every run.
+/// Chooses the side of the next call: xorshift, the same in every run.
 struct Order(u64);
 
 impl Order {
@@ -127,7 +127,7 @@ impl Order {
 
 fn client(secrets: &[&Secret], change: impl FnOnce(&mut Client)) -> Outcome<Client> {
     let credential = |(index, secret): (usize, &&Secret)| Credential {
-        // As long as those that the server makes.
+        // As long as the server's own secrets.
         id: format!("cred_{index:016}"),
         label: "bench".to_owned(),
         secret_hash: secret.hash(),
@@ -135,7 +135,7 @@ fn client(secrets: &[&Secret], change: impl FnOnce(&mut Client)) -> Outcome<Clie
         expires_at: None,
     };
     let mut client = Client {
-        id: ClientId::parse("service").ok_or("no client id")?,
+        id: ClientId::parse("service").ok_or("invalid client ID")?,
         name: "Service".to_owned(),
         auth_methods: ClientAuthMethod::ALL.into_iter().collect(),
         credentials: secrets.iter().enumerate().map(credential).collect(),
@@ -150,7 +150,7 @@ fn client(secrets: &[&Secret], change: impl FnOnce(&mut Client)) -> Outcome<Clie
     Ok(client)
 }
 
-/// The same secret with another last digit: its checksum is wrong.
+/// The same secret with another last digit, so that its checksum is wrong.
 fn mistype(secret: &Secret) -> Secret {
     let mut text = secret.expose().to_owned();
     let last = text.pop();

@@ -7,7 +7,7 @@ use super::directory;
 use crate::run::{apt_install, output, root, status};
 use crate::{Outcome, node};
 
-/// Installs everything that is not there yet.
+/// Installs everything that is missing.
 pub(super) fn install() -> Outcome {
     find_python()?;
     node::install(&directory().join("node"))?;
@@ -28,7 +28,7 @@ fn find_python() -> Outcome {
     Ok(())
 }
 
-/// Exactly what the requirements name, with their hashes. Wheels only: a source package would run its own code.
+/// Installs exactly the requirements, with their hashes. Only wheels, because a source package would run its own code.
 fn install_for_python() -> Outcome {
     if !python().exists() {
         status(Command::new("python3").args(["-m", "venv"]).arg(environment()))?;

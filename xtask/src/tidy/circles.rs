@@ -1,29 +1,29 @@
-//! Imports go in one direction: no files of a crate form a circle.
+//! Imports must not form a circle between the files of a crate.
 //!
-//! A file is a module. What it declares by `mod` is no import, nor is what its tests use. A circle of an error type and the
-//! module next to it is allowed: the error names what went wrong there, and the module returns it.
+//! A file is a module. `mod` declarations and imports in tests do not count. A circle of an error type and the module next to
+//! it is allowed: the error describes what failed there, and the module returns it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Delimiter, LexError, TokenStream, TokenTree};
 
-/// The crates that are checked.
+/// The crates to check.
 const CRATES: [&str; 4] = ["protocol", "store", "server", "web"];
 
 /// The segments of a path, or of a module from the root of its crate.
 type Path = Vec<String>;
 
-/// The imports of each file from each other, both named as modules.
+/// The imports between files, by module.
 type Imports<'m> = BTreeMap<(&'m Path, &'m Path), BTreeSet<String>>;
 
-/// A path in the code of a file, and the module that it is seen from.
+/// A path in the code of a file, and the module where it occurs.
 #[derive(Debug)]
 struct SeenPath {
     module: Path,
     path: Path,
 }
 
-/// Every circle in the crates that are checked; takes all files, each with its text.
+/// Returns every circle in the checked crates. Takes all files with their texts.
 pub(super) fn check(files: &[(String, String)]) -> Vec<String> {
     CRATES.iter().flat_map(|name| check_crate(&format!("crates/{name}/src/"), files)).collect()
 }
@@ -54,7 +54,7 @@ fn check_crate(folder: &str, files: &[(String, String)]) -> Vec<String> {
     faults
 }
 
-/// The module of a file, by its place below `src`.
+/// The module of a file, by its path below `src`.
 fn module_of(place: &str) -> Path {
     match place.trim_end_matches(".rs") {
         "lib" | "main" => Path::new(),
@@ -68,7 +68,7 @@ fn read_file(module: &Path, text: &str) -> Result<Vec<SeenPath>, LexError> {
     Ok(seen)
 }
 
-/// Reads the paths of code that is no test, also those in macros.
+/// Collects the paths in code outside tests, including those in macros.
 fn read_code(module: &Path, code: TokenStream, seen: &mut Vec<SeenPath>) {
     let tokens: Vec<TokenTree> = code.into_iter().collect();
     let mut rest = tokens.as_slice();
@@ -83,7 +83,7 @@ fn read_code(module: &Path, code: TokenStream, seen: &mut Vec<SeenPath>) {
                 read_code(&[module.as_slice(), &[name.to_string()]].concat(), body.stream(), seen);
                 after
             }
-            // Behind something else than a name, such as `<T as Trait>::name`.
+            // After something other than a name, such as `<T as Trait>::name`.
             (_, [_, TokenTree::Ident(_), after @ ..]) if starts_with_colons(rest) => after,
             (TokenTree::Ident(_), _) => {
                 let (paths, after) = read_tree(rest);
@@ -99,7 +99,7 @@ fn read_code(module: &Path, code: TokenStream, seen: &mut Vec<SeenPath>) {
     }
 }
 
-/// What comes after an item: after its body, or after its semicolon.
+/// Returns what follows an item: after its body, or after its semicolon.
 fn skip_item(tokens: &[TokenTree]) -> &[TokenTree] {
     let is_end = |token: &TokenTree| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
@@ -109,7 +109,7 @@ fn skip_item(tokens: &[TokenTree]) -> &[TokenTree] {
     &tokens[end..]
 }
 
-/// The paths that begin here, and what comes after them: `a::{b, c::d}` are `a::b` and `a::c::d`.
+/// Returns the paths that begin here, and what follows them: `a::{b, c::d}` is `a::b` and `a::c::d`.
 fn read_tree(tokens: &[TokenTree]) -> (Vec<Path>, &[TokenTree]) {
     let (mut path, mut rest) = (vec![tokens[0].to_string()], &tokens[1..]);
     while let (true, [_, _, next, after @ ..]) = (starts_with_colons(rest), rest) {
@@ -138,7 +138,7 @@ fn is_sign(token: &TokenTree, sign: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
 }
 
-/// What the files import from each other, but for an error type and the module next to it.
+/// Returns the imports between files, except those between an error type and the module next to it.
 fn find_imports(modules: &BTreeMap<Path, Vec<SeenPath>>) -> Imports<'_> {
     let mut imports = Imports::new();
     for (importing, seen) in modules {
@@ -156,14 +156,14 @@ fn find_imports(modules: &BTreeMap<Path, Vec<SeenPath>>) -> Imports<'_> {
     imports
 }
 
-/// The file that a path leads to; none if it leads out of the crate, or is a single name.
+/// Returns the file that a path leads to. `None` for a path outside the crate or a single name.
 fn resolve<'m>(modules: &'m BTreeMap<Path, Vec<SeenPath>>, seen: &SeenPath) -> Option<&'m Path> {
     let (first, after) = seen.path.split_first().filter(|(_, after)| !after.is_empty())?;
     let full = match first.as_str() {
         "crate" => after.to_vec(),
         "self" | "super" => climb(&seen.module, &seen.path),
         _ => {
-            // A name that belongs to no file below this one is of another crate, or was imported.
+            // A name that belongs to no file below this one is from another crate or was imported.
             let full = [seen.module.as_slice(), seen.path.as_slice()].concat();
             modules.get(&full[..=seen.module.len()])?;
             full
@@ -172,7 +172,7 @@ fn resolve<'m>(modules: &'m BTreeMap<Path, Vec<SeenPath>>, seen: &SeenPath) -> O
     (0..=full.len()).rev().find_map(|end| modules.get_key_value(&full[..end])).map(|(module, _)| module)
 }
 
-/// A path of `self` and `super` from the root of the crate.
+/// Resolves a path with `self` and `super` from the root of the crate.
 fn climb(module: &Path, path: &Path) -> Path {
     let mut full = module.clone();
     for segment in path {
@@ -185,7 +185,7 @@ fn climb(module: &Path, path: &Path) -> Path {
     full
 }
 
-/// The sets of modules of which each leads to each other.
+/// Returns the sets of modules that all import each other.
 fn find_circles<'m>(imports: &Imports<'m>) -> BTreeSet<BTreeSet<&'m Path>> {
     let reached: BTreeMap<_, _> = imports.keys().map(|(from, _)| (*from, find_reached(imports, from))).collect();
     let leads_back = |from: &Path, to: &Path| reached.get(to).is_some_and(|reached| reached.contains(from));
@@ -193,7 +193,7 @@ fn find_circles<'m>(imports: &Imports<'m>) -> BTreeSet<BTreeSet<&'m Path>> {
     reached.keys().map(circle).filter(|circle: &BTreeSet<_>| !circle.is_empty()).collect()
 }
 
-/// The modules to which imports lead from one.
+/// Returns the modules that one module imports, directly or indirectly.
 fn find_reached<'m>(imports: &Imports<'m>, from: &Path) -> BTreeSet<&'m Path> {
     let (mut reached, mut waiting) = (BTreeSet::new(), vec![from]);
     while let Some(module) = waiting.pop() {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_import_is_not_counted() {
+    fn other_paths_do_not_count_as_imports() {
         for form in [
             "mod b;",
             "/// See [`crate::b::B`].\n// crate::b::B",
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_and_what_lies_below_it_form_a_circle_but_for_an_error() {
+    fn a_module_and_its_children_form_a_circle_except_for_errors() {
         let both = |parent, child| check_files(&[("a", parent), ("a/b", child)]).len();
         assert_eq!(both("mod b; use b::B;", "use super::A;"), 1);
         assert_eq!(both("mod b; fn f() { b::go(); self::b::go() }", "use crate::a::{A, FileError};"), 1);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_of_the_crate_is_a_file_like_any_other() {
+    fn the_root_of_the_crate_counts_like_any_file() {
         assert_eq!(
             check_files(&[("lib", "mod a; pub use a::A; pub type Time = i64;"), ("a", "use crate::Time;")]).len(),
             1
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_rust_is_a_fault() {
+    fn a_file_that_does_not_parse_is_a_fault() {
         assert_eq!(check_files(&[("a", "fn f( {")]).len(), 1);
     }
 }

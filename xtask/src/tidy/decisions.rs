@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md says where to find: it is there.
+//! Checks that ARCHITECTURE.md refers to existing files and names.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::run::root;
 
 const MAP: &str = "ARCHITECTURE.md";
 
-/// Every file of the map that does not exist, and every row of its index whose file lacks what is to be looked for.
+/// Returns every missing file, and every row of the index whose file lacks the name.
 pub(crate) fn check() -> Vec<String> {
     let map = match fs::read_to_string(root().join(MAP)) {
         Ok(map) => map,
@@ -33,14 +33,14 @@ pub(crate) fn check() -> Vec<String> {
     faults
 }
 
-/// The path of a file that is named by its crate and its place there, such as `server/oauth/token.rs`; none for a pattern.
+/// The path of a file such as `server/oauth/token.rs`. `None` for a pattern.
 fn source_of(word: &str) -> Option<String> {
     let (name, place) = word.split_once('/')?;
     let is_file = place.ends_with(".rs") && !word.contains(['*', '{', '…']) && !place.starts_with("src/");
     (is_file && root().join("crates").join(name).is_dir()).then(|| format!("crates/{name}/src/{place}"))
 }
 
-/// True if the text holds a declaration of exactly this name.
+/// True if the text contains a declaration of exactly this name.
 fn is_declared(text: &str, declaration: &str) -> bool {
     let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
     text.match_indices(declaration).any(|(at, _)| ends(&text[at + declaration.len()..]))

@@ -1,4 +1,4 @@
-//! Directions between crates, and which crate may name which library.
+//! Dependencies between crates, and which crates may use which library.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use toml::Table;
 
 use crate::run::{output, root};
 
-/// Which of our crates each crate may use: always forward, never back.
+/// The crates of ours that each crate may use.
 const DIRECTIONS: [(&str, &[&str]); 9] = [
     ("protocol", &[]),
     ("store", &["protocol"]),
@@ -20,7 +20,7 @@ const DIRECTIONS: [(&str, &[&str]); 9] = [
     ("bench", &["protocol", "store"]),
 ];
 
-/// Libraries that only some crates may name, also in their tests.
+/// Libraries that only these crates may use, also in tests.
 const WALLS: [(&[&str], &[&str]); 5] = [
     (&["sqlx"], &["store"]),
     (&["rusqlite"], &["testkit", "bench"]),
@@ -29,7 +29,7 @@ const WALLS: [(&[&str], &[&str]); 5] = [
     (&["hyper", "hyper-util"], &["server", "bench"]),
 ];
 
-/// Every fault in the manifests, and in what they pull in.
+/// Returns every fault in the manifests and in their dependencies.
 pub(super) fn check() -> Vec<String> {
     let mut faults = Vec::new();
     for (name, allowed) in DIRECTIONS {
@@ -38,7 +38,7 @@ pub(super) fn check() -> Vec<String> {
             Err(reason) => faults.push(reason),
         }
     }
-    // cargo fails when nothing matches, which is what is wanted; any other failure proves nothing.
+    // cargo fails if nothing matches, as it should be. Any other failure proves nothing.
     match output(Command::new("cargo").args(["tree", "--workspace", "-i", "ring"]).current_dir(root())) {
         Ok(tree) if tree.contains("ring v") => {
             faults.push("ring is a dependency; aws-lc-rs must be the only crypto provider".to_owned());

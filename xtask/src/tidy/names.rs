@@ -1,19 +1,19 @@
-//! Words that say nothing, and so are in no name.
+//! Meaningless words that must not be part of a name.
 
 const FORBIDDEN: [&str; 11] =
     ["manager", "helper", "util", "utils", "common", "misc", "base", "data", "info", "service", "processor"];
 
-/// Names that may stand, each with its reason.
+/// Allowed names, each with its reason.
 const ALLOWED: [&str; 6] = [
     "Data",          // an associated type of http_body's Body
     "Service",       // an associated type of tower's Layer
-    "DataDirectory", // the field's word for it, and the flag's
+    "DataDirectory", // the usual term, and the flag's name
     "data_directory",
-    "demo_service", // the demo's client is named so by contract
-    "a_service_gets_a_token_and_the_token_opens_the_api",
+    "demo_service", // the contract names the demo's client so
+    "a_service_gets_a_token_that_the_api_accepts",
 ];
 
-/// The names that a file defines with a forbidden word in them.
+/// Returns the names in a file that contain a forbidden word.
 pub(super) fn check(file: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -27,7 +27,7 @@ pub(super) fn check(file: &str, text: &str) -> Vec<String> {
     faults
 }
 
-/// The name behind `struct`, `enum`, `trait`, `fn`, `mod`, `type`, `const` or `static`.
+/// The name after `struct`, `enum`, `trait`, `fn`, `mod`, `type`, `const` or `static`.
 fn defined_name(line: &str) -> Option<&str> {
     let mut words = line.split_whitespace();
     let keyword =
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_an_empty_word_is_found() {
+    fn a_name_with_a_meaningless_word_is_found() {
         assert_eq!(check("f", "pub(crate) struct TokenManager;").len(), 1);
         assert_eq!(check("f", "async fn base_url() {}").len(), 1);
         assert_eq!(check("f", "const fn util() {}").len(), 1);

@@ -1,11 +1,11 @@
-//! How large a room may be: 400 lines without its tests are two ideas.
+//! Limits the size of files: more than 400 lines without tests are two topics.
 
 const MAX_LINES: usize = 400;
 
 /// Files that may be larger, each with its reason.
 const ALLOWED: [&str; 0] = [];
 
-/// A fault if the file is too large.
+/// Returns a fault if the file is too large.
 pub(super) fn check(file: &str, text: &str) -> Vec<String> {
     let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
     if lines <= MAX_LINES || ALLOWED.contains(&file) {

@@ -1,4 +1,4 @@
-//! 10,000 clients: a token costs within 5 % of what it costs with one.
+//! With 10,000 clients, a token costs at most 5 % more than with one.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::table::Row;
 use crate::{Outcome, request, watch};
 
 const MANY: usize = 10_000;
-/// What many clients may cost more than one, in per cent.
+/// The allowed additional cost of many clients, in percent.
 const MAX_ABOVE_PERCENT: f64 = 5.0;
-/// Lists that are asked for.
+/// The number of list requests.
 const LISTS: usize = 50;
-/// What one of them may take.
+/// The time limit of a list request.
 const MAX_LIST_MS: f64 = 50.0;
 
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
@@ -39,7 +39,7 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     many.stop()
 }
 
-/// The first page of the list of all of them, as an administrator sees it.
+/// Measures the first page of the list of all clients.
 async fn add_list(bench: &mut Bench<'_>, server: &Server, directory: &Path) -> Outcome<()> {
     let token = fetch_administrator_token(server, directory).await?;
     let mut connection = Connection::open(server.address).await?;
@@ -48,7 +48,7 @@ async fn add_list(bench: &mut Bench<'_>, server: &Server, directory: &Path) -> O
     for _ in 0..LISTS {
         let began = watch::now();
         if connection.exchange(&list).await?.status != 200 {
-            return Err("the list was refused".into());
+            return Err("the list request was refused".into());
         }
         took_ms.push(began.elapsed().as_secs_f64() * 1000.0);
     }

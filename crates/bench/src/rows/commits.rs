@@ -1,4 +1,4 @@
-//! Refresh and revocation on SQLite: at least 60 % of the commits/s of a bare loop on the same disk.
+//! Refresh and revocation on SQLite reach at least 60 % of the commits per second of a bare loop on the same disk.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     Ok(())
 }
 
-/// Every connection refreshes a family of its own for so long; each family's last token takes the place of its first.
+/// Every connection refreshes its own family for this long, always with the newest token.
 async fn refresh_per_s(server: &Server, families: &mut Vec<String>, length: Duration) -> Outcome<f64> {
     let began = watch::now();
     let mut senders = JoinSet::new();
@@ -70,7 +70,7 @@ async fn refresh(mut connection: Connection, mut token: String, until: Instant) 
     Ok((times, token))
 }
 
-/// Every connection revokes its share of about `wanted` tokens, which are issued before the time runs.
+/// Every connection revokes its share of about `wanted` tokens, which are issued beforehand.
 async fn revocations_per_s(server: &Server, wanted: f64) -> Outcome<f64> {
     let requests = request::tokens(0..1);
     let mut shares = Vec::new();

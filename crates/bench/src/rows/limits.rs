@@ -1,4 +1,4 @@
-//! Limits: a token of a client that has some costs within 5 % of one of a client that has none. Uses are counted for both.
+//! A token costs at most 5 % more for a client with limits than for one without. Uses are counted for both.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 
@@ -7,7 +7,7 @@ use crate::process::Server;
 use crate::rows::Bench;
 use crate::{Outcome, request, seed};
 
-/// What limits may cost, in per cent.
+/// The allowed cost of limits, in percent.
 const MAX_ABOVE_PERCENT: f64 = 5.0;
 
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {

@@ -1,4 +1,4 @@
-//! Memory with 1,000 clients after a million tokens, and what those tokens left on the disk: nothing.
+//! Memory with 1,000 clients after a million tokens, and what these tokens left on the disk: nothing.
 
 use std::path::Path;
 
@@ -14,11 +14,11 @@ use crate::{Outcome, request};
 
 const CLIENTS: usize = 1000;
 const MAX_MIB: f64 = 40.0;
-/// The same at both starts: what follows a changed issuer is a row of the audit log.
+/// The same at both starts, because a changed issuer adds a row to the audit log.
 const ISSUER: [&str; 2] = ["--issuer", "http://127.0.0.1:8080"];
-/// The tables that say what is used.
+/// The tables of uses.
 const USES: [&str; 2] = ["credential_uses", "token_counts"];
-/// The tables of refusals: a request that is cut off when a round ends is one.
+/// The tables of refusals. A request that is cut off at the end of a round is one.
 const REFUSALS: [&str; 2] = ["refusals", "refusal_counts"];
 
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
@@ -63,7 +63,7 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     Ok(())
 }
 
-/// How many rows a stopped server's database has.
+/// The number of rows in a stopped server's database.
 struct Rows {
     uses: i64,
     others: i64,

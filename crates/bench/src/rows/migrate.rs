@@ -1,4 +1,4 @@
-//! `countersign migrate`: 10,000 clients and 100,000 families of refresh tokens, to another file and to PostgreSQL.
+//! `countersign migrate` of 10,000 clients and 100,000 refresh families, to another file and to PostgreSQL.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,7 +31,7 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     Ok(())
 }
 
-/// How many seconds it takes. The mark that an earlier one left is overruled.
+/// The duration in seconds. `--force` ignores the mark of an earlier move.
 fn migrate(directory: &Path, url: &str) -> Outcome<f64> {
     let mut command = Command::new(plan::binary()?);
     command

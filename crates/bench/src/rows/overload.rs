@@ -1,4 +1,4 @@
-//! Overload: what is served, and how soon, when more is asked than the server can do, and how soon it recovers.
+//! Overload: which requests are served and how fast, and how soon the server recovers.
 
 use std::time::Duration;
 
@@ -12,31 +12,31 @@ use crate::spread::Spread;
 use crate::table::Row;
 use crate::{Outcome, cores, load, request};
 
-/// Connections held at once.
+/// The number of connections.
 const CONNECTIONS: [usize; 3] = [64, 1_000, 9_000];
-/// Requests at once that keep the server busy and let no queue stand.
+/// The number of concurrent requests that keep the server busy without a standing queue.
 const SATURATING: u64 = 4;
-/// How long each load of a round lasts; its first part is not counted.
+/// The length of each load in a round. Its first part is not counted.
 const LENGTH: Duration = Duration::from_millis(2500);
 const WARM_UP: Duration = Duration::from_millis(500);
 /// How long ten times the peak lasts.
 const FLOOD: Duration = Duration::from_secs(3);
-/// Within this time all is to be as before.
+/// The time within which the server must recover.
 const SETTLED: Duration = Duration::from_secs(1);
-/// The load at which latency is normal, as a share of the peak.
+/// The load with normal latency, as a share of the peak.
 const NORMAL: f64 = 0.8;
-/// What of the peak is to be served under twice as much, in %.
+/// The share of the peak that must be served at twice the peak, in percent.
 const MIN_SERVED: f64 = 90.0;
-/// How much longer than at the normal load the slowest hundredth may take.
+/// The allowed increase of the 99th percentile over the normal load.
 const MAX_SLOWER: f64 = 2.0;
-/// Of a hundred requests, so many more than before may be refused once the flood is over.
+/// The allowed number of additional refusals per hundred requests after the flood.
 const MAX_REFUSED_AFTER: f64 = 1.0;
-/// A round counts if the server had so much of its core, in %, under the loads that take all of it: with less, other
+/// A round counts if the server had this share of its core at loads that need all of it. Otherwise, it measures other processes.
 /// processes are what is measured.
 const MIN_FULL: f64 = 90.0;
-/// And if it needed no more under the loads below its peak: else the machine has become slower, and they are not below it.
+/// It must also need at most this share at loads below its peak. Otherwise, the machine has slowed down.
 const MAX_PARTIAL: f64 = 90.0;
-/// What refusals are to take at most, in ms.
+/// The time limit of refusals, in ms.
 const MAX_REFUSAL_MS: f64 = 50.0;
 
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
@@ -61,17 +61,17 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     Ok(())
 }
 
-/// One round: the loads follow each other at once, since the machine is not equally fast all the time.
+/// Runs one round. Its loads follow each other without a pause, because the machine's speed varies.
 struct Round {
-    /// The mean of the peaks before and after twice as much was asked: the machine's speed drifts.
+    /// The mean of the peaks before and after the double load, because the machine's speed drifts.
     peak_per_s: f64,
     failed_at_peak: u64,
     normal: Seen,
     double: Seen,
     after: Seen,
-    /// The least share of its core, in %, that the server had under a load that takes all of it.
+    /// The smallest share of its core that the server had at a load that needs all of it, in percent.
     full: f64,
-    /// The greatest share that it needed under a load that is to leave some of it.
+    /// The largest share that it needed at a load that needs less, in percent.
     partial: f64,
 }
 
@@ -114,7 +114,7 @@ impl Round {
     }
 }
 
-/// So many rounds that count, and how many did not.
+/// Runs this many valid rounds. Also returns the number of void ones.
 async fn measure_rounds(fleet: &Fleet, server: &Server, rounds: usize) -> Outcome<(Vec<Round>, usize)> {
     let (mut measured, mut void) = (Vec::new(), 0);
     while measured.len() < rounds && void < 2 * rounds {
@@ -192,13 +192,13 @@ fn rows(measured: &[Round], void: usize, name: &str) -> Vec<Row> {
     rows
 }
 
-/// One load, without its first part.
+/// Runs one load, without its first part.
 async fn one(fleet: &Fleet, pace: Pace) -> Outcome<Seen> {
     let (answered, unsent) = fleet.drive(&[Stretch { pace, length: LENGTH }]).await?;
     Ok(Seen::of(&answered, WARM_UP, LENGTH - WARM_UP, unsent))
 }
 
-/// What came of the requests that were due within some time.
+/// The results of the requests that were due in a period.
 struct Seen {
     served_per_s: f64,
     served: u64,

@@ -1,4 +1,4 @@
-//! From 1,000 clients to a million: how long a start takes, what they need of memory, and what a token and a change cost.
+//! From 1,000 to a million clients: startup time, memory, and the cost of a token and of a change.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -18,24 +18,24 @@ use crate::{Outcome, cores, request, seed, watch};
 
 /// The cheapest signature hides the least.
 const ALGORITHM: Algorithm = Algorithm::EdDsa;
-/// What a million is compared with.
+/// The number of clients that a million is compared with.
 const FEW: u32 = 100;
 const SIZES: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
-/// So many of the clients ask for tokens, taken evenly.
+/// The number of clients that request tokens, evenly distributed.
 const ASKING: u32 = 100_000;
 const MAX_START_S: f64 = 20.0;
 const MAX_MIB: f64 = 1.2 * 1024.0;
 const MAX_TOKEN_ABOVE_PERCENT: f64 = 10.0;
 const MAX_CHANGE: f64 = 1.5;
-/// Changes of one side in a turn, and turns.
+/// The number of changes per turn of one side, and of turns.
 const CHANGES: u32 = 20;
 const TURNS: usize = 7;
-/// Changes a second while it is watched how soon the other node knows of one.
+/// The number of changes per second while the delay to the other node is measured.
 const CHANGES_PER_S: u32 = 100;
 const WATCHED: usize = 10;
 const MAX_KNOWN_S: f64 = 1.0;
 
-/// Where a server's clients are.
+/// The location of a server's clients.
 struct Place {
     name: &'static str,
     directory: PathBuf,
@@ -64,7 +64,7 @@ impl Place {
         Ok(server)
     }
 
-    /// The first start makes keys, and is not measured.
+    /// The first start creates keys, so it is not measured.
     async fn prepare(&self, clients: u32) -> Outcome<()> {
         self.start().await?.stop()?;
         seed::api_alone(&self.database, ALGORITHM).await?;
@@ -96,7 +96,7 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     few_server.stop()
 }
 
-/// A database of its own on that server.
+/// A separate database on that server.
 fn beside(url: &str) -> Outcome<String> {
     let made = std::process::Command::new("psql").args([url, "-qc", "CREATE DATABASE scale"]).status()?;
     let (before, options) = url.split_once('?').ok_or("the URL has no options")?;
@@ -145,7 +145,7 @@ async fn measure_size(
     server.stop()
 }
 
-/// What a change costs of CPU time, against one with few clients, in turns.
+/// Measures the CPU time of a change, compared with few clients, in turns.
 async fn add_change(bench: &mut Bench<'_>, name: &str, few: (&Server, &Path), many: (&Server, &Path)) -> Outcome<()> {
     let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
     let few_token = fetch_administrator_token(few.0, few.1).await?;
@@ -153,7 +153,7 @@ async fn add_change(bench: &mut Bench<'_>, name: &str, few: (&Server, &Path), ma
     for turn in 0..TURNS {
         let (few_ms, many_ms) =
             (change_ms(few.0, &few_token, turn).await?, change_ms(many.0, &many_token, turn).await?);
-        // The first ones fill caches.
+        // The first changes warm up caches.
         if turn > 0 {
             of_few.push(few_ms);
             of_many.push(many_ms);
@@ -189,7 +189,7 @@ async fn rename(connection: &mut Connection, token: &str, number: u32, name: &st
     }
 }
 
-/// How soon a second node takes a secret that the first one has made, while others change as well.
+/// Measures how soon a second node accepts a secret created on the first one, during other changes.
 async fn measure_second_node(bench: &mut Bench<'_>, place: &Place, clients: u32) -> Outcome<()> {
     let here = place.start().await?;
     let (database, mut flags) = (place.database.clone(), place.flags.clone());

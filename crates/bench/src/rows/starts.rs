@@ -1,4 +1,4 @@
-//! Starts: again with 1,000 clients in 150 ms, the first one with `--demo` in 2 s; and the size of the binary.
+//! A second start with 1,000 clients within 150 ms, a first one with `--demo` within 2 s, and the size of the binary.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const MAX_BINARY_MB: f64 = 25.0;
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     let directory = bench.seeded("starts", &Algorithm::ALL, CLIENTS).await?;
     let mut again = Vec::new();
-    // The first one makes the keys, and does not count.
+    // The first start creates the keys and does not count.
     for number in 0..=bench.plan.rounds {
         let began = watch::now();
         let mut server = Server::countersign(&directory, &[])?;
@@ -42,7 +42,7 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
     Ok(())
 }
 
-/// Reads what is printed up to the line `Ready: …`.
+/// Reads the output up to the `Ready: …` line.
 fn read_until_ready(server: &mut Server) -> Outcome<()> {
     for line in BufReader::new(server.stdout()?).lines() {
         if line?.starts_with("Ready: ") {

@@ -1,11 +1,11 @@
-//! Whether the time of a refused client authentication tells which clients exist.
+//! Whether the time of a failed client authentication reveals which clients exist.
 
 use crate::Outcome;
 use crate::rows::Bench;
 use crate::table::Row;
 use crate::timing::{SAMPLES, compare_all};
 
-/// The usual threshold of dudect: beyond it a difference is certain.
+/// The usual threshold of dudect. A larger value proves a difference.
 const MAX_T: f64 = 4.5;
 
 pub(super) fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
@@ -19,7 +19,7 @@ pub(super) fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
         }]);
     }
     bench.table.note(format!(
-        "Timing: Welch's |t| over {SAMPLES} calls in random order; trimmed figures leave out the slowest of a hundred."
+        "Timing: Welch's |t| over {SAMPLES} calls in random order; trimmed figures exclude the slowest percent."
     ));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A token by client credentials in each algorithm: at most 10 µs above the bare endpoint, p99 under twice its.
+//! A token by client credentials, for each algorithm: at most 10 µs more than the bare endpoint, and p99 less than twice its.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 
@@ -7,7 +7,7 @@ use crate::process::Server;
 use crate::rows::{Bench, fetch_token};
 use crate::{Outcome, cores, request};
 
-/// What authentication, the decision, the claims and the log line may cost together, in µs.
+/// The allowed cost of authentication, the decision, the claims and the log line, in µs.
 const MAX_ABOVE_US: f64 = 10.0;
 
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Outcome<()> {
