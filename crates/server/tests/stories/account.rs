@@ -1,4 +1,4 @@
-//! A person's own account: the password, the one-time codes, the sessions.
+//! A user's own account: password, one-time codes, sessions.
 
 use countersign_testkit::{Browser, TestServer};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn changing_the_password_ends_every_other_session_and_token_and_keeps_this
 }
 
 #[tokio::test]
-async fn of_several_who_change_the_password_at_once_one_is_acknowledged_and_theirs_is_the_password() {
+async fn of_concurrent_password_changes_one_succeeds_and_sets_the_password() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let mut browsers = Vec::new();
@@ -68,7 +68,7 @@ async fn of_several_who_change_the_password_at_once_one_is_acknowledged_and_thei
 }
 
 #[tokio::test]
-async fn a_session_that_begins_while_the_password_changes_leaves_no_token_alive() {
+async fn a_session_that_begins_during_a_password_change_leaves_no_valid_token() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let mut here = ada(&server).await;
@@ -97,7 +97,7 @@ async fn a_session_that_begins_while_the_password_changes_leaves_no_token_alive(
 }
 
 #[tokio::test]
-async fn a_demo_that_is_renewed_leaves_no_token_of_a_session_alive() {
+async fn recreating_the_demo_revokes_the_tokens_of_its_sessions() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let token = browser.token_set().await["access_token"].as_str().unwrap().to_owned();
@@ -107,7 +107,7 @@ async fn a_demo_that_is_renewed_leaves_no_token_of_a_session_alive() {
 }
 
 #[tokio::test]
-async fn a_one_time_code_is_enrolled_by_a_code_and_removed_by_password_and_code() {
+async fn enrolling_one_time_codes_takes_a_code_and_removing_them_password_and_code() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let mut browser = ada(&server).await;
@@ -135,8 +135,8 @@ async fn a_one_time_code_is_enrolled_by_a_code_and_removed_by_password_and_code(
     );
     let mut other = ada(&server).await;
     let stolen = other.post("account/confirmSecondFactor", confirm(&code(now))).await;
-    assert_eq!(stolen.fault(), (400, "bad_request".to_owned()), "an enrolment is of one session");
-    // As an app shows it, in two groups.
+    assert_eq!(stolen.fault(), (400, "bad_request".to_owned()), "an enrolment belongs to one session");
+    // With a space between two groups of digits, as apps show it.
     let grouped = |code: String| format!(" {} {} ", &code[..3], &code[3..]);
     let confirmed = browser.post("account/confirmSecondFactor", confirm(&grouped(code(now)))).await;
     assert_eq!(confirmed.result(), Value::Null);
@@ -147,14 +147,14 @@ async fn a_one_time_code_is_enrolled_by_a_code_and_removed_by_password_and_code(
 
     let remove = |password: &str, code: String| json!({ "password": password, "code": code });
     let spent = browser.post("account/removeSecondFactor", remove("correct horse", code(now))).await;
-    assert_eq!(spent.fault(), (401, "wrong_answer".to_owned()), "the code that enrolled is spent");
+    assert_eq!(spent.fault(), (401, "wrong_answer".to_owned()), "the code of the enrolment is spent");
     server.advance(30).await;
     let wrong = browser.post("account/removeSecondFactor", remove("wrong", code(now + 30))).await;
     assert_eq!(wrong.fault(), (401, "wrong_answer".to_owned()));
     assert_eq!(
         wrong.text("ErrorMessage"),
         spent.text("ErrorMessage"),
-        "neither the password nor the code is confirmed"
+        "the response confirms neither the password nor the code"
     );
     let removed = browser.post("account/removeSecondFactor", remove("correct horse", grouped(code(now + 30)))).await;
     assert_eq!(removed.result(), Value::Null);
@@ -162,16 +162,16 @@ async fn a_one_time_code_is_enrolled_by_a_code_and_removed_by_password_and_code(
     assert_eq!(none.fault(), (400, "bad_request".to_owned()));
     assert_eq!(ada(&server).await.get("account/sessions").await.status, 200);
     let revived = browser.post("account/confirmSecondFactor", confirm(&code(now + 30))).await;
-    assert_eq!(revived.fault(), (400, "bad_request".to_owned()), "a seed that was removed does not come back");
+    assert_eq!(revived.fault(), (400, "bad_request".to_owned()), "a removed seed cannot be enrolled again");
     let begun = browser.post("account/beginSecondFactor", begin("correct horse")).await.result();
     server.advance(601).await;
     let late = json!({ "enrolment": begun["enrolment"], "code": "000000" });
     let late = browser.post("account/confirmSecondFactor", late).await;
-    assert_eq!(late.fault(), (400, "bad_request".to_owned()), "an enrolment ages");
+    assert_eq!(late.fault(), (400, "bad_request".to_owned()), "an enrolment expires");
 }
 
 #[tokio::test]
-async fn a_person_sees_their_own_sessions_and_ends_them_and_nobody_elses() {
+async fn users_can_list_and_end_only_their_own_sessions() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let (mut here, mut there, mut demo) = (ada(&server).await, ada(&server).await, server.demo_browser().await);
@@ -193,7 +193,7 @@ async fn a_person_sees_their_own_sessions_and_ends_them_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_password_that_the_demos_user_chose_is_kept_at_the_next_start_and_written_nowhere() {
+async fn a_password_chosen_by_the_demo_user_survives_a_restart_and_is_not_written_to_disk() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let change = json!({ "password": server.demo().password.expose(), "newPassword": "a longer password" });

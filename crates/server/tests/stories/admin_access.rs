@@ -1,4 +1,4 @@
-//! Who may administer: tokens of `admin-api` only, each as far as its scopes go, and nobody gives away more than they have.
+//! Access to the admin API: only tokens of `admin-api`, only within their scopes, and nobody can grant more than they have.
 
 use countersign_protocol::api::ScopeDefinition;
 use countersign_protocol::ids::ApiId;
@@ -8,7 +8,7 @@ use countersign_store::Change;
 use countersign_testkit::{Administrator, TestServer};
 use serde_json::json;
 
-/// An administrator who holds these scopes of `admin-api` and no others.
+/// An administrator with only these scopes of `admin-api`.
 pub(crate) async fn with_scopes(server: &TestServer, id: &str, scopes: &[&str]) -> Administrator {
     let operator = server.operator().await;
     let made = operator.post("/clients", json!({ "client_id": id, "secret": {} })).await;
@@ -21,7 +21,7 @@ pub(crate) async fn with_scopes(server: &TestServer, id: &str, scopes: &[&str]) 
 }
 
 #[tokio::test]
-async fn only_a_token_of_admin_api_opens_it_and_only_the_document_needs_none() {
+async fn only_tokens_of_admin_api_give_access_and_only_the_document_is_public() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     for path in ["/admin", "/admin/", "/admin/v1", "/admin/v1/clients", "/admin/v1/nowhere", "/admin/v2"] {
@@ -37,19 +37,19 @@ async fn only_a_token_of_admin_api_opens_it_and_only_the_document_needs_none() {
     let refused = stranger.call("GET", "/admin/v1/clients", &foreign).await;
     assert_eq!(refused.refusal(), (401, "invalid_token".to_owned()));
     let in_query = stranger.get(&format!("/admin/v1/clients?access_token={foreign}")).await;
-    assert_eq!(in_query.status, 401, "a token in the query is no token");
+    assert_eq!(in_query.status, 401, "a token in the query does not count");
     let mut browser = server.browser();
     let demo = server.demo();
     assert_eq!(browser.sign_in(&demo.username, demo.password.expose()).await.status, 200);
     assert_eq!(
         browser.send(browser.request("GET", "/admin/v1/clients")).await.status,
         401,
-        "an administrator's cookie is no token"
+        "an administrator's cookie does not count"
     );
 }
 
 #[tokio::test]
-async fn a_scope_opens_its_area_and_its_verb_and_the_refusal_names_what_is_missing() {
+async fn a_scope_allows_its_resource_and_method_and_a_refusal_names_the_missing_one() {
     let server = TestServer::start().await;
     let reader = with_scopes(&server, "reader", &["clients:read"]).await;
     assert_eq!(reader.get("/clients").await.status, 200);
@@ -72,11 +72,11 @@ async fn a_scope_opens_its_area_and_its_verb_and_the_refusal_names_what_is_missi
         let challenge = answer.header("www-authenticate");
         assert!(challenge.contains(&format!("scope=\"{needed}\"")), "{method} {path}: {challenge}");
     }
-    assert!(server.operator().await.get("/clients/another").await.status == 404, "nothing was done");
+    assert!(server.operator().await.get("/clients/another").await.status == 404, "nothing was created");
 }
 
 #[tokio::test]
-async fn nobody_grants_themselves_or_others_what_they_do_not_hold() {
+async fn nobody_can_grant_scopes_that_they_lack() {
     let server = TestServer::start().await;
     let writer = with_scopes(&server, "writer", &["clients:read", "clients:write", "secrets:write"]).await;
     let put = async |id: &str, api: &str, scopes: &[&str]| {
@@ -86,13 +86,13 @@ async fn nobody_grants_themselves_or_others_what_they_do_not_hold() {
     let not_yours = (403, "not-yours".to_owned(), "scopes".to_owned());
     assert_eq!(put("writer", "admin-api", &["clients:write", "users:write"]).await.problem(), not_yours);
     assert_eq!(put("demo-service", "admin-api", &["keys:write"]).await.problem(), not_yours);
-    assert_eq!(put("demo-service", "admin-api", &["clients:read"]).await.status, 200, "what is held may be given");
-    assert_eq!(put("writer", "oauthclient", &["all"]).await.status, 200, "other Apis need clients:write alone");
+    assert_eq!(put("demo-service", "admin-api", &["clients:read"]).await.status, 200, "own scopes may be granted");
+    assert_eq!(put("writer", "oauthclient", &["all"]).await.status, 200, "other APIs only need clients:write");
     let introspect = json!({ "introspect": true });
     let refused = writer.put("/clients/writer/entitlements/admin-api", introspect).await;
     assert_eq!(refused.problem(), (403, "not-yours".to_owned(), "introspect".to_owned()));
 
-    // Whoever makes a secret for a client becomes it.
+    // Whoever creates a secret for a client can act as that client.
     let more = [
         ("/clients/operator/secrets", json!({})),
         ("/clients/operator/secrets/rotate", json!({})),
@@ -110,14 +110,14 @@ async fn nobody_grants_themselves_or_others_what_they_do_not_hold() {
         ("DELETE", format!("/clients/operator/secrets/{secret}?force=true"), None),
     ] {
         let answer = writer.call(method, &path, body.as_ref(), &[]).await;
-        assert_eq!(answer.problem().1, "not-yours", "nobody ends who may do more: {method} {path}: {answer}");
+        assert_eq!(answer.problem().1, "not-yours", "nobody can remove a stronger client: {method} {path}: {answer}");
     }
     assert_eq!(operator.list("/clients/operator/secrets").await.len(), 1);
     assert_eq!(operator.get("/clients/writer").await.json()["entitlements"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn a_role_is_given_only_by_who_may_do_everything() {
+async fn only_a_client_with_all_scopes_can_grant_a_role() {
     let server = TestServer::start().await;
     let people = with_scopes(&server, "people", &["users:read", "users:write"]).await;
     let smuggled = people.post("/users", json!({ "login": "eve", "roles": ["administrator"] })).await;
@@ -125,7 +125,7 @@ async fn a_role_is_given_only_by_who_may_do_everything() {
     assert_eq!(people.post("/users", json!({ "login": "eve" })).await.status, 201);
     let raised = people.patch("/users/eve", json!({ "roles": ["administrator"] })).await;
     assert_eq!(raised.problem().1, "not-yours");
-    // The demo's user is an administrator: a new password would be a way to become one.
+    // The demo user is an administrator, so setting a new password would be a privilege escalation.
     for body in [json!({ "password": "a password of mine" }), json!({ "roles": [] }), json!({ "status": "disabled" })] {
         assert_eq!(people.patch("/users/demo", body.clone()).await.problem().1, "not-yours", "{body}");
     }
@@ -135,7 +135,7 @@ async fn a_role_is_given_only_by_who_may_do_everything() {
 }
 
 #[tokio::test]
-async fn the_last_administrator_cannot_be_removed_whatever_the_way() {
+async fn the_last_administrator_cannot_be_removed_in_any_way() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let secret = operator.list("/clients/operator/secrets").await[0]["id"].as_str().unwrap().to_owned();
@@ -154,7 +154,7 @@ async fn the_last_administrator_cannot_be_removed_whatever_the_way() {
         ("POST", "/revocations".to_owned(), Some(json!({ "secret_id": secret }))),
     ];
     let short = operator.post("/clients/operator/secrets", json!({ "expires_at": now + 60 })).await;
-    assert_eq!(short.status, 201, "a secret for a minute keeps nobody from being locked out");
+    assert_eq!(short.status, 201, "a secret valid for a minute does not prevent a lockout");
     for (method, path, body) in &ways {
         let answer = operator.call(method, path, body.as_ref(), &[]).await;
         assert_eq!((answer.status, answer.problem().1.as_str()), (409, "conflict"), "{method} {path}: {answer}");
@@ -165,12 +165,12 @@ async fn the_last_administrator_cannot_be_removed_whatever_the_way() {
     };
     let later = json!({ "not_before": now + 6 * 86_400 });
     assert_eq!(operator.post("/clients/operator/secrets", later).await.status, 201);
-    assert_eq!(date(&operator, now + 120).await, 409, "what follows begins too late");
-    assert_eq!(date(&operator, now + 6 * 86_400).await, 200, "and here it follows at once");
+    assert_eq!(date(&operator, now + 120).await, 409, "the next secret starts too late");
+    assert_eq!(date(&operator, now + 6 * 86_400).await, 200, "the next secret starts in time");
     server.advance(60).await;
-    // The secret for a minute has ended, and the tokens of before with it.
+    // The short-lived secret has expired, and with it the tokens issued for it.
     let operator = server.operator().await;
-    assert_eq!(date(&operator, now + 5 * 86_400).await, 409, "not step by step either");
+    assert_eq!(date(&operator, now + 5 * 86_400).await, 409, "nor in several steps");
     assert_eq!(operator.patch("/clients/operator", json!({ "owner": "team" })).await.status, 200);
     for (id, what) in [("apis/admin-api", json!({ "name": "x" }))] {
         assert_eq!(operator.patch(&format!("/{id}"), what).await.status, 409);
@@ -185,8 +185,8 @@ async fn the_last_administrator_cannot_be_removed_whatever_the_way() {
         .collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let second = with_scopes(&server, "second", &all).await;
-    assert_eq!(second.delete("/clients/operator").await.status, 204, "another one stays");
-    assert_eq!(operator.get("/clients").await.status, 401, "and the first one's token is dead");
+    assert_eq!(second.delete("/clients/operator").await.status, 204, "another one is left");
+    assert_eq!(operator.get("/clients").await.status, 401, "the first one's token is invalid");
     assert_eq!(second.delete("/clients/second").await.status, 409);
 }
 

@@ -1,10 +1,10 @@
-//! Apis and scopes: made, changed, matched and deleted by an administrator; whatever is wrong is named and changes nothing.
+//! APIs and scopes: created, changed, matched and deleted. An error names the field and changes nothing.
 
 use countersign_testkit::TestServer;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn an_api_is_made_changed_and_deleted_and_each_is_known_to_the_token_endpoint_at_once() {
+async fn creating_changing_and_deleting_an_api_affects_the_token_endpoint_immediately() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let made = operator.post("/apis", json!({ "id": "billing", "audience": "https://billing.example" })).await;
@@ -53,7 +53,7 @@ async fn an_api_is_made_changed_and_deleted_and_each_is_known_to_the_token_endpo
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_an_api_is_named_by_its_field_and_nothing_is_changed() {
+async fn an_invalid_api_is_refused_with_the_field_and_nothing_changes() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let before = operator.get("/apis").await.body;
@@ -109,7 +109,7 @@ async fn whatever_is_wrong_with_an_api_is_named_by_its_field_and_nothing_is_chan
 }
 
 #[tokio::test]
-async fn rules_are_checked_when_they_are_made_and_a_path_tells_which_rule_opens_it() {
+async fn rules_are_validated_and_a_path_can_be_tested_against_them() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let scope = |rule: &str| json!({ "name": "new", "rules": [rule] });
@@ -148,7 +148,7 @@ async fn rules_are_checked_when_they_are_made_and_a_path_tells_which_rule_opens_
     let changed = operator.patch("/apis/oauthclient/scopes/new", json!({ "description": "Invoices" })).await;
     let scopes = operator.list("/apis/oauthclient/scopes").await;
     let names: Vec<&str> = scopes.iter().rev().take(2).map(|scope| scope["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["earlier-by-name", "new"], "the oldest first");
+    assert_eq!(names, ["earlier-by-name", "new"], "oldest first");
     assert_eq!(operator.delete("/apis/oauthclient/scopes/earlier-by-name").await.status, 204);
     assert_eq!(changed.json()["rules"], json!(["GET,POST /invoices(/.*)?"]));
 
@@ -172,7 +172,7 @@ async fn rules_are_checked_when_they_are_made_and_a_path_tells_which_rule_opens_
 }
 
 #[tokio::test]
-async fn of_two_who_change_the_same_the_second_is_told() {
+async fn of_two_changes_to_the_same_version_the_second_is_refused() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let seen = operator.get("/apis/oauthclient").await.header("etag").to_owned();
@@ -189,7 +189,7 @@ async fn of_two_who_change_the_same_the_second_is_told() {
     let any = [("if-match", "*")];
     assert_eq!(operator.call("PATCH", "/apis/oauthclient", Some(&change("Three")), &any).await.status, 200);
 
-    // Many at once: each either stands whole or is refused, and the log has exactly those that stand.
+    // Concurrent changes: each is applied completely or refused, and the log contains exactly the applied ones.
     let mut changing = tokio::task::JoinSet::new();
     let etag = operator.get("/apis/oauthclient").await.header("etag").to_owned();
     for number in 0..20 {

@@ -1,9 +1,9 @@
-//! The audit log: who changed what, before and after; whoever alters it without the sealing key is found out.
+//! The audit log: who changed what, with before and after. Changing it without the sealing key is detected.
 
 use countersign_testkit::{Administrator, TestServer};
 use serde_json::{Value, json};
 
-/// Six records: the operator's own making, and five changes.
+/// Six records: the creation of the operator, and five changes.
 async fn with_history(server: &TestServer) -> Administrator {
     let operator = server.operator().await;
     for id in ["a", "b", "c"] {
@@ -15,7 +15,7 @@ async fn with_history(server: &TestServer) -> Administrator {
 }
 
 #[tokio::test]
-async fn every_change_says_who_what_when_from_where_before_and_after_and_a_refused_one_says_nothing() {
+async fn every_change_is_recorded_in_full_and_a_refused_one_is_not() {
     let server = TestServer::start().await;
     let operator = with_history(&server).await;
     assert_eq!(operator.post("/clients", json!({ "client_id": "a" })).await.status, 409);
@@ -39,7 +39,7 @@ async fn every_change_says_who_what_when_from_where_before_and_after_and_a_refus
 }
 
 #[tokio::test]
-async fn whatever_single_row_is_altered_removed_moved_or_added_is_found() {
+async fn any_row_that_is_changed_removed_moved_or_added_is_detected() {
     let columns = [
         "at = at + 1",
         "actor = 'eve'",
@@ -93,19 +93,23 @@ async fn whatever_single_row_is_altered_removed_moved_or_added_is_found() {
 }
 
 #[tokio::test]
-async fn a_cut_tail_shows_to_whoever_has_kept_the_head() {
+async fn a_removed_tail_is_detected_with_a_known_head() {
     let server = TestServer::start().await;
     let operator = with_history(&server).await;
     let head = operator.get("/audit/head").await.text("head");
     let verify = async |head: &str| operator.get(&format!("/audit/verify?head={head}")).await.json();
     assert_eq!(verify(&head).await["intact"], true);
     server.tamper("DELETE FROM audit WHERE sequence = 6");
-    assert_eq!(operator.get("/audit/verify").await.json()["intact"], true, "a cut tail alone does not show");
+    assert_eq!(
+        operator.get("/audit/verify").await.json()["intact"],
+        true,
+        "without a known head, a removed tail is not detected"
+    );
     let verdict = verify(&head).await;
     assert_eq!(verdict["intact"], false);
     assert!(verdict["fault"].as_str().unwrap().contains("the last records were removed"), "{verdict}");
 
-    // Written anew after the cut: the place is taken, the head is another's.
+    // Another record is written in its place after the cut, so the head has a different MAC.
     assert_eq!(operator.post("/clients", json!({ "client_id": "d" })).await.status, 201);
     assert_eq!(operator.get("/audit/verify").await.json()["intact"], true);
     assert_eq!(verify(&head).await["intact"], false);
@@ -116,7 +120,7 @@ async fn a_cut_tail_shows_to_whoever_has_kept_the_head() {
 }
 
 #[tokio::test]
-async fn a_log_of_another_sealing_key_does_not_verify() {
+async fn a_log_from_another_sealing_key_does_not_verify() {
     let (server, other) = (
         TestServer::start().await,
         TestServer::start_with(countersign_testkit::Options { seed: 7, ..Default::default() }).await,

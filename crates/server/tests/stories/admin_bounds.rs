@@ -1,4 +1,4 @@
-//! What administrators can pile up is bounded: every node holds all of it in memory and reads it again at each change.
+//! Limits on what administrators can store, because every node keeps all of it in memory.
 
 use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
 use countersign_protocol::client::Entitlement;
@@ -11,12 +11,12 @@ use countersign_protocol::scope_token::ScopeToken;
 use countersign_testkit::{Answer, TestServer};
 use serde_json::json;
 
-/// A rule whose compiled pattern takes a hundred kilobytes.
+/// A rule whose compiled pattern takes 100 KB.
 fn heavy_rule(number: usize) -> String {
     format!("GET /{number}/\\w+/x")
 }
 
-/// An API with 50 rules for each of its scopes, which are named `0`, `1` and so on.
+/// An API whose scopes have 50 rules each and are named `0`, `1` and so on.
 fn api(id: &str, scopes: usize) -> Api {
     let rules = |scope: usize| (0..50).map(|rule| PathRule::from_stored(&heavy_rule(scope * 50 + rule))).collect();
     let scope = |number: usize| ScopeDefinition {
@@ -54,7 +54,7 @@ async fn an_api_has_at_most_2000_rules() {
     let rules = |count: usize| json!({ "rules": (0..count).map(|n| format!("GET /{n}")).collect::<Vec<_>>() });
     assert_eq!(operator.patch("/apis/large/scopes/7", rules(50)).await.status, 200, "as many as before");
     assert_eq!(operator.patch("/apis/large/scopes/7", rules(49)).await.status, 200, "one fewer");
-    assert_eq!(operator.post("/apis/large/scopes", one_more).await.status, 201, "there is room for one");
+    assert_eq!(operator.post("/apis/large/scopes", one_more).await.status, 201, "there is room for one more");
     assert_names_bound(&operator.patch("/apis/large/scopes/7", rules(50)).await, "the limit is 2000;");
 }
 
@@ -78,7 +78,7 @@ async fn all_apis_together_have_at_most_20000_rules() {
 }
 
 #[tokio::test]
-async fn a_change_compiles_no_rule_again_and_a_rule_that_nothing_matches_is_never_compiled() {
+async fn a_change_recompiles_no_rule_and_a_rule_that_is_never_matched_is_never_compiled() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     server.change(async |change| change.insert_api(&api("large", 2)).await.unwrap()).await;
@@ -92,16 +92,16 @@ async fn a_change_compiles_no_rule_again_and_a_rule_that_nothing_matches_is_neve
     let scope = json!({ "name": "new", "rules": ["GET /x"] });
     assert_eq!(operator.post("/apis/large/scopes", scope).await.status, 201);
     for (old, new) in before.iter().zip(rules("admin-api")).filter(|(old, _)| old.is_compiled()) {
-        assert!(old.is_shared_with(&new), "compiled again: {old:?}");
+        assert!(old.is_shared_with(&new), "recompiled: {old:?}");
     }
 
     let matches = operator.get("/apis/large/match?method=GET&path=/7/a/x").await.json();
     assert_eq!(matches["matches"], json!([{ "scope": "0", "rule": heavy_rule(7) }]));
-    assert!(!rules("large").iter().any(PathRule::is_compiled), "what was asked once is not kept");
+    assert!(!rules("large").iter().any(PathRule::is_compiled), "a rule that was tested once is not kept compiled");
 }
 
 #[tokio::test]
-async fn a_stored_rule_that_does_not_compile_opens_nothing_and_stops_no_start() {
+async fn a_stored_rule_that_does_not_compile_matches_nothing_and_the_server_still_starts() {
     let server = TestServer::start().await;
     server.change(async |change| change.insert_api(&api("large", 1)).await.unwrap()).await;
     server.tamper("UPDATE scopes SET rules = 'GET (' WHERE api_id = 'large'");
@@ -152,7 +152,7 @@ async fn a_client_is_entitled_to_at_most_200_apis() {
     let entitlement = json!({ "scopes": ["0"], "grants": ["client_credentials"] });
     let put = async |api: &str| operator.put(&format!("/clients/job/entitlements/{api}"), entitlement.clone()).await;
     assert_names_bound(&put("api-200").await, "200 entitlements");
-    assert_eq!(put("api-7").await.status, 200, "what is present can be changed");
+    assert_eq!(put("api-7").await.status, 200, "an existing entitlement can be changed");
     assert_eq!(operator.delete("/clients/job/entitlements/api-7").await.status, 204);
     assert_eq!(put("api-200").await.status, 200);
 }

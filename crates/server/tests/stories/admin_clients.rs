@@ -1,9 +1,9 @@
-//! Clients, what they may ask, and their secrets: several at once, so that one follows another without an outage.
+//! Clients, their entitlements and their secrets. A client can have several, so that they can be rotated without an outage.
 
 use countersign_testkit::{Actor, Administrator, TestServer};
 use serde_json::{Value, json};
 
-/// A client of the demo's Api, made by the administrator, and its first secret.
+/// A client of the demo API with its first secret, created by the administrator.
 async fn nightly(server: &TestServer, operator: &Administrator) -> (String, String) {
     let made = operator.post("/clients", json!({ "client_id": "nightly-job", "secret": { "label": "first" } })).await;
     assert_eq!(made.status, 201, "{made}");
@@ -23,7 +23,7 @@ async fn works(actor: &Actor) -> bool {
 }
 
 #[tokio::test]
-async fn a_client_is_made_shown_without_its_secret_changed_and_deleted_with_its_tokens() {
+async fn a_client_is_created_shown_without_its_secret_changed_and_deleted_with_its_tokens() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let body = json!({ "client_id": "nightly-job", "name": "Nightly job", "owner": "ops@example.com", "secret": {} });
@@ -49,16 +49,16 @@ async fn a_client_is_made_shown_without_its_secret_changed_and_deleted_with_its_
 
     let methods = json!({ "auth_methods": ["client_secret_post"], "owner": "" });
     assert_eq!(operator.patch("/clients/nightly-job", methods).await.status, 200);
-    assert!(!works(&job).await, "Basic is not registered any more");
+    assert!(!works(&job).await, "Basic is no longer registered");
     assert_eq!(operator.patch("/clients/nightly-job", json!({ "status": "disabled" })).await.status, 200);
-    assert!(!lives().await, "a disabled client's tokens are dead");
+    assert!(!lives().await, "a disabled client's tokens are invalid");
     let active = json!({ "status": "active", "auth_methods": ["client_secret_basic"] });
     assert_eq!(operator.patch("/clients/nightly-job", active).await.status, 200);
     assert!(works(&job).await);
     assert_eq!(operator.delete("/clients/nightly-job").await.status, 204);
     assert!(!works(&job).await && !lives().await);
 
-    // The same name again is another client: nothing of the old one lives.
+    // A client with the same ID is a different client. Nothing of the old one works.
     assert_eq!(operator.post("/clients", json!({ "client_id": "nightly-job" })).await.status, 201);
     assert!(!works(&job).await && !lives().await);
     for body in [operator.get("/audit?limit=1000").await.body, shown.body] {
@@ -67,7 +67,7 @@ async fn a_client_is_made_shown_without_its_secret_changed_and_deleted_with_its_
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_client_is_named_and_nothing_is_changed() {
+async fn an_invalid_client_is_refused_with_the_field_and_nothing_changes() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let before = operator.get("/clients").await.body;
@@ -120,7 +120,7 @@ async fn whatever_is_wrong_with_a_client_is_named_and_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_uses_the_old_one() {
+async fn a_secret_is_replaced_without_an_outage_and_the_list_shows_uses_of_the_old_one() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let (old_id, old) = nightly(&server, &operator).await;
@@ -146,7 +146,10 @@ async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_
 
     let planned = operator.post("/clients/nightly-job/secrets", json!({ "not_before": now + 7200 })).await.json();
     let rotated = operator.post("/clients/nightly-job/secrets/rotate", json!({ "overlap_s": 3600 })).await.json();
-    assert!(!rotated["old"]["ids"].as_array().unwrap().contains(&planned["secret_id"]), "a later one is left alone");
+    assert!(
+        !rotated["old"]["ids"].as_array().unwrap().contains(&planned["secret_id"]),
+        "a secret that is not valid yet is not changed"
+    );
     for id in [&planned["secret_id"], &rotated["secret_id"]] {
         let path = format!("/clients/nightly-job/secrets/{}", id.as_str().unwrap());
         assert_eq!(operator.delete(&path).await.status, 204);
@@ -158,12 +161,12 @@ async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_
     assert_eq!(still_used.status, 409, "used within the hour");
     assert!(still_used.text("detail").contains("127.0.0.1"), "{still_used}");
     server.advance(3540).await;
-    assert!(!works(&by_old).await, "its time is over");
+    assert!(!works(&by_old).await, "it has expired");
     assert!(works(&by_new).await);
-    assert_eq!(operator.delete(&path).await.status, 401, "the administrator's own token was for ten minutes");
+    assert_eq!(operator.delete(&path).await.status, 401, "the administrator's own token was valid for ten minutes");
     let operator = server.operator().await;
     server.advance(61).await;
-    assert_eq!(operator.delete(&path).await.status, 204, "the last use is an hour ago");
+    assert_eq!(operator.delete(&path).await.status, 204, "the last use was an hour ago");
     assert_eq!(operator.get(&path).await.status, 404);
 
     let restarted = server.restart().await;
@@ -172,12 +175,12 @@ async fn a_secret_follows_another_without_an_outage_and_the_list_says_who_still_
 }
 
 #[tokio::test]
-async fn of_fifteen_rotations_at_once_one_is_made_and_its_secret_works() {
+async fn of_fifteen_concurrent_rotations_one_succeeds_and_its_secret_works() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let (_, old) = nightly(&server, &operator).await;
     let path = "/clients/nightly-job/secrets";
-    // One that was merely added in the same minute is no rotation.
+    // A secret that was only added in the same minute does not count as a rotation.
     assert_eq!(operator.post(path, json!({ "label": "added" })).await.status, 201);
     let rotate = || operator.post("/clients/nightly-job/secrets/rotate", json!({}));
     let answers = futures_util::future::join_all((0..15).map(|_| rotate())).await;
@@ -190,13 +193,13 @@ async fn of_fifteen_rotations_at_once_one_is_made_and_its_secret_works() {
     }
     assert_eq!(operator.list(path).await.len(), 3, "the first, the added one and the new one");
     assert!(works(&server.actor("nightly-job", &made[0].text("client_secret"))).await);
-    assert!(works(&server.actor("nightly-job", &old)).await, "its overlap goes on");
+    assert!(works(&server.actor("nightly-job", &old)).await, "its overlap has not ended");
 
     server.advance(59).await;
     assert_eq!(rotate().await.status, 409);
     let again = operator.post("/clients/nightly-job/secrets/rotate", json!({ "again": true })).await;
-    assert_eq!(again.status, 201, "the first answer may have been lost: {again}");
-    assert_eq!(rotate().await.status, 409, "the last one counts, whether it was asked again or not");
+    assert_eq!(again.status, 201, "the first response may have been lost: {again}");
+    assert_eq!(rotate().await.status, 409, "the last rotation counts, with or without `again`");
     server.advance(60).await;
     let later = operator.post("/clients/nightly-job/secrets/rotate", json!({})).await;
     assert_eq!(later.status, 201, "{later}");
@@ -204,7 +207,7 @@ async fn of_fifteen_rotations_at_once_one_is_made_and_its_secret_works() {
 }
 
 #[tokio::test]
-async fn a_job_that_rotates_its_secret_every_day_never_runs_out_of_room() {
+async fn a_job_that_rotates_its_secret_every_day_never_reaches_the_limit() {
     let server = TestServer::start().await;
     nightly(&server, &server.operator().await).await;
     for day in 1..=12 {
@@ -218,7 +221,7 @@ async fn a_job_that_rotates_its_secret_every_day_never_runs_out_of_room() {
 }
 
 #[tokio::test]
-async fn a_secret_is_changed_only_as_it_was_read_whoever_uses_it_meanwhile() {
+async fn a_secret_is_changed_only_if_unchanged_since_it_was_read_but_uses_do_not_count() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     nightly(&server, &operator).await;
@@ -237,14 +240,18 @@ async fn a_secret_is_changed_only_as_it_was_read_whoever_uses_it_meanwhile() {
     let client = operator.post("/clients", json!({ "client_id": "another", "secret": {} })).await;
     let matching = [("if-match", client.header("etag"))];
     let renamed = operator.call("PATCH", "/clients/another", Some(&json!({ "name": "A" })), &matching).await;
-    assert_eq!(renamed.status, 200, "the ETag of what was made is of the client, not of its secret");
+    assert_eq!(renamed.status, 200, "the ETag of the creation is the client's, not its secret's");
     let entitlement = json!({ "scopes": ["all"], "grants": ["client_credentials"] });
     let path = "/clients/another/entitlements/oauthclient";
-    assert_eq!(operator.call("PUT", path, Some(&entitlement), &[("if-match", "*")]).await.status, 412, "there is none");
+    assert_eq!(
+        operator.call("PUT", path, Some(&entitlement), &[("if-match", "*")]).await.status,
+        412,
+        "no entitlement exists"
+    );
 }
 
 #[tokio::test]
-async fn a_leaked_secret_ends_at_once_with_the_tokens_of_its_client() {
+async fn a_leaked_secret_is_revoked_immediately_with_the_tokens_of_its_client() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let (id, secret) = nightly(&server, &operator).await;
@@ -254,19 +261,19 @@ async fn a_leaked_secret_ends_at_once_with_the_tokens_of_its_client() {
     let token = job.client_credentials("all").await.text("access_token");
     let other = operator.post("/clients/nightly-job/secrets", json!({})).await.json();
     assert_eq!(operator.delete(&format!("/clients/nightly-job/secrets/{id}?force=true")).await.status, 204);
-    assert!(!works(&job).await && !ends(&token).await, "ending a secret alone ends no token");
+    assert!(!works(&job).await && !ends(&token).await, "revoking only a secret revokes no token");
 
     let (other_id, job) = (text(&other, "secret_id"), server.actor("nightly-job", text(&other, "client_secret")));
     let token = job.client_credentials("all").await.text("access_token");
     let path = format!("/clients/nightly-job/secrets/{other_id}?for_cause=true");
-    assert_eq!(operator.delete(&path).await.status, 409, "it was just used: by whom, is the question");
+    assert_eq!(operator.delete(&path).await.status, 409, "it was just used, perhaps by a thief");
     assert_eq!(operator.delete(&format!("{path}&force=true")).await.status, 204);
     assert!(!works(&job).await && ends(&token).await);
     assert_eq!(operator.delete(&format!("{path}&force=perhaps")).await.problem().2, "force");
 }
 
 #[tokio::test]
-async fn secrets_have_dates_and_bounds_and_may_be_imported() {
+async fn secrets_have_dates_and_limits_and_can_be_imported() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     nightly(&server, &operator).await;
@@ -293,7 +300,7 @@ async fn secrets_have_dates_and_bounds_and_may_be_imported() {
     let imported = "imported, of 32 characters or so";
     let body = json!({ "import": imported, "not_before": now + 10, "expires_at": now + 20 });
     let made = operator.post(path, body).await;
-    assert_eq!((made.status, made.json()["client_secret"].clone()), (201, Value::Null), "it is known already");
+    assert_eq!((made.status, made.json()["client_secret"].clone()), (201, Value::Null), "the caller already knows it");
     let id = text(&made.json(), "secret_id").to_owned();
     assert_eq!(operator.post(path, json!({ "import": imported })).await.status, 409, "one end would leave the other");
     let job = server.actor("nightly-job", imported);
@@ -307,7 +314,7 @@ async fn secrets_have_dates_and_bounds_and_may_be_imported() {
     let end = async |operator: &Administrator, expires_at: i64| {
         operator.patch(&format!("{path}/{id}"), json!({ "expires_at": expires_at })).await.status
     };
-    assert_eq!(end(&operator, now + 20).await, 409, "whoever has just used it would be without one");
+    assert_eq!(end(&operator, now + 20).await, 409, "its recent user would have no secret left");
     server.advance(3600).await;
     let operator = server.operator().await;
     assert_eq!(end(&operator, now + 9).await, 400, "it was not valid before");
@@ -322,11 +329,11 @@ async fn secrets_have_dates_and_bounds_and_may_be_imported() {
     assert_eq!(operator.get(&format!("{path}/cred_unknown")).await.status, 404);
     assert_eq!(operator.get("/clients/demo-service/secrets/cred_unknown").await.status, 404);
     let foreign = operator.get(&format!("/clients/demo-service/secrets/{id}")).await;
-    assert_eq!(foreign.problem().1, "not-found", "a secret is found under its own client only");
+    assert_eq!(foreign.problem().1, "not-found", "a secret is only found under its own client");
 }
 
 #[tokio::test]
-async fn lists_come_in_pages_the_oldest_first() {
+async fn lists_are_paged_with_the_oldest_first() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     for number in [3, 1, 2] {

@@ -1,4 +1,4 @@
-//! Every operation of the OpenAPI document, right and wrong: each answer that it promises is met, and no other.
+//! Every operation of the OpenAPI document: each documented response occurs in a test, and no others occur.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::admin_access::with_scopes;
 
-/// The operations, as `(METHOD, PATH)` with every parameter filled in by something that is there.
+/// The operations, as `(METHOD, PATH)`. Each parameter is filled with something that exists.
 fn operations() -> BTreeSet<(String, String)> {
     let of = |answer: &String| {
         let mut words = answer.split(' ').map(str::to_owned);
@@ -29,7 +29,7 @@ fn fill(template: &str) -> String {
     path.replace("{secret}", "x").replace("{session}", "x").replace("{request_id}", "x")
 }
 
-/// What an operation is asked with, well formed.
+/// A valid body for an operation.
 fn body(method: &str, template: &str) -> Option<Value> {
     let body = match (method, template) {
         ("POST", "/apis") => json!({ "id": "x", "audience": "https://x.example" }),
@@ -45,8 +45,8 @@ fn body(method: &str, template: &str) -> Option<Value> {
     Some(body)
 }
 
-/// What goes wrong alike with every operation: no token, a narrow one, a body that is none, a node cut off from its
-/// database, which is a server of its own and is returned.
+/// Drives the failures that all operations share: no token, a token with too few scopes, an invalid body, and a node without
+/// its database, which is a separate server and is returned.
 async fn drive_what_all_share(server: &TestServer) -> TestServer {
     let operator = server.operator().await;
     let narrow = with_scopes(server, "narrow-audit", &["audit:read"]).await;
@@ -74,7 +74,7 @@ async fn drive_what_all_share(server: &TestServer) -> TestServer {
     cut_off
 }
 
-/// Calls, each as `STATUS METHOD PATH [BODY]`, in an order in which each is possible; a 412 is asked with another ETag.
+/// Calls, each as `STATUS METHOD PATH [BODY]`, in an order that makes each possible. For a 412, the ETag is wrong.
 const CALLS: &str = r#"
 200 GET /apis
 400 GET /apis?x=1
@@ -217,7 +217,7 @@ const CALLS: &str = r#"
 200 POST /keys/KEY/revoke
 "#;
 
-/// One call for each answer that is an operation's own.
+/// Drives the responses that are specific to an operation.
 async fn drive_each(server: &TestServer) {
     let operator = server.operator().await;
     let mut browser = server.demo_browser().await;
@@ -225,7 +225,7 @@ async fn drive_each(server: &TestServer) {
     let session = operator.list("/users/demo/sessions").await[0]["id"].as_str().unwrap().to_owned();
     let secret = operator.list("/clients/demo-service/secrets").await[0]["id"].as_str().unwrap().to_owned();
     let keys = operator.list_whole("/keys").await;
-    // Another one has signed the operator's own token.
+    // The operator's own token was signed by another key.
     let key = keys.iter().find(|key| key["algorithm"] == "RS256").unwrap()["id"].as_str().unwrap().to_owned();
     let refused = server.stranger().token(&[("grant_type", "client_credentials")]).await;
     let refusal = refused.header("x-request-id").to_owned();
@@ -242,7 +242,7 @@ async fn drive_each(server: &TestServer) {
     }
 }
 
-/// What takes more than one call to come to.
+/// Drives the responses that need several calls.
 async fn drive_the_rest(server: &TestServer) {
     let operator = server.operator().await;
     let secrets = operator.list("/clients/operator/secrets").await;
@@ -251,7 +251,7 @@ async fn drive_the_rest(server: &TestServer) {
     let date =
         operator.patch(&format!("/clients/operator/secrets/{id}"), json!({ "expires_at": server.state.now() })).await;
     let end = operator.delete(&format!("/clients/operator/secrets/{id}?force=true")).await;
-    assert_eq!([revoke.status, date.status, end.status], [409; 3], "nobody could administer any more");
+    assert_eq!([revoke.status, date.status, end.status], [409; 3], "no administrator would be left");
     for _ in 1..10 {
         operator.post("/clients/operator/secrets", json!({})).await;
     }
@@ -272,7 +272,7 @@ async fn drive_the_rest(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn every_answer_that_the_document_promises_is_met_and_no_other() {
+async fn every_documented_response_occurs_and_no_other() {
     let server = TestServer::start().await;
     let cut_off = drive_what_all_share(&server).await;
     drive_the_rest(&server).await;
@@ -280,11 +280,11 @@ async fn every_answer_that_the_document_promises_is_met_and_no_other() {
     let (documented, mut met) = (documented_answers(), server.met_answers());
     met.extend(cut_off.met_answers());
     let missing: Vec<&String> = documented.difference(&met).collect();
-    assert!(missing.is_empty(), "documented and never met: {missing:#?}");
+    assert!(missing.is_empty(), "documented but never received: {missing:#?}");
 }
 
 #[tokio::test]
-async fn the_document_lists_every_route_and_every_scope_that_opens_it() {
+async fn the_document_lists_every_route_and_the_scopes_that_allow_it() {
     let server = TestServer::start().await;
     let document = server.stranger().get("/admin/v1/openapi.json").await.json();
     let operator = server.operator().await;
@@ -305,14 +305,14 @@ async fn the_document_lists_every_route_and_every_scope_that_opens_it() {
     );
 }
 
-/// The paths below `/admin/v1` that the router's source names.
+/// The paths below `/admin/v1` in the router's source.
 fn routed() -> BTreeSet<String> {
     let parts = include_str!("../../src/router.rs").split("\"/admin/v1").skip(1);
     parts.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn the_document_has_every_path_of_the_router_and_no_method_beyond_it_is_answered() {
+async fn the_document_has_every_path_of_the_router_and_undocumented_methods_are_refused() {
     let operations = operations();
     let mut templates: BTreeSet<String> = operations.iter().map(|(_, template)| template.clone()).collect();
     templates.insert("/openapi.json".to_owned());
@@ -325,7 +325,7 @@ async fn the_document_has_every_path_of_the_router_and_no_method_beyond_it_is_an
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].map(str::to_owned) {
             if !operations.contains(&(method.clone(), template.clone())) {
                 let answer = operator.call(&method, &fill(&template), None, &[]).await;
-                // The guard refuses what no scope opens before the router sees the method.
+                // The guard refuses methods that no scope allows before the router sees them.
                 assert!(matches!(answer.status, 403 | 405), "{method} {template}: {answer}");
                 refused += 1;
             }

@@ -1,11 +1,11 @@
-//! Signing keys follow each other while every token verifies throughout; a leaked one ends at once.
+//! Signing keys rotate while every token stays valid. A leaked key is revoked immediately.
 
 use countersign_testkit::{Administrator, TestServer};
 use serde_json::{Value, json};
 
 const DAY_S: i64 = 86_400;
 
-/// The ids of keys in a state, of one algorithm.
+/// The IDs of the keys in a state, for one algorithm.
 async fn keys(operator: &Administrator, state: &str) -> Vec<String> {
     let is = |key: &&Value| key["state"] == state && key["algorithm"] == "RS256";
     let all = operator.list_whole("/keys").await;
@@ -32,7 +32,7 @@ fn signed_by(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_successor_is_published_before_it_signs_and_the_old_key_verifies_until_its_last_token_is_dead() {
+async fn a_successor_is_published_before_it_signs_and_the_old_key_verifies_until_its_last_token_expires() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let old = keys(&operator, "active").await.remove(0);
@@ -54,7 +54,7 @@ async fn a_successor_is_published_before_it_signs_and_the_old_key_verifies_until
     let operator = server.operator().await;
     assert_eq!(keys(&operator, "retiring").await, std::slice::from_ref(&old));
 
-    // The demo's tokens live two hours, and the key a minute longer.
+    // The demo's tokens are valid for two hours, and the key is kept one minute longer.
     server.advance(7198).await;
     assert!(lives(&server, &last_by_old).await);
     server.advance(61).await;
@@ -66,7 +66,7 @@ async fn a_successor_is_published_before_it_signs_and_the_old_key_verifies_until
 }
 
 #[tokio::test]
-async fn keys_rotate_by_themselves_after_thirty_days_and_survive_a_restart() {
+async fn keys_rotate_automatically_after_thirty_days_and_survive_a_restart() {
     let server = TestServer::start().await;
     let old = keys(&server.operator().await, "active").await.remove(0);
     server.advance(30 * DAY_S - 901).await;
@@ -88,7 +88,7 @@ async fn keys_rotate_by_themselves_after_thirty_days_and_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn a_lifetime_that_was_longer_once_keeps_the_old_key_as_long() {
+async fn a_previously_longer_token_lifetime_keeps_the_old_key_longer() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     assert_eq!(operator.patch("/apis/oauthclient", json!({ "access_token_lifetime_s": DAY_S })).await.status, 200);
@@ -97,13 +97,13 @@ async fn a_lifetime_that_was_longer_once_keeps_the_old_key_as_long() {
     assert_eq!(operator.post("/keys/rotate", json!({ "algorithm": "RS256" })).await.status, 201);
     server.advance(900).await;
     server.advance(DAY_S - 901).await;
-    assert!(lives(&server, &long).await, "its key is still there");
+    assert!(lives(&server, &long).await, "its key still verifies");
     server.advance(962).await;
     assert!(!published(&server).await.contains(&signed_by(&long)));
 }
 
 #[tokio::test]
-async fn a_leaked_key_ends_at_once_with_its_tokens_and_another_signs() {
+async fn a_leaked_key_is_revoked_immediately_with_its_tokens_and_another_one_signs() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let active = keys(&operator, "active").await.remove(0);
@@ -113,7 +113,7 @@ async fn a_leaked_key_ends_at_once_with_its_tokens_and_another_signs() {
     let next = token(&server).await;
     assert!(lives(&server, &next).await && signed_by(&next) != active);
 
-    // A pending one takes over, known to verifiers already.
+    // A pending key takes over, because verifiers already know it.
     let pending = operator.post("/keys/rotate", json!({ "algorithm": "RS256" })).await.text("id");
     let revoked = operator.post("/revocations", json!({ "key_id": signed_by(&next) })).await;
     assert_eq!(revoked.json(), json!({ "revoked": { "kind": "key", "id": signed_by(&next) } }));
@@ -125,7 +125,7 @@ async fn a_leaked_key_ends_at_once_with_its_tokens_and_another_signs() {
     assert_eq!((again.status, &again.json()["state"]), (200, &json!("retired")), "what was asked is so already");
     let again = operator.post("/revocations", json!({ "key_id": active })).await;
     assert_eq!(again.json(), json!({ "revoked": { "kind": "key", "id": active } }));
-    assert_eq!(operator.list("/audit").await.len(), records, "nothing was changed");
+    assert_eq!(operator.list("/audit").await.len(), records, "nothing changed");
     assert_eq!(operator.get(&format!("/keys/{active}")).await.json()["state"], "retired");
     assert_eq!(operator.get(&format!("/keys/{pending}")).await.json()["state"], "active");
     assert_eq!(operator.post("/keys/rotate", json!({ "algorithm": "HS256" })).await.problem().2, "algorithm");
@@ -135,7 +135,7 @@ async fn a_leaked_key_ends_at_once_with_its_tokens_and_another_signs() {
         "nothing signs with it"
     );
 
-    // The administrator's own key: what they hold is dead, and they ask again.
+    // It is also the administrator's own key, so the token is now invalid and a new one is needed.
     let own = operator.list_whole("/keys").await;
     let own = own.iter().find(|key| key["algorithm"] == "ES256").unwrap()["id"].as_str().unwrap().to_owned();
     assert_eq!(operator.call("POST", &format!("/keys/{own}/revoke"), None, &[]).await.status, 204);

@@ -1,10 +1,10 @@
-//! Users, their sessions, and what ends a token whoever's it is.
+//! Users, their sessions, and the revocation of any token.
 
 use countersign_testkit::TestServer;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_user_is_made_signs_in_is_changed_and_gone_with_everything_that_speaks_for_them() {
+async fn a_user_is_created_signs_in_changes_and_is_deleted_with_all_tokens_and_sessions() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let made = operator.post("/users", json!({ "login": "ada" })).await;
@@ -24,7 +24,7 @@ async fn a_user_is_made_signs_in_is_changed_and_gone_with_everything_that_speaks
     let sessions = operator.list("/users/ada/sessions").await;
     assert_eq!((sessions.len(), &sessions[0]["address"]), (1, &json!("127.0.0.1")));
     let session = sessions[0]["id"].as_str().unwrap();
-    assert_eq!(operator.delete(&format!("/users/demo/sessions/{session}")).await.status, 404, "another's session");
+    assert_eq!(operator.delete(&format!("/users/demo/sessions/{session}")).await.status, 404, "another user's session");
     assert_eq!(operator.delete(&format!("/users/ada/sessions/{session}")).await.status, 204);
     assert_eq!(browser.get("account/sessions").await.status, 401);
     assert!(!lives(&asked).await && lives(&token).await);
@@ -37,10 +37,10 @@ async fn a_user_is_made_signs_in_is_changed_and_gone_with_everything_that_speaks
     assert_eq!(browser.sign_in("ada", "another horse").await.status, 200);
     let asked = browser.token_set().await["access_token"].as_str().unwrap().to_owned();
     assert_eq!(operator.patch("/users/ada", json!({ "status": "disabled" })).await.status, 200);
-    assert!(!lives(&token).await && !lives(&asked).await, "also what was asked through their sessions");
+    assert!(!lives(&token).await && !lives(&asked).await, "also the tokens requested through their sessions");
     assert_eq!(browser.get("account/sessions").await.status, 401);
     assert_eq!(operator.patch("/users/ada", json!({ "status": "active" })).await.status, 200);
-    assert!(!lives(&token).await, "what was ended stays ended");
+    assert!(!lives(&token).await, "revoked tokens stay revoked");
     assert_eq!(operator.delete("/users/ada").await.status, 204);
     assert_eq!(service.password("ada", "another horse").await.status, 400);
     assert_eq!(operator.get(&format!("/users/{id}")).await.status, 404);
@@ -48,7 +48,7 @@ async fn a_user_is_made_signs_in_is_changed_and_gone_with_everything_that_speaks
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_user_is_named() {
+async fn an_invalid_user_is_refused_with_the_field() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     for (body, field) in [
@@ -79,7 +79,7 @@ async fn whatever_is_wrong_with_a_user_is_named() {
         assert_eq!(operator.post("/users", json!({ "login": taken })).await.status, 409, "{taken}");
     }
     assert_eq!(operator.patch("/users/demo", json!({ "login": "x" })).await.problem().2, "login");
-    assert_eq!(operator.delete("/users/demo/second-factor").await.status, 409, "there is none");
+    assert_eq!(operator.delete("/users/demo/second-factor").await.status, 409, "no second factor exists");
     assert_eq!(operator.delete("/users/nobody/second-factor").await.status, 404);
     assert_eq!(operator.get("/users/nobody/sessions").await.status, 404);
     let stale = [("if-match", "\"x\"")];
@@ -88,7 +88,7 @@ async fn whatever_is_wrong_with_a_user_is_named() {
 }
 
 #[tokio::test]
-async fn what_leaked_ends_whoevers_it_is() {
+async fn any_leaked_token_can_be_revoked() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let operator = server.operator().await;
@@ -109,7 +109,7 @@ async fn what_leaked_ends_whoevers_it_is() {
     let access = service.password("ada", "correct horse").await.text("access_token");
     assert_eq!(revoke(json!({ "user": "ada" })).await.json()["revoked"]["kind"], "user");
     assert!(!lives(&access).await);
-    assert_eq!(service.password("ada", "correct horse").await.status, 200, "the user may go on");
+    assert_eq!(service.password("ada", "correct horse").await.status, 200, "the user can get new tokens");
 
     let access = service.client_credentials("all").await.text("access_token");
     assert_eq!(revoke(json!({ "client_id": "demo-service" })).await.json()["revoked"]["id"], "demo-service");

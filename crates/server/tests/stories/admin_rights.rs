@@ -1,4 +1,4 @@
-//! Administrators: rights that were taken away open nothing more, and weaker ones do not act upon stronger ones.
+//! Administrators cannot use removed rights, and weaker ones cannot act on stronger ones.
 
 use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_testkit::{Administrator, Answer, Browser, TestServer};
@@ -9,7 +9,7 @@ use crate::admin_access::with_scopes;
 const INACTIVE: &str = r#"{"active":false}"#;
 
 #[tokio::test]
-async fn an_administrator_who_lost_rights_has_no_token_to_get_them_back_with() {
+async fn an_administrator_who_lost_rights_has_no_token_to_regain_them() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let scopes = ["clients:read", "clients:write", "secrets:write"];
@@ -27,12 +27,12 @@ async fn an_administrator_who_lost_rights_has_no_token_to_get_them_back_with() {
         assert_eq!(stripped.post("/clients", json!({ "client_id": "accomplice" })).await.status, 401);
         assert_eq!(stripped.get("/clients").await.status, 401);
         assert_eq!(operator.put(&path, all.clone()).await.status, 200);
-        assert_eq!(stripped.get("/clients").await.status, 401, "{id}: rights given again need a new token");
+        assert_eq!(stripped.get("/clients").await.status, 401, "{id}: restored rights need a new token");
     }
 }
 
 #[tokio::test]
-async fn an_administrator_whose_secret_is_ended_has_no_token_left() {
+async fn revoking_an_administrators_secret_revokes_its_tokens() {
     let server = TestServer::start().await;
     let robbed = with_scopes(&server, "robbed", &["clients:read", "secrets:write"]).await;
     let operator = server.operator().await;
@@ -43,7 +43,7 @@ async fn an_administrator_whose_secret_is_ended_has_no_token_left() {
 }
 
 #[tokio::test]
-async fn when_the_date_of_an_administrators_secret_comes_its_tokens_end() {
+async fn when_an_administrators_secret_expires_its_tokens_end() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let robbed = with_scopes(&server, "robbed", &["clients:read", "secrets:write"]).await;
@@ -56,25 +56,25 @@ async fn when_the_date_of_an_administrators_secret_comes_its_tokens_end() {
     assert_eq!(robbed.post("/clients/robbed/secrets", json!({})).await.status, 401);
     let secret = rotated.json()["client_secret"].as_str().unwrap().to_owned();
     let renewed = server.administrator("robbed", &secret).await;
-    assert_eq!(renewed.get("/clients").await.status, 200, "by the new secret");
+    assert_eq!(renewed.get("/clients").await.status, 200, "with the new secret");
     server.advance(60).await;
     assert_eq!(renewed.get("/clients").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_right_that_left_without_a_trace_opens_nothing_either() {
+async fn a_right_removed_without_a_stored_removal_is_gone_too() {
     let server = TestServer::start().await;
     let writer = with_scopes(&server, "writer", &["clients:read", "clients:write"]).await;
-    // As by a version before the one that stores removals.
+    // As a version would do that does not store removals.
     server.tamper("UPDATE entitlements SET scopes = 'clients:read' WHERE client_id = 'writer'");
     server.change(async |_| ()).await;
     let refused = writer.post("/clients", json!({ "client_id": "accomplice" })).await;
     assert_eq!(refused.problem(), (403, "scope-missing".to_owned(), String::new()), "{refused}");
-    assert_eq!(writer.get("/clients").await.status, 200, "what is left");
+    assert_eq!(writer.get("/clients").await.status, 200, "the remaining right");
 }
 
 #[tokio::test]
-async fn rights_are_decided_again_once_the_change_has_the_lock() {
+async fn rights_are_checked_again_once_the_change_has_the_lock() {
     let server = TestServer::start().await;
     let writer = with_scopes(&server, "writer", &["clients:read", "clients:write"]).await;
     let mut first = server.state.store.begin_change(server.state.now()).await.unwrap();
@@ -91,11 +91,11 @@ async fn rights_are_decided_again_once_the_change_has_the_lock() {
     first.commit().await.unwrap();
     let late = waiting.await.unwrap();
     assert_eq!(late.problem(), (403, "rights-ended".to_owned(), String::new()), "{late}");
-    assert_eq!(server.operator().await.get("/clients/accomplice").await.status, 404, "nothing was changed");
+    assert_eq!(server.operator().await.get("/clients/accomplice").await.status, 404, "nothing changed");
 }
 
 #[tokio::test]
-async fn nobody_acts_upon_what_may_do_more_than_they_may() {
+async fn nobody_can_act_on_a_stronger_client_or_user() {
     let server = TestServer::start().await;
     let mut demo = server.demo_browser().await;
     let weak = with_scopes(&server, "weak", &["users:read", "users:write", "tokens:revoke", "clients:write"]).await;
@@ -109,7 +109,7 @@ async fn nobody_acts_upon_what_may_do_more_than_they_may() {
     not_yours(weak.post("/revocations", json!({ "token": operator_token })).await);
     let oauthclient = json!({ "scopes": ["all"], "grants": ["client_credentials"] });
     not_yours(weak.put("/clients/operator/entitlements/oauthclient", oauthclient.clone()).await);
-    assert_eq!(demo.get("account/sessions").await.status, 200, "the session goes on");
+    assert_eq!(demo.get("account/sessions").await.status, 200, "the session is still valid");
     assert_eq!(Administrator::with_token(&server, &operator_token).get("/clients").await.status, 200);
 
     let operator = server.operator().await;
@@ -122,14 +122,14 @@ async fn nobody_acts_upon_what_may_do_more_than_they_may() {
     assert_eq!(operator.post("/revocations", json!({ "user": "demo" })).await.status, 200);
     assert_eq!(demo.get("account/sessions").await.status, 401);
 
-    // Who may introspect every token of `admin-api` is an administrator, too.
+    // A client that may introspect all tokens of `admin-api` is an administrator too.
     let introspect = json!({ "introspect": true });
     assert_eq!(operator.post("/clients", json!({ "client_id": "watcher" })).await.status, 201);
     assert_eq!(operator.put("/clients/watcher/entitlements/admin-api", introspect).await.status, 200);
     not_yours(weak.patch("/clients/watcher", json!({ "name": "Mine" })).await);
 }
 
-/// A token of the operator's, as somebody may have found it.
+/// A token of the operator, as if it were leaked.
 async fn token_of(server: &TestServer) -> String {
     let text = std::fs::read_to_string(server.directory().join("operator.json")).unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();
@@ -140,7 +140,7 @@ async fn token_of(server: &TestServer) -> String {
 }
 
 #[tokio::test]
-async fn a_leaked_key_is_revoked_by_whoever_may_revoke_keys() {
+async fn anyone_who_may_revoke_keys_can_revoke_a_leaked_one() {
     let server = TestServer::start().await;
     let keys = with_scopes(&server, "keys", &["keys:read", "keys:write"]).await;
     let listed = keys.list_whole("/keys").await;
@@ -150,7 +150,7 @@ async fn a_leaked_key_is_revoked_by_whoever_may_revoke_keys() {
 }
 
 #[tokio::test]
-async fn admin_api_is_out_of_reach_of_the_playground() {
+async fn the_playground_cannot_use_admin_api() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let everything = json!({ "scopes": ["clients:read", "clients:write"], "grants": ["client_credentials"] });
@@ -166,7 +166,7 @@ async fn admin_api_is_out_of_reach_of_the_playground() {
     }
     let page = ada.send(ada.request("GET", "/m2m")).await.body;
     assert!(!page.contains("admin-api"), "{page}");
-    assert_eq!(ada.token_set().await["token_type"], "Bearer", "all else goes on");
+    assert_eq!(ada.token_set().await["token_type"], "Bearer", "everything else still works");
     let found = token_of(&server).await;
     for call in ["introspect", "revokeToken"] {
         let answer = ada.post(call, json!({ "token": found })).await;
@@ -189,7 +189,7 @@ async fn admin_api_is_out_of_reach_of_the_playground() {
         let answer = save(&mut demo, changes).await;
         assert!(answer.status == 400 && answer.text("ErrorMessage").starts_with(message), "{answer}");
     }
-    // Settings from before they were refused there.
+    // Settings from before this was refused.
     server.tamper("UPDATE playground_settings SET api_id = 'admin-api'");
     server.change(async |_| ()).await;
     for (call, body) in [
@@ -202,11 +202,11 @@ async fn admin_api_is_out_of_reach_of_the_playground() {
         assert_eq!(answer.fault(), (400, "bad_request".to_owned()), "{call}: {answer}");
         assert!(answer.text("ErrorMessage").contains("must first set oauthAppId"), "{call}: {answer}");
     }
-    assert_eq!(ada.get("getUISettings").await.result()["oauthAppId"], "", "nor is it shown");
+    assert_eq!(ada.get("getUISettings").await.result()["oauthAppId"], "", "nor is it displayed");
 }
 
 #[tokio::test]
-async fn a_secret_tried_through_settings_counts_as_a_guess_and_is_not_tried_for_who_may_not_save() {
+async fn a_secret_tested_through_settings_counts_as_an_attempt_and_only_for_administrators() {
     let server = TestServer::start().await;
     let mut demo = server.demo_browser().await;
     let wrong = json!({
@@ -220,7 +220,7 @@ async fn a_secret_tried_through_settings_counts_as_a_guess_and_is_not_tried_for_
             other => break other,
         }
     };
-    assert_eq!((guesses, status), (100, 429), "as many as at the token endpoint");
+    assert_eq!((guesses, status), (100, 429), "the same limit as at the token endpoint");
 
     let server = TestServer::start().await;
     let mut demo = server.demo_browser().await;

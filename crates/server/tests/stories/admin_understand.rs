@@ -1,4 +1,4 @@
-//! What is used and what is not, and why a request was refused.
+//! Usage, unused objects, and explanations of refusals.
 
 use countersign_testkit::{Actor, TestServer};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn refused(actor: &Actor, form: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn a_refusal_is_explained_by_its_request_id_at_once_and_after_a_restart() {
+async fn a_refusal_is_explained_by_its_request_id_also_after_a_restart() {
     let server = TestServer::start().await;
     let demo = server.demo();
     let wrong = server.actor("demo-service", "a wrong secret of some length");
@@ -60,19 +60,19 @@ async fn a_flood_of_refusals_is_counted_and_does_not_fill_the_database() {
         ids.push(refused(&nobody, &[("grant_type", "client_credentials")]).await);
     }
     let operator = server.operator().await;
-    assert_eq!(operator.get(&format!("/refusals/{}", ids[49])).await.status, 200, "memory has it");
+    assert_eq!(operator.get(&format!("/refusals/{}", ids[49])).await.status, 200, "it is still in memory");
     assert_eq!(operator.list_whole("/refusals").await.len(), 20);
     let counted = operator.list_whole("/refusals/counts").await;
     let minute = server.state.now() - server.state.now() % 60;
     assert_eq!(counted, [json!({ "minute": minute, "client_id": null, "reason": "UnknownClient", "count": 30 })]);
     server.advance(8 * DAY_S).await;
     let operator = server.operator().await;
-    assert_eq!(operator.list_whole("/refusals").await.len(), 0, "a week is kept");
+    assert_eq!(operator.list_whole("/refusals").await.len(), 0, "refusals are kept for a week");
     assert_eq!(operator.list_whole("/refusals/counts").await.len(), 0);
 }
 
 #[tokio::test]
-async fn tokens_are_counted_by_hour_client_secret_api_and_grant_and_nothing_else_is_kept() {
+async fn tokens_are_only_counted_by_hour_client_secret_api_and_grant() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let demo = server.demo();
@@ -103,12 +103,12 @@ async fn tokens_are_counted_by_hour_client_secret_api_and_grant_and_nothing_else
     assert_eq!(
         server.operator().await.list_whole("/usage?client_id=demo-service").await,
         rows,
-        "a clean stop keeps all"
+        "a clean shutdown loses nothing"
     );
 }
 
 #[tokio::test]
-async fn what_nobody_uses_is_found() {
+async fn unused_objects_are_listed() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     for id in ["idle", "busy"] {
@@ -142,11 +142,11 @@ async fn what_nobody_uses_is_found() {
         .await;
     let now_given = operator.list_whole(&format!("/usage/unused?since={since}")).await;
     let of_busy = now_given.iter().filter(|item| item["client_id"] == "busy" && item["kind"] == "entitlement");
-    assert_eq!(of_busy.count(), 0, "what was given today is not called unused");
+    assert_eq!(of_busy.count(), 0, "an entitlement from today is not unused");
     server.advance(2 * 60).await;
     let just_now = operator.list_whole(&format!("/usage/unused?since={}", server.state.now() - 3600)).await;
     let busy = just_now.iter().filter(|item| item["client_id"] == "busy" && item["api"] == "oauthclient");
-    assert_eq!(busy.count(), 0, "what was used within the hour is not called unused, whenever its hour began");
+    assert_eq!(busy.count(), 0, "a use within the last hour counts, whenever its hour began");
     let listed = operator.list_whole(&format!("/clients?unused_since={since}")).await;
     let ids: Vec<_> = listed.iter().map(|client| client["client_id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["demo-service", "idle"]);
@@ -154,7 +154,7 @@ async fn what_nobody_uses_is_found() {
 }
 
 #[tokio::test]
-async fn a_client_has_no_more_tokens_than_its_limits_and_is_told_when_to_come_back() {
+async fn a_client_gets_no_more_tokens_than_its_limits_and_is_told_when_to_retry() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let limits = json!({ "tokens_per_minute": 2, "tokens_per_day": 3 });
@@ -167,10 +167,10 @@ async fn a_client_has_no_more_tokens_than_its_limits_and_is_told_when_to_come_ba
     assert_eq!(refused.refusal(), (429, "temporarily_unavailable".to_owned()));
     assert_eq!(refused.header("retry-after"), "60");
     let wrong = server.actor("demo-service", "wrong").token(&[("grant_type", "client_credentials")]).await;
-    assert_eq!(wrong.status, 401, "who cannot prove who it is spends nothing and learns nothing");
+    assert_eq!(wrong.status, 401, "an unauthenticated caller uses up nothing and learns nothing");
     server.advance(60).await;
     let nonsense = service.token(&[("grant_type", "client_credentials"), ("scope", "nonsense")]).await;
-    assert_eq!(nonsense.status, 400, "what is refused is given back");
+    assert_eq!(nonsense.status, 400, "a refused request does not count");
     assert_eq!(ask().await.status, 200);
     let refused = ask().await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, (DAY_S - 60).to_string().as_str()));

@@ -1,4 +1,4 @@
-//! Several Apis: which one a request means, and what each client may ask of which.
+//! Several APIs: which one a request means, and what each client may request.
 
 use countersign_protocol::client::ClientAuthMethods;
 use countersign_protocol::grant_type::GrantType::{ClientCredentials, Password};
@@ -9,7 +9,7 @@ use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, TestServer};
 
 const SECRET: &str = "a secret that was made elsewhere, long";
 
-/// Two Apis, and clients entitled to one, to both, to none, or by the other grant only.
+/// Two APIs, and clients that are entitled to one, to both, to none, or only by the other grant.
 async fn server() -> TestServer {
     let server = TestServer::start().await;
     for (id, grants) in [("billing", &[ClientCredentials][..]), ("stock", &[ClientCredentials, Password][..])] {
@@ -28,7 +28,7 @@ async fn server() -> TestServer {
 }
 
 #[tokio::test]
-async fn the_api_is_the_one_named_or_the_only_one_possible() {
+async fn a_request_is_for_the_named_api_or_the_only_possible_one() {
     let server = server().await;
     let ask = async |id: &str, more: &[(&str, &str)]| {
         let form = [&[("grant_type", "client_credentials")], more].concat();
@@ -37,11 +37,11 @@ async fn the_api_is_the_one_named_or_the_only_one_possible() {
     let billing = ("resource", "https://billing.example");
     let stock = ("resource", "https://stock.example");
     assert_eq!(ask("one", &[]).await.text("scope"), "read");
-    assert_eq!(ask("mixed", &[]).await.text("scope"), "read", "the other Api is not possible by this grant");
+    assert_eq!(ask("mixed", &[]).await.text("scope"), "read", "this grant does not allow the other API");
     assert_eq!(ask("both", &[billing]).await.text("scope"), "read");
     let rows = [
         ("both", vec![], "invalid_target"),
-        ("both", vec![stock], "invalid_scope"), // its default is not what the client may ask
+        ("both", vec![stock], "invalid_scope"), // the client is not entitled to its default scope
         ("both", vec![billing, ("scope", "write")], "invalid_scope"),
         ("one", vec![stock], "unauthorized_client"),
         ("none", vec![], "unauthorized_client"),
@@ -63,7 +63,7 @@ async fn the_api_is_the_one_named_or_the_only_one_possible() {
 }
 
 #[tokio::test]
-async fn the_password_grant_is_off_unless_api_and_client_both_allow_it() {
+async fn the_password_grant_requires_that_api_and_client_allow_it() {
     let server = server().await;
     server.add_user("ada", "correct horse").await;
     let by_password = async |id: &str, api: &str| {
@@ -74,7 +74,7 @@ async fn the_password_grant_is_off_unless_api_and_client_both_allow_it() {
     assert_eq!(by_password("both", "stock").await.refusal(), (400, "unauthorized_client".to_owned()));
     let granted = by_password("other-grant", "stock").await;
     assert_eq!(granted.status, 200, "{granted}");
-    assert_eq!(granted.text("refresh_token"), "", "the Api allows no refresh");
+    assert_eq!(granted.text("refresh_token"), "", "the API does not allow refresh");
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_disabled_client_gets_nothing_and_its_tokens_end() {
 }
 
 #[tokio::test]
-async fn a_name_used_again_revives_no_token() {
+async fn reusing_a_client_id_restores_no_token() {
     let server = server().await;
     let first = server.actor("one", SECRET).client_credentials("read").await.text("access_token");
     let id = ClientId::parse("one").expect("an id");
@@ -109,7 +109,7 @@ async fn a_name_used_again_revives_no_token() {
 }
 
 #[tokio::test]
-async fn client_ids_and_login_names_share_one_namespace_without_regard_to_case() {
+async fn client_ids_and_login_names_share_one_case_insensitive_namespace() {
     let server = server().await;
     server.add_user("ada", "correct horse").await;
     let taken = async |name: &str| {

@@ -1,4 +1,4 @@
-//! The step that the original never had: the token opens a resource, or is seen to be refused, and by which rule.
+//! Calling a resource from the playground: it is allowed or refused, with the rule that decided.
 
 use countersign_protocol::grant_type::GrantType::ClientCredentials;
 use countersign_protocol::jose::algorithm::Algorithm;
@@ -16,7 +16,7 @@ async fn call(browser: &mut Browser, token: &Value, method: &str, path: &str) ->
 }
 
 #[tokio::test]
-async fn an_allowed_path_a_forbidden_one_and_a_wrong_method_each_name_the_rule() {
+async fn allowed_and_forbidden_paths_and_methods_name_the_rule() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let (all, narrow) = (token(&mut browser, "all").await, token(&mut browser, "reports:read").await);
@@ -53,7 +53,7 @@ async fn an_allowed_path_a_forbidden_one_and_a_wrong_method_each_name_the_rule()
 }
 
 #[tokio::test]
-async fn a_bad_token_is_refused_before_any_rule_and_a_revoked_one_at_once() {
+async fn an_invalid_token_is_refused_before_any_rule_and_a_revoked_one_immediately() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let all = token(&mut browser, "all").await;
@@ -68,7 +68,7 @@ async fn a_bad_token_is_refused_before_any_rule_and_a_revoked_one_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_for_another_api_is_refused_for_its_audience() {
+async fn a_token_for_another_api_is_refused_because_of_its_audience() {
     let server = TestServer::start().await;
     let (id, secret) = ("stock", "a secret that was made elsewhere, long");
     server
@@ -81,7 +81,7 @@ async fn a_token_for_another_api_is_refused_for_its_audience() {
     let mut browser = server.demo_browser().await;
     let result = call(&mut browser, &token.into(), "GET", "/resource/whoami").await;
     assert_eq!(result["status"], 401);
-    // The page explains this one by itself, and knows it by these words (`static/resource.js`).
+    // The page explains this one itself, and recognizes it by these words (`static/resource.js`).
     assert!(result["decision"]["reason"].as_str().unwrap().ends_with("wrong audience"), "{result}");
 }
 

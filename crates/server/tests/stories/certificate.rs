@@ -1,4 +1,4 @@
-//! A certificate through its life: read, renewed, broken, ending.
+//! The life of a certificate: loaded, renewed, broken, expiring.
 
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ fn until(not_after: i64) -> (TestAuthority, Certified) {
 }
 
 #[test]
-fn each_change_is_told_once_and_what_is_broken_is_not_taken() {
+fn each_certificate_change_is_reported_once_and_a_broken_one_is_not_loaded() {
     let (authority, first) = until(START + 365 * DAY);
     let files = CertificateFiles::of(&first);
     let tls = read(&files);
     assert!(matches!(tls.reread(START), Reread::Same));
     let second = authority.certify("auth.example.net");
-    // As a renewal does that writes one file after the other.
+    // As if a renewal writes one file after the other.
     files.write(&Certified { key: second.key.clone(), ..first });
     assert!(matches!(tls.reread(START), Reread::Refused(error) if error.to_string().contains("key.pem: ")));
-    assert!(matches!(tls.reread(START), Reread::Same), "told once");
+    assert!(matches!(tls.reread(START), Reread::Same), "reported once");
     files.write(&second);
     assert!(matches!(tls.reread(START), Reread::Replaced));
     assert!(matches!(tls.reread(START), Reread::Same));
@@ -39,11 +39,11 @@ fn each_change_is_told_once_and_what_is_broken_is_not_taken() {
     assert!(matches!(tls.reread(START), Reread::Refused(error) if error.to_string().contains("cert.pem: ")));
     assert!(matches!(tls.reread(START), Reread::Same));
     files.write(&second);
-    assert!(matches!(tls.reread(START), Reread::Replaced), "back again");
+    assert!(matches!(tls.reread(START), Reread::Replaced), "valid again");
 }
 
 #[test]
-fn a_certificate_that_was_not_valid_yet_is_taken_when_it_is() {
+fn a_certificate_is_loaded_once_it_becomes_valid() {
     let (authority, first) = until(START + 365 * DAY);
     let files = CertificateFiles::of(&first);
     let tls = read(&files);
@@ -55,7 +55,7 @@ fn a_certificate_that_was_not_valid_yet_is_taken_when_it_is() {
 }
 
 #[test]
-fn the_end_is_warned_of_once_a_day_from_fourteen_days_before() {
+fn expiry_is_warned_of_daily_from_fourteen_days_before() {
     let end = START + 20 * DAY;
     let (authority, first) = until(end);
     let files = CertificateFiles::of(&first);
@@ -65,14 +65,14 @@ fn the_end_is_warned_of_once_a_day_from_fourteen_days_before() {
     assert_eq!(tls.ending_s(end - 14 * DAY), Some(14 * DAY));
     assert_eq!(tls.ending_s(end - 14 * DAY + 5), None);
     assert_eq!(tls.ending_s(end - 13 * DAY), Some(13 * DAY));
-    assert_eq!(tls.ending_s(end + 60), Some(-60), "also when it is over");
+    assert_eq!(tls.ending_s(end + 60), Some(-60), "also after the expiry");
     files.write(&authority.certify("auth.example.net"));
     assert!(matches!(tls.reread(end + 70), Reread::Replaced));
     assert_eq!(tls.ending_s(end + 2 * DAY), None);
 }
 
 #[test]
-fn a_certificate_for_another_host_is_noticed() {
+fn a_certificate_for_another_host_is_reported() {
     let authority = TestAuthority::default();
     let files = CertificateFiles::of(&authority.certify("auth.example.net"));
     let tls = read(&files);

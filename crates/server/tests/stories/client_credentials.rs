@@ -1,4 +1,4 @@
-//! A service asks for itself.
+//! A service requests a token on its own behalf.
 
 use countersign_protocol::client::Credential;
 use countersign_protocol::ids::ClientId;
@@ -6,7 +6,7 @@ use countersign_protocol::secret::Secret;
 use countersign_testkit::{START, TestServer};
 
 #[tokio::test]
-async fn a_service_gets_a_token_and_the_token_opens_the_api() {
+async fn a_service_gets_a_token_that_the_api_accepts() {
     let server = TestServer::start().await;
     let service = server.demo_service();
 
@@ -30,7 +30,7 @@ async fn a_service_gets_a_token_and_the_token_opens_the_api() {
 }
 
 #[tokio::test]
-async fn the_guides_path_answers_in_any_case_and_with_the_secret_in_the_body() {
+async fn the_guides_path_works_in_any_case_and_with_the_secret_in_the_body() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     for path in ["/OAuth2/Token/oauthclient", "/oauth2/token/oauthclient", "/OAUTH2/TOKEN/oauthclient"] {
@@ -43,7 +43,7 @@ async fn the_guides_path_answers_in_any_case_and_with_the_secret_in_the_body() {
 }
 
 #[tokio::test]
-async fn several_secrets_hold_at_once_each_from_its_first_second_to_the_one_before_its_end() {
+async fn several_secrets_work_at_once_each_until_the_second_before_it_expires() {
     let server = TestServer::start().await;
     let id = ClientId::parse("demo-service").unwrap();
     let secret = "made elsewhere: 100% + é, and long enough";
@@ -63,7 +63,7 @@ async fn several_secrets_hold_at_once_each_from_its_first_second_to_the_one_befo
         assert_eq!(server.demo_service().token(&[("grant_type", "client_credentials")]).await.status, 200);
         server.advance([10, 9, 1, 1][statuses.len() - 1]).await;
     }
-    assert_eq!(statuses, [401, 200, 200, 401], "before, its first second, its last, its end");
+    assert_eq!(statuses, [401, 200, 200, 401], "before its start, first second, last second, expiry");
     let in_body = server.actor("demo-service", secret);
     let form = [("grant_type", "client_credentials")];
     assert_eq!(in_body.post_with_secret_in_body("/oauth2/token", &form).await.status, 401);

@@ -1,23 +1,23 @@
-//! A change that the database ends in favour of another transaction is made again, and its caller learns nothing of it.
+//! A change that the database aborts in favor of another transaction is retried, and its caller does not notice.
 
 use countersign_testkit::TestServer;
 use serde_json::json;
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn an_administrative_change_that_gives_way_in_a_deadlock_is_made_again() {
+async fn an_administrative_change_aborted_by_a_deadlock_is_retried() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     operator.post("/clients", json!({ "client_id": "job" })).await;
     let mut foreign = server.cross("SELECT 1 FROM clients WHERE id = 'job' FOR UPDATE").await;
     let made = operator.post("/clients/job/secrets", json!({ "label": "nightly" })).await;
     assert_eq!(made.status, 201, "{made}");
-    assert!(foreign.wait().unwrap().success(), "the foreign transaction was not ended");
+    assert!(foreign.wait().unwrap().success(), "the other transaction was not aborted");
 
     let secrets = operator.list("/clients/job/secrets").await;
     assert_eq!((secrets.len(), &secrets[0]["label"]), (1, &json!("nightly")), "{secrets:?}");
     let job = server.actor("job", &made.text("client_secret"));
-    assert_eq!(job.introspect("x").await.status, 200, "the secret that was told is the one that is stored");
+    assert_eq!(job.introspect("x").await.status, 200, "the returned secret is the stored one");
     let records = operator.list("/audit").await;
     assert_eq!(records.iter().filter(|record| record["action"] == "secret.create").count(), 1, "{records:?}");
     assert_eq!(operator.get("/audit/verify").await.json()["intact"], true);
@@ -30,7 +30,7 @@ async fn an_administrative_change_that_gives_way_in_a_deadlock_is_made_again() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn what_a_person_changes_is_made_again_too() {
+async fn a_users_own_change_is_retried_too() {
     let server = TestServer::start().await;
     let user = server.add_user("ada", "correct horse").await;
     let rows = format!("SELECT 1 FROM users WHERE id = '{user}' FOR UPDATE");
@@ -60,7 +60,7 @@ async fn what_a_person_changes_is_made_again_too() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_conflict_that_lasts_is_answered_after_five_tries_and_counted_once() {
+async fn a_persistent_conflict_fails_after_five_tries_and_counts_once() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     server.tamper("CREATE SEQUENCE tried");
@@ -78,6 +78,6 @@ async fn a_conflict_that_lasts_is_answered_after_five_tries_and_counted_once() {
         "DO $$ BEGIN IF (SELECT last_value FROM tried) <> 5 THEN RAISE EXCEPTION '% tries', \
          (SELECT last_value FROM tried); END IF; END $$",
     );
-    assert_eq!(operator.get("/clients/job").await.status, 404, "nothing was made");
+    assert_eq!(operator.get("/clients/job").await.status, 404, "nothing was created");
     assert_eq!(operator.post("/clients", json!({ "client_id": "job" })).await.status, 201);
 }

@@ -1,4 +1,4 @@
-//! Connections: none keeps out the others, neither by their number nor by doing nothing.
+//! Connections: neither many nor idle ones keep others out.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 const ASK: &str = "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
-/// Longer than what gives way takes, and shorter than the time-outs by which idle connections end anyway.
+/// Longer than closing takes, and shorter than the timeout of idle connections.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A server that holds so many connections, all of one address if need be.
+/// A server with this connection limit.
 async fn start_with_room_for(max_connections: usize) -> TestServer {
     let max_connections_per_address = Some(100);
     TestServer::start_with(Options { max_connections, max_connections_per_address, ..Options::default() }).await
 }
 
-/// A connection from an address of this machine.
+/// Opens a connection from an address of this machine.
 async fn connect_from(server: &TestServer, from: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
     socket.connect(server.address).await.unwrap()
 }
 
-/// True if the server answers 200 on this connection, false if it closes it.
+/// True if the server responds with 200 on this connection, false if it closes it.
 async fn is_answered(stream: &mut TcpStream) -> bool {
     if stream.write_all(ASK.as_bytes()).await.is_err() {
         return false;
@@ -44,14 +44,14 @@ async fn is_answered(stream: &mut TcpStream) -> bool {
     true
 }
 
-/// True once the server has closed it, without having sent anything.
+/// True once the server has closed it without sending anything.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let read = timeout(PATIENCE, stream.read(&mut [0; 1000])).await;
     matches!(read, Ok(Ok(0) | Err(_)))
 }
 
 #[tokio::test]
-async fn one_address_holds_so_many_connections_and_a_trusted_proxy_as_many_as_there_are() {
+async fn connections_are_limited_per_address_except_for_trusted_proxies() {
     let trusted_proxies = vec!["127.0.0.2/32".to_owned()];
     let options = Options { max_connections_per_address: Some(3), trusted_proxies, ..Options::default() };
     let server = TestServer::start_with(options).await;
@@ -81,7 +81,7 @@ async fn one_address_holds_so_many_connections_and_a_trusted_proxy_as_many_as_th
         tokio::time::sleep(Duration::from_millis(10)).await;
         again = connect_from(&server, "127.0.0.1").await;
     }
-    assert!(is_answered(&mut again).await, "one of the address has ended");
+    assert!(is_answered(&mut again).await, "one of the address's connections has ended");
     let mut scraper = connect_from(&server, "127.0.0.2").await;
     let ask = "GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
     scraper.write_all(ask.as_bytes()).await.unwrap();
@@ -91,7 +91,7 @@ async fn one_address_holds_so_many_connections_and_a_trusted_proxy_as_many_as_th
 }
 
 #[tokio::test]
-async fn the_connections_that_were_idle_longest_give_way_and_one_with_a_request_under_way_does_not() {
+async fn the_longest_idle_connection_is_closed_and_one_with_a_request_in_flight_is_not() {
     let server = start_with_room_for(4).await;
     let mut busy = connect_from(&server, "127.0.0.1").await;
     let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
@@ -108,11 +108,11 @@ async fn the_connections_that_were_idle_longest_give_way_and_one_with_a_request_
     for idle in [&mut between_requests, &mut silent, &mut half_a_head] {
         let mut newcomer = connect_from(&server, "127.0.0.1").await;
         assert!(is_answered(&mut newcomer).await, "there is room");
-        assert!(is_closed(idle).await, "the longest idle one made it");
+        assert!(is_closed(idle).await, "the longest-idle one was closed for it");
         newcomers.push(newcomer);
     }
     for newcomer in &mut newcomers {
-        assert!(is_answered(newcomer).await, "nobody else gave way");
+        assert!(is_answered(newcomer).await, "no other was closed");
     }
     busy.write_all(b"_type=x").await.unwrap();
     let mut answer = [0; 12];
@@ -141,7 +141,7 @@ async fn while_no_connection_is_idle_a_new_one_waits() {
 }
 
 #[tokio::test]
-async fn connections_that_are_not_accepted_yet_when_the_server_stops_are_answered() {
+async fn connections_not_accepted_yet_at_shutdown_are_served() {
     let server = TestServer::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,10 +1,10 @@
-//! One envelope for every outcome under `/api`, with the right status and a stable word.
+//! One envelope for every result under `/api`, with the right status and a stable code.
 
 use countersign_testkit::TestServer;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn the_original_answered_500_to_everything_here_each_failure_has_its_status_and_word() {
+async fn each_failure_has_its_own_status_and_code_unlike_in_the_original() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     for (method, path, expected) in [
@@ -36,7 +36,7 @@ async fn the_original_answered_500_to_everything_here_each_failure_has_its_statu
 }
 
 #[tokio::test]
-async fn no_call_answers_a_foreign_page_and_no_answer_is_taken_for_another_type() {
+async fn calls_from_other_origins_are_refused_and_responses_cannot_be_sniffed() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     for path in ["/api/openapi.json", "/api/getUISettings", "/api/claims", "/api/nothing"] {
@@ -56,7 +56,7 @@ async fn no_call_answers_a_foreign_page_and_no_answer_is_taken_for_another_type(
 }
 
 #[tokio::test]
-async fn without_a_registry_or_a_database_the_answer_is_503_and_nothing_else() {
+async fn without_a_registry_or_a_database_every_call_returns_503() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     server.advance_clock_alone(11);
@@ -104,7 +104,7 @@ async fn the_openapi_document_lists_every_call_of_the_router_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_examples_of_the_openapi_document_are_answered_as_it_says() {
+async fn the_examples_of_the_openapi_document_get_the_documented_responses() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let document = browser.get("openapi.json").await.json();
@@ -116,7 +116,7 @@ async fn the_examples_of_the_openapi_document_are_answered_as_it_says() {
             for (name, example) in examples {
                 let request = browser.call(&method.to_uppercase(), path.trim_start_matches('/'));
                 let answer = browser.clone().send(request.json(&example["value"])).await;
-                // An example has no live token or password in it, but every field of it must be known.
+                // An example contains no valid token or password, but the server must know all its fields.
                 let message = answer.json()["ErrorMessage"].as_str().unwrap_or_default().to_owned();
                 assert!(!message.contains("unknown field") && !message.contains("missing"), "{path} {name}: {answer}");
                 assert_ne!(answer.json()["Success"], Value::Null, "{path} {name}");

@@ -1,4 +1,4 @@
-//! Wrong client secrets are counted, and what others try keeps no client out.
+//! Wrong client secrets are counted, but the attempts of others lock no client out.
 
 use countersign_testkit::TestServer;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::guessing::{ELSEWHERE, HERE, is_blocked, server};
 
 #[tokio::test]
-async fn a_right_secret_passes_whatever_others_have_tried_from_the_same_address() {
+async fn a_correct_secret_works_despite_failures_from_the_same_address() {
     let server = server().await;
     let operator = server.operator().await;
     let stranger = server.stranger();
@@ -32,7 +32,7 @@ async fn a_right_secret_passes_whatever_others_have_tried_from_the_same_address(
     assert!(is_blocked(&ask("2001:db8::ffff:1:2:3", "demo-service", "wrong").await), "one /64 is one address");
     assert_eq!(ask("2001:db8:0:1::1", "demo-service", "wrong").await.status, 401, "another /64");
 
-    // A secret that was made elsewhere may be guessed, so it waits with the wrong ones.
+    // An imported secret may be guessable, so it must wait like a wrong one.
     let imported = "0123456789abcdef0123456789abcdef";
     let made = operator.post("/clients/demo-service/secrets", json!({ "import": imported })).await;
     assert_eq!(made.status, 201, "{made}");
@@ -40,7 +40,7 @@ async fn a_right_secret_passes_whatever_others_have_tried_from_the_same_address(
     assert_eq!(ask(HERE, "demo-service", imported).await.status, 200);
     assert_eq!(ask(ELSEWHERE, "demo-service", &secret).await.status, 200, "its other secret");
 
-    // The right secret of a client that is disabled is no guess.
+    // The right secret of a disabled client does not count as a failure.
     assert_eq!(operator.patch("/clients/demo-service", json!({ "status": "disabled" })).await.status, 200);
     for _ in 0..101 {
         assert_eq!(ask("192.0.2.9", "demo-service", &secret).await.status, 401);

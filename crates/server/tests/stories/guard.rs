@@ -1,4 +1,4 @@
-//! The demonstration resources: what a token opens, and what it does not.
+//! The demonstration resources: which requests a token allows.
 
 use countersign_testkit::{Answer, TestServer};
 
@@ -6,7 +6,7 @@ const CHALLENGE: &str = "Bearer realm=\"oauthclient\"";
 const METADATA: &str = "resource_metadata=\"http://127.0.0.1:8080/.well-known/oauth-protected-resource/resource\"";
 
 #[tokio::test]
-async fn a_narrow_scope_opens_its_own_paths_and_no_others() {
+async fn a_scope_only_allows_its_own_paths() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let token = async |scope: &str| service.client_credentials(scope).await.text("access_token");
@@ -17,7 +17,7 @@ async fn a_narrow_scope_opens_its_own_paths_and_no_others() {
         (&read, "POST", "/resource/reports", 403),
         (&read, "GET", "/resource/whoami", 403),
         (&write, "GET", "/resource/reports", 403),
-        (&write, "POST", "/resource/reports", 400), // open, but there is no report in it
+        (&write, "POST", "/resource/reports", 400), // allowed, but the body has no report
         (&all, "GET", "/resource/whoami", 200),
         (&all, "DELETE", "/resource/whoami", 405),
         (&all, "GET", "/resource/nothing", 404),
@@ -33,7 +33,7 @@ async fn a_narrow_scope_opens_its_own_paths_and_no_others() {
     let challenge = refused.header("www-authenticate");
     assert!(challenge.starts_with(CHALLENGE) && challenge.ends_with(METADATA), "{challenge}");
     assert!(challenge.contains("error=\"insufficient_scope\""), "{challenge}");
-    assert!(challenge.contains("scope=\"reports:write\""), "the narrowest that would do: {challenge}");
+    assert!(challenge.contains("scope=\"reports:write\""), "the narrowest sufficient scope: {challenge}");
 
     let report = service.request("POST", "/resource/reports").bearer_auth(&write).body(r#"{"title":"Q3"}"#);
     let created = service.send(report).await;
@@ -61,7 +61,7 @@ async fn without_a_token_the_challenge_names_no_error() {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
+async fn all_invalid_tokens_get_the_same_response() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let good = service.client_credentials("all").await.text("access_token");
@@ -94,7 +94,7 @@ async fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
 }
 
 #[tokio::test]
-async fn two_authorization_headers_are_one_too_many() {
+async fn two_authorization_headers_are_refused() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let token = service.client_credentials("all").await.text("access_token");
@@ -103,7 +103,7 @@ async fn two_authorization_headers_are_one_too_many() {
 }
 
 #[tokio::test]
-async fn a_path_that_two_parsers_might_read_differently_is_refused_with_400() {
+async fn a_path_that_parsers_might_read_differently_is_refused_with_400() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let token = service.client_credentials("reports:read").await.text("access_token");
@@ -131,7 +131,7 @@ async fn a_path_that_two_parsers_might_read_differently_is_refused_with_400() {
         assert_eq!(get(ambiguous).await, "400", "{ambiguous}");
     }
     assert_eq!(get("/resource/%72eports").await, "200", "guard and router see the same decoded path");
-    assert_eq!(get("/resource/reports?x=../whoami").await, "200", "the query decides nothing");
+    assert_eq!(get("/resource/reports?x=../whoami").await, "200", "the query does not matter");
     assert_eq!(get("/resource/REPORTS").await, "403", "case matters");
     assert_eq!(get("/resource/reports.").await, "403");
     assert_eq!(get("/%72esource/reports").await, "404");

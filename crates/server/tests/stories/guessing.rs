@@ -1,4 +1,4 @@
-//! Failed passwords and one-time codes are counted, and what others try keeps nobody out.
+//! Failed passwords and one-time codes are counted, but the attempts of others lock nobody out.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 pub(crate) const PASSWORD: &str = "correct horse";
-/// An address of ours, and one of a stranger.
+/// An address of the user, and one of a stranger.
 pub(crate) const HERE: &str = "198.51.100.1";
 pub(crate) const ELSEWHERE: &str = "203.0.113.5";
 
-/// A server behind a proxy, so that a story can come from many addresses.
+/// A server behind a proxy, so that requests can come from many addresses.
 pub(crate) async fn server() -> TestServer {
     let trusted_proxies = vec!["127.0.0.0/8".to_owned()];
     let server = TestServer::start_with(Options { trusted_proxies, ..Options::default() }).await;
@@ -21,7 +21,7 @@ pub(crate) async fn server() -> TestServer {
     server
 }
 
-/// A token request by the password grant, from this address.
+/// Requests a token by the password grant from this address.
 pub(crate) async fn grant(server: &TestServer, from: &str, user: &str, password: &str) -> Answer {
     let (demo, service) = (server.demo(), server.stranger());
     let form = [("grant_type", "password"), ("username", user), ("password", password)];
@@ -36,14 +36,14 @@ pub(crate) fn is_blocked(answer: &Answer) -> bool {
     is_blocked
 }
 
-/// Fails as often as unknown devices may, in no time.
+/// Fails as often as an unknown device may.
 pub(crate) async fn fail_ten_times(server: &TestServer, from: &str, user: &str) {
     for _ in 0..10 {
         assert_eq!(grant(server, from, user, "wrong").await.status, 400);
     }
 }
 
-/// Stores failures of unknown devices without hashing anything, and waits until they are heard again.
+/// Stores failures of unknown devices without hashing, and waits until the delay is over.
 pub(crate) async fn have_failed(server: &TestServer, user: &str, times: usize) {
     let store = &server.state.store;
     let user_id = store.find_password(user).await.unwrap().map(|stored| stored.user_id);
@@ -55,7 +55,7 @@ pub(crate) async fn have_failed(server: &TestServer, user: &str, times: usize) {
     server.advance(900).await;
 }
 
-/// A browser at an address.
+/// A browser with an address.
 pub(crate) struct Person {
     pub(crate) browser: Browser,
     pub(crate) address: &'static str,
@@ -88,7 +88,7 @@ impl Person {
 #[tokio::test]
 async fn unknown_devices_wait_longer_after_each_failure_and_known_ones_do_not() {
     let server = server().await;
-    assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200, "known from now on");
+    assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200, "it becomes known");
     for name in ["ada", "ADA", "Ada", "aDa", "adA", "ada", "ada", "ada", "ada", "ada"] {
         assert_eq!(grant(&server, ELSEWHERE, name, "wrong").await.status, 400);
     }
@@ -98,25 +98,25 @@ async fn unknown_devices_wait_longer_after_each_failure_and_known_ones_do_not() 
         assert_eq!(answer.header("retry-after"), wait_s.to_string());
         server.advance(wait_s - 1).await;
         assert!(is_blocked(&grant(&server, ELSEWHERE, "ada", PASSWORD).await), "{wait_s}");
-        assert_eq!(grant(&server, HERE, "ada", "wrong").await.status, 400, "known, it does not wait");
+        assert_eq!(grant(&server, HERE, "ada", "wrong").await.status, 400, "a known device does not wait");
         server.advance(1).await;
         assert_eq!(grant(&server, ELSEWHERE, "ada", "wrong").await.status, 400, "{wait_s}");
     }
     assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);
     let still = grant(&server, ELSEWHERE, "ada", PASSWORD).await;
-    assert!(is_blocked(&still), "a success of a known device opens nothing to others: {still}");
+    assert!(is_blocked(&still), "a success of a known device does not help others: {still}");
     server.advance(900).await;
     assert_eq!(grant(&server, ELSEWHERE, "ada", PASSWORD).await.status, 200);
     fail_ten_times(&server, "192.0.2.78", "ada").await;
 }
 
 #[tokio::test]
-async fn a_known_device_has_ten_failures_and_is_known_for_thirty_days() {
+async fn a_known_device_has_ten_attempts_and_stays_known_for_thirty_days() {
     let server = server().await;
     assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);
     fail_ten_times(&server, ELSEWHERE, "ada").await;
     fail_ten_times(&server, HERE, "ada").await;
-    assert!(is_blocked(&grant(&server, HERE, "ada", PASSWORD).await), "it counts as unknown now");
+    assert!(is_blocked(&grant(&server, HERE, "ada", PASSWORD).await), "it now counts as unknown");
     server.advance(900).await;
     assert_eq!(grant(&server, ELSEWHERE, "ada", "wrong").await.status, 400);
     assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200, "known again");
@@ -128,7 +128,7 @@ async fn a_known_device_has_ten_failures_and_is_known_for_thirty_days() {
 }
 
 #[tokio::test]
-async fn a_browser_is_known_by_its_cookie_wherever_it_is_until_the_password_changes() {
+async fn a_browser_is_known_by_its_cookie_at_any_address_until_the_password_changes() {
     let server = server().await;
     let mut here = Person::at(&server, HERE);
     assert_eq!(here.sign_in("ada", PASSWORD).await.status, 200);
@@ -146,9 +146,9 @@ async fn a_browser_is_known_by_its_cookie_wherever_it_is_until_the_password_chan
     let header = signed_in.headers.iter().find(|(name, value)| name == "set-cookie" && value.starts_with("cs_device="));
     let header = &header.unwrap().1;
     assert!(header.contains("; Path=/api; Max-Age=2592000; HttpOnly; SameSite=Strict"), "{header}");
-    assert!(here.browser.cookies["cs_device"].ends_with(&format!(".{cookie}")), "a new id before those it had");
+    assert!(here.browser.cookies["cs_device"].ends_with(&format!(".{cookie}")), "a new ID precedes the previous ones");
 
-    // Its owner's browser stays known when they change the password; one that was left elsewhere does not.
+    // After a password change, the user's browser stays known. A browser elsewhere does not.
     let change = json!({ "password": PASSWORD, "newPassword": "a longer password" });
     assert_eq!(here.post("account/changePassword", change).await.result(), Value::Null);
     fail_ten_times(&server, ELSEWHERE, "ada").await;
@@ -159,7 +159,7 @@ async fn a_browser_is_known_by_its_cookie_wherever_it_is_until_the_password_chan
 }
 
 #[tokio::test]
-async fn after_a_hundred_failures_only_an_administrator_lets_the_user_in_again() {
+async fn after_a_hundred_failures_only_an_administrator_can_unlock_the_user() {
     let server = server().await;
     assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);
     for name in ["ada", "nobody"] {
@@ -186,21 +186,21 @@ async fn after_a_hundred_failures_only_an_administrator_lets_the_user_in_again()
     let attempts = operator.get("/users/ada/failed-attempts").await.json();
     assert_eq!((&attempts["failures"], &attempts["locked"]), (&json!(100), &json!(true)));
     let locks = operator.list("/audit").await.into_iter().filter(|record| record["action"] == "user.lock-out");
-    assert_eq!(locks.count(), 1, "of a name that nobody has, there is no record");
+    assert_eq!(locks.count(), 1, "there is no record for a name without a user");
 
     assert_eq!(operator.delete("/users/ada/failed-attempts").await.status, 204);
     assert_eq!(grant(&server, ELSEWHERE, "ada", PASSWORD).await.status, 200);
     assert_eq!(operator.get("/users/ada/failed-attempts").await.json()["failures"], 0);
     let unlocked = operator.list("/audit").await.into_iter().find(|record| record["action"] == "user.unlock");
     assert_eq!(unlocked.unwrap()["before"]["failures"], 100);
-    // What was tried before a name was anybody's is not held against its owner.
+    // Failures for a name from before it had a user do not count against the user.
     let new = json!({ "login": "nobody", "password": "a longer password" });
     assert_eq!(operator.post("/users", new).await.status, 201);
     assert_eq!(grant(&server, ELSEWHERE, "nobody", "a longer password").await.status, 200);
 }
 
 #[tokio::test]
-async fn an_administrator_is_not_locked_out_of_known_browsers_nor_are_two_people_of_one_browser() {
+async fn administrators_are_not_locked_out_of_known_browsers_even_shared_ones() {
     let server = server().await;
     let ada = server.state.store.find_password("ada").await.unwrap().unwrap().user_id;
     server.change(async |change| change.set_roles(&ada, &[Role::Administrator]).await.unwrap()).await;
@@ -213,7 +213,7 @@ async fn an_administrator_is_not_locked_out_of_known_browsers_nor_are_two_people
     assert_eq!(grant(&server, ELSEWHERE, "ada", "wrong").await.status, 400);
     assert!(
         is_blocked(&grant(&server, HERE, "ada", PASSWORD).await),
-        "a client at an address is no proof of who it is"
+        "a client at an address does not prove an identity"
     );
     let mut unknown = Person::at(&server, HERE);
     assert_eq!(unknown.sign_in("ada", PASSWORD).await.fault(), (429, "user_locked".to_owned()));
@@ -222,7 +222,7 @@ async fn an_administrator_is_not_locked_out_of_known_browsers_nor_are_two_people
 }
 
 #[tokio::test]
-async fn random_names_and_begun_sign_ins_shut_nobody_out() {
+async fn random_names_and_unfinished_sign_ins_lock_nobody_out() {
     let server = server().await;
     for number in 0..101 {
         assert_eq!(grant(&server, HERE, &format!("nobody-{number}"), "wrong").await.status, 400);
@@ -237,7 +237,7 @@ async fn random_names_and_begun_sign_ins_shut_nobody_out() {
 }
 
 #[tokio::test]
-async fn guesses_side_by_side_gain_nothing_and_unknown_names_count_like_known_ones() {
+async fn concurrent_attempts_gain_nothing_and_unknown_names_count_like_known_ones() {
     let server = server().await;
     for user in ["ada", "nobody"] {
         let mut guesses = JoinSet::new();
@@ -258,17 +258,17 @@ async fn guesses_side_by_side_gain_nothing_and_unknown_names_count_like_known_on
 }
 
 #[tokio::test]
-async fn guesses_side_by_side_of_a_known_device_pass_no_bound_either() {
+async fn concurrent_attempts_of_a_known_device_stay_within_the_limits_too() {
     let server = server().await;
     assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);
     let mut wrong = 0;
     for _ in 0..4 {
         wrong += guess_in_parallel(&server, 30).await;
     }
-    assert_eq!(wrong, 20, "ten of its own, then ten as an unknown device");
+    assert_eq!(wrong, 20, "ten as a known device, then ten as an unknown one");
 }
 
-/// Wrong passwords at once from a known device; how many were checked.
+/// Sends wrong passwords concurrently from a known device. Returns how many were checked.
 async fn guess_in_parallel(server: &TestServer, times: usize) -> usize {
     let guesses = (0..times).map(|_| grant(server, HERE, "ada", "wrong"));
     let answers = futures_util::future::join_all(guesses).await;
@@ -276,13 +276,13 @@ async fn guess_in_parallel(server: &TestServer, times: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_guess_counts_when_its_caller_hangs_up() {
+async fn an_attempt_counts_even_if_its_caller_disconnects() {
     let server = server().await;
     let operator = server.operator().await;
     for _ in 0..10 {
         let service = server.demo_service();
         let guess = tokio::spawn(async move { service.password("ada", "wrong").await });
-        // Long enough that the password is being hashed, or was.
+        // Long enough that the password is being hashed, or already was.
         tokio::time::sleep(Duration::from_millis(20)).await;
         guess.abort();
         let _ = guess.await;
@@ -300,7 +300,7 @@ async fn a_guess_counts_when_its_caller_hangs_up() {
 }
 
 #[tokio::test]
-async fn a_password_stopped_by_a_second_factor_is_no_guess_on_the_pages_and_one_at_the_token_endpoint() {
+async fn a_password_stopped_by_a_second_factor_only_counts_as_failed_at_the_token_endpoint() {
     let server = server().await;
     let operator = server.operator().await;
     let mut here = Person::at(&server, HERE);
@@ -322,8 +322,8 @@ async fn a_password_stopped_by_a_second_factor_is_no_guess_on_the_pages_and_one_
     for password in [PASSWORD, "wrong"] {
         assert_eq!(grant(&server, ELSEWHERE, "ada", password).await.status, 400);
     }
-    assert_eq!(failures().await, 2, "right and wrong alike");
-    // All of it was right: the failures are forgotten, and the browser is known.
+    assert_eq!(failures().await, 2, "correct and wrong ones alike");
+    // Everything was correct, so the failures are reset and the browser is known.
     server.advance(30).await;
     here.browser.cookies.remove("cs_session");
     let package = here.sign_in("ada", PASSWORD).await.result();
@@ -332,7 +332,7 @@ async fn a_password_stopped_by_a_second_factor_is_no_guess_on_the_pages_and_one_
 }
 
 #[tokio::test]
-async fn codes_are_bounded_on_every_device_before_a_password_is_hashed() {
+async fn codes_are_limited_on_every_device_before_a_password_is_hashed() {
     let server = server().await;
     let mut here = Person::at(&server, HERE);
     assert_eq!(here.sign_in("ada", PASSWORD).await.status, 200);
@@ -360,7 +360,7 @@ async fn codes_are_bounded_on_every_device_before_a_password_is_hashed() {
 }
 
 #[tokio::test]
-async fn a_password_longer_than_any_is_refused_without_being_a_guess() {
+async fn a_password_that_is_too_long_is_refused_and_does_not_count() {
     let server = server().await;
     for _ in 0..12 {
         let answer = grant(&server, HERE, "ada", &"x".repeat(1025)).await;
@@ -370,18 +370,18 @@ async fn a_password_longer_than_any_is_refused_without_being_a_guess() {
 }
 
 #[tokio::test]
-async fn a_forwarded_address_is_believed_only_from_a_trusted_proxy() {
+async fn a_forwarded_address_is_only_trusted_from_a_trusted_proxy() {
     let server = TestServer::start().await;
     server.add_user("ada", PASSWORD).await;
     assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);
     fail_ten_times(&server, ELSEWHERE, "ada").await;
     fail_ten_times(&server, "192.0.2.9", "ada").await;
-    assert!(is_blocked(&grant(&server, HERE, "ada", PASSWORD).await), "all of them are one device");
+    assert!(is_blocked(&grant(&server, HERE, "ada", PASSWORD).await), "they all count as one device");
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn nodes_count_together() {
+async fn failures_count_across_nodes() {
     let first = server().await;
     let second = first.second_node().await;
     let ask = async |node: &TestServer, password| node.demo_service().password("ada", password).await.status;

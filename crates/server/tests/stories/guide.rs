@@ -1,9 +1,9 @@
-//! The guide's own samples, sent as they stand but for the demo's persons, beside the guide's own answers.
+//! The guide's own samples, sent unchanged except for the demo's credentials, and compared with the guide's responses.
 
 use countersign_testkit::{START, TestServer};
 use serde_json::{Value, json};
 
-/// The members of an object, in order.
+/// The names of an object's members, in order.
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
@@ -66,7 +66,7 @@ async fn the_guides_token_set_has_the_guides_members_and_values() {
 }
 
 #[tokio::test]
-async fn the_guides_claims_are_there_flat_and_whole_and_last_as_long_as_expires_in() {
+async fn the_guides_claims_are_flat_and_complete_and_match_expires_in() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let set = browser.token_set().await;
@@ -81,7 +81,7 @@ async fn the_guides_claims_are_there_flat_and_whole_and_last_as_long_as_expires_
 }
 
 #[tokio::test]
-async fn both_spellings_of_the_request_mean_the_same_and_both_at_once_are_refused() {
+async fn both_spellings_of_a_field_work_but_not_together() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let camel = json!({ "authFlow": "OAUTH", "grantType": "password", "userName": "ada", "password": "x" });

@@ -1,12 +1,12 @@
-//! Headers as a hostile or careless peer writes them: over the bound, not ASCII, framed in two ways.
+//! Headers from a hostile or careless peer: too long, not ASCII, ambiguous framing.
 
 use countersign_testkit::{Options, TestServer};
 use serde_json::json;
 
-/// The bound of a request's head that the server states, in bytes.
+/// The documented limit of a request's headers, in bytes.
 const BOUND: usize = 32 * 1024;
 
-/// A request whose head is exactly this long, filled by one header line or by several.
+/// A request whose headers have exactly this length, filled by one line or by several.
 fn head_of(length: usize, lines: usize) -> Vec<u8> {
     let begin = "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n";
     let room = length - begin.len() - "\r\n".len();
@@ -21,7 +21,7 @@ fn head_of(length: usize, lines: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_head_of_a_request_is_bounded_by_32_kib_in_one_line_or_in_many() {
+async fn request_headers_are_limited_to_32_kib_in_one_line_or_many() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     for lines in [1, 50] {
@@ -30,7 +30,7 @@ async fn the_head_of_a_request_is_bounded_by_32_kib_in_one_line_or_in_many() {
         let more = stranger.raw(&head_of(BOUND + 1, lines)).await;
         assert!(more.starts_with("HTTP/1.1 431"), "{lines} lines: {more}");
     }
-    // The same in pieces: the second byte comes when the first part was read.
+    // The same in pieces. The second byte arrives after the first part was read.
     for (length, status) in [(BOUND, "HTTP/1.1 200"), (BOUND + 1, "HTTP/1.1 431")] {
         let head = head_of(length, 1);
         let answer = stranger.raw_in_pieces(&[&head[..9000], &head[9000..20_000], &head[20_000..]]).await;
@@ -39,7 +39,7 @@ async fn the_head_of_a_request_is_bounded_by_32_kib_in_one_line_or_in_many() {
 }
 
 #[tokio::test]
-async fn a_body_is_framed_by_chunked_alone() {
+async fn chunked_is_the_only_transfer_encoding() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     let sent = async |version: &str, framing: &str| {
@@ -52,7 +52,7 @@ async fn a_body_is_framed_by_chunked_alone() {
     };
     for chunked in ["chunked", "Chunked"] {
         let answer = sent("1.1", &format!("transfer-encoding: {chunked}")).await;
-        assert!(answer.starts_with("HTTP/1.1 401"), "the form is read: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 401"), "the form is parsed: {answer}");
     }
     for framing in [
         "transfer-encoding: gzip, chunked",
@@ -70,11 +70,14 @@ async fn a_body_is_framed_by_chunked_alone() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{framing}: {answer}");
     }
     let old = sent("1.0", "transfer-encoding: chunked").await;
-    assert!(old.starts_with("HTTP/1.1 400") || old.starts_with("HTTP/1.0 400"), "HTTP/1.0 has no chunks: {old}");
+    assert!(
+        old.starts_with("HTTP/1.1 400") || old.starts_with("HTTP/1.0 400"),
+        "HTTP/1.0 does not support chunks: {old}"
+    );
 }
 
 #[tokio::test]
-async fn a_body_that_is_framed_in_two_ways_is_the_last_of_its_connection() {
+async fn an_ambiguously_framed_body_closes_the_connection() {
     let server = TestServer::start().await;
     let smuggled = "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
     for framing in
@@ -87,7 +90,7 @@ async fn a_body_that_is_framed_in_two_ways_is_the_last_of_its_connection() {
 }
 
 #[tokio::test]
-async fn a_byte_that_is_no_ascii_does_not_hide_who_calls() {
+async fn a_non_ascii_byte_does_not_hide_the_caller() {
     let trusted_proxies = vec!["127.0.0.1/32".to_owned()];
     let server = TestServer::start_with(Options { trusted_proxies, ..Options::default() }).await;
     let operator = server.operator().await;
@@ -106,7 +109,7 @@ async fn a_byte_that_is_no_ascii_does_not_hide_who_calls() {
 }
 
 #[tokio::test]
-async fn a_cookie_of_somebody_else_does_not_hide_ours() {
+async fn a_cookie_of_another_site_does_not_hide_ours() {
     let server = TestServer::start().await;
     let browser = server.demo_browser().await;
     let ours: Vec<String> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -127,12 +130,12 @@ async fn a_cookie_of_somebody_else_does_not_hide_ours() {
     let each: Vec<&[u8]> =
         [b"theirs=\xff"].map(|theirs| &theirs[..]).into_iter().chain(ours.iter().map(String::as_bytes)).collect();
     assert_eq!(ask(&each).await, "200", "a line for each, as HTTP/2 sends them");
-    // A second one of our name is a neighbour's, also when it is no text.
+    // A second cookie with our name belongs to another site, even if it is not text.
     assert_eq!(ask(&[&[all.as_bytes(), b"; cs_session=\xff"].concat()]).await, "401");
 }
 
 #[tokio::test]
-async fn an_entity_tag_of_somebody_else_does_not_hide_ours() {
+async fn a_foreign_entity_tag_does_not_hide_ours() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let made = operator.post("/apis", json!({ "id": "billing", "audience": "https://billing.example" })).await;

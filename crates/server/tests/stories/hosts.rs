@@ -1,4 +1,4 @@
-//! The name by which this server is asked: another is a hostile page's that was rebound to our address, and gets nothing.
+//! The `Host` header. Another name may be a DNS rebinding attack by a hostile page, which gets no access.
 
 use countersign_testkit::{Answer, Options, TestServer};
 
@@ -12,7 +12,7 @@ async fn get(server: &TestServer, path: &str, host: &str, more: &[(&str, &str)])
 }
 
 #[tokio::test]
-async fn a_name_that_was_rebound_to_this_server_is_answered_421_in_the_form_of_what_was_asked() {
+async fn a_rebound_host_name_gets_a_421_in_the_format_of_the_requested_route() {
     let server = TestServer::start().await;
     let foreign = "evil.example:8080";
     for path in ["/oauth2/jwks", "/oauth2/token", "/resource/whoami", "/nowhere", "/", "/login", "/static/x/style.css"]
@@ -30,7 +30,7 @@ async fn a_name_that_was_rebound_to_this_server_is_answered_421_in_the_form_of_w
     );
     let answer = get(&server, "/api/getUISettings", foreign, &[("origin", "http://evil.example:8080")]).await;
     assert_eq!(answer.fault(), (421, "misdirected".to_owned()), "{answer}");
-    assert!(answer.header("set-cookie").is_empty(), "no session for a stranger's page: {answer}");
+    assert!(answer.header("set-cookie").is_empty(), "no session for another site's page: {answer}");
     let page = get(&server, "/login", foreign, &[("accept", "text/html,*/*;q=0.8")]).await;
     assert_eq!((page.status, page.header("content-type")), (421, "text/html; charset=utf-8"));
     assert!(page.body.contains("href=\"http://127.0.0.1:8080/\"") && !page.body.contains("/static/"), "{page}");
@@ -43,26 +43,26 @@ async fn a_foreign_host_is_explained_to_administrators_and_counted() {
     let answer = get(&server, "/oauth2/jwks", "evil.example", &[]).await;
     let refusal = server.operator().await.get(&format!("/refusals/{}", answer.header("x-request-id"))).await;
     assert!(refusal.text("remedy").contains("http.hosts"), "{refusal}");
-    assert!(!refusal.body.contains("evil"), "of what was merely sent no text is kept: {refusal}");
+    assert!(!refusal.body.contains("evil"), "no text from the request is stored: {refusal}");
     let metrics = server.stranger().get("/metrics").await.body;
     assert!(metrics.lines().any(|line| line.contains("421") && line.contains("/oauth2/jwks")), "{metrics}");
 }
 
 #[tokio::test]
-async fn what_watches_a_server_asks_it_by_any_name() {
+async fn health_checks_accept_any_host_name() {
     let server = TestServer::start().await;
     for path in ["/livez", "/readyz", "/healthz"] {
         assert_eq!(get(&server, path, "pod-7.cluster.local", &[]).await.status, 200, "{path}");
     }
-    assert_eq!(get(&server, "/authz/forward", "app.example", &[]).await.status, 404, "the path passes");
+    assert_eq!(get(&server, "/authz/forward", "app.example", &[]).await.status, 404, "the path is accepted");
     assert_eq!(get(&server, "/livez/", "evil.example", &[]).await.status, 421);
     assert_eq!(get(&server, "/authz/forward/x", "evil.example", &[]).await.status, 421);
     let old = server.stranger().raw(b"GET /oauth2/jwks HTTP/1.0\r\n\r\n").await;
-    assert!(old.contains(" 200 OK"), "HTTP/1.0 names no host: {old}");
+    assert!(old.contains(" 200 OK"), "HTTP/1.0 has no Host header: {old}");
 }
 
 #[tokio::test]
-async fn the_issuers_host_the_configured_names_and_addresses_pass() {
+async fn the_issuers_host_configured_names_and_ip_addresses_are_accepted() {
     let issuer = "https://auth.example.com".to_owned();
     let hosts = vec!["countersign.internal".to_owned()];
     let server = TestServer::start_with(Options { issuer, hosts, ..Options::default() }).await;
@@ -81,7 +81,7 @@ async fn the_issuers_host_the_configured_names_and_addresses_pass() {
 }
 
 #[tokio::test]
-async fn the_host_of_an_absolute_target_is_the_one_that_counts() {
+async fn the_host_of_an_absolute_request_target_takes_precedence() {
     let server = TestServer::start().await;
     let ask = async |target: &str, host: &str| {
         let head = format!("GET {target} HTTP/1.1\r\n{host}connection: close\r\n\r\n");
@@ -109,7 +109,7 @@ async fn the_host_of_an_absolute_target_is_the_one_that_counts() {
 }
 
 #[tokio::test]
-async fn on_https_a_browser_is_told_to_stay_on_it_by_every_answer() {
+async fn every_response_over_https_sets_hsts() {
     const HSTS: &str = "strict-transport-security";
     let issuer = "https://auth.example.com".to_owned();
     let secure = TestServer::start_with(Options { issuer, ..Options::default() }).await;

@@ -1,4 +1,4 @@
-//! What a token says, and to whom.
+//! What introspection reveals, and to whom.
 
 use countersign_protocol::grant_type::GrantType::ClientCredentials;
 use countersign_protocol::jose::algorithm::Algorithm;
@@ -7,7 +7,7 @@ use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, START, TestServer};
 const INACTIVE: &str = r#"{"active":false}"#;
 
 #[tokio::test]
-async fn a_live_access_token_is_described_in_full() {
+async fn an_active_access_token_is_described_in_full() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let token = service.client_credentials("all").await.text("access_token");
@@ -37,7 +37,7 @@ async fn a_live_access_token_is_described_in_full() {
 }
 
 #[tokio::test]
-async fn a_live_refresh_token_is_described_to_its_own_client() {
+async fn an_active_refresh_token_is_described_to_its_own_client() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let user = server.add_user("ada", "correct horse").await;
@@ -53,7 +53,7 @@ async fn a_live_refresh_token_is_described_to_its_own_client() {
 }
 
 #[tokio::test]
-async fn what_is_not_alive_or_not_yours_to_see_is_inactive_and_nothing_more() {
+async fn invalid_and_inaccessible_tokens_are_reported_as_inactive_only() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let grants = &[ClientCredentials];
@@ -65,11 +65,11 @@ async fn what_is_not_alive_or_not_yours_to_see_is_inactive_and_nothing_more() {
         service.client_credentials("all").await.text("access_token"),
         biller.client_credentials("read").await.text("access_token"),
     );
-    assert_eq!(biller.introspect(&theirs).await.json()["active"], true, "its own, always");
+    assert_eq!(biller.introspect(&theirs).await.json()["active"], true, "its own tokens, always");
     assert_eq!(biller.introspect(&ours).await.body, INACTIVE);
     assert_eq!(service.introspect(&theirs).await.body, INACTIVE);
     let elsewhere = service.post("/OAuth2/Introspect/billing", &[("token", &ours)]).await;
-    assert_eq!(elsewhere.body, INACTIVE, "a token of another Api");
+    assert_eq!(elsewhere.body, INACTIVE, "a token of another API");
     let (signed, signature) = ours.rsplit_once('.').unwrap();
     let turned: String = signature.chars().rev().collect();
     for garbage in [&format!("{signed}.{turned}"), signed, "x", "a.b.c", "cs_refresh_x", &"x".repeat(60_000)] {
@@ -78,7 +78,7 @@ async fn what_is_not_alive_or_not_yours_to_see_is_inactive_and_nothing_more() {
     server.advance(7199).await;
     assert_eq!(service.introspect(&ours).await.json()["active"], true);
     server.advance(1).await;
-    assert_eq!(service.introspect(&ours).await.body, INACTIVE, "expired to the second");
+    assert_eq!(service.introspect(&ours).await.body, INACTIVE, "expired this second");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Signing keys: made at first need, sealed at rest, the same after a restart.
+//! Signing keys: created when first needed, sealed in the database, unchanged by a restart.
 
 use countersign_protocol::grant_type::GrantType::ClientCredentials;
 use countersign_protocol::jose::algorithm::Algorithm;
@@ -45,7 +45,7 @@ async fn a_token_has_the_claims_of_rfc_9068_and_the_guides_and_rev() {
 }
 
 #[tokio::test]
-async fn keys_are_the_same_after_a_restart_and_nowhere_in_the_clear() {
+async fn keys_survive_a_restart_and_are_never_stored_in_plain_text() {
     let server = TestServer::start().await;
     let token = server.demo_service().client_credentials("all").await.text("access_token");
     let before = server.stranger().get("/oauth2/jwks").await.body;
@@ -53,7 +53,7 @@ async fn keys_are_the_same_after_a_restart_and_nowhere_in_the_clear() {
     assert_eq!(server.stranger().get("/oauth2/jwks").await.body, before);
     assert_eq!(server.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
     for key in load_rows(&server.state.store).await.keys.keys {
-        // A PKCS #8 document names its algorithm in the clear: id-ecPublicKey, rsaEncryption, Ed25519.
+        // A PKCS #8 document contains its algorithm in plain text: id-ecPublicKey, rsaEncryption, Ed25519.
         let names: [&[u8]; 3] = [&[0x2A, 0x86, 0x48, 0xCE, 0x3D], &[0x2A, 0x86, 0x48, 0x86, 0xF7], &[0x2B, 0x65, 0x70]];
         let readable = names.iter().any(|name| key.sealed_pkcs8.windows(name.len()).any(|bytes| bytes == *name));
         assert!(!readable && key.sealed_pkcs8.len() > 12 + 16);

@@ -1,4 +1,4 @@
-//! By what devices are known: a browser keeps its place among those of its user, and so do the people who share one.
+//! How devices stay known: a browser, also when several people share it, and a client.
 
 use countersign_testkit::TestServer;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::guessing::{ELSEWHERE, HERE, PASSWORD, Person, fail_ten_times, grant, is_blocked, server};
 
 impl Person {
-    /// Signs in with the right password, in a session of its own, and a minute later than before.
+    /// Signs in with the correct password, in a new session, a minute after the previous time.
     async fn sign_in_again(&mut self, server: &TestServer, user: &str) {
         server.advance(60).await;
         self.browser.cookies.remove("cs_session");
@@ -28,7 +28,7 @@ async fn count_devices(server: &TestServer, user: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_browser_that_signs_in_often_counts_once_and_other_browsers_stay_known() {
+async fn a_browser_that_signs_in_often_counts_once_and_evicts_no_other() {
     let server = server().await;
     let (mut rare, mut busy) = (Person::at(&server, HERE), Person::at(&server, HERE));
     rare.sign_in_again(&server, "ada").await;
@@ -36,14 +36,14 @@ async fn a_browser_that_signs_in_often_counts_once_and_other_browsers_stay_known
         busy.sign_in_again(&server, "ada").await;
     }
     assert_eq!(count_devices(&server, "ada").await, 2);
-    assert_eq!(busy.cookie().split('.').count(), 2, "the new id and the one before");
+    assert_eq!(busy.cookie().split('.').count(), 2, "the new ID and the previous one");
     fail_ten_times(&server, ELSEWHERE, "ada").await;
     rare.browser.cookies.remove("cs_session");
     assert_eq!(rare.sign_in("ada", PASSWORD).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_browser_stays_known_when_answers_with_its_new_cookie_are_lost() {
+async fn a_browser_stays_known_if_responses_with_its_new_cookie_are_lost() {
     let server = server().await;
     let mut person = Person::at(&server, HERE);
     person.sign_in_again(&server, "ada").await;
@@ -59,9 +59,9 @@ async fn a_browser_stays_known_when_answers_with_its_new_cookie_are_lost() {
     person.sign_in_again(&server, "ada").await;
     person.set_cookie(&first);
     person.browser.cookies.remove("cs_session");
-    assert_eq!(grant(&server, ELSEWHERE, "ada", "wrong").await.status, 400, "strangers wait again");
+    assert_eq!(grant(&server, ELSEWHERE, "ada", "wrong").await.status, 400, "unknown devices must wait again");
     let old = person.sign_in("ada", PASSWORD).await;
-    assert_eq!(old.fault(), (429, "too_many_attempts".to_owned()), "a cookie from before the last but one");
+    assert_eq!(old.fault(), (429, "too_many_attempts".to_owned()), "a cookie older than the previous one");
 }
 
 #[tokio::test]

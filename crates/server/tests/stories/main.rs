@@ -1,4 +1,4 @@
-//! Stories through the front door: an actor, an action, what came back. Each on a fresh server whose clock stands still.
+//! Stories: a caller, an action, the response. Each has a fresh server whose clock only moves when told to.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! What the documents say works, and that it does.
+//! The metadata documents, and that what they list works.
 
 use countersign_testkit::{Options, TestServer};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn an_apis_document_has_the_tenant_paths_and_they_work() {
 }
 
 #[tokio::test]
-async fn a_protected_resource_is_described_where_its_challenge_points() {
+async fn the_metadata_of_a_protected_resource_is_where_its_challenge_points() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     let challenge = stranger.get("/resource/whoami").await.header("www-authenticate").to_owned();
@@ -63,7 +63,7 @@ async fn a_protected_resource_is_described_where_its_challenge_points() {
 }
 
 #[tokio::test]
-async fn without_the_demo_there_is_no_demonstration_resource_and_no_grant_but_the_administrators() {
+async fn without_the_demo_there_are_no_demonstration_resources_and_no_grant_except_the_administrators() {
     let server = TestServer::start_with(Options { demo: false, ..Options::default() }).await;
     let stranger = server.stranger();
     assert_eq!(stranger.get("/resource/whoami").await.status, 404);

@@ -1,4 +1,4 @@
-//! What operators watch: counted, never named by client, and not for whoever a proxy lets in.
+//! Metrics never name a client, and are not served through a proxy.
 
 use countersign_testkit::{Options, TestServer};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 const DAY_S: i64 = 86_400;
 
 #[tokio::test]
-async fn tokens_requests_keys_and_what_ends_soon_are_told_and_no_client_is_named() {
+async fn metrics_cover_tokens_requests_keys_and_expiring_secrets_but_name_no_client() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     service.client_credentials("all").await;
@@ -19,7 +19,7 @@ async fn tokens_requests_keys_and_what_ends_soon_are_told_and_no_client_is_named
     let answer = server.stranger().get("/metrics").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
     for line in [
-        // The administrator's own token is the second.
+        // The other token is the administrator's.
         "countersign_tokens_issued_total{grant=\"client_credentials\",result=\"issued\"} 2\n",
         "countersign_tokens_issued_total{grant=\"client_credentials\",result=\"invalid_scope\"} 1\n",
         "countersign_tokens_issued_total{grant=\"other\",result=\"unsupported_grant_type\"} 1\n",
@@ -39,7 +39,7 @@ async fn tokens_requests_keys_and_what_ends_soon_are_told_and_no_client_is_named
 }
 
 #[tokio::test]
-async fn what_a_proxy_forwards_gets_no_metrics() {
+async fn metrics_are_not_served_through_a_proxy() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     for header in ["forwarded", "x-forwarded-for", "x-forwarded-proto"] {
@@ -48,5 +48,5 @@ async fn what_a_proxy_forwards_gets_no_metrics() {
     }
     let trusted_proxies = vec!["10.0.0.0/8".to_owned()];
     let behind = TestServer::start_with(Options { trusted_proxies, ..Options::default() }).await;
-    assert_eq!(behind.stranger().get("/metrics").await.status, 404, "they have an address of their own then");
+    assert_eq!(behind.stranger().get("/metrics").await.status, 404, "metrics.listen serves them then");
 }

@@ -1,4 +1,4 @@
-//! Many nodes, a lost database, and a registry that is too old.
+//! Several nodes, a lost database, and a stale registry.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use countersign_testkit::{Administrator, TestServer, load_rows};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-/// Lets nodes read the changes of others as they do in life.
+/// Lets nodes read each other's changes at the usual interval.
 pub(crate) fn follow_each_250_ms(nodes: &[&TestServer]) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for state in nodes.iter().map(|node| node.state.clone()) {
@@ -25,7 +25,7 @@ pub(crate) fn follow_each_250_ms(nodes: &[&TestServer]) -> JoinSet<()> {
     tasks
 }
 
-/// Revokes the key that signs the demo's tokens; returns how long that took.
+/// Revokes the key that signs the demo's tokens. Returns how long that took.
 async fn revoke_key(operator: &Administrator) -> Duration {
     let keys = operator.list_whole("/keys").await;
     let signs = |key: &&serde_json::Value| key["algorithm"] == "RS256" && key["state"] == "active";
@@ -38,7 +38,7 @@ async fn revoke_key(operator: &Administrator) -> Duration {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_token_issued_by_any_node_right_after_a_key_is_revoked_verifies_at_the_other_at_once() {
+async fn after_a_key_revocation_new_tokens_of_any_node_verify_at_the_others_immediately() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
     let _following = follow_each_250_ms(&[&second]);
@@ -49,18 +49,21 @@ async fn a_token_issued_by_any_node_right_after_a_key_is_revoked_verifies_at_the
             let token = here.demo_service().client_credentials("all").await.text("access_token");
             assert_eq!(there.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
         }
-        assert!(took < Duration::from_secs(2), "the other node answers, and is not waited for to the end: {took:?}");
+        assert!(
+            took < Duration::from_secs(2),
+            "the other node responds, so the revocation does not time out: {took:?}"
+        );
     }
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_leaked_key_ends_though_another_node_does_not_answer_and_one_that_stopped_is_not_waited_for() {
+async fn a_leaked_key_is_revoked_despite_a_hanging_node_and_without_waiting_for_a_stopped_one() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
     let operator = first.operator().await;
     let leaked = first.demo_service().client_credentials("all").await.text("access_token");
-    // The second node was alive a moment ago, and reads nothing any more.
+    // The second node was running a moment ago, but reads nothing any more.
     let took = revoke_key(&operator).await;
     assert!((2000..4000).contains(&took.as_millis()), "{took:?}");
     assert_eq!(first.demo_service().call("GET", "/resource/whoami", &leaked).await.status, 401);
@@ -73,9 +76,9 @@ async fn a_leaked_key_ends_though_another_node_does_not_answer_and_one_that_stop
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_leaked_key_ends_though_somebody_ends_its_successor_while_it_is_published() {
+async fn a_leaked_key_is_revoked_even_if_its_successor_is_revoked_meanwhile() {
     let first = TestServer::start().await;
-    // It does not read what it should, so that there is time.
+    // The node is too slow to read the change, so that there is time.
     let _second = first.second_node().await;
     let operator = first.operator().await;
     let leaked = first.demo_service().client_credentials("all").await.text("access_token");
@@ -98,7 +101,7 @@ async fn a_leaked_key_ends_though_somebody_ends_its_successor_while_it_is_publis
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn the_first_key_of_an_algorithm_is_one_and_its_first_token_verifies_at_the_other_node() {
+async fn nodes_create_one_first_key_per_algorithm_and_its_first_token_verifies_everywhere() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
     let _following = follow_each_250_ms(&[&second]);
@@ -108,7 +111,7 @@ async fn the_first_key_of_an_algorithm_is_one_and_its_first_token_verifies_at_th
     let token = first.demo_service().client_credentials("all").await.text("access_token");
     assert_eq!(second.demo_service().call("GET", "/resource/whoami", &token).await.status, 200);
 
-    // Both find out at the same moment that a key is missing.
+    // Both nodes notice at the same time that a key is missing.
     first.tamper(
         "UPDATE apis SET algorithm = 'ES256'; UPDATE signing_keys SET state = 'retired' WHERE algorithm = 'ES256'",
     );
@@ -132,7 +135,7 @@ async fn the_first_key_of_an_algorithm_is_one_and_its_first_token_verifies_at_th
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn what_one_node_revokes_or_changes_the_other_refuses_after_one_read() {
+async fn a_revocation_or_change_takes_effect_on_the_other_node_after_one_read() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
     let (here, there) = (first.demo_service(), second.demo_service());
@@ -150,7 +153,7 @@ async fn what_one_node_revokes_or_changes_the_other_refuses_after_one_read() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn what_a_lagging_node_issues_by_a_right_that_was_removed_is_refused_everywhere() {
+async fn a_token_that_a_lagging_node_issues_for_a_removed_right_is_refused_everywhere() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
     let (id, api) = (ClientId::parse("demo-service").unwrap(), ApiId::parse("oauthclient").unwrap());
@@ -158,7 +161,7 @@ async fn what_a_lagging_node_issues_by_a_right_that_was_removed_is_refused_every
         first.state.registry.current().find_client("demo-service").unwrap().find_entitlement(&api).unwrap().clone();
     first.change(async |change| change.disallow(&id, &api).await.unwrap()).await;
     first.change(async |change| change.allow_ask(&id, &api, &what).await.unwrap()).await;
-    // The second node has not read either change.
+    // The second node has read neither change.
     let late = second.demo_service().client_credentials("all").await.text("access_token");
     assert_eq!(first.demo_service().call("GET", "/resource/whoami", &late).await.status, 401);
     second.follow().await;
@@ -171,7 +174,7 @@ async fn what_a_lagging_node_issues_by_a_right_that_was_removed_is_refused_every
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_refresh_repeated_at_another_node_gives_the_same_refresh_token() {
+async fn a_refresh_retried_on_another_node_returns_the_same_refresh_token() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
     let (here, there, demo) = (first.demo_service(), second.demo_service(), first.demo());
@@ -182,12 +185,12 @@ async fn a_refresh_repeated_at_another_node_gives_the_same_refresh_token() {
     assert_eq!(other.text("refresh_token"), next);
     let (one, other) = tokio::join!(here.refresh(&next), there.refresh(&next));
     assert_eq!(one.text("refresh_token"), other.text("refresh_token"));
-    assert_eq!(there.refresh(&token).await.refusal(), (400, "invalid_grant".to_owned()), "used twice over");
+    assert_eq!(there.refresh(&token).await.refusal(), (400, "invalid_grant".to_owned()), "reused");
     assert_eq!(here.refresh(&one.text("refresh_token")).await.refusal(), (400, "invalid_grant".to_owned()));
 }
 
 #[tokio::test]
-async fn a_registry_that_was_not_read_for_ten_seconds_decides_nothing() {
+async fn a_registry_that_was_not_read_for_ten_seconds_is_stale() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let token = service.client_credentials("all").await.text("access_token");
@@ -212,7 +215,7 @@ async fn a_registry_that_was_not_read_for_ten_seconds_decides_nothing() {
 }
 
 #[tokio::test]
-async fn without_its_database_a_node_issues_what_needs_none_and_refuses_every_change_at_once() {
+async fn without_its_database_a_node_still_issues_tokens_and_refuses_changes_immediately() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
     let set = service.password(&demo.username, demo.password.expose()).await;

@@ -1,4 +1,4 @@
-//! More is asked than can be done: the rest is told to come back, cheaply, and health probes are answered all the same.
+//! Overload: excess requests get a cheap 503, and health checks still work.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// The answer to a head that announces a large body, of which nothing is ever sent.
+/// Returns the response to headers that announce a large body, which is never sent.
 async fn answer_to_head(server: &TestServer, line: &str, more: &str) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!("{line} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 60000\r\n{more}\r\n");
@@ -20,7 +20,7 @@ async fn answer_to_head(server: &TestServer, line: &str, more: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// Asks for so many tokens at once.
+/// Requests this many tokens concurrently.
 fn ask(server: &TestServer, times: usize) -> JoinSet<Answer> {
     let mut asked = JoinSet::new();
     for _ in 0..times {
@@ -41,7 +41,7 @@ async fn until_waiting(server: &TestServer, waiting: usize) {
 }
 
 #[tokio::test]
-async fn beyond_the_bound_every_family_of_routes_answers_503_before_the_body_is_read() {
+async fn above_the_limit_every_group_of_routes_returns_503_before_reading_the_body() {
     let server = TestServer::start().await;
     let places = server.state.take_all_places();
     for (line, more, kind) in [
@@ -69,13 +69,13 @@ async fn beyond_the_bound_every_family_of_routes_answers_503_before_the_body_is_
     }
     let service = server.demo_service();
     let refused = service.token(&[("grant_type", "client_credentials")]).await;
-    assert_eq!((refused.status, refused.header("connection")), (503, ""), "what has arrived is no reason to close");
+    assert_eq!((refused.status, refused.header("connection")), (503, ""), "a complete body needs no closing");
     drop(places);
     service.client_credentials("all").await;
 }
 
 #[tokio::test]
-async fn who_waited_too_long_for_a_turn_is_told_to_come_back_and_a_short_queue_is_served_however_late() {
+async fn requests_that_waited_too_long_get_a_503_and_a_short_queue_is_always_served() {
     let server = TestServer::start().await;
     let turns = server.state.take_all_turns();
     let asked = ask(&server, 20);
@@ -97,14 +97,14 @@ async fn who_waited_too_long_for_a_turn_is_told_to_come_back_and_a_short_queue_i
     server.demo_service().client_credentials("all").await;
 }
 
-/// Takes every turn of a server whose queue is a standing one, and lets twenty people wait; the turns, and what people get.
+/// Takes all turns of a server with a standing queue, and lets twenty page requests wait. Returns the turns and these requests.
 async fn keep_waiting(server: &TestServer) -> (impl Sized + use<>, JoinSet<Answer>) {
     let turns = server.state.take_all_turns();
     let late = ask(server, 20);
     until_waiting(server, 20).await;
     server.advance(1).await;
     drop(turns);
-    assert!(late.join_all().await.iter().any(|answer| answer.status == 503), "the queue is a standing one");
+    assert!(late.join_all().await.iter().any(|answer| answer.status == 503), "it is a standing queue");
     let turns = server.state.take_all_turns();
     let mut people = JoinSet::new();
     for _ in 0..20 {
@@ -115,7 +115,7 @@ async fn keep_waiting(server: &TestServer) -> (impl Sized + use<>, JoinSet<Answe
     (turns, people)
 }
 
-/// The answer to a request for a token, which must not wait for a turn.
+/// Requests a token that must not wait for a turn, and returns the response.
 async fn token_without_turn(server: &TestServer) -> Answer {
     let service = server.demo_service();
     let asked = service.token(&[("grant_type", "client_credentials")]);
@@ -123,7 +123,7 @@ async fn token_without_turn(server: &TestServer) -> Answer {
 }
 
 #[tokio::test]
-async fn who_would_wait_too_long_in_a_standing_queue_is_refused_without_waiting_in_it() {
+async fn requests_that_would_wait_too_long_in_a_standing_queue_are_not_queued() {
     let server = TestServer::start().await;
     let (operator, service) = (server.operator().await, server.demo_service());
     let (turns, people) = keep_waiting(&server).await;
@@ -155,7 +155,7 @@ async fn who_would_wait_too_long_in_a_standing_queue_is_refused_without_waiting_
 }
 
 #[tokio::test]
-async fn when_nobody_in_a_standing_queue_is_served_one_of_those_who_come_passes_it() {
+async fn if_no_request_in_a_standing_queue_is_served_a_new_one_overtakes_it() {
     let server = TestServer::start().await;
     let (turns, people) = keep_waiting(&server).await;
     for _ in 0..3 {
@@ -169,7 +169,7 @@ async fn when_nobody_in_a_standing_queue_is_served_one_of_those_who_come_passes_
 }
 
 #[tokio::test]
-async fn bodies_that_trickle_in_hold_no_place() {
+async fn slow_bodies_take_no_place() {
     let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
     let mut slow = Vec::new();
     for line in ["POST /oauth2/token", "POST /resource/reports", "POST /api/auth/beginAuth", "POST /admin/v1/clients"] {
@@ -189,14 +189,14 @@ async fn bodies_that_trickle_in_hold_no_place() {
 }
 
 #[tokio::test]
-async fn a_call_of_a_page_to_this_server_takes_one_place_and_not_two() {
+async fn an_in_process_call_from_a_page_takes_only_one_place() {
     let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
     let mut browser = server.demo_browser().await;
     assert!(browser.token_set().await["access_token"].is_string());
 }
 
 #[tokio::test]
-async fn revocations_that_wait_for_the_database_leave_places_for_tokens_on_sqlite() {
+async fn revocations_waiting_for_the_database_leave_places_for_tokens_on_sqlite() {
     let server = TestServer::start_with(Options { max_in_flight: 8, ..Options::default() }).await;
     let service = server.demo_service();
     let token = service.client_credentials("all").await.text("access_token");
@@ -219,7 +219,7 @@ async fn revocations_that_wait_for_the_database_leave_places_for_tokens_on_sqlit
 }
 
 #[tokio::test]
-async fn a_flood_of_slow_changes_stops_neither_tokens_nor_people_nor_the_server_itself() {
+async fn a_flood_of_slow_changes_blocks_neither_tokens_nor_pages_nor_shutdown() {
     let server = TestServer::start_with(Options { max_in_flight: 70, ..Options::default() }).await;
     let (operator, service) = (server.operator().await, server.demo_service());
     let first = server.state.store.begin_change(server.state.now()).await.unwrap();
@@ -231,7 +231,7 @@ async fn a_flood_of_slow_changes_stops_neither_tokens_nor_people_nor_the_server_
             (answer.status, answer.header("retry-after").to_owned())
         });
     }
-    // All but those that wait are refused at once.
+    // All except those that wait are refused immediately.
     let mut refused = 0;
     while refused < 300 - 64 {
         let answer = timeout(Duration::from_secs(20), changes.join_next()).await.expect("they are refused").unwrap();
@@ -242,7 +242,7 @@ async fn a_flood_of_slow_changes_stops_neither_tokens_nor_people_nor_the_server_
         service.client_credentials("all").await;
     }
     assert_eq!(server.browser().get("getUISettings").await.status, 200);
-    assert_eq!(operator.get("/clients").await.status, 200, "looking is counted apart");
+    assert_eq!(operator.get("/clients").await.status, 200, "reads have their own limit");
     drop(first);
     while let Some(answer) = changes.join_next().await {
         assert_eq!(answer.unwrap().0, 201);

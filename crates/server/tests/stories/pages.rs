@@ -1,4 +1,4 @@
-//! A person goes from page to page.
+//! A user visits the pages.
 
 use countersign_testkit::{Answer, Browser, TestServer};
 use serde_json::json;
@@ -9,13 +9,13 @@ async fn go(browser: &mut Browser, path: &str) -> Answer {
     browser.send(browser.request("GET", path).header("accept", "text/html,*/*;q=0.8")).await
 }
 
-/// The addresses under `/static/` that a page names.
+/// The URLs under `/static/` that a page refers to.
 fn static_addresses(page: &str) -> Vec<String> {
     page.split('"').filter(|text| text.starts_with("/static/")).map(str::to_owned).collect()
 }
 
 #[tokio::test]
-async fn a_stranger_sees_the_home_page_and_is_led_to_sign_in_and_back_from_the_others() {
+async fn a_visitor_sees_the_home_page_and_other_pages_lead_to_sign_in_and_back() {
     let server = TestServer::start().await;
     let mut browser = server.browser();
     let home = go(&mut browser, "/").await;
@@ -33,7 +33,7 @@ async fn a_stranger_sees_the_home_page_and_is_led_to_sign_in_and_back_from_the_o
 }
 
 #[tokio::test]
-async fn every_page_is_under_the_strict_policy_and_kept_by_nobody_and_finds_all_its_files() {
+async fn every_page_has_the_strict_csp_is_not_cached_and_finds_all_its_files() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     for (path, status) in
@@ -67,7 +67,7 @@ async fn all_files_of_the_machine_to_machine_page_are_under_120_kilobytes() {
 }
 
 #[tokio::test]
-async fn the_machine_to_machine_page_offers_what_is_registered_and_ticks_what_settings_choose() {
+async fn the_machine_to_machine_page_offers_registered_apis_and_preselects_the_settings() {
     let server = TestServer::start().await;
     let page = go(&mut server.demo_browser().await, "/m2m").await.body;
     assert!(page.contains(">Client Creds</option>") && page.contains(">Resource Owner</option>"));
@@ -80,7 +80,7 @@ async fn the_machine_to_machine_page_offers_what_is_registered_and_ticks_what_se
 }
 
 #[tokio::test]
-async fn who_has_signed_in_is_led_past_the_sign_in() {
+async fn signed_in_users_skip_the_sign_in_page() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     for (asked, next) in
@@ -92,7 +92,7 @@ async fn who_has_signed_in_is_led_past_the_sign_in() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_is_a_page_for_a_browser_and_json_for_a_machine() {
+async fn an_unknown_path_returns_a_page_to_browsers_and_json_to_machines() {
     let server = TestServer::start().await;
     let mut browser = server.browser();
     let page = go(&mut browser, "/no<script>").await;
@@ -103,7 +103,7 @@ async fn an_unknown_address_is_a_page_for_a_browser_and_json_for_a_machine() {
 }
 
 #[tokio::test]
-async fn who_is_signed_in_goes_on_from_the_home_page_and_keeps_the_navigation_where_there_is_no_page() {
+async fn signed_in_users_continue_from_the_home_page_and_keep_the_navigation_on_a_404() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let home = go(&mut browser, "/").await.body;
@@ -112,7 +112,7 @@ async fn who_is_signed_in_goes_on_from_the_home_page_and_keeps_the_navigation_wh
     let nothing = go(&mut browser, "/nothing").await;
     assert!(nothing.status == 404 && nothing.body.contains("id=\"sign-out\""), "{nothing}");
     let words = "You are signed out. The last 100 tokens requested in this session are revoked.";
-    assert!(!go(&mut browser, "/?signed-out").await.body.contains(words), "who is signed in is not signed out");
+    assert!(!go(&mut browser, "/?signed-out").await.body.contains(words), "the visitor stays signed in");
     assert_eq!(browser.post("auth/out", json!({})).await.status, 200);
     assert!(go(&mut browser, "/?signed-out").await.body.contains(words));
     assert!(!go(&mut browser, "/").await.body.contains(words));
@@ -120,7 +120,7 @@ async fn who_is_signed_in_goes_on_from_the_home_page_and_keeps_the_navigation_wh
 }
 
 #[tokio::test]
-async fn a_page_under_another_loopback_name_is_led_to_the_issuers() {
+async fn a_page_on_another_loopback_name_redirects_to_the_issuer() {
     let server = TestServer::start().await;
     let mut browser = server.browser();
     let asked = browser.request("GET", "/login?next=/m2m").header("host", "localhost:8080");
@@ -129,7 +129,7 @@ async fn a_page_under_another_loopback_name_is_led_to_the_issuers() {
 }
 
 #[tokio::test]
-async fn who_is_no_administrator_is_told_what_is_missing_for_the_settings() {
+async fn other_users_are_told_that_settings_are_for_administrators() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let mut browser = server.browser();

@@ -1,11 +1,11 @@
-//! A service asks with a user's name and password.
+//! A service requests tokens with a user's name and password.
 
 use countersign_protocol::status::Status;
 use countersign_store::NewSecondFactor;
 use countersign_testkit::{START, TestServer, hash_password};
 
 #[tokio::test]
-async fn a_token_by_password_speaks_for_the_user() {
+async fn a_token_by_password_represents_the_user() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
     let user = server.add_user("Ada@example.com", "correct horse").await;
@@ -22,7 +22,7 @@ async fn a_token_by_password_speaks_for_the_user() {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_user_or_password_the_answer_is_the_same() {
+async fn all_wrong_users_and_passwords_get_the_same_response() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let disabled = server.add_user("disabled", "correct horse").await;

@@ -1,4 +1,4 @@
-//! Passwords are hashed two at a time, and each network has its turn.
+//! Passwords are hashed two at a time, and networks take turns.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::guessing::{ELSEWHERE, PASSWORD, server};
 
 #[tokio::test]
-async fn strangers_who_fill_the_password_queue_keep_nobody_out() {
+async fn a_full_password_queue_of_strangers_locks_nobody_out() {
     let server = server().await;
     for number in 0..10 {
         server.add_user(&format!("user{number}"), PASSWORD).await;

@@ -1,5 +1,5 @@
-//! What protects people: a second factor is proved again, common passwords are refused, what they typed is not kept, and
-//! the audit log has their sign-ins, their lock-outs, and the changes of their accounts.
+//! Protection of users: a second factor is required again for changes, common passwords are refused, typed names are not stored,
+//! and sign-ins, lockouts and account changes are audited.
 
 use countersign_testkit::{Browser, TestServer};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::guessing::have_failed;
 const PASSWORD: &str = "correct horse";
 const NEW: &str = "a longer password";
 
-/// Ada, signed in at a server of her own.
+/// Ada, signed in on her own server.
 async fn story() -> (TestServer, Browser) {
     let server = TestServer::start().await;
     server.add_user("ada", PASSWORD).await;
@@ -28,7 +28,7 @@ async fn sign_in(server: &TestServer) -> Browser {
 struct App(Vec<u8>);
 
 impl App {
-    /// Enrols the app for who is signed in.
+    /// Enrols the app for the signed-in user.
     async fn enrol(server: &TestServer, browser: &mut Browser) -> Self {
         let begun = browser.post("account/beginSecondFactor", json!({ "password": PASSWORD })).await.result();
         let app =
@@ -38,7 +38,7 @@ impl App {
         app
     }
 
-    /// The code of now.
+    /// The current code.
     fn code(&self, server: &TestServer) -> String {
         let totp = totp_rs::Builder::new().with_secret(self.0.as_slice()).build().unwrap();
         totp.generate(u64::try_from(server.state.now()).unwrap()).to_string()
@@ -46,7 +46,7 @@ impl App {
 }
 
 #[tokio::test]
-async fn a_second_factor_is_proved_again_to_change_the_password() {
+async fn changing_the_password_requires_the_second_factor_again() {
     let (server, mut here) = story().await;
     let app = App::enrol(&server, &mut here).await;
     let change = |password: &str, code: Option<&str>| match code {
@@ -57,10 +57,10 @@ async fn a_second_factor_is_proved_again_to_change_the_password() {
     assert_eq!(without.fault(), (400, "bad_request".to_owned()));
     assert!(without.text("ErrorMessage").starts_with("code: Required"), "{without}");
     let spent = here.post("account/changePassword", change(PASSWORD, Some(&app.code(&server)))).await;
-    assert_eq!(spent.fault(), (401, "wrong_answer".to_owned()), "the code that enrolled is spent");
+    assert_eq!(spent.fault(), (401, "wrong_answer".to_owned()), "the code of the enrolment is spent");
     server.advance(30).await;
     let wrong = here.post("account/changePassword", change("wrong", Some(&app.code(&server)))).await;
-    assert_eq!(wrong.text("ErrorMessage"), spent.text("ErrorMessage"), "neither is confirmed");
+    assert_eq!(wrong.text("ErrorMessage"), spent.text("ErrorMessage"), "the response confirms neither");
     let changed = here.post("account/changePassword", change(PASSWORD, Some(&app.code(&server)))).await;
     assert_eq!(changed.result(), Value::Null);
     let again = json!({ "password": NEW, "newPassword": "yet another password", "code": app.code(&server) });
@@ -68,7 +68,7 @@ async fn a_second_factor_is_proved_again_to_change_the_password() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_while_its_change_waits_changes_nothing() {
+async fn a_change_does_nothing_if_its_session_ends_while_it_waits() {
     let (server, mut owner) = story().await;
     let mut thief = sign_in(&server).await;
     let sessions = owner.get("account/sessions").await.result();
@@ -87,7 +87,7 @@ async fn a_session_that_ends_while_its_change_waits_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_second_factor_that_is_enrolled_while_a_change_waits_is_asked_for() {
+async fn a_change_requires_a_second_factor_that_was_enrolled_while_it_waited() {
     let (server, mut here) = story().await;
     let mut same_session = here.clone();
     let ada = server.state.store.find_password("ada").await.unwrap().unwrap().user_id;
@@ -108,11 +108,11 @@ async fn a_second_factor_that_is_enrolled_while_a_change_waits_is_asked_for() {
     first.insert_second_factor(&new).await.unwrap();
     first.commit().await.unwrap();
     assert_eq!(waiting.await.unwrap().fault(), (401, "wrong_answer".to_owned()));
-    assert_eq!(here.get("account/sessions").await.status, 200, "nothing was changed");
+    assert_eq!(here.get("account/sessions").await.status, 200, "nothing changed");
 }
 
 #[tokio::test]
-async fn enrolling_a_second_factor_ends_the_other_sessions_and_what_the_password_alone_got() {
+async fn enrolling_a_second_factor_ends_other_sessions_and_tokens_from_the_password_alone() {
     let (server, mut here) = story().await;
     let owned = server.demo_service().password("ada", PASSWORD).await;
     let mut there = sign_in(&server).await;
@@ -133,7 +133,7 @@ async fn enrolling_a_second_factor_ends_the_other_sessions_and_what_the_password
 }
 
 #[tokio::test]
-async fn an_easily_guessed_password_is_refused_wherever_one_is_chosen() {
+async fn a_guessable_password_is_refused_everywhere() {
     let (server, mut here) = story().await;
     let operator = server.operator().await;
     for common in ["password1234", "123456789012", "qwertyuiopas", "adaadaadaada"] {
@@ -153,7 +153,7 @@ async fn an_easily_guessed_password_is_refused_wherever_one_is_chosen() {
 }
 
 #[tokio::test]
-async fn an_enrolment_that_was_begun_before_another_was_confirmed_is_good_no_more() {
+async fn confirming_an_enrolment_invalidates_earlier_ones() {
     let (server, mut here) = story().await;
     let begun = here.post("account/beginSecondFactor", json!({ "password": PASSWORD })).await.result();
     let app = App::enrol(&server, &mut here).await;
@@ -167,14 +167,14 @@ async fn an_enrolment_that_was_begun_before_another_was_confirmed_is_good_no_mor
 }
 
 #[tokio::test]
-async fn what_was_typed_as_a_user_name_is_not_kept_in_clear() {
+async fn typed_user_names_are_not_stored_in_plain_text() {
     let (server, _) = story().await;
     let typed = "my-secret-typed-into-the-wrong-field";
     let mut browser = server.browser();
     assert_eq!(browser.sign_in(typed, "wrong").await.status, 401);
     let mac = server.state.name_mac(&typed.to_uppercase()).as_bytes().to_vec();
     let failures = server.state.store.find_password_failures(&mac).await.unwrap().failures;
-    assert_eq!(failures, 1, "counted under one spelling");
+    assert_eq!(failures, 1, "all spellings count as one");
     server.state.store.close().await;
     for file in std::fs::read_dir(server.directory()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
@@ -183,7 +183,7 @@ async fn what_was_typed_as_a_user_name_is_not_kept_in_clear() {
 }
 
 #[tokio::test]
-async fn sign_ins_lock_outs_and_changes_of_an_account_are_audited_and_only_the_changes_load_the_registry_again() {
+async fn sign_ins_lockouts_and_account_changes_are_audited_and_only_changes_reload_the_registry() {
     let (server, _) = story().await;
     let ada = server.state.store.find_password("ada").await.unwrap().unwrap().user_id.to_string();
     let registry_change = async || server.state.store.read_counters().await.unwrap().registry_change;
@@ -193,7 +193,7 @@ async fn sign_ins_lock_outs_and_changes_of_an_account_are_audited_and_only_the_c
         have_failed(&server, name, 99).await;
         assert_eq!(server.demo_service().password(name, "wrong").await.status, 400);
     }
-    // It is recorded beside the answer.
+    // It is recorded after the response.
     while server.state.store.find_last_audit_record().await.unwrap().unwrap().said.action != "user.lock-out" {
         tokio::task::yield_now().await;
     }
@@ -231,7 +231,7 @@ async fn sign_ins_lock_outs_and_changes_of_an_account_are_audited_and_only_the_c
         .collect();
     assert_eq!(of_ada, expected);
     let lock_outs = records.iter().filter(|record| record["action"] == "user.lock-out");
-    assert_eq!(lock_outs.count(), 1, "of a name that nobody has, there is no record");
+    assert_eq!(lock_outs.count(), 1, "there is no record for a name without a user");
     assert!(!json!(records).to_string().contains("nobody at all"), "no text of a name that nobody has");
     assert_eq!(operator.get("/audit/verify").await.json()["intact"], true);
 }

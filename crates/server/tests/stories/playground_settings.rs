@@ -1,4 +1,4 @@
-//! The playground's settings: for administrators, checked, versioned, and never telling the secret.
+//! The playground's settings: for administrators, validated, versioned, without showing the secret.
 
 use countersign_protocol::ids::ClientId;
 use countersign_testkit::{Browser, NewTestClient, TestServer};
@@ -17,7 +17,7 @@ fn settings(changes: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_path_once_said_who_is_administrator_now_the_session_does() {
+async fn the_session_decides_who_is_an_administrator_unlike_the_path_in_the_original() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let mut ada = server.browser();
@@ -40,7 +40,7 @@ async fn the_path_once_said_who_is_administrator_now_the_session_does() {
 }
 
 #[tokio::test]
-async fn what_is_saved_is_there_after_a_restart_and_the_secret_is_kept_unless_another_is_sent() {
+async fn saved_settings_survive_a_restart_and_keep_the_secret_unless_replaced() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let saved =
@@ -60,7 +60,7 @@ async fn what_is_saved_is_there_after_a_restart_and_the_secret_is_kept_unless_an
     assert_eq!((&shown["version"], &shown["oauthScopesSupported"]), (&json!(2), &json!("reports:read all")));
     assert_eq!(browser.token_set().await["scope"], "all reports:read");
 
-    // What a read showed, sent back as it stands, changes nothing.
+    // Sending back what was read changes nothing.
     assert_eq!(browser.put("updateSettings", shown).await.status, 200);
     assert_eq!(browser.token_set().await["token_type"], "Bearer");
     let same = settings(&json!({ "oauthServiceUserPassword": server.demo().client_secret.expose() }));
@@ -69,7 +69,7 @@ async fn what_is_saved_is_there_after_a_restart_and_the_secret_is_kept_unless_an
 }
 
 #[tokio::test]
-async fn what_is_not_registered_is_not_saved_and_the_field_is_named() {
+async fn unregistered_values_are_refused_with_the_field() {
     let server = TestServer::start().await;
     let client = NewTestClient { id: "job", secret: SECRET, may_ask: &[], may_introspect: &[] };
     server.add_client(client).await;
@@ -94,11 +94,11 @@ async fn what_is_not_registered_is_not_saved_and_the_field_is_named() {
     assert_eq!(browser.put("updateSettings", job).await.status, 200);
     let of_job = home(&mut browser).await;
     assert!(of_job.contains("&#34;job:$(") && of_job.contains("a secret of the client"), "{of_job}");
-    assert!(!of_job.contains("demo.json"), "whose secret is another");
+    assert!(!of_job.contains("demo.json"), "it has a different secret");
 }
 
 #[tokio::test]
-async fn settings_that_named_what_is_gone_since_do_not_fit_and_their_secret_is_refused() {
+async fn settings_that_refer_to_deleted_objects_are_reported_and_their_secret_is_refused() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let demo = ClientId::parse("demo-service").unwrap();
@@ -120,7 +120,7 @@ async fn settings_that_named_what_is_gone_since_do_not_fit_and_their_secret_is_r
 }
 
 #[tokio::test]
-async fn two_who_save_at_once_do_not_overwrite_each_other_unseen() {
+async fn concurrent_saves_do_not_overwrite_each_other_silently() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let first = browser.put("updateSettings", settings(&json!({ "version": 1, "oauthScopesSupported": "" }))).await;
@@ -134,7 +134,7 @@ async fn two_who_save_at_once_do_not_overwrite_each_other_unseen() {
 }
 
 #[tokio::test]
-async fn the_original_checked_nothing_ours_names_the_field_in_the_guides_words() {
+async fn invalid_settings_name_the_field_as_the_guide_does_unlike_in_the_original() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     for (change, message) in [

@@ -1,4 +1,4 @@
-//! Refresh tokens: used once, never more than at first, and whoever uses one twice ends the family.
+//! Refresh tokens: used once, never with more scopes than at first, and reuse ends the family.
 
 use countersign_protocol::client::Entitlement;
 use countersign_protocol::grant_type::GrantType::{self, Password, RefreshToken};
@@ -32,7 +32,7 @@ pub(crate) fn refused(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_refresh_gives_a_new_token_set_and_keeps_who_and_when() {
+async fn a_refresh_returns_a_new_token_set_with_the_same_subject_and_auth_time() {
     let (server, service) = story().await;
     let first = sign_in(&service, "all reports:read").await;
     server.advance(1000).await;
@@ -66,7 +66,7 @@ async fn reuse_ends_the_family_and_its_access_tokens() {
 }
 
 #[tokio::test]
-async fn a_narrower_scope_is_granted_a_wider_one_refused_and_nothing_is_spent_by_the_refusal() {
+async fn a_narrower_scope_is_granted_a_wider_one_is_refused_without_spending_the_token() {
     let (_server, service) = story().await;
     let first = sign_in(&service, "reports:read reports:write").await;
     let token = first.text("refresh_token");
@@ -79,11 +79,11 @@ async fn a_narrower_scope_is_granted_a_wider_one_refused_and_nothing_is_spent_by
     let narrower = ask(&token, "reports:read").await;
     assert_eq!(narrower.text("scope"), "reports:read", "{narrower}");
     let whole_again = service.refresh(&narrower.text("refresh_token")).await;
-    assert_eq!(whole_again.text("scope"), "reports:read reports:write", "the family keeps what was granted first");
+    assert_eq!(whole_again.text("scope"), "reports:read reports:write", "the family keeps its original scope");
 }
 
 #[tokio::test]
-async fn an_unused_token_ends_after_seven_days_and_a_family_after_thirty() {
+async fn an_unused_token_expires_after_seven_days_and_a_family_after_thirty() {
     let (server, service) = story().await;
     let idle = sign_in(&service, "all").await.text("refresh_token");
     server.advance(7 * DAY_S).await;
@@ -103,7 +103,7 @@ async fn an_unused_token_ends_after_seven_days_and_a_family_after_thirty() {
 }
 
 #[tokio::test]
-async fn another_clients_refresh_token_is_as_good_as_unknown_and_stays_untouched() {
+async fn another_clients_refresh_token_counts_as_unknown_and_is_not_spent() {
     let (server, service) = story().await;
     let everything: &[GrantType] = &GrantType::ALL;
     let may_ask = &[("oauthclient", "all", everything)];
@@ -120,11 +120,15 @@ async fn another_clients_refresh_token_is_as_good_as_unknown_and_stays_untouched
     let second = service.refresh(&token).await;
     assert_eq!(second.status, 200, "{second}");
     refused(&thief.refresh(&token).await);
-    assert_eq!(service.refresh(&second.text("refresh_token")).await.status, 200, "a thief's reuse is no weapon");
+    assert_eq!(
+        service.refresh(&second.text("refresh_token")).await.status,
+        200,
+        "reuse by another client does not end the family"
+    );
 }
 
 #[tokio::test]
-async fn everything_is_decided_anew() {
+async fn a_refresh_checks_everything_again() {
     let (server, service) = story().await;
     let (api, client) = (ApiId::parse("oauthclient").unwrap(), ClientId::parse("demo-service").unwrap());
     let first = sign_in(&service, "all reports:read").await;
@@ -134,7 +138,7 @@ async fn everything_is_decided_anew() {
     };
     entitle("reports:read", &GrantType::ALL).await;
     let second = service.refresh(&first.text("refresh_token")).await;
-    assert_eq!(second.text("scope"), "reports:read", "what the client may still ask: {second}");
+    assert_eq!(second.text("scope"), "reports:read", "the scopes that the client still has: {second}");
     entitle("reports:write", &GrantType::ALL).await;
     refused(&service.refresh(&second.text("refresh_token")).await);
     for grants in [&[Password][..], &[RefreshToken][..]] {
@@ -167,13 +171,13 @@ async fn a_refresh_token_is_bound_to_its_api() {
     let set = service.post("/OAuth2/Token/oauthclient", &form).await;
     let token = set.text("refresh_token");
     let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
-    // The client may ask for tokens of both APIs, by the same grants and for a scope of the same name.
+    // The client may request tokens for both APIs, by the same grants and for scopes of the same name.
     refused(&service.post("/OAuth2/Token/billing", &form).await);
     refused(&service.token(&[form[0], form[1], ("resource", "https://billing.example")]).await);
     let nobodys = [form[0], form[1], ("resource", "https://nobody.example")];
     assert_eq!(service.token(&nobodys).await.refusal(), (400, "invalid_target".to_owned()));
     let there = service.post("/OAuth2/Token/oauthclient", &form).await;
-    assert_eq!(there.status, 200, "nothing was spent by the refusals: {there}");
+    assert_eq!(there.status, 200, "the refusals spent nothing: {there}");
 }
 
 #[tokio::test]
@@ -194,7 +198,7 @@ async fn a_family_and_its_end_are_remembered_across_a_restart() {
     refused(&service.refresh(&third.text("refresh_token")).await);
 }
 
-/// What may happen to a family: one of its tokens is used or revoked, or time passes.
+/// Events in the life of a family: one of its tokens is used or revoked, or time passes.
 #[derive(Clone, Debug)]
 enum Event {
     Refresh(usize),
@@ -212,8 +216,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     proptest::collection::vec(event, 1..16)
 }
 
-/// The simplest description of a family: only its newest token is good, while it is fresh and nothing has ended it; and for 30
-/// seconds the one before gives the newest again.
+/// A simple model of a family: only its newest token works, unless it has expired or the family has ended. For 30 seconds, the
+/// previous one returns the newest again.
 struct Model {
     tokens: Vec<String>,
     newest_at: i64,
@@ -222,7 +226,7 @@ struct Model {
 }
 
 #[tokio::test]
-async fn a_family_behaves_like_its_simplest_description_whatever_happens_to_it() {
+async fn a_family_behaves_like_its_model_for_random_events() {
     let (server, service) = story().await;
     let mut runner = TestRunner::deterministic();
     for _ in 0..40 {

@@ -1,4 +1,4 @@
-//! A refresh whose answer was lost is asked for again, and gives the same refresh token; any other reuse ends the family.
+//! A refresh whose response was lost can be retried and returns the same refresh token. Any other reuse ends the family.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn set_retry(server: &TestServer, seconds: i64) {
 }
 
 #[tokio::test]
-async fn within_thirty_seconds_a_repeated_refresh_gives_the_same_refresh_token_and_a_fresh_access_token() {
+async fn within_thirty_seconds_a_retry_returns_the_same_refresh_token_and_a_new_access_token() {
     let (server, service) = story().await;
     let token = sign_in(&service, "all reports:read").await.text("refresh_token");
     let first = service.refresh(&token).await;
@@ -29,9 +29,13 @@ async fn within_thirty_seconds_a_repeated_refresh_gives_the_same_refresh_token_a
     assert_ne!(again.text("access_token"), first.text("access_token"));
     let said = service.introspect(&again.text("access_token")).await.json();
     assert_eq!(said["iat"], server.state.now());
-    assert_eq!(service.introspect(&token).await.body, INACTIVE, "it is spent all the same");
+    assert_eq!(service.introspect(&token).await.body, INACTIVE, "it is still spent");
     let wider = [narrower[0], narrower[1], ("scope", "reports:write")];
-    assert_eq!(service.token(&wider).await.refusal(), (400, "invalid_scope".to_owned()), "which ends nothing");
+    assert_eq!(
+        service.token(&wider).await.refusal(),
+        (400, "invalid_scope".to_owned()),
+        "this does not end the family"
+    );
     for set in [&first, &again] {
         assert_eq!(service.call("GET", "/resource/whoami", &set.text("access_token")).await.status, 200);
     }
@@ -45,7 +49,7 @@ async fn within_thirty_seconds_a_repeated_refresh_gives_the_same_refresh_token_a
 }
 
 #[tokio::test]
-async fn repetitions_do_not_extend_the_time_and_what_comes_later_ends_the_family() {
+async fn retries_do_not_extend_the_window_and_a_later_one_ends_the_family() {
     let (server, service) = story().await;
     let token = sign_in(&service, "all").await.text("refresh_token");
     let successor = service.refresh(&token).await.text("refresh_token");
@@ -61,11 +65,11 @@ async fn repetitions_do_not_extend_the_time_and_what_comes_later_ends_the_family
     refused(&service.refresh(&successor).await);
     assert_eq!(service.introspect(&last.text("access_token")).await.body, INACTIVE);
     server.advance(7190).await;
-    assert_eq!(service.introspect(&last.text("access_token")).await.body, INACTIVE, "for as long as it would live");
+    assert_eq!(service.introspect(&last.text("access_token")).await.body, INACTIVE, "until it would have expired");
 }
 
 #[tokio::test]
-async fn by_what_a_token_could_be_given_again_is_erased_when_its_time_has_passed() {
+async fn what_retries_need_is_erased_after_the_window() {
     let (server, service) = story().await;
     let token = sign_in(&service, "all").await.text("refresh_token");
     assert_eq!(service.refresh(&token).await.status, 200);
@@ -79,7 +83,7 @@ async fn by_what_a_token_could_be_given_again_is_erased_when_its_time_has_passed
 }
 
 #[tokio::test]
-async fn an_api_says_for_how_long_and_less_counts_at_once() {
+async fn the_window_is_set_per_api_and_shortening_it_takes_effect_immediately() {
     let (server, service) = story().await;
     set_retry(&server, 120).await;
     let token = sign_in(&service, "all").await.text("refresh_token");
@@ -103,7 +107,7 @@ async fn an_api_says_for_how_long_and_less_counts_at_once() {
 }
 
 #[tokio::test]
-async fn a_reuse_ends_the_family_whatever_else_is_wrong_with_the_request() {
+async fn reuse_ends_the_family_even_if_the_request_has_other_errors() {
     let (server, service) = story().await;
     let operator = server.operator().await;
     set_retry(&server, 0).await;
@@ -127,10 +131,10 @@ async fn a_reuse_ends_the_family_whatever_else_is_wrong_with_the_request() {
     service.client_credentials("all").await;
     assert_eq!(service.token(&[("grant_type", "client_credentials")]).await.status, 429);
     refused(&service.refresh(&set.text("refresh_token")).await);
-    assert_eq!(service.introspect(&set.text("access_token")).await.body, INACTIVE, "limits hide no theft");
+    assert_eq!(service.introspect(&set.text("access_token")).await.body, INACTIVE, "limits do not hide reuse");
 }
 
-/// A hundred refreshes with one token.
+/// Makes a hundred refreshes with one token.
 async fn race(service: &Actor, token: &str) -> Vec<countersign_testkit::Answer> {
     let mut racers = JoinSet::new();
     for _ in 0..100 {
@@ -141,7 +145,7 @@ async fn race(service: &Actor, token: &str) -> Vec<countersign_testkit::Answer> 
 }
 
 #[tokio::test]
-async fn a_hundred_refreshes_at_once_have_one_successor() {
+async fn a_hundred_concurrent_refreshes_have_one_successor() {
     let (_server, service) = story().await;
     let token = sign_in(&service, "all").await.text("refresh_token");
     let answers = race(&service, &token).await;
@@ -156,7 +160,7 @@ async fn a_hundred_refreshes_at_once_have_one_successor() {
 }
 
 #[tokio::test]
-async fn without_a_time_for_repetitions_of_a_hundred_refreshes_at_once_one_wins() {
+async fn without_a_retry_window_one_of_a_hundred_concurrent_refreshes_succeeds() {
     let (server, service) = story().await;
     set_retry(&server, 0).await;
     let token = sign_in(&service, "all").await.text("refresh_token");
@@ -167,7 +171,7 @@ async fn without_a_time_for_repetitions_of_a_hundred_refreshes_at_once_one_wins(
     refused(&service.refresh(&winners[0].text("refresh_token")).await);
 }
 
-/// Four uses of a token wait for the database, and all but the first hang up; then the database is free. Returns the answer.
+/// Four uses of a token wait for the database, and all but the first disconnect. Then the database is free. Returns the response.
 async fn hang_up(server: &TestServer, service: &Actor, token: &str) -> countersign_testkit::Answer {
     let held = server.state.store.begin_change(0).await.unwrap();
     let mut uses = Vec::new();
@@ -188,7 +192,7 @@ async fn hang_up(server: &TestServer, service: &Actor, token: &str) -> countersi
 }
 
 #[tokio::test]
-async fn who_hangs_up_and_asks_again_goes_on_and_without_a_time_for_it_ends_the_family_on_sqlite() {
+async fn a_client_that_disconnects_and_retries_continues_unless_there_is_no_retry_window_on_sqlite() {
     let (server, service) = story().await;
     let token = sign_in(&service, "all").await.text("refresh_token");
     let answer = hang_up(&server, &service, &token).await;

@@ -3,12 +3,12 @@
 use countersign_testkit::{Actor, Answer, TestServer, basic};
 
 const PATHS: [&str; 2] = ["/oauth2/token", "/OAuth2/Token/oauthclient"];
-/// Headers or parameters, as they are sent.
+/// Headers or parameters to send.
 type Pairs<'a> = Vec<(&'a str, &'a str)>;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Sends one request as it is described, and nothing else.
+/// Sends one request exactly as described.
 async fn post(actor: &Actor, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut request = actor.request("POST", path).body(body.to_vec());
     for (name, value) in headers {
@@ -27,7 +27,7 @@ fn check(answer: &Answer, status: u16, error: &str, what: &str) {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_plain_form_is_an_invalid_request() {
+async fn a_body_that_is_not_a_plain_form_is_an_invalid_request() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
     let good = basic(&demo.client_id, demo.client_secret.expose());
@@ -69,14 +69,14 @@ async fn a_body_that_is_no_plain_form_is_an_invalid_request() {
             check(&answer, *status, "invalid_request", &format!("{what} at {path}"));
         }
         let raw = post(&service, path, &[auth, form], b"grant_type=client_credentials&x=\xFF").await;
-        check(&raw, 400, "invalid_request", "bytes that are no UTF-8");
+        check(&raw, 400, "invalid_request", "not UTF-8");
         let in_url = format!("{path}?grant_type=client_credentials");
         check(&post(&service, &in_url, &[auth, form], b"").await, 400, "invalid_request", "parameters in the URL");
     }
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_is_refused_whatever_it_sends_and_our_own_is_not() {
+async fn pages_of_other_origins_are_refused_and_our_own_are_not() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
     let good = basic(&demo.client_id, demo.client_secret.expose());
@@ -98,7 +98,7 @@ fn many_parameters() -> String {
 }
 
 #[tokio::test]
-async fn a_form_may_say_its_charset_and_carry_what_nobody_knows() {
+async fn a_form_may_have_a_charset_and_unknown_parameters() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
     let auth = basic(&demo.client_id, demo.client_secret.expose());
@@ -113,7 +113,7 @@ async fn a_form_may_say_its_charset_and_carry_what_nobody_knows() {
 }
 
 #[tokio::test]
-async fn every_other_method_is_answered_405_with_allow() {
+async fn every_other_method_returns_405_with_allow() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     for path in ["/oauth2/token", "/OAuth2/Token/oauthclient", "/oauth2/introspect", "/OAuth2/Revoke/oauthclient"] {
@@ -133,7 +133,7 @@ async fn every_other_method_is_answered_405_with_allow() {
 }
 
 #[tokio::test]
-async fn a_client_that_proves_it_wrongly_gets_one_and_the_same_answer_and_who_presents_nothing_is_told_how() {
+async fn all_failed_authentications_get_the_same_response_and_missing_ones_a_hint() {
     let server = TestServer::start().await;
     let (service, demo) = (server.demo_service(), server.demo());
     let (id, secret) = (demo.client_id.as_str(), demo.client_secret.expose());
@@ -174,19 +174,19 @@ async fn a_client_that_proves_it_wrongly_gets_one_and_the_same_answer_and_who_pr
 }
 
 #[tokio::test]
-async fn basic_with_the_same_client_id_in_the_body_is_one_authentication_and_anything_else_is_two() {
+async fn basic_with_the_same_client_id_in_the_body_is_allowed_but_not_with_more() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let with = async |name, value| service.token(&[("grant_type", "client_credentials"), (name, value)]).await;
     assert_eq!(with("client_id", "demo-service").await.status, 200);
-    check(&with("client_id", "another").await, 400, "invalid_request", "another id");
-    check(&with("client_secret", "x").await, 400, "invalid_request", "a secret in the body too");
+    check(&with("client_id", "another").await, 400, "invalid_request", "another client ID");
+    check(&with("client_secret", "x").await, 400, "invalid_request", "also a secret in the body");
     let secret = server.demo().client_secret.expose();
-    check(&with("client_secret", secret).await, 400, "invalid_request", "even the right one");
+    check(&with("client_secret", secret).await, 400, "invalid_request", "even the correct one");
 }
 
 #[tokio::test]
-async fn what_is_asked_of_an_api_is_refused_by_its_own_name() {
+async fn refused_grants_and_scopes_are_named() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let audience = server.demo().audience.clone();
@@ -228,7 +228,7 @@ async fn what_is_asked_of_an_api_is_refused_by_its_own_name() {
     let implicit = service.token(&[("grant_type", "implicit")]).await.text("error_description");
     assert!(implicit.ends_with("use one of client_credentials, password, refresh_token"), "{implicit}");
     let unknown_to_a_stranger = server.stranger().post("/OAuth2/Token/nothing", &[grant]).await;
-    check(&unknown_to_a_stranger, 401, "invalid_client", "the tenant is looked at after the client");
+    check(&unknown_to_a_stranger, 401, "invalid_client", "the client is checked before the tenant");
 }
 
 #[tokio::test]
@@ -240,11 +240,11 @@ async fn the_order_of_checks_is_method_form_client_grant_api_scope() {
     let unknown = stranger.token(&[("grant_type", "implicit")]).await;
     check(&unknown, 401, "invalid_client", "the client before the grant");
     let grant = service.token(&[("grant_type", "implicit"), ("resource", "https://nobody.example")]).await;
-    check(&grant, 400, "unsupported_grant_type", "the grant before the Api");
+    check(&grant, 400, "unsupported_grant_type", "the grant before the API");
     let target = [("grant_type", "password"), ("resource", "https://nobody.example"), ("scope", "nothing")];
-    check(&service.token(&target).await, 400, "invalid_target", "the Api before the grant's parameters");
+    check(&service.token(&target).await, 400, "invalid_target", "the API before the grant's parameters");
     let parameters = [("grant_type", "password"), ("scope", "nothing")];
     check(&service.token(&parameters).await, 400, "invalid_request", "the parameters before the scope");
     let scope = [("grant_type", "password"), ("scope", "nothing"), ("username", "nobody"), ("password", "x")];
-    check(&service.token(&scope).await, 400, "invalid_scope", "the scope before the proof");
+    check(&service.token(&scope).await, 400, "invalid_scope", "the scope before the password");
 }

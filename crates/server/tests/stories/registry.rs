@@ -1,4 +1,4 @@
-//! What a node decides on is what is in the database, whoever wrote it there, and only what has changed is read again.
+//! A node uses what is in the database, no matter who wrote it, and reads only what has changed.
 
 use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
@@ -6,12 +6,12 @@ use countersign_server::background::{clean_up, compare_registry, follow_changes}
 use countersign_testkit::{Options, TestServer, engine_is_postgres};
 use serde_json::json;
 
-/// A secret that nobody made through the server.
+/// A secret that was not created through the server.
 fn secret() -> Secret {
     Secret::from_random(CLIENT_SECRET_PREFIX, &[9; 32])
 }
 
-/// Statements, as somebody would write them at the prompt of the database, that register clients from `first` to `last`.
+/// Statements that register the clients from `first` to `last`, as if typed at the database prompt.
 fn register(first: usize, last: usize) -> String {
     let hash: String = secret().hash().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let hash = if engine_is_postgres() { format!("decode('{hash}', 'hex')") } else { format!("x'{hash}'") };
@@ -26,13 +26,13 @@ fn register(first: usize, last: usize) -> String {
     )
 }
 
-/// What a client that was registered by hand gets.
+/// Requests a token as a client that was registered by hand.
 async fn status(server: &TestServer, client: usize) -> u16 {
     let actor = server.actor(&format!("hand-{client}"), secret().expose());
     actor.token(&[("grant_type", "client_credentials"), ("scope", "all")]).await.status
 }
 
-/// The same for six of them, once the node has looked.
+/// The same for six of them, after the node has read the changes.
 async fn statuses(server: &TestServer) -> [u16; 6] {
     follow_changes::run_once(&server.state).await;
     let mut all = [0; 6];
@@ -43,7 +43,7 @@ async fn statuses(server: &TestServer) -> [u16; 6] {
 }
 
 #[tokio::test]
-async fn what_is_written_by_hand_is_known_as_soon_as_a_node_looks() {
+async fn rows_written_by_hand_take_effect_at_the_next_read() {
     let server = TestServer::start().await;
     assert_eq!(status(&server, 1).await, 401);
     server.tamper(&register(1, 2));
@@ -59,16 +59,16 @@ async fn what_is_written_by_hand_is_known_as_soon_as_a_node_looks() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_far_behind_or_that_missed_a_deletion_comes_up_all_the_same() {
+async fn a_node_that_is_far_behind_or_missed_a_deletion_catches_up() {
     let server = TestServer::start().await;
     server.tamper(&register(1, 2500));
     follow_changes::run_once(&server.state).await;
     assert_eq!((status(&server, 1).await, status(&server, 2500).await), (200, 200));
     server.tamper("DELETE FROM clients WHERE id = 'hand-7'");
-    // So long ago that nobody knows of the deletion any more.
+    // Deleted so long ago that the deletion is forgotten.
     server.tamper("UPDATE deletions SET deleted_at = 0");
     clean_up::run_once(&server.state).await;
-    assert_eq!(status(&server, 7).await, 200, "this node has not looked");
+    assert_eq!(status(&server, 7).await, 200, "this node has not read it yet");
     follow_changes::run_once(&server.state).await;
     assert_eq!((status(&server, 7).await, status(&server, 8).await), (401, 200));
     server.tamper("DELETE FROM clients WHERE id LIKE 'hand-1%' AND id <> 'hand-1'");
@@ -77,11 +77,11 @@ async fn a_node_that_is_far_behind_or_that_missed_a_deletion_comes_up_all_the_sa
 }
 
 #[tokio::test]
-async fn a_node_ahead_of_its_database_reads_everything_again() {
+async fn a_node_ahead_of_its_database_reloads_everything() {
     let server = TestServer::start().await;
     server.tamper(&register(1, 1));
     follow_changes::run_once(&server.state).await;
-    // As a database that was put back to an earlier moment.
+    // As if the database was reset to an earlier time.
     server.tamper("DELETE FROM clients WHERE id = 'hand-1'; DELETE FROM deletions");
     server.tamper("UPDATE change_counter SET change = 3, registry_change = 3, forgotten_change = 0");
     follow_changes::run_once(&server.state).await;
@@ -90,7 +90,7 @@ async fn a_node_ahead_of_its_database_reads_everything_again() {
 }
 
 #[tokio::test]
-async fn what_nothing_told_of_is_found_by_the_comparison() {
+async fn a_change_without_a_change_number_is_found_by_the_comparison() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     let known = async || operator.call("GET", "/clients/silent", None, &[]).await.status;
@@ -108,12 +108,12 @@ async fn what_nothing_told_of_is_found_by_the_comparison() {
     assert_eq!(known().await, 404);
     compare_registry::run_once(&server.state).await;
     assert_eq!(known().await, 200);
-    assert!(server.state.registry.compare(&server.state.store).await.unwrap(), "it is the same again");
+    assert!(server.state.registry.compare(&server.state.store).await.unwrap(), "both are equal again");
     assert_eq!(server.demo_service().client_credentials("all").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_leaves_out_what_it_belongs_to_and_nothing_else() {
+async fn an_unreadable_row_only_excludes_its_owner() {
     let server = TestServer::start().await;
     server.tamper(&register(1, 6));
     follow_changes::run_once(&server.state).await;
@@ -129,7 +129,7 @@ async fn a_row_that_cannot_be_read_leaves_out_what_it_belongs_to_and_nothing_els
     assert_eq!(statuses(&server).await, [401, 401, 401, 401, 200, 200]);
     let server = server.restart().await;
     assert_eq!(statuses(&server).await, [401, 401, 401, 401, 200, 200]);
-    assert!(server.state.registry.compare(&server.state.store).await.unwrap(), "what is left out is known");
+    assert!(server.state.registry.compare(&server.state.store).await.unwrap(), "the excluded entry is reported");
     server.tamper(
         "UPDATE clients SET auth_methods = 'client_secret_basic' WHERE id = 'hand-1';
          UPDATE entitlements SET grants = 'client_credentials' WHERE client_id = 'hand-3';
@@ -140,7 +140,7 @@ async fn a_row_that_cannot_be_read_leaves_out_what_it_belongs_to_and_nothing_els
 }
 
 #[tokio::test]
-async fn a_text_where_a_number_belongs_leaves_out_its_row_on_sqlite() {
+async fn a_text_in_a_number_column_excludes_its_row_on_sqlite() {
     let server = TestServer::start().await;
     server.tamper(&register(1, 2));
     server.tamper("UPDATE clients SET tokens_per_day = 'many' WHERE id = 'hand-1'");
@@ -149,11 +149,11 @@ async fn a_text_where_a_number_belongs_leaves_out_its_row_on_sqlite() {
 }
 
 #[tokio::test]
-async fn what_is_replaced_by_hand_is_gone_on_sqlite() {
+async fn rows_replaced_by_hand_no_longer_work_on_sqlite() {
     let server = TestServer::start().await;
     server.tamper(&register(1, 3));
     assert_eq!(statuses(&server).await[..3], [200, 200, 200]);
-    // The secret of the first client becomes one of the second; an API takes the audience of another.
+    // A secret of the first client becomes one of the second. An API takes another one's audience.
     server.tamper(
         "REPLACE INTO credentials (id, client_id, label, secret_hash, not_before) \
          SELECT id, 'hand-2', label, secret_hash, 0 FROM credentials WHERE id = 'hand-cred-1';
@@ -168,7 +168,7 @@ async fn what_is_replaced_by_hand_is_gone_on_sqlite() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_table_that_is_emptied_is_empty_for_every_node() {
+async fn emptying_a_table_affects_every_node() {
     let first = TestServer::start().await;
     let second = first.second_node().await;
     first.tamper(&register(1, 1));
@@ -178,7 +178,7 @@ async fn a_table_that_is_emptied_is_empty_for_every_node() {
 }
 
 #[tokio::test]
-async fn a_name_that_was_taken_by_hand_is_taken_and_is_free_again_once_its_owner_is_gone() {
+async fn a_name_used_by_hand_is_reserved_until_its_owner_is_deleted() {
     let server = TestServer::start().await;
     let operator = server.operator().await;
     server.tamper(&register(1, 1));
@@ -190,7 +190,7 @@ async fn a_name_that_was_taken_by_hand_is_taken_and_is_free_again_once_its_owner
 }
 
 #[tokio::test]
-async fn bytes_where_a_text_belongs_are_refused_or_left_out_on_sqlite() {
+async fn blobs_in_text_columns_are_refused_or_skipped_on_sqlite() {
     let server = TestServer::start().await;
     server.tamper(&register(1, 2));
     server.tamper("UPDATE clients SET name = x'ff00' WHERE id = 'hand-1'");
@@ -204,7 +204,7 @@ async fn a_revocation_reaches_a_node_that_was_ahead_of_its_database() {
     let token = server.demo_service().client_credentials("all").await.text("access_token");
     let jwt = UnverifiedJwt::parse(&token).unwrap();
     let id = jwt.claims()["jti"].as_str().unwrap();
-    // As a database that was put back to an earlier moment, and went on from there by the work of another node.
+    // As if the database was reset to an earlier time, and another node has continued from there.
     server.tamper("UPDATE change_counter SET change = change - 2, registry_change = registry_change - 2");
     server.tamper(&format!(
         "UPDATE change_counter SET change = change + 1;

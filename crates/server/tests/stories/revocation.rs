@@ -1,4 +1,4 @@
-//! A token ends before its time.
+//! Tokens are revoked before they expire.
 
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::ClientId;
@@ -8,7 +8,7 @@ use countersign_testkit::{NewTestClient, TestServer};
 const INACTIVE: &str = r#"{"active":false}"#;
 
 #[tokio::test]
-async fn a_revoked_access_token_opens_nothing_and_stays_dead_after_a_restart() {
+async fn a_revoked_access_token_is_refused_and_stays_revoked_after_a_restart() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let (ended, other) = (service.client_credentials("all").await, service.client_credentials("all").await);
@@ -40,7 +40,7 @@ async fn revoking_a_refresh_token_ends_its_family_and_the_familys_access_tokens(
 }
 
 #[tokio::test]
-async fn what_needs_no_ending_is_answered_200_and_what_is_anothers_is_left_alone() {
+async fn revoking_an_invalid_token_returns_200_and_another_clients_token_is_not_revoked() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let may_ask = &[("oauthclient", "all", &GrantType::ALL[..])];
@@ -57,7 +57,7 @@ async fn what_needs_no_ending_is_answered_200_and_what_is_anothers_is_left_alone
 }
 
 #[tokio::test]
-async fn a_token_that_is_dead_only_for_now_is_revoked_for_good() {
+async fn a_token_that_is_only_temporarily_invalid_is_revoked_permanently() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let ada = server.add_user("ada", "correct horse").await;
@@ -70,7 +70,7 @@ async fn a_token_that_is_dead_only_for_now_is_revoked_for_good() {
 }
 
 #[tokio::test]
-async fn raising_a_clients_epoch_ends_every_token_it_was_issued() {
+async fn raising_a_clients_epoch_revokes_all_its_tokens() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     server.add_user("ada", "correct horse").await;
@@ -86,7 +86,7 @@ async fn raising_a_clients_epoch_ends_every_token_it_was_issued() {
 }
 
 #[tokio::test]
-async fn a_revocation_is_forgotten_only_when_its_token_is_dead_by_itself() {
+async fn a_revocation_is_forgotten_only_after_its_token_has_expired() {
     let server = TestServer::start().await;
     let service = server.demo_service();
     let token = service.client_credentials("all").await.text("access_token");

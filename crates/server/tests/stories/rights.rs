@@ -1,4 +1,4 @@
-//! What is taken away ends what it opened, and granting it again brings nothing back.
+//! Removing a right invalidates the tokens that use it, and granting it again does not restore them.
 
 use countersign_protocol::api::Audience;
 use countersign_protocol::client::Entitlement;
@@ -15,7 +15,7 @@ const SECRET: &str = "a secret that was made elsewhere, long";
 const INACTIVE: &str = r#"{"active":false}"#;
 const EVERY_GRANT: [GrantType; 3] = [ClientCredentials, Password, RefreshToken];
 
-/// A server with the API `billing` (scopes `read write pay`), the client `job` with all of it, and the user `ada`.
+/// A server with the API `billing` (scopes `read write pay`), the fully entitled client `job`, and the user `ada`.
 struct Story {
     server: TestServer,
     job: Actor,
@@ -33,7 +33,7 @@ impl Story {
         Self { server, job }
     }
 
-    /// Lets `job` ask for exactly this, in place of what it could before.
+    /// Replaces what `job` may request.
     async fn entitle(&self, scopes: &str, grants: &[GrantType]) {
         let what = Entitlement { scopes: Scope::parse(scopes).unwrap(), grants: grants.iter().copied().collect() };
         self.server.change(async |change| change.allow_ask(&job(), &billing(), &what).await.unwrap()).await;
@@ -72,22 +72,22 @@ fn job() -> ClientId {
 }
 
 #[tokio::test]
-async fn a_removed_scope_ends_the_tokens_that_have_it_and_no_others() {
+async fn removing_a_scope_only_invalidates_tokens_that_have_it() {
     let story = Story::begin().await;
     let (reads, pays) = (story.token("read").await, story.token("read pay").await);
     story.entitle("read write", &EVERY_GRANT).await;
     assert!(story.is_active(&reads).await);
     assert!(!story.is_active(&pays).await);
     story.entitle("read write pay", &EVERY_GRANT).await;
-    assert!(!story.is_active(&pays).await, "granting it again revives nothing");
+    assert!(!story.is_active(&pays).await, "granting it again restores nothing");
     let again = story.token("pay").await;
-    assert!(story.is_active(&again).await, "a token issued since is good");
+    assert!(story.is_active(&again).await, "a token issued since then is valid");
     story.entitle("read write pay", &EVERY_GRANT).await;
-    assert!(story.is_active(&again).await, "what is deleted and put again in one change was not removed");
+    assert!(story.is_active(&again).await, "deleting and granting it in one change removes nothing");
 }
 
 #[tokio::test]
-async fn a_removed_grant_ends_the_tokens_that_came_of_it() {
+async fn removing_a_grant_invalidates_the_tokens_issued_by_it() {
     let story = Story::begin().await;
     let (of_client, of_user) = (story.token("read").await, story.sign_in("read").await);
     story.entitle("read write pay", &[Password, RefreshToken]).await;
@@ -102,7 +102,7 @@ async fn a_removed_grant_ends_the_tokens_that_came_of_it() {
 }
 
 #[tokio::test]
-async fn a_grant_or_scope_that_the_api_itself_loses_ends_everybodys_tokens() {
+async fn removing_a_grant_or_scope_from_the_api_invalidates_every_clients_tokens() {
     let story = Story::begin().await;
     let operator = story.server.operator().await;
     let (of_client, of_user) = (story.token("read").await, story.sign_in("read").await);
@@ -131,11 +131,11 @@ async fn a_grant_or_scope_that_the_api_itself_loses_ends_everybodys_tokens() {
             change.put_scope(&billing(), &defined).await.unwrap();
         })
         .await;
-    assert!(story.is_active(&pays).await, "deleted and put again in one change");
+    assert!(story.is_active(&pays).await, "deleted and granted again in one change");
 }
 
 #[tokio::test]
-async fn a_removed_entitlement_ends_tokens_and_families_for_good() {
+async fn removing_an_entitlement_permanently_invalidates_tokens_and_families() {
     let story = Story::begin().await;
     let (token, family) = (story.token("read").await, story.sign_in("read").await);
     let operator = story.server.operator().await;
@@ -148,18 +148,18 @@ async fn a_removed_entitlement_ends_tokens_and_families_for_good() {
 }
 
 #[tokio::test]
-async fn a_family_goes_on_with_what_is_left_of_its_scope_and_gets_nothing_back() {
+async fn a_family_continues_with_the_remaining_scopes_and_regains_none() {
     let story = Story::begin().await;
     let first = story.sign_in("read write").await;
     story.entitle("read pay", &EVERY_GRANT).await;
     let said = story.job.introspect(&first.text("refresh_token")).await.json();
-    assert_eq!(said["scope"], "read", "introspection shows what a refresh would grant now");
+    assert_eq!(said["scope"], "read", "introspection shows what a refresh would now grant");
     let second = story.job.refresh(&first.text("refresh_token")).await;
     assert_eq!(second.text("scope"), "read", "{second}");
     story.entitle("read write pay", &EVERY_GRANT).await;
     let third = story.job.refresh(&second.text("refresh_token")).await;
     assert_eq!(third.text("scope"), "read", "{third}");
-    assert!(story.is_active(&third.text("access_token")).await, "it carries the change of its own issue");
+    assert!(story.is_active(&third.text("access_token")).await, "it contains the change of its own issue");
     let wider =
         [("grant_type", "refresh_token"), ("refresh_token", &third.text("refresh_token")), ("scope", "read write")];
     assert_eq!(story.job.token(&wider).await.refusal(), (400, "invalid_scope".to_owned()));
@@ -172,7 +172,7 @@ async fn a_family_goes_on_with_what_is_left_of_its_scope_and_gets_nothing_back()
 }
 
 #[tokio::test]
-async fn an_api_made_again_or_given_its_audience_again_does_not_know_the_old_tokens() {
+async fn an_api_that_is_recreated_or_gets_its_audience_back_refuses_old_tokens() {
     let story = Story::begin().await;
     let (token, family) = (story.token("read").await, story.sign_in("read").await);
     let of_audience = async |audience: &str| {
@@ -198,7 +198,7 @@ async fn an_api_made_again_or_given_its_audience_again_does_not_know_the_old_tok
 }
 
 #[tokio::test]
-async fn a_client_enabled_again_begins_anew() {
+async fn old_tokens_stay_invalid_when_a_client_is_enabled_again() {
     let story = Story::begin().await;
     let (token, family) = (story.token("read").await, story.sign_in("read").await);
     let operator = story.server.operator().await;
@@ -212,20 +212,20 @@ async fn a_client_enabled_again_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_client_that_an_older_version_disabled_begins_anew_when_it_is_enabled() {
+async fn old_tokens_stay_invalid_when_a_client_disabled_by_an_older_version_is_enabled() {
     let story = Story::begin().await;
     let family = story.sign_in("read").await;
-    // An older version raised no epoch.
+    // An older version did not raise the epoch.
     story.server.tamper("UPDATE clients SET status = 'disabled' WHERE id = 'job'");
     story.server.change(async |change| change.set_client_status(&job(), Status::Active).await.unwrap()).await;
     assert_eq!(story.job.refresh(&family.text("refresh_token")).await.refusal(), (400, "invalid_grant".to_owned()));
 }
 
 #[tokio::test]
-async fn what_an_older_version_issued_goes_on_by_its_epochs_and_ends_by_a_later_removal() {
+async fn tokens_of_an_older_version_stay_valid_by_epoch_until_a_later_removal() {
     let story = Story::begin().await;
     let family = story.sign_in("read write").await;
-    // An older version kept the epochs of the client and the user, which are not later than the change.
+    // An older version stored the epochs of the client and the user, which are not later than the change.
     story.server.tamper(
         "UPDATE refresh_families SET client_epoch = (SELECT epoch FROM clients WHERE id = 'job'), \
          user_epoch = (SELECT epoch FROM users WHERE login_key = 'ada'); UPDATE apis SET epoch = 0",
@@ -240,7 +240,7 @@ async fn what_an_older_version_issued_goes_on_by_its_epochs_and_ends_by_a_later_
 }
 
 #[tokio::test]
-async fn too_many_removals_become_one_that_includes_them_all() {
+async fn too_many_removals_are_merged_into_one() {
     let story = Story::begin().await;
     let keeps = story.token("read").await;
     let names: Vec<String> = (0..600).map(|number| format!("s{number}")).collect();
@@ -254,12 +254,12 @@ async fn too_many_removals_become_one_that_includes_them_all() {
     assert!(story.is_active(&keeps).await);
     entitle(read).await;
     assert_eq!(story.removals().await, 1);
-    assert!(!story.is_active(&keeps).await, "rather too much is ended than too little");
+    assert!(!story.is_active(&keeps).await, "too many tokens are invalidated rather than too few");
     assert!(story.is_active(&story.token("read").await).await);
 }
 
 #[tokio::test]
-async fn a_user_enabled_again_begins_anew() {
+async fn old_tokens_stay_invalid_when_a_user_is_enabled_again() {
     let story = Story::begin().await;
     let ada = story.server.state.store.find_password("ada").await.unwrap().unwrap().user_id;
     let family = story.sign_in("read").await;
@@ -271,7 +271,7 @@ async fn a_user_enabled_again_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_removal_is_kept_until_all_that_was_issued_before_it_has_expired_and_no_longer() {
+async fn a_removal_is_kept_exactly_until_all_earlier_tokens_have_expired() {
     let story = Story::begin().await;
     let operator = story.server.operator().await;
     let family = story.sign_in("read write").await;
@@ -280,9 +280,9 @@ async fn a_removal_is_kept_until_all_that_was_issued_before_it_has_expired_and_n
     assert_eq!(operator.patch("/apis/billing", shortened).await.status, 200);
     story.entitle("read", &EVERY_GRANT).await;
     story.entitle("read write", &EVERY_GRANT).await;
-    assert_eq!(story.removals().await, 2, "of `write` and of `pay`");
+    assert_eq!(story.removals().await, 2, "those of `write` and `pay`");
     story.server.advance(86_400).await;
-    assert_eq!(story.removals().await, 2, "the family was issued when families lasted longer");
+    assert_eq!(story.removals().await, 2, "the family was issued under a longer lifetime");
     let refreshed = story.job.refresh(&family.text("refresh_token")).await;
     assert_eq!(refreshed.text("scope"), "read", "{refreshed}");
     story.server.advance(issued_until).await;

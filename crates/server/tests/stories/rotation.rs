@@ -1,4 +1,4 @@
-//! Secrets and keys rotate under load, on two nodes where the engine has two: nothing is refused, everything verifies.
+//! Secrets and keys rotate under load, on two nodes with PostgreSQL. No request is refused, and every token verifies.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use tokio::task::JoinSet;
 
 const ROUNDS: usize = 3;
 const WORKERS: usize = 4;
-/// A resource server keeps the key set as long as it is told that it may, in seconds.
+/// How long a resource server may cache the key set, in seconds.
 const MAX_AGE_S: i64 = 300;
 
-/// What the workers go by.
+/// The state that the workers share.
 struct Load {
     nodes: Vec<TestServer>,
-    /// The secret that is handed out; held while a request is under way, so that time stands still in it.
+    /// The current secret. It is locked during a request, so that time does not advance in it.
     secret: RwLock<String>,
-    /// Key ids as a resource server knows them, and since when.
+    /// The key IDs that a resource server has cached, and since when.
     known: RwLock<(i64, BTreeSet<String>)>,
     tokens: RwLock<Vec<String>>,
     asked: AtomicUsize,
@@ -35,7 +35,7 @@ impl Load {
         self.nodes[0].state.now()
     }
 
-    /// Asks one node for a token and shows it to the other, again and again.
+    /// Repeatedly requests a token from one node and presents it to the other.
     async fn work(self: Arc<Self>) {
         while !self.stopped.load(Ordering::Relaxed) {
             let secret = self.secret.read().await;
@@ -44,7 +44,7 @@ impl Load {
             let issued = service(turn).token(&[("grant_type", "client_credentials")]).await;
             assert_eq!(issued.status, 200, "{issued}");
             let token = issued.text("access_token");
-            assert!(self.knows_key_of(&token).await, "a resource server with a key set that it may still keep");
+            assert!(self.knows_key_of(&token).await, "a resource server with a key set that may still be cached");
             let seen = service(turn + 1).introspect(&token).await;
             assert_eq!(seen.json()["active"], true, "{seen}");
             self.tokens.write().await.push(token);
@@ -63,13 +63,13 @@ impl Load {
         known.1.contains(header["kid"].as_str().unwrap())
     }
 
-    /// A secret rotation and a whole key rotation, while the workers go on.
+    /// Rotates a secret and all keys while the workers continue.
     async fn rotate(&self) {
         let operator = self.nodes[0].operator().await;
         let rotation = json!({ "overlap_s": 3600 });
         let rotated = operator.post("/clients/demo-service/secrets/rotate", rotation).await;
         assert_eq!(rotated.status, 201, "{rotated}");
-        // Who rotates hands the new secret out a second later: by then it is everywhere.
+        // The new secret is distributed a second later. By then, every node knows it.
         for node in &self.nodes {
             node.follow().await;
         }
@@ -91,7 +91,7 @@ impl Load {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_refused_while_secrets_and_keys_rotate_and_every_token_verifies_throughout() {
+async fn no_request_is_refused_and_every_token_verifies_while_secrets_and_keys_rotate() {
     let first = TestServer::start().await;
     let secret = first.demo().client_secret.expose().to_owned();
     let mut nodes = vec![first];
@@ -125,7 +125,7 @@ async fn nothing_is_refused_while_secrets_and_keys_rotate_and_every_token_verifi
     let tokens = load.tokens.read().await;
     assert!(tokens.len() > 10 * ROUNDS, "{} tokens", tokens.len());
     let kids: BTreeSet<&str> = tokens.iter().map(|token| token.split('.').next().unwrap()).collect();
-    assert_eq!(kids.len(), ROUNDS + 1, "each key signed in its time");
+    assert_eq!(kids.len(), ROUNDS + 1, "each key has signed");
     let secret = load.secret.read().await;
     for token in tokens.iter().step_by(tokens.len() / 50 + 1) {
         for node in &load.nodes {

@@ -1,4 +1,4 @@
-//! The sealing key is replaced, and nobody is signed out, forgotten or let in by it.
+//! Rotating the sealing key keeps sessions, failure counts and known devices.
 
 use countersign_testkit::TestServer;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::guessing::{ELSEWHERE, HERE, PASSWORD, fail_ten_times, grant, is_blocked, server};
 
 #[tokio::test]
-async fn a_session_a_one_time_code_and_a_repeated_refresh_go_on_under_another_sealing_key() {
+async fn sessions_one_time_codes_and_refresh_retries_survive_a_sealing_key_rotation() {
     let server = server().await;
     let mut ada = server.browser();
     assert_eq!(ada.sign_in("ada", PASSWORD).await.result()["Summary"], "LoginSuccess");
@@ -23,11 +23,11 @@ async fn a_session_a_one_time_code_and_a_repeated_refresh_go_on_under_another_se
 
     let server = server.restart_with_new_sealing_key().await;
     let again = server.demo_service().refresh(&spent).await;
-    assert_eq!(again.text("refresh_token"), successor, "the answer was lost: {again}");
+    assert_eq!(again.text("refresh_token"), successor, "the response was lost: {again}");
     let mut still = ada.at(server.stranger());
     assert_eq!(still.get("account/sessions").await.status, 200);
     let ended = still.post("account/removeSecondFactor", json!({ "password": "wrong", "code": "000000" })).await;
-    assert_eq!(ended.fault(), (401, "wrong_answer".to_owned()), "its XSRF pair holds: {ended}");
+    assert_eq!(ended.fault(), (401, "wrong_answer".to_owned()), "its XSRF pair is valid: {ended}");
 
     let server = server.restart_with_new_sealing_key().await;
     server.advance(60).await;
@@ -40,9 +40,9 @@ async fn a_session_a_one_time_code_and_a_repeated_refresh_go_on_under_another_se
 }
 
 #[tokio::test]
-async fn failures_count_on_and_known_devices_stay_known_for_thirty_days_under_another_sealing_key() {
+async fn failure_counts_and_known_devices_survive_a_sealing_key_rotation_for_thirty_days() {
     let server = server().await;
-    assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200, "known from now on");
+    assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200, "it becomes known");
     let mut ada = server.browser();
     assert_eq!(ada.sign_in("ada", PASSWORD).await.result()["Summary"], "LoginSuccess");
     fail_ten_times(&server, ELSEWHERE, "Ada").await;
@@ -54,7 +54,7 @@ async fn failures_count_on_and_known_devices_stay_known_for_thirty_days_under_an
     ada.cookies.remove("cs_session");
     assert_eq!(ada.sign_in("ada", PASSWORD).await.result()["Summary"], "LoginSuccess");
 
-    // What succeeded since then is known by the new key, and outlives what is left of the old one.
+    // Devices that succeeded since then are known by the new key, and outlive the old key's MAC keys.
     server.advance(29 * 86_400).await;
     for _ in 0..2 {
         assert_eq!(grant(&server, HERE, "ada", PASSWORD).await.status, 200);

@@ -1,4 +1,4 @@
-//! A person signs in, step by step, and out again.
+//! A user signs in, step by step, and out again.
 
 use countersign_protocol::secret::Secret;
 use countersign_protocol::status::Status;
@@ -33,7 +33,7 @@ fn code(seed: &[u8], at: i64) -> String {
 }
 
 #[tokio::test]
-async fn a_person_signs_in_by_name_and_password_and_the_session_id_changes() {
+async fn a_user_signs_in_by_name_and_password_and_the_session_id_changes() {
     let server = TestServer::start().await;
     let mut browser = server.browser();
     let package = browser.begin_auth("demo").await;
@@ -50,7 +50,7 @@ async fn a_person_signs_in_by_name_and_password_and_the_session_id_changes() {
     assert_eq!(result["DisplayName"], "demo");
     assert_ne!(
         browser.cookies["cs_session"], before["cs_session"],
-        "a session id that survives sign-in can be planted"
+        "a session ID that survives a sign-in allows session fixation"
     );
     assert_ne!(browser.cookies["XSRF-TOKEN"], before["XSRF-TOKEN"]);
     let cookies: Vec<_> =
@@ -83,7 +83,7 @@ async fn an_unknown_user_gets_the_same_package_and_the_same_refusal_as_a_known_o
 }
 
 #[tokio::test]
-async fn a_wrong_password_may_be_tried_again_but_not_for_ever() {
+async fn a_wrong_password_may_be_retried_but_not_forever() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let mut browser = server.browser();
@@ -103,7 +103,7 @@ async fn a_wrong_password_may_be_tried_again_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn a_sign_in_belongs_to_the_browser_that_began_it_and_ends_once() {
+async fn a_sign_in_belongs_to_the_browser_that_began_it_and_completes_once() {
     let server = TestServer::start().await;
     let password = server.demo().password.expose().to_owned();
     let mut browser = server.browser();
@@ -112,7 +112,7 @@ async fn a_sign_in_belongs_to_the_browser_that_began_it_and_ends_once() {
 
     let mut other = server.browser();
     other.get("getUISettings").await;
-    assert_eq!(fault(&other.answer(&package, &password).await), over, "another browser's");
+    assert_eq!(fault(&other.answer(&package, &password).await), over, "started by another browser");
 
     let before = browser.cookies.clone();
     assert_eq!(browser.answer(&package, &password).await.status, 200);
@@ -131,7 +131,7 @@ async fn a_sign_in_belongs_to_the_browser_that_began_it_and_ends_once() {
 }
 
 #[tokio::test]
-async fn of_answers_side_by_side_one_signs_in_and_the_others_are_told_to_start_over() {
+async fn of_concurrent_answers_one_signs_in_and_the_others_must_start_over() {
     let server = TestServer::start().await;
     let mut browser = server.browser();
     let package = browser.begin_auth("demo").await;
@@ -150,7 +150,7 @@ async fn of_answers_side_by_side_one_signs_in_and_the_others_are_told_to_start_o
 }
 
 #[tokio::test]
-async fn a_step_that_names_the_wrong_thing_is_refused_by_its_field() {
+async fn an_invalid_step_is_refused_with_the_field() {
     let server = TestServer::start().await;
     let mut browser = server.browser();
     let package = browser.begin_auth("demo").await.result();
@@ -179,7 +179,7 @@ async fn a_step_that_names_the_wrong_thing_is_refused_by_its_field() {
 }
 
 #[tokio::test]
-async fn a_one_time_code_is_asked_where_one_is_enrolled_and_each_is_good_once() {
+async fn a_one_time_code_is_required_once_enrolled_and_each_works_once() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let mut browser = server.browser();
@@ -187,13 +187,13 @@ async fn a_one_time_code_is_asked_where_one_is_enrolled_and_each_is_good_once() 
     let now = server.state.now();
     let seed = enrol(&mut browser, "correct horse", now).await;
 
-    // The code that enrolled is spent.
+    // The code of the enrolment is spent.
     let mut other = server.browser();
     let next = other.sign_in("ada", "correct horse").await;
     assert_eq!(next.result()["Summary"], "StartNextChallenge");
     assert_eq!(next.json()["Result"]["Challenges"][0]["Mechanisms"][0]["Name"], "OATH");
-    assert_eq!(fault(&other.get("getSettings").await), is((401, "sign_in_needed")), "half signed in is not signed in");
-    assert_eq!(fault(&other.answer(&next, &code(&seed, now)).await), is(WRONG), "spent by the enrolment");
+    assert_eq!(fault(&other.get("getSettings").await), is((401, "sign_in_needed")), "the sign-in is not complete");
+    assert_eq!(fault(&other.answer(&next, &code(&seed, now)).await), is(WRONG), "spent in the enrolment");
     assert_eq!(fault(&other.answer(&next, "").await), is((400, "bad_request")), "an empty post skips nothing");
     server.advance(30).await;
     let good = code(&seed, now + 30);
@@ -202,11 +202,11 @@ async fn a_one_time_code_is_asked_where_one_is_enrolled_and_each_is_good_once() 
     let mut third = server.browser();
     let next = third.sign_in("ada", "correct horse").await;
     assert_eq!(fault(&third.answer(&next, &good).await), is(WRONG), "accepted once");
-    assert_eq!(fault(&third.answer(&next, &code(&seed, now)).await), is(WRONG), "an older one never");
+    assert_eq!(fault(&third.answer(&next, &code(&seed, now)).await), is(WRONG), "an older one is never accepted");
     server.advance(30).await;
     assert_eq!(third.answer(&next, &code(&seed, now + 60)).await.status, 200);
 
-    // The password grant cannot ask for a code, and so is refused.
+    // The password grant cannot ask for a code, so it is refused.
     assert_eq!(
         server.demo_service().password("ada", "correct horse").await.refusal(),
         (400, "invalid_grant".to_owned())
@@ -214,7 +214,7 @@ async fn a_one_time_code_is_asked_where_one_is_enrolled_and_each_is_good_once() 
 }
 
 #[tokio::test]
-async fn codes_cannot_be_guessed_and_a_right_password_does_not_clear_the_count() {
+async fn codes_cannot_be_guessed_and_a_correct_password_does_not_reset_the_count() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let mut browser = server.browser();
@@ -233,11 +233,11 @@ async fn codes_cannot_be_guessed_and_a_right_password_does_not_clear_the_count()
     assert_eq!(guessing.post("auth/advanceAuth", start_over.clone()).await.result(), json!({ "Summary": "StartOver" }));
     let over = is((400, "bad_request"));
     assert_eq!(fault(&guessing.post("auth/advanceAuth", start_over).await), over);
-    assert_eq!(fault(&guessing.answer(&next, "000000").await), over, "its owner has started over");
+    assert_eq!(fault(&guessing.answer(&next, "000000").await), over, "its user has started over");
 }
 
 #[tokio::test]
-async fn the_original_left_tokens_alive_ours_dies_with_the_session() {
+async fn signing_out_revokes_the_sessions_tokens_unlike_in_the_original() {
     let server = TestServer::start().await;
     let (mut browser, service) = (server.demo_browser().await, server.demo_service());
     let own = browser.token_set().await["access_token"].as_str().unwrap().to_owned();
@@ -257,16 +257,16 @@ async fn the_original_left_tokens_alive_ours_dies_with_the_session() {
     {
         assert!(!alive(token).await);
     }
-    assert!(alive(&elsewhere.into()).await, "what was not asked through the session lives");
+    assert!(alive(&elsewhere.into()).await, "tokens not requested through the session stay valid");
     assert_eq!(service.call("GET", "/resource/whoami", &own).await.status, 401);
     assert_eq!(fault(&browser.post("tokenSet", json!({})).await), is((401, "sign_in_needed")));
     let mut stolen = before;
-    assert_eq!(fault(&stolen.get("getSettings").await), is((401, "sign_in_needed")), "the old cookie is dead");
+    assert_eq!(fault(&stolen.get("getSettings").await), is((401, "sign_in_needed")), "the old cookie no longer works");
     assert_eq!(browser.begin_auth("demo").await.status, 200, "the new pair works");
 }
 
 #[tokio::test]
-async fn a_session_ends_by_age_by_idleness_and_with_its_user() {
+async fn a_session_ends_by_age_idleness_or_with_its_user() {
     let server = TestServer::start().await;
     server.add_user("ada", "correct horse").await;
     let needed = is((401, "sign_in_needed"));
@@ -306,7 +306,7 @@ async fn a_password_that_changes_during_a_sign_in_ends_it() {
 }
 
 #[tokio::test]
-async fn signing_in_again_ends_the_session_before() {
+async fn signing_in_again_ends_the_previous_session() {
     let server = TestServer::start().await;
     let mut browser = server.demo_browser().await;
     let before = browser.clone();

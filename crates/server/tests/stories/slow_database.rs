@@ -1,4 +1,4 @@
-//! What is slow in the database is told and waited for; it is no lost database, and nothing else is refused for it.
+//! A slow database is reported and waited for. It does not count as lost, and unrelated requests are not refused.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn is_unavailable(answer: &Answer, why: &str) -> bool {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_registry_that_takes_long_to_read_refuses_nothing() {
+async fn a_slow_registry_read_refuses_no_request() {
     let (server, service) = story().await;
     let _following = follow_each_250_ms(&[&server]);
     let mut token = sign_in(&service, "all").await.text("refresh_token");
@@ -28,18 +28,21 @@ async fn a_registry_that_takes_long_to_read_refuses_nothing() {
         tokio::time::sleep(Duration::from_millis(250)).await;
         service.client_credentials("all").await;
         let next = service.refresh(&token).await;
-        assert_eq!(next.status, 200, "more than two seconds of reading: {next}");
+        assert_eq!(next.status, 200, "reading took more than two seconds: {next}");
         token = next.text("refresh_token");
     }
     assert!(locks.wait().unwrap().success());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let operator = server.state.registry.current();
-    assert!(operator.find_client("operator").is_some_and(|client| client.status.as_str() == "disabled"), "it was read");
+    assert!(
+        operator.find_client("operator").is_some_and(|client| client.status.as_str() == "disabled"),
+        "the registry was read"
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn writes_that_are_blocked_are_refused_in_time_and_nothing_else_is() {
+async fn only_blocked_writes_are_refused_and_in_time() {
     let (server, service) = story().await;
     let _following = follow_each_250_ms(&[&server]);
     let mut blocked = Vec::new();
@@ -56,22 +59,22 @@ async fn writes_that_are_blocked_are_refused_in_time_and_nothing_else_is() {
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(250)).await;
         service.client_credentials("all").await;
-        assert_eq!(service.introspect(&blocked[0]).await.json()["active"], true, "reads have connections of their own");
+        assert_eq!(service.introspect(&blocked[0]).await.json()["active"], true, "reads have their own connections");
         assert_eq!(service.get("/readyz").await.status, 200);
-        assert!(server.state.registry.check_database().is_ok(), "more than all connections for writes are busy");
+        assert!(server.state.registry.check_database().is_ok(), "all connections for writes are busy");
     }
     for answer in waiting.join_all().await {
         assert!(is_unavailable(&answer, "did not respond in time"), "{answer}");
     }
     assert!(locks.wait().unwrap().success());
-    assert_eq!(service.revoke(&free).await.status, 200, "it goes on by itself");
+    assert_eq!(service.revoke(&free).await.status, 200, "it recovers by itself");
     let metrics = server.metrics();
     assert!(metrics.contains("countersign_database_failures_total{trouble=\"slow\"} 12\n"), "{metrics}");
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_database_that_takes_no_changes_is_told_in_words_and_tokens_go_on() {
+async fn a_read_only_database_is_reported_and_tokens_are_still_issued() {
     let (server, service) = story().await;
     let token = sign_in(&service, "all").await.text("refresh_token");
     let operator = server.operator().await;
@@ -89,7 +92,7 @@ async fn a_database_that_takes_no_changes_is_told_in_words_and_tokens_go_on() {
     assert_eq!((change.status, change.body.contains("the database is read-only")), (503, true), "{change}");
     let issued = service.client_credentials("all").await.text("access_token");
     assert_eq!(service.introspect(&issued).await.json()["active"], true);
-    assert_eq!(service.get("/readyz").await.status, 200, "it goes on issuing");
+    assert_eq!(service.get("/readyz").await.status, 200, "tokens are still issued");
     let metrics = server.metrics();
     assert!(metrics.contains("countersign_database_failures_total{trouble=\"read_only\"} 2\n"), "{metrics}");
     countersign_server::background::clean_up::run_once(&server.state).await;
@@ -120,5 +123,5 @@ async fn refusals_that_could_not_be_stored_are_stored_later_on_sqlite() {
     drop(held);
     countersign_server::background::store_refusals::run_once(&server.state).await;
     let found = server.state.store.find_refusal(refused.header("x-request-id")).await.unwrap();
-    assert!(found.is_some(), "it was kept");
+    assert!(found.is_some(), "it was stored later");
 }

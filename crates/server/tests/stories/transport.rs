@@ -1,4 +1,4 @@
-//! The connection itself: ids, bounds, and what is no HTTP.
+//! The connection itself: request IDs, limits, and invalid HTTP.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 #[tokio::test]
-async fn every_answer_has_a_request_id_and_an_inbound_one_counts_only_from_a_trusted_proxy() {
+async fn every_response_has_a_request_id_and_only_a_trusted_proxy_can_set_it() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     for path in ["/livez", "/nowhere", "/oauth2/token", "/resource/whoami", "/oauth2/jwks"] {
@@ -28,7 +28,7 @@ async fn every_answer_has_a_request_id_and_an_inbound_one_counts_only_from_a_tru
 }
 
 #[tokio::test]
-async fn a_connection_that_closes_because_a_body_was_not_read_says_so() {
+async fn the_response_announces_when_an_unread_body_closes_the_connection() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     for (path, length, status) in [("/oauth2/token", 100_000, 413), ("/api/tokenSet", 100_000, 401)] {
@@ -42,7 +42,7 @@ async fn a_connection_that_closes_because_a_body_was_not_read_says_so() {
 }
 
 #[tokio::test]
-async fn too_many_requests_at_once_are_shed_with_503_and_the_operators_are_still_heard() {
+async fn excess_requests_get_a_503_and_administrators_can_still_work() {
     let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
     let (service, demo) = (server.demo_service(), server.demo());
     let mut slow = JoinSet::new();
@@ -66,7 +66,7 @@ fn half_a_request() -> String {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_is_given_up_and_holds_no_place_meanwhile() {
+async fn a_body_that_does_not_arrive_times_out_and_takes_no_place() {
     let server = TestServer::start_with(Options { max_in_flight: 1, ..Options::default() }).await;
     let (service, stranger) = (server.demo_service(), server.stranger());
     let waiting = tokio::spawn(async move { stranger.raw(half_a_request().as_bytes()).await });
@@ -78,13 +78,13 @@ async fn a_body_that_does_not_arrive_is_given_up_and_holds_no_place_meanwhile() 
 }
 
 #[tokio::test]
-async fn who_does_not_read_the_answer_holds_no_connection() {
+async fn a_client_that_does_not_read_responses_is_disconnected() {
     let server = TestServer::start().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let ask = "GET /oauth2/jwks HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(200);
     let hang = async {
         loop {
-            // It never reads, so that in the end the server can neither write nor take more.
+            // The client never reads, so that the server can eventually neither write nor read.
             stream.write_all(ask.as_bytes()).await?;
         }
     };
@@ -93,7 +93,7 @@ async fn who_does_not_read_the_answer_holds_no_connection() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_and_what_is_too_large_is_refused() {
+async fn invalid_http_and_oversized_requests_are_refused() {
     let server = TestServer::start().await;
     let stranger = server.stranger();
     let head = |more: &str| format!("GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{more}\r\n");

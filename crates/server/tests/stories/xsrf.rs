@@ -1,9 +1,9 @@
-//! Requests that our own page did not make are refused, and nothing is done.
+//! Requests that did not come from our own pages are refused and change nothing.
 
 use countersign_testkit::{Answer, Browser, RequestBuilder, TestServer};
 use serde_json::json;
 
-/// Makes a change that would show.
+/// Makes a visible change.
 fn update(browser: &Browser) -> RequestBuilder {
     let changed =
         json!({ "oauthAppId": "oauthclient", "oauthServiceUserName": "demo-service", "oauthScopesSupported": "" });
@@ -14,7 +14,7 @@ fn is_xsrf(answer: &Answer) -> bool {
     answer.fault() == (403, "xsrf".to_owned())
 }
 
-/// Sends, and holds that it was refused and changed nothing.
+/// Sends a request, and asserts that it is refused and changes nothing.
 async fn refused(server: &TestServer, browser: &Browser, request: RequestBuilder, why: &str) {
     let answer = browser.clone().send(request).await;
     assert!(is_xsrf(&answer), "{why}: {answer}");
@@ -23,7 +23,7 @@ async fn refused(server: &TestServer, browser: &Browser, request: RequestBuilder
 }
 
 #[tokio::test]
-async fn tokens_were_anonymous_in_the_original_here_every_call_needs_a_session_and_its_pair() {
+async fn every_call_needs_a_session_and_its_xsrf_pair_unlike_in_the_original() {
     let server = TestServer::start().await;
     let mut stranger = server.browser();
     stranger.get("getUISettings").await;
@@ -61,7 +61,7 @@ async fn tokens_were_anonymous_in_the_original_here_every_call_needs_a_session_a
 }
 
 #[tokio::test]
-async fn a_pair_that_is_not_whole_or_not_this_sessions_does_nothing() {
+async fn an_incomplete_pair_or_one_of_another_session_is_refused() {
     let server = TestServer::start().await;
     let browser = server.demo_browser().await;
     let pair = browser.cookies["XSRF-TOKEN"].clone();
@@ -79,8 +79,8 @@ async fn a_pair_that_is_not_whole_or_not_this_sessions_does_nothing() {
     refused(&server, &browser, header(update(&browser), &others), "another session's header").await;
     let mut tossed = browser.clone();
     tossed.cookies.insert("XSRF-TOKEN".to_owned(), others.clone());
-    refused(&server, &tossed, header(update(&tossed), &others), "a cookie tossed from another session").await;
-    refused(&server, &tossed, header(update(&tossed), &pair), "a tossed cookie beside the right header").await;
+    refused(&server, &tossed, header(update(&tossed), &others), "a cookie planted from another session").await;
+    refused(&server, &tossed, header(update(&tossed), &pair), "a planted cookie with the right header").await;
 
     let mut anonymous = server.browser();
     anonymous.get("getUISettings").await;
@@ -91,11 +91,11 @@ async fn a_pair_that_is_not_whole_or_not_this_sessions_does_nothing() {
 
     let twice = format!("cs_session={}; XSRF-TOKEN={pair}; XSRF-TOKEN={pair}", browser.cookies["cs_session"]);
     let plain = server.browser();
-    refused(&server, &plain, header(update(&plain), &pair).header("cookie", twice), "the cookie twice").await;
+    refused(&server, &plain, header(update(&plain), &pair).header("cookie", twice), "a duplicate cookie").await;
 }
 
 #[tokio::test]
-async fn a_request_that_another_origin_makes_does_nothing_though_it_has_the_pair() {
+async fn a_request_from_another_origin_is_refused_even_with_the_pair() {
     let server = TestServer::start().await;
     let browser = server.demo_browser().await;
     let with_pair = || update(&browser).header("x-xsrf-token", browser.cookies["XSRF-TOKEN"].as_str());
@@ -117,7 +117,7 @@ async fn a_request_that_another_origin_makes_does_nothing_though_it_has_the_pair
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_is_not_even_given_a_session() {
+async fn a_page_of_another_origin_gets_no_session() {
     let server = TestServer::start().await;
     let mut browser = server.browser();
     let request = browser.call("GET", "getUISettings").header("sec-fetch-site", "cross-site");
@@ -131,7 +131,7 @@ async fn a_page_of_another_origin_is_not_even_given_a_session() {
 }
 
 #[tokio::test]
-async fn an_anonymous_session_is_begun_once_kept_and_cannot_be_forged() {
+async fn an_anonymous_session_is_created_once_is_kept_and_cannot_be_forged() {
     let server = TestServer::start().await;
     let mut browser = server.browser();
     let first = browser.get("getUISettings").await;
@@ -140,7 +140,7 @@ async fn an_anonymous_session_is_begun_once_kept_and_cannot_be_forged() {
     let cookies = browser.cookies.clone();
     browser.cookies.remove("XSRF-TOKEN");
     browser.get("getUISettings").await;
-    assert_eq!(browser.cookies, cookies, "the same session, and its pair again");
+    assert_eq!(browser.cookies, cookies, "the same session with the same pair");
     let mut signed_in = server.demo_browser().await;
     let cookies = signed_in.cookies.clone();
     signed_in.get("getUISettings").await;
