@@ -1,11 +1,11 @@
-//! What a team sees: an API, a client, a rotation without an outage, a leak that is ended, and the record of it all.
+//! What a team does: an API, a client, a rotation without an outage, a revoked leak, and the record of it all.
 
 use serde_json::json;
 
 use crate::team::{Team, status};
 
 #[tokio::test]
-async fn a_team_registers_an_api_and_a_job_and_the_job_gets_its_token() {
+async fn a_team_creates_an_api_and_a_client_that_gets_a_token() {
     let team = Team::start().await;
     let api = team.json("api create billing --audience https://billing.example --lifetime 15m --name \"The bills\"");
     let members = ["id", "audience", "name", "grants", "access_token_lifetime_s", "algorithm"];
@@ -35,7 +35,7 @@ async fn a_team_registers_an_api_and_a_job_and_the_job_gets_its_token() {
 }
 
 #[tokio::test]
-async fn what_is_allowed_is_added_to_what_there_is_also_by_several_at_once() {
+async fn client_allow_adds_to_the_entitlement_also_concurrently() {
     let team = Team::start().await;
     team.create_billing();
     let entitlement = |scopes: &[&str], grants: &[&str], introspect: bool| json!({ "api": "billing", "scopes": scopes, "grants": grants, "introspect": introspect });
@@ -79,10 +79,10 @@ async fn what_is_allowed_is_added_to_what_there_is_also_by_several_at_once() {
 }
 
 #[tokio::test]
-async fn a_rotation_has_no_outage_and_is_seen_in_the_list() {
+async fn a_rotation_causes_no_outage_and_shows_in_the_list() {
     let team = Team::start().await;
     let old = team.create_billing();
-    assert_eq!(status(&old, "").await, 400, "it has no default scope");
+    assert_eq!(status(&old, "").await, 400, "the API has no default scope");
     assert_eq!(status(&old, "invoices:read").await, 200);
     let made = team.json("secret rotate nightly-job --overlap 1h --label after-the-leak");
     let members: Vec<&String> = made.as_object().unwrap().keys().collect();
@@ -123,7 +123,7 @@ async fn a_rotation_has_no_outage_and_is_seen_in_the_list() {
 }
 
 #[tokio::test]
-async fn what_leaks_is_ended_and_a_client_stands_or_falls_by_its_status() {
+async fn leaked_credentials_are_revoked_and_clients_enabled_and_disabled() {
     let team = Team::start().await;
     let job = team.create_billing();
     let is_active = async |token: &str| job.introspect(token).await.json()["active"] == true;
@@ -165,7 +165,7 @@ async fn what_leaks_is_ended_and_a_client_stands_or_falls_by_its_status() {
 }
 
 #[tokio::test]
-async fn each_thing_is_changed_by_name_and_deleted_only_when_nothing_hangs_on_it() {
+async fn objects_are_changed_by_name_and_deleted_only_if_nothing_depends_on_them() {
     let team = Team::start().await;
     team.create_billing();
     let api = team.json("api update billing --lifetime 5m --refresh-idle 1d --refresh-absolute 20d --grant password");
@@ -191,7 +191,7 @@ async fn each_thing_is_changed_by_name_and_deleted_only_when_nothing_hangs_on_it
 }
 
 #[tokio::test]
-async fn users_are_made_changed_and_ended() {
+async fn users_are_created_changed_and_deleted() {
     let team = Team::start().await;
     let user = team.json("user create ada --role administrator");
     assert_eq!((&user["login"], &user["roles"]), (&json!("ada"), &json!(["administrator"])));

@@ -1,4 +1,4 @@
-//! Flags above environment above file above defaults; nonsense is named.
+//! Precedence of flags, environment, file and defaults. Errors name the key.
 
 use countersign_testkit::TestDatabase;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ fn show(more: &[&str], environment: &[(&str, &str)], key: &str) -> String {
 }
 
 #[test]
-fn each_source_stands_above_the_next_and_is_named() {
+fn each_source_overrides_the_next_and_is_shown() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("c.toml").display().to_string();
     std::fs::write(&file, "listen = \"127.0.0.1:1\"\n[registry]\nmax_age_s = 20\n").unwrap();
@@ -47,7 +47,7 @@ fn a_password_in_the_database_url_is_never_shown() {
 }
 
 #[test]
-fn nonsense_stops_with_one_line_that_names_the_key() {
+fn an_invalid_value_fails_with_one_line_that_names_the_key() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("c.toml").display().to_string();
     let in_file = |text: &str| {
@@ -95,14 +95,14 @@ fn nonsense_stops_with_one_line_that_names_the_key() {
 }
 
 #[test]
-fn the_schema_in_contrib_is_the_one_that_the_binary_prints() {
+fn the_schema_in_contrib_is_what_the_binary_prints() {
     let output = run(&["config", "schema"], &[]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(printed, include_str!("../../../../contrib/countersign.schema.json"), "run `cargo xtask docs`");
 }
 
 #[test]
-fn an_editor_with_the_schema_and_config_check_agree_about_a_file() {
+fn the_schema_and_config_check_accept_the_same_files() {
     let printed = run(&["config", "schema"], &[]).stdout;
     let schema = jsonschema::validator_for(&serde_json::from_slice(&printed).unwrap()).unwrap();
     let directory = TempDir::new().unwrap();
@@ -131,7 +131,7 @@ fn an_editor_with_the_schema_and_config_check_agree_about_a_file() {
 }
 
 #[test]
-fn what_cannot_be_typed_is_a_usage_error() {
+fn a_typo_is_a_usage_error_with_a_suggestion() {
     for arguments in [&["serve", "--bogus"][..], &["nothing"], &[], &["serve", "--listen", "x"]] {
         let output = run(arguments, &[]);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -154,7 +154,7 @@ fn what_cannot_be_typed_is_a_usage_error() {
 }
 
 #[tokio::test]
-async fn the_variables_that_kubernetes_sets_are_ignored_with_one_warning_and_no_others_are() {
+async fn only_the_variables_that_kubernetes_sets_are_ignored_with_one_warning() {
     let theirs = [
         ("COUNTERSIGN_SERVICE_HOST", "10.0.0.7"),
         ("COUNTERSIGN_SERVICE_PORT", "8080"),

@@ -1,4 +1,4 @@
-//! Room for connections: what gives way over TLS, what is outside every bound, and what the operator is told.
+//! Connection limits: what is closed over TLS, what is exempt, and what the operator is told.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::process::{Serving, countersign, serve_arguments};
 
 const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", "127.0.0.1"), (":path", "/livez")];
-/// Shorter than what ends idle connections anyway.
+/// Shorter than the timeout of idle connections.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn room_for(connections: &str) -> [(&str, &str); 2] {
@@ -21,7 +21,7 @@ fn room_for(connections: &str) -> [(&str, &str); 2] {
 }
 
 #[tokio::test]
-async fn an_idle_http2_connection_gives_way_by_goaway_and_one_with_a_stream_under_way_does_not() {
+async fn an_idle_http2_connection_is_closed_by_goaway_and_one_with_an_open_stream_is_not() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     let flags = files.flags();
@@ -45,21 +45,21 @@ async fn an_idle_http2_connection_gives_way_by_goaway_and_one_with_a_stream_unde
     assert_eq!(idle.status(1).await, 200);
     let mut first = open().await;
     first.ask(1, &GET).await.unwrap();
-    assert_eq!(timeout(PATIENCE, first.status(1)).await, Ok(200), "a handshake that does not begin gives way");
+    assert_eq!(timeout(PATIENCE, first.status(1)).await, Ok(200), "a connection without a handshake is closed");
     assert!(matches!(timeout(PATIENCE, handshake.read(&mut [0; 10])).await, Ok(Ok(0) | Err(_))));
     let mut second = open().await;
     second.ask(1, &GET).await.unwrap();
-    // It must answer pings, or it is cut off a little later.
+    // It must answer pings, or it is closed a little later.
     let goaway = timeout(PATIENCE, idle.next_of(kind::GOAWAY)).await.expect("nobody is told to go");
-    assert!(goaway.is_some(), "it is told, not cut off");
+    assert!(goaway.is_some(), "it gets a GOAWAY before it is closed");
     assert_eq!(timeout(PATIENCE, second.status(1)).await, Ok(200));
     busy.end(1, b"grant_type=x").await.unwrap();
-    assert_eq!(timeout(PATIENCE, busy.status(1)).await, Ok(401), "a request under way is answered");
+    assert_eq!(timeout(PATIENCE, busy.status(1)).await, Ok(401), "a request in flight gets its response");
     serving.stop();
 }
 
 #[tokio::test]
-async fn health_is_told_on_the_address_of_the_metrics_while_all_else_is_full() {
+async fn health_checks_work_on_metrics_listen_when_all_connections_are_used() {
     let database = TestDatabase::fresh();
     let metrics = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let listen = metrics.to_string();
@@ -77,7 +77,7 @@ async fn health_is_told_on_the_address_of_the_metrics_while_all_else_is_full() {
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let front = Actor::new(serving.address(), "", "");
-    assert!(timeout(Duration::from_secs(1), front.get("/livez")).await.is_err(), "there is no room");
+    assert!(timeout(Duration::from_secs(1), front.get("/livez")).await.is_err(), "all connections are in use");
     let operator = Actor::new(metrics, "", "");
     for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
         let answer = timeout(PATIENCE, operator.get(path)).await.expect("outside every bound");
@@ -87,7 +87,7 @@ async fn health_is_told_on_the_address_of_the_metrics_while_all_else_is_full() {
     serving.stop();
 }
 
-/// Serves with a limit of descriptors, soft and hard; returns the limits of the process and its log.
+/// Serves with soft and hard limits for file descriptors. Returns the limits of the process and its log.
 fn serve_with_limits(soft: &str, hard: &str) -> (String, String) {
     let database = TestDatabase::fresh();
     let mut arguments = serve_arguments(&database);
@@ -104,7 +104,7 @@ fn serve_with_limits(soft: &str, hard: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn the_limit_of_descriptors_is_raised_as_far_as_it_goes_and_one_that_is_too_low_is_warned_of() {
+async fn the_descriptor_limit_is_raised_to_the_hard_limit_with_a_warning_if_that_is_too_low() {
     let (limits, log) = serve_with_limits("300", "12000");
     assert_eq!(limits.split_whitespace().collect::<Vec<_>>()[3..5], ["12000", "12000"]);
     assert!(!log.contains("limit for open files"), "{log}");

@@ -1,5 +1,5 @@
-//! Killed, cut off from its power, or out of room at any moment, a server loses nothing that it acknowledged, makes nothing by
-//! half, and starts again without a flag. `cargo xtask crash --rounds N` plays more rounds than these tests.
+//! A server that is killed, loses power or runs out of disk space loses nothing acknowledged, applies nothing partially, and
+//! starts again without a flag. `cargo xtask crash --rounds N` runs more rounds than these tests.
 
 mod book;
 mod caller;
@@ -28,22 +28,22 @@ use self::check::check;
 use self::dice::{Dice, rounds};
 pub(crate) use self::disk::Disk;
 
-/// Rounds of one database: then it begins anew, so that questions and records do not grow without bound.
+/// The rounds per database. After them, a new database keeps the number of questions and records small.
 const ROUNDS_OF_A_DATABASE: usize = 25;
-/// What was seen in earlier rounds is asked again, as far as it is this much.
+/// The number of known facts to check again in later rounds.
 const KEPT: usize = 60;
-/// Cuts of one recording.
+/// The number of power failures per recording.
 const CUTS: usize = 6;
-/// Callers work for less than this before the end.
+/// How long callers work before the end, at most.
 const WORK_MS: usize = 800;
 
-/// Bytes that there may still be room for when the disk begins to be full.
+/// The largest number of bytes left when the disk begins to fill up.
 const MOST_ROOM: usize = 300_000;
-/// Changes that a full disk refuses in each round, and changes that are made afterwards.
+/// The number of changes that a full disk refuses in each round, and of changes made afterwards.
 const REFUSED: usize = 30;
 const AGAIN: usize = 20;
 
-/// A database, the address at which it is always served, and what was promised of it.
+/// A database, the address that always serves it, and the facts that must hold.
 struct Trial {
     database: TestDatabase,
     listen: String,
@@ -53,12 +53,12 @@ struct Trial {
 
 impl Trial {
     fn new() -> Self {
-        // The port is free again: the issuer, which names it, stays the same.
+        // The port is free again, so the issuer, which contains it, stays the same.
         let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         Self { database: TestDatabase::fresh(), listen, book: Arc::default(), names: Arc::default() }
     }
 
-    /// One whose database was made, and repeats a refresh for as long as the questions after an end may take.
+    /// Creates a database. A refresh can be retried for as long as the checks may take.
     async fn begin() -> Self {
         let trial = Self::new();
         let serving = trial.serve(&trial.database, None).await;
@@ -69,7 +69,7 @@ impl Trial {
         trial
     }
 
-    /// Starts a server without a flag of recovery, and waits until it is ready.
+    /// Starts a server without a recovery flag, and waits until it is ready.
     async fn serve(&self, database: &TestDatabase, disk: Option<&Disk>) -> Serving {
         let environment = disk.map(Disk::environment).unwrap_or_default();
         let serving = Serving::start(database, &["--demo", "--listen", &self.listen], &environment);
@@ -81,7 +81,7 @@ impl Trial {
         serving
     }
 
-    /// What callers of the server need.
+    /// The context for callers of the server.
     async fn share(&self, serving: &Serving, database: &TestDatabase, disk: Option<&Disk>) -> Arc<Shared> {
         let [operator, demo] = files(database);
         let operator =
@@ -109,7 +109,7 @@ impl Trial {
         })
     }
 
-    /// Lets callers work for a time by chance, and kills the server; returns how many changes were acknowledged.
+    /// Lets callers work for a random time and kills the server. Returns the number of acknowledged changes.
     async fn work_and_kill(&self, serving: Serving, shared: Arc<Shared>, dice: &mut Dice) -> usize {
         let callers = begin_work(&shared);
         sleep(Duration::from_millis(dice.below(WORK_MS) as u64)).await;
@@ -120,17 +120,17 @@ impl Trial {
         shared.book().acknowledged
     }
 
-    /// What is there after a cut by chance, and how far the log then was.
+    /// The directory after a random power failure, and its position in the log.
     fn cut(&self, disk: &Disk, dice: &mut Dice) -> (TestDatabase, u64) {
         let after = TestDatabase::fresh();
         let (cuts, by_chance) = (disk.cuts(), dice.below(4) > 0);
-        // The last one is behind everything that was promised.
+        // The last position is after everything acknowledged.
         let at = if by_chance { dice.pick(&cuts) } else { cuts[cuts.len() - 1] };
         disk.cut(at, after.directory.path(), dice);
         (after, at)
     }
 
-    /// Cuts the power by chance, and checks what was acknowledged by then.
+    /// Simulates a random power failure, and checks what was acknowledged before it.
     async fn check_cut(&self, disk: &Disk, dice: &mut Dice) {
         let (after, at) = self.cut(disk, dice);
         let serving = self.serve(&after, None).await;
@@ -141,11 +141,11 @@ impl Trial {
         serving.stop();
     }
 
-    /// Checks all that is in the book, and keeps a part of it for later.
+    /// Checks all facts, and keeps some of them for later.
     async fn check_and_settle(&self, shared: &Shared, dice: &mut Dice) {
         let book = take(&mut *self.book.lock().unwrap());
         let (mut seen, records) = check(shared, &book, NEVER_CUT).await;
-        // Asked in every round, wrong passwords would make their users wait. A code is spent by the question.
+        // If wrong passwords were tried in every round, their users would be delayed. A code is spent when it is tried.
         seen.retain(|(question, answer)| match question {
             Question::Password { .. } => *answer == true,
             Question::Code { .. } => false,
@@ -158,13 +158,13 @@ impl Trial {
     }
 }
 
-/// The credentials that a start writes; both files must be whole.
+/// The credentials that a start writes. Both files must be complete.
 fn files(database: &TestDatabase) -> [Value; 2] {
     let text = read(&database.directory.path().join("data/operator.json"));
     [serde_json::from_str(&text).unwrap(), demo_json(database)]
 }
 
-/// Each caller tells its story again and again.
+/// Each caller repeats its story.
 fn begin_work(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut callers = JoinSet::new();
     for story in 0..8 {
@@ -190,7 +190,7 @@ fn begin_work(shared: &Arc<Shared>) -> JoinSet<()> {
 }
 
 #[tokio::test]
-async fn a_kill_loses_nothing_that_was_acknowledged() {
+async fn a_kill_loses_nothing_acknowledged() {
     let mut dice = Dice::of("kill");
     let (mut left, mut acknowledged) = (rounds(12), 0);
     while left > 0 {
@@ -210,7 +210,7 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_power_cut_loses_nothing_that_was_acknowledged_on_sqlite() {
+async fn a_power_failure_loses_nothing_acknowledged_on_sqlite() {
     let mut dice = Dice::of("power cut");
     let (mut left, mut acknowledged) = (rounds(2 * CUTS), 0);
     while left > 0 {
@@ -233,7 +233,7 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged_on_sqlite() {
 }
 
 #[tokio::test]
-async fn a_first_start_that_a_power_cut_ends_begins_again_without_a_flag_on_sqlite() {
+async fn a_first_start_interrupted_by_a_power_failure_restarts_without_a_flag_on_sqlite() {
     let mut dice = Dice::of("first start");
     let mut left = rounds(2 * CUTS);
     while left > 0 {
@@ -248,7 +248,7 @@ async fn a_first_start_that_a_power_cut_ends_begins_again_without_a_flag_on_sqli
             let (after, at) = trial.cut(&disk, &mut dice);
             let serving = trial.serve(&after, None).await;
             let found = files(&after);
-            assert!(at < ready || found == promised, "the files of a server that was ready are others");
+            assert!(at < ready || found == promised, "a server that was ready has other files");
             trial.share(&serving, &after, None).await;
             serving.stop();
             left -= 1;
@@ -257,9 +257,9 @@ async fn a_first_start_that_a_power_cut_ends_begins_again_without_a_flag_on_sqli
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_changes_in_words_and_makes_none_by_half_on_sqlite() {
+async fn a_full_disk_refuses_changes_with_a_message_and_applies_none_partially_on_sqlite() {
     let mut dice = Dice::of("full disk");
-    // Each takes as long as several others, and meets many moments.
+    // Each of these takes as long as several others, and covers many moments.
     for _ in 0..rounds(30).div_ceil(10) {
         let (trial, room) = (Trial::begin().await, tempfile::tempdir().unwrap());
         let disk = Disk::new(trial.database.directory.path(), room.path());

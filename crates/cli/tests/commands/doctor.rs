@@ -1,4 +1,4 @@
-//! What `doctor` says of a server that is well, of one that is not, and of one that is down; and that it touches nothing.
+//! What `doctor` reports for a healthy, an unhealthy and a stopped server, without changing anything.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::process::{Serving, set_mode};
 use crate::team::{Team, run};
 
-/// Each check with its result and what it says.
+/// Each check with its result and detail.
 fn examine(database: &TestDatabase, more: &str, code: i32) -> BTreeMap<String, (String, String)> {
     let directory = database.directory.path().join("data").display().to_string();
     let url = database.url.as_ref().map(|url| format!("--database-url \"{url}\"")).unwrap_or_default();
@@ -25,7 +25,7 @@ fn results(checks: &BTreeMap<String, (String, String)>) -> String {
     checks.iter().map(|(check, (result, _))| format!("{check}: {result}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Every file with its bytes. SQLite's index of its log is no content: readers mark in it how far they read.
+/// Every file with its bytes, except SQLite's log index, where readers mark how far they have read.
 fn snapshot(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| !path.to_str().unwrap().ends_with("-shm"));
@@ -33,7 +33,7 @@ fn snapshot(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_server_that_is_well_is_told_so_running_or_not() {
+async fn doctor_passes_for_a_healthy_server_running_or_not() {
     let team = Team::start().await;
     let Team { serving, database } = team;
     let checks = examine(&database, "", 0);
@@ -50,7 +50,7 @@ async fn a_server_that_is_well_is_told_so_running_or_not() {
     let directory = database.directory.path().join("data");
     let before = snapshot(&directory);
     let checks = examine(&database, "", 0);
-    assert_eq!(snapshot(&directory), before, "nothing is written");
+    assert_eq!(snapshot(&directory), before, "nothing was written");
     assert!(checks["server"].1.starts_with("is not running"));
     assert_eq!(checks["reachability"].0, "warn", "{checks:?}");
     assert_eq!(checks["database"].0, "ok", "{checks:?}");
@@ -65,7 +65,7 @@ async fn a_server_that_is_well_is_told_so_running_or_not() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_with_what_to_do() {
+async fn problems_are_reported_with_what_to_do() {
     let team = Team::start().await;
     let Team { serving, database } = team;
     serving.stop();
@@ -122,7 +122,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_server_that_runs_and_does_not_answer_is_a_fault() {
+async fn a_running_server_that_does_not_respond_is_a_failure() {
     let database = TestDatabase::fresh();
     let serving = Serving::start(&database, &[], &[]);
     serving.ready().await;
@@ -131,7 +131,7 @@ async fn a_server_that_runs_and_does_not_answer_is_a_fault() {
     std::fs::write(&file, text.replace(&serving.issuer, "http://127.0.0.1:1")).unwrap();
     let checks = examine(&database, "", 1);
     assert!(checks["reachability"].0 == "fail" && checks["reachability"].1.contains("127.0.0.1:1"), "{checks:?}");
-    // Another name for the same server is not who it says it is.
+    // The same server under another name does not match its issuer.
     let other = serving.issuer.replace("127.0.0.1", "localhost");
     std::fs::write(&file, text.replace(&serving.issuer, &other)).unwrap();
     let checks = examine(&database, "", 1);
@@ -140,7 +140,7 @@ async fn a_server_that_runs_and_does_not_answer_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_killed_is_looked_at_with_what_is_in_its_log() {
+async fn a_killed_servers_database_is_checked_with_its_log() {
     let team = Team::start().await;
     team.ok("client create job");
     let Team { serving, database } = team;
@@ -150,29 +150,29 @@ async fn a_server_that_was_killed_is_looked_at_with_what_is_in_its_log() {
     let before = snapshot(&directory);
     let checks = examine(&database, "", 0);
     assert!(checks["server"].1.starts_with("is not running"), "{checks:?}");
-    assert_eq!(snapshot(&directory), before, "nothing is written");
+    assert_eq!(snapshot(&directory), before, "nothing was written");
     let backup = database.directory.path().join("backup").display().to_string();
     let url = database.url.as_ref().map(|url| format!("--database-url \"{url}\"")).unwrap_or_default();
     let done = run(&format!("backup {backup} --data-dir {} {url}", directory.display()), &[], "");
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert_eq!(snapshot(&directory), before, "nothing is written");
+    assert_eq!(snapshot(&directory), before, "nothing was written");
     Serving::start(&database, &[], &[]).stop();
 }
 
 #[tokio::test]
-async fn that_writes_fail_is_told_with_the_reason_and_what_to_do_on_sqlite() {
+async fn failing_writes_are_reported_with_the_reason_and_what_to_do_on_sqlite() {
     let team = Team::start().await;
     let directory = team.file("data");
     let file = directory.join("countersign.db");
     let writes = |code: i32| examine(&team.database, "", code)["writes"].clone();
-    // A program of somebody else's that forgot to end its transaction.
+    // A program that left its transaction open.
     let forgetful = TestDatabase::hold(&file);
     let (result, detail) = writes(1);
     assert!(result == "fail" && detail.contains("did not respond in time"), "{detail}");
     assert!(detail.ends_with("another program, such as sqlite3, has an open transaction; close it"), "{detail}");
     drop(forgetful);
     assert_eq!(writes(0), ("ok".to_owned(), "a test write succeeded and was rolled back".to_owned()));
-    // A file may not grow: what a full disk and a quota do, too.
+    // A file size limit has the same effect as a full disk or a quota.
     let mut limited = std::process::Command::new("sh");
     let binary = env!("CARGO_BIN_EXE_countersign");
     let line = format!("ulimit -f 1; trap '' XFSZ; exec {binary} doctor --data-dir {}", directory.display());
@@ -180,7 +180,7 @@ async fn that_writes_fail_is_told_with_the_reason_and_what_to_do_on_sqlite() {
     let said = String::from_utf8(done.stdout).unwrap();
     let line = said.lines().find(|line| line.contains(" writes ")).unwrap();
     assert!(line.starts_with("FAIL") && line.contains("free up space there, or raise the quota"), "{said}");
-    // Root can write what its mode forbids; the server's user cannot.
+    // Root can write despite the mode. The server's user cannot.
     let is_root = rustix::process::geteuid().is_root();
     for (path, mode) in [(&file, 0o600), (&directory, 0o700)] {
         set_mode(path, mode & 0o500);
@@ -202,7 +202,7 @@ async fn that_writes_fail_is_told_with_the_reason_and_what_to_do_on_sqlite() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_postgresql_that_takes_no_writes_is_told_with_where_that_is_set() {
+async fn a_read_only_postgresql_is_reported_with_where_that_is_set() {
     let team = Team::start().await;
     let none = Path::new("");
     for (set, place, remedy) in [
@@ -223,12 +223,12 @@ async fn a_postgresql_that_takes_no_writes_is_told_with_where_that_is_set() {
         alter(&set.replace("SET", "RESET"), "");
         assert_eq!(examine(&team.database, "", 0)["writes"].0, "ok");
     }
-    assert!(team.ok("audit verify").contains("is intact"), "nothing of it stays");
+    assert!(team.ok("audit verify").contains("is intact"), "no row is left");
     team.serving.stop();
 }
 
 #[test]
-fn every_shell_gets_its_completions() {
+fn completions_exist_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let done = run(&format!("completions {shell}"), &[], "");
         assert!(done.code == Some(0) && done.stdout.contains("doctor") && done.stderr.is_empty(), "{done:?}");
@@ -237,7 +237,7 @@ fn every_shell_gets_its_completions() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_judged_before_clients_judge_it() {
+async fn certificate_problems_are_reported() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     let serving = Serving::over_tls(&database, &files);
@@ -247,7 +247,7 @@ async fn a_certificate_is_judged_before_clients_judge_it() {
     let checks = examine(&database, &flags, 0);
     assert!(checks["certificate"].0 == "ok" && checks["reachability"].0 == "ok", "{checks:?}");
     let checks = examine(&database, &files.flags().join(" "), 1);
-    assert!(checks["reachability"].0 == "fail", "nobody believes the test's authority: {checks:?}");
+    assert!(checks["reachability"].0 == "fail", "the test's authority is not trusted: {checks:?}");
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     for (certified, code, result, told) in [
         (authority.certify_for("127.0.0.1", 0, now + 5 * 86_400 + 60), 0, "warn", "expires in 5 days"),

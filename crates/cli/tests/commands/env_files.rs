@@ -1,4 +1,4 @@
-//! A new secret in a private file: whole or not at all, decided before the server is asked, and printed nowhere.
+//! A new secret in a private file: written completely or not at all, checked before the server is called, printed nowhere.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -6,7 +6,7 @@ use crate::process::read;
 use crate::team::{Team, status};
 
 #[tokio::test]
-async fn the_credentials_are_in_the_file_and_nowhere_else() {
+async fn the_credentials_are_only_in_the_file() {
     let team = Team::start().await;
     let file = team.file("job.env");
     let made = team.run(&format!("client create job --output json --env-file {}", file.display()));
@@ -19,10 +19,10 @@ async fn the_credentials_are_in_the_file_and_nowhere_else() {
     assert_eq!((lines.len(), lines[0], text.ends_with('\n')), (3, "COUNTERSIGN_CLIENT_ID=job", true));
     assert_eq!(lines[2], format!("COUNTERSIGN_ISSUER={}", team.serving.issuer));
     let secret = lines[1].strip_prefix("COUNTERSIGN_CLIENT_SECRET=").unwrap().to_owned();
-    // Authenticated, but entitled to nothing.
+    // Authenticated, but without any entitlement.
     assert_eq!(status(&team.serving.actor("job", &secret), "x").await, 400);
     team.ok(&format!("secret rotate job --quiet --env-file {}", file.display()));
-    assert!(!read(&file).contains(&secret) && read(&file).lines().count() == 3, "a file of ours is replaced");
+    assert!(!read(&file).contains(&secret) && read(&file).lines().count() == 3, "our own file is replaced");
     team.ok(&format!("secret create job --env-file {}", team.file("second.env").display()));
     let left: Vec<_> = std::fs::read_dir(team.database.directory.path()).unwrap().flatten().collect();
     let mut names: Vec<_> = left.iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
@@ -32,7 +32,7 @@ async fn the_credentials_are_in_the_file_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_written_is_known_before_there_is_a_secret() {
+async fn a_file_that_cannot_be_written_is_reported_before_a_secret_is_created() {
     let team = Team::start().await;
     let of_others = "PATH=/bin\nCOUNTERSIGN_CLIENT_ID=x\n";
     std::fs::write(team.file("others.env"), of_others).unwrap();
@@ -52,7 +52,7 @@ async fn a_file_that_cannot_be_written_is_known_before_there_is_a_secret() {
     assert_eq!(read(&team.file("another.env")), of_another);
     assert_eq!(read(&team.file("others.env")), of_others);
     assert_eq!(team.ok("client list --quiet"), "operator\n");
-    // What the server refuses leaves nothing behind.
+    // A refusal by the server leaves no file.
     team.fail(1, &format!("client create operator --env-file {}", team.file("new.env").display()));
     team.fail(3, &format!("secret rotate nobody --env-file {}", team.file("new.env").display()));
     assert_eq!(std::fs::read_dir(team.database.directory.path()).unwrap().count(), 4);
@@ -63,7 +63,7 @@ async fn a_file_that_cannot_be_written_is_known_before_there_is_a_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_made_elsewhere_is_imported_and_not_shown_again() {
+async fn an_imported_secret_is_not_shown() {
     let team = Team::start().await;
     let secret = "made-elsewhere-0123456789-0123456789";
     std::fs::write(team.file("secret"), format!("{secret}\r\n")).unwrap();

@@ -1,4 +1,4 @@
-//! How a command ends: each way has its exit code and its one line, and says who may not, or who does not answer.
+//! Exit codes: each kind of failure has its code and one line, which names the missing rights or the unreachable server.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use crate::process::{Serving, countersign};
 use crate::team::{Done, Team, run};
 
-/// The variables of a client.
+/// The variables for a client.
 fn client<'e>(id: &'e str, secret: &'e str, issuer: &'e str) -> [(&'e str, &'e str); 3] {
     [("COUNTERSIGN_CLIENT_ID", id), ("COUNTERSIGN_CLIENT_SECRET", secret), ("COUNTERSIGN_ISSUER", issuer)]
 }
 
 #[test]
-fn what_cannot_be_meant_is_a_usage_error_that_names_the_flag() {
+fn an_invalid_combination_is_a_usage_error_that_names_the_flag() {
     let directory = TempDir::new().unwrap();
     let environment = [("COUNTERSIGN_DATA_DIR", directory.path().to_str().unwrap())];
     for (line, named) in [
@@ -50,7 +50,7 @@ fn what_cannot_be_meant_is_a_usage_error_that_names_the_flag() {
 }
 
 #[test]
-fn what_cannot_be_undone_needs_yes_where_nobody_can_be_asked_and_nothing_is_asked_of_the_server() {
+fn irreversible_actions_need_yes_without_a_terminal_and_make_no_request() {
     let environment = client("job", "x", "http://127.0.0.1:1");
     let verbs = [
         "api delete a",
@@ -77,7 +77,7 @@ fn what_cannot_be_undone_needs_yes_where_nobody_can_be_asked_and_nothing_is_aske
 }
 
 #[tokio::test]
-async fn who_asks_is_named_by_the_environment_or_by_the_file_of_the_operator() {
+async fn the_identity_comes_from_the_environment_or_operator_json() {
     let team = Team::start().await;
     let (issuer, secret) = (team.serving.issuer.clone(), team.operator_secret());
     let ids = |environment: &[(&str, &str)], flags: &str| run(&format!("client list --quiet {flags}"), environment, "");
@@ -108,14 +108,14 @@ async fn who_asks_is_named_by_the_environment_or_by_the_file_of_the_operator() {
     let other_name = issuer.replace("127.0.0.1", "localhost");
     let spelled = ids(&client("operator", &secret, &other_name), "").failed("another name", 1);
     assert!(spelled.contains("spelled"), "{spelled}");
-    // What the commands read is no mistake in the server's environment.
+    // The commands' variables cause no warning in a server's environment.
     let serves = run("config check", &both, "");
     assert_eq!(serves.code, Some(0), "{serves:?}");
     team.serving.stop();
 }
 
 #[tokio::test]
-async fn a_narrow_administrator_is_told_which_scope_is_missing() {
+async fn an_administrator_with_few_scopes_is_told_which_one_is_missing() {
     let team = Team::start().await;
     let made = team.json("client create narrow");
     let secret = made["client_secret"].as_str().unwrap();
@@ -139,7 +139,7 @@ async fn a_narrow_administrator_is_told_which_scope_is_missing() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_unreachable_and_an_interruption_ends_the_wait() {
+async fn a_stopped_server_is_unreachable_and_an_interrupt_ends_the_wait() {
     let team = Team::start().await;
     let environment = [("COUNTERSIGN_DATA_DIR", team.file("data").display().to_string())];
     team.serving.stop();
@@ -157,7 +157,7 @@ async fn a_server_that_is_down_is_unreachable_and_an_interruption_ends_the_wait(
 }
 
 #[tokio::test]
-async fn a_server_with_a_private_authority_is_believed_only_with_its_file() {
+async fn a_server_with_a_private_authority_is_only_trusted_with_its_file() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     let serving = Serving::over_tls(&database, &files);
@@ -181,7 +181,7 @@ async fn a_server_with_a_private_authority_is_believed_only_with_its_file() {
 }
 
 #[tokio::test]
-async fn a_result_that_cannot_be_printed_is_no_success_and_a_key_may_begin_with_a_hyphen() {
+async fn a_result_that_cannot_be_printed_is_a_failure_and_a_key_id_may_begin_with_a_hyphen() {
     let team = Team::start().await;
     let data = team.file("data").display().to_string();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();

@@ -1,4 +1,4 @@
-//! What needs room on a full disk says so, and what to do; nothing of it is done by half.
+//! Commands on a full disk report it with what to do, and apply nothing partially.
 
 use std::path::Path;
 
@@ -7,15 +7,15 @@ use countersign_testkit::TestDatabase;
 use crate::crash::Disk;
 use crate::process::{Serving, failed_line, run};
 
-/// What there is room for: not for the `-shm` file of SQLite, nor for the head of its log, nor for a change.
+/// Too little space for SQLite's `-shm` file, the header of its log, and a change.
 const NO_SHM: u64 = 4;
 const NO_LOG: u64 = 30;
 const NO_CHANGE: u64 = 3000;
-/// Nor for the end of all that was issued.
+/// Too little space to invalidate everything that was issued.
 const NO_END: u64 = 20_000;
 
 #[test]
-fn a_command_that_finds_a_full_disk_says_so_and_can_be_repeated_on_sqlite() {
+fn a_command_on_a_full_disk_reports_it_and_can_be_repeated_on_sqlite() {
     let (database, room) = (TestDatabase::fresh(), tempfile::tempdir().unwrap());
     Serving::start(&database, &[], &[]).stop();
     let at = |name: &str| database.directory.path().join(name).display().to_string();
@@ -44,7 +44,7 @@ fn a_command_that_finds_a_full_disk_says_so_and_can_be_repeated_on_sqlite() {
         assert!(said.contains(full), "{line:?} with {free} bytes: {said}");
         assert!(said.contains("free up space there, or raise the quota"), "{line:?} with {free} bytes: {said}");
     }
-    assert!(!Path::new(&drill).join("countersign.db.restoring").exists(), "it would take what room there is");
+    assert!(!Path::new(&drill).join("countersign.db.restoring").exists(), "it would use the remaining space");
 
     disk.make_room();
     for line in [&rotate[..], &restore] {

@@ -1,4 +1,4 @@
-//! A server that is hostile, or was taken over, at the terminal of an administrator: its text does nothing there.
+//! A hostile or compromised server cannot attack an administrator's terminal with its text.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,11 +9,11 @@ use tempfile::TempDir;
 use crate::process::set_mode;
 use crate::team::{Done, run};
 
-/// What would set a title and the clipboard, clear the screen, go up a line, reverse the text and hide a part of it.
+/// Sequences that would set the title and the clipboard, clear the screen, move up, reverse text and hide text.
 const HOSTILE: &str = "a\u{1b}]0;owned\u{7}\u{1b}]52;c;eA==\u{7}\u{9b}2J\u{1b}[1A\r\n\u{202e}txt\u{2066}\u{200b}\u{feff}\u{7f}\u{85}\u{2028}\u{e0041}z";
 const SHOWN: &str = "a\\u{1b}]0;owned\\u{7}";
 
-/// Answers every request as such a server would, for as long as the test lasts; returns its issuer.
+/// Starts a server that responds to every request with such text, for as long as the test runs. Returns its issuer.
 fn serve(answer: fn(&str) -> (u16, Value)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
@@ -62,7 +62,7 @@ fn ask(issuer: &str, line: &str) -> Done {
     run(line, &environment, "")
 }
 
-/// Nothing but lines of visible characters, whatever terminal shows them.
+/// Asserts that the text only contains lines of visible characters, whatever terminal shows them.
 fn check_plain(done: &Done) {
     for text in [&done.stdout, &done.stderr] {
         let bad = text.chars().find(|character| {
@@ -73,7 +73,7 @@ fn check_plain(done: &Done) {
 }
 
 #[test]
-fn tables_details_ids_and_words_escape_what_a_terminal_obeys() {
+fn tables_details_ids_and_messages_escape_control_characters() {
     let issuer = serve(|path| {
         let thing = json!({
             "id": HOSTILE, "client_id": HOSTILE, "name": HOSTILE, HOSTILE: HOSTILE, "scopes": [{ "name": HOSTILE, HOSTILE: 1 }],
@@ -117,15 +117,12 @@ fn tables_details_ids_and_words_escape_what_a_terminal_obeys() {
         let value: Value =
             serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{line}: {error}: {done:?}"));
         let thing = value.get(0).unwrap_or(&value);
-        assert!(
-            thing.as_object().unwrap().values().any(|member| member == HOSTILE),
-            "the value is what it was: {value}"
-        );
+        assert!(thing.as_object().unwrap().values().any(|member| member == HOSTILE), "the value is unchanged: {value}");
     }
 }
 
 #[test]
-fn what_a_server_refuses_with_stays_in_its_line() {
+fn a_servers_error_message_stays_on_one_line() {
     let issuer = serve(|_| (400, json!({ "detail": HOSTILE, "field": HOSTILE, "title": HOSTILE })));
     let done = ask(&issuer, "client list");
     check_plain(&done);
@@ -144,7 +141,7 @@ fn what_a_server_refuses_with_stays_in_its_line() {
 }
 
 #[test]
-fn a_server_writes_no_command_into_a_file_that_a_shell_reads() {
+fn a_server_cannot_write_commands_into_an_env_file() {
     let issuer = serve(|_| {
         (
             201,

@@ -1,4 +1,4 @@
-//! HTTP/2 as peers may misuse it, frame by frame: others are answered meanwhile.
+//! Misuse of HTTP/2, frame by frame, while others are still served.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::process::{Serving, demo_json};
 
 const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", "auth.example"), (":path", "/livez")];
-/// Longer than the server's own time-outs, and shorter than a ping that is not answered: it is not to end by that.
+/// Longer than the server's own timeouts, and shorter than that of an unanswered ping, which must not be the cause.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 struct Story {
@@ -37,7 +37,7 @@ impl Story {
         Frames::open(&self.authority, self.serving.address(), settings).await
     }
 
-    /// Ends well only if the server still answers others.
+    /// Succeeds only if the server still serves others.
     async fn end(self) {
         let demo = demo_json(&self.database);
         let service = self.serving.demo_service(&demo).over_tls(&self.authority, Protocol::Http2);
@@ -46,7 +46,7 @@ impl Story {
     }
 }
 
-/// Tries twice a second until the connection has ended.
+/// Sends twice a second until the connection has ended.
 async fn ends(mut has_ended: impl AsyncFnMut() -> bool) {
     let trying = async {
         while !has_ended().await {
@@ -56,10 +56,10 @@ async fn ends(mut has_ended: impl AsyncFnMut() -> bool) {
     timeout(PATIENCE, trying).await.expect("the server waits for ever");
 }
 
-/// A row: `:authority`, more fields, and the status that is due.
+/// `:authority`, more fields, and the expected status.
 type HostRow<'a> = (Option<&'a str>, &'a [(&'a str, &'a str)], u16);
 
-/// The head of GET with more fields, or others.
+/// The headers of a GET request with additional or different fields.
 fn get_with<'a>(authority: Option<&'a str>, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut head = vec![(":method", "GET"), (":scheme", "https"), (":path", "/livez")];
     head.extend(authority.map(|authority| (":authority", authority)));
@@ -68,7 +68,7 @@ fn get_with<'a>(authority: Option<&'a str>, more: &[(&'a str, &'a str)]) -> Vec<
 }
 
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn a_request_has_exactly_one_host() {
     let story = Story::begin();
     let mut frames = story.frames(&[]).await;
     let rows: [HostRow<'_>; 9] = [
@@ -88,12 +88,12 @@ async fn a_request_names_one_host() {
     }
     let mut frames = story.frames(&[]).await;
     frames.ask(1, &get_with(Some("auth.example@evil.example"), &[])).await.unwrap();
-    assert_ne!(frames.status(1).await, 200, "a name before the host");
+    assert_ne!(frames.status(1).await, 200, "user information before the host");
     story.end().await;
 }
 
 #[tokio::test]
-async fn an_authority_that_is_another_servers_is_misdirected() {
+async fn another_servers_authority_is_misdirected() {
     let story = Story::begin();
     let mut frames = story.frames(&[]).await;
     for (stream, (authority, path, status)) in (1..).step_by(2).zip([
@@ -110,14 +110,14 @@ async fn an_authority_that_is_another_servers_is_misdirected() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_request_is_bounded_by_32_kib_in_one_line_or_in_many() {
+async fn request_headers_are_limited_to_32_kib_in_one_line_or_many() {
     const BOUND: usize = 32 * 1024;
     let story = Story::begin();
     for (lines, length, status) in
         [(1, BOUND - 1, 200), (1, BOUND + 1, 431), (50, BOUND - 1, 200), (50, BOUND + 1, 431)]
     {
         let mut head = GET.to_vec();
-        // RFC 9113 §10.5.1: each field counts 32 bytes more than it has.
+        // RFC 9113 §10.5.1: each field counts 32 bytes more than its length.
         let size = |name: &str, value: &str| name.len() + value.len() + 32;
         let room = length - head.iter().map(|(name, value)| size(name, value)).sum::<usize>();
         let shares = (0..lines).map(|line| room / lines + if line == 0 { room % lines } else { 0 });
@@ -131,7 +131,7 @@ async fn the_head_of_a_request_is_bounded_by_32_kib_in_one_line_or_in_many() {
 }
 
 #[tokio::test]
-async fn requests_taken_back_at_once_end_their_connection() {
+async fn immediately_canceled_requests_end_their_connection() {
     let story = Story::begin();
     let mut frames = story.frames(&[]).await;
     let mut ended = false;
@@ -145,12 +145,12 @@ async fn requests_taken_back_at_once_end_their_connection() {
             break;
         }
     }
-    assert!(ended || timeout(PATIENCE, frames.next_of(kind::GOAWAY)).await.is_ok(), "the flood goes on");
+    assert!(ended || timeout(PATIENCE, frames.next_of(kind::GOAWAY)).await.is_ok(), "the flood continues");
     story.end().await;
 }
 
 #[tokio::test]
-async fn more_requests_at_once_than_allowed_are_refused() {
+async fn too_many_concurrent_requests_are_refused() {
     let story = Story::begin();
     let mut frames = story.frames(&[]).await;
     let head = [
@@ -161,7 +161,7 @@ async fn more_requests_at_once_than_allowed_are_refused() {
         ("content-type", "application/x-www-form-urlencoded"),
     ];
     for stream in (1..300).step_by(2) {
-        // Each waits for its body, so that all are under way together.
+        // Each waits for its body, so all are in flight together.
         frames.send(kind::HEADERS, flag::END_HEADERS, stream, &block(&head)).await.unwrap();
     }
     let reset = timeout(PATIENCE, frames.next_of(kind::RST_STREAM)).await.unwrap().expect("a refusal");
@@ -170,9 +170,9 @@ async fn more_requests_at_once_than_allowed_are_refused() {
 }
 
 #[tokio::test]
-async fn a_head_without_an_end_ends_its_connection_however_it_is_sent() {
+async fn headers_without_an_end_close_the_connection() {
     let story = Story::begin();
-    // As fast as can be (the CONTINUATION flood of 2024).
+    // As fast as possible (the CONTINUATION flood of 2024).
     let mut flood = story.frames(&[]).await;
     flood.send(kind::HEADERS, flag::END_STREAM, 1, &block(&GET)).await.unwrap();
     let piece = block(&[("x", "x".repeat(120).as_str())].repeat(100));
@@ -183,8 +183,8 @@ async fn a_head_without_an_end_ends_its_connection_however_it_is_sent() {
             break;
         }
     }
-    assert!(ended || timeout(PATIENCE, flood.next_of(kind::GOAWAY)).await.is_ok(), "the flood goes on");
-    // Byte by byte, always something: a CONTINUATION of 16,000 bytes that comes in two hours.
+    assert!(ended || timeout(PATIENCE, flood.next_of(kind::GOAWAY)).await.is_ok(), "the flood continues");
+    // One byte at a time: a CONTINUATION of 16,000 bytes that would take two hours.
     let mut slow = story.frames(&[]).await;
     slow.send(kind::HEADERS, flag::END_STREAM, 1, &block(&GET)).await.unwrap();
     slow.write(&[0, 0x3e, 0x80, kind::CONTINUATION, 0, 0, 0, 0, 1]).await.unwrap();
@@ -193,10 +193,10 @@ async fn a_head_without_an_end_ends_its_connection_however_it_is_sent() {
 }
 
 #[tokio::test]
-async fn who_is_idle_or_takes_no_answer_is_ended_though_it_answers_pings() {
+async fn idle_clients_and_those_that_read_no_response_are_disconnected_even_if_they_answer_pings() {
     let story = Story::begin();
     let mut idle = story.frames(&[]).await;
-    // INITIAL_WINDOW_SIZE 0: no byte of any answer's body may be sent.
+    // INITIAL_WINDOW_SIZE 0: the server must not send any byte of a body.
     let mut stalled = story.frames(&[(4, 0)]).await;
     for stream in [1, 3, 5] {
         stalled.ask(stream, &get_with(Some("x"), &[])).await.unwrap();
@@ -213,7 +213,7 @@ async fn who_is_idle_or_takes_no_answer_is_ended_though_it_answers_pings() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_taken_slowly_arrives_whole() {
+async fn a_response_that_is_read_slowly_arrives_complete() {
     let story = Story::begin();
     let mut frames = story.frames(&[(4, 4000)]).await;
     let page = story.serving.actor("", "").over_tls(&story.authority, Protocol::Http2).get("/login").await.body;
@@ -237,12 +237,12 @@ async fn an_answer_that_is_taken_slowly_arrives_whole() {
             }
         }
     }
-    assert!(taken > 16 * 1024, "more than one piece: {taken}");
+    assert!(taken > 16 * 1024, "several pieces: {taken}");
     story.end().await;
 }
 
 #[tokio::test]
-async fn at_the_end_the_client_is_told_and_what_is_under_way_is_answered() {
+async fn at_shutdown_the_client_gets_a_goaway_and_requests_in_flight_are_served() {
     let story = Story::begin();
     let demo = demo_json(&story.database);
     let body = format!(
@@ -269,7 +269,7 @@ async fn at_the_end_the_client_is_told_and_what_is_under_way_is_answered() {
     assert!(status.success() && !log.contains("cut off"), "{status} {log}");
 }
 
-/// The kinds of all frames until the connection ends.
+/// The kinds of all frames until the end of the connection.
 async fn kinds_to_the_end(frames: &mut Frames) -> Vec<u8> {
     let reading = async {
         let mut kinds = Vec::new();
@@ -282,7 +282,7 @@ async fn kinds_to_the_end(frames: &mut Frames) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn while_balancers_notice_a_request_that_crosses_the_goaway_and_one_on_a_new_connection_are_answered() {
+async fn during_the_drain_requests_that_cross_the_goaway_and_new_connections_are_served() {
     let story = Story::begin_with(&[("COUNTERSIGN_HTTP_DRAIN_S", "60")]);
     let mut kept = story.frames(&[]).await;
     kept.ask(1, &GET).await.unwrap();
@@ -292,7 +292,7 @@ async fn while_balancers_notice_a_request_that_crosses_the_goaway_and_one_on_a_n
     let goaway = timeout(Duration::from_secs(5), kept.next_of(kind::GOAWAY)).await.unwrap().expect("GOAWAY");
     assert_eq!(goaway.payload[..4], [0x7f, 0xff, 0xff, 0xff], "nothing is refused yet");
     kept.ask(3, &GET).await.unwrap();
-    assert!(kinds_to_the_end(&mut kept).await.contains(&kind::HEADERS), "it crossed the GOAWAY and is answered");
+    assert!(kinds_to_the_end(&mut kept).await.contains(&kind::HEADERS), "it crossed the GOAWAY and is served");
     for mut frames in [unused, story.frames(&[]).await] {
         sleep(Duration::from_millis(300)).await;
         frames.ask(1, &GET).await.unwrap();

@@ -1,4 +1,4 @@
-//! A database that is lost, empty or another one is not served from; what began is not lost by a kill.
+//! A server does not use a lost, empty or foreign database, and a kill during the first start does no harm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +19,7 @@ fn directory_of(database: &TestDatabase) -> PathBuf {
     database.directory.path().join("data")
 }
 
-/// A database's URL, and how a line shows where it is.
+/// A database's URL, and how messages show it.
 fn place(database: &TestDatabase) -> (String, String) {
     match &database.url {
         Some(url) => (url.clone(), countersign_server::DatabaseUrl::parse(url).unwrap().to_string()),
@@ -35,7 +35,7 @@ fn move_to(directory: TestDatabase, database: &TestDatabase) -> TestDatabase {
     TestDatabase { directory: directory.directory, url: Some(place(database).0) }
 }
 
-/// The line for a database that is missing.
+/// The message for a missing database.
 fn lost(place: &str, missing: &str, used: &str) -> String {
     format!("countersign: {place}: {missing}, but {used}; {WAYS_OUT}")
 }
@@ -47,7 +47,7 @@ async fn start_again(database: TestDatabase, more: &[&str]) -> Team {
 }
 
 #[tokio::test]
-async fn a_database_file_that_is_gone_or_empty_stops_the_start_and_is_not_made_again_on_sqlite() {
+async fn a_missing_or_empty_database_file_fails_the_start_and_is_not_recreated_on_sqlite() {
     let team = Team::start().await;
     team.ok("client create job");
     let Team { serving, database } = team;
@@ -57,13 +57,13 @@ async fn a_database_file_that_is_gone_or_empty_stops_the_start_and_is_not_made_a
     let operator = read(&directory_of(&database).join("operator.json"));
     std::fs::rename(&file, &kept).unwrap();
     assert_eq!(fail_to_start(&database, &[], &[]), lost(&shown, "there is no such file", USED));
-    assert!(!file.exists(), "nothing is made in its place");
+    assert!(!file.exists(), "no file is created in its place");
     std::fs::write(&file, "").unwrap();
     set_mode(&file, 0o600);
     assert_eq!(fail_to_start(&database, &[], &[]), lost(&shown, "is empty", USED));
     assert_eq!(std::fs::metadata(&file).unwrap().len(), 0);
     std::fs::remove_file(&file).unwrap();
-    // The version before remembered nothing: then the sealing key tells.
+    // The previous version stored no ID, so the sealing key shows it.
     let memory = directory_of(&database).join("database.json");
     std::fs::remove_file(&memory).unwrap();
     let used = format!("a sealing key already exists, {}", directory_of(&database).join("sealing.key").display());
@@ -81,7 +81,7 @@ async fn a_database_file_that_is_gone_or_empty_stops_the_start_and_is_not_made_a
 }
 
 #[tokio::test]
-async fn an_empty_database_or_another_one_beside_a_directory_in_use_is_refused() {
+async fn an_empty_or_different_database_for_a_used_directory_is_refused() {
     let (first, second) = (TestDatabase::fresh(), TestDatabase::fresh());
     Serving::start(&first, &[], &[]).stop();
     let first = move_to(first, &second);
@@ -92,7 +92,7 @@ async fn an_empty_database_or_another_one_beside_a_directory_in_use_is_refused()
         set_mode(&directory_of(&second), 0o700);
     }
     assert_eq!(fail_to_start(&first, &[], &[]), lost(&shown, missing, USED));
-    // Nothing was made in it: its own directory begins there as ever, with a key of its own.
+    // Nothing was created in it, so a new directory with its own key can begin there.
     Serving::start(&second, &[], &[]).stop();
     let memory = directory_of(&first).join("database.json").display().to_string();
     let other = format!(
@@ -105,7 +105,7 @@ async fn an_empty_database_or_another_one_beside_a_directory_in_use_is_refused()
 }
 
 #[tokio::test]
-async fn a_new_database_is_begun_only_when_asked_for_and_the_operators_file_stays() {
+async fn a_new_database_is_only_created_with_the_flag_and_operator_json_is_kept() {
     let team = Team::start().await;
     team.ok("client create old");
     let Team { serving, database } = team;
@@ -128,7 +128,7 @@ async fn a_new_database_is_begun_only_when_asked_for_and_the_operators_file_stay
     team.ok("client create new");
     let Team { serving, mut database } = team;
     serving.stop();
-    // It does nothing where the key opens the database, and is not needed any more. The file follows the issuer.
+    // It does nothing if the key opens the database, and is no longer needed. The file follows the issuer.
     for more in [&["--new-database"][..], &[]] {
         let team = start_again(database, more).await;
         team.ok("client show new");
@@ -137,14 +137,14 @@ async fn a_new_database_is_begun_only_when_asked_for_and_the_operators_file_stay
         team.serving.stop();
         database = team.database;
     }
-    // --new-operator makes another secret.
+    // --new-operator creates another secret.
     let team = start_again(database, &["--new-operator"]).await;
     assert_ne!(read(&team.file("data/operator.json")).replace(&team.serving.issuer, &issuer), operator);
     team.serving.stop();
 }
 
 #[tokio::test]
-async fn a_key_from_elsewhere_begins_a_database_once_and_opens_it_from_any_new_directory() {
+async fn an_existing_key_creates_a_database_once_and_opens_it_from_any_new_directory() {
     let (first, second) = (TestDatabase::fresh(), TestDatabase::fresh());
     let key = first.directory.path().join("provided.key").display().to_string();
     std::fs::write(&key, "A".repeat(43) + "\n").unwrap();
@@ -164,7 +164,7 @@ async fn a_key_from_elsewhere_begins_a_database_once_and_opens_it_from_any_new_d
 }
 
 #[tokio::test]
-async fn a_database_of_the_version_before_gets_an_id_and_its_directory_remembers_it() {
+async fn a_database_of_the_previous_version_gets_an_id_that_its_directory_stores() {
     let team = Team::start().await;
     team.ok("client create job");
     let Team { serving, database } = team;
@@ -181,11 +181,11 @@ async fn a_database_of_the_version_before_gets_an_id_and_its_directory_remembers
     team.serving.stop();
 }
 
-/// Kills in one run of the test.
+/// The number of kills in one run of the test.
 const KILLS: u64 = 12;
 
 #[tokio::test]
-async fn a_first_start_that_is_killed_at_any_moment_begins_again_without_a_flag() {
+async fn a_first_start_that_is_killed_at_any_moment_restarts_without_a_flag() {
     let whole = TestDatabase::fresh();
     let clock = Clock::system();
     Serving::demo(&whole).stop();
@@ -208,10 +208,10 @@ async fn a_first_start_that_is_killed_at_any_moment_begins_again_without_a_flag(
         assert!(read(&team.file("data/database.json")).contains("database_id"));
         team.serving.stop();
     }
-    assert!(cut_off > 0, "no kill met a first start");
+    assert!(cut_off > 0, "no kill happened during a first start");
 }
 
-/// What a balancer asks, until it is answered with this status.
+/// Polls the readiness check until it returns this status.
 async fn wait_for_readiness(team: &Team, status: u16) -> String {
     let stranger = team.serving.actor("", "");
     for _ in 0..300 {
@@ -224,7 +224,7 @@ async fn wait_for_readiness(team: &Team, status: u16) -> String {
     panic!("/readyz never answers {status}");
 }
 
-/// Revokes a token once the server has seen that it can write again.
+/// Revokes a token once the server has noticed that it can write again.
 async fn revoke_soon(job: &Actor, token: &str) {
     for _ in 0..50 {
         if job.revoke(token).await.status == 200 {
@@ -236,7 +236,7 @@ async fn revoke_soon(job: &Actor, token: &str) {
 }
 
 #[tokio::test]
-async fn while_the_database_file_is_gone_a_server_is_not_ready_and_writes_nothing_on_sqlite() {
+async fn while_its_database_file_is_missing_a_server_is_not_ready_and_writes_nothing_on_sqlite() {
     let team = Team::start().await;
     let job = team.create_billing();
     let (file, kept) = (team.file("data/countersign.db"), team.file("kept"));
@@ -307,7 +307,7 @@ async fn a_server_whose_log_of_the_database_was_deleted_loses_nothing_on_sqlite(
 async fn a_server_whose_disk_is_full_stays_ready_and_issues_tokens_on_sqlite() {
     let database = TestDatabase::fresh();
     let mut shell = Command::new("/bin/sh");
-    // Without this the limit would end the process, where a full disk is only an error.
+    // Without this, the limit would end the process. On a full disk, it is only an error.
     shell.env_clear().args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\" --listen 127.0.0.1:0"]);
     shell.arg(env!("CARGO_BIN_EXE_countersign")).args(serve_arguments(&database));
     let team = Team { serving: Serving::spawn(&mut shell), database };
@@ -325,7 +325,7 @@ async fn a_server_whose_disk_is_full_stays_ready_and_issues_tokens_on_sqlite() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_server_whose_database_can_only_be_read_stays_ready_and_issues_tokens() {
+async fn a_server_with_a_read_only_database_stays_ready_and_issues_tokens() {
     let team = Team::start().await;
     let job = team.create_billing();
     let token = job.client_credentials("invoices:read").await.text("access_token");
@@ -351,7 +351,7 @@ async fn assert_issues_and_writes_nothing(team: &Team, job: &Actor, token: &str)
 }
 
 #[tokio::test]
-async fn a_restored_database_belongs_to_the_directory_that_it_was_restored_into() {
+async fn a_restored_database_belongs_to_the_directory_it_was_restored_into() {
     let database = TestDatabase::fresh();
     Serving::start(&database, &[], &[]).stop();
     let backup = database.directory.path().join("backup").display().to_string();
@@ -364,7 +364,7 @@ async fn a_restored_database_belongs_to_the_directory_that_it_was_restored_into(
     let remembered = |database: &TestDatabase| read(&directory_of(database).join("database.json"));
     let before = remembered(&database);
     succeed(format!("restore {backup} {} --replace --yes", arguments(&database)));
-    assert_eq!(remembered(&database), before, "the other nodes go on with it");
+    assert_eq!(remembered(&database), before, "the other nodes continue with it");
     Serving::start(&database, &[], &[]).stop();
 
     let scratch = TestDatabase { directory: TestDatabase::fresh().directory, url: database.url.clone() };
@@ -372,7 +372,7 @@ async fn a_restored_database_belongs_to_the_directory_that_it_was_restored_into(
     assert_ne!(remembered(&scratch), before, "a copy is another database");
     Serving::start(&scratch, &[], &[]).stop();
     if engine_is_postgres() {
-        // The restore was into the very database: only its new directory goes on.
+        // The restore was into the same database, so only its new directory can continue.
         assert!(fail_to_start(&database, &[], &[]).contains("belongs to another data directory"));
         return;
     }

@@ -1,4 +1,4 @@
-//! What a client and a person hold of a server, and use again after something was done to its database.
+//! What a client and a user have received from a server, to use again after an operation on its database.
 
 use countersign_testkit::{Browser, TestDatabase};
 use serde_json::Value;
@@ -7,17 +7,17 @@ use crate::process::{Serving, demo_json, run};
 
 /// Everything that was issued.
 pub(crate) struct Issued {
-    /// Where the server listens, each time.
+    /// The address of every server.
     pub(crate) address: String,
     demo: Value,
     access_token: String,
     refresh_token: String,
-    /// In which the demo's user is signed in.
+    /// The browser where the demo user is signed in.
     browser: Browser,
 }
 
 impl Issued {
-    /// By a first start, which is stopped again.
+    /// Gets it from a first start, which is then stopped.
     pub(crate) async fn by_first_start(database: &TestDatabase) -> Self {
         let serving = Serving::demo(database);
         serving.ready().await;
@@ -26,7 +26,7 @@ impl Issued {
         issued
     }
 
-    /// By a server that serves the demo.
+    /// Gets it from a server with the demo.
     pub(crate) async fn by(serving: &Serving, demo: Value) -> Self {
         let service = serving.demo_service(&demo);
         let password = demo["password"].as_str().unwrap();
@@ -39,7 +39,7 @@ impl Issued {
         Self { address: serving.address().to_string(), demo, access_token, refresh_token, browser }
     }
 
-    /// Starts a server there with these arguments and variables, and finds that all of it goes on.
+    /// Starts a server with these arguments and variables, and asserts that everything is still valid.
     pub(crate) async fn goes_on(&mut self, database: &TestDatabase) {
         let serving = Serving::start(database, &["--demo", "--listen", &self.address], &[]);
         serving.ready().await;
@@ -50,7 +50,7 @@ impl Issued {
         serving.stop();
     }
 
-    /// Uses all of it at a server.
+    /// Uses everything with a server.
     pub(crate) async fn is_good_at(&mut self, serving: &Serving) {
         let service = serving.demo_service(&self.demo);
         assert_eq!(service.introspect(&self.access_token).await.json()["active"], true);
@@ -60,7 +60,7 @@ impl Issued {
         self.refresh_token = next.text("refresh_token");
         service.client_credentials("all").await;
         assert_eq!(service.password("demo", self.demo["password"].as_str().unwrap()).await.status, 200);
-        // By its session, with the XSRF pair of when it began, and with the secret of the playground's settings.
+        // With its session, its original XSRF pair, and the secret in the playground's settings.
         self.browser = self.browser.at(serving.actor("", ""));
         self.browser.token_set().await;
     }

@@ -1,4 +1,4 @@
-//! Lists for programs and for people: whole, the oldest first, and ids alone where that is all that is wanted.
+//! Lists for programs and for people: complete, oldest first, and only IDs with `--quiet`.
 
 use countersign_testkit::TestDatabase;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn a_list_has_every_page() {
 }
 
 #[tokio::test]
-async fn lists_and_things_are_shown_to_people_in_columns() {
+async fn lists_and_objects_are_shown_in_columns() {
     let team = Team::start().await;
     team.create_billing();
     let head = |line: &str| team.ok(line).lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -63,7 +63,7 @@ async fn lists_and_things_are_shown_to_people_in_columns() {
 }
 
 #[tokio::test]
-async fn the_audit_log_says_who_did_what_and_its_head_is_believed() {
+async fn the_audit_log_shows_who_did_what_and_verifies_against_its_head() {
     let team = Team::start().await;
     team.create_billing();
     team.ok("client update nightly-job --owner ops@example.com");
@@ -88,13 +88,13 @@ async fn the_audit_log_says_who_did_what_and_its_head_is_believed() {
 }
 
 #[tokio::test]
-async fn a_record_that_was_altered_in_the_database_is_found_on_sqlite() {
+async fn a_record_changed_in_the_database_is_detected_on_sqlite() {
     let team = Team::start().await;
     team.ok("client create job --no-secret --owner tamper-me-1@example.com");
     team.ok("client update job --owner somebody@example.com");
     let Team { serving, database } = team;
     serving.stop();
-    // The old owner stands in the audit log alone; SQLite has no checksum over its pages.
+    // Only the audit log contains the old owner, and SQLite has no checksums over its pages.
     let file = database.directory.path().join("data/countersign.db");
     let mut bytes = std::fs::read(&file).unwrap();
     let (from, to) = (b"tamper-me-1@", b"tamper-me-2@");

@@ -1,4 +1,4 @@
-//! The log says why, under which id, and never a secret.
+//! The log has the reason and request ID of a refusal, and never a secret.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::process::{Serving, demo_json};
 
 #[tokio::test]
-async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is() {
+async fn every_refusal_is_logged_with_its_exact_reason_and_without_secrets() {
     let database = TestDatabase::fresh();
     let environment = [("COUNTERSIGN_LOG_FORMAT", "json"), ("COUNTERSIGN_LOG_LEVEL", "trace")];
     let serving = Serving::start(&database, &["--demo"], &environment);
@@ -75,7 +75,7 @@ async fn every_refusal_is_in_the_log_with_its_exact_reason_and_no_secret_ever_is
 }
 
 #[tokio::test]
-async fn what_no_endpoint_takes_is_in_the_log_under_the_id_that_its_page_names() {
+async fn requests_outside_the_routes_are_logged_with_the_id_on_their_page() {
     let database = TestDatabase::fresh();
     let serving = Serving::start(&database, &["--demo"], &[("COUNTERSIGN_LOG_FORMAT", "json")]);
     serving.ready().await;
@@ -99,11 +99,11 @@ async fn what_no_endpoint_takes_is_in_the_log_under_the_id_that_its_page_names()
     assert_eq!(find(&page), "GET /nothing: unknown page");
     assert_eq!(find(&method), "POST /livez: method not allowed for this path");
     assert_eq!(find(&file), "GET /static/0/style.css: unknown path");
-    assert!(find(&long).len() < 400, "a path is not logged at length");
+    assert!(find(&long).len() < 400, "a long path is shortened in the log");
     assert_eq!(find(&token), "GET ********: unknown path");
 }
 
-/// A connection that is among those of its address: earlier ones may still be closing.
+/// A connection within the limit of its address. Earlier ones may still be closing.
 async fn hold_connection(serving: &Serving) -> TcpStream {
     loop {
         let mut connection = TcpStream::connect(serving.address()).await.unwrap();
@@ -115,7 +115,7 @@ async fn hold_connection(serving: &Serving) -> TcpStream {
 }
 
 #[tokio::test]
-async fn what_is_refused_in_great_numbers_is_warned_of_once() {
+async fn many_refusals_cause_one_warning() {
     let database = TestDatabase::fresh();
     let environment = [("COUNTERSIGN_LOG_FORMAT", "json"), ("COUNTERSIGN_HTTP_MAX_CONNECTIONS_PER_ADDRESS", "2")];
     let serving = Serving::start(&database, &["--demo"], &environment);

@@ -1,4 +1,4 @@
-//! The binary as its users meet it: what it prints, what it leaves on disk, how it ends.
+//! The binary from its users' point of view: output, files, exit codes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stdout, reason = "what a test prints is shown when it fails")]

@@ -1,4 +1,4 @@
-//! What other processes can read of a server: nothing of its memory, neither alive nor as a core dump.
+//! Other processes cannot read a server's memory, neither while it runs nor from a core dump.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,11 +12,11 @@ use tempfile::TempDir;
 
 use crate::process::{Serving, read, set_mode};
 
-/// Debian's `nobody`: anybody but root will do.
+/// Debian's `nobody`, or any user except root.
 const NOBODY: u32 = 65_534;
 
 #[tokio::test]
-async fn a_server_leaves_no_core_and_opens_its_files_to_nobody() {
+async fn a_server_dumps_no_core_and_its_files_are_private() {
     let database = TestDatabase::fresh();
     let serving = Serving::start(&database, &[], &[]);
     let process = |file: &str| read(Path::new(&format!("/proc/{}/{file}", serving.id())));
@@ -28,7 +28,7 @@ async fn a_server_leaves_no_core_and_opens_its_files_to_nobody() {
     serving.stop();
 }
 
-/// The kernel gives the files below `/proc/PID` of a process that is not dumpable to root (proc(5)).
+/// For a process that is not dumpable, the kernel makes root the owner of its files in `/proc/PID` (proc(5)).
 #[test]
 fn no_process_of_the_same_user_can_read_the_memory_of_a_server() {
     let directory = TempDir::new().unwrap();
@@ -36,7 +36,7 @@ fn no_process_of_the_same_user_can_read_the_memory_of_a_server() {
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
     set_mode(&data, 0o700);
-    // Where only root comes, nobody else can run it.
+    // If only root can enter the directory, no other user can run the binary.
     let binary = directory.path().join("countersign");
     fs::copy(env!("CARGO_BIN_EXE_countersign"), &binary).unwrap();
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
@@ -50,7 +50,7 @@ fn no_process_of_the_same_user_can_read_the_memory_of_a_server() {
     }
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().starts_with("Ready: ")), "it serves");
+    assert!(lines.any(|line| line.unwrap().starts_with("Ready: ")), "it starts");
     let owner = |file: &str| fs::metadata(format!("/proc/{}/{file}", child.id())).unwrap().uid();
     let owners = ["mem", "environ", "maps", "fd"].map(owner);
     let own_user = fs::metadata(data.join("sealing.key")).unwrap().uid();
@@ -61,7 +61,7 @@ fn no_process_of_the_same_user_can_read_the_memory_of_a_server() {
 }
 
 #[tokio::test]
-async fn a_database_elsewhere_is_made_private_whatever_the_umask() {
+async fn a_database_in_another_directory_is_created_private_whatever_the_umask() {
     let directory = TempDir::new().unwrap();
     set_mode(directory.path(), 0o755);
     let database = directory.path().join("elsewhere.db");
@@ -76,7 +76,7 @@ async fn a_database_elsewhere_is_made_private_whatever_the_umask() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().starts_with("Ready: ")), "it serves");
+    assert!(lines.any(|line| line.unwrap().starts_with("Ready: ")), "it starts");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let modes = (mode(&database), mode(&data), mode(&data.join("lock")));
     child.kill().unwrap();

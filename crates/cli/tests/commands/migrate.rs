@@ -1,4 +1,4 @@
-//! From one database to another: what was issued goes on there, and the one before is not served any more.
+//! Moving to another database: issued tokens stay valid there, and the old database is no longer served.
 
 use countersign_testkit::TestDatabase;
 use serde_json::Value;
@@ -14,7 +14,7 @@ fn command(database: &TestDatabase, name: &str, more: &[&str]) -> std::process::
     run(&std::iter::once(name).chain(place).chain(more.iter().copied()).collect::<Vec<_>>(), &[])
 }
 
-/// Moves a database, by `--to` or by a file that names it; returns what was printed.
+/// Moves a database, with `--to` or with a file that contains the URL. Returns the output.
 fn migrate(from: &TestDatabase, to: &str) -> Value {
     let done = command(from, "migrate", &["--to", to, "--yes", "--output", "json"]);
     assert!(done.status.success(), "{done:?}");
@@ -26,12 +26,12 @@ fn rows(done: &Value, table: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_database_goes_from_sqlite_to_another_and_back_with_all_that_was_issued() {
+async fn a_database_moves_from_sqlite_to_another_and_back_with_everything_issued() {
     let other = TestDatabase::fresh();
     let mut database = TestDatabase { directory: TestDatabase::fresh().directory, url: None };
     let mut issued = Issued::by_first_start(&database).await;
     let file = |name: &str| format!("sqlite://{}", other.directory.path().join(name).display());
-    // On PostgreSQL in the run for that.
+    // On PostgreSQL, in that engine's run.
     let elsewhere = other.url.clone().unwrap_or_else(|| file("there.db"));
 
     let asked = command(&database, "migrate", &["--to", &elsewhere]);
@@ -86,7 +86,7 @@ async fn only_the_directory_of_a_database_can_move_it() {
 }
 
 #[tokio::test]
-async fn nothing_is_copied_from_a_living_server_into_a_used_database_or_from_nothing() {
+async fn migrate_refuses_a_running_server_a_used_target_and_a_missing_source() {
     let database = TestDatabase::fresh();
     let file = |name: &str| format!("sqlite://{}", database.directory.path().join(name).display());
     let failed = |more: &[&str]| failed_line(&command(&database, "migrate", &[more, &["--yes"]].concat()));

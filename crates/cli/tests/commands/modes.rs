@@ -1,4 +1,4 @@
-//! Who else on the machine may open the server's secrets: nobody, or it does not start.
+//! A server does not start while other users of the machine can open its secrets.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use countersign_testkit::{CertificateFiles, TestAuthority, TestDatabase};
 use crate::process::{Serving, failed_line, run, serve_arguments, set_mode};
 use crate::team::{Team, run as run_line};
 
-/// Starts where a start must fail.
+/// Expects a failing start.
 fn fail(database: &TestDatabase) -> String {
     let arguments = serve_arguments(database);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -20,7 +20,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn a_server_does_not_start_while_others_can_open_its_directory_or_a_secret_in_it() {
+async fn a_server_does_not_start_while_others_can_open_its_directory_or_its_secrets() {
     let database = TestDatabase::fresh();
     Serving::demo(&database).stop();
     let directory = database.directory.path().join("data");
@@ -42,7 +42,7 @@ async fn a_server_does_not_start_while_others_can_open_its_directory_or_a_secret
             path.display()
         );
         assert_eq!(line, told);
-        assert_eq!(mode(&path), exposed, "nothing is changed behind the operator's back");
+        assert_eq!(mode(&path), exposed, "the server changes no permissions by itself");
         let words: Vec<&str> = line.split("run: ").nth(1).unwrap().split(' ').collect();
         assert!(std::process::Command::new(words[0]).args(&words[1..]).status().unwrap().success(), "{line}");
         Serving::demo(&database).stop();
@@ -51,7 +51,7 @@ async fn a_server_does_not_start_while_others_can_open_its_directory_or_a_secret
 }
 
 #[tokio::test]
-async fn a_new_directory_and_all_in_it_is_private() {
+async fn a_new_directory_and_its_files_are_private() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     let directory = database.directory.path().join("data");
@@ -64,7 +64,7 @@ async fn a_new_directory_and_all_in_it_is_private() {
 }
 
 #[tokio::test]
-async fn what_its_group_can_open_is_warned_of() {
+async fn group_access_causes_a_warning() {
     let team = Team::start().await;
     let Team { serving, database } = team;
     serving.stop();
@@ -91,7 +91,7 @@ async fn what_its_group_can_open_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_secret_that_lies_elsewhere_and_is_open_is_warned_of() {
+async fn an_exposed_secret_outside_the_directory_causes_a_warning() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     Serving::demo(&database).stop();
@@ -105,7 +105,7 @@ async fn a_secret_that_lies_elsewhere_and_is_open_is_warned_of() {
     let named = key.display().to_string();
     let environment = [("COUNTERSIGN_SEALING_KEY_FILE", named.as_str())];
     assert!(doctor("", &environment).contains("ok    secret files"), "{}", doctor("", &environment));
-    // As a container's secret is mounted.
+    // As containers mount secrets.
     set_mode(&key, 0o444);
     set_mode(&files.key(), 0o640);
     let flags = files.flags();
@@ -128,7 +128,7 @@ async fn a_secret_that_lies_elsewhere_and_is_open_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_command_does_not_ask_as_an_operator_whose_file_is_open_to_others() {
+async fn a_command_does_not_use_an_operator_json_that_others_can_open() {
     let team = Team::start().await;
     let (directory, file) = (team.file("data"), team.file("data/operator.json"));
     for (path, open, private) in [(&directory, 0o707, 0o700), (&file, 0o644, 0o600)] {
@@ -143,7 +143,7 @@ async fn a_command_does_not_ask_as_an_operator_whose_file_is_open_to_others() {
 }
 
 #[tokio::test]
-async fn nothing_is_restored_into_a_directory_that_is_open_to_others() {
+async fn nothing_is_restored_into_a_directory_that_others_can_open() {
     let team = Team::start().await;
     let path = |name: &str| team.file(name).display().to_string();
     let url = team.database.url.as_ref().map(|url| format!("--database-url \"{url}\"")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Two real nodes on one PostgreSQL, and a database that goes away.
+//! Two real nodes on one PostgreSQL, and a database that becomes unavailable.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::process::{Serving, demo_json, run};
 
-/// Asks again each 20 ms until the answer is as wanted, for so long at most.
+/// Polls every 20 ms until the response is as expected, up to a limit.
 async fn within(limit_ms: u64, ask: impl AsyncFn() -> Answer, wanted: impl Fn(&Answer) -> bool) -> Answer {
     let mut answer = ask().await;
     for _ in 0..limit_ms / 20 {
@@ -25,12 +25,12 @@ async fn within(limit_ms: u64, ask: impl AsyncFn() -> Answer, wanted: impl Fn(&A
     answer
 }
 
-/// A second node: another directory with the first one's sealing key, the same issuer.
+/// A second node: another directory with the first one's sealing key, and the same issuer.
 fn second_node(first: &TestDatabase, issuer: &str) -> (Serving, TestDatabase) {
     let second = TestDatabase { directory: TestDatabase::fresh().directory, url: first.url.clone() };
     let key = first.directory.path().join("data/sealing.key").display().to_string();
     let environment = [("COUNTERSIGN_SEALING_KEY_FILE", key.as_str()), ("COUNTERSIGN_ISSUER", issuer)];
-    // Its own `Ready:` names the shared issuer, so it is told where to listen.
+    // Its `Ready:` line shows the shared issuer, so its address must be set.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -40,9 +40,9 @@ fn second_node(first: &TestDatabase, issuer: &str) -> (Serving, TestDatabase) {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_token_revoked_at_one_node_is_dead_at_the_other_within_a_second() {
+async fn a_token_revoked_on_one_node_is_invalid_on_the_other_within_a_second() {
     let database = TestDatabase::fresh();
-    assert!(database.url.is_some(), "SQLite has one process a data directory");
+    assert!(database.url.is_some(), "with SQLite, only one process can use a data directory");
     let first = Serving::demo(&database);
     first.ready().await;
     let demo = demo_json(&database);
@@ -67,7 +67,7 @@ async fn a_token_revoked_at_one_node_is_dead_at_the_other_within_a_second() {
     second.stop();
 }
 
-/// Revokes the key that signs the demo's tokens, by the command; returns how many milliseconds that took.
+/// Revokes the key that signs the demo's tokens, by the command. Returns how many milliseconds that took.
 fn revoke_key(database: &TestDatabase) -> i64 {
     let data = database.directory.path().join("data").display().to_string();
     let command = |words: &[&str]| run(&[&["key"], words, &["--data-dir", &data, "--output", "json"]].concat(), &[]);
@@ -82,9 +82,9 @@ fn revoke_key(database: &TestDatabase) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn after_a_key_was_revoked_tokens_verify_at_every_node_and_a_killed_one_is_hardly_waited_for() {
+async fn after_a_key_revocation_tokens_verify_on_every_node_with_little_waiting_for_a_killed_one() {
     let database = TestDatabase::fresh();
-    let url = database.url.clone().expect("SQLite has one process a data directory");
+    let url = database.url.clone().expect("with SQLite, only one process can use a data directory");
     let count_nodes = || {
         let counted =
             Command::new("psql").args([url.as_str(), "-qtAc", "SELECT COUNT(*) FROM nodes"]).output().unwrap();
@@ -100,26 +100,26 @@ async fn after_a_key_was_revoked_tokens_verify_at_every_node_and_a_killed_one_is
         let took_ms = tokio::task::block_in_place(|| revoke_key(&database));
         let token = here.client_credentials("all").await.text("access_token");
         assert_eq!(there.introspect(&token).await.json()["active"], true);
-        assert!(took_ms < 1900, "it was seen long before the end of the wait: {took_ms} ms");
+        assert!(took_ms < 1900, "the node reported long before the timeout: {took_ms} ms");
     }
     assert_eq!(count_nodes(), "2");
     second.signal("KILL");
     second.wait();
     let took_ms = tokio::task::block_in_place(|| revoke_key(&database));
-    assert!((2000..5000).contains(&took_ms), "it was alive a moment ago: {took_ms} ms");
+    assert!((2000..5000).contains(&took_ms), "it was running a moment ago: {took_ms} ms");
     tokio::time::sleep(Duration::from_secs(5)).await;
     let took_ms = tokio::task::block_in_place(|| revoke_key(&database));
     assert!(took_ms < 1900, "its heartbeat has stopped: {took_ms} ms");
     let log = first.stop();
     assert!(log.contains("another node has not loaded the change"), "{log}");
-    assert_eq!(count_nodes(), "1", "one that stops takes its own away");
+    assert_eq!(count_nodes(), "1", "a node that stops deletes its heartbeat");
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn of_two_nodes_one_is_killed_under_load_and_the_other_refuses_nothing_and_knows_all() {
+async fn if_one_of_two_nodes_is_killed_under_load_the_other_refuses_nothing_and_loses_nothing() {
     let database = TestDatabase::fresh();
-    assert!(database.url.is_some(), "SQLite has one process a data directory");
+    assert!(database.url.is_some(), "with SQLite, only one process can use a data directory");
     let first = Serving::demo(&database);
     first.ready().await;
     let demo = demo_json(&database);
@@ -156,7 +156,7 @@ async fn of_two_nodes_one_is_killed_under_load_and_the_other_refuses_nothing_and
     let revoked = std::mem::take(&mut *revoked.lock().unwrap());
     assert!(!revoked.is_empty());
     for token in &revoked {
-        assert_eq!(there.introspect(token).await.body, r#"{"active":false}"#, "acknowledged means everywhere");
+        assert_eq!(there.introspect(token).await.body, r#"{"active":false}"#, "acknowledged changes apply everywhere");
     }
     assert_eq!(there.get("/readyz").await.status, 200);
     first.wait();
@@ -165,7 +165,7 @@ async fn of_two_nodes_one_is_killed_under_load_and_the_other_refuses_nothing_and
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_database_that_goes_away_is_answered_503_and_comes_back_by_itself() {
+async fn an_unavailable_database_causes_503_and_the_server_recovers_by_itself() {
     let database = TestDatabase::fresh();
     let url = database.url.clone().expect("SQLite is a file of this machine and does not go away");
     let serving = Serving::start(&database, &["--demo"], &[("COUNTERSIGN_REGISTRY_MAX_AGE_S", "2")]);
@@ -190,6 +190,6 @@ async fn a_database_that_goes_away_is_answered_503_and_comes_back_by_itself() {
     assert_eq!(service.get("/livez").await.status, 200);
     admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
     within(5000, async || service.get("/readyz").await, |answer| answer.status == 200).await;
-    assert_eq!(service.refresh(&set.text("refresh_token")).await.status, 200, "nothing was spent meanwhile");
+    assert_eq!(service.refresh(&set.text("refresh_token")).await.status, 200, "the token was not spent");
     serving.stop();
 }

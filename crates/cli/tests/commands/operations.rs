@@ -1,4 +1,4 @@
-//! What operators rely on: a warning before a secret ends, metrics at an address of their own, a new first administrator.
+//! For operators: warnings before a secret expires, metrics on a separate address, a new operator.
 
 use std::net::TcpListener;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use crate::team::Team;
 const DAY_S: u64 = 86_400;
 
 #[tokio::test]
-async fn the_log_of_a_start_names_the_secrets_that_end_within_a_week_and_have_no_successor() {
+async fn at_startup_secrets_that_expire_within_a_week_without_a_successor_are_logged() {
     let team = Team::start().await;
     #[expect(clippy::disallowed_methods, reason = "the server that is asked goes by the system's clock")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -25,7 +25,7 @@ async fn the_log_of_a_start_names_the_secrets_that_end_within_a_week_and_have_no
     serving.stop();
     let serving = Serving::start(&database, &[], &[("COUNTERSIGN_LOG_FORMAT", "json")]);
     serving.ready().await;
-    // The task looks at once, beside the first requests.
+    // The task runs immediately, concurrently with the first requests.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let log = serving.stop();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -36,7 +36,7 @@ async fn the_log_of_a_start_names_the_secrets_that_end_within_a_week_and_have_no
 }
 
 #[tokio::test]
-async fn metrics_may_have_an_address_of_their_own_and_are_then_nowhere_else() {
+async fn with_metrics_listen_metrics_are_only_served_there() {
     let database = TestDatabase::fresh();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -55,13 +55,13 @@ async fn metrics_may_have_an_address_of_their_own_and_are_then_nowhere_else() {
     assert_eq!(metrics.status, 200);
     assert!(metrics.body.contains("countersign_registry_fresh 1"), "{metrics}");
     assert_eq!(operators.get("/readyz").await.status, 200);
-    assert_eq!(operators.get("/oauth2/jwks").await.status, 404, "nothing else is there");
+    assert_eq!(operators.get("/oauth2/jwks").await.status, 404, "nothing else is served there");
     assert_eq!(serving.actor("", "").get("/metrics").await.status, 404);
     serving.stop();
 }
 
 #[tokio::test]
-async fn a_new_operator_ends_the_secrets_and_tokens_of_the_old_one() {
+async fn a_new_operator_revokes_the_secrets_and_tokens_of_the_old_one() {
     let team = Team::start().await;
     let read = |team: &Team| -> (String, String) {
         let file: Value = serde_json::from_slice(&std::fs::read(team.file("data/operator.json")).unwrap()).unwrap();
@@ -75,7 +75,7 @@ async fn a_new_operator_ends_the_secrets_and_tokens_of_the_old_one() {
     let form = [("grant_type", "client_credentials"), ("resource", audience.as_str())];
     let token = operator.token(&form).await.text("access_token");
     assert_eq!(operator.call("GET", "/admin/v1/apis", &token).await.status, 200);
-    // Beside another administrator the first one may be locked out.
+    // If there is another administrator, the first one may be locked out.
     let api = team.json("api show admin-api");
     let scopes = api["scopes"].as_array().unwrap().iter().map(|scope| scope["name"].as_str().unwrap());
     let scopes: String = scopes.map(|scope| format!(" --scope {scope}")).collect();
@@ -99,7 +99,7 @@ async fn a_new_operator_ends_the_secrets_and_tokens_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn metrics_are_read_under_any_name_and_the_configured_names_are_the_servers() {
+async fn metrics_accept_any_host_name_and_the_server_accepts_configured_ones() {
     let database = TestDatabase::fresh();
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let metrics = free.local_addr().unwrap();

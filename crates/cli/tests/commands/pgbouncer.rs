@@ -1,4 +1,4 @@
-//! PgBouncer as Debian packages it, in front of PostgreSQL, by the configuration of docs/nodes.md.
+//! Debian's PgBouncer in front of PostgreSQL, with the configuration of docs/nodes.md.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,13 +9,13 @@ use url::Url;
 use crate::process::{Serving, demo_json, failed_line, run, serve_arguments};
 use crate::proxies::{Proxy, free_address};
 
-/// The page with its configuration.
+/// The page with the configuration.
 const PAGE: &str = include_str!("../../../../docs/nodes.md");
 
 struct PgBouncer(Proxy);
 
 impl PgBouncer {
-    /// Starts one in front of this database, with settings of the pool and of the whole in place of those that are documented.
+    /// Starts one in front of this database, with other settings of the pool and of the process.
     fn start(database: &TestDatabase, pool: &str, more: &str) -> Self {
         let url = Url::parse(database.url.as_ref().expect("PostgreSQL")).unwrap();
         let (_, host) = url.query_pairs().find(|(name, _)| name == "host").unwrap();
@@ -35,21 +35,21 @@ impl PgBouncer {
         let file = directory.join("pgbouncer.ini");
         std::fs::write(&file, text).unwrap();
         let mut command = Command::new("/usr/sbin/pgbouncer");
-        // It refuses to be root; the socket of PostgreSQL is its own user's.
+        // It refuses to run as root, and only its own user can connect to PostgreSQL's socket.
         if rustix::process::geteuid().is_root() {
             command.args(["-u", "postgres"]);
         }
         Self(Proxy::start(command.arg(&file), directory, address))
     }
 
-    /// The same database, through this.
+    /// The same database through this PgBouncer.
     fn lead_to(&self, database: TestDatabase) -> TestDatabase {
         let url = Url::parse(database.url.as_ref().unwrap()).unwrap();
         TestDatabase { url: Some(format!("postgres://postgres@{}{}", self.0.address, url.path())), ..database }
     }
 }
 
-/// Several clients at once, so that the pool has as many server connections afterwards.
+/// Connects several clients at once, so that the pool then has as many server connections.
 fn have_idle_connections(database: &TestDatabase) {
     let sleep = |_| {
         let mut psql = Command::new("psql");
@@ -64,19 +64,19 @@ fn have_idle_connections(database: &TestDatabase) {
     }
 }
 
-/// The one line of a start that is refused.
+/// The message of a start that fails.
 fn refuse(database: &TestDatabase) -> String {
     let arguments = serve_arguments(database);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--listen", "127.0.0.1:0"]).collect();
     let line = failed_line(&run(&arguments, &[]));
     let made = |file: &str| Path::new(&database.directory.path().join("data").join(file)).exists();
-    assert!(!made("sealing.key") && !made("operator.json"), "nothing was begun");
+    assert!(!made("sealing.key") && !made("operator.json"), "nothing was created");
     line
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn behind_pgbouncer_in_session_mode_the_demo_is_served_and_started_again() {
+async fn behind_pgbouncer_in_session_mode_the_demo_works_and_restarts() {
     let database = TestDatabase::fresh();
     let pooler = PgBouncer::start(&database, "pool_mode=session pool_size=40", "");
     let database = pooler.lead_to(database);
@@ -124,7 +124,7 @@ async fn behind_pgbouncer_in_transaction_or_statement_mode_the_start_is_refused(
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn behind_pgbouncer_with_a_pool_of_one_the_start_says_that_it_may_be_too_small() {
+async fn behind_pgbouncer_with_a_pool_of_one_the_error_says_that_it_may_be_too_small() {
     let database = TestDatabase::fresh();
     let pooler = PgBouncer::start(&database, "pool_mode=session pool_size=1", "");
     let line = refuse(&pooler.lead_to(database));

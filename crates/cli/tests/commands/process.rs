@@ -1,4 +1,4 @@
-//! Running the real binary and ending it by its own id.
+//! Runs the real binary, and stops it by its own process ID.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -11,28 +11,28 @@ use std::time::Duration;
 use countersign_testkit::{Actor, CertificateFiles, TestDatabase};
 use serde_json::Value;
 
-/// What is shown of the log of a server when its test fails.
+/// How much of a server's log is shown when its test fails.
 const LOG_LINES: usize = 40;
 
-/// A serving process.
+/// A running server.
 pub(crate) struct Serving {
     child: Child,
-    /// Every line of stdout up to and with `Ready:`.
+    /// The lines of stdout up to and including `Ready:`.
     pub(crate) banner: Vec<String>,
-    /// The issuer that `Ready:` named.
+    /// The issuer in the `Ready:` line.
     pub(crate) issuer: String,
     address: Option<SocketAddr>,
     stderr: Option<JoinHandle<String>>,
 }
 
-/// The command with an environment of its own.
+/// Returns the command with an empty environment.
 pub(crate) fn countersign(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
     command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// Runs a command to its end, which must come within ten seconds.
+/// Runs a command, which must end within ten seconds.
 pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut child = countersign(arguments).envs(environment.iter().copied()).spawn().unwrap();
     for _ in 0..1000 {
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     panic!("{arguments:?} did not end: {:?}", child.wait_with_output());
 }
 
-/// The one line that a failed start writes, and nothing else.
+/// Returns the single line of a failed start. There must be no other output.
 pub(crate) fn failed_line(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -54,7 +54,7 @@ pub(crate) fn failed_line(output: &Output) -> String {
     stderr.trim_end().to_owned()
 }
 
-/// Starts on a free port with more arguments, and expects the one line of a failure.
+/// Starts on a free port with more arguments, and returns the line of the failure.
 pub(crate) fn fail_to_start(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> String {
     let arguments = serve_arguments(database);
     let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -63,7 +63,7 @@ pub(crate) fn fail_to_start(database: &TestDatabase, more: &[&str], environment:
     failed_line(&run(&arguments, &[&[listen], environment].concat()))
 }
 
-/// Arguments of `serve` for a database: its directory, and its URL if it is PostgreSQL.
+/// The arguments of `serve` for a database: its directory, and its URL if it is PostgreSQL.
 pub(crate) fn serve_arguments(database: &TestDatabase) -> Vec<String> {
     let directory = database.directory.path().join("data").display().to_string();
     let mut arguments = vec!["serve".to_owned(), "--data-dir".to_owned(), directory];
@@ -85,7 +85,7 @@ impl Serving {
         Self::start(database, &[&["--demo"][..], &flags.each_ref().map(String::as_str)].concat(), &[])
     }
 
-    /// Serves with more arguments and variables; a free port unless they name one.
+    /// Serves with more arguments and variables, on a free port by default.
     pub(crate) fn start(database: &TestDatabase, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut arguments = serve_arguments(database);
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
@@ -93,13 +93,13 @@ impl Serving {
             arguments.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        // No balancer is in front of it, unless a story says so.
+        // No load balancer is in front of it, unless a story says so.
         let drain = ("COUNTERSIGN_HTTP_DRAIN_S", "0");
         let environment = std::iter::once(drain).chain(environment.iter().copied());
         Self::spawn(countersign(&arguments).envs(environment))
     }
 
-    /// Serves by a command that is ready to be run.
+    /// Runs a prepared command.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
@@ -123,18 +123,18 @@ impl Serving {
         serving
     }
 
-    /// The id of the process.
+    /// The process ID.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Says where it listens, when that is not its issuer.
+    /// Sets its address, if it differs from its issuer.
     pub(crate) fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         if let Some(address) = self.address {
             return address;
@@ -142,7 +142,7 @@ impl Serving {
         self.issuer.split_once("://").unwrap().1.parse().unwrap()
     }
 
-    /// Waits until `/readyz` answers 200.
+    /// Waits until `/readyz` returns 200.
     pub(crate) async fn ready(&self) {
         let stranger = Actor::new(self.address(), "", "");
         for _ in 0..500 {
@@ -154,7 +154,7 @@ impl Serving {
         panic!("never ready");
     }
 
-    /// A client by its id and secret.
+    /// A client with this ID and secret.
     pub(crate) fn actor(&self, id: &str, secret: &str) -> Actor {
         Actor::new(self.address(), id, secret)
     }
@@ -170,13 +170,13 @@ impl Serving {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Waits for the end; returns how it ended and everything on stderr.
+    /// Waits for the end. Returns the exit status and stderr.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         (status, self.stderr.take().unwrap().join().unwrap())
     }
 
-    /// As `wait`, and fails if the end does not come within this time.
+    /// Like `wait`, but fails after this time.
     pub(crate) fn wait_at_most(mut self, limit: Duration) -> (ExitStatus, String) {
         for _ in 0..limit.as_millis() / 10 {
             if self.child.try_wait().unwrap().is_some() {
@@ -187,7 +187,7 @@ impl Serving {
         panic!("it did not end within {limit:?}");
     }
 
-    /// Stops as an operator does; returns everything on stderr.
+    /// Stops it like an operator. Returns stderr.
     pub(crate) fn stop(self) -> String {
         self.signal("TERM");
         let (status, stderr) = self.wait();
@@ -198,7 +198,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // A test that failed leaves nothing running; one that stopped it has nothing to end.
+        // A failed test leaves no process running.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking()
@@ -218,7 +218,7 @@ pub(crate) fn demo_json(database: &TestDatabase) -> Value {
     serde_json::from_str(&read(&database.directory.path().join("data/demo.json"))).unwrap()
 }
 
-/// A file's text.
+/// Reads a file.
 pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }

@@ -1,4 +1,4 @@
-//! HAProxy and nginx as Debian packages them, by the configurations of docs/proxy.md.
+//! Debian's HAProxy and nginx, with the configurations of docs/proxy.md.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,14 +11,14 @@ use countersign_testkit::{CertificateFiles, Certified};
 
 use crate::process::read;
 
-/// What stands in front of nodes or their database, ended by its own id.
+/// A proxy in front of nodes or their database, stopped by its own process ID.
 pub(crate) struct Proxy {
     child: Child,
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) address: SocketAddr,
 }
 
-/// An address on which nothing listens. Its port is below 32768, so the system does not give it to an outgoing connection
+/// An address where nothing listens. Its port is below 32768, so that the system does not use it for an outgoing connection
 /// while a node restarts.
 pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -75,7 +75,7 @@ impl Proxy {
         Self::start(command.args(["-e", "stderr", "-c", &file("nginx.conf")]), directory, address)
     }
 
-    /// Runs what listens at this address, with its log in the directory.
+    /// Runs a proxy that listens on this address, with its log in the directory.
     pub(crate) fn start(command: &mut Command, directory: &Path, address: SocketAddr) -> Self {
         let log = File::options().create(true).append(true).open(directory.join("proxies.log")).unwrap();
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
@@ -94,13 +94,13 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Not by a kill: nginx would leave its workers behind.
+        // Not SIGKILL: nginx would leave its workers running.
         let _ = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
         let _ = self.child.wait();
     }
 }
 
-/// The configuration of docs/proxy.md in this language that has two nodes, with other addresses and files.
+/// The configuration for two nodes in docs/proxy.md, in this language, with other addresses and files.
 fn published(language: &str, nodes: [SocketAddr; 2], replaced: &[(&str, &str)]) -> String {
     let page = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/proxy.md"));
     let begin = format!("```{language}\n");

@@ -1,4 +1,4 @@
-//! What is published beside the binary, in documentation and in contrib, names only what there is.
+//! Documentation and contrib only mention what exists.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::process::read;
 use crate::team::run;
 
-/// Variables that are no key of the configuration: of commands, of the SDK, and twins that name a file.
+/// Variables that are not configuration keys: those of commands and the SDK, and those that name a file.
 const OTHERS: [&str; 5] = [
     "COUNTERSIGN_DATABASE_URL_FILE",
     "COUNTERSIGN_CLIENT_ID",
@@ -21,7 +21,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Every text under these files and directories.
+/// Every text in these files and directories.
 fn texts(names: &[&str]) -> Vec<(String, String)> {
     let mut waiting: Vec<PathBuf> = names.iter().map(|name| root().join(name)).collect();
     let mut texts = Vec::new();
@@ -36,14 +36,14 @@ fn texts(names: &[&str]) -> Vec<(String, String)> {
     texts
 }
 
-/// Every key with its variable and its value, as the binary says.
+/// Every key with its variable and value, as the binary prints them.
 fn keys() -> Vec<(String, String, String)> {
     let rows: Value = serde_json::from_str(&run("config show --output json", &[], "").stdout).unwrap();
     let text = |row: &Value, member: &str| row[member].as_str().unwrap().to_owned();
     rows.as_array().unwrap().iter().map(|row| (text(row, "key"), text(row, "variable"), text(row, "value"))).collect()
 }
 
-/// The help of commands, each asked for once.
+/// The help of commands, each requested once.
 #[derive(Default)]
 struct Helps(BTreeMap<String, String>);
 
@@ -52,7 +52,7 @@ impl Helps {
         self.0.entry(command.to_owned()).or_insert_with(|| run(&format!("{command} --help"), &[], "").stdout)
     }
 
-    /// What is wrong with the words of a command, if anything is.
+    /// Returns what is wrong with the words of a command, if anything.
     fn judge(&mut self, words: &[String]) -> Option<String> {
         let (mut command, mut rest) = (String::new(), words);
         while let Some((word, after)) = rest.split_first() {
@@ -75,7 +75,7 @@ impl Helps {
     }
 }
 
-/// The words behind `countersign` in a line, up to the end of the command.
+/// The words after `countersign` in a line, up to the end of the command.
 fn find_command(line: &str) -> Option<Vec<String>> {
     let (before, rest) = line.split_once("countersign ")?;
     let begins = before.is_empty() || before.ends_with(['/', ' ', '`', '(', '=']);
@@ -84,7 +84,7 @@ fn find_command(line: &str) -> Option<Vec<String>> {
     (begins && begins_command).then(|| words.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The commands in a text: of Markdown those in blocks of code and in backticks, elsewhere those that a line runs.
+/// The commands in a text: in Markdown, those in code blocks and backticks; elsewhere, those that a line runs.
 fn commands(name: &str, text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\\\n", " ");
     let (mut in_code, mut found) = (!name.ends_with(".md"), Vec::new());
@@ -113,7 +113,7 @@ fn commands(name: &str, text: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_and_flag_that_is_published_exists() {
+fn every_documented_command_and_flag_exists() {
     let mut helps = Helps::default();
     let (mut faults, mut count) = (Vec::new(), 0);
     for (name, text) in texts(&["README.md", "docs", "contrib"]) {
@@ -123,7 +123,7 @@ fn every_command_and_flag_that_is_published_exists() {
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
-    assert!(count > 50, "only {count} commands are found");
+    assert!(count > 50, "only {count} commands found");
     for (line, fault) in
         [("clint list", true), ("client lst", true), ("client list --al", true), ("client list --unused 1d", false)]
     {
@@ -133,7 +133,7 @@ fn every_command_and_flag_that_is_published_exists() {
 }
 
 #[test]
-fn every_variable_that_is_published_is_read() {
+fn every_documented_variable_is_used() {
     let keys = keys();
     let is_known = |name: &str| OTHERS.contains(&name) || keys.iter().any(|(_, variable, _)| variable == name);
     let mut faults = Vec::new();
@@ -146,11 +146,11 @@ fn every_variable_that_is_published_is_read() {
 }
 
 #[test]
-fn the_configuration_in_contrib_and_in_the_documentation_is_good() {
+fn the_configurations_in_contrib_and_the_documentation_are_valid() {
     let file = root().join("contrib/countersign.toml").display().to_string();
     let done = run(&format!("config check --config {file}"), &[], "");
     assert_eq!(done.code, Some(0), "{done:?}");
-    // What is commented out there would be good too.
+    // The lines in comments must be valid too.
     let kept = tempfile::TempDir::new().unwrap();
     let whole = read(Path::new(&file)).replace("# [", "[").replace("# url =", "url =").replace("# cert =", "cert =");
     let whole = whole.replace("# key =", "key =");
@@ -168,7 +168,7 @@ fn the_configuration_in_contrib_and_in_the_documentation_is_good() {
 }
 
 #[test]
-fn the_page_of_the_configuration_says_what_the_binary_says() {
+fn the_configuration_page_matches_the_binary() {
     let page = read(&root().join("docs/configuration.md"));
     let rows: Vec<Vec<&str>> =
         page.lines().filter(|line| line.starts_with("| `")).map(|line| line.split(" | ").collect()).collect();
@@ -178,18 +178,18 @@ fn the_page_of_the_configuration_says_what_the_binary_says() {
         let row = rows.iter().find(|row| row[0] == format!("| `{key}`")).unwrap_or_else(|| panic!("{key}"));
         assert!(row[1].starts_with(&format!("`{variable}`")), "{row:?}");
         let default = row[3].trim_matches(['`', '"']);
-        // What has no default says in words what stands for it.
+        // Keys without a default describe their default in words.
         assert!(default == value || (default == "none" && value.starts_with('(')), "{key}: {default} {value}");
     }
 }
 
-/// The anchor that GitHub and mdbook make of a heading.
+/// The anchor that GitHub and mdbook generate for a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     kept.chars().filter(|c| c.is_alphanumeric() || "_- ".contains(*c)).collect::<String>().replace(' ', "-")
 }
 
-/// The anchors of a page's headings, without what looks like one in a block of code.
+/// The anchors of a page's headings, ignoring code blocks.
 fn anchors(page: &str) -> Vec<String> {
     let text = page.split("```").step_by(2).flat_map(str::lines);
     text.filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect()
@@ -202,7 +202,7 @@ fn links(page: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_link_leads_to_a_page_and_a_heading_that_exist() {
+fn every_link_leads_to_an_existing_page_and_heading() {
     let (mut faults, mut count) = (Vec::new(), 0);
     for (name, text) in texts(&["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs", "contrib/README.md"]) {
         for target in links(&text) {
@@ -216,7 +216,7 @@ fn every_link_leads_to_a_page_and_a_heading_that_exist() {
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
-    assert!(count > 50, "only {count} links are found");
+    assert!(count > 50, "only {count} links found");
 }
 
 #[test]

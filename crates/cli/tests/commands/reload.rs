@@ -1,4 +1,4 @@
-//! SIGHUP reads the log level again, with TLS and without, and never ends the process.
+//! SIGHUP reloads the log level, with and without TLS, and never ends the process.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,7 +9,7 @@ use countersign_testkit::{CertificateFiles, TestAuthority, TestDatabase};
 
 use crate::process::{Serving, set_mode};
 
-/// Writes a configuration file with this section for the log.
+/// Writes a configuration file with this log section.
 fn write_config(database: &TestDatabase, log: &str) -> String {
     let file = database.directory.path().join("countersign.toml");
     std::fs::write(&file, format!("[log]\n{log}\n")).unwrap();
@@ -17,7 +17,7 @@ fn write_config(database: &TestDatabase, log: &str) -> String {
     file.display().to_string()
 }
 
-/// Asks for a token by a wrong secret, which the log tells of at level `info` and below.
+/// Requests a token with a wrong secret, which is logged at level `info` and below.
 async fn fail_once(serving: &Serving) -> String {
     let refused = serving.actor("demo-service", "wrong").token(&[("grant_type", "client_credentials")]).await;
     refused.header("x-request-id").to_owned()
@@ -29,7 +29,7 @@ async fn hang_up(serving: &Serving) {
 }
 
 #[tokio::test]
-async fn a_hangup_without_tls_reads_the_log_level_again_and_a_wrong_file_changes_nothing() {
+async fn sighup_without_tls_reloads_the_log_level_and_an_invalid_file_changes_nothing() {
     let database = TestDatabase::fresh();
     let file = write_config(&database, "level = \"error\"");
     let serving = Serving::start(&database, &["--demo", "--config", &file], &[]);
@@ -50,14 +50,14 @@ async fn a_hangup_without_tls_reads_the_log_level_again_and_a_wrong_file_changes
         assert_eq!(log.lines().filter(|line| line.contains(id.as_str())).count(), expected, "{id}: {log}");
     }
     let confirmed = log.lines().filter(|line| line.contains("reloaded the log level")).count();
-    assert_eq!(confirmed, 2, "a level that is lowered is confirmed, too: {log}");
+    assert_eq!(confirmed, 2, "a lower level is confirmed too: {log}");
     let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(errors.len(), 1, "{log}");
     assert!(errors[0].contains("log.level") && errors[0].contains("keeping the current log level"), "{log}");
 }
 
 #[tokio::test]
-async fn a_hangup_with_tls_reads_the_certificate_and_the_log_level() {
+async fn sighup_with_tls_reloads_the_certificate_and_the_log_level() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     let file = write_config(&database, "level = \"info\"");
@@ -73,7 +73,7 @@ async fn a_hangup_with_tls_reads_the_certificate_and_the_log_level() {
 }
 
 #[tokio::test]
-async fn a_configuration_file_that_never_answers_does_not_keep_it_from_ending() {
+async fn a_hanging_configuration_file_does_not_prevent_shutdown() {
     let database = TestDatabase::fresh();
     let file = write_config(&database, "level = \"info\"");
     let serving = Serving::start(&database, &["--demo", "--config", &file], &[]);
@@ -81,7 +81,7 @@ async fn a_configuration_file_that_never_answers_does_not_keep_it_from_ending() 
     std::fs::remove_file(&file).unwrap();
     assert!(Command::new("mkfifo").args(["-m", "600", &file]).status().unwrap().success());
     serving.signal("HUP");
-    // Without blocking, a pipe can be opened to write only once somebody reads it; they then wait for what is never written.
+    // A pipe can only be opened for non-blocking writes while it is being read. The reader then waits forever.
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
     let mut opened = None;
     for _ in 0..500 {
@@ -91,7 +91,7 @@ async fn a_configuration_file_that_never_answers_does_not_keep_it_from_ending() 
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(opened.is_some(), "it reads the file again");
+    assert!(opened.is_some(), "it reloads the file");
     serving.ready().await;
     serving.signal("TERM");
     let (status, log) = serving.wait_at_most(Duration::from_secs(3));

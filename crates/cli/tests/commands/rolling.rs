@@ -1,4 +1,4 @@
-//! Two nodes restart one after the other under load, behind HAProxy and behind nginx, and no client sees an error.
+//! Two nodes restart one after the other under load, behind HAProxy and nginx, and no client sees an error.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use crate::process::{Serving, demo_json};
 use crate::proxies::{Proxy, free_address};
 
 const CLIENT_CREDENTIALS: [(&str, &str); 1] = [("grant_type", "client_credentials")];
-/// What docs/upgrade.md says to wait before the next node is stopped.
+/// The time that docs/upgrade.md says to wait before the next node is stopped.
 const BETWEEN: Duration = Duration::from_secs(2);
 
-/// A node that can be started again at the same address.
+/// A node that can be restarted at the same address.
 struct Node {
     database: TestDatabase,
     address: SocketAddr,
@@ -33,23 +33,23 @@ impl Node {
         serving
     }
 
-    /// Restarts it as docs/upgrade.md says.
+    /// Restarts it as docs/upgrade.md describes.
     async fn restart(&self, serving: Serving) -> Serving {
         serving.signal("TERM");
         let (status, log) = block_in_place(|| serving.wait());
         assert!(status.success() && !log.contains("cut off"), "{status} {log}");
-        assert!(log.contains("issued"), "it was sent requests: {log}");
+        assert!(log.contains("issued"), "it received requests: {log}");
         let serving = self.start().await;
         tokio::time::sleep(BETWEEN).await;
         serving
     }
 }
 
-/// Two nodes that are to be started: the second has the first one's sealing key.
+/// Two nodes to start. The second one has the first one's sealing key.
 fn two_nodes() -> [Node; 2] {
     let first = TestDatabase::fresh();
     let second = TestDatabase { directory: TestDatabase::fresh().directory, url: first.url.clone() };
-    assert!(first.url.is_some(), "SQLite has one process a data directory");
+    assert!(first.url.is_some(), "with SQLite, only one process can use a data directory");
     let sealing_key = first.directory.path().join("data/sealing.key").display().to_string();
     let shared = [
         ("COUNTERSIGN_ISSUER", "https://auth.example.com".to_owned()),
@@ -63,7 +63,7 @@ fn two_nodes() -> [Node; 2] {
     ]
 }
 
-/// What the clients of one proxy have seen.
+/// What the clients of one proxy have observed.
 #[derive(Default)]
 struct Load {
     stopped: AtomicBool,
@@ -72,7 +72,7 @@ struct Load {
 }
 
 impl Load {
-    /// Asks until it is stopped; `ask` is told how often it was asked.
+    /// Calls `ask` until stopped, with the number of calls so far.
     async fn drive(self: Arc<Self>, mut ask: impl AsyncFnMut() -> Result<(), String>) {
         while !self.stopped.load(Ordering::Relaxed) {
             match ask().await {
@@ -82,7 +82,7 @@ impl Load {
         }
     }
 
-    /// Clients that keep their connection, one that makes a new one each time, and one that refreshes its tokens.
+    /// Clients that keep their connection, one that opens a new one each time, and one that refreshes its tokens.
     fn begin(
         self: &Arc<Self>,
         actor: impl Fn() -> Actor + Send + Sync + 'static,
@@ -104,7 +104,7 @@ impl Load {
     }
 }
 
-/// Asks for a token set; returns its refresh token, if it has one.
+/// Requests a token set. Returns its refresh token, if it has one.
 async fn ask(client: &Actor, form: &[(&str, &str)]) -> Result<String, String> {
     match client.try_post("/oauth2/token", form).await {
         Some(answer) if answer.status == 200 => {
@@ -139,11 +139,11 @@ async fn two_nodes_restart_under_load_behind_haproxy_and_nginx_and_no_client_see
     }
     for node in &nodes {
         let before = loads.each_ref().map(|load| load.answered.load(Ordering::Relaxed));
-        // The one that was restarted longest ago.
+        // The node that was restarted longest ago.
         let restarted = node.restart(serving.remove(0)).await;
         serving.push(restarted);
         for (load, before) in loads.iter().zip(before) {
-            assert!(load.answered.load(Ordering::Relaxed) > before + 100, "requests go on");
+            assert!(load.answered.load(Ordering::Relaxed) > before + 100, "requests continue");
         }
     }
     for (load, clients) in loads.iter().zip(clients) {

@@ -1,4 +1,4 @@
-//! The sealing key is replaced: everything is sealed anew, and nothing that was issued ends.
+//! Rotating the sealing key: every value is sealed again, and everything issued stays valid.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ fn file(database: &TestDatabase, name: &str) -> PathBuf {
     database.directory.path().join("data").join(name)
 }
 
-/// The old sealing key, under the name that a rotation has given it.
+/// The old sealing key, with the name that a rotation gives it.
 fn replaced(database: &TestDatabase) -> PathBuf {
     let files = fs::read_dir(file(database, "")).unwrap().map(|entry| entry.unwrap().path());
     let mut replaced = files.filter(|file| file.to_string_lossy().contains("sealing.key.replaced-"));
@@ -23,7 +23,7 @@ fn replaced(database: &TestDatabase) -> PathBuf {
     only
 }
 
-/// `sealing-key rotate` on a data directory and its database.
+/// Runs `sealing-key rotate` on a data directory and its database.
 fn rotate(database: &TestDatabase, environment: &[(&str, &str)]) -> Output {
     let directory = file(database, "").display().to_string();
     let url = database.url.iter().flat_map(|url| ["--database-url", url]);
@@ -39,31 +39,31 @@ fn rotated(database: &TestDatabase, environment: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn a_key_beside_the_database_is_replaced_twice_and_all_that_was_issued_goes_on() {
+async fn a_local_key_rotates_twice_and_everything_issued_stays_valid() {
     let database = TestDatabase::fresh();
     let mut issued = Issued::by_first_start(&database).await;
     let first = read(&file(&database, "sealing.key"));
     let line = rotated(&database, &[]);
     assert!(line.contains("values with the key in") && line.contains("sealing.key.replaced-"), "{line}");
     let old = replaced(&database);
-    assert_eq!(read(&old), first, "backups from before need it");
+    assert_eq!(read(&old), first, "earlier backups need it");
     assert_ne!(read(&file(&database, "sealing.key")), first);
     fs::remove_file(old).unwrap();
     issued.goes_on(&database).await;
     rotated(&database, &[]);
     fs::remove_file(replaced(&database)).unwrap();
-    // The session is of two keys ago, the refresh token of one.
+    // The session was sealed two keys ago, the refresh token one key ago.
     issued.goes_on(&database).await;
     fs::write(file(&database, "sealing.key"), first).unwrap();
     assert!(fail_to_start(&database, &["--demo"], &[]).contains("does not match this database"));
 }
 
 #[tokio::test]
-async fn a_rotation_that_is_cut_off_is_taken_up_by_the_next_start_or_the_next_call() {
+async fn an_interrupted_rotation_is_completed_by_the_next_start_or_the_next_rotation() {
     let database = TestDatabase::fresh();
     let mut issued = Issued::by_first_start(&database).await;
     let (key, next) = (file(&database, "sealing.key"), file(&database, "sealing.key.next"));
-    // Before the change: the next key is there, and nothing is sealed with it.
+    // Before the change: the next key exists, and nothing is sealed with it.
     let made = run(&["sealing-key", "create", &next.display().to_string()], &[]);
     assert!(made.status.success(), "{made:?}");
     let again = failed_line(&run(&["sealing-key", "create", &next.display().to_string()], &[]));
@@ -71,7 +71,7 @@ async fn a_rotation_that_is_cut_off_is_taken_up_by_the_next_start_or_the_next_ca
     issued.goes_on(&database).await;
     let second = read(&next);
     rotated(&database, &[]);
-    assert_eq!(read(&key), second, "the key that was there was taken");
+    assert_eq!(read(&key), second, "it used the existing next key");
     for finish in [true, false] {
         // After the change: the files have not been renamed.
         fs::rename(&key, &next).unwrap();
@@ -83,14 +83,14 @@ async fn a_rotation_that_is_cut_off_is_taken_up_by_the_next_start_or_the_next_ca
         assert_eq!(read(&key), second);
         assert!(!next.exists());
     }
-    // Between the two renamings.
+    // Between the two renames.
     fs::rename(&key, &next).unwrap();
     issued.goes_on(&database).await;
     assert_eq!(read(&key), second);
 }
 
 #[tokio::test]
-async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() {
+async fn a_key_in_another_file_is_replaced_by_the_configured_next_file() {
     let database = TestDatabase::fresh();
     Serving::demo(&database).stop();
     let elsewhere = |name: &str| database.directory.path().join(name).display().to_string();
@@ -136,7 +136,7 @@ async fn a_key_elsewhere_is_replaced_by_the_file_that_the_configuration_names() 
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn living_servers_that_hold_both_keys_go_on_while_the_key_is_replaced() {
+async fn running_servers_with_both_keys_continue_during_a_rotation() {
     let database = TestDatabase::fresh();
     Serving::demo(&database).stop();
     let elsewhere = |name: &str| database.directory.path().join(name).display().to_string();
@@ -169,7 +169,7 @@ async fn living_servers_that_hold_both_keys_go_on_while_the_key_is_replaced() {
     for node in [&first_node, &second_node] {
         issued.is_good_at(node).await;
     }
-    // What either makes now opens at the other: a second factor would not, if one sealed with the old key.
+    // What each node seals must open on the other. A second factor sealed with the old key would not.
     second_node.stop();
     let second_node = start_second(&[("COUNTERSIGN_SEALING_KEY_FILE", next.as_str())]).await;
     issued.is_good_at(&second_node).await;
@@ -181,7 +181,7 @@ async fn living_servers_that_hold_both_keys_go_on_while_the_key_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_follow_is_refused_and_no_file_is_lost_on_sqlite() {
+async fn an_unsuitable_next_key_is_refused_and_no_file_is_lost_on_sqlite() {
     let database = TestDatabase { directory: TestDatabase::fresh().directory, url: None };
     let at = |name: &str| database.directory.path().join(name).display().to_string();
     let beside = at("key.new");

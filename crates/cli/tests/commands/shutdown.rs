@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT let what is under way end.
+//! SIGTERM and SIGINT let requests in flight finish.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tokio::net::TcpStream;
 
 use crate::process::{Serving, countersign, demo_json, serve_arguments};
 
-/// Starts that are stopped at once.
+/// The number of starts that are stopped immediately.
 const STOPS: usize = 10;
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_and_a_new_connection_is_not_taken() {
+async fn a_request_in_flight_is_served_and_a_new_connection_is_not_accepted() {
     for signal in ["TERM", "INT"] {
         let database = TestDatabase::fresh();
         let serving = Serving::demo(&database);
@@ -53,14 +53,14 @@ async fn a_request_under_way_is_answered_and_a_new_connection_is_not_taken() {
     }
 }
 
-/// Serves the demo, with so many seconds for balancers.
+/// Serves the demo with this `http.drain_s`.
 async fn serving_with_drain(database: &TestDatabase, drain_s: &str) -> Serving {
     let serving = Serving::start(database, &["--demo"], &[("COUNTERSIGN_HTTP_DRAIN_S", drain_s)]);
     serving.ready().await;
     serving
 }
 
-/// Asks `/livez` on this connection; returns the head and the body.
+/// Requests `/livez` on this connection. Returns the headers and the body.
 async fn ask(connection: &mut TcpStream) -> String {
     connection.write_all(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -74,7 +74,7 @@ async fn ask(connection: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn after_sigterm_it_is_not_ready_and_still_answers_on_connections_that_then_end() {
+async fn after_sigterm_it_is_not_ready_and_serves_open_connections_before_closing_them() {
     let database = TestDatabase::fresh();
     let serving = serving_with_drain(&database, "3").await;
     let mut kept = TcpStream::connect(serving.address()).await.unwrap();
@@ -85,7 +85,7 @@ async fn after_sigterm_it_is_not_ready_and_still_answers_on_connections_that_the
     serving.signal("TERM");
     let service = serving.demo_service(&demo_json(&database));
     let mut ready = service.get("/readyz").await;
-    // The signal is on its way.
+    // The signal has been sent.
     while ready.status == 200 {
         ready = service.get("/readyz").await;
     }
@@ -93,13 +93,13 @@ async fn after_sigterm_it_is_not_ready_and_still_answers_on_connections_that_the
     assert_eq!(service.get("/livez").await.status, 200);
     let last = ask(&mut kept).await;
     assert!(last.starts_with("HTTP/1.1 200") && last.contains("connection: close"), "{last}");
-    assert_eq!(kept.read(&mut [0]).await.unwrap(), 0, "and then it is closed");
+    assert_eq!(kept.read(&mut [0]).await.unwrap(), 0, "then it is closed");
     while begun.monotonic_ms() < 2500 {
         let issued = service.client_credentials("all").await;
         assert_eq!(issued.header("connection"), "close");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(ask(&mut idle).await.contains("connection: close"), "it was left open as long as it was idle");
+    assert!(ask(&mut idle).await.contains("connection: close"), "it stayed open while it was idle");
     let address = serving.address();
     let (status, log) = serving.wait();
     assert!(status.success() && !log.contains("cut off"), "{status} {log}");
@@ -108,7 +108,7 @@ async fn after_sigterm_it_is_not_ready_and_still_answers_on_connections_that_the
 }
 
 #[tokio::test]
-async fn a_second_signal_or_ctrl_c_waits_for_no_balancer() {
+async fn a_second_signal_or_ctrl_c_skips_the_drain() {
     for signals in [&["TERM", "TERM"][..], &["TERM", "INT"], &["INT"]] {
         let database = TestDatabase::fresh();
         let serving = serving_with_drain(&database, "60").await;
@@ -126,7 +126,7 @@ async fn a_second_signal_or_ctrl_c_waits_for_no_balancer() {
 }
 
 #[test]
-fn a_stop_at_once_after_the_start_is_no_error() {
+fn a_stop_immediately_after_the_start_is_not_an_error() {
     let database = TestDatabase::fresh();
     for _ in 0..STOPS {
         let log = Serving::start(&database, &[], &[]).stop();
@@ -135,7 +135,7 @@ fn a_stop_at_once_after_the_start_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_neither_requests_nor_the_end() {
+async fn a_log_that_nobody_reads_blocks_neither_requests_nor_shutdown() {
     let database = TestDatabase::fresh();
     let mut arguments = serve_arguments(&database);
     arguments.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
@@ -144,7 +144,7 @@ async fn a_log_that_nobody_reads_holds_neither_requests_nor_the_end() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ready = lines.find_map(|line| line.unwrap().strip_prefix("Ready: http://").map(str::to_owned)).unwrap();
     let stranger = Actor::new(ready.parse().unwrap(), "nobody", "x");
-    // A pipe holds 64 KiB, which some three hundred refusals fill.
+    // A pipe holds 64 KiB, which about 300 refusals fill.
     for _ in 0..1000 {
         assert_eq!(stranger.token(&[("grant_type", "client_credentials")]).await.status / 100, 4);
     }

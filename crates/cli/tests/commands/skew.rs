@@ -1,4 +1,4 @@
-//! Two versions on one database, as during a rolling upgrade: the binary of the schema before, and this one.
+//! Two versions on one database, as during a rolling upgrade: the version of the previous schema, and this one.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::issued::Issued;
 use crate::process::{Serving, demo_json, failed_line, run, serve_arguments};
 use crate::proxies::free_address;
 
-/// The variable that names the other binary.
+/// The variable that contains the path of the older binary.
 const OLDER: &str = "COUNTERSIGN_TEST_OLDER_BINARY";
 
-/// The older version on this database, listening there; a free port as `serve` has it without an address.
+/// The older version on this database, listening on this address, or on a free port.
 #[expect(clippy::disallowed_methods, reason = "whoever runs the test names the binary")]
 fn older(database: &TestDatabase, listen: &str) -> Command {
     let mut command = Command::new(std::env::var(OLDER).unwrap());
@@ -23,7 +23,7 @@ fn older(database: &TestDatabase, listen: &str) -> Command {
     command
 }
 
-/// The operator, with a token that this node issued.
+/// The operator, with a token from this node.
 struct Operator {
     node: Actor,
     token: String,
@@ -39,7 +39,7 @@ impl Operator {
         Self { node, token }
     }
 
-    /// Makes a client that may ask what the demo's may; returns its secret.
+    /// Creates a client with the entitlements of the demo's. Returns its secret.
     async fn make_client(&self, id: &str) -> String {
         let post = self.node.request("POST", "/admin/v1/clients").bearer_auth(&self.token);
         let made = self.node.send(post.json(&json!({ "client_id": id, "secret": {} }))).await;
@@ -57,7 +57,7 @@ impl Operator {
     }
 }
 
-/// Asks again each 20 ms until it is so, for a second.
+/// Polls every 20 ms for up to a second.
 async fn within_a_second(what: &str, ask: impl AsyncFn() -> bool) {
     for _ in 0..50 {
         if ask().await {
@@ -77,7 +77,7 @@ async fn two_versions_serve_one_database_and_the_older_one_is_replaced_without_l
     old.ready().await;
     let mut issued = Issued::by(&old, demo_json(&database)).await;
 
-    // The new version migrates the database under the old one.
+    // The new version migrates the database while the old one is running.
     let (address, issuer) = (free_address(), old.issuer.clone());
     let key = database.directory.path().join("data/sealing.key").display().to_string();
     let environment = [
@@ -113,7 +113,7 @@ async fn two_versions_serve_one_database_and_the_older_one_is_replaced_without_l
         .await;
     }
 
-    // What is new waits until every node is.
+    // New features wait until every node has the new version.
     let next = database.directory.path().join("next").display().to_string();
     assert!(run(&["sealing-key", "create", &next], &[]).status.success());
     let url = database.url.clone().unwrap();
@@ -122,7 +122,7 @@ async fn two_versions_serve_one_database_and_the_older_one_is_replaced_without_l
     let refused = failed_line(&run(&rotate, &both));
     assert!(refused.contains("2 of the servers on this database do not have the new key"), "{refused}");
 
-    // The old one is stopped, and can only be followed by the new version.
+    // The old version is stopped, and only the new one can follow.
     let place = old.address().to_string();
     old.stop();
     issued.is_good_at(&new).await;

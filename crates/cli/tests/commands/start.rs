@@ -1,11 +1,11 @@
-//! A start that fails writes one line that says why, and damages nothing.
+//! A failing start writes one line with the reason, and damages nothing.
 
 use countersign_testkit::TestDatabase;
 
 use crate::process::{Serving, fail_to_start, failed_line, run, set_mode};
 
 #[tokio::test]
-async fn a_directory_has_one_process() {
+async fn only_one_process_can_use_a_directory() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     let line = fail_to_start(&database, &["--demo"], &[]);
@@ -13,11 +13,11 @@ async fn a_directory_has_one_process() {
     serving.ready().await;
     serving.signal("KILL");
     serving.wait();
-    Serving::demo(&database).stop(); // the lock ended with its holder
+    Serving::demo(&database).stop(); // releases the lock
 }
 
 #[tokio::test]
-async fn without_its_sealing_key_a_database_stays_shut() {
+async fn without_its_sealing_key_a_database_cannot_be_used() {
     let database = TestDatabase::fresh();
     Serving::demo(&database).stop();
     let key = database.directory.path().join("data/sealing.key");
@@ -25,7 +25,7 @@ async fn without_its_sealing_key_a_database_stays_shut() {
     std::fs::rename(&key, &elsewhere).unwrap();
     let line = fail_to_start(&database, &[], &[]);
     assert!(line.contains("sealing key of this database is missing"), "{line}");
-    assert!(!key.exists(), "nothing is made in its place");
+    assert!(!key.exists(), "no key is created in its place");
     let named = elsewhere.display().to_string();
     Serving::start(&database, &["--demo"], &[("COUNTERSIGN_SEALING_KEY_FILE", &named)]).stop();
     for other in [&b"not a key"[..], &[0xFF; 32]] {
@@ -47,9 +47,9 @@ async fn without_its_sealing_key_a_database_stays_shut() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn of_two_nodes_with_different_keys_the_second_is_told() {
+async fn a_second_node_with_a_different_key_does_not_start() {
     let first = TestDatabase::fresh();
-    assert!(first.url.is_some(), "SQLite has one process a data directory");
+    assert!(first.url.is_some(), "with SQLite, only one process can use a data directory");
     Serving::demo(&first).stop();
     let second = TestDatabase { directory: TestDatabase::fresh().directory, url: first.url.clone() };
     let line = fail_to_start(&second, &["--demo"], &[]);
@@ -58,7 +58,7 @@ async fn of_two_nodes_with_different_keys_the_second_is_told() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_or_written_is_named() {
+async fn an_unreachable_or_unwritable_location_is_named() {
     let database = TestDatabase::fresh();
     let serving = Serving::demo(&database);
     let taken = serving.address().to_string();
@@ -75,7 +75,7 @@ async fn what_cannot_be_reached_or_written_is_named() {
     };
     let unreachable = with_database("postgres://127.0.0.1:1/x");
     assert!(unreachable.contains("database") && unreachable.contains("refused"), "{unreachable}");
-    assert!(!unreachable.contains("127.0.0.1:1/x"), "a URL may hold a password");
+    assert!(!unreachable.contains("127.0.0.1:1/x"), "a URL may contain a password");
     let named = with_database("mysql://x");
     assert!(named.contains("database.url"), "{named}");
     let issuer = fail_to_start(&other, &["--issuer", "http://auth.invalid"], &[]);
@@ -84,7 +84,7 @@ async fn what_cannot_be_reached_or_written_is_named() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_left_as_it_is_on_sqlite() {
+async fn a_file_that_is_not_a_database_is_not_changed_on_sqlite() {
     let database = TestDatabase::fresh();
     let directory = database.directory.path().join("data");
     std::fs::create_dir(&directory).unwrap();

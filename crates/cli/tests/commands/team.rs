@@ -1,4 +1,4 @@
-//! A team at its command line: a server, and the real binary with the operator's rights.
+//! A team that uses the command line: a server, and the real binary with the operator's credentials.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::process::{Serving, countersign, read};
 
-/// A server that serves, and where its operator's credentials lie.
+/// A running server, and the location of its operator's credentials.
 pub(crate) struct Team {
     pub(crate) serving: Serving,
     pub(crate) database: TestDatabase,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) code: Option<i32>,
@@ -31,7 +31,7 @@ impl Team {
         Self { serving, database }
     }
 
-    /// A file beside the data directory.
+    /// A file next to the data directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.database.directory.path().join(name)
     }
@@ -41,13 +41,13 @@ impl Team {
         self.run_with(line, &[], "")
     }
 
-    /// The same with more variables, and with something on stdin.
+    /// The same with more variables and stdin.
     pub(crate) fn run_with(&self, line: &str, environment: &[(&str, &str)], stdin: &str) -> Done {
         let data = self.file("data").display().to_string();
         run(line, &[&[("COUNTERSIGN_DATA_DIR", data.as_str())], environment].concat(), stdin)
     }
 
-    /// What a command prints that must succeed.
+    /// Runs a command that must succeed, and returns its output.
     pub(crate) fn ok(&self, line: &str) -> String {
         let done = self.run(line);
         assert_eq!(done.code, Some(0), "{line}: {done:?}");
@@ -60,18 +60,18 @@ impl Team {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"))
     }
 
-    /// The one line of a command that must fail with this exit code, and print no result.
+    /// Runs a command that must fail with this exit code and without a result. Returns its error.
     pub(crate) fn fail(&self, code: i32, line: &str) -> String {
         self.run(line).failed(line, code)
     }
 
-    /// A client that was created by this command, as an actor.
+    /// Creates a client with this command.
     pub(crate) fn create_client(&self, id: &str) -> Actor {
         let made = self.json(&format!("client create {id}"));
         self.serving.actor(id, made["client_secret"].as_str().unwrap())
     }
 
-    /// An API with two scopes, and a job that may ask for one of them.
+    /// Creates an API with two scopes, and a client that may request one of them.
     pub(crate) fn create_billing(&self) -> Actor {
         self.ok("api create billing --audience https://billing.example --lifetime 15m");
         self.ok("scope create billing invoices:read --rule \"GET /invoices(/.*)?\" --description \"Read invoices\"");
@@ -89,7 +89,7 @@ impl Team {
 }
 
 impl Done {
-    /// The one line on stderr, with nothing on stdout.
+    /// Returns the single line on stderr. Stdout must be empty.
     pub(crate) fn failed(self, line: &str, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{line}: {self:?}");
         assert!(self.stdout.is_empty(), "{line}: {self:?}");
@@ -98,19 +98,19 @@ impl Done {
     }
 }
 
-/// Runs a command whose words are separated by spaces, but for those in double quotes.
+/// Runs a command whose words are separated by spaces, except within double quotes.
 pub(crate) fn run(line: &str, environment: &[(&str, &str)], stdin: &str) -> Done {
     let words = words(line);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut child = countersign(&words).envs(environment.iter().copied()).stdin(Stdio::piped()).spawn().unwrap();
-    // A command that fails at once reads nothing.
+    // A command that fails immediately does not read stdin.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Done { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// The status with which a client is answered that asks for this scope.
+/// The status of a token request by this client for this scope.
 pub(crate) async fn status(client: &Actor, scope: &str) -> u16 {
     client.token(&[("grant_type", "client_credentials"), ("scope", scope)]).await.status
 }

@@ -1,4 +1,4 @@
-//! The binary over TLS: what starts, what does not, and a certificate that is renewed under way.
+//! The binary with TLS: successful and failing starts, and certificate renewal while it runs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::process::{Serving, demo_json, failed_line, run, serve_arguments};
 
-/// A serving demo, its authority and its files.
+/// A running demo, its authority and its files.
 fn serving() -> (Serving, TestDatabase, TestAuthority, CertificateFiles) {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     (Serving::over_tls(&database, &files), database, authority, files)
 }
 
-/// The version that an answer came in, once it is one.
+/// The HTTP version of a response.
 async fn version(actor: &Actor) -> String {
     let response = actor.request("GET", "/livez").send().await.unwrap();
     let version = format!("{:?}", response.version());
@@ -25,7 +25,7 @@ async fn version(actor: &Actor) -> String {
     version
 }
 
-/// Waits until new connections are shown this certificate: files are compared every five seconds.
+/// Waits until new connections get this certificate. The server compares the files every five seconds.
 async fn shown(authority: &TestAuthority, serving: &Serving, certified: &Certified) {
     for _ in 0..150 {
         if authority.shown_at(serving.address()).await == certified.der() {
@@ -37,7 +37,7 @@ async fn shown(authority: &TestAuthority, serving: &Serving, certified: &Certifi
 }
 
 #[tokio::test]
-async fn a_token_is_got_and_used_over_both_protocols() {
+async fn a_token_is_requested_and_used_over_both_protocols() {
     let (serving, database, authority, _files) = serving();
     assert!(serving.issuer.starts_with("https://127.0.0.1:"), "{}", serving.issuer);
     let demo = demo_json(&database);
@@ -51,12 +51,12 @@ async fn a_token_is_got_and_used_over_both_protocols() {
         assert_eq!(service.get("/.well-known/oauth-authorization-server").await.text("issuer"), serving.issuer);
     }
     let stranger = serving.actor("", "").over_tls(&TestAuthority::default(), Protocol::Http1);
-    assert!(stranger.request("GET", "/livez").send().await.is_err(), "another authority is not believed");
+    assert!(stranger.request("GET", "/livez").send().await.is_err(), "another authority is not trusted");
     serving.stop();
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_shown_to_new_connections_and_those_under_way_go_on() {
+async fn a_renewed_certificate_is_used_for_new_connections_and_open_ones_continue() {
     let (serving, _database, authority, files) = serving();
     let mut under_way = authority.connect(serving.address(), &["http/1.1"]).await.unwrap();
     let mut ask = async || {
@@ -64,7 +64,7 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_those_under_way_g
         let mut answer = [0; 15];
         under_way.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
-        // What is left of the answer is read until its body ends.
+        // Reads the rest of the response to its end.
         let mut last = Vec::new();
         while !last.ends_with(b"\r\n\r\nok\n") {
             last.push(under_way.read_u8().await.unwrap());
@@ -80,11 +80,11 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_those_under_way_g
         }
         sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(authority.shown_at(serving.address()).await, second.der(), "at once after SIGHUP");
+    assert_eq!(authority.shown_at(serving.address()).await, second.der(), "immediately after SIGHUP");
     ask().await;
     let third = authority.certify("127.0.0.1");
     files.write(&third);
-    // The connection under way is used meanwhile, or it would end for being idle.
+    // The open connection is used meanwhile, or it would be closed as idle.
     tokio::join!(shown(&authority, &serving, &third), async {
         for _ in 0..6 {
             sleep(Duration::from_secs(1)).await;
@@ -97,7 +97,7 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_those_under_way_g
 }
 
 #[tokio::test]
-async fn a_broken_renewal_is_told_once_and_the_old_certificate_stays() {
+async fn a_broken_renewal_is_reported_once_and_the_old_certificate_stays() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let first = authority.certify("127.0.0.1");
     let files = CertificateFiles::of(&first);
@@ -115,7 +115,7 @@ async fn a_broken_renewal_is_told_once_and_the_old_certificate_stays() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_ends_soon_or_names_another_is_warned_of_once() {
+async fn an_expiring_certificate_or_one_for_another_name_causes_one_warning() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let soon = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 3 * 24 * 3600 + 60;
     let files = CertificateFiles::of(&authority.certify_for("other.example", 0, soon));
@@ -130,7 +130,7 @@ async fn a_certificate_that_ends_soon_or_names_another_is_warned_of_once() {
 }
 
 #[test]
-fn every_start_that_cannot_be_is_one_line_that_names_the_file_and_makes_nothing() {
+fn every_failing_start_writes_one_line_that_names_the_file_and_creates_nothing() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let good = authority.certify("127.0.0.1");
     let files = CertificateFiles::of(&good);
@@ -191,7 +191,7 @@ fn every_start_that_cannot_be_is_one_line_that_names_the_file_and_makes_nothing(
 }
 
 #[tokio::test]
-async fn what_is_no_tls_ends_cleanly_and_a_handshake_that_never_ends_holds_up_nobody() {
+async fn plain_http_gets_an_alert_and_an_unfinished_handshake_delays_nobody() {
     let (serving, _database, authority, _files) = serving();
     let answer = async |sent: String| {
         let mut plain = TcpStream::connect(serving.address()).await.unwrap();
@@ -206,7 +206,7 @@ async fn what_is_no_tls_ends_cleanly_and_a_handshake_that_never_ends_holds_up_no
     assert!(typed.ends_with("\r\n\r\nthis port expects TLS; use https://\n"), "{typed}");
     let alert = answer("x".repeat(20_000)).await;
     assert_eq!(alert.first(), Some(&21), "a TLS alert: {alert:?}");
-    // The beginning of a ClientHello, and never more.
+    // The beginning of a ClientHello, and nothing more.
     let mut hanging = Vec::new();
     for _ in 0..50 {
         let mut stream = TcpStream::connect(serving.address()).await.unwrap();
@@ -217,8 +217,8 @@ async fn what_is_no_tls_ends_cleanly_and_a_handshake_that_never_ends_holds_up_no
     assert_eq!(version(&stranger).await, "HTTP/2.0");
     let mut rest = [0; 64];
     let end = hanging[0].read(&mut rest);
-    assert!(timeout(Duration::from_secs(20), end).await.is_ok(), "the server waits for ever");
-    // Nothing was asked, so nothing keeps the server.
+    assert!(timeout(Duration::from_secs(20), end).await.is_ok(), "the server waits forever");
+    // No request was received, so nothing delays the shutdown.
     let mut late = TcpStream::connect(serving.address()).await.unwrap();
     late.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
     sleep(Duration::from_millis(100)).await;
@@ -226,7 +226,7 @@ async fn what_is_no_tls_ends_cleanly_and_a_handshake_that_never_ends_holds_up_no
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_go_on_gives_way_to_another_connection() {
+async fn a_stalled_handshake_is_closed_for_another_connection() {
     let (database, authority) = (TestDatabase::fresh(), TestAuthority::default());
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     let flags = files.flags();

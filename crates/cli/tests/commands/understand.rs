@@ -1,11 +1,11 @@
-//! Why something was refused, what is used and what is not: at the command line.
+//! Explanations of refusals, usage, and unused objects on the command line.
 
 use serde_json::json;
 
 use crate::team::{Team, status};
 
 #[tokio::test]
-async fn a_refusal_is_explained_by_the_request_id_of_the_answer() {
+async fn a_refusal_is_explained_by_the_request_id_of_the_response() {
     let team = Team::start().await;
     team.create_billing();
     let wrong = team.serving.actor("nightly-job", "a wrong secret of some length");
@@ -43,7 +43,7 @@ async fn a_refusal_is_explained_by_the_request_id_of_the_answer() {
 }
 
 #[tokio::test]
-async fn what_is_used_is_counted_and_what_is_not_is_listed() {
+async fn uses_are_counted_and_unused_objects_listed() {
     let team = Team::start().await;
     let job = team.create_billing();
     team.create_client("idle");
@@ -57,7 +57,7 @@ async fn what_is_used_is_counted_and_what_is_not_is_listed() {
     assert_eq!(team.json("usage list --client nightly-job --from \"in 1d\""), json!([]));
     let head = team.ok("usage list").lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(head, "HOUR (UTC) CLIENT SECRET API GRANT TOKENS");
-    // Nothing here is older than a second ago; everything is older than the next second.
+    // Nothing here is older than a second. Everything is older than the next second.
     assert_eq!(team.json("usage unused 30d"), json!([]));
     assert_eq!(team.json("client list --unused 30d"), json!([]));
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
@@ -74,12 +74,12 @@ async fn what_is_used_is_counted_and_what_is_not_is_listed() {
 }
 
 #[tokio::test]
-async fn a_client_has_limits_or_none() {
+async fn a_clients_limits_can_be_set_and_removed() {
     let team = Team::start().await;
     let job = team.create_billing();
     let client = team.json("client update nightly-job --tokens-per-minute 2 --tokens-per-day 100");
     assert_eq!((&client["tokens_per_minute"], &client["tokens_per_day"]), (&json!(2), &json!(100)));
-    // Eight are more than two minutes' worth, should one end meanwhile.
+    // Eight are more than the limit of two minutes, in case a minute ends meanwhile.
     let mut last = 200;
     for _ in 0..8 {
         last = status(&job, "invoices:read").await;
@@ -95,7 +95,7 @@ async fn a_client_has_limits_or_none() {
 }
 
 #[tokio::test]
-async fn of_two_first_entitlements_at_once_none_is_lost() {
+async fn concurrent_first_entitlements_are_both_kept() {
     let team = Team::start().await;
     team.create_billing();
     for round in 0..5 {

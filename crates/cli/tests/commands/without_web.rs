@@ -1,4 +1,4 @@
-//! A binary that was built without the cargo feature `web`: it serves machines, and says that it has no pages.
+//! A binary without the cargo feature `web` serves machines, and says that it has no pages.
 
 use countersign_testkit::{Actor, TestDatabase};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::process::{Serving, fail_to_start};
 
 #[tokio::test]
-async fn a_binary_without_pages_issues_tokens_and_serves_no_page() {
+async fn a_binary_without_pages_issues_tokens_but_serves_no_page() {
     let database = TestDatabase::fresh();
     let needed = "built without the web pages (cargo feature `web`); --demo and playground.enabled need them";
     assert!(fail_to_start(&database, &["--demo"], &[]).contains(needed));

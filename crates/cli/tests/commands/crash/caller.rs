@@ -1,4 +1,4 @@
-//! One of several callers: makes changes one after the other, and writes down what is acknowledged.
+//! A caller: makes changes one after another, and records which are acknowledged.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,47 +9,47 @@ use serde_json::{Map, Value, json};
 
 use super::book::{Book, Fact, Question};
 
-/// What a full disk is called, to machines and to people.
+/// The code and the message for a full disk.
 const FULL: &str = "the disk of the database is full";
-/// Members of a body that are not shown afterwards.
+/// Body members that are not shown afterwards.
 const NOT_SHOWN: [&str; 4] = ["password", "import", "secret", "overlap_s"];
 
-/// What all callers of a server share.
+/// The context that all callers of a server share.
 pub(super) struct Shared {
     pub(super) operator: Actor,
-    /// A token for all of `admin-api`.
+    /// A token with all scopes of `admin-api`.
     pub(super) token: String,
-    /// The demo's client, and its user.
+    /// The demo's client and user.
     pub(super) service: Actor,
     pub(super) login: String,
     pub(super) password: String,
-    /// A browser in which the demo's user, an administrator, is signed in.
+    /// A browser where the demo user, an administrator, is signed in.
     pub(super) browser: Browser,
     pub(super) book: Arc<Mutex<Book>>,
-    /// The log of the disk, where one is kept.
+    /// The disk's log, if there is one.
     pub(super) log: Option<PathBuf>,
-    /// So that names are used once.
+    /// Makes names unique.
     pub(super) names: Arc<AtomicUsize>,
-    /// True once callers are to begin nothing more.
+    /// True once callers must begin nothing more.
     pub(super) is_over: AtomicBool,
-    /// True while the disk may be full: 503 then means that nothing was done.
+    /// True while the disk may be full. A 503 then means that nothing was changed.
     pub(super) is_full: AtomicBool,
-    /// How many changes were refused so.
+    /// The number of changes that a full disk refused.
     pub(super) refused: AtomicUsize,
 }
 
 impl Shared {
-    /// A name that was not used yet.
+    /// Returns a new name.
     pub(super) fn name(&self, kind: &str) -> String {
         format!("{kind}-{}", self.names.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// True every other time.
+    /// Returns true every other time.
     pub(super) fn flip(&self) -> bool {
         self.names.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
     }
 
-    /// Makes a change by the admin API; `None` if it is not known to be done. `path` is what it changes, and then shows `body`.
+    /// Makes a change through the admin API. Returns `None` if the outcome is unknown. Afterwards, `path` shows `body`.
     pub(super) async fn change(&self, method: &str, path: &str, body: Value, more: Vec<Fact>) -> Option<Answer> {
         let collection = path.rsplit_once('/').map_or(path, |(collection, _)| collection);
         let shown = Question::Shown(path.to_owned());
@@ -62,7 +62,7 @@ impl Shared {
         self.administer(method, at, body, facts).await
     }
 
-    /// Does something by the admin API.
+    /// Performs an action of the admin API.
     pub(super) async fn administer(&self, method: &str, path: &str, body: Value, facts: Vec<Fact>) -> Option<Answer> {
         let request = self.operator.request(method, &format!("/admin/v1{path}")).bearer_auth(&self.token);
         let request = if body.is_null() { request } else { request.json(&body) };
@@ -74,7 +74,7 @@ impl Shared {
         self.send(self.service.post_request(path, form), facts, (0, 0), &[200]).await
     }
 
-    /// Calls the demo API as one of our pages does.
+    /// Calls the demo API like our pages.
     pub(super) async fn call(
         &self,
         browser: &mut Browser,
@@ -89,7 +89,7 @@ impl Shared {
         self.judge(change, answer, &[200])
     }
 
-    /// Sends what may change something; `None` if it is not known to be done.
+    /// Sends a request that may change something. Returns `None` if its outcome is unknown.
     pub(super) async fn send(
         &self,
         request: RequestBuilder,
@@ -117,7 +117,7 @@ impl Shared {
         None
     }
 
-    /// Notes what an answer that came just now says.
+    /// Records a fact from a response that just arrived.
     pub(super) fn know(&self, fact: Fact) {
         self.book().know(fact, self.place());
     }
@@ -126,7 +126,7 @@ impl Shared {
         self.book.lock().unwrap()
     }
 
-    /// How far the disk is: what comes behind it was done later.
+    /// The disk's position. Later records belong to later changes.
     fn place(&self) -> u64 {
         self.log.as_ref().map_or(0, |log| std::fs::metadata(log).unwrap().len())
     }

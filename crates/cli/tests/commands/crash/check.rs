@@ -1,4 +1,4 @@
-//! Asks a server that was started again whether everything that was acknowledged is there, and nothing is by half.
+//! Asks a restarted server whether everything acknowledged is there, and nothing was applied partially.
 
 use countersign_testkit::{Answer, Browser};
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::book::{Book, Fact, Question, fits};
 use super::caller::Shared;
 
-/// Records of the audit log that are read at once.
+/// The number of audit records per read.
 const PAGE: usize = 1000;
 
-/// Checks every question, and the audit log; returns what was seen to be so, and how many records the operator has.
+/// Checks every question and the audit log. Returns the observed facts, and the number of the operator's records.
 pub(super) async fn check(server: &Shared, book: &Book, cut: u64) -> (Vec<Fact>, usize) {
     let mut seen = Vec::new();
     for (question, right) in book.right_answers(cut) {
@@ -40,7 +40,7 @@ async fn ask(server: &Shared, question: &Question) -> Value {
         Question::Secret { client, secret } => {
             let form = [("client_id", client.as_str()), ("client_secret", secret), ("token", "x")];
             let answer = server.operator.send(server.operator.request("POST", "/oauth2/introspect").form(&form)).await;
-            // After many wrong ones, another wrong one is answered 429.
+            // After many wrong passwords, another one gets a 429.
             assert!([200, 401, 429].contains(&answer.status), "{answer}");
             Value::Bool(answer.status == 200)
         }
@@ -73,18 +73,18 @@ async fn ask(server: &Shared, question: &Question) -> Value {
     }
 }
 
-/// One that may not have been used gives its successor, and gives it again as if the answer had been lost; one that was used, or
-/// whose family has ended, gives nothing.
+/// A token that may be unused must return its successor, and the same one again on a retry. A token that was used, or whose
+/// family has ended, must return nothing.
 async fn check_refresh(server: &Shared, token: &str, right: &[Value]) -> Vec<Fact> {
     let fact = |token: &str, state: &str| (Question::Refresh(token.to_owned()), Value::from(state));
     let is_active = ask(server, &Question::Refresh(token.to_owned())).await == true;
     let (may_be_fresh, may_be_ended) = (right.contains(&json!("fresh")), right.contains(&json!("ended")));
-    assert!(may_be_fresh || !is_active, "a refresh token is active that is {right:?}");
+    assert!(may_be_fresh || !is_active, "a refresh token is active that must be one of {right:?}");
     assert!(is_active || right != [json!("fresh")], "a fresh refresh token is not active");
     if may_be_fresh && !may_be_ended {
         let (first, again) = (server.service.refresh(token).await, server.service.refresh(token).await);
-        assert_eq!(first.status, 200, "a session is lost that is one of {right:?}: {first}");
-        assert_eq!(again.status, 200, "a lost answer is not given again: {again}");
+        assert_eq!(first.status, 200, "a session is lost that must be one of {right:?}: {first}");
+        assert_eq!(again.status, 200, "a retry returned something else: {again}");
         let successor = first.text("refresh_token");
         assert_eq!(successor, again.text("refresh_token"));
         return vec![fact(token, "spent"), fact(&successor, "fresh")];
@@ -95,7 +95,7 @@ async fn check_refresh(server: &Shared, token: &str, right: &[Value]) -> Vec<Fac
     vec![fact(token, if is_active { "fresh" } else { "spent" })]
 }
 
-/// How many records of the audit log are the operator's.
+/// The number of the operator's audit records.
 pub(super) async fn count_records(server: &Shared) -> usize {
     let (mut count, mut after) = (0, String::new());
     loop {

@@ -1,8 +1,8 @@
-//! Chance that can be had again: every trial prints its seed.
+//! Reproducible random numbers. Every trial prints its seed.
 
 use countersign_server::clock::Clock;
 
-/// How the rounds of all trials are asked for, and the seed of their chance; `cargo xtask crash` sets them.
+/// The variables for the number of rounds and the seed, which `cargo xtask crash` sets.
 const ROUNDS: &str = "COUNTERSIGN_CRASH_ROUNDS";
 const SEED: &str = "COUNTERSIGN_CRASH_SEED";
 
@@ -10,7 +10,7 @@ const SEED: &str = "COUNTERSIGN_CRASH_SEED";
 pub(super) struct Dice(u64);
 
 impl Dice {
-    /// Thrown for this trial: by the seed that is asked for, or else by the clock.
+    /// Creates the dice of a trial from the requested seed, or else from the clock.
     pub(super) fn of(trial: &str) -> Self {
         let seed = variable(SEED).unwrap_or_else(|| Clock::system().now().unsigned_abs());
         println!("{trial}: {SEED}={seed}");
@@ -25,24 +25,24 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below this one.
+    /// Returns a number below `end`.
     pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
     }
 
-    /// A number up to this one; each end of the range is as probable as all between.
+    /// Returns a number up to `end`. Each end of the range is as likely as everything in between.
     pub(super) fn below_or_edge(&mut self, end: usize) -> usize {
         let between = self.below(end + 1);
         self.pick(&[0, end, between])
     }
 
-    /// One of these.
+    /// Returns a random element.
     pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())]
     }
 }
 
-/// How many rounds are asked for; few where nobody asks.
+/// The requested number of rounds, or a few by default.
 pub(super) fn rounds(few: usize) -> usize {
     variable(ROUNDS).map_or(few, |rounds| usize::try_from(rounds).unwrap())
 }

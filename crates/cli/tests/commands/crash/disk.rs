@@ -1,7 +1,7 @@
-//! A disk that loses power: what a process wrote below a directory, in order, and what of it is there after a cut.
+//! A disk that can lose power: what a process wrote below a directory, in order, and what is left of it afterwards.
 //!
-//! A file is as it was at its last fsync, an entry of a directory as at the directory's last fsync. Of what came after that, a
-//! disk may have kept nothing, some or all, torn at its sectors.
+//! A file is as it was at its last fsync, and a directory entry as it was at the directory's last fsync. Of later changes, the
+//! disk may have kept none, some or all, and sectors may be torn.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -12,12 +12,12 @@ use std::process::Command;
 
 use super::dice::Dice;
 
-/// What a disk writes whole.
+/// The unit that a disk writes atomically.
 const SECTOR: usize = 512;
-/// The bytes of a record before its path.
+/// The length of a record before its path.
 const HEAD: usize = 40;
 
-/// A directory whose changes are written down by the processes that run with [`Disk::environment`].
+/// A directory whose changes are recorded by the processes that run with [`Disk::environment`].
 pub(crate) struct Disk {
     root: PathBuf,
     library: PathBuf,
@@ -27,42 +27,42 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Watches a directory; its content now is durable. The files of the disk itself are in a room of their own.
+    /// Records changes below `root`, whose current content is durable. The recording itself is kept in `room`.
     pub(crate) fn new(root: &Path, room: &Path) -> Self {
         let library = room.join("disk.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands/crash/disk.c");
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source);
-        assert!(compiler.status().unwrap().success(), "a C compiler is needed");
+        assert!(compiler.status().unwrap().success(), "requires a C compiler");
         let begin = Image::read(root);
         Self { root: root.to_owned(), library, log: room.join("log"), full: room.join("full"), begin }
     }
 
-    /// What a process needs to be watched.
+    /// The environment of a process that is recorded.
     pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
         let variables = [("LD_PRELOAD", &self.library), ("CRASH_ROOT", &self.root), ("CRASH_LOG", &self.log)];
         let variables = variables.into_iter().chain([("CRASH_FULL", &self.full)]);
         variables.map(|(name, path)| (name, path.to_str().unwrap())).collect()
     }
 
-    /// From now on only so many bytes can be written.
+    /// Allows only this many more bytes to be written.
     pub(crate) fn fill(&self, room: u64) {
         let new = self.full.with_extension("new");
         fs::write(&new, room.to_string()).unwrap();
         fs::rename(new, &self.full).unwrap();
     }
 
-    /// There is room again.
+    /// Removes the limit.
     pub(crate) fn make_room(&self) {
         fs::remove_file(&self.full).unwrap();
     }
 
-    /// The places in the log at which the power can be cut: behind each record.
+    /// The positions in the log where the power can fail: after each record.
     pub(super) fn cuts(&self) -> Vec<u64> {
         read_records(&fs::read(&self.log).unwrap()).map(|(_, end)| end).collect()
     }
 
-    /// Builds in `target` what is there after a cut behind this many bytes of the log.
+    /// Builds in `target` what is left after a power failure at this position in the log.
     pub(super) fn cut(&self, at: u64, target: &Path, dice: &mut Dice) {
         let log = fs::read(&self.log).unwrap();
         let mut image = self.begin.clone();
@@ -74,7 +74,7 @@ impl Disk {
     }
 }
 
-/// One change.
+/// A change.
 struct Record<'l> {
     kind: u8,
     inode: u64,
@@ -83,7 +83,7 @@ struct Record<'l> {
     bytes: &'l [u8],
 }
 
-/// The records of a log, each with the place behind it; a last one that is not whole was never written.
+/// The records of a log, each with the position after it. An incomplete last record was never written.
 fn read_records(log: &[u8]) -> impl Iterator<Item = (Record<'_>, u64)> {
     let mut place = 0;
     std::iter::from_fn(move || {
@@ -103,7 +103,7 @@ fn read_record(log: &[u8]) -> Option<(Record<'_>, usize)> {
     Some((Record { kind, inode: number(1)?, offset: number(2)?, path, bytes }, HEAD + path_length + length))
 }
 
-/// A file: what is durable of it, and what was done since.
+/// A file: its durable content, and later changes.
 #[derive(Clone, Default)]
 struct Content {
     durable: Vec<u8>,
@@ -122,7 +122,7 @@ enum Node {
     File(usize),
 }
 
-/// A change of the entries of directories.
+/// A change of directory entries.
 #[derive(Clone)]
 enum Entry {
     Put(PathBuf, Node),
@@ -130,7 +130,7 @@ enum Entry {
     Rename(PathBuf, PathBuf),
 }
 
-/// What a disk holds below a directory; paths are below it.
+/// The contents of a disk below a directory. Paths are relative to it.
 #[derive(Clone, Default)]
 struct Image {
     files: Vec<Content>,
@@ -207,7 +207,7 @@ impl Image {
         self.pending.entry(directory).or_default().push(entry);
     }
 
-    /// What is not durable is lost, or by chance is not. A directory keeps the order of its changes, a file does not.
+    /// Randomly keeps or loses what is not durable. A directory keeps the order of its changes, a file does not.
     fn lose_power(&mut self, dice: &mut Dice) {
         for entries in std::mem::take(&mut self.pending).into_values() {
             let kept = dice.below_or_edge(entries.len());
@@ -224,7 +224,7 @@ impl Image {
     }
 
     fn build(&self, target: &Path) {
-        // A path sorts behind its directory's. What is in a directory that is lost is lost with it.
+        // A path sorts after its directory's. If a directory is lost, its contents are too.
         for (path, node) in &self.durable {
             let path = target.join(path);
             match node {
@@ -251,7 +251,7 @@ impl Edit {
         }
     }
 
-    /// By chance, only some sectors of a write.
+    /// Randomly keeps only some sectors of a write.
     fn tear(self, dice: &mut Dice) -> Vec<Self> {
         match self {
             Self::Write(offset, bytes) if bytes.len() > SECTOR && dice.below(4) == 0 => {

@@ -1,4 +1,4 @@
-//! What people do with accounts of their own: passwords, sessions and one-time codes.
+//! Actions of users on their own accounts: passwords, sessions and one-time codes.
 
 use countersign_server::clock::Clock;
 use countersign_testkit::{Answer, Browser};
@@ -9,9 +9,9 @@ use super::book::{Fact, Question};
 use super::caller::Shared;
 use super::stories::{password, shown, token};
 
-/// The cookie that outlives sessions, and changes within one.
+/// The cookie that outlives sessions, and changes within a session.
 const DEVICE_COOKIE: &str = "cs_device";
-/// How long a one-time code is shown, and how long a story with three of them may take.
+/// The time step of one-time codes, and the longest duration of a story with three of them.
 const STEP_S: i64 = 30;
 const MARGIN_S: i64 = 10;
 
@@ -26,7 +26,7 @@ fn session(login: &str, browser: &Browser, is_signed_in: bool) -> Fact {
     (Question::Session { login: login.to_owned(), cookies }, is_signed_in.into())
 }
 
-/// Users: their passwords, sessions and one-time codes, by an administrator and by themselves.
+/// Users: their passwords, sessions and one-time codes, changed by an administrator and by themselves.
 pub(super) async fn people(caller: &Shared) -> Option<()> {
     let login = caller.name("user");
     let user = format!("/users/{login}");
@@ -85,10 +85,10 @@ pub(super) async fn people(caller: &Shared) -> Option<()> {
     Some(())
 }
 
-/// A user with one-time codes, of which each is good once: to enrol, to sign in, and to remove them.
+/// A user with one-time codes, each of which works once: to enrol, to sign in, and to remove them.
 pub(super) async fn codes(caller: &Shared) -> Option<()> {
     if Clock::system().now() % STEP_S > STEP_S - MARGIN_S {
-        // The code of the step before would not be accepted any more when it arrives.
+        // The code of the previous step might be too old when it arrives.
         return None;
     }
     let login = caller.name("coded");
@@ -112,7 +112,7 @@ pub(super) async fn codes(caller: &Shared) -> Option<()> {
     Some(())
 }
 
-/// Enrols a one-time code, by the code of so many seconds from now; returns the seed.
+/// Enrols a one-time code with the code of `after_s` seconds from now. Returns the seed.
 async fn enrol(caller: &Shared, browser: &mut Browser, login: &str, word: &str, after_s: i64) -> Option<String> {
     let begin = json!({ "password": word });
     let begun = caller.call(browser, "POST", "account/beginSecondFactor", begin, vec![]).await?.result();
@@ -123,7 +123,7 @@ async fn enrol(caller: &Shared, browser: &mut Browser, login: &str, word: &str, 
     Some(seed)
 }
 
-/// The user as it was shown, with or without a second factor.
+/// The user as shown, with or without a second factor.
 fn factor(caller: &Shared, user: &str, is_enrolled: bool) -> Fact {
     let mut view = caller.book().last(&Question::Shown(user.to_owned()));
     view["second_factor"] = is_enrolled.into();
@@ -136,7 +136,7 @@ fn code(seed: &str, after_s: i64) -> String {
     Builder::new().with_secret(seed.as_bytes()).build().unwrap().generate(at).to_string()
 }
 
-/// Signs in at the page.
+/// Signs in on the page.
 pub(super) async fn sign_in(caller: &Shared, login: &str, password: &str) -> Option<Browser> {
     let mut browser = Browser::new(caller.operator.clone());
     let answer = answer_password(caller, &mut browser, login, password).await?;
@@ -153,7 +153,7 @@ async fn answer_password(caller: &Shared, browser: &mut Browser, login: &str, pa
     caller.call(browser, "POST", "auth/advanceAuth", Browser::step(&package, password), vec![]).await
 }
 
-/// A token that ends with the session.
+/// Requests a token that ends with the session.
 async fn ask_for_token(caller: &Shared, browser: &mut Browser) -> Option<String> {
     let ask = json!({ "authFlow": "OAUTH", "grantType": "client_credentials" });
     let set = caller.call(browser, "POST", "tokenSet", ask, vec![]).await?;

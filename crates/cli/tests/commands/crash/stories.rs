@@ -1,4 +1,4 @@
-//! What the callers do: every kind of change that the server acknowledges, in an order in which each is possible.
+//! The callers' stories: every kind of change that the server acknowledges, in an order that makes each possible.
 
 use countersign_protocol::jose::jws::UnverifiedJwt;
 use countersign_testkit::Answer;
@@ -52,7 +52,7 @@ pub(super) async fn apis(caller: &Shared) -> Option<()> {
     Some(())
 }
 
-/// Clients, their entitlements and secrets, and the tokens that end with them.
+/// Clients, their entitlements and secrets, and the tokens that are revoked with them.
 pub(super) async fn clients(caller: &Shared) -> Option<()> {
     let id = caller.name("client");
     let (client, secrets) = (format!("/clients/{id}"), format!("/clients/{id}/secrets"));
@@ -86,7 +86,7 @@ pub(super) async fn clients(caller: &Shared) -> Option<()> {
     Some(())
 }
 
-/// A secret that was made.
+/// A new secret.
 struct Made {
     id: String,
     path: String,
@@ -94,7 +94,7 @@ struct Made {
 }
 
 impl Made {
-    /// By what can be seen that it has ended.
+    /// The facts that show that it was revoked.
     fn ended(&self, client: &str) -> Vec<Fact> {
         vec![shown(&self.path, Value::Null), secret(client, &self.text, false)]
     }
@@ -108,7 +108,7 @@ fn know_secret(caller: &Shared, client: &str, made: &Value) -> Made {
     Made { id, path, text }
 }
 
-/// A token of a client; no row is written for it.
+/// A client's token, for which no row is written.
 async fn issue(caller: &Shared, client: &str, secret: &str) -> Option<String> {
     let form = [("grant_type", "client_credentials"), ("client_id", client), ("client_secret", secret)];
     let request = caller.operator.request("POST", "/oauth2/token").form(&form);
@@ -117,7 +117,7 @@ async fn issue(caller: &Shared, client: &str, secret: &str) -> Option<String> {
     Some(answer.text("access_token"))
 }
 
-/// Token sets of the demo's user: refreshed, revoked, and used again by a thief.
+/// The demo user's token sets: refreshed, revoked, and reused by a thief.
 pub(super) async fn tokens(caller: &Shared) -> Option<()> {
     let form = [("grant_type", "password"), ("username", &*caller.login), ("password", &*caller.password)];
     let mut access = Vec::new();
@@ -139,7 +139,7 @@ pub(super) async fn tokens(caller: &Shared) -> Option<()> {
         caller.post("/oauth2/revoke", &[("token", &current)], ended).await?;
         return Some(());
     }
-    // It was spent one use ago, and its successor now: that it is refused says that the family has ended.
+    // It was spent one use ago, and its successor just now. That it is refused shows that the family has ended.
     let next = [("grant_type", "refresh_token"), ("refresh_token", &*current)];
     let last = caller.post("/oauth2/token", &next, vec![refresh(&current, "spent")]).await?;
     let last = know_set(caller, &mut access, &last);
@@ -169,7 +169,7 @@ pub(super) async fn keys(caller: &Shared) -> Option<()> {
     let secret = know_secret(caller, &client, &made["secret"]).text;
     let may = json!({ "scopes": ["read"], "grants": ["client_credentials"] });
     caller.change("PUT", &format!("/clients/{client}/entitlements/{id}"), may, vec![]).await?;
-    // It is the one that asks about tokens.
+    // It signed the token that the checks use.
     let asks = json!({ "scopes": [], "grants": [], "introspect": true });
     caller.change("PUT", &format!("/clients/demo-service/entitlements/{id}"), asks, vec![]).await?;
 
@@ -183,13 +183,13 @@ pub(super) async fn keys(caller: &Shared) -> Option<()> {
         let own = issue(caller, &client, &secret).await?;
         let signing = key_of(&own);
         caller.know(key(&signing, true));
-        // A successor is made and takes over before the key ends, each by a change of its own.
+        // A successor is created and takes over before the key is revoked. Each is a separate change.
         revoke_key(caller, &signing, (1, 3)).await?;
     }
     Some(())
 }
 
-/// Makes a pending key; no id where there is one already, because an end came before it was used.
+/// Creates a pending key. Returns no ID if one exists, because the previous round ended before it was used.
 async fn rotate(caller: &Shared) -> Option<Option<String>> {
     let rotate = caller.operator.request("POST", "/admin/v1/keys/rotate").bearer_auth(&caller.token);
     let rotate = caller.send(rotate.json(&json!({ "algorithm": "EdDSA" })), vec![], (0, 1), &[201, 409]).await?;
@@ -200,7 +200,7 @@ async fn rotate(caller: &Shared) -> Option<Option<String>> {
     Some(pending)
 }
 
-/// Ends a key in one of the two ways, and with it every token that it signed, also before an end that came between.
+/// Revokes a key in one of two ways, and every token that it signed, even before a restart.
 async fn revoke_key(caller: &Shared, id: &str, records: (usize, usize)) -> Option<()> {
     let mut ended: Vec<Fact> =
         caller.book().tokens().iter().filter(|one| key_of(one) == id).map(|one| token(one, false)).collect();
@@ -211,12 +211,12 @@ async fn revoke_key(caller: &Shared, id: &str, records: (usize, usize)) -> Optio
     caller.send(request, ended, records, &[200, 204]).await.map(drop)
 }
 
-/// The id of the key that signed a token.
+/// The ID of the key that signed a token.
 fn key_of(token: &str) -> String {
     UnverifiedJwt::parse(token).unwrap().key_id().unwrap().to_string()
 }
 
-/// Failed passwords; the playground's settings.
+/// Failed passwords, and the playground's settings.
 pub(super) async fn others(caller: &Shared) -> Option<()> {
     let login = caller.name("guessed");
     let (user, failed) = (format!("/users/{login}"), format!("/users/{login}/failed-attempts"));
