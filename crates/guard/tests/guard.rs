@@ -1,4 +1,4 @@
-//! An API of somebody else's behind the guard, with a fixed set of keys.
+//! A third-party API behind the guard, with a fixed key set.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn key() -> SigningKey {
     SigningKey::from_pkcs8(Algorithm::EdDsa, &pkcs8).expect("a key")
 }
 
-/// A token of `claims`, over those of a good one.
+/// A token with these claims on top of those of a valid one.
 fn token(key: &SigningKey, claims: &Value) -> String {
     let mut all = json!({
         "iss": ISSUER, "sub": "job", "aud": "https://billing.example", "client_id": "job",
@@ -73,7 +73,7 @@ async fn call(key: &SigningKey, path: &str, token: &str) -> (StatusCode, String)
 }
 
 #[tokio::test]
-async fn a_good_token_opens_what_its_scope_names_and_the_handler_knows_whose_it_is() {
+async fn a_valid_token_allows_what_its_scope_permits_and_the_handler_sees_its_subject() {
     let key = key();
     assert_eq!(call(&key, "/invoices/7", &token(&key, &json!({}))).await.0, StatusCode::OK);
     assert_eq!(call(&key, "/%69nvoices/7", &token(&key, &json!({}))).await.0, StatusCode::OK, "one form for both");
@@ -82,7 +82,7 @@ async fn a_good_token_opens_what_its_scope_names_and_the_handler_knows_whose_it_
 }
 
 #[tokio::test]
-async fn everything_else_is_refused_and_says_no_more_than_it_must() {
+async fn everything_else_is_refused_with_no_unnecessary_detail() {
     let key = key();
     for claims in [
         json!({ "iss": "https://evil.example" }),

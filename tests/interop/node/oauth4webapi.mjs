@@ -1,4 +1,4 @@
-// oauth4webapi (npm): the strict reading of every RFC, one request and one answer at a time.
+// oauth4webapi (npm): a strict implementation of every RFC, one request and one response at a time.
 
 import assert from 'node:assert/strict'
 import * as oauth from 'oauth4webapi'
@@ -50,7 +50,7 @@ async function tell(server, secret, wrongSecret) {
   const revoke = async (token, proof = secret) =>
     oauth.processRevocationResponse(await oauth.revocationRequest(server, client, proof, token, options))
   const claimsOf = (set, who) => expectClaims(set, server.jwks_uri, demo, who)
-  // The judgement of a resource server that this library brings (RFC 9068 §4).
+  // This library's validation of access tokens by a resource server (RFC 9068 §4).
   const judge = (token, audience = demo.audience) => {
     const request = new Request(demo.audience, { headers: { authorization: `Bearer ${token}` } })
     return oauth.validateJwtAccessToken(server, request, audience, options)

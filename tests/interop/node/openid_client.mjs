@@ -1,4 +1,4 @@
-// openid-client (npm): a certified client, found by discovery alone.
+// openid-client (npm): a certified client, configured by discovery only.
 
 import assert from 'node:assert/strict'
 import * as client from 'openid-client'

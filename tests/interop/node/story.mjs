@@ -1,4 +1,4 @@
-// What the stories in this directory share: steps that are counted, and what every token set and token must say.
+// Shared by the stories in this directory: counted steps, and what every token set and token must contain.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-"""Authlib (PyPI) over requests: the client, and the judgement of a resource server by RFC 9068."""
+"""Authlib (PyPI) over requests: the client, and its validation of access tokens by RFC 9068."""
 
 import json
 import sys
@@ -60,17 +60,17 @@ def tell(demo, metadata, method):
     token_endpoint = metadata["token_endpoint"]
     judge = Judge(demo, metadata)
 
-    with step("the document is what Authlib asks of one"):
+    with step("the metadata document is what Authlib requires"):
         check_metadata(demo, metadata, method)
 
-    with step("a service asks for itself, its token lives, and is revoked"):
+    with step("a service gets a token, which is active, and revokes it"):
         token = by_client_credentials(scope="reports:read")
         check_token_set(token, "reports:read", refreshable=False)
         check_active(introspect(token["access_token"]), judge.claims(token["access_token"], "reports:read"))
         revoke(token["access_token"], "access_token")
         assert introspect(token["access_token"]) == {"active": False}
 
-    with step("the token is a JWT access token by RFC 9068, for its audience, issuer and scope only"):
+    with step("the token is a JWT access token by RFC 9068, only for its audience, issuer and scope"):
         token = by_client_credentials(scope="reports:read")["access_token"]
         claims = judge.claims(token, "reports:read")
         assert claims.header["typ"] == "at+jwt" and claims.header["alg"] == "RS256", claims.header
@@ -83,7 +83,7 @@ def tell(demo, metadata, method):
         with raises(InvalidTokenError):
             Judge({**demo, "issuer": "https://elsewhere"}, metadata).claims(token, "reports:read")
 
-    with step("a person asks by password, and refreshes"):
+    with step("a user's token set is requested by password, and refreshed"):
         first = by_password()
         check_token_set(first, "all", refreshable=True)
         before = judge.claims(first["access_token"], "all")
@@ -95,7 +95,7 @@ def tell(demo, metadata, method):
         assert (after["sub"], after["auth_time"]) == (before["sub"], before["auth_time"])
         check_active(introspect(second["access_token"]), after)
 
-    with step("a refresh is repeated, and after its successor was used it ends the family"):
+    with step("a refresh is retried, and reuse after its successor was used ends the family"):
         first = by_password()
         second = refresh(first["refresh_token"])
         assert refresh(first["refresh_token"])["refresh_token"] == second["refresh_token"]
@@ -114,7 +114,7 @@ def tell(demo, metadata, method):
         assert introspect(token["refresh_token"]) == {"active": False}
         assert introspect(token["access_token"]) == {"active": False}
 
-    with step("what may not be granted is refused by name"):
+    with step("refusals have the right error codes"):
         with refused("invalid_scope"):
             by_client_credentials(scope="reports:delete")
         with refused("invalid_target"):
@@ -132,7 +132,7 @@ def tell(demo, metadata, method):
 
 
 class Judge(JWTBearerTokenValidator):
-    """The resource server that Authlib brings: it fetches the key set, and judges signature, type and claims."""
+    """Authlib's resource server: it fetches the key set, and checks signature, type and claims."""
 
     def __init__(self, demo, metadata):
         super().__init__(demo["issuer"], demo["audience"])
@@ -178,7 +178,7 @@ def get(address):
 
 @contextmanager
 def step(name):
-    """One step group: one line, passed or failed. The next ones run all the same."""
+    """A group of steps. Prints one line, passed or failed. The next groups always run."""
     try:
         yield
         counts["passed"] += 1

@@ -39,7 +39,7 @@ async fn a_prepared_request_is_sent_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn tokens_are_got_and_refreshed() {
+async fn tokens_are_requested_and_refreshed() {
     let server = Server::answering("200 OK", "", TOKEN_SET);
     let client = client_of(&server);
     let token = client.request_token_with_client_credentials(None).await.expect("a token");
@@ -93,7 +93,7 @@ async fn every_refusal_is_typed_and_shows_no_secret() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_no_answer() {
+async fn a_redirect_is_an_error() {
     let server = Server::answering("307 Temporary Redirect", "location: https://elsewhere.example/\r\n", "");
     let error = client_of(&server).revoke_token(&Secret::new("t")).await.expect_err("a redirect");
     assert!(matches!(error, ClientError::Transport(TransportError::Redirect { status: 307 })), "{error:?}");

@@ -1,4 +1,4 @@
-//! The curl lines, run by `sh`: with a curl of one line that repeats its words, and with the real one if it is there.
+//! The curl lines, run by `sh` with a one-line curl that repeats its arguments, and with the real curl if it is installed.
 
 use std::process::{Command, Output};
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::server::Server;
 
-/// Says each of its words, ended by a NUL.
+/// Prints each argument, ended by a NUL.
 const ECHO: &str = r#"curl() { for word in "$@"; do printf '%s\0' "$word"; done; }; "#;
 
 const HOSTILE: [&str; 12] = [
@@ -38,7 +38,7 @@ fn run(line: &str, secrets: [&str; 4]) -> Output {
     Command::new("sh").args(["-c", line]).envs(names.into_iter().zip(secrets)).output().expect("a shell")
 }
 
-/// What curl would send of these words: `Authorization` (empty without), form, address.
+/// What curl would send for these arguments: `Authorization` (or empty), form, URL.
 fn interpret(output: &Output) -> (String, String, String) {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout.clone()).expect("text");
@@ -60,7 +60,7 @@ fn interpret(output: &Output) -> (String, String, String) {
     (authorization, form.join("&"), url)
 }
 
-/// The shell's words are the request's bytes.
+/// The shell's arguments are the bytes of the request.
 fn check(prepared: &PreparedRequest, secrets: [&str; 4]) {
     let line = prepared.to_curl();
     assert!(!line.contains(char::is_control), "{line:?}");
@@ -75,7 +75,7 @@ fn check(prepared: &PreparedRequest, secrets: [&str; 4]) {
     assert_eq!(presented(&authorization, &form), presented(sent.unwrap_or_default(), &form));
 }
 
-/// Who a server takes it for.
+/// The client that a server identifies.
 fn presented(authorization: &str, form: &str) -> (String, String) {
     let headers: &[&[u8]] = if authorization.is_empty() { &[] } else { &[authorization.as_bytes()] };
     let presented = parse(headers, &Form::parse(form.as_bytes()).expect("a form")).expect("authenticates");
@@ -83,7 +83,7 @@ fn presented(authorization: &str, form: &str) -> (String, String) {
 }
 
 #[test]
-fn the_plain_case_is_what_a_person_would_write() {
+fn the_simple_case_reads_as_if_typed_by_hand() {
     let client = client("http://127.0.0.1:8080/OAuth2/Token/app", "demo-service", "cs_secret_1");
     assert_eq!(
         client.prepare_client_credentials(Some("all")).to_curl(),
@@ -102,7 +102,7 @@ fn the_plain_case_is_what_a_person_would_write() {
 }
 
 #[test]
-fn no_name_scope_or_address_says_anything_to_the_shell() {
+fn no_name_scope_or_url_is_interpreted_by_the_shell() {
     for hostile in HOSTILE {
         let url = format!("https://auth.example/t[1-2]{{a,b}}?x='$HOME;`id`&y={}", hostile.replace(['\n', '\r'], ""));
         let client = client(&url, hostile, "s3cret").with_resource(hostile);
@@ -113,7 +113,7 @@ fn no_name_scope_or_address_says_anything_to_the_shell() {
 }
 
 #[test]
-fn a_secret_may_be_anything_and_is_never_in_the_line() {
+fn a_secret_may_be_any_text_and_is_never_in_the_line() {
     for secret in HOSTILE {
         let client = client("https://auth.example/t", "job", secret);
         let secrets = [secret; 4];
@@ -154,7 +154,7 @@ fn the_real_curl_sends_what_the_client_would() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_text_is_one_word_of_the_shell(id in "[^\0]{1,12}", name in "[^\0]{1,12}", secret in "[^\0]{1,12}") {
+    fn any_text_is_one_shell_word(id in "[^\0]{1,12}", name in "[^\0]{1,12}", secret in "[^\0]{1,12}") {
         let client = client("https://auth.example/t", &id, &secret);
         check(&client.prepare_password(&name, &Secret::new(secret.as_str()), Some(&name)), [&secret, &secret, "", ""]);
     }

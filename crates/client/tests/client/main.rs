@@ -1,4 +1,4 @@
-//! The client against servers of a few lines, and its curl lines in a real shell.
+//! The client with minimal servers, and its curl lines in a real shell.
 
 mod calls;
 mod curl;

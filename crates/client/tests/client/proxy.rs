@@ -1,4 +1,4 @@
-//! What the system's proxy gets to see.
+//! What a system proxy can see.
 
 use std::env::current_exe;
 use std::process::Command;
@@ -6,10 +6,10 @@ use std::process::Command;
 use crate::server::Server;
 
 #[test]
-fn a_proxy_never_sees_a_request_in_the_clear() {
+fn a_proxy_never_sees_a_request_in_plain_text() {
     let proxy = Server::answering("200 OK", "", "from the proxy");
     let mut again = Command::new(current_exe().expect("this binary"));
-    again.args(["--exact", "transport::an_answer_comes_whole_with_status_and_headers"]);
+    again.args(["--exact", "transport::a_response_is_complete_with_status_and_headers"]);
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         again.env(name, proxy.url("/"));
     }

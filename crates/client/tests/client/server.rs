@@ -1,4 +1,4 @@
-//! A server of a few lines: it says what it is told to, and keeps what it heard.
+//! A minimal server with fixed responses, which keeps the requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Reads each request whole, keeps it, and lets `answer` write to the connection.
+    /// Reads each complete request, keeps it, and lets `answer` write to the connection.
     pub(crate) fn start(answer: impl Fn(&mut TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -30,22 +30,22 @@ impl Server {
         Self { address, heard }
     }
 
-    /// Answers every request with this status line's end, headers and body.
+    /// Responds to every request with this status, headers and body.
     pub(crate) fn answering(status: &'static str, headers: &'static str, body: &'static str) -> Self {
         Self::start(move |stream| {
             let length = body.len();
             let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
-            // A client that has seen enough closes early.
+            // The client may close early.
             let _ = stream.write_all(format!("{head}{body}").as_bytes());
         })
     }
 
-    /// An address of it.
+    /// A URL on this server.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// The next request that was heard, whole: line, headers, body.
+    /// The next received request: line, headers, body.
     pub(crate) fn next(&self) -> Option<String> {
         self.heard.try_recv().ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }

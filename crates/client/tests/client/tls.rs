@@ -1,4 +1,4 @@
-//! Whom the transport believes to be the server.
+//! Which servers the transport trusts.
 
 use std::env::current_exe;
 use std::io::{Read, Write};
@@ -15,10 +15,10 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use zeroize::Zeroizing;
 
-/// Where the child finds the address to ask; without it there is nothing to do.
+/// The variable with the URL for the child process. Without it, the child does nothing.
 const URL: &str = "COUNTERSIGN_TEST_URL";
 
-/// A TLS server with this certificate: its port, and the first bytes of each request that it could read.
+/// A TLS server with this certificate. Returns its port, and the first bytes of each request that it could read.
 fn start(certified: &CertifiedKey<KeyPair>) -> (u16, Receiver<Vec<u8>>) {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -36,7 +36,7 @@ fn start(certified: &CertifiedKey<KeyPair>) -> (u16, Receiver<Vec<u8>>) {
     (port, heard)
 }
 
-/// Tells what it heard before it answers: whoever has the answer can look at once.
+/// Reports the request before the response, so that a caller with the response can check at once.
 fn answer(config: Arc<ServerConfig>, stream: TcpStream, heard: &Sender<Vec<u8>>) -> Option<()> {
     let mut stream = StreamOwned::new(ServerConnection::new(config).ok()?, stream);
     let mut request = vec![0; 1024];
@@ -56,7 +56,7 @@ fn certify(name: &str) -> CertifiedKey<KeyPair> {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_vouches_for_gets_nothing() {
+async fn an_untrusted_server_gets_nothing() {
     let (port, heard) = start(&certify("127.0.0.1"));
     let error = post(&format!("https://127.0.0.1:{port}/")).await.expect_err("an unknown certificate");
     assert!(matches!(error, TransportError::Connect(_) | TransportError::Broken(_)), "{error}");
@@ -64,7 +64,7 @@ async fn a_server_that_nobody_vouches_for_gets_nothing() {
 }
 
 #[tokio::test]
-async fn authorities_that_are_named_are_trusted_and_no_other() {
+async fn only_the_given_authorities_are_trusted() {
     let certified = certify("127.0.0.1");
     let (port, heard) = start(&certified);
     let url = format!("https://127.0.0.1:{port}/");
@@ -81,7 +81,7 @@ async fn authorities_that_are_named_are_trusted_and_no_other() {
 }
 
 #[test]
-fn a_server_that_the_system_trusts_is_believed_under_its_own_name_only() {
+fn a_server_that_the_system_trusts_is_only_trusted_under_its_own_name() {
     for (name, is_believed) in [("127.0.0.1", true), ("other.example", false)] {
         let certified = certify(name);
         let (port, heard) = start(&certified);

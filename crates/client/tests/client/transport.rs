@@ -1,4 +1,4 @@
-//! What a hostile or broken server can do to the transport.
+//! How the transport handles a hostile or broken server.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ async fn post(url: &str) -> Result<Response<Vec<u8>>, TransportError> {
 }
 
 #[tokio::test]
-async fn an_answer_comes_whole_with_status_and_headers() {
+async fn a_response_is_complete_with_status_and_headers() {
     let server = Server::answering("418 Teapot", "x-tea: yes\r\n", "short and stout");
     let answer = post(&server.url("/pot?x=1")).await.expect("an answer");
     assert_eq!((answer.status().as_u16(), answer.headers()["x-tea"].as_bytes()), (418, b"yes".as_slice()));
@@ -31,7 +31,7 @@ async fn an_answer_comes_whole_with_status_and_headers() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_error_and_nobody_else_is_asked() {
+async fn a_redirect_is_an_error_and_is_not_followed() {
     for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let elsewhere = Server::answering("200 OK", "", "{}");
         let (location, line) = (elsewhere.url("/"), status.to_owned());
@@ -46,7 +46,7 @@ async fn a_redirect_is_an_error_and_nobody_else_is_asked() {
 }
 
 #[tokio::test]
-async fn a_body_is_cut_off_at_the_bound_whatever_length_was_announced() {
+async fn a_body_is_limited_whatever_its_announced_length() {
     let endless = Server::start(|stream| {
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let mut written = stream.write_all(head.as_bytes());
@@ -70,7 +70,7 @@ async fn a_body_is_cut_off_at_the_bound_whatever_length_was_announced() {
 }
 
 #[tokio::test]
-async fn a_late_answer_and_a_body_that_drips_are_given_up_in_time() {
+async fn a_late_response_and_a_slow_body_time_out() {
     let silent = Server::start(|_| thread::sleep(Duration::from_secs(5)));
     assert_eq!(post(&silent.url("/")).await.map(drop), Err(TransportError::Timeout(SHORT.whole)));
     let dripping = Server::start(|stream| {
@@ -84,7 +84,7 @@ async fn a_late_answer_and_a_body_that_drips_are_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn no_connection_and_half_an_answer_are_told_apart() {
+async fn a_failed_connection_and_an_incomplete_response_are_distinguished() {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let error = post(&format!("http://{closed}/")).await.expect_err("nobody listens");
     assert!(matches!(error, TransportError::Connect(_)), "{error}");
@@ -96,11 +96,11 @@ async fn no_connection_and_half_an_answer_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_secret_leaves_this_machine_by_https_alone_and_nothing_is_connected_to_before_that_is_known() {
+async fn a_secret_only_leaves_this_machine_over_https_and_this_is_checked_before_connecting() {
     for url in ["http://auth.example/", "http://192.0.2.1/", "http://localhost.example/", "ftp://127.0.0.1/"] {
         assert_eq!(post(url).await.map(drop), Err(TransportError::Address(EndpointFault::NotHttps)), "{url}");
     }
-    // An address that the operating system takes for this machine is still no loopback literal.
+    // The operating system connects this address to this machine, but it is not a loopback literal.
     let server = Server::answering("200 OK", "", "{}");
     let url = format!("http://0.0.0.0:{}/", server.address.port());
     assert_eq!(post(&url).await.map(drop), Err(TransportError::Address(EndpointFault::NotHttps)));
@@ -109,7 +109,7 @@ async fn a_secret_leaves_this_machine_by_https_alone_and_nothing_is_connected_to
 }
 
 #[tokio::test]
-async fn https_to_who_speaks_none_is_no_connection_and_the_secret_stays_here() {
+async fn https_to_a_plain_server_fails_to_connect_without_sending_the_secret() {
     let server = Server::answering("200 OK", "", "{}");
     let url = format!("https://127.0.0.1:{}/", server.address.port());
     let error = post(&url).await.expect_err("no TLS there");

@@ -1,4 +1,4 @@
-//! The one check of access tokens, claim by claim.
+//! The validation of access tokens, claim by claim.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::keys::{key, new_key, public, sign};
 const NOW: UnixTime = 1_750_000_000;
 const ALGORITHM: Algorithm = Algorithm::Es256;
 
-/// One key, and what is known beside it.
+/// A key, and what else the verifier knows.
 struct Known {
     key: Arc<VerifyingKey>,
     is_stale: bool,
@@ -72,7 +72,7 @@ fn without(name: &str) -> Value {
     claims
 }
 
-/// Signed as the server signs.
+/// Signs as the server does.
 fn token(claims: &Value) -> String {
     let header = format!(r#"{{"typ":"at+jwt","alg":"ES256","kid":"{}"}}"#, key(ALGORITHM).jwk().key_id());
     sign(key(ALGORITHM), &header, &claims.to_string())
@@ -81,7 +81,7 @@ fn token(claims: &Value) -> String {
 fn judge_text(text: &str, known: &Known) -> Result<Claims, TokenFault> {
     let expected = Expected { issuer: "https://issuer", audience: Some("https://api") };
     let checked = check(text, known, expected, NOW);
-    assert_eq!(all_hold(examine(text, known, expected, NOW)), checked.is_ok(), "an examination agrees with the check");
+    assert_eq!(all_hold(examine(text, known, expected, NOW)), checked.is_ok(), "the examination agrees with the check");
     checked
 }
 
@@ -98,7 +98,7 @@ fn judge(claims: &Value) -> Result<Claims, TokenFault> {
 }
 
 #[test]
-fn a_good_token_is_read_whole() {
+fn a_valid_token_is_parsed_completely() {
     let claims = judge(&good()).expect("accepted");
     assert_eq!((claims.issuer.as_str(), claims.subject.as_str()), ("https://issuer", "job"));
     assert_eq!((claims.client_id.as_str(), claims.token_id.as_str()), ("job", "j1"));
@@ -110,7 +110,7 @@ fn a_good_token_is_read_whole() {
 }
 
 #[test]
-fn a_claim_that_is_missing_or_of_another_type_is_named() {
+fn a_missing_or_mistyped_claim_is_named() {
     for name in ["iss", "sub", "aud", "client_id", "iat", "exp", "jti"] {
         assert_eq!(judge(&without(name)).err(), Some(TokenFault::Claim(name)), "without {name}");
     }
@@ -134,7 +134,7 @@ fn a_claim_that_is_missing_or_of_another_type_is_named() {
 }
 
 #[test]
-fn expiry_has_no_leeway_and_the_clock_may_lead_by_ten_seconds() {
+fn expiry_has_no_leeway_and_iat_may_be_ten_seconds_ahead() {
     let rows = [
         ("exp", NOW + 1, None),
         ("exp", NOW, Some(TokenFault::Expired)),
@@ -157,7 +157,7 @@ fn expiry_has_no_leeway_and_the_clock_may_lead_by_ten_seconds() {
 }
 
 #[test]
-fn of_a_date_with_a_fraction_the_whole_seconds_count() {
+fn fractions_of_seconds_are_ignored() {
     let rows = [
         ("exp", 1_750_000_001.0, None),
         ("exp", 1_750_000_000.5, Some(TokenFault::Expired)),
@@ -171,7 +171,7 @@ fn of_a_date_with_a_fraction_the_whole_seconds_count() {
 }
 
 #[test]
-fn issuer_and_audience_must_match_to_the_letter() {
+fn issuer_and_audience_must_match_exactly() {
     for issuer in ["https://issuer/", "https://ISSUER", "http://issuer", "https://issuer.evil", "", " https://issuer"] {
         assert_eq!(judge(&with("iss", json!(issuer))).err(), Some(TokenFault::Issuer), "{issuer}");
     }
@@ -188,7 +188,7 @@ fn issuer_and_audience_must_match_to_the_letter() {
 }
 
 #[test]
-fn only_the_media_type_of_an_access_token_is_one() {
+fn only_the_media_type_of_access_tokens_is_accepted() {
     let kid = key(ALGORITHM).jwk().key_id();
     let judge_typ = |typ: &str| {
         let header = format!(r#"{{"typ":"{typ}","alg":"ES256","kid":"{kid}"}}"#);
@@ -206,7 +206,7 @@ fn only_the_media_type_of_an_access_token_is_one() {
 }
 
 #[test]
-fn the_key_must_be_known_by_its_id_and_have_signed() {
+fn the_key_must_be_known_by_its_id_and_match_the_signature() {
     let stranger = new_key(ALGORITHM);
     let unknown = sign(&stranger, r#"{"typ":"at+jwt","alg":"ES256","kid":"x"}"#, &good().to_string());
     assert_eq!(judge_text(&unknown, &Known::new()).err(), Some(TokenFault::UnknownKey));
@@ -224,7 +224,7 @@ fn the_key_must_be_known_by_its_id_and_have_signed() {
 }
 
 #[test]
-fn what_was_ended_is_dead_and_what_is_stale_decides_nothing() {
+fn revoked_tokens_are_invalid_and_a_stale_registry_decides_nothing() {
     let text = token(&good());
     let ended = Known { ended: Some(Ended::ClientEpoch), ..Known::new() };
     assert_eq!(judge_text(&text, &ended).err(), Some(TokenFault::Ended(Ended::ClientEpoch)));
@@ -234,7 +234,7 @@ fn what_was_ended_is_dead_and_what_is_stale_decides_nothing() {
 }
 
 #[test]
-fn the_header_that_the_server_writes_is_the_one_accepted() {
+fn the_servers_own_header_is_accepted() {
     let header = encode_header(key(ALGORITHM), "at+jwt");
     let payload = good().to_string();
     let text = countersign_protocol::jose::jws::sign(key(ALGORITHM), &header, payload.as_bytes()).unwrap();
@@ -243,7 +243,7 @@ fn the_header_that_the_server_writes_is_the_one_accepted() {
 }
 
 #[test]
-fn an_examination_judges_each_check_whatever_the_others_say() {
+fn an_examination_runs_each_check_independently() {
     let expected = Expected { issuer: "https://issuer", audience: Some("https://api") };
     let examine = |text: &str, known: &Known| examine(text, known, expected, NOW).expect("a JWT");
     let mut wrong = good();
@@ -256,7 +256,7 @@ fn an_examination_judges_each_check_whatever_the_others_say() {
     assert_eq!((found.audience, found.time), (Err(TokenFault::Audience), Err(TokenFault::Expired)));
     assert_eq!(found.revocation, Err(TokenFault::Ended(Ended::ClientGone)));
     let genuine = token(&good());
-    // The signature of another payload: a character changed by hand is sometimes the one that was there.
+    // The signature of another payload. A character changed by hand might have the same value.
     let forged = format!("{}.{}", genuine.rsplit_once('.').unwrap().0, signed.rsplit_once('.').unwrap().1);
     let found = examine(&forged, &Known::new());
     assert_eq!(found.signature, Err(TokenFault::Jws(JwsError::Signature)));
@@ -264,11 +264,11 @@ fn an_examination_judges_each_check_whatever_the_others_say() {
 }
 
 #[test]
-fn a_claim_that_is_missing_fails_the_checks_that_read_it_and_no_others() {
+fn a_missing_claim_only_fails_the_checks_that_read_it() {
     let expected = Expected { issuer: "https://issuer", audience: Some("https://api") };
     for (name, failing) in [
         ("iss", &["issuer"][..]),
-        // By its audience the API is found whose tokens may have been ended.
+        // The audience identifies the API whose tokens may have been revoked.
         ("aud", &["audience", "revocation"]),
         ("iat", &["time"]),
         ("exp", &["time"]),

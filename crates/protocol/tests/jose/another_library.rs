@@ -1,4 +1,4 @@
-//! `jsonwebtoken`, in both directions. Its cryptography is aws-lc too: what it judges is the reading and the writing.
+//! `jsonwebtoken`, in both directions. It also uses aws-lc, so this tests parsing and serialization.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +21,7 @@ fn theirs(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
 }
 
 fn claims() -> Value {
-    // jsonwebtoken reads the clock of the machine: this one ends in 2100.
+    // jsonwebtoken reads the machine's clock, so this token expires in 2100.
     json!({ "iss": "https://issuer", "aud": "https://api", "sub": "job", "exp": 4_102_444_800_i64, "née": "Zoë" })
 }
 
@@ -33,7 +33,7 @@ fn validation(algorithm: Algorithm) -> Validation {
 }
 
 #[test]
-fn what_we_sign_verifies_there_by_our_published_key_set() {
+fn it_verifies_our_tokens_with_our_key_set() {
     let published = jwk_set(Algorithm::ALL.map(|algorithm| key(algorithm).jwk()));
     let published: JwkSet = serde_json::from_value(published).expect("a key set");
     for algorithm in Algorithm::ALL {
@@ -53,7 +53,7 @@ fn what_we_sign_verifies_there_by_our_published_key_set() {
 }
 
 #[test]
-fn our_key_ids_are_the_thumbprints_that_it_computes() {
+fn our_key_ids_match_the_thumbprints_that_it_computes() {
     for algorithm in Algorithm::ALL {
         let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(key(algorithm).jwk().to_json()).expect("a key");
         assert_eq!(jwk.thumbprint(ThumbprintHash::SHA256).unwrap(), key(algorithm).jwk().key_id().as_str());
@@ -61,7 +61,7 @@ fn our_key_ids_are_the_thumbprints_that_it_computes() {
 }
 
 #[test]
-fn what_it_signs_verifies_here() {
+fn we_verify_its_tokens() {
     for algorithm in Algorithm::ALL {
         let pkcs8 = SigningKey::generate(algorithm).expect("a key");
         let header = Header { kid: Some("any".to_owned()), ..Header::new(theirs(algorithm)) };
@@ -80,8 +80,8 @@ fn what_it_signs_verifies_here() {
 }
 
 #[test]
-fn the_key_that_it_publishes_is_read_here() {
-    // It publishes an Edwards key only from the older PKCS #8, without the public half; ours have it (RFC 8410 §7).
+fn we_parse_its_public_keys() {
+    // It only exports an Edwards key from the older PKCS #8 without the public half. Ours have it (RFC 8410 §7).
     for algorithm in [Algorithm::Es256, Algorithm::Rs256] {
         let pkcs8 = SigningKey::generate(algorithm).expect("a key");
         let encoding = encoding_key(algorithm, &pkcs8);
@@ -93,7 +93,7 @@ fn the_key_that_it_publishes_is_read_here() {
     }
 }
 
-/// Its `from_rsa_der` wants PKCS #1 and finds out at the first signature; its `from_rsa_pem` reads PKCS #8.
+/// Its `from_rsa_der` requires PKCS #1 but only fails at the first signature. Its `from_rsa_pem` accepts PKCS #8.
 fn encoding_key(algorithm: Algorithm, pkcs8: &[u8]) -> EncodingKey {
     match algorithm {
         Algorithm::Es256 => EncodingKey::from_ec_der(pkcs8),

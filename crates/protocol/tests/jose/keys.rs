@@ -1,4 +1,4 @@
-//! One key of each algorithm, made once, and tokens with any header.
+//! One key per algorithm, created once, and tokens with any header.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ static ES256: LazyLock<SigningKey> = LazyLock::new(|| new_key(Algorithm::Es256))
 static RS256: LazyLock<SigningKey> = LazyLock::new(|| new_key(Algorithm::Rs256));
 static EDDSA: LazyLock<SigningKey> = LazyLock::new(|| new_key(Algorithm::EdDsa));
 
-/// The key of this algorithm that every test shares.
+/// The key of this algorithm, which all tests share.
 pub fn key(algorithm: Algorithm) -> &'static SigningKey {
     match algorithm {
         Algorithm::Es256 => &ES256,
@@ -31,7 +31,7 @@ pub fn public(key: &SigningKey) -> VerifyingKey {
     VerifyingKey::from_jwk(key.jwk()).expect("a public key")
 }
 
-/// Signs a payload under any header at all.
+/// Signs a payload with any header.
 pub fn sign(key: &SigningKey, header: &str, payload: &str) -> String {
     jws::sign(key, &base64url(header.as_bytes()), payload.as_bytes()).expect("a signature")
 }

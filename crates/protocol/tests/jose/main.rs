@@ -1,4 +1,4 @@
-//! Our JOSE before judges that are not ours: another library, the vectors of the RFCs, and everything malformed.
+//! Our JOSE implementation against another library, the RFCs' test vectors, and malformed input.
 
 mod access_token;
 mod another_library;

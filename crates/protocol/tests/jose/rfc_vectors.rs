@@ -1,4 +1,4 @@
-//! The examples that the RFCs print, to the letter.
+//! The examples in the RFCs, unchanged.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jwk::{Jwk, parse_jwk_set};
@@ -57,7 +57,7 @@ fn rfc_7515_a_3_es256_verifies() {
 }
 
 #[test]
-fn rfc_7515_a_1_hs256_and_a_5_unsecured_are_nobodys() {
+fn rfc_7515_a_1_hs256_and_a_5_unsecured_are_refused() {
     let mac = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     let hs256 = format!("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{JOE}.{mac}");
     let unsecured = format!("eyJhbGciOiJub25lIn0.{JOE}.");
@@ -71,7 +71,7 @@ fn rfc_7515_a_1_hs256_and_a_5_unsecured_are_nobodys() {
 
 #[test]
 fn rfc_7515_e_an_extension_that_must_be_understood_is_refused() {
-    // Its payload is no JSON; ours is.
+    // Its payload is not JSON. Ours is.
     let header = "eyJhbGciOiJub25lIiwNCiAiY3JpdCI6WyJodHRwOi8vZXhhbXBsZS5jb20vVU5ERUZJTkVEIl0sDQogImh0dHA6Ly9leGFtcGxlLmNvb\
                   S9VTkRFRklORUQiOnRydWUNCn0";
     let token = format!("{header}.{JOE}.");
@@ -85,7 +85,7 @@ const RSA_2011: &str = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbf
                         _xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
 
 #[test]
-fn rfc_7517_a_1_a_set_is_read_and_its_encryption_key_is_left_out() {
+fn rfc_7517_a_1_a_key_set_is_parsed_and_its_encryption_key_skipped() {
     let set = json!({ "keys": [
         {
             "kty": "EC",
@@ -103,7 +103,7 @@ fn rfc_7517_a_1_a_set_is_read_and_its_encryption_key_is_left_out() {
     assert_eq!((rsa.algorithm(), rsa.key_id().as_str()), (Algorithm::Rs256, "2011-04-29"));
     assert!(VerifyingKey::from_jwk(&rsa).is_ok());
 
-    // Without its `use` the other is a key like any.
+    // Without its `use`, the other one is an ordinary key.
     let mut ec = set["keys"][0].clone();
     ec.as_object_mut().unwrap().remove("use");
     assert_eq!(VerifyingKey::from_jwk(&jwk(ec)).unwrap().key_id().as_str(), "1");
@@ -126,7 +126,7 @@ fn rfc_8037_key() -> SigningKey {
 }
 
 #[test]
-fn rfc_8037_a_1_to_a_3_the_public_key_and_its_thumbprint_follow_from_the_private_one() {
+fn rfc_8037_a_1_to_a_3_the_public_key_and_its_thumbprint_are_derived_from_the_private_key() {
     let key = rfc_8037_key();
     assert_eq!(key.jwk().to_json()["x"], ED25519_X);
     assert_eq!(key.jwk().key_id().as_str(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
@@ -137,13 +137,13 @@ fn rfc_8037_a_1_to_a_3_the_public_key_and_its_thumbprint_follow_from_the_private
 }
 
 #[test]
-fn rfc_8037_a_4_and_a_5_the_signature_is_the_printed_one_and_verifies() {
+fn rfc_8037_a_4_and_a_5_the_signature_matches_and_verifies() {
     let input = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
     let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     let key = rfc_8037_key();
     assert_eq!(base64url(&key.sign(input.as_bytes()).unwrap()), signature);
     assert!(public(&key).verifies(input.as_bytes(), &from_base64url(signature).unwrap()));
-    // Its payload is a sentence, and so no JWT.
+    // Its payload is a sentence, so it is not a JWT.
     let jws = format!("{input}.{signature}");
     assert_eq!(UnverifiedJwt::parse(&jws).err(), Some(JwsError::Payload));
 }

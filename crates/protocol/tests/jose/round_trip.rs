@@ -1,4 +1,4 @@
-//! Whatever is signed comes back, and whatever is changed does not.
+//! Whatever is signed verifies, and any modification is refused.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jws::{UnverifiedJwt, encode_header, sign};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::keys::{key, public};
 
-/// Any JSON, not deeper than a claim reasonably is.
+/// Any JSON, nested as deeply as a claim may reasonably be.
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -46,7 +46,7 @@ fn verifies(token: &str, algorithm: Algorithm) -> bool {
 
 proptest! {
     #[test]
-    fn any_object_that_is_signed_is_read_back(algorithm in algorithm(), payload in payload()) {
+    fn any_signed_object_is_parsed_unchanged(algorithm in algorithm(), payload in payload()) {
         let token = signed(algorithm, &payload);
         let jwt = UnverifiedJwt::parse(&token).expect("a JWT");
         prop_assert_eq!(jwt.claims(), &payload);
@@ -61,13 +61,13 @@ proptest! {
         let mut bytes = signed(algorithm, &payload).into_bytes();
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
-        // A token is ASCII, and stays so.
+        // A token is ASCII, and the change keeps it so.
         let changed = String::from_utf8(bytes).expect("ASCII");
         prop_assert!(!verifies(&changed, algorithm), "{changed}");
     }
 
     #[test]
-    fn a_token_with_one_character_changed_added_or_left_out_is_refused(
+    fn a_token_with_one_character_changed_added_or_removed_is_refused(
         algorithm in algorithm(), payload in payload(), at in any::<Index>(), other in any::<char>(),
     ) {
         let token = signed(algorithm, &payload);
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_at_all_makes_the_reader_fall_over(text in any::<String>(), parts in "[A-Za-z0-9_.=-]{0,200}") {
+    fn no_text_makes_the_parser_panic(text in any::<String>(), parts in "[A-Za-z0-9_.=-]{0,200}") {
         for text in [text, parts] {
             for algorithm in Algorithm::ALL {
                 prop_assert!(!verifies(&text, algorithm));
@@ -93,7 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn a_token_of_one_key_is_nothing_to_another(
+    fn a_token_does_not_verify_with_another_key(
         algorithm in algorithm(), other in algorithm(), payload in payload(),
     ) {
         prop_assert_eq!(verifies(&signed(algorithm, &payload), other), algorithm == other);

@@ -1,4 +1,4 @@
-//! Every way to write a JWS wrongly has a name.
+//! Every malformed JWS has a named error.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::jws::{JwsError, MAX_JWS_BYTES, UnverifiedJwt};
@@ -21,7 +21,7 @@ fn es256() -> &'static SigningKey {
 }
 
 #[test]
-fn what_is_not_three_canonical_parts_is_refused() {
+fn tokens_without_three_canonical_parts_are_refused() {
     let good = sign(es256(), HEADER, PAYLOAD);
     assert_eq!(read(&good, es256()), Ok(json!({ "sub": "job" })));
     let parts: Vec<&str> = good.split('.').collect();
@@ -58,7 +58,7 @@ fn what_is_not_three_canonical_parts_is_refused() {
 #[test]
 fn the_spare_bits_of_a_last_digit_must_be_zero() {
     const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    // 64 bytes are 85 digits and a third of one: sixteen spellings, of which one is canonical.
+    // 64 bytes are 85 digits and a third of one. Of the sixteen spellings of the last digit, one is canonical.
     let good = sign(es256(), HEADER, PAYLOAD);
     let (rest, last) = good.split_at(good.len() - 1);
     let canonical = DIGITS.find(last).unwrap();
@@ -70,7 +70,7 @@ fn the_spare_bits_of_a_last_digit_must_be_zero() {
 }
 
 #[test]
-fn what_is_too_long_is_not_even_taken_apart() {
+fn tokens_that_are_too_long_are_not_split() {
     assert_eq!(read(&"a".repeat(MAX_JWS_BYTES), es256()), Err(JwsError::Shape));
     assert_eq!(read(&"a".repeat(MAX_JWS_BYTES + 1), es256()), Err(JwsError::TooLong));
     let long = sign(es256(), HEADER, &json!({ "sub": "x".repeat(MAX_JWS_BYTES) }).to_string());
@@ -78,7 +78,7 @@ fn what_is_too_long_is_not_even_taken_apart() {
 }
 
 #[test]
-fn a_header_that_is_malformed_or_says_a_thing_twice_is_refused_though_it_is_signed() {
+fn a_signed_header_that_is_malformed_or_has_duplicates_is_refused() {
     let rows = [
         r"",
         r"{}",
@@ -113,7 +113,7 @@ fn a_header_that_is_malformed_or_says_a_thing_twice_is_refused_though_it_is_sign
 }
 
 #[test]
-fn a_header_with_crit_is_refused_whatever_it_names() {
+fn a_header_with_crit_is_always_refused() {
     for crit in [r#"["b64"]"#, r#"["exp"]"#, r#"["alg"]"#, "[]", "null", "true", r#""b64""#] {
         let header = format!(r#"{{"alg":"ES256","b64":true,"exp":1,"crit":{crit}}}"#);
         assert_eq!(read(&sign(es256(), &header, PAYLOAD), es256()), Err(JwsError::Critical), "{header}");
@@ -121,7 +121,7 @@ fn a_header_with_crit_is_refused_whatever_it_names() {
 }
 
 #[test]
-fn a_payload_that_is_no_object_or_says_a_thing_twice_is_refused_though_it_is_signed() {
+fn a_signed_payload_that_is_not_an_object_or_has_duplicates_is_refused() {
     let rows = [
         "",
         "[]",
@@ -145,14 +145,14 @@ fn a_payload_that_is_no_object_or_says_a_thing_twice_is_refused_though_it_is_sig
 }
 
 #[test]
-fn the_key_decides_the_algorithm_and_the_token_may_only_agree() {
+fn the_key_decides_the_algorithm_and_the_token_must_agree() {
     for algorithm in Algorithm::ALL {
         for alg in ["none", "None", "NONE", "", "HS256", "es256", "ES256 ", "ES384", "PS256", "RS512", "Ed448", "dir"] {
             let token = sign(key(algorithm), &json!({ "alg": alg }).to_string(), PAYLOAD);
             assert_eq!(read(&token, key(algorithm)), Err(JwsError::Algorithm), "{algorithm} {alg}");
         }
         for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
-            // Of another key, and this key's signature under another's name.
+            // Signed by another key, and signed by this key under another one's name.
             let foreign = sign(key(other), &json!({ "alg": other.as_str() }).to_string(), PAYLOAD);
             assert_eq!(read(&foreign, key(algorithm)), Err(JwsError::Algorithm), "{algorithm} {other}");
             let renamed = sign(key(algorithm), &json!({ "alg": other.as_str() }).to_string(), PAYLOAD);
@@ -164,7 +164,7 @@ fn the_key_decides_the_algorithm_and_the_token_may_only_agree() {
 }
 
 #[test]
-fn an_edwards_key_also_goes_by_the_name_ed25519_and_no_other_does() {
+fn an_edwards_key_may_also_be_named_ed25519_and_no_other_key() {
     for algorithm in Algorithm::ALL {
         let token = sign(key(algorithm), r#"{"alg":"Ed25519"}"#, PAYLOAD);
         let expected = match algorithm {
@@ -176,7 +176,7 @@ fn an_edwards_key_also_goes_by_the_name_ed25519_and_no_other_does() {
 }
 
 #[test]
-fn a_public_key_used_as_an_hmac_secret_proves_nothing() {
+fn a_public_key_used_as_an_hmac_secret_is_refused() {
     for algorithm in Algorithm::ALL {
         let jwk = key(algorithm).jwk().to_json();
         let number = jwk.get("n").or_else(|| jwk.get("x")).and_then(Value::as_str).unwrap();
@@ -189,7 +189,7 @@ fn a_public_key_used_as_an_hmac_secret_proves_nothing() {
 }
 
 #[test]
-fn no_signature_but_the_keys_own_over_these_very_bytes_counts() {
+fn only_a_signature_by_the_key_over_exactly_these_bytes_is_valid() {
     let rs256 = key(Algorithm::Rs256);
     for algorithm in Algorithm::ALL {
         let header = json!({ "alg": algorithm.as_str() }).to_string();
@@ -216,14 +216,14 @@ fn no_signature_but_the_keys_own_over_these_very_bytes_counts() {
         }
         let stranger = sign(&new_key(algorithm), &header, PAYLOAD);
         assert_eq!(read(&stranger, key(algorithm)), Err(JwsError::Signature), "{algorithm}");
-        // The same words, written otherwise.
+        // The same content, encoded differently.
         let spaced = format!("{}.{}", base64url(format!(" {header}").as_bytes()), &good[good.find('.').unwrap() + 1..]);
         assert_eq!(read(&spaced, key(algorithm)), Err(JwsError::Signature), "{algorithm}");
     }
 }
 
 #[test]
-fn an_ecdsa_signature_in_der_is_not_one_of_jose() {
+fn an_ecdsa_signature_in_der_is_refused() {
     let good = sign(es256(), HEADER, PAYLOAD);
     let (signed, signature) = good.rsplit_once('.').unwrap();
     let signature = from_base64url(signature).unwrap();
@@ -232,7 +232,7 @@ fn an_ecdsa_signature_in_der_is_not_one_of_jose() {
     assert_eq!(read(&format!("{signed}.{}", base64url(&der)), es256()), Err(JwsError::Signature));
 }
 
-/// A positive INTEGER of DER.
+/// A positive INTEGER in DER.
 fn integer(bytes: &[u8]) -> Vec<u8> {
     let mut digits: Vec<u8> = bytes.iter().copied().skip_while(|byte| *byte == 0).collect();
     if digits.first().is_some_and(|first| *first >= 0x80) {
@@ -243,7 +243,7 @@ fn integer(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_key_or_an_address_in_the_header_is_never_followed() {
+fn keys_and_urls_in_the_header_are_ignored() {
     let attacker = new_key(Algorithm::Es256);
     let brought = |kid: &str| {
         let header = json!({
@@ -259,7 +259,7 @@ fn a_key_or_an_address_in_the_header_is_never_followed() {
     };
     let forged = sign(&attacker, &brought(es256().jwk().key_id().as_str()), PAYLOAD);
     assert_eq!(read(&forged, es256()), Err(JwsError::Signature));
-    // They harm nothing either: what our key signed stays signed.
+    // They do no harm either: what our key has signed is valid.
     let ours = sign(es256(), &brought("anything"), PAYLOAD);
     assert_eq!(read(&ours, es256()), Ok(json!({ "sub": "job" })));
 }

@@ -1,4 +1,4 @@
-//! Keys that are too weak, malformed, private or for another use.
+//! Keys that are weak, malformed, private, or for another use.
 
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::jose::base64url;
@@ -12,7 +12,7 @@ fn reads(members: &Value) -> bool {
     Jwk::parse(members.as_object().expect("an object")).is_some_and(|jwk| VerifyingKey::from_jwk(&jwk).is_ok())
 }
 
-/// An odd number of so many bits.
+/// A random odd number of this many bits.
 fn modulus(bits: usize) -> Vec<u8> {
     let mut n = vec![0xb7; bits.div_ceil(8)];
     n[0] = 1 << ((bits - 1) % 8);
@@ -33,7 +33,7 @@ fn an_rsa_key_below_2048_bits_is_refused() {
 }
 
 #[test]
-fn an_rsa_key_that_could_verify_nothing_or_anything_is_refused_when_it_is_read() {
+fn an_rsa_key_that_could_verify_nothing_or_anything_is_refused_when_parsed() {
     for e in [&[1][..], &[2], &[4], &[1, 0, 0], &[], &[0], &[4, 0, 0, 0, 1]] {
         let jwk = json!({ "kty": "RSA", "n": base64url(&modulus(2048)), "e": base64url(e) });
         assert!(!reads(&jwk), "{e:?}");
@@ -47,7 +47,7 @@ fn an_rsa_key_that_could_verify_nothing_or_anything_is_refused_when_it_is_read()
 }
 
 #[test]
-fn a_member_that_is_malformed_missing_or_private_makes_it_no_key() {
+fn a_key_with_a_malformed_missing_or_private_member_is_refused() {
     for algorithm in Algorithm::ALL {
         let good = key(algorithm).jwk().to_json();
         assert!(reads(&good));
@@ -74,7 +74,7 @@ fn a_member_that_is_malformed_missing_or_private_makes_it_no_key() {
 }
 
 #[test]
-fn a_point_that_is_not_on_the_curve_is_no_key() {
+fn a_point_that_is_not_on_the_curve_is_refused() {
     let mut jwk = key(Algorithm::Es256).jwk().to_json();
     jwk["y"] = jwk["x"].clone();
     assert!(!reads(&jwk));
@@ -83,7 +83,7 @@ fn a_point_that_is_not_on_the_curve_is_no_key() {
 }
 
 #[test]
-fn a_private_key_is_read_as_its_own_algorithm_only() {
+fn a_private_key_is_only_parsed_as_its_own_algorithm() {
     for algorithm in Algorithm::ALL {
         let pkcs8 = SigningKey::generate(algorithm).expect("a key");
         for other in Algorithm::ALL {
@@ -95,7 +95,7 @@ fn a_private_key_is_read_as_its_own_algorithm_only() {
 }
 
 #[test]
-fn a_signing_key_shows_its_public_half_and_hides_the_other() {
+fn a_signing_key_reveals_only_its_public_half() {
     for algorithm in Algorithm::ALL {
         let shown = format!("{:?}", key(algorithm));
         assert_eq!(shown, format!("SigningKey({}, ********)", key(algorithm).jwk().key_id()));

@@ -1,4 +1,4 @@
-//! Project Wycheproof's vectors: signatures and keys that have fooled other verifiers.
+//! Project Wycheproof's test vectors: signatures and keys that have fooled other verifiers.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use countersign_protocol::jose::key::VerifyingKey;
 use wycheproof::TestResult::{self, Acceptable, Invalid, Valid};
 use wycheproof::{ecdsa, eddsa, rsa_pkcs1_verify};
 
-/// How often vectors of one expected result were accepted (`true`) and refused (`false`) here.
+/// The number of vectors that were accepted (`true`) and refused (`false`) here, by expected result.
 #[derive(Default)]
 struct Verdicts(BTreeMap<(&'static str, bool), usize>);
 
 impl Verdicts {
-    /// Verifies one vector; `name` tells which one it is.
+    /// Verifies one vector. `name` identifies it.
     fn judge(&mut self, key: &VerifyingKey, message: &[u8], signature: &[u8], expected: TestResult, name: &str) {
         let accepted = key.verifies(message, signature);
         let word = match expected {
@@ -34,7 +34,7 @@ impl Verdicts {
     }
 }
 
-/// The key that a group gives as a JWK, read as a JWK Set's keys are read.
+/// The key of a group as a JWK, parsed like a key of a JWK Set.
 fn from_jwk(group: &serde_json::Value, member: &str) -> Option<VerifyingKey> {
     let members = group[member].as_object()?;
     Some(VerifyingKey::from_jwk(&Jwk::parse(members).expect("a public key")).expect("a usable key"))
@@ -45,7 +45,7 @@ fn groups(json: &str) -> Vec<serde_json::Value> {
     set["testGroups"].as_array().expect("groups").clone()
 }
 
-/// 32 bytes, big-endian, of a number that may have a leading zero or be shorter.
+/// Pads or trims a big-endian number to 32 bytes.
 fn to_32_bytes(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let significant = &number[zeros..];
@@ -53,7 +53,7 @@ fn to_32_bytes(number: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn es256_accepts_what_is_valid_and_nothing_else() {
+fn es256_accepts_only_valid_signatures() {
     let name = ecdsa::TestName::EcdsaSecp256r1Sha256P1363;
     let (set, raw) = (ecdsa::TestSet::load(name).expect("vectors"), groups(name.json_data()));
     let (mut verdicts, mut jwks) = (Verdicts::default(), 0);
@@ -71,7 +71,7 @@ fn es256_accepts_what_is_valid_and_nothing_else() {
 }
 
 #[test]
-fn eddsa_accepts_what_is_valid_and_nothing_else() {
+fn eddsa_accepts_only_valid_signatures() {
     let name = eddsa::TestName::Ed25519;
     let (set, raw) = (eddsa::TestSet::load(name).expect("vectors"), groups(name.json_data()));
     let mut verdicts = Verdicts::default();
@@ -85,10 +85,10 @@ fn eddsa_accepts_what_is_valid_and_nothing_else() {
     verdicts.assert(&[("invalid", false, 63), ("valid", true, 88)]);
 }
 
-/// The one acceptable vector of each size has no NULL after the hash's identifier. RFC 8017 §9.2 note 1 lets a verifier
-/// accept that, and RFC 7518 §3.3 does not ask for it: it is refused.
+/// The one acceptable vector of each size has no NULL after the hash's identifier. RFC 8017 §9.2 note 1 allows a verifier to
+/// accept that, but RFC 7518 §3.3 does not require it, so it is refused.
 #[test]
-fn rs256_accepts_what_is_valid_and_nothing_else() {
+fn rs256_accepts_only_valid_signatures() {
     use rsa_pkcs1_verify::TestName::{Rsa2048Sha256, Rsa3072Sha256, Rsa4096Sha256, Rsa8192Sha256};
     let mut verdicts = Verdicts::default();
     for name in [Rsa2048Sha256, Rsa3072Sha256, Rsa4096Sha256, Rsa8192Sha256] {
@@ -104,7 +104,7 @@ fn rs256_accepts_what_is_valid_and_nothing_else() {
     verdicts.assert(&[("acceptable", false, 4), ("invalid", false, 999), ("valid", true, 31)]);
 }
 
-/// A signature over another hash, in another encoding or by another scheme, under a key that would fit.
+/// A signature with another hash, encoding or scheme, and a key that would fit.
 #[test]
 fn a_valid_signature_of_another_algorithm_is_refused() {
     use rsa_pkcs1_verify::TestName::Rsa2048Sha512;
@@ -128,7 +128,7 @@ fn a_valid_signature_of_another_algorithm_is_refused() {
 }
 
 #[test]
-fn a_jwk_for_another_rsa_algorithm_is_no_key_of_ours() {
+fn a_jwk_for_another_rsa_algorithm_is_refused() {
     use rsa_pkcs1_verify::TestName::Rsa2048Sha512;
     use wycheproof::rsa_pss_verify::TestName::RsaPss2048Sha256Mgf1SaltLen32;
     for (json, member, alg) in [
