@@ -90,6 +90,7 @@ pub struct KnownDevice {
     pub kind: DeviceKind,
 }
 
+/// A kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum DeviceKind {

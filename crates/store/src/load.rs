@@ -183,6 +183,7 @@ impl Load {
         Fetcher { connection: &mut self.snapshot, is_postgres: self.is_postgres }
     }
 
+    /// Ends the read.
     pub async fn finish(self) -> Result<(), StoreError> {
         Ok(self.snapshot.commit().await?)
     }
