@@ -1,6 +1,6 @@
 //! Replays every stored input, whole and truncated at every position.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! Log lines on their way to stderr: gathered for a moment, so that a token costs no system call of its own.
+//! Buffers log lines on their way to stderr, so that a token needs no system call for its log line.
 //!
-//! Each thread gathers its own lines. Only the flusher writes to stderr: where nobody reads that, lines are lost and counted,
-//! and requests go on.
+//! Each thread has its own buffer, and only the flusher writes to stderr. If stderr is not read, lines are dropped and counted,
+//! but requests continue.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use countersign_server::per_thread::PerThread;
 
-/// Lines wait at most this long. A kill loses no more than that; every other end flushes.
+/// How long lines are buffered. A SIGKILL loses at most that much. Any other exit flushes.
 const GATHER: Duration = Duration::from_millis(20);
-/// The most bytes of a thread that wait, twenty times what the fastest one writes in [`GATHER`]: beyond it lines are lost.
+/// The maximum buffer per thread: twenty times what the fastest thread writes in [`GATHER`]. Further lines are dropped.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// A line's time is in its first bytes: of JSON, behind `{"timestamp":"`.
+/// The timestamp is in the first bytes of a line. In JSON, it follows `{"timestamp":"`.
 const TIME_BYTES: usize = 41;
-/// At the end the last lines are given this long: a stderr that nobody reads must not keep the process.
+/// How long an exit waits for the last lines, because stderr may not be read.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ struct Shared {
     changed: Condvar,
 }
 
-/// What was asked of the flusher, and whether it has ended.
+/// The request to the flusher, and whether it has ended.
 #[derive(Default)]
 struct Flusher {
     is_woken: bool,
@@ -37,11 +37,11 @@ struct Flusher {
     has_ended: bool,
 }
 
-/// Lines of one thread.
+/// The lines of one thread.
 #[derive(Debug, Default)]
 struct Lines {
     bytes: Vec<u8>,
-    /// Where each line ends.
+    /// The end of each line.
     ends: Vec<usize>,
     lost: u64,
 }
@@ -72,7 +72,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Takes all lines, in the order of their time, and how many were lost.
+    /// Takes all lines in chronological order, and the number of dropped ones.
     fn take(&self) -> (Vec<u8>, u64) {
         let taken: Vec<Lines> = self.lines.all().map(|mut lines| std::mem::take(&mut *lines)).collect();
         let lost = taken.iter().map(|lines| lines.lost).sum();
@@ -86,22 +86,22 @@ impl Shared {
     }
 }
 
-/// The lines of several threads as one. Each begins alike, up to its time, so the order of these bytes is that of their time.
+/// Merges the lines of several threads. They start alike up to the timestamp, so their bytes sort chronologically.
 fn in_order(parts: &[Lines]) -> Vec<u8> {
     let mut all: Vec<&[u8]> = parts.iter().flat_map(Lines::iter).collect();
     all.sort_by_key(|line| &line[..line.len().min(TIME_BYTES)]);
     all.concat()
 }
 
-/// Where the lines go. Cloning shares it.
+/// The writer of the log. Clones share the buffer.
 #[derive(Clone, Default)]
 pub(crate) struct LogBuffer(Arc<Shared>);
 
-/// Writes what waits, until it is dropped, which writes the rest.
+/// Writes buffered lines, and the rest when it is dropped.
 pub(crate) struct LogFlusher(Arc<Shared>);
 
 impl LogBuffer {
-    /// A buffer, and who empties it.
+    /// Starts a buffer and its flusher.
     pub(crate) fn start() -> (Self, LogFlusher) {
         let buffer = Self::default();
         let shared = buffer.0.clone();
@@ -114,7 +114,7 @@ impl LogBuffer {
 impl Write for LogBuffer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.lines.own().add(line);
-        // The flusher has looked at these lines after it fell asleep, or it is seen to be asleep here.
+        // Either the flusher saw these lines after it marked itself as asleep, or this sees that mark.
         if !self.0.is_awake.load(Ordering::SeqCst) {
             self.0.wake(|flusher| flusher.is_woken = true);
         }
@@ -129,7 +129,7 @@ impl Write for LogBuffer {
 impl Drop for LogFlusher {
     fn drop(&mut self) {
         self.0.wake(|flusher| flusher.is_ending = true);
-        // Whether the last lines were written or not, the process ends now.
+        // The process exits now, whether or not the last lines were written.
         drop(self.0.changed.wait_timeout_while(self.0.lock(), END_TIMEOUT, |flusher| !flusher.has_ended));
     }
 }
@@ -143,7 +143,7 @@ fn flush_until_ended(shared: &Shared) {
         shared.is_awake.store(true, Ordering::SeqCst);
         while write_lines(shared) {}
         shared.is_awake.store(false, Ordering::SeqCst);
-        // A thread that saw it awake has woken nobody.
+        // A thread that saw it awake did not wake it.
         if write_taken(shared.take()) {
             shared.lock().is_woken = true;
         } else if shared.lock().is_ending {
@@ -153,7 +153,7 @@ fn flush_until_ended(shared: &Shared) {
     }
 }
 
-/// Gathers for a moment and writes; false if there was nothing.
+/// Waits for a moment and writes. Returns false if there were no lines.
 fn write_lines(shared: &Shared) -> bool {
     if !shared.lock().is_ending {
         thread::sleep(GATHER);
@@ -161,12 +161,12 @@ fn write_lines(shared: &Shared) -> bool {
     write_taken(shared.take())
 }
 
-/// Writes lines; false if there are none.
+/// Writes lines. Returns false if there are none.
 fn write_taken((bytes, lost): (Vec<u8>, u64)) -> bool {
-    // A stderr that is gone is nothing that could be reported anywhere.
+    // A failure to write to stderr cannot be reported anywhere.
     let _ = io::stderr().lock().write_all(&bytes);
     if lost > 0 {
-        tracing::warn!(lost, "log lines were lost: nobody read stderr fast enough");
+        tracing::warn!(lost, "log lines were dropped, because stderr was not read fast enough");
     }
     !bytes.is_empty() || lost > 0
 }
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_several_threads_are_written_in_the_order_of_their_time() {
+    fn lines_of_several_threads_are_written_in_chronological_order() {
         let lines = |times: &[u32]| {
             let mut lines = Lines::default();
             times.iter().for_each(|time| lines.add(format!("{{\"timestamp\":\"{time:03}\"}}\n").as_bytes()));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn lines_that_do_not_fit_are_counted() {
         let shared = Shared::default();
         shared.lines.own().add(&vec![b'x'; MAX_BYTES]);
         shared.lines.own().add(b"y");

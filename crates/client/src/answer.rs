@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_read_whatever_else_the_body_says() {
+    fn a_refusal_is_parsed_whatever_else_the_body_contains() {
         let body = r#"{"error":"invalid_scope","error_description":"no\nsuch scope","error_uri":7}"#;
         let error = read_revocation(answer(400, "x", body)).expect_err("refused");
         assert_eq!(
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_oauth_s_words_is_its_status() {
+    fn an_error_without_an_oauth_body_shows_its_status() {
         for (status, body) in [
             (401, ""),
             (404, "<html>"),

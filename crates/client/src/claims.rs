@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_are_read_from_any_jwt_and_from_nothing_else() {
+    fn claims_are_parsed_from_any_jwt_and_nothing_else() {
         let token = format!("{}.{}.AAAA", base64url(br#"{"alg":"HS256"}"#), base64url(br#"{"sub":"x","n":1}"#));
         let claims = claims(&token).expect("a JWT");
         assert_eq!(claims.as_unverified()["sub"], "x");

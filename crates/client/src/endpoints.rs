@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_and_an_app_name_three_addresses() {
+    fn a_tenant_and_an_app_determine_three_urls() {
         for tenant in ["https://auth.example", "https://auth.example/"] {
             let endpoints = Endpoints::tenant(tenant, "oauthclient").expect("a tenant");
             assert_eq!(endpoints.token().as_str(), "https://auth.example/OAuth2/Token/oauthclient");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_sent_nowhere_in_the_clear_but_to_this_machine() {
+    fn a_secret_is_only_sent_in_plain_text_to_this_machine() {
         let of = |token| Endpoints::explicit(token, "https://a.example/i", "https://a.example/r");
         for good in [
             "https://auth.example/token?tenant=1",
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_address_is_refused_by_name_and_not_repeated() {
+    fn an_invalid_url_is_refused_by_name_and_not_repeated() {
         let of = |token| Endpoints::explicit("https://a.example/t", token, "https://a.example/r");
         for bad in ["", "auth.example", "/token", "https://", "data:,x", "https://a b.example"] {
             assert!(matches!(fault(of(bad)), EndpointFault::NotAUrl | EndpointFault::NotHttps), "{bad}");
@@ -253,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_app_id_is_exactly_one_segment(app_id in "\\PC{1,20}") {
+        fn any_app_id_becomes_exactly_one_segment(app_id in "\\PC{1,20}") {
             prop_assume!(check_app_id(&app_id).is_ok());
             let endpoints = Endpoints::tenant("https://auth.example", &app_id).expect("a tenant");
             let segments: Vec<&str> = endpoints.token().path_segments().expect("segments").collect();

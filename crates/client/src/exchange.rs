@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn client_credentials_are_these_bytes() {
+    fn client_credentials_are_serialized_exactly() {
         let prepared = client("demo-service", "s3cret").prepare_client_credentials(Some("all reports:read"));
         let request = prepared.to_http();
         assert_eq!(request.method(), "POST");
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_request_is_these_bytes() {
+    fn every_other_request_is_serialized_exactly() {
         let client = client("a", "b").with_resource("https://api.example/");
         let password = Secret::new("p&=+% é");
         assert_eq!(
@@ -308,14 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn each_half_of_basic_is_form_encoded_so_that_a_colon_splits_nothing() {
+    fn both_parts_of_basic_are_form_encoded_so_that_colons_are_unambiguous() {
         let prepared = client("j:o%b+é ~", "100% + ü").prepare_client_credentials(None);
         let pair = "j%3Ao%25b%2B%C3%A9+%7E:100%25+%2B+%C3%BC";
         assert_eq!(sent_authorization(&prepared), format!("Basic {}", STANDARD.encode(pair)));
     }
 
     #[test]
-    fn what_is_shown_is_what_is_sent_with_every_secret_masked() {
+    fn the_shown_request_is_the_sent_one_with_every_secret_masked() {
         let password = Secret::new("hunter2-password");
         let prepared = client("demo", "hunter2-client").prepare_password("ann", &password, Some("all"));
         let masked = json!({
@@ -342,7 +342,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_server_reads_back_who_it_is_and_what_is_asked(
+        fn a_server_parses_the_same_client_and_parameters(
             id in "[^\0]{1,20}", secret in "[^\0]{1,20}", name in "[^\0]{1,20}", scope in "[^\0]{1,20}", in_form: bool,
         ) {
             let methods = ClientAuthMethod::ALL;

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_set_is_read_and_what_is_unknown_is_ignored() {
+    fn a_token_set_is_parsed_and_unknown_members_are_ignored() {
         let token = read(
             r#"{"access_token":"a.b.c","token_type":"bearer","expires_in":7200,"scope":"all","refresh_token":"r","x":[1]}"#,
         )
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_of_the_wrong_type_is_named() {
+    fn a_missing_or_mistyped_member_is_named() {
         for (body, what) in [
             (r#"{"token_type":"Bearer"}"#, "`access_token` is missing"),
             (r#"{"access_token":null,"token_type":"Bearer"}"#, "`access_token` is missing"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_malformed_and_not_repeated() {
+    fn a_body_that_is_not_a_json_object_is_refused_and_not_repeated() {
         let twice = r#"{"access_token":"hunter2","access_token":"b","token_type":"Bearer"}"#;
         for body in ["", "hunter2", "[\"hunter2\"]", "{\"access_token\":\"hunter2", "{} hunter2", "\u{FEFF}{}", twice] {
             let error = read(body).expect_err(body);

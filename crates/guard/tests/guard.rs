@@ -76,7 +76,11 @@ async fn call(key: &SigningKey, path: &str, token: &str) -> (StatusCode, String)
 async fn a_valid_token_allows_what_its_scope_permits_and_the_handler_sees_its_subject() {
     let key = key();
     assert_eq!(call(&key, "/invoices/7", &token(&key, &json!({}))).await.0, StatusCode::OK);
-    assert_eq!(call(&key, "/%69nvoices/7", &token(&key, &json!({}))).await.0, StatusCode::OK, "one form for both");
+    assert_eq!(
+        call(&key, "/%69nvoices/7", &token(&key, &json!({}))).await.0,
+        StatusCode::OK,
+        "both use the normalized path"
+    );
     let several = json!({ "aud": ["https://other.example", "https://billing.example"] });
     assert_eq!(call(&key, "/invoices/7", &token(&key, &several)).await.0, StatusCode::OK);
 }

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revision_survives_printing_and_nothing_else_is_read() {
+    fn a_printed_revision_parses_and_nothing_else() {
         for good in ["1.0", "17.23", "17.23.aF-_x"] {
             assert_eq!(Revision::parse(good).map(|revision| revision.to_string()), Some(good.to_owned()));
         }

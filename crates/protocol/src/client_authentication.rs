@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_credentials_are_form_decoded_and_the_first_colon_divides_them() {
+    fn basic_credentials_are_split_at_the_first_colon_and_form_decoded() {
         let found = present(Some(&basic("job%3A1:100%25+%2B+%C3%A9:x")), "").expect("presented");
         assert_eq!((found.client_id.as_str(), found.secret.expose()), ("job:1", "100% + é:x"));
         let found = present(Some(&basic("job:s").replace("Basic", "bAsIc ")), "client_id=job").expect("presented");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_presented_wrongly_has_a_name() {
+    fn every_malformed_authentication_has_its_own_refusal() {
         let rows = [
             (None, "", Refusal::NotAuthenticated),
             (None, "client_id=job", Refusal::NotAuthenticated),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_counts_from_its_first_second_to_the_one_before_its_end() {
+    fn a_secret_is_valid_until_the_second_before_it_expires() {
         let client = client();
         let judge = |now| check(&presented(SECRET), Some(&client), now).map(|found| found.id.clone());
         assert_eq!(judge(99), Err(Refusal::SecretNotYetValid(name("c1"))));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_way_to_be_wrong_has_a_name_too() {
+    fn every_failed_authentication_has_its_own_refusal() {
         let mut client = client();
         let judge = |client: Option<&Client>, secret: &str| check(&presented(secret), client, 150).err();
         assert_eq!(judge(None, SECRET), Some(Refusal::UnknownClient));
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tenth_credential_counts_and_so_does_one_more_that_is_stored() {
+    fn the_tenth_credential_works_and_so_does_one_more_that_is_stored() {
         let mut client = client();
         let other = Credential { secret_hash: SecretHash::of("other"), ..client.credentials[0].clone() };
         for before in [MAX_CREDENTIALS - 2, 2] {

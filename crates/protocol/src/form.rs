@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_decoded_and_an_empty_value_is_no_value() {
+    fn a_form_is_decoded_and_an_empty_value_counts_as_missing() {
         let form = Form::parse(b"a=1&b=x+y%2Bz&&c&d=&%65=%C3%A9&resource=1&resource=2").expect("parses");
         assert_eq!(form.find("a"), Some("1"));
         assert_eq!(form.find("b"), Some("x y+z"));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_doubled_broken_or_not_text_is_refused() {
+    fn duplicates_invalid_escapes_and_non_text_are_refused() {
         assert_eq!(refusal(b"a=1&a=1"), Some(Refusal::RepeatedParameter("a".to_owned())));
         assert_eq!(refusal(b"a=&%61="), Some(Refusal::RepeatedParameter("a".to_owned())));
         for broken in ["a=%", "a=%2", "a=%zz", "%=1", "a=%+1"] {
@@ -121,7 +121,7 @@ mod tests {
         }
 
         #[test]
-        fn what_another_encoder_wrote_is_read_back(value in "[^\0]{1,40}") {
+        fn the_output_of_another_encoder_is_parsed(value in "[^\0]{1,40}") {
             let body: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("v", &value).finish();
             let form = Form::parse(body.as_bytes()).expect("parses");
             prop_assert_eq!(form.find("v"), Some(value.as_str()));

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_id_fits_a_path_segment_and_is_none_of_ours() {
+    fn an_api_id_fits_a_path_segment_and_is_not_reserved() {
         for good in ["a", "oauthclient", "0-api", &"a".repeat(63)] {
             assert!(ApiId::parse(good).is_some(), "{good}");
         }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_id_fits_a_basic_header_and_is_no_user_id() {
+    fn a_client_id_fits_a_basic_header_and_is_not_a_user_id() {
         for good in ["demo-service", "svc@example.com", "a", "us", "usr-1"] {
             assert!(ClientId::parse(good).is_some(), "{good}");
         }

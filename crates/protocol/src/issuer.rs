@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_issuer_is_an_origin_written_one_way() {
+    fn an_issuer_is_an_origin_in_canonical_form() {
         for good in ["http://127.0.0.1:8080", "https://auth.example", "http://[::1]:8080", "https://a.example:8443"] {
             assert_eq!(Issuer::parse(good).map(|issuer| issuer.to_string()), Ok(good.to_owned()));
         }

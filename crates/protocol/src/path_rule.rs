@@ -297,14 +297,14 @@ mod tests {
         let path = normalise("/a").expect("a plain path");
         let rule = PathRule::from_stored("GET /a");
         let clone = rule.clone();
-        assert!(!rule.allows("POST", &path) && !rule.is_compiled(), "the method decides alone");
-        assert!(rule.detached().allows("GET", &path) && !rule.is_compiled(), "a detached rule keeps to itself");
+        assert!(!rule.allows("POST", &path) && !rule.is_compiled(), "the method alone decides");
+        assert!(rule.detached().allows("GET", &path) && !rule.is_compiled(), "a detached rule shares nothing");
         assert!(rule.allows("GET", &path) && clone.is_compiled() && clone.is_shared_with(&rule));
-        assert!(rule.detached().is_shared_with(&rule), "what is compiled is not compiled again");
+        assert!(rule.detached().is_shared_with(&rule), "a compiled rule is not compiled again");
     }
 
     #[test]
-    fn a_stored_text_that_is_no_rule_opens_nothing() {
+    fn a_stored_text_that_is_not_a_rule_matches_nothing() {
         let path = normalise("/a").expect("a plain path");
         for text in ["", "GET", "* ", "GET (", "get /a", "GET,, /a", "GET (?i)/a", "GET a)|(?:.*"] {
             let rule = PathRule::from_stored(text);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_parsers_might_read_differently_is_refused() {
+    fn ambiguous_paths_are_refused() {
         for path in [
             "",
             "a",
@@ -357,14 +357,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalising_is_settled_after_one_step(path in "/[a-zA-Z0-9%./;_~-]{0,24}") {
+        fn normalizing_is_idempotent(path in "/[a-zA-Z0-9%./;_~-]{0,24}") {
             if let Ok(normal) = normalise(&path) {
                 prop_assert_eq!(normalise(normal.as_str()), Ok(normal));
             }
         }
 
         #[test]
-        fn no_normal_path_climbs_or_hides_a_separator(path in "(/|%2[eEfF5]|%5[cC]|\\.|[a-z]){1,24}") {
+        fn no_normalized_path_climbs_or_hides_a_separator(path in "(/|%2[eEfF5]|%5[cC]|\\.|[a-z]){1,24}") {
             if let Ok(normal) = normalise(&path) {
                 let text = normal.as_str();
                 prop_assert!(!text.contains("..") || !text.split('/').any(|segment| segment == ".."));

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grammar_of_rfc_6749_decides_what_a_scope_is() {
+    fn scopes_follow_the_grammar_of_rfc_6749() {
         for good in ["all", "reports:read", "a b", "b a a", "!#[]~"] {
             assert!(Scope::parse(good).is_ok(), "{good:?}");
         }
@@ -110,13 +110,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_scope_survives_printing(scope in scope()) {
+        fn a_printed_scope_parses(scope in scope()) {
             prop_assume!(!scope.is_empty());
             prop_assert_eq!(Scope::parse(&scope.to_string()), Ok(scope));
         }
 
         #[test]
-        fn an_intersection_is_within_both_and_is_all_that_is_within_both(a in scope(), b in scope(), c in scope()) {
+        fn an_intersection_contains_exactly_what_is_in_both(a in scope(), b in scope(), c in scope()) {
             let both = a.intersection(&b);
             prop_assert!(both.is_subset(&a) && both.is_subset(&b));
             prop_assert_eq!(c.is_subset(&both), c.is_subset(&a) && c.is_subset(&b));

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_of_ours_is_recognised_and_any_typo_in_it_is_caught() {
+    fn our_secrets_are_recognized_and_any_typo_is_detected() {
         let secret = Secret::from_random(CLIENT_SECRET_PREFIX, &[0xA7; 32]);
         let text = secret.expose();
         assert_eq!(text.len(), "cs_secret_".len() + 49);

@@ -50,14 +50,14 @@ mod tests {
     const SEED: &[u8] = b"12345678901234567890";
 
     #[test]
-    fn the_codes_are_those_of_rfc_6238_appendix_b() {
+    fn the_codes_match_rfc_6238_appendix_b() {
         for (now, code) in [(59, "287082"), (1_111_111_109, "081804"), (2_000_000_000, "279037")] {
             assert_eq!(find_step(SEED, code, now), Some(now / 30));
         }
     }
 
     #[test]
-    fn a_code_is_heard_one_step_early_and_one_late_and_its_step_is_told() {
+    fn a_code_is_accepted_one_step_early_or_late_and_its_step_returned() {
         // 359152 is the code of step 2, which lasts from 60 to 89.
         for (now, heard) in [(29, false), (30, true), (60, true), (89, true), (119, true), (120, false)] {
             assert_eq!(find_step(SEED, "359152", now), heard.then_some(2), "{now}");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn an_enrolment_is_an_otpauth_address() {
+    fn an_enrolment_is_an_otpauth_uri() {
         let enrolment = Enrolment::new(SEED, "127.0.0.1:8080", "Ada & Co: x").expect("enrols");
         let uri = enrolment.uri().expect("an address");
         assert_eq!(enrolment.secret(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_random_bytes_are_given_twice() {
+    fn random_bytes_are_never_repeated() {
         let mut given = HashSet::new();
         for _ in 0..1000 {
             assert!(given.insert(Entropy::System.bytes::<12>().to_vec()));

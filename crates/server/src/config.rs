@@ -1,4 +1,4 @@
-//! Configuration: typed sections, each with its default; nonsense is refused by the name of its key.
+//! The configuration: typed sections with defaults. Errors name the invalid key.
 
 pub mod schema;
 mod sections;
@@ -46,7 +46,7 @@ pub struct Config {
     pub keys: Keys,
     /// Connections and requests.
     pub http: Http,
-    /// The certificate.
+    /// The TLS certificate and its private key.
     pub tls: Tls,
     /// Metrics and health checks.
     pub metrics: Metrics,
@@ -84,7 +84,7 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
     parse_listen(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// Reads an address and a port; what is neither whole is refused with the nearest that would be.
+/// Parses an address and port. The error for an incomplete one suggests a complete one.
 pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let Config { listen, .. } = Config::default();
@@ -97,30 +97,30 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// The sealing key's name in the data directory.
+/// The file name of the sealing key in the data directory.
 pub(crate) const SEALING_KEY_FILE: &str = "sealing.key";
-/// The name there of the sealing key that is about to replace it.
+/// The file name of the next sealing key in the data directory.
 pub(crate) const NEXT_SEALING_KEY_FILE: &str = "sealing.key.next";
 
-/// A key whose value is refused.
+/// A key with an invalid value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{key}: {reason}")]
 pub struct ConfigError {
     /// The key.
     pub key: String,
-    /// What is wrong with it.
+    /// What is wrong with the value.
     pub reason: String,
 }
 
 impl ConfigError {
-    /// A refusal of one key.
+    /// Creates an error for a key.
     pub fn new(key: &str, reason: impl ToString) -> Self {
         Self { key: key.to_owned(), reason: reason.to_string() }
     }
 }
 
 impl Config {
-    /// Checks what can be checked without starting; the first wrong key is named.
+    /// Checks what can be checked without starting. The error names the first invalid key.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let in_range = |key, value: i64, range: std::ops::RangeInclusive<i64>| {
             let reason = format!("must be from {} to {}", range.start(), range.end());
@@ -128,7 +128,7 @@ impl Config {
         };
         let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         in_range("registry.max_age_s", self.registry.max_age_s, 1..=MAX_REGISTRY_AGE_S)?;
-        // An hour: a successor is published long before it signs. Ten years: nobody means more.
+        // An hour, because a successor is published long before it signs. More than ten years must be a mistake.
         in_range("keys.rotate_after_s", self.keys.rotate_after_s, 3600..=315_360_000)?;
         in_range("database.max_read_connections", self.database.max_read_connections.into(), 1..=1000)?;
         in_range("database.max_write_connections", self.database.max_write_connections.into(), 1..=1000)?;
@@ -146,7 +146,7 @@ impl Config {
         self.issuer_for(self.listen).map(|_| ())
     }
 
-    /// True if the metrics are served beside everything else: nobody from outside can ask for them there.
+    /// True if the main listener serves the metrics, because only this machine can reach it.
     pub fn metrics_beside(&self) -> bool {
         self.metrics.listen.is_none() && self.listen.ip().is_loopback() && self.proxy.trusted.is_empty()
     }
@@ -162,48 +162,47 @@ impl Config {
         parsed.map_err(|error| ConfigError::new("database.url", error.to_string().replace("database.url: ", "")))
     }
 
-    /// Where the sealing key is.
+    /// The path of the sealing key.
     pub(crate) fn sealing_key_path(&self) -> PathBuf {
         self.sealing_key_file.clone().unwrap_or_else(|| self.data_dir.join(SEALING_KEY_FILE))
     }
 
-    /// Where the next sealing key is, if there is one; `None` where only the configuration could tell, and does not.
+    /// The path of the next sealing key. `None` if it must be configured and is not.
     pub(crate) fn sealing_key_next_path(&self) -> Option<PathBuf> {
         let in_directory = || self.sealing_key_file.is_none().then(|| self.data_dir.join(NEXT_SEALING_KEY_FILE));
         self.sealing_key_next_file.clone().or_else(in_directory)
     }
 
-    /// True if the data directory has the sealing key, and that of a rotation.
+    /// True if the data directory contains the sealing key, and the next one during a rotation.
     pub(crate) fn is_sealing_key_in_directory(&self) -> bool {
         self.sealing_key_file.is_none() && self.sealing_key_next_file.is_none()
     }
 
-    /// The issuer where none is given: the listen address, without the port that its scheme has anyway.
+    /// The default issuer: the listen address, without its scheme's default port.
     pub fn derived_issuer(&self, listen: SocketAddr) -> String {
         let (scheme, port) = if self.tls.cert.is_some() { ("https", ":443") } else { ("http", ":80") };
         let authority = listen.to_string();
         format!("{scheme}://{}", authority.strip_suffix(port).unwrap_or(&authority))
     }
 
-    /// The issuer of a server that listens at this address: `https`, loopback, or insecure by choice.
+    /// The issuer of a server that listens on this address: `https`, or loopback, unless `insecure_http` is set.
     pub fn issuer_for(&self, listen: SocketAddr) -> Result<Issuer, ConfigError> {
         let given = self.issuer.clone().unwrap_or_else(|| self.derived_issuer(listen));
         let refuse = |reason: String| ConfigError::new("issuer", reason);
         let issuer = Issuer::parse(&given).map_err(|error| refuse(format!("`{given}`: {error}")))?;
         if self.tls.cert.is_some() && !issuer.is_https() {
-            return Err(refuse(format!("`{given}` is not https, but with tls.cert nothing else is served")));
+            return Err(refuse(format!("`{given}` must use https, because tls.cert is set")));
         }
         if issuer.is_https() || self.insecure_http || is_loopback(&issuer) {
             return Ok(issuer);
         }
-        let unset =
-            if self.issuer.is_none() { "; set issuer to the address by which clients reach this server" } else { "" };
+        let unset = if self.issuer.is_none() { "; set issuer to the URL that clients use for this server" } else { "" };
         let allow = "insecure_http = true in the file, or COUNTERSIGN_INSECURE_HTTP=true, allows it";
         Err(refuse(format!("`{given}` is neither https nor loopback ({allow}){unset}")))
     }
 }
 
-/// True if every address of the issuer's host is loopback; a name that does not resolve is not.
+/// True if all addresses of the issuer's host are loopback. A name that does not resolve is not.
 pub fn is_loopback(issuer: &Issuer) -> bool {
     let Ok(addresses) = issuer.authority().to_socket_addrs() else {
         return false;
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_is_https_or_loopback_or_insecure_by_choice() {
+    fn an_issuer_is_https_or_loopback_unless_insecure_http_is_set() {
         assert_eq!(issuer(None, "127.0.0.1:9", false), Ok("http://127.0.0.1:9".to_owned()));
         assert_eq!(issuer(Some("https://auth.example"), "0.0.0.0:9", false), Ok("https://auth.example".to_owned()));
         assert_eq!(issuer(Some("http://auth.invalid"), "0.0.0.0:9", true), Ok("http://auth.invalid".to_owned()));
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_whole_is_refused_with_the_nearest_that_is() {
+    fn an_incomplete_address_is_refused_with_a_suggestion() {
         let nearest = |text: &str| parse_listen(text).map_err(|words| words.split(" as ").last().map(str::to_owned));
         assert_eq!(nearest("[::1]:9"), Ok(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 9))));
         for (text, meant) in [
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn host_names_are_read_as_browsers_send_them_and_nothing_else_is_taken() {
+    fn host_names_are_parsed_as_browsers_send_them() {
         let read = |hosts: &str| toml::from_str::<Config>(&format!("[http]\nhosts = [{hosts}]")).map(|c| c.http.hosts);
         let good = read(r#""Auth.Internal", "my_server", "caf\u00e9.example", "localhost", "auth.example.""#);
         let wanted = ["auth.internal", "my_server", "xn--caf-dma.example", "localhost", "auth.example."];
@@ -278,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_by_the_name_of_its_key() {
+    fn an_invalid_value_is_refused_with_its_key() {
         let wrong = |change: fn(&mut Config)| {
             let mut config = Config::default();
             change(&mut config);

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_is_kept_for_a_year_under_its_hash() {
+    async fn a_file_is_cached_for_a_year_under_its_hash() {
         let response = get(&HASH, "style.css").await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["cache-control"], "public, max-age=31536000, immutable");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_hash_or_name_is_nothing() {
+    async fn an_unknown_hash_or_name_is_not_found() {
         for (hash, name) in
             [(HASH.as_str(), "other.js"), ("0123456789abcdef", "style.css"), ("", ""), (&HASH, "../lib.rs")]
         {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_scripts_import_is_served() {
+    fn imported_scripts_are_served() {
         for (name, _, text) in FILES {
             for line in text.lines().filter(|line| line.contains(" from \"")) {
                 let imported = line.split(" from \"./").nth(1).and_then(|rest| rest.split('"').next());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn no_script_makes_markup_of_text_or_remembers_anything() {
+    fn no_script_inserts_html_or_uses_storage() {
         for (name, content_type, text) in FILES {
             for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"] {
                 assert!(content_type != SCRIPT || !text.contains(word), "{name}: {word}");

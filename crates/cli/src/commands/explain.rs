@@ -66,7 +66,7 @@ mod tests {
     use crate::table::details;
 
     #[test]
-    fn a_refusal_is_explained_in_the_order_of_the_questions_people_ask() {
+    fn a_refusal_is_explained_in_a_readable_order() {
         let refusal = json!({
             "request_id": "r", "at": 1_795_601_100, "endpoint": "token", "client_id": null, "address": "127.0.0.1",
             "error": "invalid_client", "reason": "unknown client", "remedy": "check the client_id",

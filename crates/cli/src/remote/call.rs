@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_has_these_bytes() {
+    fn a_call_is_serialized_exactly() {
         let call = Call::patch(&["apis", "billing", "scopes", "invoices:read"], json!({ "default": true }))
             .with_query("x", "a b&c")
             .if_still(Some(HeaderValue::from_static("\"tag\"")));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_named_by_its_flag() {
+    fn a_fields_error_names_its_flag() {
         let call = Call::get(&[]).naming("import", "--import-secret-file");
         let flags = ["import", "access_token_lifetime_s", "client_id"].map(|field| call.flag(field));
         assert_eq!(flags, ["--import-secret-file", "--lifetime", "client_id"]);

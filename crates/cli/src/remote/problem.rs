@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_exit_and_its_line() {
+    fn each_status_has_its_exit_code_and_message() {
         let problem = r#"{"title":"x","detail":"must be one line","field":"label"}"#;
         for (status, challenge, body, expected) in [
             (400, "", problem, "Failed(\"--label: must be one line\")"),

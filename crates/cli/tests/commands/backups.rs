@@ -130,7 +130,7 @@ async fn a_backup_is_only_written_to_its_own_directory() {
     std::fs::create_dir(team.file("cut.new")).unwrap();
     let cut = run(&format!("backup {} {place}", team.file("cut").display()), &[], "").failed("in the way", 1);
     assert!(cut.contains("cut.new") && cut.contains("interrupted"), "{cut}");
-    // An empty directory becomes the backup, whoever has created it.
+    // An empty directory becomes the backup, no matter who created it.
     std::fs::create_dir(team.file("empty")).unwrap();
     let said = run(&format!("backup {} {place}", team.file("empty").display()), &[], "");
     assert!(said.code == Some(0) && said.stdout.contains("contains the sealing key"), "{said:?}");

@@ -50,7 +50,7 @@ async fn an_idle_http2_connection_is_closed_by_goaway_and_one_with_an_open_strea
     let mut second = open().await;
     second.ask(1, &GET).await.unwrap();
     // It must answer pings, or it is closed a little later.
-    let goaway = timeout(PATIENCE, idle.next_of(kind::GOAWAY)).await.expect("nobody is told to go");
+    let goaway = timeout(PATIENCE, idle.next_of(kind::GOAWAY)).await.expect("no connection is closed");
     assert!(goaway.is_some(), "it gets a GOAWAY before it is closed");
     assert_eq!(timeout(PATIENCE, second.status(1)).await, Ok(200));
     busy.end(1, b"grant_type=x").await.unwrap();
@@ -80,7 +80,7 @@ async fn health_checks_work_on_metrics_listen_when_all_connections_are_used() {
     assert!(timeout(Duration::from_secs(1), front.get("/livez")).await.is_err(), "all connections are in use");
     let operator = Actor::new(metrics, "", "");
     for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
-        let answer = timeout(PATIENCE, operator.get(path)).await.expect("outside every bound");
+        let answer = timeout(PATIENCE, operator.get(path)).await.expect("exempt from every limit");
         assert_eq!(answer.status, 200, "{path}: {answer}");
     }
     assert_eq!(operator.get("/oauth2/jwks").await.status, 404, "and nothing else is served there");

@@ -41,7 +41,7 @@ impl Story {
     async fn end(self) {
         let demo = demo_json(&self.database);
         let service = self.serving.demo_service(&demo).over_tls(&self.authority, Protocol::Http2);
-        timeout(Duration::from_secs(5), service.client_credentials("all")).await.expect("others are answered");
+        timeout(Duration::from_secs(5), service.client_credentials("all")).await.expect("others are served");
         self.serving.stop();
     }
 }
@@ -53,7 +53,7 @@ async fn ends(mut has_ended: impl AsyncFnMut() -> bool) {
             sleep(Duration::from_millis(500)).await;
         }
     };
-    timeout(PATIENCE, trying).await.expect("the server waits for ever");
+    timeout(PATIENCE, trying).await.expect("the server waits forever");
 }
 
 /// `:authority`, more fields, and the expected status.
@@ -224,7 +224,7 @@ async fn a_response_that_is_read_slowly_arrives_complete() {
     assert_eq!(frames.status(1).await, 200);
     let mut taken = 0;
     loop {
-        let frame = timeout(PATIENCE, frames.next_of(kind::DATA)).await.unwrap().expect("the answer goes on");
+        let frame = timeout(PATIENCE, frames.next_of(kind::DATA)).await.unwrap().expect("the response continues");
         taken += frame.payload.len();
         if frame.flags & flag::END_STREAM != 0 {
             break;
@@ -263,7 +263,7 @@ async fn at_shutdown_the_client_gets_a_goaway_and_requests_in_flight_are_served(
     story.serving.signal("TERM");
     timeout(Duration::from_secs(5), frames.next_of(kind::GOAWAY)).await.unwrap().expect("GOAWAY");
     frames.send(kind::DATA, flag::END_STREAM, 1, &body.as_bytes()[10..]).await.unwrap();
-    let answer = timeout(Duration::from_secs(5), frames.next_of(kind::HEADERS)).await.unwrap().expect("an answer");
+    let answer = timeout(Duration::from_secs(5), frames.next_of(kind::HEADERS)).await.unwrap().expect("a response");
     assert_eq!(answer.payload[0], 0x88, "status 200");
     let (status, log) = tokio::task::spawn_blocking(|| story.serving.wait()).await.unwrap();
     assert!(status.success() && !log.contains("cut off"), "{status} {log}");

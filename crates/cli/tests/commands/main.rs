@@ -1,6 +1,6 @@
 //! The binary from its users' point of view: output, files, exit codes.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 #![allow(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
 mod administration;

@@ -15,7 +15,7 @@ use crate::proxies::free_address;
 const OLDER: &str = "COUNTERSIGN_TEST_OLDER_BINARY";
 
 /// The older version on this database, listening on this address, or on a free port.
-#[expect(clippy::disallowed_methods, reason = "whoever runs the test names the binary")]
+#[expect(clippy::disallowed_methods, reason = "the test's caller sets the binary")]
 fn older(database: &TestDatabase, listen: &str) -> Command {
     let mut command = Command::new(std::env::var(OLDER).unwrap());
     command.args(serve_arguments(database)).args(["--demo", "--listen", listen]).env_clear();

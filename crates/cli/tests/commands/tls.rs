@@ -222,7 +222,10 @@ async fn plain_http_gets_an_alert_and_an_unfinished_handshake_delays_nobody() {
     let mut late = TcpStream::connect(serving.address()).await.unwrap();
     late.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
     sleep(Duration::from_millis(100)).await;
-    timeout(Duration::from_secs(5), tokio::task::spawn_blocking(|| serving.stop())).await.expect("at once").unwrap();
+    timeout(Duration::from_secs(5), tokio::task::spawn_blocking(|| serving.stop()))
+        .await
+        .expect("immediately")
+        .unwrap();
 }
 
 #[tokio::test]

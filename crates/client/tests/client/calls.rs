@@ -15,7 +15,7 @@ fn client_of(server: &Server) -> Client<HttpTransport> {
 /// The request's path, its `Authorization`, and its body.
 fn heard(server: &Server) -> (String, String, String) {
     let request = server.next().expect("a request");
-    let (head, body) = request.split_once("\r\n\r\n").expect("a head");
+    let (head, body) = request.split_once("\r\n\r\n").expect("headers");
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let authorization = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
     (path, authorization.to_owned(), body.to_owned())
@@ -62,7 +62,7 @@ async fn a_token_is_introspected_and_revoked() {
     let server = Server::answering("200 OK", "", r#"{"active":false}"#);
     let client = client_of(&server);
     let token = Secret::new("t");
-    let members = client.introspect(&token).await.expect("an answer");
+    let members = client.introspect(&token).await.expect("a response");
     assert_eq!(members["active"], false);
     assert_eq!(heard(&server).0, "/OAuth2/Introspect/app");
     client.revoke_token(&token).await.expect("revoked");

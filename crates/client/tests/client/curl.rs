@@ -138,7 +138,7 @@ fn the_real_curl_sends_what_the_client_would() {
             run(&format!("{} --silent --max-time 10 --noproxy '*'", prepared.to_curl()), ["s+%: é", hostile, "", ""]);
         assert_eq!(String::from_utf8_lossy(&output.stdout), "{}", "{output:?}");
         let heard = server.next().expect("a request");
-        let (head, body) = heard.split_once("\r\n\r\n").expect("a head");
+        let (head, body) = heard.split_once("\r\n\r\n").expect("headers");
         let request = prepared.to_http();
         assert!(head.starts_with(&format!("POST {} HTTP/1.1", request.uri().path_and_query().expect("a path"))));
         let header =

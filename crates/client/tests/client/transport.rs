@@ -22,7 +22,7 @@ async fn post(url: &str) -> Result<Response<Vec<u8>>, TransportError> {
 #[tokio::test]
 async fn a_response_is_complete_with_status_and_headers() {
     let server = Server::answering("418 Teapot", "x-tea: yes\r\n", "short and stout");
-    let answer = post(&server.url("/pot?x=1")).await.expect("an answer");
+    let answer = post(&server.url("/pot?x=1")).await.expect("a response");
     assert_eq!((answer.status().as_u16(), answer.headers()["x-tea"].as_bytes()), (418, b"yes".as_slice()));
     assert_eq!(answer.body(), b"short and stout");
     let heard = server.next().expect("a request");

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_named_twice_is_refused_at_every_depth() {
+    fn duplicate_members_are_refused_at_every_depth() {
         for good in ["{}", r#" {"a":1,"b":{"a":[null,true,-1,2.5,"x"]}} "#] {
             assert!(parse_object(good.as_bytes()).is_some(), "{good}");
         }

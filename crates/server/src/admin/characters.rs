@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identifier_is_what_it_looks_like() {
+    fn an_identifier_contains_no_confusable_characters() {
         for good in ["ada", "Ada.Lovelace", "ada@example.com", "josé", "Łukasz", "明美", "мария", "मीरा"]
         {
             assert!(is_identifier(good), "{good}");
@@ -93,11 +93,11 @@ mod tests {
             "ada\u{B2}",                            // superscript two
             "\u{FF21}da",                           // fullwidth A
             "jose\u{301}",                          // a letter and its accent, which compose
-            "\u{303}ada",                           // a mark upon nothing
+            "\u{303}ada",                           // a mark without a base
             "ada\u{1D159}",                         // null notehead
             "ada\u{16FE4}",                         // Khitan filler
             "ada\u{FFFC}",                          // object replacement
-            "a\u{334}\u{334}\u{334}\u{334}\u{334}", // marks upon marks
+            "a\u{334}\u{334}\u{334}\u{334}\u{334}", // stacked marks
             "ada\u{13441}",                         // Egyptian blank
             "\u{212A}elvin",                        // Kelvin sign
         ] {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_for_people_may_hold_joiners_and_symbols_but_nothing_that_hides_or_turns_it() {
+    fn display_text_may_contain_joiners_and_symbols_but_nothing_invisible_or_reversing() {
         for good in ["½ price ™", "👩\u{200D}🚒 brigade", "می\u{200C}خواهم", "Ops ☎\u{FE0F}", ""] {
             assert!(is_line(good), "{good}");
         }

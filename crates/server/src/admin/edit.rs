@@ -1,5 +1,5 @@
-//! An update or deletion of one object, in the same steps for all of them. The caller's `If-Match` is compared with the object
-//! as it is shown, the audit record contains it before and after, and the response shows it.
+//! An update or deletion of one object, with the same steps for all kinds. The caller's `If-Match` is compared with the object
+//! as shown. The audit record contains it before and after, and the response shows it.
 
 use std::ops::{Deref, DerefMut};
 
@@ -11,14 +11,14 @@ use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
 
-/// A change of an object that the caller has seen. Dropped without being finished, it changes nothing.
+/// A change of an object that the caller has seen. Dropping it rolls the change back.
 pub(crate) struct Edit<'s> {
     changing: Changing<'s>,
     before: Option<Value>,
 }
 
 impl<'s> Edit<'s> {
-    /// Begins with the object as it is shown now, or `None` if it does not exist; fails if the caller has seen another version.
+    /// Begins with the object as currently shown, or `None` if it does not exist. Fails if the caller has seen another version.
     pub(crate) fn begin(
         changing: Changing<'s>,
         headers: &HeaderMap,
@@ -29,7 +29,7 @@ impl<'s> Edit<'s> {
         Ok(Self { changing, before })
     }
 
-    /// Audits and commits; the response shows the object as it is afterward.
+    /// Audits and commits. The response shows the updated object.
     pub(crate) async fn update(self, action: &'static str, target: String, after: Value) -> Answer {
         let Self { changing, before } = self;
         changing.finish(Entry { action, target, before, after: Some(after.clone()) }).await?;

@@ -84,7 +84,7 @@ pub fn api(audience: Audience) -> Api {
 
 /// Returns the ID.
 pub fn api_id() -> ApiId {
-    ApiId::parse(API).expect("an Api id")
+    ApiId::parse(API).expect("an API ID")
 }
 
 /// True for `admin-api`, which the playground does not offer.
@@ -105,12 +105,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_raised_with_the_scopes() {
+    fn the_version_changes_with_the_scopes() {
         let hash = base64url(digest(&SHA256, format!("{SCOPES:?}").as_bytes()).as_ref());
         assert_eq!(
             (SCOPES_VERSION, hash.as_str()),
             (2, "Tv2e5AjOb0x_lYbmMxPTEwjnJNKjTEwvd49MO-6X4ik"),
-            "raise the version, and put the new hash here"
+            "increment the version, and update the hash here"
         );
     }
 }

@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_request_has_places_of_its_own() {
+    fn each_kind_of_request_has_its_own_places() {
         let http = Http { max_in_flight: 2, ..Http::default() };
         let admission = Arc::new(Admission::new(&http, Clock::system()));
         let enter = |method, path| Place::enter(&admission, Kind::of(&method, path));
@@ -252,7 +252,7 @@ mod tests {
         let place = enter(Method::POST, "/admin/v1/x").expect("free again");
         let _other = enter(Method::POST, "/admin/v1/x").expect("free again");
         place.leave();
-        let taken = enter(Method::POST, "/admin/v1/x").expect("it was given back");
+        let taken = enter(Method::POST, "/admin/v1/x").expect("it was returned");
         assert!(place.enter_again().is_err());
         drop(taken);
         assert!(place.enter_again().is_ok() && enter(Method::POST, "/admin/v1/x").is_err());

@@ -227,28 +227,28 @@ mod tests {
         assert!(waited(1090, 90), "a burst");
         assert!(!waited(1110, 6), "the queue was not empty for 100 ms");
         assert!(waited(1111, 5));
-        assert!(!waited(1112, 6), "one that waited for less than the target ends no standing queue");
+        assert!(!waited(1112, 6), "one request that waited for less than the target does not end a standing queue");
         (0..200).for_each(|_| queue.note_arrival(false, 1_113_000));
         queue.note_arrival(true, 1_113_000);
-        assert!(!waited(1120, 6), "nor does one that found nobody waiting by chance");
+        assert!(!waited(1120, 6), "nor does one that happened to find the queue empty");
         (0..10).for_each(|_| queue.note_arrival(true, 1_121_000));
         assert!(waited(1200, 80), "it is empty often enough");
         assert!(!waited(2000, 500));
         waiting.pop();
-        assert!(waited(2000, 500), "a short queue: the machine has other things to do");
+        assert!(waited(2000, 500), "a short queue: other processes use the CPU");
     }
 
     #[test]
-    fn with_a_target_of_0_nobody_is_refused_for_waiting() {
+    fn with_a_target_of_0_no_request_is_refused_for_waiting() {
         assert!(Queue::new(0, 0).judge(0, i64::MAX).is_ok());
     }
 
     #[test]
-    fn who_would_wait_too_long_in_a_standing_queue_is_refused_at_once() {
+    fn a_request_that_would_wait_too_long_in_a_standing_queue_is_not_queued() {
         for (waiting, is_hopeless) in [(0, false), (8, false), (9, true), (1000, true)] {
             let (queue, now_us) = standing(waiting);
             assert_eq!(queue.is_hopeless(now_us), is_hopeless, "{waiting} × 0.9 ms, of 7.5 ms");
-            assert!(!queue.is_hopeless(now_us + 4 * WORK_US + 50), "no work began for as long as four take");
+            assert!(!queue.is_hopeless(now_us + 4 * WORK_US + 50), "no work began during the time of four requests");
             queue.is_standing.store(false, Ordering::Relaxed);
             assert!(!queue.is_hopeless(now_us), "a burst");
         }
@@ -257,15 +257,15 @@ mod tests {
         assert!(!queue.is_hopeless(now_us), "quick work: 200 wait for 6 ms");
         let queue = Queue::new(0, 1);
         (0..1000).for_each(|_| std::mem::forget(queue.enter()));
-        assert!(!queue.is_hopeless(0), "nobody is refused for waiting");
+        assert!(!queue.is_hopeless(0), "no request is refused for waiting");
     }
 
     #[test]
-    fn a_queue_ends_although_those_who_came_were_refused_at_once() {
+    fn a_queue_ends_even_if_new_requests_are_not_queued() {
         let (queue, now_us) = standing(9);
         (0..1000).for_each(|_| std::mem::forget(queue.turn_away()));
         queue.waiting.fetch_sub(1, Ordering::Relaxed);
-        assert!(!queue.is_hopeless(now_us), "one of those that waited was served");
+        assert!(!queue.is_hopeless(now_us), "one of the waiting requests was served");
         queue.waiting.store(0, Ordering::Relaxed);
         let arrivals = (1..).find(|_| {
             queue.note_arrival(true, now_us);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_delayed_the_more_the_more_there_are() {
+    fn the_delay_of_refusals_grows_with_their_number() {
         let queue = Queue::new(10, 1);
         let mut held = Vec::new();
         for (refused, delay_ms) in [(1, 10), (100, 10), (101, 10), (500, 50), (1000, 100), (5000, 100)] {
@@ -291,12 +291,12 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_ask_again_at_once_leave_a_quarter_of_the_time_for_work() {
+    fn immediate_retries_leave_a_quarter_of_the_time_for_work() {
         let (queue, began_us) = standing(1000);
         let (mut now_us, mut served) = (began_us, 0);
         while now_us < began_us + 10_000_000 {
             if queue.claim_gap(now_us) {
-                assert!(!queue.claim_gap(now_us), "one of those who come together");
+                assert!(!queue.claim_gap(now_us), "one of the simultaneous requests");
                 served += 1;
                 now_us += WORK_US;
                 queue.end_work(WORK_US);
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_passes_the_others_while_work_begins_often_or_no_queue_stands() {
+    fn no_request_overtakes_while_work_begins_often_or_there_is_no_standing_queue() {
         let (queue, now_us) = standing(20);
         assert!(!queue.claim_gap(now_us + 3 * WORK_US));
         queue.is_standing.store(false, Ordering::Relaxed);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_was_stopped_does_not_take_its_requests_for_long_ones() {
+    fn a_stopped_process_does_not_count_the_pause_as_work() {
         let (queue, _) = standing(0);
         queue.end_work(3_600_000_000);
         assert!(queue.work_us() < 5 * WORK_US, "{} µs", queue.work_us());

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_origin_is_the_last_address_that_is_no_trusted_proxy_however_it_is_written() {
+    fn the_caller_is_the_last_address_that_is_not_a_trusted_proxy() {
         for (peer, forwarded_for, expected) in [
             ("192.0.2.9", "198.51.100.1", "192.0.2.9"),
             ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_ascii_hide_nothing_that_a_proxy_wrote_behind_them() {
+    fn non_ascii_bytes_do_not_hide_what_a_proxy_appended() {
         for (forwarded_for, expected) in [
             (&b"\xff, 203.0.113.9"[..], "203.0.113.9"),
             (b"\xff\n203.0.113.9", "203.0.113.9"),

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_ours_whatever_its_case_its_port_and_its_trailing_dot() {
+    fn a_host_matches_regardless_of_case_port_and_trailing_dot() {
         for host in ["auth.example", "AUTH.Example:1", "auth.example.", "auth.example.:8443", "Auth.Internal:80"] {
             assert_eq!(check("https://auth.example", host.as_bytes()), Ok(()), "{host}");
         }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_on_loopback_is_asked_by_every_loopback_name() {
+    fn a_loopback_issuer_accepts_every_loopback_name() {
         for issuer in ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080", "http://a.localhost"] {
             for host in ["localhost", "LOCALHOST:9", "localhost.", "a.localhost:8080", "127.0.0.1", "[::1]:8080"] {
                 assert_eq!(check(issuer, host.as_bytes()), Ok(()), "{issuer} {host}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_as_such() {
+    fn an_invalid_host_is_refused() {
         for host in [
             &b""[..],
             b":8080",

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_is_named_by_its_field() {
+    fn every_error_names_its_field() {
         let message = |body: &str| match parse::<Asked>(body.as_bytes()) {
             Err(BadBody::Field { field, what } | BadBody::UnknownField { field, what }) => format!("{field}: {what}"),
             other => panic!("{body}: {other:?}"),

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_an_ipv4_address_or_a_network_of_ipv6() {
+    fn a_source_is_an_ipv4_address_or_an_ipv6_network() {
         let source = |text: &str| Source::of(text.parse().expect("an address")).to_string();
         assert_eq!(source("192.0.2.1"), "192.0.2.1");
         assert_eq!(source("::ffff:192.0.2.1"), "192.0.2.1");

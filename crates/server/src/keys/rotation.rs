@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_is_published_before_it_signs_and_verifies_until_its_last_token_is_dead() {
+    fn a_key_is_published_before_it_signs_and_verifies_until_its_last_token_expires() {
         use KeyState::{Active, Pending, Retiring};
         let at = |keys: &[KeyLife], now| plan(keys, now, 10_000);
         let active = [key("a", Active, 0)];

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_only_under_its_key_its_label_and_its_name() {
+    fn a_sealed_value_only_opens_with_its_key_label_and_name() {
         let key = SealingKey::from_random([1; 32]);
         let sealed = key.seal("signing key", "a", b"secret", [7; NONCE_LEN]).expect("seals");
         assert_eq!(key.open("signing key", "a", &sealed).expect("opens").as_slice(), b"secret");

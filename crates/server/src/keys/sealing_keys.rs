@@ -203,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn after_the_key_was_replaced_the_macs_of_before_hold_and_new_ones_are_made_with_the_new_key() {
+    fn after_a_rotation_earlier_macs_verify_and_new_ones_use_the_new_key() {
         let (first, second) = (held(1), held(2));
         let only = |held: &HeldKey| HeldKeys { in_use: held.clone(), other: None };
         let before = SealingKeys::first(&only(&first));
         let kept = seal_previous(&first.key, &second.key, 7, [[3; 12], [4; 12]]).expect("seals");
         let stored = StoredSealingKeys { check: Some(second.check.clone()), previous: vec![kept.clone()] };
-        assert!(SealingKeys::build(&only(&first), &stored).is_err(), "it does not hold the new key");
+        assert!(SealingKeys::build(&only(&first), &stored).is_err(), "it does not have the new key");
         let after = SealingKeys::build(&only(&second), &stored).expect("builds");
         for mac_use in MacUse::ALL {
             let old = sign(before.mac_key(mac_use), b"given out before");
@@ -218,19 +218,19 @@ mod tests {
         }
         let record = sign(before.audit_key(), b"record");
         assert!(verify(after.audit_key_at(7).expect("opens"), b"record", record.as_ref()).is_ok());
-        assert!(verify(after.audit_key_at(8).expect("is there"), b"record", record.as_ref()).is_err());
+        assert!(verify(after.audit_key_at(8).expect("exists"), b"record", record.as_ref()).is_err());
         let both = HeldKeys { in_use: second.clone(), other: Some(first) };
         let with_old_file = SealingKeys::build(&both, &stored).expect("builds");
         assert!(with_old_file.is_other_previous() && !after.is_other_previous());
-        assert_eq!(with_old_file.mac_keys(MacUse::Session).count(), 2, "not longer because the file is still there");
+        assert_eq!(with_old_file.mac_keys(MacUse::Session).count(), 2, "not longer, even if the file still exists");
         let over = PreviousSealingKey { sealed_mac_keys: None, ..kept };
         let stored = StoredSealingKeys { previous: vec![over], ..stored };
         let later = SealingKeys::build(&only(&second), &stored).expect("builds");
-        assert_eq!(later.mac_keys(MacUse::Session).count(), 1, "their time is over");
+        assert_eq!(later.mac_keys(MacUse::Session).count(), 1, "their retention period is over");
     }
 
     #[test]
-    fn a_node_that_holds_both_keys_opens_with_either_whichever_the_database_has() {
+    fn a_node_with_both_keys_opens_values_whichever_key_the_database_uses() {
         let (first, second) = (held(1), held(2));
         let both = HeldKeys { in_use: first.clone(), other: Some(second.clone()) };
         for in_use in [&first, &second] {

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_ids_takes_bounded_memory_and_frees_no_pair_that_is_full() {
+    fn a_flood_of_ids_takes_limited_memory_and_resets_no_blocked_pair() {
         let (failed, address) = (FailedSecrets::default(), "192.0.2.1".parse().expect("an address"));
         for _ in 0..MAX_WRONG {
             assert!(failed.count(&presented("job"), address, 0).retry_after_s.is_none());

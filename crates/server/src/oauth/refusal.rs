@@ -267,9 +267,9 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_row_of_the_table() {
+    fn every_refusal_has_a_row_in_the_table() {
         let names: BTreeSet<&str> = every_refusal().iter().map(|(refusal, ..)| refusal.into()).collect();
-        assert_eq!(names.len(), Refusal::COUNT, "every_refusal() has them all");
+        assert_eq!(names.len(), Refusal::COUNT, "every_refusal() contains all variants");
         for (refusal, status, error) in every_refusal() {
             let response = to_response(&refusal);
             assert_eq!((response.status().as_u16(), describe(&refusal).error), (status, error), "{refusal:?}");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_look_alike_looks_alike() {
+    fn refusals_that_must_be_indistinguishable_are() {
         for status in [401, 500] {
             let presented = |row: &(Refusal, u16, &str)| row.1 == status && row.0 != Refusal::NotAuthenticated;
             let rows = every_refusal().into_iter().filter(presented);

@@ -73,7 +73,7 @@ mod tests {
     use crate::operations::check::Verdict;
 
     #[test]
-    fn what_is_open_to_others_is_a_fault_and_what_is_open_to_the_group_is_warned_of() {
+    fn access_for_others_is_a_failure_and_group_access_a_warning() {
         let kept = tempfile::TempDir::new().expect("a directory");
         let config = Config { data_dir: kept.path().join("d"), ..Config::default() };
         assert_eq!(check_modes(&config).verdict, Verdict::Failed);

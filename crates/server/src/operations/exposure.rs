@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_to_others_is_found_and_named_with_its_remedy() {
+    fn files_that_others_can_open_are_reported_with_a_remedy() {
         let kept = tempfile::TempDir::new().expect("a directory");
         let config = Config { data_dir: kept.path().join("d"), ..Config::default() };
         assert_eq!(find_in_directory(&config), [], "there is no directory yet");
@@ -155,15 +155,15 @@ mod tests {
         }
         reset();
         set_mode(&paths[4], 0o644);
-        assert_eq!(find_in_directory(&config), [], "nothing of ours is in it");
+        assert_eq!(find_in_directory(&config), [], "it contains none of our files");
         set_mode(&config.data_dir, 0o750);
         set_mode(&paths[0], 0o604);
         let found = find_in_directory(&config);
-        assert_eq!((found[0].reach, found[1].reach), (Reach::Everybody, Reach::Group), "the worst is told first");
+        assert_eq!((found[0].reach, found[1].reach), (Reach::Everybody, Reach::Group), "the worst is reported first");
     }
 
     #[test]
-    fn a_file_that_a_key_names_belongs_to_the_directory_that_it_lies_in() {
+    fn a_configured_file_is_reported_with_the_directory_that_contains_it() {
         let kept = tempfile::TempDir::new().expect("a directory");
         let data_dir = kept.path().to_owned();
         set_mode(&data_dir, 0o700);

@@ -18,7 +18,7 @@ pub enum TransferError {
     /// Both databases are the same.
     #[error("--to names the source database; choose another")]
     Same,
-    /// A node is alive. What it writes during the copy would be lost.
+    /// A node is running. What it writes during the copy would be lost.
     #[error("a server is using the {0} database; stop every node first")]
     Live(&'static str),
     /// The database was already copied, and the copy may have changed.
@@ -28,7 +28,7 @@ pub enum TransferError {
     )]
     Moved(String),
     /// The target database is not empty.
-    #[error("{0}: is not empty; choose a new database, or move this one away first")]
+    #[error("{0}: is not empty; choose a new database, or move this one out of the way first")]
     Occupied(String),
     /// The source database is empty.
     #[error("the database is empty; choose another with --data-dir, --config or --database-url")]
@@ -55,9 +55,9 @@ pub enum TransferError {
 
 /// Copies the configured database to another, new one, and marks it as copied, so that servers no longer use it.
 ///
-/// No server may be alive on either. Until everything is copied and compared, nothing is visible in the target. If this
-/// is interrupted at any moment, one of the two can be used: the target if it was committed, otherwise the source, with
-/// `serve --force` if it was already marked.
+/// No server may be running on either. Nothing is visible in the target until everything is copied and compared. If this is
+/// interrupted, one of the two can be used: the target if it was committed, otherwise the source, with `serve --force` if it
+/// was already marked.
 pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<Vec<CopiedTable>, TransferError> {
     let (of_this, of_other) =
         (|error| TransferError::Store("source", error), |error| TransferError::Store("target", error));
@@ -77,7 +77,7 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
         return Err(TransferError::Empty);
     }
     let moved = source.find_setting(MOVED_TO).await.map_err(of_this)?;
-    // The same target can be tried again. An interrupted attempt has marked the source, and left nothing in the target.
+    // The same target can be retried. An interrupted attempt has marked the source, and left nothing in the target.
     if let Some(elsewhere) = moved.filter(|elsewhere| !force && *elsewhere != to.to_string()) {
         return Err(TransferError::Moved(elsewhere));
     }
@@ -101,8 +101,8 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
     Ok(tables)
 }
 
-/// Fails if the source belongs to another data directory, or to another sealing key: it would be marked as copied, and its own
-/// servers would no longer start.
+/// Fails if the source belongs to another data directory or sealing key. It would be marked as copied, and its own servers
+/// would no longer start.
 async fn check_own(config: &Config, from: &DatabaseUrl) -> Result<(), TransferError> {
     let found = Found::read(from).await.map_err(|error| TransferError::Store("source", error))?;
     let Some(known) = found.key_check else { return Ok(()) };

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_devices_wait_longer_after_each_failure_from_the_tenth_on() {
+    fn from_the_tenth_failure_unknown_devices_wait_longer_each_time() {
         assert_eq!(decide(&unknown(9, 0), NOW), Ok(false));
         assert_eq!(decide(&unknown(9, -3600), NOW), Ok(false), "another node's clock is ahead");
         assert_eq!(retry_after_s(&unknown(10, -3600)), 60);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_device_does_not_wait_for_others_and_has_ten_failures_of_its_own() {
+    fn a_known_device_does_not_wait_for_others_and_has_its_own_ten_failures() {
         assert_eq!(decide(&known(unknown(50, 0), 9, CLIENT), NOW), Ok(true));
         assert_eq!(retry_after_s(&known(unknown(50, 0), 10, CLIENT)), 900, "then it counts as unknown");
         let mut seen = known(unknown(50, 0), 10, CLIENT);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_failures_lock_every_device_but_the_known_browsers_of_an_administrator() {
+    fn a_hundred_failures_lock_all_devices_except_an_administrators_known_browsers() {
         assert_eq!(decide(&unknown(100, 90_000), NOW), Err(Refusal::UserLocked));
         assert_eq!(decide(&known(unknown(100, 90_000), 0, BROWSER), NOW), Err(Refusal::UserLocked));
         let administrator = |seen| Seen { is_administrator: true, ..seen };
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_side_by_side_pass_no_bound() {
+    fn concurrent_attempts_stay_within_the_limits() {
         let ahead = |seen: Seen, of_name, of_unknown, of_device| Seen {
             ahead: Ahead { of_name, of_unknown, of_device },
             ..seen
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_bounded_from_one_network_and_from_everywhere() {
+    fn codes_are_limited_per_network_and_in_total() {
         let decide = |source, everywhere, ahead| decide_code([source, everywhere], [ahead; 2], NOW);
         assert_eq!(decide((9, NOW - 899), (99, NOW - 86_399), 0), Ok(()));
         assert_eq!(decide((10, NOW - 899), (10, NOW - 899), 0), Err(wait(1)));

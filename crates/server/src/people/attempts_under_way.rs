@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_counted_and_given_back() {
+    fn places_are_counted_and_released() {
         let all = UnderWay::default();
         let [name, unknown] = [Key::Name([1; 32]), Key::Unknown([1; 32])];
         let (mut first, ahead) = all.enter([name, unknown]);

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_network_and_each_name_has_its_turn_and_known_devices_come_first() {
+    async fn networks_and_names_take_turns_and_known_devices_go_first() {
         let (queue, mut turns) = full().await;
         let others = turns.split_off(1);
         let mut waiting = Vec::new();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn known_devices_leave_turns_to_others() {
+    async fn known_devices_leave_turns_for_others() {
         let (queue, mut turns) = full().await;
         let others = turns.split_off(1);
         let mut waiting = Vec::new();
@@ -261,23 +261,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_has_room_for_another_network_but_not_for_more_of_the_same() {
+    async fn a_full_queue_accepts_another_network_but_no_more_of_the_same() {
         let (queue, turns) = full().await;
         let mut strangers = Vec::new();
         for name in 0..PASSWORD_QUEUE {
             strangers.push(join(&queue, who(1, u8::try_from(name).expect("small"), false)).await);
         }
-        let refused = queue.wait(who(1, 99, false)).now_or_never().expect("at once");
+        let refused = queue.wait(who(1, 99, false)).now_or_never().expect("immediately");
         assert!(matches!(refused, Err(Refusal::Overloaded(_))));
         let other = join(&queue, who(2, 1, false)).await;
         let known = join(&queue, who(1, 1, true)).await;
-        assert_eq!(strangers.iter().filter(|joined| joined.is_finished()).count(), 2, "the two newest");
+        assert_eq!(strangers.iter().filter(|joined| joined.is_finished()).count(), 2, "the two newest ones");
         drop(turns);
         assert!(known.await.expect("joins").is_ok() && other.await.expect("joins").is_ok());
     }
 
     #[tokio::test]
-    async fn a_caller_who_hangs_up_leaves_the_queue_and_loses_no_turn() {
+    async fn a_disconnected_caller_leaves_the_queue_without_losing_a_turn() {
         let (queue, turns) = full().await;
         let gone = join(&queue, who(1, 1, false)).await;
         gone.abort();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_networks_of_one_site_and_those_that_had_their_turn_make_room_for_one_that_had_none() {
+    async fn networks_of_one_site_and_those_already_served_make_room_for_new_ones() {
         let (queue, turns) = full().await;
         let of = |address: String, name| Who {
             source: Source::of(address.parse().expect("an address")),

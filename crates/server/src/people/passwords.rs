@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_its_own_and_no_others() {
+    fn a_hash_only_matches_its_own_password() {
         let stored = hash(&Secret::new("correct horse"), &[1; 16]).expect("hashes");
         assert!(verify(&Secret::new("correct horse"), Some(&stored)));
         assert!(!verify(&Secret::new("correct horsf"), Some(&stored)));

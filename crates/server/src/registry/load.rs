@@ -106,12 +106,12 @@ pub(super) async fn load_everything(
     building.finish(Some(keys), load.counters().registry_change, held)
 }
 
-/// A page was not read to its end.
+/// Reading a page failed.
 fn lost(error: JoinError) -> StoreError {
     StoreError::Refused(error.to_string())
 }
 
-/// The marks of what is in the database, but for what a registry leaves out.
+/// Returns the fingerprint of the database, without the entries that a registry leaves out.
 pub(super) async fn read_marks(registry: &Registry, load: &mut Load) -> Result<Marks, StoreError> {
     let mut marks = Marks::default();
     for kind in EntryKind::ALL {
@@ -142,7 +142,7 @@ impl<'p> Building<'p> {
         Self { registry, previous, sets: HashSet::new() }
     }
 
-    /// Puts the entries of a page in place of those that were there.
+    /// Replaces entries with those of a page.
     fn put(&mut self, (entries, broken): (Entries, Vec<BrokenRow>)) {
         match entries {
             Entries::Apis(apis) => apis.into_iter().for_each(|api| self.put_api(api)),

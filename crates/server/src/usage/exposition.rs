@@ -118,7 +118,7 @@ mod tests {
     use crate::usage::metrics::route;
 
     #[test]
-    fn durations_fall_into_buckets_that_add_up() {
+    fn durations_are_counted_in_cumulative_buckets() {
         let metrics = Metrics::default();
         for took_us in [400, 500, 700, 20_000_000] {
             metrics.count_request(&Method::POST, route("/oauth2/token/billing"), StatusCode::OK, took_us);

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ones_are_remembered_and_twenty_of_a_kind_and_minute_stored() {
+    fn recent_refusals_are_kept_and_twenty_per_kind_and_minute_stored() {
         let refusals = Refusals::default();
         for number in 0..MAX_REMEMBERED + 5 {
             refusals.record(refusal(number, None), "UnknownClient".to_owned());

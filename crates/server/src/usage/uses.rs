@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn uses_are_added_up_with_what_is_stored_and_the_later_one_names_the_address() {
+    fn uses_are_added_to_the_stored_ones_and_the_later_one_sets_the_address() {
         let (uses, client) = (Uses::default(), ClientId::parse("job").expect("an id"));
         assert!(uses.add_to("c", None).is_none());
         uses.record(used(&client, 1), 10);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_threads_gather_each_for_itself_adds_up() {
+    fn the_counts_of_all_threads_add_up() {
         let (uses, client) = (Uses::default(), ClientId::parse("job").expect("an id"));
         let api = ApiId::parse("billing").expect("an id");
         std::thread::scope(|threads| {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_could_not_be_stored_are_added_to_those_that_came_meanwhile() {
+    fn tokens_that_could_not_be_stored_are_added_to_newer_ones() {
         let (uses, client) = (Uses::default(), ClientId::parse("job").expect("an id"));
         let apis = ["billing", "other"].map(|id| ApiId::parse(id).expect("an id"));
         let count = |api, now| uses.count_token(used(&client, 1), api, GrantType::ClientCredentials, now);

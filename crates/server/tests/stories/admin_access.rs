@@ -159,7 +159,11 @@ async fn the_last_administrator_cannot_be_removed_in_any_way() {
         let answer = operator.call(method, path, body.as_ref(), &[]).await;
         assert_eq!((answer.status, answer.problem().1.as_str()), (409, "conflict"), "{method} {path}: {answer}");
     }
-    assert_eq!(operator.patch("/clients/operator", json!({ "owner": "ops" })).await.status, 200, "that removes nobody");
+    assert_eq!(
+        operator.patch("/clients/operator", json!({ "owner": "ops" })).await.status,
+        200,
+        "this removes no administrator"
+    );
     let date = async |operator: &Administrator, expires_at: i64| {
         operator.patch(&format!("/clients/operator/secrets/{secret}"), json!({ "expires_at": expires_at })).await.status
     };

@@ -302,7 +302,11 @@ async fn secrets_have_dates_and_limits_and_can_be_imported() {
     let made = operator.post(path, body).await;
     assert_eq!((made.status, made.json()["client_secret"].clone()), (201, Value::Null), "the caller already knows it");
     let id = text(&made.json(), "secret_id").to_owned();
-    assert_eq!(operator.post(path, json!({ "import": imported })).await.status, 409, "one end would leave the other");
+    assert_eq!(
+        operator.post(path, json!({ "import": imported })).await.status,
+        409,
+        "revoking one would leave the other"
+    );
     let job = server.actor("nightly-job", imported);
     assert!(!works(&job).await, "not yet");
     server.advance(10).await;
@@ -322,9 +326,9 @@ async fn secrets_have_dates_and_limits_and_can_be_imported() {
     assert!(!works(&job).await);
 
     for _ in 2..11 {
-        assert_eq!(operator.post(path, json!({})).await.status, 201, "the one that is over makes room for the tenth");
+        assert_eq!(operator.post(path, json!({})).await.status, 201, "the expired one leaves room for the tenth");
     }
-    assert_eq!(operator.post(path, json!({})).await.status, 409, "ten are the most");
+    assert_eq!(operator.post(path, json!({})).await.status, 409, "ten is the limit");
     assert_eq!(operator.post(&format!("{path}/rotate"), json!({})).await.status, 409);
     assert_eq!(operator.get(&format!("{path}/cred_unknown")).await.status, 404);
     assert_eq!(operator.get("/clients/demo-service/secrets/cred_unknown").await.status, 404);

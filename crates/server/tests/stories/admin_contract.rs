@@ -256,7 +256,7 @@ async fn drive_the_rest(server: &TestServer) {
         operator.post("/clients/operator/secrets", json!({})).await;
     }
     for path in ["/clients/operator/secrets", "/clients/operator/secrets/rotate"] {
-        assert_eq!(operator.post(path, json!({})).await.status, 409, "ten are the most");
+        assert_eq!(operator.post(path, json!({})).await.status, 409, "ten is the limit");
     }
     let user_id = UserId::parse(&operator.get("/users/demo").await.text("id")).unwrap();
     let factor = NewSecondFactor {

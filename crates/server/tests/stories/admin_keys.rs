@@ -122,7 +122,7 @@ async fn a_leaked_key_is_revoked_immediately_with_its_tokens_and_another_one_sig
     assert_eq!(unknown.problem().1, "not-found");
     let records = operator.list("/audit").await.len();
     let again = operator.call("POST", &format!("/keys/{active}/revoke"), None, &[]).await;
-    assert_eq!((again.status, &again.json()["state"]), (200, &json!("retired")), "what was asked is so already");
+    assert_eq!((again.status, &again.json()["state"]), (200, &json!("retired")), "it is already retired");
     let again = operator.post("/revocations", json!({ "key_id": active })).await;
     assert_eq!(again.json(), json!({ "revoked": { "kind": "key", "id": active } }));
     assert_eq!(operator.list("/audit").await.len(), records, "nothing changed");

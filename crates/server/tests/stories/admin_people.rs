@@ -99,7 +99,7 @@ async fn any_leaked_token_can_be_revoked() {
     let token = service.client_credentials("all").await.text("access_token");
     assert_eq!(revoke(json!({ "token": token })).await.json()["revoked"]["kind"], "token");
     assert!(!lives(&token).await);
-    assert_eq!(revoke(json!({ "token": token })).await.status, 200, "twice is once");
+    assert_eq!(revoke(json!({ "token": token })).await.status, 200, "revoking again has no effect");
 
     let set = service.password("ada", "correct horse").await;
     let (access, refresh) = (set.text("access_token"), set.text("refresh_token"));

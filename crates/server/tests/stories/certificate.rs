@@ -12,7 +12,7 @@ const DAY: i64 = 24 * 3600;
 fn read(files: &CertificateFiles) -> Arc<Tls> {
     let section = config::Tls { cert: Some(files.cert()), key: Some(files.key()) };
     let issuer = Issuer::parse("https://auth.example.net").unwrap();
-    Tls::read(section.files().unwrap(), &issuer, START).unwrap().expect("both files are named")
+    Tls::read(section.files().unwrap(), &issuer, START).unwrap().expect("both files are set")
 }
 
 fn until(not_after: i64) -> (TestAuthority, Certified) {

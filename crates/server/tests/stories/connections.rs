@@ -116,7 +116,7 @@ async fn the_longest_idle_connection_is_closed_and_one_with_a_request_in_flight_
     }
     busy.write_all(b"_type=x").await.unwrap();
     let mut answer = [0; 12];
-    timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request under way is answered").unwrap();
+    timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request in flight gets a response").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 401");
     let metrics = server.metrics();
     assert!(metrics.contains("countersign_connections_closed_total{reason=\"room\"} 3\n"), "{metrics}");
@@ -135,7 +135,7 @@ async fn while_no_connection_is_idle_a_new_one_waits() {
     assert!(waiting.is_err(), "nothing is closed for it: {waiting:?}");
     busy.write_all(b"_type=x").await.unwrap();
     let mut answer = [0; 12];
-    timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request under way is answered").unwrap();
+    timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request in flight gets a response").unwrap();
     timeout(PATIENCE, newcomer.read_exact(&mut answer)).await.expect("then there is room").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
 }

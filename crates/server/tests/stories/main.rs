@@ -1,6 +1,6 @@
 //! Stories: a caller, an action, the response. Each has a fresh server whose clock only moves when told to.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
 mod account;
 mod admin_access;

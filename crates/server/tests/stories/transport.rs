@@ -72,8 +72,7 @@ async fn a_body_that_does_not_arrive_times_out_and_takes_no_place() {
     let waiting = tokio::spawn(async move { stranger.raw(half_a_request().as_bytes()).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     service.client_credentials("all").await;
-    let late =
-        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the server waits for ever").unwrap();
+    let late = tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the server waits forever").unwrap();
     assert!(late.starts_with("HTTP/1.1 400") && late.contains("did not arrive in time"), "{late}");
 }
 
@@ -89,7 +88,7 @@ async fn a_client_that_does_not_read_responses_is_disconnected() {
         }
     };
     let ended: Result<Result<(), std::io::Error>, _> = tokio::time::timeout(Duration::from_secs(40), hang).await;
-    assert!(ended.expect("the server holds the connection for ever").is_err());
+    assert!(ended.expect("the server holds the connection forever").is_err());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What every engine must do. A run tests one of them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
 mod changes;
 mod conflicts;

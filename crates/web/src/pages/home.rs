@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_id_is_encoded_as_basic_wants_it_and_is_no_shell() {
+    fn a_client_id_is_form_encoded_for_basic_and_safe_for_the_shell() {
         let line = |id: &str| {
             let settings = Settings {
                 api_id: "a".to_owned(),

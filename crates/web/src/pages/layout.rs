@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn another_loopback_name_is_led_to_the_issuers_and_no_other_name_is() {
+    fn only_loopback_names_redirect_to_the_issuers() {
         let led = |issuer: &str, host: &str| {
             let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_str(host).expect("a host"))]);
             let issuer = Issuer::parse(issuer).expect("an issuer");

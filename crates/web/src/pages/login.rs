@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_leads_to_a_page_of_ours_or_nowhere() {
+    fn next_only_leads_to_our_own_pages() {
         assert_eq!(find_next(Some("next=/m2m")), Some("/m2m"));
         assert_eq!(find_next(Some("a=b&next=%2Fsettings")), Some("/settings"));
         assert_eq!(find_next(Some("next=%2faccount")), Some("/account"));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn who_needs_to_sign_in_is_led_back() {
+    fn visitors_who_must_sign_in_return_afterwards() {
         assert_eq!(to_sign_in("/m2m").headers()["location"], "/login?next=/m2m");
         assert_eq!(to_sign_in("/m2m").status(), StatusCode::SEE_OTHER);
     }

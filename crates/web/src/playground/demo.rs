@@ -286,7 +286,7 @@ fn describe(issuer: &Issuer, client_secret: Secret, password: Secret) -> DemoFil
 }
 
 fn api_id() -> ApiId {
-    ApiId::parse(API).expect("an Api id")
+    ApiId::parse(API).expect("an API ID")
 }
 
 fn client_id() -> ClientId {

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_previewed_is_what_is_sent_byte_for_byte() {
+    async fn the_preview_is_sent_byte_for_byte() {
         let issuer = Issuer::parse("http://127.0.0.1:8080").expect("an issuer");
         let request_id = HeaderValue::from_static("r1");
         let caller = Caller { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request_id };
@@ -161,7 +161,7 @@ mod tests {
             json!({ "authFlow": "OAUTH", "grantType": "client_credentials" }),
             json!({ "authFlow": "OAUTH", "grantType": "password", "userName": "o'neil &", "password": "p=&\u{e9} +" }),
         ] {
-            let ask: Ask = serde_json::from_value(ask).expect("an ask");
+            let ask: Ask = serde_json::from_value(ask).expect("a request");
             let sent = Sent::default();
             let own_server = OwnServer::new(&recording(&sent), &caller);
             let (client, prepared) = prepare(&issuer, &settings(), &ask, own_server).expect("prepared");
