@@ -73,7 +73,7 @@ async function take({ steps, context: options = {}, refused = [], broken = [] },
   try {
     const context = await enter();
     await steps({ page: await context.newPage(), context, enter, demo, screens });
-    assert.deepEqual(watch.complaints, [], "the browser complains");
+    assert.deepEqual(watch.complaints, [], "the browser reported problems");
     assert.deepEqual([...watch.refused].sort(), [...new Set(refused)].sort(), "the expected refusals");
     assert.deepEqual([...watch.broken].sort(), [...new Set(broken)].sort(), "the expected failed requests");
   } catch (error) {

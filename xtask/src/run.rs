@@ -12,7 +12,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// True in CI, where a check fails if something that it needs is missing.
-#[expect(clippy::disallowed_methods, reason = "xtask is a program of its own")]
+#[expect(clippy::disallowed_methods, reason = "xtask is a separate program")]
 pub(crate) fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false")
 }
@@ -23,7 +23,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
 }
 
 /// Runs a command in the checkout with its output shown, and prints how long it took.
-#[expect(clippy::disallowed_methods, reason = "xtask is a program of its own")]
+#[expect(clippy::disallowed_methods, reason = "xtask is a separate program")]
 pub(crate) fn status(command: &mut Command) -> Outcome {
     let shown = format!("{command:?}").replace('"', "");
     println!("$ {shown}");

@@ -70,7 +70,7 @@ fn measure(arguments: &[&str]) -> Outcome<()> {
 }
 
 /// An empty PostgreSQL database, from `cargo xtask bench`.
-#[expect(clippy::disallowed_methods, reason = "the bench is a program of its own")]
+#[expect(clippy::disallowed_methods, reason = "the bench is a separate program")]
 fn postgres() -> Option<String> {
     std::env::var("COUNTERSIGN_BENCH_POSTGRES").ok()
 }

@@ -1,4 +1,4 @@
-//! The admin API under `/admin/v1`. Like any API, it is protected by scopes of its own. Every change is audited in its
+//! The admin API under `/admin/v1`. Like any API, it is protected by its own scopes. Every change is audited in its
 //! transaction.
 
 pub(crate) mod access;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crossbeam_utils::CachePadded;
 use thread_local::ThreadLocal;
 
-/// One `T` for each thread that asks for it. Its lock is free except while all of them are read.
+/// One `T` for each thread that uses it. Its lock is free except while all of them are read.
 #[derive(Debug, Default)]
 pub struct PerThread<T: Send>(ThreadLocal<CachePadded<Mutex<T>>>);
 

@@ -60,7 +60,7 @@ pub fn machine_routes(state: &State) -> Router {
     router.method_not_allowed_fallback(answer::wrong_method)
 }
 
-/// The routes for operators, on a listener of their own.
+/// The routes for operators, on a separate listener.
 pub fn for_metrics(state: &State) -> Router {
     for_probes(state).merge(with_metrics(state))
 }

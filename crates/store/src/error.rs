@@ -10,7 +10,7 @@ pub enum StoreError {
     /// The database URL is malformed or has another scheme.
     #[error("database.url: {0}")]
     Url(String),
-    /// The database is unavailable now. The text is its own.
+    /// The database is temporarily unavailable. Contains its own message.
     #[error("{0}: {1}")]
     Unavailable(DatabaseTrouble, String),
     /// The database aborted a transaction in favor of another one, because of a deadlock or a conflict. It can be retried.

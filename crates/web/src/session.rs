@@ -83,7 +83,7 @@ impl SessionKey {
 /// A signed-in user's session.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    /// The ID that the user sees and can end it with.
+    /// The ID that the user sees, and can end the session with.
     pub(crate) id: String,
     /// The session key from the cookie.
     pub(crate) key: SessionKey,

@@ -25,7 +25,7 @@ pub(crate) fn guarded(state: &State, routes: Router) -> Guarded<Router> {
     Guard::new(verifier, move || registry.current().find_api(API).map(Arc::clone)).layer(routes)
 }
 
-/// Wraps every request in a task of its own, so that a change completes even if the caller disconnects, and repeats it
+/// Wraps every request in a separate task, so that a change completes even if the caller disconnects, and repeats it
 /// if the database aborted it in favor of another transaction.
 pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
     // Otherwise, the outer router's path parameters would be counted among those of the inner routes.

@@ -78,7 +78,7 @@ struct Server {
 }
 
 impl Server {
-    /// Serves a connection in a task of its own.
+    /// Serves a connection in a separate task.
     fn begin(&self, stream: TcpStream, peer: SocketAddr, held: Held) {
         // Otherwise, small responses would wait for an acknowledgement. A failure only costs time.
         let _ = stream.set_nodelay(true);

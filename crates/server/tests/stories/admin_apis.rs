@@ -160,7 +160,7 @@ async fn rules_are_validated_and_a_path_can_be_tested_against_them() {
     let by_all = json!({ "scope": "all", "rule": "* .*" });
     let by_new = json!({ "scope": "new", "rule": "GET,POST /invoices(/.*)?" });
     assert_eq!(matches("GET", "/invoices/7").await, json!([by_all, by_new]));
-    assert_eq!(matches("GET", "/invoices?page%3D2").await, json!([by_all, by_new]), "a query is no part of a path");
+    assert_eq!(matches("GET", "/invoices?page%3D2").await, json!([by_all, by_new]), "a query is not part of a path");
     assert_eq!(matches("HEAD", "/invoices").await, json!([by_all, by_new]), "GET implies HEAD");
     assert_eq!(matches("DELETE", "/invoices").await, json!([by_all]));
     for path in ["invoices", "", "/a/../b", "/a%252Fb", "//a", "/a;b"] {

@@ -232,6 +232,6 @@ async fn sign_ins_lockouts_and_account_changes_are_audited_and_only_changes_relo
     assert_eq!(of_ada, expected);
     let lock_outs = records.iter().filter(|record| record["action"] == "user.lock-out");
     assert_eq!(lock_outs.count(), 1, "there is no record for a name without a user");
-    assert!(!json!(records).to_string().contains("nobody at all"), "no text of a name that nobody has");
+    assert!(!json!(records).to_string().contains("nobody at all"), "no text of an unknown name is stored");
     assert_eq!(operator.get("/audit/verify").await.json()["intact"], true);
 }

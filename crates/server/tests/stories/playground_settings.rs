@@ -25,7 +25,7 @@ async fn the_session_decides_who_is_an_administrator_unlike_the_path_in_the_orig
     let refused = (403, "not_allowed".to_owned());
     assert_eq!(ada.get("getSettings").await.fault(), refused);
     assert_eq!(ada.put("updateSettings", settings(&json!({}))).await.fault(), refused);
-    assert_eq!(ada.put("updateSettings", json!({})).await.fault(), refused, "asked before anything is read");
+    assert_eq!(ada.put("updateSettings", json!({})).await.fault(), refused, "checked before the body is read");
     let mut demo = server.demo_browser().await;
     let shown = demo.get("getSettings").await.result();
     let expected = json!({

@@ -47,7 +47,7 @@ pub(super) fn rounds(few: usize) -> usize {
     variable(ROUNDS).map_or(few, |rounds| usize::try_from(rounds).unwrap())
 }
 
-#[expect(clippy::disallowed_methods, reason = "how `cargo xtask crash` asks for more rounds")]
+#[expect(clippy::disallowed_methods, reason = "how `cargo xtask crash` sets the rounds")]
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
