@@ -84,7 +84,7 @@ impl TestDatabase {
         assert!(psql.stdout(std::process::Stdio::null()).status().unwrap().success());
     }
 
-    /// Runs one statement behind the server's back, in PostgreSQL or else in this file.
+    /// Runs one statement directly in PostgreSQL or in this SQLite file.
     pub fn tamper(&self, file: &Path, statement: &str) {
         match &self.url {
             Some(url) => {

@@ -204,7 +204,7 @@ impl TestServer {
         self.database.as_ref().unwrap().swap(other.database.as_ref().unwrap());
     }
 
-    /// Holds locks in a foreign transaction for some seconds, on PostgreSQL; they are held when this returns.
+    /// Holds locks in another program's transaction for some seconds, on PostgreSQL. Returns once it has them.
     pub async fn hold(&self, statement: &str, seconds: u32) -> Child {
         self.begin_foreign(&[statement, &format!("SELECT pg_sleep({seconds})")]).await
     }
