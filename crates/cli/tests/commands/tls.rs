@@ -186,7 +186,7 @@ fn every_failing_start_writes_one_line_that_names_the_file_and_creates_nothing()
     assert!(alone.contains("tls.key"), "{alone}");
     assert!(start(&["--tls-key", key]).contains("tls.cert"));
     let clear = start(&[&flags[..], &["--issuer", "http://127.0.0.1:8443"]].concat());
-    assert!(clear.contains("issuer") && clear.contains("not https"), "{clear}");
+    assert!(clear.contains("issuer") && clear.contains("must use https"), "{clear}");
     assert!(Path::new(cert).exists());
 }
 
