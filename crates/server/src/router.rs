@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn;
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use countersign_protocol::refusal::Refusal;
 use http::Request;
 
@@ -38,6 +38,7 @@ pub fn machines(state: &State) -> Site {
 pub fn machine_routes(state: &State) -> Router {
     let router = Router::new()
         // for OAuth clients, at the standard paths and at the guide's
+        .route("/oauth2/authorize", any(answer::no_authorization))
         .route("/oauth2/token", post(token::token).fallback(respond::method_not_allowed))
         .route("/oauth2/token/{api}", post(token::token).fallback(respond::method_not_allowed))
         .route("/oauth2/introspect", post(introspect::introspect).fallback(respond::method_not_allowed))
@@ -45,9 +46,10 @@ pub fn machine_routes(state: &State) -> Router {
         .route("/oauth2/revoke", post(revoke::revoke).fallback(respond::method_not_allowed))
         .route("/oauth2/revoke/{api}", post(revoke::revoke).fallback(respond::method_not_allowed))
         .route("/oauth2/jwks", get(metadata::key_set))
+        .route("/.well-known/jwks.json", get(metadata::key_set))
         .route("/oauth2/keys/{api}", get(metadata::tenant_key_set))
         .route("/.well-known/oauth-authorization-server", get(metadata::authorization_server))
-        .route("/.well-known/openid-configuration", get(metadata::authorization_server))
+        .route("/.well-known/openid-configuration", get(metadata::openid))
         .route("/{api}/.well-known/openid-configuration", get(metadata::tenant))
         // for resource servers
         .route("/.well-known/oauth-protected-resource", get(metadata::root_resource))

@@ -36,6 +36,16 @@ pub async fn wrong_method(request: Request) -> Response {
     json_response(StatusCode::METHOD_NOT_ALLOWED, body.to_string())
 }
 
+/// `/oauth2/authorize`, whose address some clients require. Without a response type, there is nothing to authorize (RFC
+/// 6749 §4.1.2.1), and a redirect could lead anywhere.
+pub(crate) async fn no_authorization(request: Request) -> Response {
+    log(&request, "there are no authorization requests");
+    let why = "this server issues tokens to services, without a browser; request one at the token endpoint, such as with \
+               grant_type=client_credentials";
+    let body = json!({ "error": "unsupported_response_type", "error_description": why });
+    json_response(StatusCode::BAD_REQUEST, body.to_string())
+}
+
 /// Logs a request that reached no endpoint, so that the request ID in its response can be found in the log.
 pub fn log(request: &Request, reason: &'static str) {
     let caller = request.extensions().get::<Caller>();

@@ -32,10 +32,16 @@ pub(crate) async fn tenant_key_set(
     }
 }
 
-/// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
+/// `GET /.well-known/oauth-authorization-server`.
 pub(crate) async fn authorization_server(extract::State(state): extract::State<Arc<State>>) -> Response {
     let registry = state.registry.current().clone();
     cacheable(metadata::authorization_server(&state.issuer, registry.apis()).to_string())
+}
+
+/// `GET /.well-known/openid-configuration`.
+pub(crate) async fn openid(extract::State(state): extract::State<Arc<State>>) -> Response {
+    let registry = state.registry.current().clone();
+    cacheable(metadata::openid(&state.issuer, registry.apis()).to_string())
 }
 
 /// `GET /{api}/.well-known/openid-configuration`.

@@ -12,8 +12,9 @@ async fn the_servers_document_lists_what_works_and_nothing_else() {
     let document = stranger.get("/.well-known/oauth-authorization-server").await;
     assert_eq!(document.header("cache-control"), "public, max-age=300");
     let methods = json!(["client_secret_basic", "client_secret_post"]);
-    let expected = json!({
+    let mut expected = json!({
         "issuer": ISSUER,
+        "authorization_endpoint": format!("{ISSUER}/oauth2/authorize"),
         "token_endpoint": format!("{ISSUER}/oauth2/token"),
         "introspection_endpoint": format!("{ISSUER}/oauth2/introspect"),
         "revocation_endpoint": format!("{ISSUER}/oauth2/revoke"),
@@ -25,7 +26,42 @@ async fn the_servers_document_lists_what_works_and_nothing_else() {
         "revocation_endpoint_auth_methods_supported": methods,
     });
     assert_eq!(document.json(), expected);
+    expected["subject_types_supported"] = json!(["public"]);
+    expected["id_token_signing_alg_values_supported"] = json!(["ES256", "RS256"]);
     assert_eq!(stranger.get("/.well-known/openid-configuration").await.json(), expected);
+    assert_eq!(stranger.get("/.well-known/jwks.json").await.json(), stranger.get("/oauth2/jwks").await.json());
+}
+
+#[tokio::test]
+async fn the_authorization_endpoint_refuses_everything_and_redirects_nowhere() {
+    let server = TestServer::start().await;
+    let service = server.demo_service();
+    let query = "response_type=code&client_id=x&redirect_uri=https%3A%2F%2Fevil.example%2F";
+    for answer in [
+        service.get("/oauth2/authorize").await,
+        service.get(&format!("/oauth2/authorize?{query}")).await,
+        service.post_raw("/oauth2/authorize", query).await,
+        service.call("DELETE", "/oauth2/authorize", "x").await,
+    ] {
+        assert_eq!(answer.refusal(), (400, "unsupported_response_type".to_owned()));
+        assert_eq!(answer.header("location"), "");
+        assert!(answer.text("error_description").contains("token endpoint"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_is_omitted() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    let api = json!({ "id": "bare", "audience": format!("{ISSUER}/bare"), "name": "Bare" });
+    let created = operator.post("/apis", api).await;
+    assert_eq!(created.status, 201, "{created}");
+    server.follow().await;
+    for path in ["/bare/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/bare"] {
+        let document = server.stranger().get(path).await.json();
+        assert!(document.is_object());
+        assert_eq!(document.get("scopes_supported"), None, "{path}");
+    }
 }
 
 #[tokio::test]
