@@ -1,6 +1,7 @@
 //! All routes on one screen, grouped by caller.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -8,13 +9,18 @@ use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{any, delete, get, post};
 use countersign_protocol::refusal::Refusal;
-use http::Request;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::admin::{access, audit_log, problem};
 use crate::http::answer;
 use crate::oauth::{introspect, metadata, respond, revoke, token};
 use crate::operations::probes;
 use crate::state::State;
+
+/// How long a browser may keep the answer to a preflight request.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
 /// The routes, and how to respond to requests that are refused before routing.
 #[derive(Clone, Debug)]
@@ -36,8 +42,16 @@ pub fn machines(state: &State) -> Site {
 /// All routes for machines. The first two segments of paths like `/OAuth2/Token/{api}` arrive in lower case
 /// (`front.rs`).
 pub fn machine_routes(state: &State) -> Router {
+    let router = for_clients(state).merge(for_everybody(state)).fallback(answer::not_found);
+    let router = router.merge(for_probes(state));
+    let router = if state.metrics_beside { router.merge(with_metrics(state)) } else { router };
+    let router = router.merge(for_administrators(state));
+    router.method_not_allowed_fallback(answer::wrong_method)
+}
+
+/// The endpoints for OAuth clients, at the standard paths and at the guide's.
+fn for_clients(state: &State) -> Router {
     let router = Router::new()
-        // for OAuth clients, at the standard paths and at the guide's
         .route("/oauth2/authorize", any(answer::no_authorization))
         .route("/oauth2/token", post(token::token).fallback(respond::method_not_allowed))
         .route("/oauth2/token/{api}", post(token::token).fallback(respond::method_not_allowed))
@@ -45,21 +59,29 @@ pub fn machine_routes(state: &State) -> Router {
         .route("/oauth2/introspect/{api}", post(introspect::introspect).fallback(respond::method_not_allowed))
         .route("/oauth2/revoke", post(revoke::revoke).fallback(respond::method_not_allowed))
         .route("/oauth2/revoke/{api}", post(revoke::revoke).fallback(respond::method_not_allowed))
+        .with_state(Arc::new(state.clone()));
+    if state.cors_origins.is_empty() {
+        return router;
+    }
+    let origins = AllowOrigin::list(state.cors_origins.iter().cloned());
+    let allowed = CorsLayer::new().allow_origin(origins).allow_methods([Method::POST]);
+    router.layer(allowed.allow_headers([AUTHORIZATION, CONTENT_TYPE]).max_age(PREFLIGHT_MAX_AGE))
+}
+
+/// The key set and the metadata of servers and APIs, for readers anywhere, such as programs in a browser.
+fn for_everybody(state: &State) -> Router {
+    Router::new()
         .route("/oauth2/jwks", get(metadata::key_set))
         .route("/.well-known/jwks.json", get(metadata::key_set))
         .route("/oauth2/keys/{api}", get(metadata::tenant_key_set))
         .route("/.well-known/oauth-authorization-server", get(metadata::authorization_server))
         .route("/.well-known/openid-configuration", get(metadata::openid))
         .route("/{api}/.well-known/openid-configuration", get(metadata::tenant))
-        // for resource servers
         .route("/.well-known/oauth-protected-resource", get(metadata::root_resource))
         .route("/.well-known/oauth-protected-resource/{*path}", get(metadata::protected_resource))
-        .fallback(answer::not_found)
-        .with_state(Arc::new(state.clone()));
-    let router = router.merge(for_probes(state));
-    let router = if state.metrics_beside { router.merge(with_metrics(state)) } else { router };
-    let router = router.merge(for_administrators(state));
-    router.method_not_allowed_fallback(answer::wrong_method)
+        .method_not_allowed_fallback(answer::wrong_method)
+        .layer(CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]).max_age(PREFLIGHT_MAX_AGE).vary([]))
+        .with_state(Arc::new(state.clone()))
 }
 
 /// The routes for operators, on a separate listener.

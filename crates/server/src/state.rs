@@ -8,6 +8,7 @@ use countersign_protocol::issuer::Issuer;
 use countersign_protocol::jose::base64url;
 use countersign_protocol::refusal::{DatabaseTrouble, Refusal};
 use countersign_store::{Store, StoreError};
+use http::HeaderValue;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -51,6 +52,8 @@ pub struct State {
     pub(crate) metrics: Arc<Metrics>,
     /// Whether `/metrics` is also served on the main listener.
     pub(crate) metrics_beside: bool,
+    /// The origins whose pages may call the token endpoint.
+    pub(crate) cors_origins: Arc<[HeaderValue]>,
     /// The tokens that limited clients have received.
     pub(crate) token_limits: Arc<TokenLimiter>,
     /// Why requests were refused.
@@ -79,6 +82,7 @@ impl State {
             refusals: Arc::default(),
             metrics: Arc::default(),
             metrics_beside: false,
+            cors_origins: Arc::default(),
             token_limits: Arc::default(),
             changing: Arc::default(),
             matching: Arc::default(),

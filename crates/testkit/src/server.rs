@@ -39,6 +39,8 @@ pub struct Options {
     pub trusted_proxies: Vec<String>,
     /// Additional host names.
     pub hosts: Vec<String>,
+    /// Origins whose pages may call the token endpoint.
+    pub cors_origins: Vec<String>,
     /// Maximum requests in flight.
     pub max_in_flight: usize,
     /// Maximum open connections.
@@ -60,6 +62,7 @@ impl Default for Options {
         Self {
             trusted_proxies: Vec::new(),
             hosts: Vec::new(),
+            cors_origins: Vec::new(),
             max_in_flight: 1024,
             max_connections: 10_000,
             max_connections_per_address: None,
@@ -113,6 +116,7 @@ impl TestServer {
         config.data_dir = directory.path().to_owned();
         config.database.url = database.url.clone();
         config.http.hosts = options.hosts.clone();
+        config.http.cors_origins = options.cors_origins.clone();
         config.http.max_in_flight = options.max_in_flight;
         config.http.max_connections = options.max_connections;
         config.http.max_connections_per_address = options.max_connections_per_address;

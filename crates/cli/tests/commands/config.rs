@@ -69,6 +69,8 @@ fn an_invalid_value_fails_with_one_line_that_names_the_key() {
         ("[nothing]\nx = 1", "nothing"),
         ("[nothing]", "nothing"),
         ("[proxy]\ntrusted = [\"10.0.0.0/99\"]", "proxy.trusted"),
+        ("[http]\ncors_origins = [\"https://app.example/x\"]", "http.cors_origins"),
+        ("[http]\ncors_origins = [\"*\"]", "is not an origin"),
         ("listen = 5", "listen"),
         ("listen = ", "line 1"),
         ("\n\nx = [", "line 3"),

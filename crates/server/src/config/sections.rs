@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
-use url::Host;
+use url::{Host, Url};
 
 use crate::config::ConfigError;
 
@@ -73,6 +73,10 @@ pub struct Http {
     /// these. It always accepts IP addresses and health checks.
     #[serde(deserialize_with = "host_names")]
     pub hosts: Vec<String>,
+    /// Origins whose pages may call the token, introspection and revocation endpoints from a browser (CORS). Key sets and
+    /// metadata are readable from every page.
+    #[serde(deserialize_with = "origins")]
+    pub cors_origins: Vec<String>,
     /// Maximum open connections. At the limit, the server closes the longest-idle connection to make room for each new one.
     /// If none is idle, new connections wait.
     pub max_connections: usize,
@@ -98,6 +102,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             hosts: Vec::new(),
+            cors_origins: Vec::new(),
             max_connections: 10_000,
             max_connections_per_address: None,
             max_in_flight: 1024,
@@ -127,6 +132,20 @@ fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
         _ => Err(D::Error::custom(format!("`{text}` is not a host name; use only the name, such as auth.internal"))),
     };
     Vec::<String>::deserialize(deserializer)?.iter().map(name).collect()
+}
+
+/// Parses origins as browsers send them (RFC 6454 §6.2).
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let origin = |text: &String| {
+        let parsed = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+        let origin = parsed.map(|url| (url.origin().ascii_serialization(), url));
+        // Nothing but the origin: a browser sends no path either.
+        let is_whole = |(origin, url): &(String, Url)| url.as_str() == format!("{origin}/");
+        origin.filter(is_whole).map(|(origin, _)| origin).ok_or_else(|| {
+            D::Error::custom(format!("`{text}` is not an origin; write it without a path, such as https://app.example"))
+        })
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(origin).collect()
 }
 
 /// The TLS certificate and its private key. Without them, the server uses plain HTTP.

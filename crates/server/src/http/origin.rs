@@ -16,3 +16,9 @@ pub fn find_foreign(state: &State, headers: &HeaderMap) -> Option<&'static str> 
     }
     (!is_ours(&SEC_FETCH_SITE, "same-origin")).then_some("Sec-Fetch-Site is not same-origin")
 }
+
+/// True if the request comes from a page whose origin is in `http.cors_origins`.
+pub(crate) fn is_named(state: &State, headers: &HeaderMap) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    matches!((origins.next(), origins.next()), (Some(only), None) if state.cors_origins.contains(only))
+}

@@ -10,18 +10,20 @@ use http::request::Parts;
 use http::{HeaderMap, Request};
 
 use crate::http::body;
-use crate::http::origin::find_foreign;
+use crate::http::origin::{find_foreign, is_named};
 use crate::oauth::exchange::Exchange;
 use crate::state::State;
 
-/// Refuses requests from pages of other origins, then reads and parses the body.
+/// Refuses requests from pages of other origins, unless they are listed, then reads and parses the body.
 pub(crate) async fn receive(
     state: &State,
     exchange: &mut Exchange,
     request: Request<Body>,
 ) -> Result<(HeaderMap, Arc<Form>), Refusal> {
     let (head, body) = request.into_parts();
-    if let Some(reason) = find_foreign(state, &head.headers) {
+    if !is_named(state, &head.headers)
+        && let Some(reason) = find_foreign(state, &head.headers)
+    {
         return Err(Refusal::ForeignPage(reason));
     }
     let form = Arc::new(read_form(&head, body).await?);

@@ -123,6 +123,8 @@ pub async fn start(
     state.admission = Arc::new(Admission::new(&config.http, state.clock.clone()));
     check_demo(&state.store, wanted.demo).await?;
     state.metrics_beside = config.metrics_beside();
+    // An origin is ASCII.
+    state.cors_origins = config.http.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     state.rotate_keys_after_s = config.keys.rotate_after_s;
     // Before the registry is loaded: from now on, a node that publishes a key waits until this one has loaded it.
     state.store.beat(&state.node_id, 0, &state.registry.held_keys().checks()).await?;

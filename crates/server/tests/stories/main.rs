@@ -19,6 +19,7 @@ mod certificate;
 mod client_credentials;
 mod conflicts;
 mod connections;
+mod cors;
 mod envelope;
 mod failed_secrets;
 mod guard;
