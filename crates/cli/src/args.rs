@@ -49,7 +49,7 @@ pub(crate) enum Command {
   countersign doctor
   countersign doctor --config /etc/countersign.toml --output json")]
     Doctor(Doctor),
-    /// Write a consistent copy of the database, the sealing key and the configuration, also while the server runs
+    /// Write a consistent copy of the database, the sealing key and the configuration, even while the server is running
     #[command(after_help = "Examples:
   countersign backup /mnt/elsewhere/countersign-2026-11-25
   countersign backup --config /etc/countersign.toml /mnt/elsewhere/countersign-2026-11-25")]

@@ -31,7 +31,7 @@ form("change-password", ["old-password", "new-password", "change-code"], changeF
   if (length < 12 || length > 128) throw new Problem("bad_request", "newPassword: must have 12 to 128 characters");
   const code = byId("change-code-field").hidden ? {} : { code: take("change-code") };
   await post("account/changePassword", { password: take("old-password"), newPassword: take("new-password"), ...code });
-  byId("password-status").textContent = "✓ Changed. All your other sessions have ended, and your tokens are revoked.";
+  byId("password-status").textContent = "✓ Changed. All your other sessions have ended, and your tokens have been revoked.";
   await load();
 });
 byId("cancel-enrolment").addEventListener("click", () => state("enrol", "Nothing was changed."));

@@ -25,7 +25,7 @@ const CODES = {
     change: "Choose one of the flows in the list.",
   },
   invalid_target: {
-    means: "The API in the request is unknown, or the request does not choose one of several APIs (RFC 8707).",
+    means: "The API in the request is unknown, or the client can use several APIs and the request does not say which (RFC 8707).",
     change: "Choose another API, or correct the Application ID in Settings.",
   },
   invalid_request: {
@@ -115,10 +115,10 @@ const CLAIMS = {
   jti: "Token ID: identifies this token for revocation and in logs.",
   scope: "The names of the granted scopes. The API maps each of them to methods and paths.",
   client_id: "The client that requested the token. For Resource Owner, it is not the subject.",
-  unique_name: "The subject's readable name: the client_id or the login name.",
+  unique_name: "The subject's human-readable name: the client_id or the login name.",
   rev: "Revision, a claim of Countersign: the number of the last change before the token was issued, the same number again if the token has a user (otherwise 0), and the refresh family. A later change that removes a right invalidates the token, so the server needs no list of tokens.",
   active: "Whether the token is active: signed by this server, not expired, and not revoked (RFC 7662 §2.2).",
-  username: "The subject's readable name, in introspection.",
+  username: "The subject's human-readable name, returned by introspection.",
   token_type: "How the token is used. Bearer: anyone who has it can use it, so treat it as a secret.",
 };
 
@@ -148,7 +148,7 @@ const JOSE = {
 };
 
 /** @param {string} name */
-export const explainJose = (name) => JOSE[name] ?? "A header parameter of RFC 7515.";
+export const explainJose = (name) => JOSE[name] ?? "A header parameter defined in RFC 7515.";
 
 /** @type {Record<string, string>} */
 const REQUEST = {

@@ -41,7 +41,7 @@ export function showProblem(place, error, what, unanswered = what) {
 
 /** @param {string | null} retryAfter */
 function wait(retryAfter) {
-  return retryAfter ? el("strong", {}, ` Try again in ${retryAfter} s.`) : null;
+  return retryAfter ? el("strong", {}, ` Try again in ${retryAfter} seconds.`) : null;
 }
 
 /** @param {string} code */

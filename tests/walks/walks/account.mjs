@@ -78,7 +78,7 @@ walk("a changed password ends the other sessions, and the old one is refused", {
   await changePassword(page, "not the password", fresh);
   await seen(page.getByText("Wrong password."));
   await changePassword(page, old, fresh);
-  await seen(page.getByText("All your other sessions have ended, and your tokens are revoked."));
+  await seen(page.getByText("All your other sessions have ended, and your tokens have been revoked."));
   demo.password = fresh;
   await other.reload();
   await at(other, "/login");

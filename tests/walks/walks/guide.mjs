@@ -100,7 +100,7 @@ async function tryAnother(page) {
   await button(page, "Try Another Flow").click();
   await at(page, "/");
   assert.equal(await button(page, "Sign out").count(), 0, "signed out");
-  const words = page.getByText("You are signed out. The last 100 tokens requested in this session are revoked.");
+  const words = page.getByText("You are signed out. The last 100 tokens requested in this session have been revoked.");
   await seen(words);
   await page.reload();
   assert.equal(await words.count(), 0, "the message is shown once");

@@ -34,7 +34,7 @@ walk("the skip link skips the navigation", async ({ page }) => {
   await page.goto("/");
   await page.keyboard.press("Tab");
   await isSeen(page);
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
   await page.keyboard.press("Enter");
   await page.keyboard.press("Tab");
   assert.ok(await page.evaluate(() => document.querySelector("main").contains(document.activeElement)));

@@ -112,7 +112,7 @@ walk("an overloaded server says when to try again", { refused: ["503 /api/tokenS
   await page.route("**/api/tokenSet", (route) => route.fulfill(answer), { times: 1 });
   await button(page, "Submit").click();
   await explained(page, "temporarily_unavailable", "The server is overloaded");
-  await seen(page.getByText("Try again in 7 s."));
+  await seen(page.getByText("Try again in 7 seconds."));
 });
 
 walk("a session that ended in another tab is reported, and the sign-in leads back", async ({ page, context, demo }) => {

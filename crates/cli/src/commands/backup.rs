@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Backup, environment: &[(String, String)], output: &mut 
         return Ok(());
     }
     let made = moment::show(manifest.made_at);
-    output.line(&format!("{directory}: backup of {made} UTC (change {}).", manifest.change));
+    output.line(&format!("{directory}: backup made {made} UTC (change {}).", manifest.change));
     output
         .line("The backup contains the sealing key. Protect it like the data directory, and keep it on another disk.");
     if manifest.database == Engine::Postgres {

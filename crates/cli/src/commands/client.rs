@@ -126,10 +126,10 @@ pub(crate) struct Settings {
     /// [default for a new client: both]
     #[arg(long, value_name = "METHOD")]
     auth_method: Vec<String>,
-    /// Maximum number of tokens per minute on each node, or none for no limit
+    /// Maximum number of tokens per minute on each node, or `none` for no limit
     #[arg(long, value_name = "COUNT", value_parser = parse_limit)]
     tokens_per_minute: Option<Limit>,
-    /// Maximum number of tokens per day on each node, or none for no limit
+    /// Maximum number of tokens per day on each node, or `none` for no limit
     #[arg(long, value_name = "COUNT", value_parser = parse_limit)]
     tokens_per_day: Option<Limit>,
 }
@@ -176,7 +176,9 @@ impl Verb for ClientVerb {
             }
             Self::Revoke { id } => {
                 let call = Call::post(&["revocations"], json!({ "client_id": id }));
-                return session.finish_saying(call, "revoked", &id, &format!("All tokens of {id} are revoked.")).await;
+                return session
+                    .finish_saying(call, "revoked", &id, &format!("All tokens of {id} have been revoked."))
+                    .await;
             }
             Self::Show { id } => Call::get(&["clients", &id]),
             Self::Update { id, settings } => Call::patch(&["clients", &id], changes(settings.fields())?),

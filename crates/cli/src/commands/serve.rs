@@ -96,7 +96,7 @@ async fn run_until_stopped(args: &Serve, environment: &[(String, String)], outpu
     drop(stop);
     tokio::select! {
         drained = serving => drained.map_err(Failure::new)?,
-        _ = stop_signal.wait() => tracing::warn!("received a second signal: aborting requests in flight"),
+        _ = stop_signal.wait() => tracing::warn!("received another signal: aborting requests in flight"),
     }
     beside.shutdown().await;
     // Wait for the tasks to finish. Otherwise, they would log errors about the closed database.

@@ -175,7 +175,8 @@ impl Verb for UserVerb {
             }
             Self::Unlock { login } => {
                 let call = Call::delete(&["users", &login, "failed-attempts"]);
-                let sentence = format!("{login} is unlocked. The counts of failed passwords and codes are reset.");
+                let sentence =
+                    format!("{login} is unlocked. The counts of failed passwords and codes have been reset.");
                 session.finish_saying(call, "unlocked", &login, &sentence).await
             }
             Self::EndSession { login, session: id } => {
@@ -183,7 +184,7 @@ impl Verb for UserVerb {
             }
             Self::Revoke { login } => {
                 let call = Call::post(&["revocations"], json!({ "user": login }));
-                let sentence = format!("All tokens of {login} are revoked, and all sessions have ended.");
+                let sentence = format!("All tokens of {login} have been revoked, and all sessions have ended.");
                 session.finish_saying(call, "revoked", &login, &sentence).await
             }
         }

@@ -142,7 +142,7 @@ async fn leaked_credentials_are_revoked_and_clients_enabled_and_disabled() {
     assert!(unasked.contains("add --yes"), "{unasked}");
     assert!(team.fail(1, "token revoke nonsense --yes").starts_with("countersign: TOKEN: is not a token"));
     let token = job.client_credentials("invoices:read").await.text("access_token");
-    assert_eq!(team.ok("client revoke nightly-job --yes"), "All tokens of nightly-job are revoked.\n");
+    assert_eq!(team.ok("client revoke nightly-job --yes"), "All tokens of nightly-job have been revoked.\n");
     assert!(!is_active(&token).await);
     assert_eq!(team.json("client disable nightly-job --yes")["status"], "disabled");
     assert_eq!(status(&job, "invoices:read").await, 401);

@@ -111,7 +111,7 @@ async fn signed_in_users_continue_from_the_home_page_and_keep_the_navigation_on_
     assert!(!home.contains(">Login</a>") && home.contains("signed in as <strong>demo</strong>"), "{home}");
     let nothing = go(&mut browser, "/nothing").await;
     assert!(nothing.status == 404 && nothing.body.contains("id=\"sign-out\""), "{nothing}");
-    let words = "You are signed out. The last 100 tokens requested in this session are revoked.";
+    let words = "You are signed out. The last 100 tokens requested in this session have been revoked.";
     assert!(!go(&mut browser, "/?signed-out").await.body.contains(words), "the visitor stays signed in");
     assert_eq!(browser.post("auth/out", json!({})).await.status, 200);
     assert!(go(&mut browser, "/?signed-out").await.body.contains(words));
