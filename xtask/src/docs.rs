@@ -34,7 +34,7 @@ In the file, each section is a table: write `[http]`, and `max_connections = 500
 items of a list with commas. `COUNTERSIGN_DATABASE_URL_FILE` names a file that contains the database URL, so that its password
 is not in the environment.
 
-This example is complete for a server behind a proxy:
+This is a complete configuration for a server behind a proxy:
 
 ```toml
 listen = \"0.0.0.0:8080\"
