@@ -2,34 +2,49 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::{io, io::IoSlice};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-/// Whether a connection is idle, since when, and whether it was asked to close. A request costs three atomic
+use crate::clock::Clock;
+use crate::limits::PEER_STALL_MS;
+
+/// Whether a connection is idle, since when, and whether it was asked to close. A request costs a few atomic
 /// operations.
+///
+/// A connection is also idle if every request on it has waited for the peer for [`PEER_STALL_MS`], to send the rest of
+/// its body or to read its response. Otherwise, peers could occupy all connections by sending or reading slowly.
 #[derive(Debug)]
 pub(super) struct Activity {
+    clock: Clock,
     /// Counts the events at which a connection became idle. This gives an order without reading a clock.
     moments: Arc<AtomicU64>,
+    /// The number of requests in progress.
     working: AtomicUsize,
-    idle_since: AtomicU64,
-    /// Whether a part of a response waits for the peer to read it.
+    /// How many of them are waiting for the peer.
+    waiting: AtomicUsize,
+    /// Whether a part of a response has not been passed on to the network.
     is_blocked: AtomicBool,
+    /// When waiting for the peer last began, in milliseconds.
+    waits_since_ms: AtomicI64,
+    idle_since: AtomicU64,
     is_asked: AtomicBool,
     asked: Notify,
 }
 
 impl Activity {
-    pub fn new(moments: &Arc<AtomicU64>) -> Arc<Self> {
+    pub fn new(moments: &Arc<AtomicU64>, clock: &Clock) -> Arc<Self> {
         Arc::new(Self {
+            clock: clock.clone(),
             moments: moments.clone(),
             working: AtomicUsize::new(0),
-            idle_since: AtomicU64::new(moments.fetch_add(1, Ordering::Relaxed)),
+            waiting: AtomicUsize::new(0),
             is_blocked: AtomicBool::new(false),
+            waits_since_ms: AtomicI64::new(0),
+            idle_since: AtomicU64::new(moments.fetch_add(1, Ordering::Relaxed)),
             is_asked: AtomicBool::new(false),
             asked: Notify::new(),
         })
@@ -41,9 +56,21 @@ impl Activity {
         UnderWay(self.clone())
     }
 
-    /// True if no request is in progress, and no response is partially written.
+    /// Marks a request in progress as waiting for the peer until the result is dropped.
+    pub(super) fn wait_for_peer(self: &Arc<Self>) -> Waiting {
+        self.note_wait();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(self.clone())
+    }
+
+    /// True if the connection may be closed: nothing is processed, and nothing was sent or read recently.
     pub(super) fn is_idle(&self) -> bool {
-        self.working.load(Ordering::Relaxed) == 0 && !self.is_blocked.load(Ordering::Relaxed)
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        if self.working.load(Ordering::Relaxed) != waiting {
+            return false;
+        }
+        let is_waiting = waiting > 0 || self.is_blocked.load(Ordering::Relaxed);
+        !is_waiting || self.clock.monotonic_ms() - self.waits_since_ms.load(Ordering::Relaxed) >= PEER_STALL_MS
     }
 
     /// Returns since when the connection is idle, or `None` if it is not, or was already asked to close.
@@ -69,6 +96,15 @@ impl Activity {
             self.is_asked.store(false, Ordering::Relaxed);
         }
     }
+
+    fn note_wait(&self) {
+        self.waits_since_ms.store(self.clock.monotonic_ms(), Ordering::Relaxed);
+        self.note_moment();
+    }
+
+    fn note_moment(&self) {
+        self.idle_since.store(self.moments.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 /// A request in progress, until this is dropped.
@@ -77,13 +113,22 @@ pub(super) struct UnderWay(Arc<Activity>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let Activity { moments, working, idle_since, .. } = &*self.0;
-        idle_since.store(moments.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        working.fetch_sub(1, Ordering::Relaxed);
+        self.0.note_moment();
+        self.0.working.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// A stream whose unwritten bytes count as activity, so that a response to a slow reader is not aborted.
+/// A request that waits for the peer, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting(Arc<Activity>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream that notes whether the peer reads what is written.
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
@@ -98,9 +143,11 @@ impl<S> Watched<S> {
         &self.stream
     }
 
+    /// Notes that the peer does not read fast enough. This only ends when everything is written: a peer that reads a
+    /// byte now and then is still slow.
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
-        if written.is_pending() != self.activity.is_blocked.load(Ordering::Relaxed) {
-            self.activity.is_blocked.store(written.is_pending(), Ordering::Relaxed);
+        if written.is_pending() && !self.activity.is_blocked.swap(true, Ordering::Relaxed) {
+            self.activity.note_wait();
         }
         written
     }
@@ -131,7 +178,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.stream.is_write_vectored()
     }
 
+    /// HTTP and TLS flush once all they had is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.is_blocked.load(Ordering::Relaxed) {
+            self.activity.is_blocked.store(false, Ordering::Relaxed);
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

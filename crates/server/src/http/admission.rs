@@ -8,6 +8,7 @@
 //! Refusing takes time, too, and refused clients may try again immediately. Under overload, most requests are therefore
 //! refused as soon as they arrive, and some of the time is reserved for serving (`admission_queue.rs`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
@@ -21,6 +22,8 @@ use tokio::time::sleep;
 use crate::clock::Clock;
 use crate::config::Http;
 use crate::http::admission_queue::Queue;
+use crate::http::shares::Shares;
+use crate::http::source::Source;
 use crate::limits::{MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT};
 
 /// Turns per worker thread: one for a request in progress, and one that is ready to follow.
@@ -73,10 +76,15 @@ pub(crate) struct Admission {
 impl Admission {
     /// Creates the limits from the configuration, for the current runtime.
     pub fn new(http: &Http, clock: Clock) -> Self {
-        let pool = |most: usize| Pool { most: most.min(http.max_in_flight), held: AtomicUsize::new(0) };
+        let shared = |most: usize| Pool::Shared(Shares::new(most.min(http.max_in_flight)));
         let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         Self {
-            pools: [MAX_ADMIN_IN_FLIGHT, MAX_ADMIN_IN_FLIGHT, MAX_PEOPLE_IN_FLIGHT, usize::MAX].map(pool),
+            pools: [
+                shared(MAX_ADMIN_IN_FLIGHT),
+                shared(MAX_ADMIN_IN_FLIGHT),
+                shared(MAX_PEOPLE_IN_FLIGHT),
+                Pool::Open { most: http.max_in_flight, held: AtomicUsize::new(0) },
+            ],
             turns: Arc::new(Semaphore::new(workers * TURNS_PER_WORKER)),
             writes: Arc::new(Semaphore::new(http.max_in_flight.div_ceil(2))),
             queue: Queue::new(http.queue_target_ms, workers),
@@ -93,7 +101,10 @@ impl Admission {
     /// Takes all free places. For stories of a server without free places.
     pub(crate) fn fill(self: &Arc<Self>) -> Vec<Place> {
         let kinds = [Kind::Change, Kind::Look, Kind::Person, Kind::Other];
-        kinds.into_iter().flat_map(|kind| std::iter::from_fn(move || Place::enter(self, kind).ok())).collect()
+        // Each time from another site, because no site gets all places.
+        let sources = || (0..u32::MAX).map(|number| Source::of(IpAddr::from((number << 8).to_be_bytes())));
+        let fill = |kind| sources().map_while(move |source| Place::enter(self, kind, source).ok());
+        kinds.into_iter().flat_map(fill).collect()
     }
 
     /// Takes all free turns. For stories of an overloaded server.
@@ -108,28 +119,48 @@ impl Admission {
 
     /// Returns how many requests are being processed or are waiting for their turn.
     pub(crate) fn in_flight(&self) -> usize {
-        self.pools.iter().map(|pool| pool.held.load(Ordering::Relaxed)).sum()
+        self.pools.iter().map(Pool::count).sum()
     }
 }
 
-/// The places of one kind, and how many are taken.
+/// The places of one kind.
 #[derive(Debug)]
-struct Pool {
-    most: usize,
-    held: AtomicUsize,
+enum Pool {
+    /// For requests that wait for nothing. A caller may take all places.
+    Open { most: usize, held: AtomicUsize },
+    /// For requests that wait, so that a caller could keep the others out.
+    Shared(Shares),
 }
 
 impl Pool {
-    fn enter(&self) -> Result<(), Refusal> {
-        if self.held.fetch_add(1, Ordering::Relaxed) < self.most {
-            return Ok(());
-        }
-        self.leave();
-        Err(Refusal::Overloaded("too many concurrent requests"))
+    fn enter(&self, source: Source) -> Result<(), Refusal> {
+        let is_entered = match self {
+            Self::Open { most, held } => {
+                let is_free = held.fetch_add(1, Ordering::Relaxed) < *most;
+                if !is_free {
+                    held.fetch_sub(1, Ordering::Relaxed);
+                }
+                is_free
+            }
+            Self::Shared(shares) => shares.enter(source),
+        };
+        is_entered.then_some(()).ok_or(Refusal::Overloaded("too many concurrent requests"))
     }
 
-    fn leave(&self) {
-        self.held.fetch_sub(1, Ordering::Relaxed);
+    fn leave(&self, source: Source) {
+        match self {
+            Self::Open { held, .. } => {
+                held.fetch_sub(1, Ordering::Relaxed);
+            }
+            Self::Shared(shares) => shares.leave(source),
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Open { held, .. } => held.load(Ordering::Relaxed),
+            Self::Shared(shares) => shares.count(),
+        }
     }
 }
 
@@ -138,6 +169,7 @@ impl Pool {
 pub(crate) struct Place {
     admission: Arc<Admission>,
     kind: Kind,
+    source: Source,
     is_held: AtomicBool,
     /// When processing began, in microseconds. It is 0 before that, and once the request has ended or waited for
     /// something.
@@ -145,23 +177,23 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Returns a place for a request of this kind, or a refusal if none is free.
-    pub(crate) fn enter(admission: &Arc<Admission>, kind: Kind) -> Result<Self, Refusal> {
-        admission.pools[kind as usize].enter()?;
+    /// Returns a place for a request of this kind from this source, or a refusal if none is free for it.
+    pub(crate) fn enter(admission: &Arc<Admission>, kind: Kind, source: Source) -> Result<Self, Refusal> {
+        admission.pools[kind as usize].enter(source)?;
         let (is_held, began_at_us) = (AtomicBool::new(true), AtomicI64::new(0));
-        Ok(Self { admission: admission.clone(), kind, is_held, began_at_us })
+        Ok(Self { admission: admission.clone(), kind, source, is_held, began_at_us })
     }
 
     /// Releases the place while waiting for the caller's data, so that a slow sender has none.
     pub(crate) fn leave(&self) {
         if self.is_held.swap(false, Ordering::Relaxed) {
-            self.admission.pools[self.kind as usize].leave();
+            self.admission.pools[self.kind as usize].leave(self.source);
         }
     }
 
     /// Takes a place again. Refuses if none is free now.
     pub(crate) fn enter_again(&self) -> Result<(), Refusal> {
-        self.admission.pools[self.kind as usize].enter()?;
+        self.admission.pools[self.kind as usize].enter(self.source)?;
         self.is_held.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -243,18 +275,23 @@ mod tests {
     fn each_kind_of_request_has_its_own_places() {
         let http = Http { max_in_flight: 2, ..Http::default() };
         let admission = Arc::new(Admission::new(&http, Clock::system()));
-        let enter = |method, path| Place::enter(&admission, Kind::of(&method, path));
-        let held = [enter(Method::PUT, "/admin/v1/x"), enter(Method::POST, "/admin")];
+        let (here, elsewhere) = (Source::of([192, 0, 2, 1].into()), Source::of([198, 51, 100, 1].into()));
+        let enter_from = |source, method, path| Place::enter(&admission, Kind::of(&method, path), source);
+        let enter = |method, path| enter_from(here, method, path);
+        let other = enter_from(elsewhere, Method::PUT, "/admin/v1/x").expect("a free place");
+        let held = enter(Method::POST, "/admin").expect("a free place");
         assert!(enter(Method::POST, "/admin/v1/x").is_err());
         assert!(enter(Method::GET, "/admin/v1/x").is_ok() && enter(Method::POST, "/api/x").is_ok());
         assert!(enter(Method::POST, "/oauth2/token").is_ok() && enter(Method::POST, "/administration").is_ok());
         drop(held);
         let place = enter(Method::POST, "/admin/v1/x").expect("free again");
-        let _other = enter(Method::POST, "/admin/v1/x").expect("free again");
         place.leave();
         let taken = enter(Method::POST, "/admin/v1/x").expect("it was returned");
         assert!(place.enter_again().is_err());
         drop(taken);
         assert!(place.enter_again().is_ok() && enter(Method::POST, "/admin/v1/x").is_err());
+        drop(other);
+        assert!(enter(Method::POST, "/admin/v1/x").is_err(), "one source does not get all places");
+        assert!(enter_from(elsewhere, Method::POST, "/admin/v1/x").is_ok());
     }
 }

@@ -80,7 +80,7 @@ impl Connections {
     /// Adds a connection. Returns `None` if its address has too many.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Held> {
         let source = (!self.front.trusts(peer)).then(|| Source::of(peer));
-        let activity = Activity::new(&self.moments);
+        let activity = Activity::new(&self.moments, &self.front.state().clock);
         let mut table = self.table();
         if let Some(source) = source {
             let count = table.by_source.entry(source).or_default();

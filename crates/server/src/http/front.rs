@@ -25,6 +25,7 @@ use crate::http::body::discard_arrived;
 use crate::http::caller::{Caller, REQUEST_ID, TrustedProxies};
 use crate::http::host::HostNames;
 use crate::http::lifecycle::Lifecycle;
+use crate::http::source::Source;
 use crate::http::trouble::Trouble;
 use crate::http::{host, refused};
 use crate::oauth::refusal;
@@ -97,7 +98,7 @@ impl Front {
         lower_tenant_path(&mut request);
         let route = metrics::route(request.uri().path());
         let admitted = match checked {
-            Ok(()) => self.admit(&mut request, route).await,
+            Ok(()) => self.admit(&mut request, route, caller.address).await,
             Err(refusal) => Err(refusal),
         };
         let response = match admitted {
@@ -137,12 +138,17 @@ impl Front {
     /// the turn would come too late, the request is refused here, unless nothing of its body has arrived: its
     /// connection would have to be closed, and opening another one costs more than reading the body. Health checks are
     /// always served, so that a busy node is not killed.
-    async fn admit(&self, request: &mut Request<Body>, route: &'static str) -> Result<Option<Arc<Place>>, Refusal> {
+    async fn admit(
+        &self,
+        request: &mut Request<Body>,
+        route: &'static str,
+        address: IpAddr,
+    ) -> Result<Option<Arc<Place>>, Refusal> {
         if self.is_for_operators() || is_probe(route) {
             return Ok(None);
         }
         let kind = Kind::of(request.method(), request.uri().path());
-        let place = Place::enter(&self.state.admission, kind)?;
+        let place = Place::enter(&self.state.admission, kind, Source::of(address))?;
         if request.body().is_end_stream() || request.method().is_safe() {
             place.wait_for_turn().await?;
         } else if place.is_hopeless() && begins_to_arrive(request) {

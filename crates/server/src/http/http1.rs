@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::Activity;
 use super::drain::Draining;
-use super::unread::watch;
+use super::request_body::watch;
 use crate::http::front::Front;
 use crate::limits::{HEADER_TIMEOUT, MAX_HEADER_BYTES};
 
@@ -30,11 +30,11 @@ pub(super) async fn answer(
     activity: &Arc<Activity>,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        // The response is in memory. Once it is passed on, its unwritten bytes count as activity of the stream.
+        // The response is in memory. Once it is passed on, the stream notes whether it is read.
         let (front, under_way) = (front.clone(), activity.begin());
         async move {
             let _under_way = under_way;
-            let (request, watch) = watch(request);
+            let (request, watch) = watch(request, activity);
             let mut response = watch.tell(front.answer(request, peer).await);
             if front.lifecycle().is_stopping() {
                 // An idle connection stays open meanwhile. Closing it could collide with a request, which the client

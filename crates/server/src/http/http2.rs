@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::response::Response;
+use futures_util::FutureExt;
 use hyper::Request;
 use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http2::Builder;
@@ -18,8 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::activity::{Activity, UnderWay};
+use super::activity::{Activity, UnderWay, Waiting};
 use super::drain::Draining;
+use super::request_body::watch;
 use crate::http::front::Front;
 use crate::limits::{
     HTTP2_LAST_LOOKS, HTTP2_LOOK_INTERVAL, HTTP2_MAX_FAULTS, HTTP2_MAX_FRAME_BYTES, HTTP2_MAX_PENDING_RESETS,
@@ -42,7 +44,8 @@ pub(super) async fn answer(
     let moves = Arc::new(Moves::default());
     let service = service_fn(|request: Request<Incoming>| {
         let (front, work) = (front.clone(), Work::begin(&moves, held));
-        async move { Ok::<_, Infallible>(work.hand_over(front.answer(request.map(Body::new), peer).await)) }
+        let (request, _) = watch(request, held);
+        async move { Ok::<_, Infallible>(work.hand_over(front.answer(request, peer).await)) }
     });
     let mut connection = pin!(bounded().serve_connection(TokioIo::new(stream), service));
     tokio::select! {
@@ -50,7 +53,13 @@ pub(super) async fn answer(
         _ = connection.as_mut() => return,
         () = draining.told() => {}
         () = async { front.lifecycle().stopping().await; moves.asked.notified().await } => {}
-        () = held.told_to_give_way() => {}
+        () = held.told_to_give_way() => {
+            connection.as_mut().graceful_shutdown();
+            // It may still write the GOAWAY, but not wait until the peer reacts to it.
+            if connection.as_mut().now_or_never().is_some() || held.is_idle() {
+                return;
+            }
+        }
         () = moves.quiet(HTTP2_QUIET_LOOKS) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -115,6 +124,7 @@ impl Moves {
 /// A request in progress, until this is dropped.
 struct Work {
     moves: Arc<Moves>,
+    held: Arc<Activity>,
     under_way: Option<UnderWay>,
 }
 
@@ -123,13 +133,14 @@ impl Work {
         moves.note();
         moves.asked.notify_one();
         moves.working.fetch_add(1, Ordering::Relaxed);
-        Self { moves: moves.clone(), under_way: Some(held.begin()) }
+        Self { moves: moves.clone(), held: held.clone(), under_way: Some(held.begin()) }
     }
 
     /// Wraps the response, to observe how it is read.
     fn hand_over(mut self, response: Response) -> Response<InPieces> {
         let (moves, under_way) = (self.moves.clone(), self.under_way.take());
-        response.map(|body| InPieces { body, rest: Bytes::new(), moves, _under_way: under_way })
+        let waiting = self.held.wait_for_peer();
+        response.map(|body| InPieces { body, rest: Bytes::new(), moves, _waiting: waiting, _under_way: under_way })
     }
 }
 
@@ -147,6 +158,8 @@ struct InPieces {
     /// The rest of a piece that was too large.
     rest: Bytes,
     moves: Arc<Moves>,
+    /// Sending a response is waiting for the peer to read it. Dropped before the next field.
+    _waiting: Waiting,
     /// Keeps the request in progress until its response is sent.
     _under_way: Option<UnderWay>,
 }

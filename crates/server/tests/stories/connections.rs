@@ -141,6 +141,43 @@ async fn while_no_connection_is_idle_a_new_one_waits() {
 }
 
 #[tokio::test]
+async fn slow_senders_and_readers_are_closed_to_make_room_after_three_seconds() {
+    let server = start_with_room_for(2).await;
+    let mut sender = connect_from(&server, "127.0.0.1").await;
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    sender.write_all(format!("{head}content-length: 100\r\n\r\n").as_bytes()).await.unwrap();
+    let mut reader = connect_from(&server, "127.0.0.1").await;
+    let many = "GET /admin/v1/openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(100_000);
+    // The server stops to read the requests when its responses are not read.
+    assert!(timeout(Duration::from_secs(1), reader.write_all(many.as_bytes())).await.is_err());
+    let mut newcomers = Vec::new();
+    for _ in 0..2 {
+        let mut newcomer = connect_from(&server, "127.0.0.2").await;
+        newcomer.write_all(ASK.as_bytes()).await.unwrap();
+        newcomers.push(newcomer);
+    }
+    for second in 1..=3 {
+        let waiting = timeout(Duration::from_millis(500), newcomers[0].read(&mut [0; 1000])).await;
+        assert!(waiting.is_err(), "closed after {second} s: {waiting:?}");
+        // A little now and then makes no difference.
+        sender.write_all(b"x").await.unwrap();
+        reader.read_exact(&mut [0; 1000]).await.unwrap();
+        server.advance(1).await;
+    }
+    for newcomer in &mut newcomers {
+        let mut answer = [0; 12];
+        timeout(PATIENCE, newcomer.read_exact(&mut answer)).await.expect("there is room").unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    assert!(is_closed(&mut sender).await);
+    let mut read = vec![0; 65_536];
+    let read_on = async { while matches!(reader.read(&mut read).await, Ok(1..)) {} };
+    timeout(PATIENCE, read_on).await.expect("it is closed, too");
+    let metrics = server.metrics();
+    assert!(metrics.contains("countersign_connections_closed_total{reason=\"room\"} 2\n"), "{metrics}");
+}
+
+#[tokio::test]
 async fn connections_not_accepted_yet_at_shutdown_are_served() {
     let server = TestServer::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

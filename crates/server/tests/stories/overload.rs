@@ -1,5 +1,6 @@
 //! Overload: excess requests get a cheap 503, and health checks still work.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use countersign_testkit::{Answer, Options, TestServer};
@@ -8,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use crate::guessing::{ELSEWHERE, HERE, server};
 
 /// Returns the response to headers that announce a large body, which is never sent.
 async fn answer_to_head(server: &TestServer, line: &str, more: &str) -> String {
@@ -231,9 +234,9 @@ async fn a_flood_of_slow_changes_blocks_neither_tokens_nor_pages_nor_shutdown() 
             (answer.status, answer.header("retry-after").to_owned())
         });
     }
-    // All except those that wait are refused immediately.
+    // All except those that wait are refused immediately. One address gets half of the places.
     let mut refused = 0;
-    while refused < 300 - 64 {
+    while refused < 300 - 32 {
         let answer = timeout(Duration::from_secs(20), changes.join_next()).await.expect("they are refused").unwrap();
         assert_eq!(answer.unwrap(), (503, "5".to_owned()));
         refused += 1;
@@ -247,4 +250,29 @@ async fn a_flood_of_slow_changes_blocks_neither_tokens_nor_pages_nor_shutdown() 
     while let Some(answer) = changes.join_next().await {
         assert_eq!(answer.unwrap().0, 201);
     }
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_all_places_of_page_calls_or_of_administrators() {
+    let server = server().await;
+    let turns = server.state.take_all_turns();
+    for path in ["/api/getUISettings", "/admin/v1/clients"] {
+        let ask = |from: &str| {
+            let stranger = server.stranger();
+            let request = stranger.request("GET", path).header("x-forwarded-for", from);
+            async move { stranger.send(request).await.status }
+        };
+        let mut of_one = JoinSet::new();
+        for _ in 0..100 {
+            of_one.spawn(ask(ELSEWHERE));
+        }
+        for _ in 32..100 {
+            let refused = timeout(Duration::from_secs(10), of_one.join_next()).await.expect("it is refused");
+            assert_eq!(refused.unwrap().unwrap(), 503, "{path}");
+        }
+        let mut other = pin!(ask(HERE));
+        let waiting = timeout(Duration::from_millis(200), &mut other).await;
+        assert!(waiting.is_err(), "it is not refused: {waiting:?}");
+    }
+    drop(turns);
 }

@@ -1,4 +1,4 @@
-//! Detects whether a request's body was read to its end. Otherwise, its connection cannot be reused.
+//! The body of a request while it arrives: whether the connection waits for it, and whether it was read to its end.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,11 +11,14 @@ use http::header::CONNECTION;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::{Request, Response};
 
+use super::activity::{Activity, Waiting};
+
 /// Returns the request, and a flag that tells whether its body was read.
-pub(super) fn watch(request: Request<Incoming>) -> (Request<Body>, Watch) {
+pub(super) fn watch(request: Request<Incoming>, activity: &Arc<Activity>) -> (Request<Body>, Watch) {
     let ended = Arc::new(AtomicBool::new(request.body().is_end_stream()));
     let watch = Watch(ended.clone());
-    (request.map(|body| Body::new(Watched { body, ended })), watch)
+    let activity = activity.clone();
+    (request.map(|body| Body::new(Arriving { body, ended, activity, waiting: None })), watch)
 }
 
 /// Watches a body that someone else reads.
@@ -32,12 +35,16 @@ impl Watch {
     }
 }
 
-struct Watched {
+struct Arriving {
     body: Incoming,
     ended: Arc<AtomicBool>,
+    activity: Arc<Activity>,
+    /// Begins when the body does not arrive together with the head, and only ends with the body: a peer that sends a
+    /// byte now and then is still slow.
+    waiting: Option<Waiting>,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for Arriving {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -48,6 +55,9 @@ impl HttpBody for Watched {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
             self.ended.store(true, Ordering::Relaxed);
+            self.waiting = None;
+        } else if polled.is_pending() && self.waiting.is_none() {
+            self.waiting = Some(self.activity.wait_for_peer());
         }
         polled
     }
