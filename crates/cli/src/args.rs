@@ -54,7 +54,7 @@ pub(crate) enum Command {
   countersign backup /mnt/elsewhere/countersign-2026-11-25
   countersign backup --config /etc/countersign.toml /mnt/elsewhere/countersign-2026-11-25")]
     Backup(Backup),
-    /// Restore a backup, and revoke everything issued before
+    /// Restore a backup, and revoke all tokens and sessions
     #[command(after_help = "Examples:
   countersign restore /mnt/elsewhere/countersign-2026-11-25 --data-dir /var/lib/countersign
   countersign restore /mnt/elsewhere/countersign-2026-11-25 --replace --yes

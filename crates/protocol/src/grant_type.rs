@@ -1,4 +1,4 @@
-//! Grant types (RFC 6749 §1.3), and sets of them.
+//! Grant types (RFC 6749 §1.3), and sets of them. CONTRIBUTING.md says what a new one needs.
 
 use std::fmt;
 

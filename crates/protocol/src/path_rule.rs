@@ -39,7 +39,7 @@ pub enum PathRuleError {
     #[error("must be METHOD[,METHOD] and a pattern, separated by one space")]
     Shape,
     /// A method is unknown.
-    #[error("unknown method; use * GET HEAD POST PUT PATCH DELETE OPTIONS")]
+    #[error("unknown method; known: *, GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")]
     Method,
     /// The pattern does not compile, is too large, or sets flags.
     #[error("the pattern {0}")]
@@ -127,7 +127,7 @@ fn parse_methods(text: &str) -> Result<Methods, PathRuleError> {
 
 fn compile(pattern: &str) -> Result<Regex, PathRuleError> {
     if pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES {
-        return Err(PathRuleError::Pattern(format!("must have 1 to {MAX_PATTERN_BYTES} bytes")));
+        return Err(PathRuleError::Pattern(format!("must be 1 to {MAX_PATTERN_BYTES} bytes long")));
     }
     if sets_flags(pattern) {
         return Err(PathRuleError::Pattern("must not set flags".to_owned()));

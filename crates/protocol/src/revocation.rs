@@ -55,7 +55,7 @@ pub enum Ended {
     #[error("the client is disabled")]
     ClientDisabled,
     /// The client's tokens were revoked later.
-    #[error("the client's tokens were revoked after it was issued")]
+    #[error("the client's tokens have since been revoked")]
     ClientEpoch,
     /// The user was deleted.
     #[error("the user was deleted")]
@@ -64,7 +64,7 @@ pub enum Ended {
     #[error("the user is disabled")]
     UserDisabled,
     /// The user's tokens were revoked later.
-    #[error("the user's tokens were revoked after it was issued")]
+    #[error("the user's tokens have since been revoked")]
     UserEpoch,
     /// No API has the token's audience.
     #[error("no API has this audience")]

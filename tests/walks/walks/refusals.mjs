@@ -30,7 +30,7 @@ walk("an invalid user name is reported next to its field", { refused: ["400 /api
   await page.goto("/login");
   await page.getByLabel("Username").fill("a".repeat(150));
   await button(page, "Next").click();
-  await seen(page.getByText("✗ Username must have 1 to 100 bytes of printable characters"));
+  await seen(page.getByText("✗ Username must be 1 to 100 bytes of printable characters"));
 });
 
 walk("empty sign-in fields are reported, and no request is made", async ({ page }) => {

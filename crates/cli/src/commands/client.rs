@@ -81,7 +81,7 @@ pub(crate) enum ClientVerb {
         #[arg(value_parser = parse_id, help = CLIENT_HELP)]
         id: String,
     },
-    /// Add scopes and grants to what a client may request from an API
+    /// Add scopes and grants to a client's entitlement to an API
     #[command(after_help = "Examples:
   countersign client allow nightly-job billing --scope invoices:read --grant client_credentials
   countersign client allow billing-api billing --introspect")]

@@ -24,7 +24,7 @@ const DATABASE_FLAG: &str = "--database-url";
 pub(crate) struct Restore {
     /// The backup directory
     dir: PathBuf,
-    /// Keep the current contents of the data directory next to it, with .before-restore appended to the names
+    /// Rename the files in the data directory, appending .before-restore, instead of refusing
     #[arg(long)]
     replace: bool,
     /// Do not ask for confirmation
@@ -84,7 +84,7 @@ fn check_named(args: &Restore, settings: &Settings, manifest: &Manifest) -> Resu
         (Some(DATABASE_FLAG), _) | (None, Engine::Sqlite) => return Ok(()),
         (Some(origin), _) => format!("restore ignores database.url from {origin}; pass {DATABASE_FLAG}"),
         (None, Engine::Postgres) => {
-            format!("this backup belongs to a PostgreSQL database; pass its URL with {DATABASE_FLAG}")
+            format!("this backup is from PostgreSQL; pass the target database's URL with {DATABASE_FLAG}")
         }
     };
     let configured = settings.config.database().map_err(Failure::new)?;

@@ -1,4 +1,4 @@
-//! Access to the admin API, which is protected by the guard of its own API.
+//! Puts the admin routes behind our own guard, with the scopes of `admin-api` (`own_api.rs`).
 
 use std::sync::Arc;
 

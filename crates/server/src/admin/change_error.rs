@@ -108,7 +108,7 @@ impl ChangeError {
 
     /// The object has changed since the caller read it (RFC 9110 §13.1.1).
     pub(crate) fn changed_meanwhile() -> Self {
-        let detail = "it has changed since you read it; read it again, and send its ETag as If-Match";
+        let detail = "the object changed since you read it; read it again and send its ETag as If-Match";
         Self::new(Kind::ChangedMeanwhile, detail).of("If-Match")
     }
 

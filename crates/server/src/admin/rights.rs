@@ -1,4 +1,4 @@
-//! The rights to make an administrative change, checked when the call arrives, and again under the global change lock.
+//! The rights of an administrator, checked when a call arrives, and for a change again under the global change lock.
 
 use std::sync::Arc;
 

@@ -230,7 +230,7 @@ fn roles(operator: &Operator, names: &[String]) -> Result<Vec<Role>, ChangeError
 /// Validates a new login name. It must be an identifier, not look like an ID, and not be the operator's.
 fn check_login(text: &str) -> Result<Login, ChangeError> {
     let what = format!(
-        "must have 1 to {MAX_LOGIN_BYTES} bytes of visible characters in Unicode NFKC form, without spaces, and \
+        "must be 1 to {MAX_LOGIN_BYTES} bytes of visible characters in Unicode NFKC form, without spaces, and \
          not begin with usr_"
     );
     let may_be = is_identifier(text) && UserId::parse(text).is_none();

@@ -1,4 +1,5 @@
-//! The JSON Schema of the configuration file, and the keys in it.
+//! The JSON Schema of the configuration file, and the keys in it. Variables, documentation and `config show` are
+//! generated from these.
 
 use std::sync::LazyLock;
 

@@ -78,9 +78,7 @@ pub(crate) async fn begin(
 ) -> Answer {
     let login = asked.user.trim();
     if Login::parse(login).is_none() {
-        return Err(Fault::bad_request(format!(
-            "User: must have 1 to {MAX_LOGIN_BYTES} bytes of printable characters"
-        )));
+        return Err(Fault::bad_request(format!("User: must be 1 to {MAX_LOGIN_BYTES} bytes of printable characters")));
     }
     let user = state.registry.current().find_user_by_login(login).cloned();
     let id = sign_in_id::begin(&state, &verified.key, state.name_mac(login), user.as_ref())?;

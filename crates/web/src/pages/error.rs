@@ -71,7 +71,7 @@ pub(crate) fn failed(error: SealError) -> Response {
     ErrorPage {
         frame: Frame::of_text("Internal error", "", None),
         status: 500,
-        words: "The server failed to load its data. The log has the details. Try again shortly.".to_owned(),
+        words: "The server could not load this page. The log has the details. Try again shortly.".to_owned(),
         request_id: None,
         links: vec![("/", "Go to the home page")],
     }

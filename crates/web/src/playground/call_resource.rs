@@ -102,7 +102,7 @@ fn decide(state: &State, token: &str, request: &Request<Body>) -> Value {
     let registry = state.registry.current().clone();
     let audience = state.issuer.join(resource::PATH);
     let Some(api) = registry.find_api_by_audience(&audience) else {
-        return refused("no API has the demonstration resources as its audience".to_owned());
+        return refused(format!("no API has the audience {audience}"));
     };
     let Ok(path) = normalise(request.uri().path()) else {
         return refused("the path is ambiguous, so the guard checked no rule".to_owned());

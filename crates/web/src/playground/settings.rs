@@ -7,7 +7,7 @@ use axum::extract;
 use countersign_protocol::client::ClientAuthMethod;
 use countersign_protocol::client_authentication::ClientAuthentication;
 use countersign_protocol::refusal::Refusal;
-use countersign_protocol::scope::Scope;
+use countersign_protocol::scope::{MAX_SCOPE_TOKENS, Scope};
 use countersign_protocol::secret::Secret;
 use countersign_server::admin::audit::Entry;
 use countersign_server::admin::change::{Author, Changing};
@@ -199,7 +199,7 @@ fn check(state: &State, new: &NewSettings, is_set: bool) -> Result<(Option<Secre
     let scope = scope.map_err(|refusal| {
         let what = match &refusal {
             Refusal::MalformedScope(name) => format!("must be scope names (RFC 6749 §3.3), but {name} is malformed"),
-            _ => "must contain fewer scopes".to_owned(),
+            _ => format!("must be at most {MAX_SCOPE_TOKENS} scopes"),
         };
         Fault::bad_request(format!("oauthScopesSupported: {what}")).with_reason(refusal.to_string())
     })?;
