@@ -4,7 +4,8 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::api::{Api, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::audience::Audience;
 use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement, TokenLimits};
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::{ApiId, ClientId, FamilyId, UserId};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::access_token::{self, Expected, KeySource, TokenFault};
-use countersign_protocol::api::Audience;
+use countersign_protocol::audience::Audience;
 use countersign_protocol::claims::Claims;
 
 /// Verifies access tokens of one issuer.

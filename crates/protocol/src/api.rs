@@ -1,9 +1,6 @@
 //! An API: a protected resource with its scopes and the rules for its tokens (RFC 8707, RFC 9728).
 
-use std::fmt;
-
-use url::Url;
-
+use crate::audience::Audience;
 use crate::grant_type::{GrantType, GrantTypes};
 use crate::ids::ApiId;
 use crate::jose::algorithm::Algorithm;
@@ -11,30 +8,6 @@ use crate::path_rule::{NormalPath, PathRule};
 use crate::right::Removal;
 use crate::scope::Scope;
 use crate::scope_token::ScopeToken;
-
-/// An API's audience: an absolute URI without a fragment (RFC 8707 §2), kept exactly as written.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Audience(String);
-
-impl Audience {
-    /// Parses an absolute URI. Returns `None` if it is relative or has a fragment.
-    pub fn parse(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
-        let clean = text.bytes().all(|byte| byte.is_ascii_graphic());
-        (clean && url.fragment().is_none()).then(|| Self(text.to_owned()))
-    }
-
-    /// Returns the URI as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Audience {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A scope of an API: its name, its description, and the requests that it allows.
 #[derive(Clone, Debug)]
@@ -118,20 +91,5 @@ impl Api {
     /// True if it allows this grant.
     pub fn allows(&self, grant: GrantType) -> bool {
         self.grants.contains(grant)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_audience_is_an_absolute_uri_without_fragment() {
-        for good in ["https://billing.example", "urn:example:billing", "http://127.0.0.1:8080/resource"] {
-            assert!(Audience::parse(good).is_some(), "{good}");
-        }
-        for bad in ["", "billing", "/billing", "https://billing.example/#x", "https://b.example/ x"] {
-            assert!(Audience::parse(bad).is_none(), "{bad}");
-        }
     }
 }

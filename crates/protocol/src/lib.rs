@@ -5,6 +5,7 @@
 
 pub mod access_token;
 pub mod api;
+pub mod audience;
 pub mod claims;
 pub mod client;
 pub mod client_authentication;

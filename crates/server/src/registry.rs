@@ -7,6 +7,7 @@ mod marks;
 use std::sync::Arc;
 
 use countersign_protocol::api::Api;
+use countersign_protocol::audience::normalize;
 use countersign_protocol::client::Client;
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::{ApiId, ClientId};
@@ -28,6 +29,8 @@ pub struct Registry {
     change: i64,
     apis: HashTrieMapSync<ApiId, Arc<Stored<Arc<Api>>>>,
     api_ids_by_audience: HashTrieMapSync<String, ApiId>,
+    /// Usually one. Older versions allowed APIs with equivalent audiences.
+    api_ids_by_normal_audience: HashTrieMapSync<String, Box<[ApiId]>>,
     clients: HashTrieMapSync<ClientId, Arc<Stored<Client>>>,
     /// The clients that are entitled to `admin-api`.
     administrators: HashTrieSetSync<ClientId>,
@@ -55,9 +58,23 @@ impl Registry {
         self.apis.get(id).map(|api| &api.value)
     }
 
-    /// Returns the API with an audience.
+    /// Returns the API with exactly this audience.
     pub fn find_api_by_audience(&self, audience: &str) -> Option<&Arc<Api>> {
         self.find_api(self.api_ids_by_audience.get(audience)?.as_str())
+    }
+
+    /// Returns the APIs whose audience is equivalent to this one.
+    pub(crate) fn find_equivalent(&self, audience: &str) -> &[ApiId] {
+        self.api_ids_by_normal_audience.get(&normalize(audience)).map_or(&[], Box::as_ref)
+    }
+
+    /// Returns the API that a resource indicator means (RFC 8707 §2): the one with exactly this audience, or the only
+    /// one with an equivalent audience.
+    pub(crate) fn find_api_by_resource(&self, resource: &str) -> Option<&Arc<Api>> {
+        self.find_api_by_audience(resource).or_else(|| match self.find_equivalent(resource) {
+            [only] => self.find_api(only.as_str()),
+            _ => None,
+        })
     }
 
     /// Returns all APIs.
@@ -159,15 +176,17 @@ impl Registry {
         self.find_api(id).ok_or(Refusal::UnknownApiPath)
     }
 
-    /// Returns the API that `resource` names (RFC 8707 §2). The same one may be named twice.
+    /// Returns the API that the `resource` parameters mean. The same one may be named twice.
     pub fn find_named(&self, resources: &[String]) -> Result<Option<&Arc<Api>>, Refusal> {
         let Some((first, others)) = resources.split_first() else {
             return Ok(None);
         };
-        if others.iter().any(|other| other != first) {
+        let found = self.find_api_by_resource(first);
+        let id = |api: Option<&Arc<Api>>| api.map(|api| api.id.clone());
+        if others.iter().any(|other| other != first && id(self.find_api_by_resource(other)) != id(found)) {
             return Err(Refusal::SeveralResources);
         }
-        self.find_api_by_audience(first).map(Some).ok_or(Refusal::UnknownResource)
+        found.map(Some).ok_or(Refusal::UnknownResource)
     }
 
     /// Returns the only API that the client is entitled to with this grant, if the request names none.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::api::{Api, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::audience::Audience;
 use countersign_protocol::ids::ApiId;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::path_rule::PathRule;

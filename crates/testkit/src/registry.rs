@@ -1,6 +1,7 @@
 //! APIs, clients and users for a story, stored as an administrator would.
 
-use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::api::{Api, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::audience::Audience;
 use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement};
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::{ApiId, ClientId, UserId};

@@ -224,6 +224,14 @@ impl Session<'_> {
         }
     }
 
+    /// Prints a result of several lines, or the whole object as JSON.
+    pub(crate) fn lines(&mut self, text: &str, thing: &Value) {
+        match self.format {
+            Format::Json if !self.quiet => self.output.json(thing),
+            _ => text.lines().for_each(|line| self.output.line(line)),
+        }
+    }
+
     /// Prints a result as JSON only. In table output, an error message replaces it.
     pub(crate) fn only_json(&mut self, thing: &Value) {
         if self.format == Format::Json && !self.quiet {

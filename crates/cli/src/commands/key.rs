@@ -1,7 +1,9 @@
 //! `countersign key`
 
 use clap::Subcommand;
-use serde_json::json;
+use countersign_protocol::jose::jwk::Jwk;
+use countersign_protocol::jose::key::VerifyingKey;
+use serde_json::{Value, json};
 
 use crate::commands::administration::{Session, Verb};
 use crate::output::Failure;
@@ -22,6 +24,18 @@ pub(crate) enum KeyVerb {
     /// List the signing keys, oldest first
     #[command(after_help = "Example:\n  countersign key list")]
     List,
+    /// Show a signing key, or its public key as PEM
+    #[command(after_help = "Examples:
+  countersign key show KEY_ID
+  countersign key show KEY_ID --pem > countersign.pem")]
+    Show {
+        /// The key's ID, from `key list`
+        #[arg(value_parser = parse_id, allow_hyphen_values = true)]
+        key_id: String,
+        /// Print only the public key, as PEM
+        #[arg(long)]
+        pem: bool,
+    },
     /// Create successors of the current signing keys. They start to sign once clients have had time to load them
     #[command(after_help = "Examples:
   countersign key rotate --yes
@@ -42,7 +56,7 @@ pub(crate) enum KeyVerb {
 impl Verb for KeyVerb {
     fn question(&self) -> Option<String> {
         match self {
-            Self::List => None,
+            Self::List | Self::Show { .. } => None,
             Self::Rotate { algorithm: Some(algorithm) } => Some(format!("Create a successor of the {algorithm} key?")),
             Self::Rotate { algorithm: None } => Some("Create a successor of every key that signs?".to_owned()),
             Self::Revoke { key_id } => Some(format!("Revoke the key {key_id} and every token that it signed?")),
@@ -54,6 +68,16 @@ impl Verb for KeyVerb {
             Self::List => {
                 let keys = session.remote.list_at_once(Call::get(&["keys"])).await?;
                 session.list("id", &COLUMNS, &keys);
+            }
+            Self::Show { key_id, pem } => {
+                let mut key = session.remote.ask(Call::get(&["keys", &key_id])).await?.body;
+                if pem {
+                    let text = to_pem(&key)?;
+                    key["pem"] = json!(text);
+                    session.lines(&text, &key);
+                } else {
+                    session.show("id", &key);
+                }
             }
             Self::Rotate { algorithm: Some(algorithm) } => {
                 let key = session.remote.ask(rotate(&algorithm)).await?.body;
@@ -69,6 +93,14 @@ impl Verb for KeyVerb {
         }
         Ok(())
     }
+}
+
+/// Returns the public key as PEM, for libraries that do not read key sets.
+fn to_pem(key: &Value) -> Result<String, Failure> {
+    let members =
+        key["jwk"].as_object().ok_or_else(|| Failure::new("the key is retired, and its public key deleted"))?;
+    let jwk = Jwk::parse(members).ok_or_else(|| Failure::new("this version cannot read the key"))?;
+    VerifyingKey::from_jwk(&jwk).and_then(|key| key.to_pem()).map_err(Failure::new)
 }
 
 fn rotate(algorithm: &str) -> Call {

@@ -151,7 +151,14 @@ async fn leaked_credentials_are_revoked_and_clients_enabled_and_disabled() {
     let keys = team.json("key list");
     let key = keys.as_array().unwrap().iter().find(|key| key["state"] == "active").unwrap();
     let key = key["id"].as_str().unwrap();
+    let shown = team.json(&format!("key show {key} --pem"));
+    assert_eq!((shown["jwk"]["kid"].as_str(), shown["state"].as_str()), (Some(key), Some("active")));
+    let pem = team.ok(&format!("key show {key} --pem"));
+    assert_eq!(shown["pem"], pem.as_str());
+    assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\n") && pem.ends_with("\n-----END PUBLIC KEY-----\n"), "{pem}");
     assert_eq!(team.ok(&format!("key revoke {key} --yes --quiet")).trim(), key);
+    assert_eq!(team.json(&format!("key show {key}"))["jwk"], json!(null));
+    assert!(team.fail(1, &format!("key show {key} --pem")).contains("is retired"));
     assert!(!is_active(&token).await);
     assert_eq!(team.ok(&format!("key revoke {key} --yes")), format!("{key} is already retired.\n"));
     assert_eq!(team.json(&format!("key revoke {key} --yes")), json!({ "revoked": key }));

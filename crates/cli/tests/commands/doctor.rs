@@ -122,6 +122,26 @@ async fn problems_are_reported_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn equivalent_audiences_are_named() {
+    let team = Team::start().await;
+    let Team { serving, database } = team;
+    serving.stop();
+    assert!(!examine(&database, "", 0).contains_key("audiences"));
+    for (id, audience) in [("one", "https://billing.example"), ("two", "HTTPS://Billing.example:443/")] {
+        let insert = format!(
+            "INSERT INTO apis (id, audience, name, grants, access_token_lifetime_s, algorithm, refresh_idle_s, \
+             refresh_absolute_s, epoch) SELECT '{id}', '{audience}', '{id}', grants, access_token_lifetime_s, \
+             algorithm, refresh_idle_s, refresh_absolute_s, epoch FROM apis LIMIT 1"
+        );
+        database.tamper(&database.directory.path().join("data/countersign.db"), &insert);
+    }
+    let (result, detail) = &examine(&database, "", 0)["audiences"];
+    assert_eq!(result, "warn");
+    let named = "https://billing.example (one) and HTTPS://Billing.example:443/ (two) are equivalent";
+    assert!(detail.contains(named), "{detail}");
+}
+
+#[tokio::test]
 async fn a_running_server_that_does_not_respond_is_a_failure() {
     let database = TestDatabase::fresh();
     let serving = Serving::start(&database, &[], &[]);

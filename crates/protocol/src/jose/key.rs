@@ -2,13 +2,15 @@
 
 use std::ops::RangeInclusive;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
     ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::jose::algorithm::Algorithm;
@@ -23,6 +25,9 @@ pub struct KeyError;
 const RSA_MODULUS_BITS: RangeInclusive<usize> = 2048..=8192;
 /// The allowed sizes of an RSA exponent, in bits. With 1, anyone could sign, and a long one is too slow to verify.
 const RSA_EXPONENT_BITS: RangeInclusive<usize> = 2..=33;
+
+/// The number of characters per line of PEM (RFC 7468 §2).
+const PEM_LINE: usize = 64;
 
 /// A private key that signs.
 pub struct SigningKey {
@@ -128,6 +133,14 @@ impl VerifyingKey {
             }
         };
         Ok(Self { algorithm: jwk.algorithm(), key_id: jwk.key_id().clone(), key })
+    }
+
+    /// Returns the public key as PEM, a `SubjectPublicKeyInfo` (RFC 7468 §13).
+    pub fn to_pem(&self) -> Result<String, KeyError> {
+        let der: PublicKeyX509Der<'_> = self.key.as_der().map_err(|_| KeyError)?;
+        let text = STANDARD.encode(der.as_ref());
+        let lines = text.as_bytes().chunks(PEM_LINE).map(String::from_utf8_lossy).collect::<Vec<_>>();
+        Ok(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")))
     }
 
     /// Returns the only algorithm that this key verifies.

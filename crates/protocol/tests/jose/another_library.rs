@@ -53,6 +53,21 @@ fn it_verifies_our_tokens_with_our_key_set() {
 }
 
 #[test]
+fn it_verifies_our_tokens_with_a_key_as_pem() {
+    for algorithm in Algorithm::ALL {
+        let token = sign(key(algorithm), &encode_header(key(algorithm), "at+jwt"), claims().to_string().as_bytes());
+        let pem = VerifyingKey::from_jwk(key(algorithm).jwk()).unwrap().to_pem().unwrap();
+        let decoding = match algorithm {
+            Algorithm::Es256 => DecodingKey::from_ec_pem(pem.as_bytes()),
+            Algorithm::Rs256 => DecodingKey::from_rsa_pem(pem.as_bytes()),
+            Algorithm::EdDsa => DecodingKey::from_ed_pem(pem.as_bytes()),
+        };
+        let decoded = decode::<Value>(token.unwrap(), &decoding.expect("a key"), &validation(algorithm));
+        assert_eq!(decoded.expect("a valid token").claims, claims());
+    }
+}
+
+#[test]
 fn our_key_ids_match_the_thumbprints_that_it_computes() {
     for algorithm in Algorithm::ALL {
         let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(key(algorithm).jwk().to_json()).expect("a key");

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{self, Path};
-use countersign_protocol::api::{Api, Audience, RefreshPolicy};
+use countersign_protocol::api::{Api, RefreshPolicy};
+use countersign_protocol::audience::Audience;
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::{EntryKind, Note};
@@ -234,12 +235,21 @@ fn is_uri(text: &str) -> bool {
     text.bytes().all(may_be) && text.split('%').skip(1).all(is_octet) && has_host && brackets_a_host
 }
 
+/// Fails if another API has this audience or an equivalent one. An API keeps the audience that it has.
 fn check_audience_is_free(registry: &Registry, api: &Api) -> Result<(), ChangeError> {
-    match registry.find_api_by_audience(api.audience.as_str()) {
-        Some(other) if other.id != api.id => {
+    if registry.find_api(api.id.as_str()).is_some_and(|stored| stored.audience == api.audience) {
+        return Ok(());
+    }
+    let others = registry.find_equivalent(api.audience.as_str()).iter();
+    match others.filter(|other| **other != api.id).find_map(|other| registry.find_api(other.as_str())) {
+        Some(other) if other.audience == api.audience => {
             Err(ChangeError::taken("audience", format!("already used by {}", other.id)))
         }
-        _ => Ok(()),
+        Some(other) => {
+            let detail = format!("equivalent to {}, the audience of {}", other.audience, other.id);
+            Err(ChangeError::taken("audience", detail))
+        }
+        None => Ok(()),
     }
 }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::jose::jwk::Jwk;
 use countersign_store::KeyState;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::admin::answer::{AdminBody, Answer, created, done, show};
 use crate::admin::change_error::ChangeError;
@@ -34,9 +36,11 @@ pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: O
     Ok(page_of(known.iter().map(view).collect(), None))
 }
 
-/// `GET keys/{id}`
+/// `GET keys/{id}`: also returns the public key, unless the key is retired.
 pub async fn find(extract::State(state): extract::State<Arc<State>>, _: Operator, Path(id): Path<String>) -> Answer {
-    Ok(show(&view(&revocation::find(&state, &id).await?)))
+    let mut key = view(&revocation::find(&state, &id).await?);
+    key["jwk"] = state.registry.current().keys().find_jwk(&id).map_or(Value::Null, Jwk::to_json);
+    Ok(show(&key))
 }
 
 /// `POST keys/rotate`: creates a successor, which starts to sign after it has been published long enough.

@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::api::{Api, Audience};
+use countersign_protocol::api::Api;
+use countersign_protocol::audience::Audience;
 use countersign_protocol::client::{Client, ClientAuthMethod, Credential, Entitlement, TokenLimits};
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::{ApiId, ClientId};

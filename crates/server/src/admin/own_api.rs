@@ -1,6 +1,7 @@
 //! The API of the admin API, `admin-api`. Its scopes are areas and verbs, so that a client does not need all rights.
 
-use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::api::{Api, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::audience::Audience;
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::ApiId;
 use countersign_protocol::jose::algorithm::Algorithm;

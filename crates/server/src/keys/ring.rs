@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign_protocol::UnixTime;
 use countersign_protocol::access_token::MEDIA_TYPE;
 use countersign_protocol::jose::algorithm::Algorithm;
-use countersign_protocol::jose::jwk::{KeyId, jwk_set};
+use countersign_protocol::jose::jwk::{Jwk, KeyId, jwk_set};
 use countersign_protocol::jose::jws::{encode_header, sign};
 use countersign_protocol::jose::key::{KeyError, SigningKey, VerifyingKey};
 use countersign_store::{KeyState, StoredKey};
@@ -98,6 +98,11 @@ impl KeyRing {
     /// Returns the verifying key with this ID.
     pub fn find_key(&self, id: &KeyId) -> Option<Arc<VerifyingKey>> {
         self.keys.get(id).map(|key| key.verifying.clone())
+    }
+
+    /// Returns the public key with this ID.
+    pub(crate) fn find_jwk(&self, id: &str) -> Option<&Jwk> {
+        self.keys.get(&KeyId::new(id)).map(|key| key.signing.jwk())
     }
 
     /// Signs an access token with the active key of the algorithm. Returns `None` while there is none.

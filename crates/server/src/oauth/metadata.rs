@@ -74,7 +74,7 @@ pub(crate) async fn protected_resource(
 
 async fn describe_resource(state: &State, audience: &str, request: Request) -> Response {
     let registry = state.registry.current().clone();
-    match registry.find_api_by_audience(audience) {
+    match registry.find_api_by_resource(audience) {
         Some(api) => cacheable(metadata::protected_resource(&state.issuer, api).to_string()),
         None => not_found(request).await,
     }

@@ -37,7 +37,7 @@ pub(crate) fn describe(exchange: &Exchange, registry: &Registry) -> Value {
         presented["scope"] = json!(form.find("scope").map(|scope| scopes(registry, scope)));
         let known_grant = form.find("grant_type").and_then(|name| GrantType::parse(name).ok());
         presented["grant_type"] = json!(known_grant.map(GrantType::as_str));
-        let resources = form.find_all("resource").map(|resource| registry.find_api_by_audience(resource));
+        let resources = form.find_all("resource").map(|resource| registry.find_api_by_resource(resource));
         let resources: Vec<&str> = resources.map(|api| api.map_or("(unknown)", |api| api.audience.as_str())).collect();
         presented["resource"] = json!(resources);
         presented["client_secret_characters"] = json!(form.find("client_secret").map(|secret| secret.chars().count()));

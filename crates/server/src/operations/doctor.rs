@@ -1,8 +1,11 @@
 //! Checks a server from outside. Nothing written remains, and nothing stays locked.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::UnixTime;
+use countersign_protocol::api::Api;
+use countersign_protocol::audience::normalize;
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_store::{Entries, EntryKind, KeyRows, KeyState, MOVED_TO, SEALING_KEY_CHECK, Store, StoreError};
 
@@ -123,10 +126,14 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
         let (check, key) = check_sealing_key(config, &store).await;
         checks.push(check);
         if let Some(key) = key.filter(|_| is_current) {
-            checks.push(match read_keys(&store).await {
-                Ok((rows, in_use)) => check_signing_keys(&rows, &in_use, &key, config.keys.rotate_after_s, now),
-                Err(error) => Check::failed("signing keys", error),
-            });
+            match read_keys_and_apis(&store).await {
+                Ok((rows, apis)) => {
+                    let in_use = apis.iter().map(|api| api.algorithm);
+                    checks.push(check_signing_keys(&rows, in_use, &key, config.keys.rotate_after_s, now));
+                    checks.extend(check_audiences(&apis));
+                }
+                Err(error) => checks.push(Check::failed("signing keys", error)),
+            }
         }
     }
     store.close().await;
@@ -225,28 +232,41 @@ fn lies_in(file: &Path, directory: &Path) -> bool {
     }
 }
 
-/// Loads the keys, and the algorithms that APIs sign with.
-async fn read_keys(store: &Store) -> Result<(KeyRows, Vec<Algorithm>), StoreError> {
+/// Loads the keys and the APIs.
+async fn read_keys_and_apis(store: &Store) -> Result<(KeyRows, Vec<Api>), StoreError> {
     let mut load = store.begin_load().await?;
-    let mut in_use = Vec::new();
+    let mut found = Vec::new();
     let mut fetched = load.fetch_next(EntryKind::Api, "").await?;
     while let Some(page) = fetched {
         let last = page.last().to_owned();
         if let (Entries::Apis(apis), _) = page.read()? {
-            in_use.extend(apis.into_iter().map(|api| api.value.algorithm));
+            found.extend(apis.into_iter().map(|api| api.value));
         }
         fetched = load.fetch_next(EntryKind::Api, &last).await?;
     }
     let keys = load.load_keys().await?;
     load.finish().await?;
-    Ok((keys, in_use))
+    Ok((keys, found))
+}
+
+/// Warns of equivalent audiences. They can no longer be created, but may have been created before.
+fn check_audiences(apis: &[Api]) -> Option<Check> {
+    let mut by_form: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for api in apis {
+        by_form.entry(normalize(api.audience.as_str())).or_default().push(format!("{} ({})", api.audience, api.id));
+    }
+    let equivalent: Vec<String> =
+        by_form.into_values().filter(|group| group.len() > 1).map(|group| group.join(" and ")).collect();
+    let detail =
+        format!("{} are equivalent, so that each works only as written; change or delete one", equivalent.join("; "));
+    (!equivalent.is_empty()).then(|| Check::warning("audiences", detail))
 }
 
 /// Checks that each key can be decrypted, that each algorithm in use has a signing key, and that none has been in use
 /// for too long.
 fn check_signing_keys(
     rows: &KeyRows,
-    in_use: &[Algorithm],
+    in_use: impl Iterator<Item = Algorithm>,
     held: &HeldKeys,
     rotate_after_s: i64,
     now: UnixTime,
@@ -257,7 +277,7 @@ fn check_signing_keys(
         Ok(ring) => ring,
         Err(error) => return Check::failed(NAME, format!("{error}; restore a backup")),
     };
-    let missing = ring.missing(in_use.iter().copied());
+    let missing = ring.missing(in_use);
     if !missing.is_empty() {
         let missing: Vec<&str> = missing.into_iter().map(Algorithm::as_str).collect();
         let detail = format!("there is none for {}; the next start of a server creates one", missing.join(" and "));

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use countersign_protocol::api::Api;
+use countersign_protocol::audience::normalize;
 use countersign_protocol::client::{Client, Credential};
+use countersign_protocol::ids::ApiId;
 use countersign_protocol::path_rule::PathRule;
 use countersign_protocol::scope::Scope;
 use countersign_protocol::user::{User, name_key};
@@ -169,6 +171,9 @@ impl<'p> Building<'p> {
         keep_compiled_rules(&mut value, self.previous);
         let (id, audience) = (value.id.clone(), value.audience.to_string());
         self.registry.marks.add(EntryKind::Api, id.as_str(), last_change);
+        let mut equivalent = self.registry.find_equivalent(&audience).to_vec();
+        equivalent.push(id.clone());
+        self.registry.api_ids_by_normal_audience.insert_mut(normalize(&audience), equivalent.into());
         self.registry.api_ids_by_audience.insert_mut(audience, id.clone());
         self.registry.apis.insert_mut(id, Arc::new(Stored { value: Arc::new(value), note, last_change }));
     }
@@ -180,6 +185,13 @@ impl<'p> Building<'p> {
         let audience = api.value.audience.as_str();
         if self.registry.api_ids_by_audience.get(audience).is_some_and(|owner| owner.as_str() == id) {
             self.registry.api_ids_by_audience.remove_mut(audience);
+        }
+        let others = self.registry.find_equivalent(audience).iter().filter(|other| other.as_str() != id);
+        let others: Box<[ApiId]> = others.cloned().collect();
+        if others.is_empty() {
+            self.registry.api_ids_by_normal_audience.remove_mut(&normalize(audience));
+        } else {
+            self.registry.api_ids_by_normal_audience.insert_mut(normalize(audience), others);
         }
         self.registry.apis.remove_mut(id);
     }

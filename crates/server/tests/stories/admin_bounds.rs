@@ -1,6 +1,7 @@
 //! Limits on what administrators can store, because every node keeps all of it in memory.
 
-use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::api::{Api, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::audience::Audience;
 use countersign_protocol::client::Entitlement;
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::{ApiId, ClientId};

@@ -1,11 +1,13 @@
 //! Several APIs: which one a request means, and what each client may request.
 
+use countersign_protocol::audience::Audience;
 use countersign_protocol::client::ClientAuthMethods;
 use countersign_protocol::grant_type::GrantType::{ClientCredentials, Password};
-use countersign_protocol::ids::ClientId;
+use countersign_protocol::ids::{ApiId, ClientId};
 use countersign_protocol::jose::algorithm::Algorithm;
 use countersign_protocol::status::Status;
-use countersign_testkit::{MayAsk, NewTestApi, NewTestClient, TestServer};
+use countersign_testkit::{Answer, MayAsk, NewTestApi, NewTestClient, TestServer};
+use serde_json::json;
 
 const SECRET: &str = "a secret that was made elsewhere, long";
 
@@ -60,6 +62,66 @@ async fn a_request_is_for_the_named_api_or_the_only_possible_one() {
     assert_eq!(path("both", "/OAuth2/Token/billing", &[billing]).await.status, 200);
     let disagree = path("both", "/OAuth2/Token/billing", &[stock]).await;
     assert_eq!(disagree.refusal(), (400, "invalid_target".to_owned()));
+}
+
+#[tokio::test]
+async fn an_audience_can_be_spelled_in_equivalent_ways_and_the_token_has_the_registered_one() {
+    let server = server().await;
+    let operator = server.operator().await;
+    let ask = async |resources: &[&str]| {
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(resources.iter().map(|resource| ("resource", *resource)));
+        server.actor("both", SECRET).token(&form).await
+    };
+    server.add_client(NewTestClient { id: "api", secret: SECRET, may_ask: &[], may_introspect: &["billing"] }).await;
+    let audience = async |answer: &Answer| {
+        server.actor("api", SECRET).introspect(&answer.text("access_token")).await.json()["aud"].clone()
+    };
+    for resources in [
+        &["https://billing.example/"][..],
+        &["HTTPS://Billing.Example:443"],
+        &["https://billing.example", "https://billing.example/"],
+    ] {
+        let answer = ask(resources).await;
+        assert_eq!(answer.status, 200, "{resources:?}: {answer}");
+        assert_eq!(audience(&answer).await, "https://billing.example");
+    }
+    for resources in [
+        &["http://billing.example"][..],
+        &["https://billing.example/x"],
+        &["https://billing.example", "https://stock.example/"],
+    ] {
+        assert_eq!(ask(resources).await.refusal(), (400, "invalid_target".to_owned()), "{resources:?}");
+    }
+    let taken = operator.post("/apis", json!({ "id": "other", "audience": "https://BILLING.example:443/" })).await;
+    let why = "equivalent to https://billing.example, the audience of billing";
+    assert_eq!((taken.status, taken.problem().2), (409, "audience".to_owned()));
+    assert!(taken.text("detail").contains(why), "{taken}");
+    let taken = operator.patch("/apis/stock", json!({ "audience": "https://billing.example/" })).await;
+    assert!(taken.status == 409 && taken.text("detail").contains(why), "{taken}");
+    let own = operator.patch("/apis/billing", json!({ "audience": "https://billing.example/" })).await;
+    assert_eq!(own.status, 200, "an API may change its own spelling: {own}");
+    assert_eq!(audience(&ask(&["https://billing.example"]).await).await, "https://billing.example/");
+}
+
+#[tokio::test]
+async fn equivalent_audiences_of_an_older_version_are_each_reached_as_written() {
+    let server = server().await;
+    let operator = server.operator().await;
+    let (stock, twin) = (ApiId::parse("stock").unwrap(), Audience::parse("https://BILLING.example").unwrap());
+    server.change(async |change| change.set_audience(&stock, &twin).await.unwrap()).await;
+    let ask = async |resource: &str| {
+        let form = [("grant_type", "client_credentials"), ("resource", resource)];
+        server.actor("both", SECRET).token(&form).await
+    };
+    assert_eq!(ask("https://billing.example").await.text("scope"), "read");
+    // This client is not entitled to the default scope of the other one, which is therefore the one that was found.
+    assert_eq!(ask("https://BILLING.example").await.refusal(), (400, "invalid_scope".to_owned()));
+    assert_eq!(ask("https://billing.example/").await.refusal(), (400, "invalid_target".to_owned()));
+    let renamed = operator.patch("/apis/stock", json!({ "name": "Stock" })).await;
+    assert_eq!(renamed.status, 200, "other changes are possible: {renamed}");
+    assert_eq!(operator.patch("/apis/stock", json!({ "audience": "https://stock.example" })).await.status, 200);
+    assert_eq!(ask("https://billing.example/").await.status, 200, "now it is unambiguous");
 }
 
 #[tokio::test]

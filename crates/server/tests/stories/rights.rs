@@ -1,6 +1,6 @@
 //! Removing a right invalidates the tokens that use it, and granting it again does not restore them.
 
-use countersign_protocol::api::Audience;
+use countersign_protocol::audience::Audience;
 use countersign_protocol::client::Entitlement;
 use countersign_protocol::grant_type::GrantType::{self, ClientCredentials, Password, RefreshToken};
 use countersign_protocol::ids::{ApiId, ClientId};

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use countersign_protocol::api::{Api, Audience, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::api::{Api, RefreshPolicy, ScopeDefinition};
+use countersign_protocol::audience::Audience;
 use countersign_protocol::client::{ClientAuthMethod, Credential, Entitlement};
 use countersign_protocol::grant_type::GrantType;
 use countersign_protocol::ids::{ApiId, ClientId, UserId};
