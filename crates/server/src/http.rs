@@ -21,6 +21,7 @@ pub mod origin;
 pub mod redact;
 mod refused;
 mod request_body;
+pub mod request_id;
 mod secure;
 pub mod serve;
 mod shares;

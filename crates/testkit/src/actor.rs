@@ -39,7 +39,7 @@ pub struct Answer {
     pub status: u16,
     /// The headers, with lower-case names.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body. A JSON body is without its final newline.
     pub body: String,
 }
 
@@ -89,7 +89,11 @@ impl Actor {
         let status = response.status().as_u16();
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        Ok(Answer { status, headers, body: response.text().await? })
+        let mut body = response.text().await?;
+        if body.ends_with("}\n") {
+            body.pop();
+        }
+        Ok(Answer { status, headers, body })
     }
 
     /// Returns a form with Basic credentials, to modify and send.
@@ -198,6 +202,14 @@ impl Answer {
     /// Returns a header, or an empty text.
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// Returns the body of an error without its request ID, which differs each time.
+    pub fn body_without_id(&self) -> Value {
+        let mut body = self.json();
+        assert_eq!(body["request_id"], self.header("x-request-id"), "{self}");
+        body.as_object_mut().unwrap().remove("request_id");
+        body
     }
 
     /// Returns the status and the `error` in the body.

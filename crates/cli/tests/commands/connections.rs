@@ -71,6 +71,8 @@ async fn an_http2_peer_that_reads_no_response_or_sends_no_body_makes_room_after_
     reader.ask(1, &GET).await.unwrap();
     let mut sender = Frames::open(&authority, serving.address(), &[]).await;
     sender.begin(1, &POST).await.unwrap();
+    // Otherwise, the second newcomer could find the first one idle before the sender counts as idle.
+    tokio::time::sleep(Duration::from_millis(3500)).await;
     let mut newcomers = Vec::new();
     for _ in 0..2 {
         let mut newcomer = Frames::open(&authority, serving.address(), &[]).await;

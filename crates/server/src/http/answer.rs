@@ -11,8 +11,10 @@ use tracing::field::display;
 use crate::http::caller::Caller;
 use crate::http::redact::without_secrets;
 
-/// Returns a JSON response that must not be cached (RFC 6749 §5.1) or interpreted as another type.
-pub fn json_response(status: StatusCode, body: String) -> Response {
+/// Returns a JSON response that must not be cached (RFC 6749 §5.1) or interpreted as another type. It ends with a
+/// newline, for those who use curl.
+pub fn json_response(status: StatusCode, mut body: String) -> Response {
+    body.push('\n');
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

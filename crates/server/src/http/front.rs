@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use ipnet::IpNet;
 use tower::ServiceExt;
 
-use crate::http::admission::{Kind, Place};
+use crate::http::admission::{Kind, Place, lies_under};
 use crate::http::answer;
 use crate::http::body::discard_arrived;
 use crate::http::caller::{Caller, REQUEST_ID, TrustedProxies};
@@ -27,7 +27,7 @@ use crate::http::host::HostNames;
 use crate::http::lifecycle::Lifecycle;
 use crate::http::source::Source;
 use crate::http::trouble::Trouble;
-use crate::http::{host, refused};
+use crate::http::{host, refused, request_id};
 use crate::oauth::refusal;
 use crate::operations::probes::is_probe;
 use crate::router::{Site, for_metrics};
@@ -97,6 +97,8 @@ impl Front {
         let checked = self.check(&mut request);
         lower_tenant_path(&mut request);
         let route = metrics::route(request.uri().path());
+        // The guide's calls have an envelope of their own.
+        let has_envelope = lies_under(request.uri().path(), "/api");
         let admitted = match checked {
             Ok(()) => self.admit(&mut request, route, caller.address).await,
             Err(refusal) => Err(refusal),
@@ -115,6 +117,7 @@ impl Front {
         if let Some(trouble) = response.extensions().get::<Trouble>() {
             self.state.note_trouble(trouble.kind, &trouble.reason);
         }
+        let response = if has_envelope { response } else { request_id::add_to_body(response, &request_id) };
         self.finish(response, request_id)
     }
 

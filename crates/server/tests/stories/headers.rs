@@ -150,3 +150,53 @@ async fn a_foreign_entity_tag_does_not_hide_ours() {
         assert_eq!(back.header("etag"), tag, "{back}");
     }
 }
+
+#[tokio::test]
+async fn every_json_error_has_the_request_id_except_in_the_guides_envelope() {
+    let server = TestServer::start().await;
+    let (service, stranger) = (server.demo_service(), server.stranger());
+    let mut answers = Vec::new();
+    for path in ["/oauth2/token", "/OAuth2/Token/oauthclient", "/oauth2/introspect", "/oauth2/revoke", "/resource/x"] {
+        answers.push(stranger.post(path, &[("token", "x")]).await);
+        answers.push(stranger.get(path).await);
+    }
+    for path in ["/nowhere", "/admin/v1/clients", "/admin/v1/nowhere", "/resource/whoami", "/oauth2/authorize"] {
+        answers.push(stranger.get(path).await);
+    }
+    answers.push(service.token(&[("grant_type", "client_credentials"), ("scope", "unknown")]).await);
+    answers.push(service.call("GET", "/admin/v1/clients", "not-a-token").await);
+    answers.push(stranger.send(stranger.request("GET", "/oauth2/jwks").header("host", "elsewhere.example")).await);
+    answers.push(stranger.send(stranger.request("GET", "/admin/v1/x").header("host", "elsewhere.example")).await);
+    let places = server.state.take_all_places();
+    answers.extend([stranger.get("/oauth2/jwks").await, stranger.get("/admin/v1/clients").await]);
+    drop(places);
+    for answer in &answers {
+        assert!(answer.status >= 400 && !answer.header("x-request-id").is_empty(), "{answer}");
+        assert!(!answer.body_without_id().as_object().unwrap().is_empty(), "{answer}");
+    }
+    let called = stranger.get("/api/nowhere").await;
+    assert!(called.status >= 400 && called.json()["request_id"].is_null(), "{called}");
+    for path in ["/nowhere", "/resource/whoami"] {
+        let (get, head) = (stranger.get(path).await, stranger.send(stranger.request("HEAD", path)).await);
+        assert_eq!((head.status, head.body.as_str()), (get.status, ""));
+        assert!(["", get.header("content-length")].contains(&head.header("content-length")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn json_ends_with_a_newline() {
+    let server = TestServer::start().await;
+    for path in ["/oauth2/jwks", "/.well-known/oauth-authorization-server", "/nowhere", "/admin/v1/openapi.json"] {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+        let answer = server.stranger().raw(head.as_bytes()).await;
+        assert!(answer.ends_with("}\n"), "{path}: {answer}");
+    }
+    let form = b"grant_type=client_credentials&client_id=x&client_secret=y";
+    let head = format!(
+        "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n",
+        form.len()
+    );
+    let answer = server.stranger().raw(&[head.as_bytes(), form].concat()).await;
+    assert!(answer.ends_with("\"}\n"), "{answer}");
+}

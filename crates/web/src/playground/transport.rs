@@ -9,6 +9,7 @@ use axum::response::Response;
 use countersign_client::{Transport, TransportError};
 use countersign_server::http::caller::{Caller, REQUEST_ID};
 use countersign_server::http::front::lower_tenant_path;
+use countersign_server::http::request_id::add_to_body;
 use countersign_server::limits::MAX_ANSWER_BYTES;
 use http::Request;
 use http_body_util::{BodyExt, Limited};
@@ -38,7 +39,7 @@ impl OwnServer {
         request.headers_mut().insert(REQUEST_ID, self.caller.request_id.clone());
         request.extensions_mut().insert(self.caller.clone());
         match self.inner.0.clone().oneshot(request).await {
-            Ok(response) => response,
+            Ok(response) => add_to_body(response, &self.caller.request_id),
             Err(never) => match never {},
         }
     }
