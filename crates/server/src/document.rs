@@ -7,6 +7,7 @@ mod fault;
 mod reading;
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -18,7 +19,10 @@ pub struct Document(Node);
 
 #[derive(Debug)]
 enum Node {
+    /// As good as a missing field.
     Null,
+    /// A `null` that only [`Nullable`] accepts.
+    StrictNull,
     Switch(bool),
     Integer(i64),
     /// A number that is not in the range of `i64`.
@@ -37,6 +41,58 @@ impl Document {
     /// The first field that is wrong. What was sent is not repeated, because it may be a secret.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, Fault> {
         T::deserialize(self.0)
+    }
+
+    /// The same, but `null` is only accepted for a [`Nullable`] field.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Document::read`].
+    pub fn read_strictly<T: DeserializeOwned>(self) -> Result<T, Fault> {
+        T::deserialize(self.0.with_strict_nulls())
+    }
+}
+
+/// A value that may be `null`, which is not the same as a missing field.
+#[derive(Clone, Copy, Debug)]
+pub struct Nullable<T>(pub Option<T>);
+
+const NULLABLE: &str = "Nullable";
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nullable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(NULLABLE, MaybeNull(PhantomData))
+    }
+}
+
+struct MaybeNull<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for MaybeNull<T> {
+    type Value = Nullable<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Nullable<T>, E> {
+        Ok(Nullable(None))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Nullable<T>, D::Error> {
+        T::deserialize(deserializer).map(|value| Nullable(Some(value)))
+    }
+}
+
+impl Node {
+    fn with_strict_nulls(self) -> Self {
+        match self {
+            Self::Null => Self::StrictNull,
+            Self::List(items) => Self::List(items.into_iter().map(Self::with_strict_nulls).collect()),
+            Self::Object(entries) => {
+                Self::Object(entries.into_iter().map(|(name, value)| (name, value.with_strict_nulls())).collect())
+            }
+            other => other,
+        }
     }
 }
 

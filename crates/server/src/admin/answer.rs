@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::admin::change_error::ChangeError;
 use crate::http::answer::json_response;
-use crate::http::json_body::receive;
+use crate::http::json_body::receive_strictly;
 
 /// The result of a handler of the admin API.
 pub(crate) type Answer = Result<Response, ChangeError>;
@@ -23,7 +23,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for AdminBody<T> {
     type Rejection = ChangeError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ChangeError> {
-        Ok(Self(receive(request).await?))
+        Ok(Self(receive_strictly(request).await?))
     }
 }
 

@@ -16,12 +16,13 @@ use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
 use crate::admin::edit::Edit;
 use crate::admin::entitlements;
-use crate::admin::fields::{self, client_id, find_client, line, named, object, status, within};
+use crate::admin::fields::{self, client_id, find_client, line, status, within};
 use crate::admin::new_secret::{self, NewSecret};
 use crate::admin::operator::check_one_stays;
 use crate::admin::page::{Query, page_of_kind};
 use crate::admin::rights::Operator;
 use crate::admin::usage::{LastUses, is_unused};
+use crate::document::Nullable;
 use crate::registry::Registry;
 use crate::state::State;
 
@@ -40,10 +41,10 @@ pub(crate) struct NewClient {
     #[serde(default)]
     auth_methods: Option<Vec<String>>,
     #[serde(default)]
-    tokens_per_minute: Option<i64>,
+    tokens_per_minute: Option<Nullable<i64>>,
     #[serde(default)]
-    tokens_per_day: Option<i64>,
-    #[serde(default, deserialize_with = "object")]
+    tokens_per_day: Option<Nullable<i64>>,
+    #[serde(default)]
     secret: Option<NewSecret>,
 }
 
@@ -56,11 +57,9 @@ pub(crate) struct Changes {
     auth_methods: Option<Vec<String>>,
     status: Option<String>,
     /// `null` means no limit.
-    #[serde(default, deserialize_with = "named")]
-    tokens_per_minute: Option<Option<i64>>,
+    tokens_per_minute: Option<Nullable<i64>>,
     /// `null` means no limit.
-    #[serde(default, deserialize_with = "named")]
-    tokens_per_day: Option<Option<i64>>,
+    tokens_per_day: Option<Nullable<i64>>,
 }
 
 /// `GET clients?unused_since=`
@@ -101,8 +100,8 @@ pub(crate) async fn create(
     }
     let made = new.secret.map(|secret| secret.make(&state)).transpose()?;
     let limits = TokenLimits {
-        per_minute: new.tokens_per_minute.map(|most| limit("tokens_per_minute", most)).transpose()?,
-        per_day: new.tokens_per_day.map(|most| limit("tokens_per_day", most)).transpose()?,
+        per_minute: new.tokens_per_minute.map_or(Ok(None), |most| limit("tokens_per_minute", most))?,
+        per_day: new.tokens_per_day.map_or(Ok(None), |most| limit("tokens_per_day", most))?,
     };
     let mut changing = Changing::begin(&state, &operator).await?;
     let stored = StoredClient { id: id.clone(), name: name.clone(), owner: owner.clone(), auth_methods };
@@ -167,10 +166,10 @@ pub(crate) async fn update(
     edit.change.update_client(&stored).await?;
     let mut limits = client.limits.as_deref().copied().unwrap_or_default();
     if let Some(most) = changes.tokens_per_minute {
-        limits.per_minute = most.map(|most| limit("tokens_per_minute", most)).transpose()?;
+        limits.per_minute = limit("tokens_per_minute", most)?;
     }
     if let Some(most) = changes.tokens_per_day {
-        limits.per_day = most.map(|most| limit("tokens_per_day", most)).transpose()?;
+        limits.per_day = limit("tokens_per_day", most)?;
     }
     client.limits = Some(Box::new(limits));
     edit.change.set_client_limits(&client.id, limits).await?;
@@ -199,8 +198,9 @@ pub(crate) async fn delete(
     edit.delete("client.delete", id).await
 }
 
-fn limit(field: &str, most: i64) -> Result<i64, ChangeError> {
-    within(field, most, TOKENS)
+/// Validates a limit. `null` means none.
+fn limit(field: &str, Nullable(most): Nullable<i64>) -> Result<Option<i64>, ChangeError> {
+    most.map(|most| within(field, most, TOKENS)).transpose()
 }
 
 fn methods(names: &[String]) -> Result<ClientAuthMethods, ChangeError> {

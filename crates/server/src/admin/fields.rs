@@ -1,7 +1,5 @@
 //! Checks of fields that several objects have.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use countersign_protocol::api::Api;
@@ -12,9 +10,6 @@ use countersign_protocol::scope::Scope;
 use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::status::Status;
 use countersign_protocol::user::User;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
 use crate::admin::change::SERVER;
 use crate::admin::change_error::ChangeError;
@@ -44,34 +39,6 @@ pub(crate) fn line(field: &str, text: &str) -> Result<String, ChangeError> {
 pub(crate) fn name(text: &str) -> Result<String, ChangeError> {
     let name = line("name", text)?;
     if is_anything_visible(&name) { Ok(name) } else { Err(ChangeError::invalid("name", "must not be empty or blank")) }
-}
-
-/// Deserializes a field that may be `null`. Null is not the same as missing.
-pub fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// Deserializes a field that is an object or `null`. Without this, serde would also accept a list of the members.
-pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    struct Object<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
-        type Value = Option<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
-        }
-    }
-
-    deserializer.deserialize_any(Object(PhantomData))
 }
 
 /// Validates a whole number within bounds.

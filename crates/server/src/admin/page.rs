@@ -38,9 +38,14 @@ impl Query {
         self.0.find(name)
     }
 
+    /// Returns a parameter that may not be empty. For a form, an empty one would count as missing.
+    fn given(&self, name: &str) -> Option<&str> {
+        self.find(name).or_else(|| self.0.names().any(|known| known == name).then_some(""))
+    }
+
     /// Returns a parameter that is `true` or `false`. The default is false.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, ChangeError> {
-        match self.find(name) {
+        match self.given(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(ChangeError::invalid(name, "must be true or false")),
@@ -50,7 +55,7 @@ impl Query {
     /// Parses a whole number.
     pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, ChangeError> {
         let parse = |text: &str| text.parse().map_err(|_| ChangeError::invalid(name, "must be a whole number"));
-        self.find(name).map(parse).transpose()
+        self.given(name).map(parse).transpose()
     }
 
     /// Returns the page size.

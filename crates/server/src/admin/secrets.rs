@@ -15,12 +15,13 @@ use crate::admin::answer::{AdminBody, Answer, check_match, created, done, show_w
 use crate::admin::audit::Entry;
 use crate::admin::change::Changing;
 use crate::admin::change_error::ChangeError;
-use crate::admin::fields::{find_client, line, named};
+use crate::admin::fields::{find_client, line};
 use crate::admin::new_secret::{NewSecret, answer, moment};
 use crate::admin::operator::check_one_stays;
 use crate::admin::own_api;
 use crate::admin::page::{Query, page};
 use crate::admin::rights::Operator;
+use crate::document::Nullable;
 use crate::state::State;
 
 /// A secret that was used within this time, in seconds, is only revoked with `force`.
@@ -34,8 +35,7 @@ pub(super) const SOON_S: i64 = 60;
 pub(crate) struct Changes {
     label: Option<String>,
     /// `null` means never.
-    #[serde(default, deserialize_with = "named")]
-    expires_at: Option<Option<i64>>,
+    expires_at: Option<Nullable<i64>>,
 }
 
 /// `GET clients/{id}/secrets`: the metadata of the secrets.
@@ -110,7 +110,7 @@ pub(crate) async fn update(
         credential.label = line("label", label)?;
         changing.change.set_credential_label(&credential.id, &credential.label).await?;
     }
-    if let Some(at) = changes.expires_at {
+    if let Some(Nullable(at)) = changes.expires_at {
         credential.expires_at = at.map(|at| moment("expires_at", at, state.now())).transpose()?;
         if credential.expires_at.is_some_and(|end| end < credential.not_before) {
             return Err(ChangeError::invalid("expires_at", "must be later than not_before"));

@@ -4,7 +4,7 @@ use serde::de::value::{StrDeserializer, StringDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{Expected, Fault, Node, Wrong};
+use super::{Expected, Fault, NULLABLE, Node, Wrong};
 
 /// Numbers above this may have been rounded before they arrived (RFC 8259 §6).
 const LARGEST_EXACT: f64 = 9_007_199_254_740_991.0;
@@ -58,8 +58,11 @@ impl<'de> Deserializer<'de> for Node {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Fault> {
-        visitor.visit_newtype_struct(self)
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Fault> {
+        match self {
+            Self::Null | Self::StrictNull if name == NULLABLE => visitor.visit_unit(),
+            value => visitor.visit_newtype_struct(value),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -104,7 +107,7 @@ impl<'de> Deserializer<'de> for Node {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self {
-            Self::Null => visitor.visit_unit(),
+            Self::Null | Self::StrictNull => visitor.visit_unit(),
             Self::Switch(value) => visitor.visit_bool(value),
             Self::Integer(value) => visitor.visit_i64(value),
             Self::Huge => Err(Fault::new(Wrong::OutOfRange)),

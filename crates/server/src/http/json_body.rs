@@ -54,6 +54,15 @@ impl BadBody {
 
 /// Parses the body as a `T`, whose `Deserialize` must refuse unknown fields.
 pub async fn receive<T: DeserializeOwned>(request: Request) -> Result<T, BadBody> {
+    receive_document(request).await?.read().map_err(BadBody::from)
+}
+
+/// The same, but `null` is only accepted for a [`Nullable`](crate::document::Nullable) field.
+pub(crate) async fn receive_strictly<T: DeserializeOwned>(request: Request) -> Result<T, BadBody> {
+    receive_document(request).await?.read_strictly().map_err(BadBody::from)
+}
+
+async fn receive_document(request: Request) -> Result<Document, BadBody> {
     if !is_json(request.headers()) {
         return Err(BadBody::NotJson);
     }
@@ -69,7 +78,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
+fn parse(body: &[u8]) -> Result<Document, BadBody> {
     if body.is_empty() {
         return Err(BadBody::field(BODY, "is empty; send a JSON object"));
     }
@@ -78,7 +87,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
         BadBody::field(BODY, format!("is not valid JSON at line {}, column {}", error.line(), error.column()))
     })?;
     deserializer.end().map_err(|_| BadBody::field(BODY, "has data after the JSON object"))?;
-    document.read().map_err(BadBody::from)
+    Ok(document)
 }
 
 impl From<Fault> for BadBody {
@@ -94,6 +103,7 @@ impl From<Fault> for BadBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Nullable;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -115,7 +125,8 @@ mod tests {
 
     #[test]
     fn every_error_names_its_field() {
-        let message = |body: &str| match parse::<Asked>(body.as_bytes()) {
+        let read = |body: &str| parse(body.as_bytes()).and_then(|document| Ok(document.read::<Asked>()?));
+        let message = |body: &str| match read(body) {
             Err(BadBody::Field { field, what } | BadBody::UnknownField { field, what }) => format!("{field}: {what}"),
             other => panic!("{body}: {other:?}"),
         };
@@ -140,8 +151,28 @@ mod tests {
             let message = message(body);
             assert!(message.contains(expected), "{body}: {message}");
         }
-        let asked: Asked = parse(br#"{"grant_type":"password","userName":"ada","retries":7.0}"#).expect("parses");
+        let asked = read(r#"{"grant_type":"password","userName":"ada","retries":7.0}"#).expect("parses");
         assert!(matches!(asked.grant_type, Grant::Password) && asked.user_name.as_deref() == Some("ada"));
-        assert!(parse::<Asked>(br#"["password", null]"#).is_err(), "a struct is an object, not a sequence");
+        assert!(read(r#"["password", null]"#).is_err(), "a struct is an object, not a sequence");
+    }
+    #[test]
+    fn strictly_read_null_is_only_accepted_for_a_nullable_field() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Changes {
+            name: Option<String>,
+            limit: Option<Nullable<i64>>,
+        }
+
+        let read = |body: &str| parse(body.as_bytes()).and_then(|document| Ok(document.read_strictly::<Changes>()?));
+        assert!(matches!(read("{}"), Ok(Changes { name: None, limit: None })));
+        assert!(matches!(read(r#"{"limit":null}"#), Ok(Changes { limit: Some(Nullable(None)), .. })));
+        assert!(matches!(read(r#"{"limit":7}"#), Ok(Changes { limit: Some(Nullable(Some(7))), .. })));
+        for (body, expected) in [(r#"{"name":null}"#, "name"), (r#"{"limit":[null]}"#, "limit"), ("null", BODY)] {
+            let refused = read(body).expect_err(body);
+            assert!(matches!(&refused, BadBody::Field { field, .. } if field == expected), "{body}: {refused:?}");
+        }
+        let lenient = parse(br#"{"name":null}"#).and_then(|document| Ok(document.read::<Changes>()?));
+        assert!(matches!(lenient, Ok(Changes { name: None, .. })));
     }
 }

@@ -11,7 +11,6 @@ use countersign_protocol::scope::{MAX_SCOPE_TOKENS, Scope};
 use countersign_protocol::secret::Secret;
 use countersign_server::admin::audit::Entry;
 use countersign_server::admin::change::{Author, Changing};
-use countersign_server::admin::fields::named;
 use countersign_server::admin::{operator, own_api};
 use countersign_server::keys::sealing::{PLAYGROUND_SECRET, SealError};
 use countersign_server::oauth::authenticate;
@@ -19,7 +18,7 @@ use countersign_server::registry::Registry;
 use countersign_server::state::State;
 use countersign_store::{PlaygroundSettings, Saved};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::api::access::{Administrator, Anybody};
@@ -128,7 +127,7 @@ fn view(state: &State, settings: &PlaygroundSettings) -> Value {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct NewSettings {
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "not_null")]
     version: Option<i64>,
     #[serde(default)]
     tenant_url: Option<String>,
@@ -138,6 +137,11 @@ pub(crate) struct NewSettings {
     oauth_service_user_password: Option<Secret>,
     #[serde(default)]
     oauth_scopes_supported: String,
+}
+
+/// Reads a field that may be missing, but not `null`.
+fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    i64::deserialize(deserializer).map(Some)
 }
 
 /// Saves the settings in one transaction, unless someone saved others since the given version.
