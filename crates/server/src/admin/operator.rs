@@ -14,7 +14,7 @@ use countersign_protocol::secret::{CLIENT_SECRET_PREFIX, Secret};
 use countersign_protocol::status::Status;
 use countersign_store::NewClient;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::admin::audit::Entry;
 use crate::admin::change::{Author, Changing};
@@ -61,6 +61,9 @@ pub struct OperatorFile {
     /// The secret.
     #[serde(serialize_with = "expose")]
     pub client_secret: Secret,
+    /// Members that others have added. They are kept when the file is rewritten.
+    #[serde(flatten)]
+    pub others: Map<String, Value>,
 }
 
 /// Serializes the secret in readable form, because commands need it.
@@ -168,7 +171,9 @@ async fn renew(state: &State, path: &Path) -> Result<(), OperatorError> {
     change.set_client_status(&client_id(), Status::Active).await.map_err(ChangeError::from)?;
     change.allow_ask(&client_id(), &own_api::api_id(), &everything()).await.map_err(ChangeError::from)?;
     let secret = insert_secret(state, &mut changing).await?;
-    write(path, &new_file(state, secret))?;
+    // A damaged file is replaced.
+    let others = read(path).ok().flatten().map(|file| file.others).unwrap_or_default();
+    write(path, &OperatorFile { others, ..new_file(state, secret) })?;
     let before = known.map(|client| json!({ "secrets": client.credentials.len() }));
     let after = Some(json!({ "secrets": 1 }));
     Ok(changing.finish(Entry { action: "operator.renew", target: CLIENT.to_owned(), before, after }).await?)
@@ -267,7 +272,7 @@ fn read(path: &Path) -> Result<Option<OperatorFile>, OperatorError> {
 }
 
 fn new_file(state: &State, client_secret: Secret) -> OperatorFile {
-    OperatorFile { issuer: state.issuer.to_string(), client_id: CLIENT.to_owned(), client_secret }
+    OperatorFile { issuer: state.issuer.to_string(), client_id: CLIENT.to_owned(), client_secret, others: Map::new() }
 }
 
 fn write(path: &Path, file: &OperatorFile) -> Result<(), OperatorError> {
