@@ -24,6 +24,9 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     UPDATE_API = "UPDATE apis SET audience = $1, name = $2, grants = $3, access_token_lifetime_s = $4, algorithm = $5, \
          refresh_idle_s = $6, refresh_absolute_s = $7, refresh_retry_s = $8 WHERE id = $9";
+    SHORTEN_RETRIES = "UPDATE refresh_tokens SET retry_until = issued_at + $1 \
+         WHERE retry_until > $2 AND retry_until > issued_at + $3 AND EXISTS \
+         (SELECT 1 FROM refresh_families f WHERE f.id = refresh_tokens.family_id AND f.api_id = $4)";
     RAISE_EPOCH = "UPDATE apis SET epoch = $1 WHERE id = $2 AND audience <> $3";
     RAISE_ISSUED_UNTIL = "UPDATE apis SET issued_until = $1 WHERE id = $2 AND issued_until < $3";
     DELETE_API = "DELETE FROM apis WHERE id = $1";
@@ -81,6 +84,7 @@ impl Change {
     }
 
     /// Updates an API, except its scopes. A new audience invalidates its tokens. A grant that it loses is stored as a removal.
+    /// A shorter retry time also applies to refresh tokens that are already spent.
     pub async fn update_api(&mut self, api: &Api) -> Result<(), StoreError> {
         self.note_narrowing(api).await?;
         self.raise_api_epoch(&api.id, &api.audience).await?;
@@ -96,6 +100,9 @@ impl Change {
             .bind(api.id.as_str())
             .execute(&mut *self.transaction)
             .await?;
+        let retry_s = api.refresh.retry_s;
+        let shorten = sqlx::query(SHORTEN_RETRIES).bind(retry_s).bind(self.now).bind(retry_s).bind(api.id.as_str());
+        shorten.execute(&mut *self.transaction).await?;
         self.raise_key_lifetimes(api.access_token_lifetime_s).await
     }
 

@@ -8,6 +8,7 @@ use countersign_store::{NewRefreshToken, Spend, Store};
 use tokio::task::JoinSet;
 
 use crate::fresh;
+use crate::registry::api;
 
 pub(crate) fn family(id: &str, expires_at: i64) -> RefreshFamily {
     RefreshFamily {
@@ -134,4 +135,30 @@ async fn ended_families_are_deleted_with_their_tokens() {
     assert_eq!(store.delete_dead_families(150).await.unwrap(), 1);
     assert!(store.find_refresh_token(&SecretHash::of("a")).await.unwrap().is_none());
     assert!(store.find_refresh_token(&SecretHash::of("b")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_shorter_retry_time_applies_to_what_is_already_spent() {
+    let fresh = fresh().await;
+    let store = &fresh.store;
+    let mut api = api("billing");
+    api.refresh.retry_s = 120;
+    let mut change = store.begin_change(1).await.unwrap();
+    change.insert_api(&api).await.unwrap();
+    change.commit().await.unwrap();
+    store.insert_family(&family("f", 1000), &token("a")).await.unwrap();
+    let retry = |until| Some(Retry { salt: [1; 32], until });
+    let successor = NewRefreshToken { expires_at: 900, retry: retry(140), ..token("b") };
+    let spend = store.spend_refresh_token(&SecretHash::of("a"), &FamilyId::new("f"), &successor).await.unwrap();
+    assert_eq!(spend, Spend::Spent);
+    let found = async || store.find_refresh_token(&SecretHash::of("a")).await.unwrap().unwrap().retry;
+    for (retry_s, until) in [(120, 140), (60, 80), (100, 80), (0, 20)] {
+        api.refresh.retry_s = retry_s;
+        let mut change = store.begin_change(19).await.unwrap();
+        change.update_api(&api).await.unwrap();
+        change.commit().await.unwrap();
+        assert_eq!(found().await, retry(until), "{retry_s}");
+    }
+    assert_eq!(store.forget_refresh_retries(20).await.unwrap(), 1);
+    assert_eq!(found().await, None);
 }

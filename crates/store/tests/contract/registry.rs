@@ -17,7 +17,7 @@ use countersign_testkit::load_rows;
 
 use crate::fresh;
 
-fn api(id: &str) -> Api {
+pub(crate) fn api(id: &str) -> Api {
     let rules = ["GET /a(/.*)?", "POST,PUT /b|/c"].map(|rule| PathRule::parse(rule).unwrap()).to_vec();
     let scope = |name: &str, is_default| ScopeDefinition {
         token: ScopeToken::parse(name).unwrap(),
