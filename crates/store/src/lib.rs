@@ -72,7 +72,7 @@ pub use settings::MOVED_TO;
 pub use sign_ins::{Progress, SignInKey};
 pub use token_counts::{EntitlementUse, TokenCount, TokenCountQuery};
 pub use transaction::Tries;
-pub use transfer::{CopiedTable, TableHash, Transfer};
+pub use transfer::{CopiedTable, CopyError, HeldWrites, TableHash, Transfer};
 pub use users::{NewUser, StoredPassword};
 
 /// Every statement of this crate. A test prepares each on both engines.

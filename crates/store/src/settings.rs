@@ -43,24 +43,6 @@ impl Store {
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Marks this database as moved. Nodes that still use it see the mark when they next read the change counter.
-    pub async fn mark_moved(&self, to: &str) -> Result<(), StoreError> {
-        transact!(self, |transaction| {
-            let put = sqlx::query(SET_SETTING).bind(MOVED_TO).bind(to.to_owned());
-            put.execute(&mut **transaction).await?;
-            sqlx::query(TOUCH_KEYS).execute(&mut **transaction).await?;
-            Ok(())
-        })
-    }
-
-    /// Deletes a setting.
-    pub async fn delete_setting(&self, name: &str) -> Result<(), StoreError> {
-        transact!(self, |transaction| {
-            sqlx::query(DELETE_SETTING).bind(name.to_owned()).execute(&mut **transaction).await?;
-            Ok(())
-        })
-    }
-
     /// Sets a setting if it has no value. Returns its value, which another node may have set.
     pub async fn claim_setting(&self, name: &str, value: &str) -> Result<String, StoreError> {
         transact!(self, |transaction| {
@@ -71,6 +53,19 @@ impl Store {
         let standing = self.find_setting(name).await?;
         standing.ok_or(StoreError::Broken { table: "settings", row: name.to_owned() })
     }
+}
+
+/// Marks a database as moved.
+pub(crate) async fn set_moved_to(connection: &mut AnyConnection, to: &str) -> Result<(), StoreError> {
+    sqlx::query(SET_SETTING).bind(MOVED_TO).bind(to.to_owned()).execute(&mut *connection).await?;
+    sqlx::query(TOUCH_KEYS).execute(connection).await?;
+    Ok(())
+}
+
+/// Deletes that mark.
+pub(crate) async fn delete_moved_to(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    sqlx::query(DELETE_SETTING).bind(MOVED_TO).execute(connection).await?;
+    Ok(())
 }
 
 /// Reads where the database was moved to, if it was.

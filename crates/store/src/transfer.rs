@@ -10,6 +10,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use crate::database::Store;
 use crate::error::StoreError;
 use crate::reading::in_time;
+use crate::settings::{delete_moved_to, set_moved_to};
 use crate::statement::{placeholders, statements};
 
 /// The number of rows per insert. A longer statement is slower again.
@@ -160,26 +161,44 @@ impl Store {
         Ok(sqlx::query(FIND_USED).fetch_optional(self.reader()).await?.is_none())
     }
 
+    /// Prevents all other writes to this database until the result is dropped, so that a node that starts in the meantime
+    /// acknowledges nothing that a copy does not contain.
+    pub async fn hold_writes(&self) -> Result<HeldWrites, StoreError> {
+        let mut transaction = self.begin_long_write().await?;
+        if self.is_shared() {
+            sqlx::query("SET LOCAL lock_timeout = 5000").execute(&mut *transaction).await?;
+            // Reads continue. Nodes without a heartbeat cannot start.
+            let lock = format!("LOCK TABLE nodes, {} IN SHARE ROW EXCLUSIVE MODE", TABLES.join(", "));
+            sqlx::query(AssertSqlSafe(lock)).execute(&mut *transaction).await?;
+        }
+        Ok(HeldWrites { transaction })
+    }
+
     /// Copies every row into an unused database, and compares the result. The copy is invisible until [`Transfer::commit`].
-    pub async fn copy_into(&self, target: &Self) -> Result<Transfer, StoreError> {
-        let mut source = self.begin_snapshot().await?;
-        let mut writing = target.begin_long_write().await?;
+    pub async fn copy_into(&self, target: &Self) -> Result<Transfer, CopyError> {
+        let [first, ..] = TABLES;
+        let mut source = self.begin_snapshot().await.map_err(Side::Source.of(first))?;
+        let mut writing = target.begin_long_write().await.map_err(Side::Target.of(first))?;
         for table in TABLES.into_iter().rev() {
             let delete = AssertSqlSafe(format!("DELETE FROM {table}"));
-            sqlx::query(delete).execute(&mut *writing).await?;
+            let deleted = sqlx::query(delete).execute(&mut *writing).await;
+            deleted.map_err(|error| Side::Target.of(table)(error.into()))?;
         }
         let mut copied = Vec::new();
         for table in TABLES {
-            let columns = self.list_columns(&mut source, table).await?;
-            if target.list_columns(&mut writing, table).await? != columns {
-                return Err(StoreError::Migration(format!("the columns of table {table} differ")));
+            let columns = self.list_columns(&mut source, table).await.map_err(Side::Source.of(table))?;
+            let there = target.list_columns(&mut writing, table).await.map_err(Side::Target.of(table))?;
+            if there != columns {
+                return Err(Side::Target.of(table)(StoreError::Migration("the columns differ".to_owned())));
             }
-            let of_source = read_table(&mut source, table, &columns, Some(&mut writing)).await?;
-            if read_table(&mut writing, table, &columns, None).await? != of_source {
-                return Err(StoreError::Migration(format!("the copy of table {table} differs")));
+            let of_source = read_table((Side::Source, &mut source), table, &columns, Some(&mut writing)).await?;
+            if read_table((Side::Target, &mut writing), table, &columns, None).await? != of_source {
+                return Err(Side::Target.of(table)(StoreError::Migration("the copy differs".to_owned())));
             }
             copied.push(of_source);
         }
+        // The mark of an earlier copy only applies to the source.
+        delete_moved_to(&mut writing).await.map_err(Side::Target.of("settings"))?;
         Ok(Transfer { writing, tables: copied })
     }
 
@@ -211,6 +230,45 @@ impl Store {
     }
 }
 
+/// Prevents writes to a source while it exists.
+#[derive(Debug)]
+pub struct HeldWrites {
+    transaction: Transaction<'static, Any>,
+}
+
+impl HeldWrites {
+    /// Marks the database as moved, and allows writes again. Nodes that still use it see the mark when they next read the
+    /// change counter.
+    pub async fn mark_moved(mut self, to: &str) -> Result<(), StoreError> {
+        set_moved_to(&mut self.transaction, to).await?;
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+/// Why a table was not copied.
+#[derive(Debug, thiserror::Error)]
+#[error("table {table} in the {side} database: {error}")]
+pub struct CopyError {
+    side: Side,
+    table: &'static str,
+    error: StoreError,
+}
+
+/// One of the two databases.
+#[derive(Clone, Copy, Debug, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+enum Side {
+    Source,
+    Target,
+}
+
+impl Side {
+    /// Adds to an error where it happened.
+    fn of(self, table: &'static str) -> impl FnOnce(StoreError) -> CopyError {
+        move |error| CopyError { side: self, table, error }
+    }
+}
+
 /// A complete copy that is not visible yet.
 #[derive(Debug)]
 pub struct Transfer {
@@ -227,29 +285,29 @@ impl Transfer {
     }
 }
 
-/// Reads a table, and inserts its rows into another database, if given.
+/// Reads a table, and inserts its rows into the target, if given.
 async fn read_table(
-    transaction: &mut Transaction<'static, Any>,
+    (side, transaction): (Side, &mut Transaction<'static, Any>),
     table: &'static str,
     columns: &[Column],
     mut writing: Option<&mut Transaction<'static, Any>>,
-) -> Result<CopiedTable, StoreError> {
+) -> Result<CopiedTable, CopyError> {
     let select = AssertSqlSafe(format!("SELECT {} FROM {table}", names(columns)));
     let mut reading = sqlx::query(select).fetch(&mut **transaction);
     let mut read = CopiedTable { table, rows: 0, hash: TableHash::default() };
     let mut rows = Vec::new();
-    while let Some(row) = in_time(table, reading.try_next()).await? {
-        let row = read_row(&row, columns)?;
+    while let Some(row) = in_time(table, reading.try_next()).await.map_err(side.of(table))? {
+        let row = read_row(&row, columns).map_err(side.of(table))?;
         read.rows += 1;
         read.hash.add(&row);
         let Some(writing) = writing.as_deref_mut() else { continue };
         rows.push(row);
         if rows.len() == ROWS_AT_ONCE {
-            insert(writing, table, columns, std::mem::take(&mut rows)).await?;
+            insert(writing, table, columns, std::mem::take(&mut rows)).await.map_err(Side::Target.of(table))?;
         }
     }
     if let Some(writing) = writing {
-        insert(writing, table, columns, rows).await?;
+        insert(writing, table, columns, rows).await.map_err(Side::Target.of(table))?;
     }
     Ok(read)
 }

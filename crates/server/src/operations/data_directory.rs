@@ -24,7 +24,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// It cannot be created, read or written.
-    #[error("{path}: {error}{}", if is_full(error.kind()) { "; free up space there, or raise the quota" } else { "" })]
+    #[error("{path}: {error}{}", advice(error.kind()))]
     Io {
         /// The file or directory.
         path: String,
@@ -36,6 +36,9 @@ pub enum DirectoryError {
         "{0}: another countersign process is using this data directory; stop it, or choose another with --data-dir"
     )]
     Locked(String),
+    /// A server with another data directory uses the same SQLite file.
+    #[error("{0}: another server is using this file; stop it, or use PostgreSQL to run several nodes")]
+    Shared(String),
     /// Other users of the machine can read or write it, or a file with a secret in it.
     #[error("{0}")]
     Exposed(Exposure),
@@ -48,6 +51,20 @@ pub enum DirectoryError {
     /// The configuration names a file for the next sealing key that does not exist.
     #[error("{0}: no such file (sealing_key_next_file)")]
     NoNextSealingKey(String),
+}
+
+/// What to do about an error of the system, if its message does not suggest it.
+pub(crate) fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        kind if is_full(kind) => "; free up space there, or raise the quota",
+        ErrorKind::PermissionDenied => {
+            "; give the server's user access with chown and chmod, or run chattr -i if it is immutable"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "; mount the file system read-write; if the system made it read-only, the kernel log says why"
+        }
+        _ => "",
+    }
 }
 
 /// True if the disk is full.
@@ -70,6 +87,8 @@ pub struct DataDirectory {
     path: PathBuf,
     /// The lock is a system lock (`flock`), so that it ends with the process in any case.
     _lock: File,
+    /// The lock of an SQLite file in another directory.
+    database_lock: Option<File>,
 }
 
 impl DataDirectory {
@@ -80,25 +99,29 @@ impl DataDirectory {
             return Err(failed(path, io::Error::other("is not a directory")));
         }
         make_directory(path).map_err(|error| failed(path, error))?;
-        let lock_path = path.join(LOCK_FILE);
-        let mut options = OpenOptions::new();
-        let lock = options.create(true).append(true).mode(0o600).open(&lock_path);
-        let lock = lock.map_err(|error| failed(&lock_path, error))?;
-        for _ in 0..LOCK_TRIES {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
-                Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE),
-                Err(TryLockError::Error(error)) => return Err(failed(&lock_path, error)),
-            }
+        match lock(&path.join(LOCK_FILE))? {
+            Some(lock) => Ok(Self { path: path.to_owned(), _lock: lock, database_lock: None }),
+            None => Err(DirectoryError::Locked(path.display().to_string())),
         }
-        Err(DirectoryError::Locked(path.display().to_string()))
     }
 
-    /// Creates an empty private file (0600) if there is none. SQLite gives its own files the mode of the database.
-    pub fn prepare_private(&self, name: &str) -> Result<(), DirectoryError> {
-        let path = self.file(name);
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).mode(0o600).open(&path).map(drop).map_err(|error| failed(&path, error))
+    /// Locks an SQLite file in another directory, so that two servers with different data directories do not share it. If
+    /// that is a data directory, locks the whole directory.
+    pub(crate) fn lock_database(&mut self, file: &Path) -> Result<(), DirectoryError> {
+        let parent = file.parent().unwrap_or(Path::new("/"));
+        if parent.canonicalize().ok() == self.path.canonicalize().ok() {
+            return Ok(());
+        }
+        let mut path = parent.join(LOCK_FILE);
+        if !path.exists() {
+            path = file.to_owned();
+            path.as_mut_os_string().push(".lock");
+        }
+        self.database_lock = lock(&path)?;
+        match self.database_lock {
+            Some(_) => Ok(()),
+            None => Err(DirectoryError::Shared(file.display().to_string())),
+        }
     }
 
     /// Returns its path.
@@ -110,6 +133,26 @@ impl DataDirectory {
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Creates an empty private file (0600) if there is none. SQLite gives its own files the mode of the database.
+pub(crate) fn prepare_private(path: &Path) -> Result<(), DirectoryError> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).open(path).map(drop).map_err(|error| failed(path, error))
+}
+
+/// Locks a file, which is created if necessary. Returns `None` if another process has locked it.
+fn lock(path: &Path) -> Result<Option<File>, DirectoryError> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).open(path).map_err(|error| failed(path, error))?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(failed(path, error)),
+        }
+    }
+    Ok(None)
 }
 
 /// Creates a private directory (0700) and its parents, durably.

@@ -10,7 +10,7 @@ use countersign_protocol::refusal::DatabaseTrouble;
 use countersign_store::{DatabaseUrl, ReadOnlyCause, Store, StoreError};
 
 use crate::operations::check::Check;
-use crate::operations::data_directory::{DirectoryError, failed, is_full};
+use crate::operations::data_directory::{DirectoryError, advice, failed};
 
 const NAME: &str = "writes";
 /// The size of the test write: more than a change writes, but not so much that it uses up the last space of a running
@@ -84,11 +84,7 @@ fn remedy_of_system(error: &DirectoryError) -> &'static str {
     };
     match kind {
         // The error already says what to do.
-        kind if is_full(kind) => "until then, writes fail",
-        ErrorKind::ReadOnlyFilesystem => {
-            "mount it read-write; if the system made it read-only, the kernel log says why"
-        }
-        ErrorKind::PermissionDenied => "make it writable for the server's user with chown and chmod",
+        kind if !advice(kind).is_empty() => "until then, writes fail",
         _ => "until this is fixed, writes fail",
     }
 }
@@ -99,10 +95,18 @@ async fn try_database(database: &DatabaseUrl) -> Result<(), String> {
     let tried = store.try_writing().await;
     let told = match &tried {
         Ok(()) => Ok(()),
-        Err(error) => Err(format!("{error}; {}", find_remedy(&store, database, error).await)),
+        Err(error) => Err(format!("{}; {}", without_remedy(error), find_remedy(&store, database, error).await)),
     };
     store.close().await;
     told
+}
+
+/// Returns the error's message. The remedy that follows is more precise than its own.
+fn without_remedy(error: &StoreError) -> String {
+    match error {
+        StoreError::Unavailable(trouble, reason) => format!("{trouble}: {reason}"),
+        other => other.to_string(),
+    }
 }
 
 async fn find_remedy(store: &Store, database: &DatabaseUrl, error: &StoreError) -> String {
@@ -113,6 +117,7 @@ async fn find_remedy(store: &Store, database: &DatabaseUrl, error: &StoreError) 
             Ok(Some(ReadOnlyCause::Setting(place))) => return remedy_of_setting(&place),
             _ => "make it writable for the server's user",
         },
+        StoreError::Unavailable(DatabaseTrouble::Damaged, _) => "stop the server and restore a backup",
         StoreError::Unavailable(DatabaseTrouble::Full, _) => "until then, writes fail",
         StoreError::Unavailable(DatabaseTrouble::Slow, _) | StoreError::Conflict(_) if is_sqlite => {
             "another program, such as sqlite3, has an open transaction; close it"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_protocol::issuer::Issuer;
-use countersign_store::{DatabaseUrl, MOVED_TO, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
+use countersign_store::{DatabaseUrl, MOVED_TO, SEALING_KEY_CHECK, Store, StoreError};
 
 use crate::admin::change_error::ChangeError;
 use crate::admin::operator::{self, OperatorError};
@@ -15,7 +15,7 @@ use crate::keys::error::KeyRingError;
 use crate::keys::first_key::provide_missing;
 use crate::keys::sealing::SealingKey;
 use crate::keys::sealing_files::{HeldKey, HeldKeys, KeyFiles};
-use crate::operations::data_directory::{DataDirectory, DirectoryError, check_private, write_private};
+use crate::operations::data_directory::{DataDirectory, DirectoryError, check_private, prepare_private, write_private};
 use crate::operations::identity::{Found, IdentityError, Memory, check_same, lost, new_id, remember};
 use crate::registry::live::LiveRegistry;
 use crate::state::State;
@@ -104,11 +104,12 @@ pub async fn start(
     // First, so that an invalid certificate changes nothing on disk.
     let tls = Tls::read(config.tls.files()?, &issuer, clock.now())?;
     check_private(config)?;
-    let directory = DataDirectory::open(&config.data_dir)?;
+    let mut directory = DataDirectory::open(&config.data_dir)?;
     let database = config.database()?;
     let settled = settle_sealing_key(config, &database, &directory, wanted.new_database, &entropy).await?;
-    if config.database.url.is_none() {
-        directory.prepare_private(SQLITE_FILE)?;
+    if let Some(file) = database.sqlite_file() {
+        directory.lock_database(&file)?;
+        prepare_private(&file)?;
     }
     let store = Store::open(&database).await?;
     if let Some(elsewhere) = store.find_setting(MOVED_TO).await?.filter(|_| !wanted.force) {

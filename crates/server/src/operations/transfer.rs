@@ -1,16 +1,12 @@
 //! Copies everything from one database to another. Tokens and secrets stay valid.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-
-use countersign_store::{CopiedTable, DatabaseUrl, MOVED_TO, Store, StoreError};
+use countersign_store::{CopiedTable, CopyError, DatabaseUrl, MOVED_TO, Store, StoreError};
 
 use crate::config::{Config, ConfigError};
 use crate::keys::sealing_files::KeyFiles;
-use crate::operations::data_directory::{DataDirectory, DirectoryError, failed};
+use crate::operations::data_directory::{DataDirectory, DirectoryError, is_open, prepare_private};
 use crate::operations::identity::{Found, IdentityError, Memory, check_same};
-use crate::operations::nodes::find_living;
+use crate::operations::nodes::{find_living, is_alive};
 
 /// Why nothing was copied.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +17,9 @@ pub enum TransferError {
     /// A node is running. What it writes during the copy would be lost.
     #[error("a server is using the {0} database; stop every node first")]
     Live(&'static str),
+    /// A program has an SQLite file open.
+    #[error("{0}: a program has this file open; stop the server or close the program first")]
+    Open(String),
     /// The database was already copied, and the copy may have changed.
     #[error(
         "this database was already copied to {0}, which may have changed since; migrate the copy, or add \
@@ -47,7 +46,7 @@ pub enum TransferError {
     Config(#[from] ConfigError),
     /// Copying failed in one of the databases. Nothing is visible in the target.
     #[error("nothing was copied: {0}")]
-    Copy(StoreError),
+    Copy(#[from] CopyError),
     /// One of the databases cannot be used.
     #[error("the {0} database: {1}")]
     Store(&'static str, StoreError),
@@ -57,7 +56,7 @@ pub enum TransferError {
 ///
 /// No server may be running on either. Nothing is visible in the target until everything is copied and compared. If this is
 /// interrupted, one of the two can be used: the target if it was committed, otherwise the source, with `serve --force` if it
-/// was already marked.
+/// was already marked. Until then, nothing else can write to the source.
 pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<Vec<CopiedTable>, TransferError> {
     let (of_this, of_other) =
         (|error| TransferError::Store("source", error), |error| TransferError::Store("target", error));
@@ -69,6 +68,12 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
     let _directory = DataDirectory::open(&config.data_dir)?;
     if from.sqlite_file().is_some_and(|file| !file.exists()) {
         return Err(TransferError::Empty);
+    }
+    for file in [&from, to].into_iter().filter_map(DatabaseUrl::sqlite_file) {
+        // A server with another data directory does not lock this one.
+        if file.exists() && is_open(&file)? {
+            return Err(TransferError::Open(file.display().to_string()));
+        }
     }
     check_own(config, &from).await?;
     let source = Store::open(&from).await.map_err(of_this)?;
@@ -82,19 +87,20 @@ pub async fn transfer(config: &Config, to: &DatabaseUrl, force: bool) -> Result<
         return Err(TransferError::Moved(elsewhere));
     }
     if let Some(file) = to.sqlite_file() {
-        let mut options = OpenOptions::new();
-        let made = options.create(true).append(true).mode(0o600).open(&file);
-        made.map_err(|error: io::Error| failed(&file, error))?;
+        prepare_private(&file)?;
     }
     let target = Store::open(to).await.map_err(of_other)?;
     check_alone(&target, "target").await?;
     if !target.is_unused().await.map_err(of_other)? {
         return Err(TransferError::Occupied(to.to_string()));
     }
-    // The mark of an interrupted attempt, which must not be copied.
-    source.delete_setting(MOVED_TO).await.map_err(of_this)?;
-    let copied = source.copy_into(&target).await.map_err(TransferError::Copy)?;
-    source.mark_moved(&to.to_string()).await.map_err(of_this)?;
+    let held = source.hold_writes().await.map_err(of_this)?;
+    // Started since it was found to be alone.
+    if source.list_nodes().await.map_err(of_this)?.iter().any(is_alive) {
+        return Err(TransferError::Live("source"));
+    }
+    let copied = source.copy_into(&target).await?;
+    held.mark_moved(&to.to_string()).await.map_err(of_this)?;
     let tables = copied.commit().await.map_err(of_other)?;
     target.close().await;
     source.close().await;
