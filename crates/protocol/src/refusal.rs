@@ -242,4 +242,7 @@ pub enum DatabaseTrouble {
     /// Its disk is full.
     #[error("the disk of the database is full")]
     Full,
+    /// Its file is damaged.
+    #[error("the database file is damaged")]
+    Damaged,
 }

@@ -10,8 +10,8 @@ pub enum StoreError {
     /// The database URL is malformed or has another scheme.
     #[error("database.url: {0}")]
     Url(String),
-    /// The database is temporarily unavailable. Contains its own message.
-    #[error("{0}: {1}")]
+    /// The database cannot be used at the moment. Contains its own message.
+    #[error("{}: {}{}", .0, .1, remedy(*.0))]
     Unavailable(DatabaseTrouble, String),
     /// The database aborted a transaction in favor of another one, because of a deadlock or a conflict. It can be retried.
     #[error("the database aborted the transaction in favor of another one: {0}")]
@@ -22,6 +22,9 @@ pub enum StoreError {
          pool_mode = session for this database, or connect to PostgreSQL itself"
     )]
     SharedConnections,
+    /// A new PostgreSQL database cannot store every character.
+    #[error("the database has the encoding {0}; create one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0")]
+    Encoding(String),
     /// A newer version of Countersign has changed this database.
     #[error("the database was migrated by a newer version of Countersign (migration {0}); use that version")]
     Newer(i64),
@@ -54,16 +57,19 @@ const SQLITE_IOERR_SHMSIZE: &str = "4874";
 const SQLITE_IOERR_WRITE: &str = "778";
 
 /// PostgreSQL classes and codes that may be temporary, longest first: disk full, out of resources, read-only, idle in
-/// transaction, canceled, lock not available, connection exception, sign-in refused, shutting down or starting, system error.
-const POSTGRES_PASSING: [(&str, DatabaseTrouble); 10] = [
+/// transaction, canceled, lock not available, closed to connections, connection exception, sign-in refused, no such
+/// database, shutting down or starting, system error.
+const POSTGRES_PASSING: [(&str, DatabaseTrouble); 12] = [
     (POSTGRES_FULL, DatabaseTrouble::Full),
     ("53", DatabaseTrouble::Lost),
     ("25006", DatabaseTrouble::ReadOnly),
     ("25P03", DatabaseTrouble::Slow),
     ("57014", DatabaseTrouble::Slow),
     ("55P03", DatabaseTrouble::Slow),
+    ("55000", DatabaseTrouble::Lost),
     ("08", DatabaseTrouble::Lost),
     ("28", DatabaseTrouble::Lost),
+    ("3D", DatabaseTrouble::Lost),
     ("57P", DatabaseTrouble::Lost),
     ("58", DatabaseTrouble::Lost),
 ];
@@ -114,6 +120,18 @@ fn describe(code: &str, message: String) -> String {
     }
 }
 
+/// What to do, if the database's message never says it.
+fn remedy(trouble: DatabaseTrouble) -> &'static str {
+    match trouble {
+        DatabaseTrouble::ReadOnly => {
+            "; on SQLite, make the file and its directory writable for the server's user; on PostgreSQL, use the primary \
+             and turn default_transaction_read_only off"
+        }
+        DatabaseTrouble::Damaged => "; stop the server and restore a backup with `countersign restore`",
+        DatabaseTrouble::Lost | DatabaseTrouble::Replaced | DatabaseTrouble::Slow | DatabaseTrouble::Full => "",
+    }
+}
+
 /// Whether a database code means trouble that may be temporary.
 fn find_trouble(code: &str) -> Option<DatabaseTrouble> {
     if code.len() == 5 {
@@ -127,6 +145,8 @@ fn find_trouble(code: &str) -> Option<DatabaseTrouble> {
         // busy, locked
         5 | 6 => Some(DatabaseTrouble::Slow),
         8 => Some(DatabaseTrouble::ReadOnly),
+        // corrupt, not a database
+        11 | 26 => Some(DatabaseTrouble::Damaged),
         13 => Some(DatabaseTrouble::Full),
         // out of memory, I/O error, cannot open
         7 | 10 | 14 => Some(DatabaseTrouble::Lost),
@@ -152,6 +172,11 @@ mod tests {
             ("53300", DatabaseTrouble::Lost),
             ("53100", DatabaseTrouble::Full),
             ("25006", DatabaseTrouble::ReadOnly),
+            ("3D000", DatabaseTrouble::Lost),
+            ("55000", DatabaseTrouble::Lost),
+            ("11", DatabaseTrouble::Damaged),
+            ("267", DatabaseTrouble::Damaged),
+            ("26", DatabaseTrouble::Damaged),
         ] {
             assert_eq!(find_trouble(passing), Some(trouble), "{passing}");
         }

@@ -8,6 +8,7 @@ mod backups;
 mod config;
 mod connections;
 mod crash;
+mod damaged;
 mod demo;
 mod doctor;
 mod drill;

@@ -152,7 +152,7 @@ impl ChangeError {
     /// Returns a message for the operator's terminal, including the database's error and what to do.
     pub fn for_operator(&self) -> String {
         match &self.trouble {
-            Some(trouble) => format!("{}: {}", trouble.kind, trouble.reason),
+            Some(trouble) => StoreError::Unavailable(trouble.kind, trouble.reason.clone()).to_string(),
             None => self.to_string(),
         }
     }
@@ -182,6 +182,7 @@ impl From<StoreError> for ChangeError {
             StoreError::Conflict(reason) => Self::troubled(DatabaseTrouble::Slow, reason, true),
             StoreError::Url(_)
             | StoreError::SharedConnections
+            | StoreError::Encoding(_)
             | StoreError::Newer(_)
             | StoreError::Migration(_)
             | StoreError::Broken { .. }

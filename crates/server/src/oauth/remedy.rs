@@ -97,5 +97,6 @@ fn of_database(trouble: DatabaseTrouble) -> &'static str {
             "make the database writable; it may be a standby, or on a file system that is mounted read-only"
         }
         DatabaseTrouble::Full => "free some space on the disk of the database",
+        DatabaseTrouble::Damaged => "stop the server and restore a backup",
     }
 }

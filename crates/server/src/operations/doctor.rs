@@ -143,7 +143,7 @@ async fn check_stored(config: &Config, is_running: bool, now: UnixTime, checks: 
 async fn check_database(store: &Store) -> (Check, bool) {
     const NAME: &str = "database";
     if let Err(error) = store.check_integrity().await {
-        return (Check::failed(NAME, format!("is damaged: {error}; restore a backup")), false);
+        return (Check::failed(NAME, error), false);
     }
     match store.check_migrations().await {
         Ok(migrated) if migrated.missing == 0 => {

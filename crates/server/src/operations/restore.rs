@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::jose::algorithm::Algorithm;
+use countersign_protocol::refusal::DatabaseTrouble;
 use countersign_store::{DatabaseUrl, KeyState, MOVED_TO, SEALING_KEY_CHECK, SQLITE_FILE, Store, StoreError};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -188,7 +189,9 @@ async fn check_database(database: &DatabaseUrl, from: &Path, key: &BackupKey) ->
         RestoreError::Store(StoreError::Refused(reason)) if file.is_none() => {
             RestoreError::NoDatabase { database: shown, reason }
         }
-        RestoreError::Store(StoreError::Refused(reason)) => RestoreError::DamagedBackup(shown, reason),
+        RestoreError::Store(
+            StoreError::Refused(reason) | StoreError::Unavailable(DatabaseTrouble::Damaged, reason),
+        ) => RestoreError::DamagedBackup(shown, reason),
         RestoreError::Store(error) => RestoreError::Database(shown, error),
         other => other,
     })

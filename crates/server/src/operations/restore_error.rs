@@ -41,7 +41,7 @@ pub enum RestoreError {
         database: String,
     },
     /// The database in the backup is damaged, or belongs to another program.
-    #[error("{0}: failed to read the database in the backup: {1}")]
+    #[error("{0}: failed to read the database in the backup: {1}; use another backup")]
     DamagedBackup(String, String),
     /// A file with credentials in the backup is damaged.
     #[error("{0}: is damaged; use another backup, or delete this file from it and let `serve {1}` create a new one")]

@@ -24,7 +24,10 @@ pub(super) async fn connect_first(options: &AnyConnectOptions) -> Result<AnyConn
     }
 }
 
-/// `synchronous=FULL`: in WAL mode, NORMAL can lose an acknowledged commit in a power failure.
+/// `synchronous=FULL`: in WAL mode, NORMAL can lose an acknowledged commit in a power failure. So can `synchronous_commit=off`,
+/// which an administrator may have set for other programs. Its other values are stronger and kept.
+///
+/// Single statements run in transactions with the default isolation. Under a stricter default, nodes would abort each other's.
 pub(super) async fn prepare(engine: Engine, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     let statements: &[&str] = match engine {
         Engine::Sqlite => &[
@@ -36,7 +39,12 @@ pub(super) async fn prepare(engine: Engine, connection: &mut AnyConnection) -> R
             // them.
             "PRAGMA cache_size = -512",
         ],
-        Engine::Postgres => &["SET statement_timeout = 5000", "SET idle_in_transaction_session_timeout = 10000"],
+        Engine::Postgres => &[
+            "SET statement_timeout = 5000",
+            "SET idle_in_transaction_session_timeout = 10000",
+            "SET default_transaction_isolation = 'read committed'",
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+        ],
     };
     for statement in statements {
         sqlx::query(*statement).execute(&mut *connection).await?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use countersign_protocol::UnixTime;
+use countersign_protocol::refusal::DatabaseTrouble;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{ConnectOptions, Connection, Row};
 
@@ -154,7 +155,7 @@ impl Store {
             Engine::Postgres => ("SELECT 'ok'", "ok"),
         };
         let said: String = sqlx::query(statement).fetch_one(&self.reader).await?.try_get(0)?;
-        if said == good { Ok(()) } else { Err(StoreError::Refused(said)) }
+        if said == good { Ok(()) } else { Err(StoreError::Unavailable(DatabaseTrouble::Damaged, said)) }
     }
 
     /// Writes, and rolls back.

@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, Connection, SqlSafeStr};
+use sqlx::{AnyConnection, Connection, Row, SqlSafeStr};
 
 use super::connection::{connect_first, prepare};
 use super::engine::Engine;
@@ -52,9 +52,23 @@ pub(super) async fn run_missing(engine: Engine, options: &AnyConnectOptions) -> 
         // A migration may take long, but waiting for another node's may not.
         sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
         sqlx::query("SET lock_timeout = 5000").execute(&mut connection).await?;
+        check_encoding(&mut connection).await?;
     }
     run(migrations_of(engine), &mut connection).await?;
     Ok(connection.close().await?)
+}
+
+/// Fails if a new database would refuse names that other databases store. One that is already in use stays usable.
+async fn check_encoding(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let find = "SELECT current_setting('server_encoding'), COUNT(to_regclass('_sqlx_migrations'))";
+    let row = sqlx::query(find).fetch_one(connection).await?;
+    let (encoding, migrated): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+    // SQL_ASCII stores the bytes as they are.
+    if migrated > 0 || ["UTF8", "SQL_ASCII"].contains(&&*encoding) {
+        Ok(())
+    } else {
+        Err(StoreError::Encoding(encoding))
+    }
 }
 
 pub(super) async fn run(migrations: &[NamedMigration], connection: &mut AnyConnection) -> Result<(), StoreError> {
