@@ -36,6 +36,9 @@ const SQLITE_READERS: u32 = 2;
 /// pool for a lost database.
 const POSTGRES_FOLLOWERS: u32 = 2;
 
+/// A heartbeat that waits for another program's lock must not keep the connections from the follower.
+const FOLLOWER_SESSION: &[&str] = &["SET lock_timeout = 1000"];
+
 /// Registers both engines with sqlx. `main` and the testkit call it once.
 pub fn install_drivers() {
     install_default_drivers();
@@ -67,7 +70,7 @@ impl Store {
         let file = database.sqlite_file().map(OpenFile::find).transpose()?.map(Arc::new);
         let options = AnyConnectOptions::from_str(database.without_making().as_str())?.disable_statement_logging();
         let identity = Arc::new(Identity::default());
-        let pool = |connections| {
+        let pool = |connections, more: &'static [&'static str]| {
             let (file, identity) = (file.clone(), identity.clone());
             AnyPoolOptions::new()
                 .max_connections(connections)
@@ -91,6 +94,9 @@ impl Store {
                             }
                             None => {
                                 prepare(engine, connection).await?;
+                                for statement in more {
+                                    sqlx::query(*statement).execute(&mut *connection).await?;
+                                }
                                 identity.check_connection(connection).await
                             }
                         }
@@ -100,8 +106,8 @@ impl Store {
         };
         let Connections { read, write } = database.connections;
         let (reader, writer, follower, queue) = match engine {
-            Engine::Sqlite => (pool(SQLITE_READERS), pool(1), pool(1), Some(Arc::default())),
-            Engine::Postgres => (pool(read), pool(write), pool(POSTGRES_FOLLOWERS), None),
+            Engine::Sqlite => (pool(SQLITE_READERS, &[]), pool(1, &[]), pool(1, &[]), Some(Arc::default())),
+            Engine::Postgres => (pool(read, &[]), pool(write, &[]), pool(POSTGRES_FOLLOWERS, FOLLOWER_SESSION), None),
         };
         Ok(Self { engine, reader, writer, follower, queue, file, identity })
     }
@@ -130,6 +136,11 @@ impl Store {
             sqlx::query("PRAGMA wal_checkpoint(FULL)").execute(&self.writer).await?;
         }
         Ok(())
+    }
+
+    /// Refuses writes from now on if the database was copied to another one, because they would be lost.
+    pub fn note_moved(&self, is_moved: bool) {
+        self.identity.note_moved(is_moved);
     }
 
     /// Which database this was when it was opened.
@@ -165,7 +176,7 @@ impl Store {
             Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         self.file.as_deref().map_or(Ok(()), OpenFile::check_writable)?;
-        self.identity.check_last()?;
+        self.identity.check_writable()?;
         Ok(self.writer.begin_with(statement).await?)
     }
 

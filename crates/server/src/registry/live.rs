@@ -119,7 +119,10 @@ impl LiveRegistry {
         let read_at_ms = self.clock.monotonic_ms();
         let counters = follow_counters(store).await;
         self.database_lost.store(counters.is_err(), Ordering::Release);
-        self.load_newer(counters?, store).await?;
+        let loaded = self.load_newer(counters?, store).await;
+        // Tokens are issued until the registry is too old, but nothing is written that the copy does not contain.
+        store.note_moved(matches!(loaded, Err(KeyRingError::Moved(_))));
+        loaded?;
         self.last_read_ms.store(read_at_ms, Ordering::Release);
         Ok(())
     }

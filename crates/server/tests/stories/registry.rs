@@ -219,10 +219,13 @@ async fn a_revocation_reaches_a_node_that_was_ahead_of_its_database() {
 async fn a_node_that_was_paused_while_its_database_was_moved_stops_using_it() {
     let server = TestServer::start().await;
     let service = server.demo_service();
-    service.client_credentials("all").await;
+    let token = service.client_credentials("all").await.text("access_token");
     // What `migrate` does last. A node that does not respond for 5 s counts as stopped.
-    server.state.store.mark_moved("postgres://elsewhere/x").await.unwrap();
+    let held = server.state.store.hold_writes().await.unwrap();
+    held.mark_moved("postgres://elsewhere/x").await.unwrap();
     server.follow().await;
+    let refused = service.revoke(&token).await;
+    assert_eq!(refused.refusal(), (503, "temporarily_unavailable".to_owned()), "the copy would not contain it");
     server.advance_clock_alone(11);
     server.follow().await;
     let refused = service.token(&[("grant_type", "client_credentials")]).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_server::background::{follow_changes, heartbeat};
 use countersign_testkit::{Answer, TestServer};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -124,4 +125,35 @@ async fn refusals_that_could_not_be_stored_are_stored_later_on_sqlite() {
     countersign_server::background::store_refusals::run_once(&server.state).await;
     let found = server.state.store.find_refusal(refused.header("x-request-id")).await.unwrap();
     assert!(found.is_some(), "it was stored later");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_heartbeat_that_waits_for_a_lock_does_not_keep_a_node_from_reading_changes() {
+    let (server, service) = story().await;
+    let operator = server.operator().await;
+    let mut locks = server.hold("SELECT * FROM nodes FOR UPDATE", 10).await;
+    // Each change is also told to the other nodes.
+    assert_eq!(operator.post("/clients", json!({ "client_id": "job" })).await.status, 201);
+    let mut background = JoinSet::new();
+    for state in [server.state.clone(), server.state.clone()] {
+        let is_first = background.is_empty();
+        background.spawn(async move {
+            loop {
+                match is_first {
+                    true => heartbeat::run_once(&state).await,
+                    false => follow_changes::run_once(&state).await,
+                }
+                tokio::time::sleep(Duration::from_millis(if is_first { 1000 } else { 250 })).await;
+            }
+        });
+    }
+    for _ in 0..32 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let followed = server.state.follow().await;
+        assert!(followed.is_ok(), "{followed:?}");
+    }
+    service.client_credentials("all").await;
+    background.shutdown().await;
+    assert!(locks.wait().unwrap().success());
 }

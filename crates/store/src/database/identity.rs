@@ -21,6 +21,8 @@ pub(crate) struct Identity {
     expected: OnceLock<String>,
     /// Whether the last comparison failed.
     is_other: AtomicBool,
+    /// Whether it was copied elsewhere, where it is in use now.
+    is_moved: AtomicBool,
 }
 
 impl Identity {
@@ -45,6 +47,19 @@ impl Identity {
         Ok(())
     }
 
+    /// Remembers whether the database was copied elsewhere.
+    pub(crate) fn note_moved(&self, is_moved: bool) {
+        self.is_moved.store(is_moved, Ordering::Release);
+    }
+
+    /// Fails if a write would be lost.
+    pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
+        if self.is_moved.load(Ordering::Acquire) {
+            return Err(StoreError::Unavailable(DatabaseTrouble::Replaced, MOVED.to_owned()));
+        }
+        self.check_last()
+    }
+
     /// Compares the ID over a new connection.
     pub(crate) async fn check_connection(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         if self.expected.get().is_none() {
@@ -62,3 +77,4 @@ impl Identity {
 
 const OTHER: &str = "database.url now leads to another database; restore the connection to the one with which the server \
      was started, or restart the server";
+const MOVED: &str = "this database was copied to another one; stop this node, and start it with that database";
