@@ -118,3 +118,41 @@ async fn nodes_that_add_to_the_same_rows_in_any_order_do_not_deadlock() {
     let counts = fresh.store.list_refusal_counts(0, 100).await.unwrap();
     assert!(counts.len() == 30 && counts.iter().all(|one| one.count == 40), "{counts:?}");
 }
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn defaults_for_other_programs_do_not_make_writes_less_durable_or_abort_them() {
+    let fresh = fresh().await;
+    let mut stranger = stranger(&fresh).await;
+    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut stranger).await.unwrap();
+    for default in ["synchronous_commit = off", "default_transaction_isolation = 'serializable'"] {
+        run(&mut stranger, &format!("ALTER DATABASE {name} SET {default}")).await;
+    }
+    let check = "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF current_setting('synchronous_commit') = 'off' OR current_setting('transaction_isolation') <> 'read committed' \
+         THEN RAISE EXCEPTION '% %', current_setting('synchronous_commit'), current_setting('transaction_isolation'); \
+         END IF; RETURN NEW; END $$";
+    run(&mut stranger, check).await;
+    for table in ["nodes", "revocations"] {
+        let trigger = format!("CREATE TRIGGER look BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION look()");
+        run(&mut stranger, &trigger).await;
+    }
+    let store = Store::open(&fresh.url).await.unwrap();
+    store.beat("node", 1, &[]).await.unwrap();
+    store.revoke(&Revoked::Token("t".to_owned()), 9).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_new_database_that_cannot_store_every_character_is_refused() {
+    let fresh = fresh().await;
+    let mut stranger = stranger(&fresh).await;
+    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut stranger).await.unwrap();
+    let latin = format!("{name}_latin");
+    let create = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    run(&mut stranger, &format!("CREATE DATABASE {latin} {create}")).await;
+    let url = countersign_store::DatabaseUrl::parse(&fresh.text().replace(&name, &latin)).unwrap();
+    let refused = Store::open(&url).await.unwrap_err().to_string();
+    run(&mut stranger, &format!("DROP DATABASE {latin}")).await;
+    assert!(refused.starts_with("the database has the encoding LATIN1; create one with: "), "{refused}");
+}
