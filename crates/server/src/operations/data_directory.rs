@@ -112,6 +112,7 @@ impl DataDirectory {
         if parent.canonicalize().ok() == self.path.canonicalize().ok() {
             return Ok(());
         }
+        fs::metadata(parent).map_err(|error| failed(parent, error))?;
         let mut path = parent.join(LOCK_FILE);
         if !path.exists() {
             path = file.to_owned();
