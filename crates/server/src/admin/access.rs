@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use countersign_guard::{Guard, Guarded, Verifier};
+use countersign_protocol::path_rule::normalise;
 use http::Request;
 use tower::Layer;
 
@@ -14,6 +15,7 @@ use crate::admin::change_error::ChangeError;
 use crate::admin::own_api::API;
 use crate::http::admission::Place;
 use crate::http::again;
+use crate::http::answer;
 use crate::http::caller::Caller;
 use crate::state::State;
 
@@ -26,8 +28,13 @@ pub(crate) fn guarded(state: &State, routes: Router) -> Guarded<Router> {
 }
 
 /// Wraps every request in a separate task, so that a change completes even if the caller disconnects, and repeats it
-/// if the database aborted it in favor of another transaction.
+/// if the database aborted it in favor of another transaction. Refuses an ambiguous path like the guard does, but as a
+/// problem document.
 pub(crate) async fn around(mut request: Request<Body>, next: Next) -> Response {
+    if let Err(error) = normalise(request.uri().path()) {
+        answer::log(&request, "ambiguous path");
+        return ChangeError::invalid("path", error.to_string()).into_response();
+    }
     // Otherwise, the outer router's path parameters would be counted among those of the inner routes.
     let caller = request.extensions_mut().remove::<Caller>();
     let place = request.extensions_mut().remove::<Arc<Place>>();

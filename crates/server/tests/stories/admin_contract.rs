@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use countersign_protocol::ids::UserId;
 use countersign_store::NewSecondFactor;
-use countersign_testkit::{Administrator, TestServer, documented_answers};
+use countersign_testkit::{Administrator, Answer, TestServer, documented_answers};
 use serde_json::{Value, json};
 
 use crate::admin_access::with_scopes;
@@ -64,6 +64,10 @@ async fn drive_what_all_share(server: &TestServer) -> TestServer {
         refuse(&nobody, 401).await;
         refuse(if template.starts_with("/audit") { &other } else { &narrow }, 403).await;
         refuse(&late, 503).await;
+        for (header, value, status) in [("authorization", "Bearer x", 400), ("host", "elsewhere.example", 421)] {
+            let answer = operator.call(&method, &path, body.as_ref(), &[(header, value)]).await;
+            assert_eq!(answer.status, status, "{method} {path}, {header} {value}: {answer}");
+        }
         if body.is_some() {
             for (content_type, size, status) in [("text/plain", 2, 415), ("application/json", 70_000, 413)] {
                 let answer = operator.call_raw(&method, &path, content_type, vec![b' '; size]).await;
@@ -281,6 +285,44 @@ async fn every_documented_response_occurs_and_no_other() {
     met.extend(cut_off.met_answers());
     let missing: Vec<&String> = documented.difference(&met).collect();
     assert!(missing.is_empty(), "documented but never received: {missing:#?}");
+}
+
+#[tokio::test]
+async fn a_refusal_before_the_guard_is_a_problem() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    for path in ["/clients/a%0Ab", "/clients/a%00b", "/clients/a%2Fb", "/clients//x", "/clients/%7F/secrets"] {
+        let answer = operator.get(path).await;
+        assert_eq!(answer.problem(), (400, "invalid".to_owned(), "path".to_owned()), "{path}: {answer}");
+    }
+    let foreign = operator.call("GET", "/clients", None, &[("host", "elsewhere.example")]).await;
+    assert_eq!(foreign.problem(), (421, "misdirected".to_owned(), "Host".to_owned()), "{foreign}");
+}
+
+#[tokio::test]
+async fn null_and_empty_parameters_are_refused_where_they_mean_nothing() {
+    let server = TestServer::start().await;
+    let operator = server.operator().await;
+    operator.post("/clients", json!({ "client_id": "job" })).await;
+    for (method, path, body, field) in [
+        ("POST", "/apis", json!({ "id": "x", "audience": "https://x.example", "grants": null }), "grants"),
+        ("PATCH", "/clients/job", json!({ "name": null }), "name"),
+        ("POST", "/clients", json!({ "client_id": "x", "secret": null }), "secret"),
+        ("POST", "/clients/job/secrets/rotate", json!({ "overlap_s": null }), "overlap_s"),
+        ("POST", "/users", json!({ "login": "ada", "password": null }), "password"),
+    ] {
+        let answer = operator.call(method, path, Some(&body), &[]).await;
+        assert_eq!(answer.problem(), (400, "invalid".to_owned(), field.to_owned()), "{path}: {answer}");
+    }
+    for (path, field) in
+        [("/clients?limit=", "limit"), ("/usage?to=", "to"), ("/clients?unused_since=", "unused_since")]
+    {
+        let answer = operator.get(path).await;
+        assert_eq!(answer.problem(), (400, "invalid".to_owned(), field.to_owned()), "{path}: {answer}");
+    }
+    let limit = |answer: Answer| answer.json()["tokens_per_day"].clone();
+    assert_eq!(limit(operator.patch("/clients/job", json!({ "tokens_per_day": 7 })).await), 7);
+    assert_eq!(limit(operator.patch("/clients/job", json!({ "tokens_per_day": null })).await), json!(null));
 }
 
 #[tokio::test]
