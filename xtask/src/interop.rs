@@ -10,7 +10,13 @@ use crate::run::{root, status};
 use crate::{Outcome, demo_server, node};
 
 /// The stories, by library. Each has its own server, so that failed sign-ins of one do not affect another.
-const STORIES: [&str; 3] = ["node/openid_client.mjs", "node/oauth4webapi.mjs", "python/authlib_client.py"];
+const STORIES: [&str; 5] = [
+    "node/openid_client.mjs",
+    "node/oauth4webapi.mjs",
+    "node/openapi_lint.mjs",
+    "python/authlib_client.py",
+    "python/openapi_documents.py",
+];
 
 /// Installs what the stories need. Fails with what is missing.
 pub(crate) fn prepare() -> Outcome {
