@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
-pub(crate) use call::{Call, changes, members, parse_id};
+pub(crate) use call::{Call, changes, check_any, members, parse_id};
 pub(crate) use identity::Identity;
 
 use crate::output::Failure;

@@ -20,6 +20,8 @@ statements! {
     LIST_USERS = "SELECT id, created_change FROM users WHERE (created_change, id) > ($1, $2) \
          ORDER BY created_change, id LIMIT $3";
     LIST_ENTITLED = "SELECT DISTINCT client_id FROM entitlements WHERE api_id = $1 ORDER BY client_id LIMIT $2";
+    LIST_ENTITLED_AFTER = "SELECT DISTINCT client_id FROM entitlements WHERE api_id = $1 AND client_id > $2 \
+         ORDER BY client_id LIMIT $3";
     LIST_ENTITLED_TO_SCOPE = "SELECT client_id FROM entitlements WHERE api_id = $1 \
          AND REPLACE(' ' || scopes || ' ', $2, '') <> ' ' || scopes || ' ' ORDER BY client_id LIMIT $3";
     FIND_OWNER = "SELECT client_id FROM credentials WHERE id = $1";
@@ -47,6 +49,13 @@ impl Store {
         let rows = list.fetch_all(self.reader()).await?;
         let place = |row| Ok(Place { id: AnyRow::try_get(row, 0)?, created_change: row.try_get(1)? });
         Ok(rows.iter().map(place).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Lists at most `limit` clients with an entitlement to an API, by ID, after `after`.
+    pub async fn list_entitled_after(&self, api: &str, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+        let list = sqlx::query(LIST_ENTITLED_AFTER).bind(api.to_owned()).bind(after.to_owned()).bind(limit);
+        let rows = list.fetch_all(self.reader()).await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
     /// Returns whether a client or user has this name, ignoring case.

@@ -113,7 +113,8 @@ fn run_verb(
         read_authorities(flags.ca_file.as_deref(), environment)?.as_deref(),
     )?;
     let (format, quiet) = (flags.output, flags.quiet);
-    let mut session = Session { remote, now: Clock::system().now(), output, format, quiet };
+    let now = Clock::system().now();
+    let mut session = Session { remote, now, output, format, quiet, is_confirmed: flags.yes };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
     runtime.block_on(verb.perform(&mut session))
 }
@@ -150,6 +151,8 @@ pub(crate) struct Session<'o> {
     output: &'o mut Output,
     format: Format,
     quiet: bool,
+    /// Whether `--yes` was given.
+    is_confirmed: bool,
 }
 
 impl Session<'_> {
@@ -237,6 +240,11 @@ impl Session<'_> {
         if self.format == Format::Json && !self.quiet {
             self.output.json(thing);
         }
+    }
+
+    /// Asks before something is taken away whose extent only the server knows.
+    pub(crate) fn confirm(&mut self, question: &str) -> Result<(), Failure> {
+        if self.is_confirmed { Ok(()) } else { self.output.confirm(question) }
     }
 
     /// Prints a note to stderr.

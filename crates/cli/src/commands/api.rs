@@ -1,12 +1,14 @@
 //! `countersign api`
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commands::administration::{API_HELP, Session, Verb};
+use crate::commands::entitled::{list_entitled, who_loses};
+use crate::commands::list_change::{self, ListChange};
 use crate::moment::parse_duration;
 use crate::output::Failure;
-use crate::remote::{Call, changes, members, parse_id};
+use crate::remote::{Call, check_any, members, parse_id};
 use crate::table::Column;
 
 const COLUMNS: [Column; 6] = [
@@ -31,6 +33,9 @@ pub(crate) enum ApiVerb {
         /// The `aud` of its tokens, an absolute URI
         #[arg(long, value_name = "URI")]
         audience: String,
+        /// A grant that the API allows. Can be repeated [default: client_credentials]
+        #[arg(long, value_name = "GRANT")]
+        grant: Vec<String>,
         #[command(flatten)]
         settings: Settings,
     },
@@ -48,22 +53,35 @@ pub(crate) enum ApiVerb {
     /// Change an API. Omitted options keep their current values
     #[command(after_help = "Examples:
   countersign api update billing --lifetime 5m
-  countersign api update billing --grant client_credentials --grant password")]
-    Update {
-        #[arg(value_parser = parse_id, help = API_HELP)]
-        id: String,
-        /// The `aud` of its tokens, an absolute URI
-        #[arg(long, value_name = "URI")]
-        audience: Option<String>,
-        #[command(flatten)]
-        settings: Settings,
-    },
+  countersign api update billing --add-grant password
+  countersign api update billing --remove-grant password --yes")]
+    Update(Update),
     /// Delete an API. Fails if a client still has an entitlement to it
     #[command(after_help = "Example:\n  countersign api delete billing --yes")]
     Delete {
         #[arg(value_parser = parse_id, help = API_HELP)]
         id: String,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Update {
+    #[arg(value_parser = parse_id, help = API_HELP)]
+    id: String,
+    /// The `aud` of its tokens, an absolute URI. Revokes the tokens with the present one
+    #[arg(long, value_name = "URI")]
+    audience: Option<String>,
+    /// Allow this grant, too. Can be repeated
+    #[arg(long, value_name = "GRANT")]
+    add_grant: Vec<String>,
+    /// No longer allow this grant. Can be repeated
+    #[arg(long, value_name = "GRANT")]
+    remove_grant: Vec<String>,
+    /// Allow only this grant. Can be repeated
+    #[arg(long, value_name = "GRANT", conflicts_with_all = ["add_grant", "remove_grant"])]
+    set_grant: Vec<String>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,9 +95,6 @@ pub(crate) struct Settings {
     /// Lifetime of access tokens, for example 15m [default for a new API: 1h]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lifetime: Option<i64>,
-    /// A grant that the API allows. Can be repeated [default for a new API: client_credentials]
-    #[arg(long, value_name = "GRANT")]
-    grant: Vec<String>,
     /// A refresh token expires if it is not used for this long [default for a new API: 7d]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     refresh_idle: Option<i64>,
@@ -95,6 +110,9 @@ impl Verb for ApiVerb {
     fn question(&self) -> Option<String> {
         match self {
             Self::Delete { id } => Some(format!("Delete the API {id} and its scopes?")),
+            Self::Update(Update { id, audience: Some(audience), .. }) => {
+                Some(format!("Change the audience of {id} to {audience} and revoke all tokens with the present one?"))
+            }
             _ => None,
         }
     }
@@ -110,18 +128,20 @@ impl Verb for ApiVerb {
                 return session.finish(Call::delete(&["apis", &id]), "deleted", &id).await;
             }
             Self::Show { id } => Call::get(&["apis", &id]),
-            Self::Create { id, audience, settings } => {
+            Self::Create { id, audience, grant, settings } => {
                 let mut api = members(settings.fields());
+                if !grant.is_empty() {
+                    api["grants"] = json!(grant);
+                }
                 api["id"] = json!(id);
                 api["audience"] = json!(audience);
                 Call::post(&["apis"], api)
             }
-            Self::Update { id, audience: Some(audience), settings } => {
-                let mut api = members(settings.fields());
-                api["audience"] = json!(audience);
-                Call::patch(&["apis", &id], api)
+            Self::Update(asked) => {
+                let api = update(session, asked).await?;
+                session.show("id", &api);
+                return Ok(());
             }
-            Self::Update { id, audience: None, settings } => Call::patch(&["apis", &id], changes(settings.fields())?),
         };
         let api = session.remote.ask(call).await?.body;
         session.show("id", &api);
@@ -129,13 +149,30 @@ impl Verb for ApiVerb {
     }
 }
 
+async fn update(session: &mut Session<'_>, asked: Update) -> Result<Value, Failure> {
+    let Update { id, audience, add_grant: add, remove_grant: remove, set_grant: set, settings } = asked;
+    let grants = ListChange { member: "grants", flags: ["--add-grant", "--set-grant"], add, remove, set };
+    let mut fields = members(settings.fields());
+    if let Some(audience) = audience {
+        fields["audience"] = json!(audience);
+    }
+    check_any(&fields, !grants.is_empty())?;
+    let effect = async |session: &mut Session<'_>, lost: &[String]| {
+        let mut clients = Vec::new();
+        for grant in lost {
+            clients.extend(list_entitled(session, &id, ("grant", grant)).await?);
+        }
+        Ok(format!("{id} will no longer allow {}. {} Continue?", lost.join(" and "), who_loses(clients)))
+    };
+    list_change::update(session, &["apis", &id], fields, &grants, effect).await
+}
+
 impl Settings {
-    fn fields(self) -> [(&'static str, Option<serde_json::Value>); 7] {
+    fn fields(self) -> [(&'static str, Option<Value>); 6] {
         [
             ("name", self.name.map(Into::into)),
             ("algorithm", self.algorithm.map(Into::into)),
             ("access_token_lifetime_s", self.lifetime.map(Into::into)),
-            ("grants", (!self.grant.is_empty()).then(|| json!(self.grant))),
             ("refresh_idle_s", self.refresh_idle.map(Into::into)),
             ("refresh_absolute_s", self.refresh_absolute.map(Into::into)),
             ("refresh_retry_s", self.refresh_retry.map(Into::into)),

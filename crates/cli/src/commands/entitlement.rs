@@ -1,14 +1,12 @@
-//! `countersign client allow`
+//! `countersign client allow` and `client disallow`
 
 use http::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::commands::administration::{API_HELP, CLIENT_HELP, Session};
+use crate::commands::list_change::TRIES;
 use crate::output::Failure;
 use crate::remote::{Call, parse_id};
-
-/// How many times to retry after another change to the same entitlement.
-const TRIES: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Allowance {
@@ -25,6 +23,82 @@ pub(crate) struct Allowance {
     /// Allow the client to introspect every token of the API
     #[arg(long)]
     introspect: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Removal {
+    #[arg(value_parser = parse_id, help = CLIENT_HELP)]
+    id: String,
+    #[arg(value_parser = parse_id, help = API_HELP)]
+    api: String,
+    /// Only remove this scope. Can be repeated
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
+    /// Only remove this grant. Can be repeated
+    #[arg(long, value_name = "GRANT")]
+    grant: Vec<String>,
+}
+
+impl Removal {
+    fn is_whole(&self) -> bool {
+        self.scope.is_empty() && self.grant.is_empty()
+    }
+
+    /// Returns the question to ask before.
+    pub(crate) fn question(&self) -> String {
+        let Self { id, api, scope, grant } = self;
+        if self.is_whole() {
+            return format!("Remove the entitlement of {id} to {api}, and revoke its tokens for {api}?");
+        }
+        let what = [scope.as_slice(), grant.as_slice()].concat().join(" and ");
+        format!("Remove {what} from the entitlement of {id} to {api}, and revoke the tokens that use it?")
+    }
+}
+
+/// Removes an entitlement, or a part of it.
+pub(crate) async fn disallow(session: &mut Session<'_>, removal: Removal) -> Result<(), Failure> {
+    let (id, api) = (&removal.id, &removal.api);
+    let path = ["clients", id.as_str(), "entitlements", api.as_str()];
+    if removal.is_whole() {
+        let sentence = format!("{id} can no longer request tokens for {api}.");
+        return session.finish_saying(Call::delete(&path), "disallowed", api, &sentence).await;
+    }
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let known = session.remote.ask(Call::get(&path)).await?;
+        let left = removal.left_of(&known.body)?;
+        match session.remote.ask(Call::put(&path, left).if_still(known.etag)).await {
+            Err(Failure::ChangedMeanwhile(_)) if tried < TRIES => {}
+            Err(failure) => return Err(failure),
+            Ok(answer) => {
+                session.show("api", &answer.body);
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Removal {
+    /// Returns what is left of an entitlement. Fails if it does not contain what is removed, which may be a typo.
+    fn left_of(&self, known: &Value) -> Result<Value, Failure> {
+        let without = |member: &str, removed: &[String]| {
+            let all = known[member].as_array().cloned().unwrap_or_default();
+            match removed.iter().find(|name| !all.iter().any(|one| one == *name)) {
+                Some(missing) => Err(Failure::new(format!("{} has no {missing} for {}", self.id, self.api))),
+                None => Ok(all.into_iter().filter(|one| !removed.iter().any(|name| one == name)).collect::<Vec<_>>()),
+            }
+        };
+        let (scopes, grants) = (without("scopes", &self.scope)?, without("grants", &self.grant)?);
+        if scopes.is_empty() || grants.is_empty() {
+            let (id, api) = (&self.id, &self.api);
+            return Err(Failure::new(format!(
+                "this would leave no scope or no grant; to remove the whole entitlement, run `countersign client disallow \
+                 {id} {api}`"
+            )));
+        }
+        Ok(json!({ "scopes": scopes, "grants": grants, "introspect": known["introspect"] }))
+    }
 }
 
 /// Reads the entitlement, adds to it, and writes it back. Starts over if it has changed in the meantime.

@@ -4,8 +4,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::commands::administration::{API_HELP, Session, Verb};
+use crate::commands::entitled::{list_entitled, who_loses};
+use crate::commands::list_change::{self, ListChange};
 use crate::output::Failure;
-use crate::remote::{Call, changes, members, parse_id};
+use crate::remote::{Call, check_any, members, parse_id};
 use crate::table::Column;
 
 const COLUMNS: [Column; 4] =
@@ -55,7 +57,8 @@ Examples:
     },
     /// Change a scope. Omitted options keep their current values
     #[command(after_help = "Examples:
-  countersign scope update billing invoices:read --rule 'GET /invoices' --rule 'GET /invoices/[0-9]+'
+  countersign scope update billing invoices:read --add-rule 'GET /invoices/[0-9]+'
+  countersign scope update billing invoices:read --set-rule 'GET /invoices' --yes
   countersign scope update billing invoices:read --default true")]
     Update {
         #[arg(value_parser = parse_id, help = API_HELP)]
@@ -63,9 +66,15 @@ Examples:
         /// The scope's name
         #[arg(value_parser = parse_id)]
         name: String,
-        /// A rule that replaces the existing rules. Can be repeated
+        /// Add this rule. Can be repeated
         #[arg(long, value_name = "RULE")]
-        rule: Vec<String>,
+        add_rule: Vec<String>,
+        /// Remove this rule. Can be repeated
+        #[arg(long, value_name = "RULE")]
+        remove_rule: Vec<String>,
+        /// Replace all rules by this one. Can be repeated
+        #[arg(long, value_name = "RULE", conflicts_with_all = ["add_rule", "remove_rule"])]
+        set_rule: Vec<String>,
         /// A description for people
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
@@ -98,6 +107,9 @@ impl Verb for ScopeVerb {
     fn question(&self) -> Option<String> {
         match self {
             Self::Delete { api, name } => Some(format!("Delete the scope {name} of {api}?")),
+            Self::Update { api, name, default: Some(false), .. } => {
+                Some(format!("No longer grant {name} to clients of {api} that request no scope?"))
+            }
             _ => None,
         }
     }
@@ -125,11 +137,19 @@ impl Verb for ScopeVerb {
                 ];
                 Call::post(&["apis", &api, "scopes"], members(fields)).naming("name", "NAME")
             }
-            Self::Update { api, name, rule, description, default } => {
-                let rules = (!rule.is_empty()).then(|| json!(rule));
-                let description = description.map(Into::into);
-                let fields = [("description", description), ("rules", rules), ("default", default.map(Into::into))];
-                Call::patch(&["apis", &api, "scopes", &name], changes(fields)?)
+            Self::Update { api, name, add_rule: add, remove_rule: remove, set_rule: set, description, default } => {
+                let rules = ListChange { member: "rules", flags: ["--add-rule", "--set-rule"], add, remove, set };
+                let fields = [("description", description.map(Into::into)), ("default", default.map(Into::into))];
+                let fields = members(fields);
+                check_any(&fields, !rules.is_empty())?;
+                let effect = async |session: &mut Session<'_>, lost: &[String]| {
+                    let clients = who_loses(list_entitled(session, &api, ("scope", &name)).await?);
+                    Ok(format!("{name} will no longer allow {}. {clients} Continue?", lost.join(" and ")))
+                };
+                let path = ["apis", &api, "scopes", &name];
+                let scope = list_change::update(session, &path, fields, &rules, effect).await?;
+                session.show("name", &scope);
+                return Ok(());
             }
         };
         let scope = session.remote.ask(call).await?.body;

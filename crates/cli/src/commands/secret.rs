@@ -23,6 +23,9 @@ const COLUMNS: [Column; 8] = [
     ("use_count", "USES"),
 ];
 
+/// A rotation with a shorter overlap, in seconds, is confirmed, because nobody replaces a secret so quickly.
+const SOON_S: i64 = 60;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretVerb {
     /// List a client's secrets with their dates and uses. Secrets themselves are not shown
@@ -104,6 +107,9 @@ impl Verb for SecretVerb {
                 Some(format!("Revoke the secret {secret} of {client}?"))
             }
             Self::End { client, secret, .. } => Some(format!("Revoke the secret {secret} and all tokens of {client}?")),
+            Self::Rotate { client, overlap, .. } if *overlap < SOON_S => {
+                Some(format!("Create a new secret of {client}, and end its other secrets in {overlap} seconds?"))
+            }
             _ => None,
         }
     }

@@ -9,16 +9,18 @@ use zeroize::Zeroizing;
 use crate::output::Failure;
 
 /// Which flag sets a field, so that an error can name the flag.
-const FLAGS: [(&str, &str); 29] = [
+const FLAGS: [(&str, &str); 31] = [
     ("access_token_lifetime_s", "--lifetime"),
     ("after", "--after"),
     ("algorithm", "--algorithm"),
+    ("api", "--api"),
     ("audience", "--audience"),
     ("auth_methods", "--auth-method"),
     ("default", "--default"),
     ("description", "--description"),
     ("expires_at", "--expires"),
     ("from", "--from"),
+    ("grant", "--grant"),
     ("grants", "--grant"),
     ("head", "--head"),
     ("import", "--import-file"),
@@ -149,10 +151,16 @@ pub(crate) fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Va
 /// Builds an object of changes. Fails if there is none.
 pub(crate) fn changes<const N: usize>(changes: [(&str, Option<Value>); N]) -> Result<Value, Failure> {
     let changes = members(changes);
-    if changes.as_object().is_some_and(Map::is_empty) {
+    check_any(&changes, false)?;
+    Ok(changes)
+}
+
+/// Fails if there is no change, neither a field nor anything else.
+pub(crate) fn check_any(fields: &Value, has_more: bool) -> Result<(), Failure> {
+    if !has_more && fields.as_object().is_some_and(Map::is_empty) {
         return Err(Failure::usage("no change specified; see --help"));
     }
-    Ok(changes)
+    Ok(())
 }
 
 /// Parses an ID. Refuses IDs that parsers of paths could interpret differently (RFC 3986 §3.3).

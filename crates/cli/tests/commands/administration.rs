@@ -72,9 +72,21 @@ async fn client_allow_adds_to_the_entitlement_also_concurrently() {
     assert!(team.fail(2, "client allow reader billing --scope invoices:read").contains("--grant"));
     team.fail(3, "client allow nobody billing --introspect");
     team.fail(3, "client allow reader nothing --introspect");
-    team.ok("client disallow reader billing");
+    let unasked = team.fail(2, "client disallow reader billing");
+    let question = "Remove the entitlement of reader to billing, and revoke its tokens for billing?";
+    assert!(unasked.contains(question) && unasked.contains("add --yes"), "{unasked}");
+    assert_eq!(
+        team.json("client disallow reader billing --scope a --scope b --yes"),
+        entitlement(&both[..1], cc, true),
+        "only a part of it"
+    );
+    let typo = team.fail(1, "client disallow reader billing --scope c --yes");
+    assert_eq!(typo, "countersign: reader has no c for billing");
+    let last = team.fail(1, "client disallow reader billing --grant client_credentials --yes");
+    assert!(last.contains("`countersign client disallow reader billing`"), "{last}");
+    team.ok("client disallow reader billing --yes");
     assert_eq!(team.json("client show reader")["entitlements"], json!([]));
-    team.fail(3, "client disallow reader billing");
+    team.fail(3, "client disallow reader billing --yes");
     team.serving.stop();
 }
 
@@ -172,17 +184,68 @@ async fn leaked_credentials_are_revoked_and_clients_enabled_and_disabled() {
 }
 
 #[tokio::test]
+async fn what_takes_something_away_says_from_whom_and_asks() {
+    let team = Team::start().await;
+    team.create_billing();
+    team.ok("api update billing --add-grant password");
+    for client in ["ada", "bob"] {
+        team.ok(&format!("client create {client} --no-secret"));
+    }
+    team.ok("client allow ada billing --scope invoices:read --grant password");
+    team.ok("client allow bob billing --scope invoices:write --grant client_credentials");
+    for (line, question) in [
+        (
+            "api update billing --remove-grant password",
+            "billing will no longer allow password. 1 client loses it: ada.",
+        ),
+        (
+            "api update billing --set-grant password",
+            "billing will no longer allow client_credentials. 2 clients lose it: bob, nightly-job.",
+        ),
+        (
+            "scope update billing invoices:write --set-rule \"PUT /x\"",
+            "invoices:write will no longer allow POST,PUT /invoices(/.*)?. 1 client loses it: bob.",
+        ),
+        (
+            "client update ada --set-auth-method client_secret_basic",
+            "ada will no longer be able to authenticate with client_secret_post.",
+        ),
+        ("api update billing --audience https://b.example", "revoke all tokens with the present one?"),
+        ("scope update billing invoices:read --default false", "that request no scope?"),
+        ("secret rotate nightly-job --overlap 10s", "end its other secrets in 10 seconds?"),
+    ] {
+        let unasked = team.fail(2, line);
+        assert!(unasked.contains(question) && unasked.contains("add --yes"), "{line}: {unasked}");
+    }
+    let listed = |filter: &str| team.ok(&format!("client list --quiet {filter}"));
+    assert_eq!(listed("--api billing --grant password"), "ada\n");
+    assert_eq!(listed("--api billing --scope invoices:write"), "bob\n");
+    assert_eq!(listed("--api billing"), "ada\nbob\nnightly-job\n");
+    assert!(team.fail(1, "client list --api billing --scope x").contains("`x` is not a scope of billing"));
+    assert!(team.fail(2, "client list --grant password").contains("--api"));
+    assert_eq!(team.json("api update billing --remove-grant password --yes")["grants"], json!(["client_credentials"]));
+    assert_eq!(listed("--api billing --grant password"), "ada\n", "its entitlement stays, but is of no use");
+    let typo = team.fail(1, "api update billing --add-grant passwort");
+    assert!(typo.starts_with("countersign: --add-grant: `passwort` is not one of"), "{typo}");
+    team.serving.stop();
+}
+
+#[tokio::test]
 async fn objects_are_changed_by_name_and_deleted_only_if_nothing_depends_on_them() {
     let team = Team::start().await;
     team.create_billing();
-    let api = team.json("api update billing --lifetime 5m --refresh-idle 1d --refresh-absolute 20d --grant password");
+    let api =
+        team.json("api update billing --lifetime 5m --refresh-idle 1d --refresh-absolute 20d --add-grant password");
     let values = [&api["access_token_lifetime_s"], &api["refresh_idle_s"], &api["refresh_absolute_s"]];
     assert_eq!(values, [&json!(300), &json!(86_400), &json!(1_728_000)]);
-    assert_eq!((&api["grants"], &api["audience"]), (&json!(["password"]), &json!("https://billing.example")));
-    let scope = team.json("scope update billing invoices:read --rule \"GET /a\" --rule \"GET /b\" --default true");
+    let both = json!(["client_credentials", "password"]);
+    assert_eq!((&api["grants"], &api["audience"]), (&both, &json!("https://billing.example")));
+    let rules = "--set-rule \"GET /a\" --set-rule \"GET /b\"";
+    let scope = team.json(&format!("scope update billing invoices:read {rules} --default true --yes"));
     assert_eq!((&scope["rules"], &scope["default"]), (&json!(["GET /a", "GET /b"]), &json!(true)));
     assert_eq!(team.json("scope show billing invoices:read"), scope);
-    let client = team.json("client update nightly-job --owner x@example.com --auth-method client_secret_post");
+    let line = "client update nightly-job --owner x@example.com --remove-auth-method client_secret_basic --yes";
+    let client = team.json(line);
     let owner_and_methods = (&client["owner"], &client["auth_methods"]);
     assert_eq!(owner_and_methods, (&json!("x@example.com"), &json!(["client_secret_post"])));
     for thing in ["api update billing", "scope update billing invoices:read", "client update nightly-job"] {

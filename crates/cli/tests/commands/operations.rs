@@ -81,7 +81,7 @@ async fn a_new_operator_revokes_the_secrets_and_tokens_of_the_old_one() {
     let scopes: String = scopes.map(|scope| format!(" --scope {scope}")).collect();
     team.ok("client create second");
     team.ok(&format!("client allow second admin-api --grant client_credentials{scopes}"));
-    team.ok("client update operator --tokens-per-minute 0 --auth-method client_secret_post");
+    team.ok("client update operator --tokens-per-minute 0 --remove-auth-method client_secret_basic --yes");
     team.fail(4, "api list");
     let Team { serving, database } = team;
     serving.stop();

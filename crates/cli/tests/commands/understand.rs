@@ -18,7 +18,7 @@ async fn a_refusal_is_explained_by_the_request_id_of_the_response() {
         "from       127.0.0.1",
         "error      invalid_client",
         "reason     the client has no such secret",
-        "fix        use a current secret of this client, or create one: `secret rotate`",
+        "fix        use a current secret of this client, or create one: `secret create`",
         "presented  authorization: Basic",
         "           scope: invoices:read",
     ] {

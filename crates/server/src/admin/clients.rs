@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::{self, Path};
 use countersign_protocol::client::{Client, ClientAuthMethod, ClientAuthMethods, Credentials, MayAsk, TokenLimits};
+use countersign_protocol::grant_type::GrantType;
+use countersign_protocol::ids::ApiId;
+use countersign_protocol::scope_token::ScopeToken;
 use countersign_protocol::status::Status;
 use countersign_store::{EntryKind, NewClient as StoredClient, Note};
 use http::{HeaderMap, Uri};
@@ -19,7 +22,7 @@ use crate::admin::entitlements;
 use crate::admin::fields::{self, client_id, find_client, line, status, within};
 use crate::admin::new_secret::{self, NewSecret};
 use crate::admin::operator::check_one_stays;
-use crate::admin::page::{Query, page_of_kind};
+use crate::admin::page::{Query, page_of_entitled, page_of_kind};
 use crate::admin::rights::Operator;
 use crate::admin::usage::{LastUses, is_unused};
 use crate::document::Nullable;
@@ -62,18 +65,60 @@ pub(crate) struct Changes {
     tokens_per_day: Option<Nullable<i64>>,
 }
 
-/// `GET clients?unused_since=`
+/// `GET clients?unused_since=&api=&scope=&grant=`
 pub(crate) async fn list(extract::State(state): extract::State<Arc<State>>, _: Operator, uri: Uri) -> Answer {
-    let query = Query::parse(&uri, &["after", "limit", "unused_since"])?;
+    let query = Query::parse(&uri, &["after", "limit", "unused_since", "api", "scope", "grant"])?;
+    let wanted = Wanted::parse(&query, &state.registry.current())?;
     let unused = match query.number("unused_since")? {
         Some(since) => Some((LastUses::load(&state).await?, since)),
         None => None,
     };
     let show = |registry: &Registry, id: &str| {
         let is_wanted = unused.as_ref().is_none_or(|(uses, since)| is_unused(registry, uses, id, *since));
-        is_wanted.then(|| registry.find_client(id)).flatten().map(|client| view(registry, client))
+        let client = is_wanted.then(|| registry.find_client(id)).flatten()?;
+        wanted.as_ref().is_none_or(|wanted| wanted.is_met_by(client)).then(|| view(registry, client))
     };
-    page_of_kind(&state, &query, EntryKind::Client, show).await
+    match &wanted {
+        None => page_of_kind(&state, &query, EntryKind::Client, show).await,
+        Some(wanted) => page_of_entitled(&state, &query, wanted.api.as_str(), show).await,
+    }
+}
+
+/// The entitlement that listed clients have.
+struct Wanted {
+    api: ApiId,
+    scope: Option<ScopeToken>,
+    grant: Option<GrantType>,
+}
+
+impl Wanted {
+    fn parse(query: &Query, registry: &Registry) -> Result<Option<Self>, ChangeError> {
+        let (scope, grant) = (query.find("scope").map(str::to_owned), query.find("grant").map(str::to_owned));
+        let Some(id) = query.find("api") else {
+            return match (scope, grant) {
+                (None, None) => Ok(None),
+                _ => Err(ChangeError::invalid("api", "missing; scope and grant are those of an API")),
+            };
+        };
+        let api = registry.find_api(id).ok_or_else(|| ChangeError::invalid("api", format!("there is no API {id}")))?;
+        let no_scope = |name| ChangeError::invalid("scope", format!("`{name}` is not a scope of {id}"));
+        let find = |name: String| {
+            ScopeToken::parse(&name).filter(|token| api.find_scope(token).is_some()).ok_or_else(|| no_scope(name))
+        };
+        let scope = scope.map(find).transpose()?;
+        let no_grant = |_| ChangeError::invalid("grant", "is not a grant");
+        let grant = grant.map(|name| GrantType::parse(&name).map_err(no_grant)).transpose()?;
+        Ok(Some(Self { api: api.id.clone(), scope, grant }))
+    }
+
+    /// Without a scope and a grant, introspection is enough.
+    fn is_met_by(&self, client: &Client) -> bool {
+        let Some(entitlement) = client.find_entitlement(&self.api) else {
+            return self.scope.is_none() && self.grant.is_none();
+        };
+        self.scope.as_ref().is_none_or(|scope| entitlement.scopes.contains(scope))
+            && self.grant.is_none_or(|grant| entitlement.grants.contains(grant))
+    }
 }
 
 /// `GET clients/{id}`

@@ -116,9 +116,37 @@ pub(crate) async fn page_of_kind(
             items.extend(show(&registry, &id).map(|item| (id, item)));
         }
     }
+    Ok(cut(items, limit))
+}
+
+/// Returns the page after `after` of the clients with an entitlement to an API, by ID. `show` returns `None` for clients
+/// that are not listed.
+pub(crate) async fn page_of_entitled(
+    state: &State,
+    query: &Query,
+    api: &str,
+    show: impl Fn(&Registry, &str) -> Option<Value>,
+) -> Result<Response, ChangeError> {
+    let limit = query.limit()?;
+    let registry = state.registry.current().clone();
+    let mut after = query.find("after").unwrap_or_default().to_owned();
+    let mut items: Vec<(String, Value)> = Vec::new();
+    while items.len() <= limit {
+        let ids = state.store.list_entitled_after(api, &after, PLACES_AT_ONCE).await?;
+        let Some(last) = ids.last() else { break };
+        after.clone_from(last);
+        for id in ids {
+            items.extend(show(&registry, &id).map(|item| (id, item)));
+        }
+    }
+    Ok(cut(items, limit))
+}
+
+/// Returns a page of items with their IDs, of which there is one too many if another page follows.
+fn cut(mut items: Vec<(String, Value)>, limit: usize) -> Response {
     let next = items.get(limit).and(items.get(limit - 1)).map(|(id, _)| id.clone());
     items.truncate(limit);
-    Ok(list(items.into_iter().map(|(_, item)| item).collect(), next.as_deref()))
+    list(items.into_iter().map(|(_, item)| item).collect(), next.as_deref())
 }
 
 /// Returns a page as a response.

@@ -8,8 +8,7 @@ const MALFORMED_BASIC: &str = "form-encode the client_id and the secret, join th
             in Base64 (RFC 6749 §2.3.1)";
 const UNKNOWN_CLIENT: &str =
     "check the client_id, and that this is the right server; `client list` shows the known clients";
-const WRONG_AUTH_METHOD: &str =
-    "use an authentication method that is enabled for the client, or enable this one: `client update --auth-method`";
+const WRONG_AUTH_METHOD: &str = "use an authentication method that is enabled for the client, or enable this one: `client update --add-auth-method`";
 const NO_DEFAULT_SCOPE: &str = "request a scope, or make one of the client's scopes a default scope of the API: \
      `countersign scope update API SCOPE --default true`";
 /// A client that follows this advice never sees the refusal, so it then points to a thief.
@@ -46,8 +45,8 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         R::UnknownClient => UNKNOWN_CLIENT,
         R::AuthMethodNotRegistered(_) => WRONG_AUTH_METHOD,
         R::MistypedSecret => "copy the whole secret again",
-        R::WrongSecret => "use a current secret of this client, or create one: `secret rotate`",
-        R::ExpiredSecret(_) => "use a newer secret of this client, or create one: `secret rotate`",
+        R::WrongSecret => "use a current secret of this client, or create one: `secret create`",
+        R::ExpiredSecret(_) => "use a newer secret of this client, or create one: `secret create`",
         R::SecretNotYetValid(_) => "wait until the secret is valid, or use the previous one",
         R::ClientDisabled => "enable the client: `client enable`",
         R::UnknownGrantType => "use client_credentials; the metadata document lists all supported grants",
@@ -56,7 +55,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         R::SeveralResources => "request a token for one API at a time",
         R::AmbiguousApi => "choose the API with the resource parameter, or with its path",
         R::NoEntitlement => "create an entitlement: `client allow CLIENT API --scope … --grant …`",
-        R::GrantNotAllowedByApi => "use a grant that the API allows, or allow this one: `api update --grant`",
+        R::GrantNotAllowedByApi => "use a grant that the API allows, or allow this one: `api update --add-grant`",
         R::GrantNotAllowedToClient => "use a grant that the client may use, or allow this one: `client allow --grant`",
         R::MalformedScope(_) => {
             "separate scope names with one space, and use visible ASCII without quotes and backslashes"

@@ -22,7 +22,7 @@ async fn a_refusal_is_explained_by_its_request_id_also_after_a_restart() {
     let expected = json!({
         "request_id": id, "at": server.state.now(), "endpoint": "token", "client_id": "demo-service",
         "address": "127.0.0.1", "error": "invalid_client", "reason": "the client has no such secret",
-        "remedy": "use a current secret of this client, or create one: `secret rotate`",
+        "remedy": "use a current secret of this client, or create one: `secret create`",
         "presented": {
             "authorization": "Basic", "path_api": null, "grant_type": "client_credentials", "resource": [],
             "parameters": ["grant_type", "scope", "(unknown)"],
