@@ -12,7 +12,7 @@ pub(crate) struct Output {
     stdin: Box<dyn BufRead + Send>,
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
-    /// The first error from printing the result.
+    /// The last error from printing the result.
     lost: Option<io::Error>,
     /// Whether stdin is a terminal, so that a person can be asked.
     can_ask: bool,
@@ -108,17 +108,22 @@ impl Output {
         self.own_text(&escape_json(&thing.to_string()));
     }
 
-    /// Prints trusted text, such as help, unchanged. A closed pipe is not an error.
+    /// Prints trusted text, such as help, unchanged.
     pub(crate) fn own_text(&mut self, text: &str) {
-        match writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.lost = Some(error),
-            _ => {}
+        if let Err(error) = writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush()) {
+            self.lost = Some(error);
         }
     }
 
-    /// Fails if a line of the result could not be printed. The action itself has succeeded.
+    /// Returns the error if a line could not be printed so far, for results that must not be lost.
+    pub(crate) fn take_lost(&mut self) -> Option<io::Error> {
+        self.lost.take()
+    }
+
+    /// Fails if a line of the result could not be printed. The action itself has succeeded. A closed pipe is not an error,
+    /// because whoever closed it wants no more.
     pub(crate) fn check_printed(&mut self) -> Result<(), Failure> {
-        match self.lost.take() {
+        match self.lost.take().filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
             Some(error) => {
                 Err(Failure::new(format!("the command succeeded, but its result could not be printed: {error}")))
             }

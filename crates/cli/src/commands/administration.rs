@@ -1,5 +1,6 @@
 //! What all administrative commands share: flags, credentials and output.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -240,6 +241,11 @@ impl Session<'_> {
         if self.format == Format::Json && !self.quiet {
             self.output.json(thing);
         }
+    }
+
+    /// Returns the error if a line of the result could not be printed.
+    pub(crate) fn take_lost(&mut self) -> Option<io::Error> {
+        self.output.take_lost()
     }
 
     /// Asks before something is taken away whose extent only the server knows.

@@ -243,7 +243,7 @@ async fn create(session: &mut Session<'_>, new: NewClient) -> Result<(), Failure
     client["secret"] = members([("import", made.imported())]);
     let call = Call::post(&["clients"], client).naming("import", "--import-secret-file");
     let client = session.remote.ask(call).await?.body;
-    made.hand_over(session, "client_id", &client["secret"])
+    made.hand_over(session, "client_id", &client["secret"]).await
 }
 
 impl Settings {

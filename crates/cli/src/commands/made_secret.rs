@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::commands::administration::Session;
 use crate::env_file::{EnvFile, check_value};
 use crate::output::Failure;
+use crate::remote::Call;
 
 /// Where to write a secret, decided before it is created.
 pub(crate) struct MadeSecret {
@@ -40,29 +41,48 @@ impl MadeSecret {
     }
 
     /// Prints the server's response, or writes it to the file. `--quiet` prints its member `id`.
-    pub(crate) fn hand_over(self, session: &mut Session<'_>, id: &str, answer: &Value) -> Result<(), Failure> {
+    ///
+    /// If that fails, nobody has the secret: it is revoked, and the old ones expire as they did before a rotation.
+    pub(crate) async fn hand_over(self, session: &mut Session<'_>, id: &str, answer: &Value) -> Result<(), Failure> {
         let mut shown = json!({ "client_id": answer["client_id"], "secret_id": answer["secret_id"] });
         let made = answer["client_secret"].as_str();
         let secret = made.or_else(|| self.imported.as_ref().map(Secret::expose)).unwrap_or_default();
         if let Some((path, file)) = self.env_file {
             let client_id = answer["client_id"].as_str().unwrap_or_default();
             let issuer = session.remote.issuer().to_owned();
-            file.write(client_id, secret, &issuer).map_err(|failure| lost(&failure, &shown))?;
+            if let Err(failure) = file.write(client_id, secret, &issuer) {
+                return Err(take_back(session, failure.reason().unwrap_or_default(), answer).await);
+            }
             session.note(&format!("The credentials are only in {}.", path.display()));
         } else if let Some(made) = made {
             shown["client_secret"] = made.into();
+            session.show(id, &shown);
+            if let Some(error) = session.take_lost() {
+                return Err(take_back(session, &format!("the secret could not be printed: {error}"), answer).await);
+            }
             session.note("Store the secret now. It is not shown again.");
+            return Ok(());
         }
         session.show(id, &shown);
         Ok(())
     }
 }
 
-fn lost(failure: &Failure, made: &Value) -> Failure {
-    let word = |member: &str| made[member].as_str().unwrap_or_default();
+/// Revokes the new secret, and restores when the old ones expire. Returns the failure to report.
+async fn take_back(session: &mut Session<'_>, reason: &str, answer: &Value) -> Failure {
+    let word = |member: &str| answer[member].as_str().unwrap_or_default();
     let (client, secret) = (word("client_id"), word("secret_id"));
-    Failure::new(format!(
-        "{}; the secret is lost, so revoke it: countersign secret end {client} {secret}",
-        failure.reason().unwrap_or_default()
-    ))
+    for old in answer["old"]["previous"].as_array().into_iter().flatten() {
+        let path = ["clients", client, "secrets", old["id"].as_str().unwrap_or_default()];
+        let restore = Call::patch(&path, json!({ "expires_at": old["expires_at"] }));
+        if session.remote.ask(restore).await.is_err() {
+            return Failure::new(format!("{reason}; rotate again: countersign secret rotate {client} --again"));
+        }
+    }
+    match session.remote.ask(Call::delete(&["clients", client, "secrets", secret])).await {
+        Ok(_) => Failure::new(format!("{reason}; it was revoked, and {client} has the secrets that it had before")),
+        Err(_) => Failure::new(format!(
+            "{reason}; the secret is lost, so revoke it: countersign secret end {client} {secret}"
+        )),
+    }
 }

@@ -130,7 +130,7 @@ impl Verb for SecretVerb {
                 ]);
                 let call = Call::post(&["clients", &client, "secrets", "rotate"], asked);
                 let answer = session.remote.ask(call).await?.body;
-                made.hand_over(session, "secret_id", &answer)?;
+                made.hand_over(session, "secret_id", &answer).await?;
                 tell_of_the_old(session, &answer["old"]);
             }
             Self::End { client, secret, for_cause, force } => {
@@ -157,7 +157,7 @@ async fn create(session: &mut Session<'_>, new: NewSecret) -> Result<(), Failure
         ("import", made.imported()),
     ]);
     let answer = session.remote.ask(Call::post(&["clients", &client, "secrets"], secret)).await?.body;
-    made.hand_over(session, "secret_id", &answer)
+    made.hand_over(session, "secret_id", &answer).await
 }
 
 fn tell_of_the_old(session: &mut Session<'_>, old: &Value) {

@@ -203,11 +203,19 @@ async fn create(
     let password = read_password(session, password_file)?;
     let new = members([("login", Some(json!(login))), ("roles", Some(json!(roles))), ("password", password)]);
     let user = session.remote.ask(Call::post(&["users"], new).naming("login", "LOGIN")).await?.body;
-    if user["password"].is_string() {
-        session.note("Store the password now. It is not shown again.");
-    }
     session.show("id", &user);
-    Ok(())
+    if !user["password"].is_string() {
+        return Ok(());
+    }
+    match session.take_lost() {
+        Some(error) => Err(Failure::new(format!(
+            "the password could not be printed: {error}; set another one: countersign user update {login} --password-file -"
+        ))),
+        None => {
+            session.note("Store the password now. It is not shown again.");
+            Ok(())
+        }
+    }
 }
 
 async fn update(session: &mut Session<'_>, asked: Changes) -> Result<(), Failure> {

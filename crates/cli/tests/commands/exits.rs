@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use countersign_testkit::{CertificateFiles, TestAuthority, TestDatabase};
 use tempfile::TempDir;
@@ -184,15 +184,59 @@ async fn a_server_with_a_private_authority_is_only_trusted_with_its_file() {
 async fn a_result_that_cannot_be_printed_is_a_failure_and_a_key_id_may_begin_with_a_hyphen() {
     let team = Team::start().await;
     let data = team.file("data").display().to_string();
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let mut command = countersign(&["client", "create", "job", "--output", "json", "--data-dir", &data]);
-    let done = command.stdout(full).output().unwrap();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = countersign(&["client", "list", "--output", "json", "--data-dir", &data]);
+    let done = command.stdout(full()).output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(
         done.status.code() == Some(1) && said.contains("the command succeeded, but its result could not be printed"),
         "{said}"
     );
-    assert_eq!(team.json("client show job")["client_id"], "job");
     assert!(team.fail(3, "key revoke -abc --yes").contains("there is no key -abc"));
+    team.serving.stop();
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_printed_is_revoked_and_the_old_ones_expire_as_before() {
+    let team = Team::start().await;
+    team.create_billing();
+    let data = team.file("data").display().to_string();
+    let print_to = |arguments: &[&str], stdout: Stdio| {
+        let done = countersign(&[arguments, &["--data-dir", &data, "--yes"]].concat()).stdout(stdout).output().unwrap();
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    // A pipe whose reader has gone, such as `| head -0`.
+    let closed = || {
+        let mut gone = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+        let pipe = gone.stdin.take().unwrap();
+        gone.wait().unwrap();
+        Stdio::from(pipe)
+    };
+    let secrets = || {
+        let listed = team.json("secret list nightly-job");
+        let listed = listed.as_array().unwrap().iter();
+        listed.map(|secret| (secret["id"].clone(), secret["expires_at"].clone())).collect::<Vec<_>>()
+    };
+    let before = secrets();
+    assert_eq!(before.len(), 1);
+    for arguments in [
+        &["secret", "rotate", "nightly-job", "--again", "--overlap", "1h"][..],
+        &["secret", "rotate", "nightly-job", "--again", "--overlap", "0s"],
+        &["secret", "create", "nightly-job"],
+    ] {
+        for stdout in [full(), closed()] {
+            let said = print_to(arguments, stdout);
+            let told = "it was revoked, and nightly-job has the secrets that it had before";
+            assert!(said.contains("the secret could not be printed: ") && said.contains(told), "{said}");
+            assert!(!said.contains("Store the secret now"), "{said}");
+            assert_eq!(secrets(), before, "{arguments:?}");
+        }
+    }
+    print_to(&["client", "create", "job"], closed());
+    assert_eq!(team.ok("secret list job --quiet"), "");
+    let said = print_to(&["user", "create", "ada"], closed());
+    assert!(said.contains("the password could not be printed: ") && said.contains("user update ada"), "{said}");
     team.serving.stop();
 }

@@ -75,7 +75,8 @@ pub(crate) async fn rotate(
     let (action, target) = ("secret.rotate", target(client, &credential));
     changing.finish(Entry { action, target, before: Some(before), after: Some(after) }).await?;
     let mut shown = answer(&client.id, &credential, Some(&secret));
-    shown["old"] = json!({ "ids": ids, "expires_at": end });
+    let previous = dated.iter().map(|old| json!({ "id": old.id, "expires_at": old.expires_at })).collect::<Vec<_>>();
+    shown["old"] = json!({ "ids": ids, "expires_at": end, "previous": previous });
     Ok(created(&shown, &describe(&credential), &address(&client.id, &credential)))
 }
 

@@ -129,7 +129,8 @@ async fn a_secret_is_replaced_without_an_outage_and_the_list_shows_uses_of_the_o
         operator.post("/clients/nightly-job/secrets/rotate", json!({ "overlap_s": 3600, "label": "next" })).await;
     assert_eq!(rotated.status, 201, "{rotated}");
     let new = rotated.json();
-    assert_eq!(new["old"], json!({ "ids": [old_id], "expires_at": now + 3600 }));
+    let previous = json!([{ "id": old_id, "expires_at": null }]);
+    assert_eq!(new["old"], json!({ "ids": [old_id], "expires_at": now + 3600, "previous": previous }));
     let (by_old, by_new) =
         (server.actor("nightly-job", &old), server.actor("nightly-job", text(&new, "client_secret")));
     assert!(works(&by_old).await && works(&by_new).await);
