@@ -58,7 +58,7 @@ const CODES = {
   },
   sign_in_needed: {
     means: "Your session has ended: it expired, you signed out in another tab, or your password changed.",
-    change: "Sign in again. If the session was ended, its tokens are revoked. If it expired, they stay valid until they expire.",
+    change: "Sign in again. If it was ended early, its last 100 tokens were revoked. If it expired, they stay valid until they expire.",
   },
   wrong_answer: {
     means: "The name, the password or the code is wrong. The server does not say which.",

@@ -116,6 +116,6 @@ function showRevoked(place, callAgain, canRefresh) {
   const title = el("h3", { class: "answer-title" }, mark(true), el("span", {}, "Revoked"));
   const again = el("button", { type: "button", class: "button", id: "call-again" }, "Call again");
   again.addEventListener("click", () => once(again, callAgain));
-  show(place, title, el("p", {}, "The token is no longer valid. Within a second, every API that checks for revocation refuses it. Call the API again to see it."), canRefresh ? el("p", {}, "The refresh token was not revoked with it. Refresh still returns a new token set, unless the family was revoked. Revoking the refresh token revokes the whole family.") : null, el("p", { class: "actions" }, again));
+  show(place, title, el("p", {}, "The token is no longer valid. Within a second, every API that checks for revocation refuses it. Call the API again to check."), canRefresh ? el("p", {}, "The refresh token was not revoked with it. Refresh still returns a new token set, unless the family was revoked. Revoking the refresh token revokes the whole family.") : null, el("p", { class: "actions" }, again));
   focusOn(title);
 }

@@ -24,7 +24,9 @@ pub(crate) fn check() -> Vec<String> {
         }
         let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
         if let (["", _, _, name, ""], Some((file, text))) = (&cells[..], found) {
-            let is_there = ["fn ", "const ", "struct "].iter().any(|kind| is_declared(&text, &format!("{kind}{name}")));
+            let is_there = ["fn ", "const ", "struct ", "function "]
+                .iter()
+                .any(|kind| is_declared(&text, &format!("{kind}{name}")));
             if !is_there {
                 faults.push(format!("{MAP}: {file} does not contain {name}"));
             }
@@ -33,11 +35,16 @@ pub(crate) fn check() -> Vec<String> {
     faults
 }
 
-/// The path of a file such as `server/oauth/token.rs`. `None` for a pattern.
+/// The path of a file such as `server/oauth/token.rs` or `web/static/login.js`. `None` for a pattern.
 fn source_of(word: &str) -> Option<String> {
     let (name, place) = word.split_once('/')?;
-    let is_file = place.ends_with(".rs") && !word.contains(['*', '{', '…']) && !place.starts_with("src/");
-    (is_file && root().join("crates").join(name).is_dir()).then(|| format!("crates/{name}/src/{place}"))
+    let is_one = !word.contains(['*', '{', '…']) && !place.starts_with("src/");
+    let is_crate = root().join("crates").join(name).is_dir();
+    match place.rsplit_once('.') {
+        Some((_, "rs")) if is_one && is_crate => Some(format!("crates/{name}/src/{place}")),
+        Some((_, "js")) if is_one && is_crate => Some(format!("crates/{name}/{place}")),
+        _ => None,
+    }
 }
 
 /// True if the text contains a declaration of exactly this name.

@@ -68,7 +68,7 @@ pub(crate) enum ApiVerb {
 pub(crate) struct Update {
     #[arg(value_parser = parse_id, help = API_HELP)]
     id: String,
-    /// The `aud` of its tokens, an absolute URI. Revokes the tokens with the present one
+    /// The `aud` of its tokens, an absolute URI. Revokes all tokens with the old audience
     #[arg(long, value_name = "URI")]
     audience: Option<String>,
     /// Allow this grant, too. Can be repeated
@@ -111,7 +111,7 @@ impl Verb for ApiVerb {
         match self {
             Self::Delete { id } => Some(format!("Delete the API {id} and its scopes?")),
             Self::Update(Update { id, audience: Some(audience), .. }) => {
-                Some(format!("Change the audience of {id} to {audience} and revoke all tokens with the present one?"))
+                Some(format!("Change the audience of {id} to {audience} and revoke all tokens with the old one?"))
             }
             _ => None,
         }

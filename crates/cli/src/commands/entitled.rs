@@ -18,17 +18,17 @@ pub(crate) async fn list_entitled(
     Ok(clients.iter().filter_map(|client| client["client_id"].as_str()).map(str::to_owned).collect())
 }
 
-/// Returns a sentence that says how many clients lose something, and names the first ones.
+/// Returns a sentence that says how many clients are affected, and names the first ones.
 pub(crate) fn who_loses(mut clients: Vec<String>) -> String {
     clients.sort_unstable();
     clients.dedup();
     let more = clients.len().saturating_sub(NAMED);
     let named = clients.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     match (clients.len(), more) {
-        (0, _) => "No client uses it.".to_owned(),
-        (1, _) => format!("1 client loses it: {named}."),
-        (count, 0) => format!("{count} clients lose it: {named}."),
-        (count, more) => format!("{count} clients lose it: {named} and {more} more."),
+        (0, _) => "No client is affected.".to_owned(),
+        (1, _) => format!("Affects 1 client: {named}."),
+        (count, 0) => format!("Affects {count} clients: {named}."),
+        (count, more) => format!("Affects {count} clients: {named} and {more} more."),
     }
 }
 
@@ -39,9 +39,9 @@ mod tests {
     #[test]
     fn the_first_five_clients_are_named() {
         let told = |ids: &[&str]| who_loses(ids.iter().map(|id| (*id).to_owned()).collect());
-        assert_eq!(told(&[]), "No client uses it.");
-        assert_eq!(told(&["a", "a"]), "1 client loses it: a.");
-        assert_eq!(told(&["b", "a"]), "2 clients lose it: a, b.");
-        assert_eq!(told(&["a", "b", "c", "d", "e", "f"]), "6 clients lose it: a, b, c, d, e and 1 more.");
+        assert_eq!(told(&[]), "No client is affected.");
+        assert_eq!(told(&["a", "a"]), "Affects 1 client: a.");
+        assert_eq!(told(&["b", "a"]), "Affects 2 clients: a, b.");
+        assert_eq!(told(&["a", "b", "c", "d", "e", "f"]), "Affects 6 clients: a, b, c, d, e and 1 more.");
     }
 }

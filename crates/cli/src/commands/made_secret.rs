@@ -53,7 +53,7 @@ impl MadeSecret {
             if let Err(failure) = file.write(client_id, secret, &issuer) {
                 return Err(take_back(session, failure.reason().unwrap_or_default(), answer).await);
             }
-            session.note(&format!("The credentials are only in {}.", path.display()));
+            session.note(&format!("Wrote the credentials to {}.", path.display()));
         } else if let Some(made) = made {
             shown["client_secret"] = made.into();
             session.show(id, &shown);
@@ -80,7 +80,9 @@ async fn take_back(session: &mut Session<'_>, reason: &str, answer: &Value) -> F
         }
     }
     match session.remote.ask(Call::delete(&["clients", client, "secrets", secret])).await {
-        Ok(_) => Failure::new(format!("{reason}; it was revoked, and {client} has the secrets that it had before")),
+        Ok(_) => {
+            Failure::new(format!("{reason}; the new secret was revoked, and the old secrets of {client} still work"))
+        }
         Err(_) => Failure::new(format!(
             "{reason}; the secret is lost, so revoke it: countersign secret end {client} {secret}"
         )),

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Restore, environment: &[(String, String)], output: &mut
     }
     let made = moment::show(manifest.made_at);
     output.line(&format!("{directory}: restored the backup of {made} UTC (change {change})."));
-    output.line("All earlier access tokens, refresh tokens and sessions no longer work. All signing keys are new.");
+    output.line("Earlier access tokens, refresh tokens and sessions no longer work. All signing keys are new.");
     output.line("Client secrets and passwords are those of the backup.");
     for path in kept {
         output.line(&format!("Previous file: {path}"));

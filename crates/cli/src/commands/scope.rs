@@ -18,7 +18,7 @@ const MATCH_COLUMNS: [Column; 2] = [("scope", "SCOPE"), ("rule", "RULE")];
 pub(crate) enum ScopeVerb {
     /// Create a scope
     #[command(
-        after_help = "A rule is METHOD[,METHOD] and a regular expression for the whole path. * is any method. GET includes HEAD.
+        after_help = "A rule is METHOD[,METHOD] and a regular expression for the whole path. * matches any method. GET includes HEAD.
 
 Examples:
   countersign scope create billing invoices:read --rule 'GET /invoices(/.*)?' --description 'Read invoices'

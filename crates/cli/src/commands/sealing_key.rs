@@ -62,7 +62,7 @@ pub(crate) fn run(args: &SealingKey, environment: &[(String, String)], output: &
     if !args.yes {
         let database = settings.config.database().map_err(Failure::new)?;
         output
-            .confirm(&format!("Replace the sealing key of {database}? Earlier backups still need the current key."))?;
+            .confirm(&format!("Replace the sealing key of {database}? Earlier copies still need the current key."))?;
     }
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
     let rotating = rotate(&settings.config, Clock::system(), Entropy::System);

@@ -108,7 +108,7 @@ impl Verb for SecretVerb {
             }
             Self::End { client, secret, .. } => Some(format!("Revoke the secret {secret} and all tokens of {client}?")),
             Self::Rotate { client, overlap, .. } if *overlap < SOON_S => {
-                Some(format!("Create a new secret of {client}, and end its other secrets in {overlap} seconds?"))
+                Some(format!("Create a new secret for {client}, and let the others expire in {overlap} seconds?"))
             }
             _ => None,
         }
@@ -166,7 +166,7 @@ fn tell_of_the_old(session: &mut Session<'_>, old: &Value) {
         Some(end) if end > session.now => {
             session.note(&format!("These secrets keep working until {} UTC: {}", show(end), ids.join(" ")));
         }
-        Some(_) => session.note(&format!("These secrets are revoked: {}", ids.join(" "))),
+        Some(_) => session.note(&format!("Revoked these secrets: {}", ids.join(" "))),
         None => {}
     }
 }

@@ -194,25 +194,22 @@ async fn what_takes_something_away_says_from_whom_and_asks() {
     team.ok("client allow ada billing --scope invoices:read --grant password");
     team.ok("client allow bob billing --scope invoices:write --grant client_credentials");
     for (line, question) in [
-        (
-            "api update billing --remove-grant password",
-            "billing will no longer allow password. 1 client loses it: ada.",
-        ),
+        ("api update billing --remove-grant password", "billing will no longer allow password. Affects 1 client: ada."),
         (
             "api update billing --set-grant password",
-            "billing will no longer allow client_credentials. 2 clients lose it: bob, nightly-job.",
+            "billing will no longer allow client_credentials. Affects 2 clients: bob, nightly-job.",
         ),
         (
             "scope update billing invoices:write --set-rule \"PUT /x\"",
-            "invoices:write will no longer allow POST,PUT /invoices(/.*)?. 1 client loses it: bob.",
+            "invoices:write will no longer allow POST,PUT /invoices(/.*)?. Affects 1 client: bob.",
         ),
         (
             "client update ada --set-auth-method client_secret_basic",
             "ada will no longer be able to authenticate with client_secret_post.",
         ),
-        ("api update billing --audience https://b.example", "revoke all tokens with the present one?"),
+        ("api update billing --audience https://b.example", "revoke all tokens with the old one?"),
         ("scope update billing invoices:read --default false", "that request no scope?"),
-        ("secret rotate nightly-job --overlap 10s", "end its other secrets in 10 seconds?"),
+        ("secret rotate nightly-job --overlap 10s", "let the others expire in 10 seconds?"),
     ] {
         let unasked = team.fail(2, line);
         assert!(unasked.contains(question) && unasked.contains("add --yes"), "{line}: {unasked}");

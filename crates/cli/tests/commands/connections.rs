@@ -33,7 +33,7 @@ async fn an_idle_http2_connection_is_closed_with_a_goaway_and_one_with_an_open_s
     let files = CertificateFiles::of(&authority.certify("127.0.0.1"));
     let flags = files.flags();
     let flags = flags.each_ref().map(String::as_str);
-    let serving = Serving::start(&database, &flags, &room_for("3"));
+    let serving = Serving::start(&database, &flags, &room_for("2"));
     let open = async || Frames::open(&authority, serving.address(), &[]).await;
     let mut handshake = TcpStream::connect(serving.address()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -43,10 +43,8 @@ async fn an_idle_http2_connection_is_closed_with_a_goaway_and_one_with_an_open_s
     let mut idle = open().await;
     idle.ask(1, &GET).await.unwrap();
     assert_eq!(idle.status(1).await, 200);
-    let mut first = open().await;
-    first.ask(1, &GET).await.unwrap();
-    assert_eq!(timeout(PATIENCE, first.status(1)).await, Ok(200), "a connection without a handshake is closed");
-    assert!(matches!(timeout(PATIENCE, handshake.read(&mut [0; 10])).await, Ok(Ok(0) | Err(_))));
+    let closed = timeout(PATIENCE, handshake.read(&mut [0; 10])).await;
+    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "a connection without a handshake makes room: {closed:?}");
     let mut second = open().await;
     second.ask(1, &GET).await.unwrap();
     let goaway = timeout(PATIENCE, idle.next_of(kind::GOAWAY)).await.expect("no connection is closed");

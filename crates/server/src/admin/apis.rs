@@ -182,6 +182,7 @@ pub(crate) async fn delete(
     edit.delete("api.delete", id).await
 }
 
+/// Sets what the request contains. `create` starts with ES256.
 fn apply(api: &mut Api, changes: &Changes) -> Result<(), ChangeError> {
     if let Some(text) = &changes.audience {
         api.audience = audience(text)?;

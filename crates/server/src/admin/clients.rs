@@ -97,7 +97,7 @@ impl Wanted {
         let Some(id) = query.find("api") else {
             return match (scope, grant) {
                 (None, None) => Ok(None),
-                _ => Err(ChangeError::invalid("api", "missing; scope and grant are those of an API")),
+                _ => Err(ChangeError::invalid("api", "missing; scope and grant require an API")),
             };
         };
         let api = registry.find_api(id).ok_or_else(|| ChangeError::invalid("api", format!("there is no API {id}")))?;

@@ -77,7 +77,7 @@ pub struct Http {
     /// metadata are readable from every page.
     #[serde(deserialize_with = "origins")]
     pub cors_origins: Vec<String>,
-    /// Maximum open connections. At the limit, the server closes the longest-idle connection to make room for each new one.
+    /// Maximum open connections. At the limit, the server closes an idle or slow connection to make room for each new one.
     /// If none is idle, new connections wait.
     pub max_connections: usize,
     /// Maximum open connections from one address, or from one IPv6 /64. The server closes further ones immediately. Defaults

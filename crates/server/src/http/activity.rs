@@ -10,13 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::limits::PEER_STALL_MS;
+use crate::limits::{PEER_PAUSE_MS, PEER_STALL_MS};
 
 /// Whether a connection is idle, since when, and whether it was asked to close. A request costs a few atomic
 /// operations.
 ///
-/// A connection is also idle if every request on it has waited for the peer for [`PEER_STALL_MS`], to send the rest of
-/// its body or to read its response. Otherwise, peers could occupy all connections by sending or reading slowly.
+/// A connection also waits for its peer before the first request, and while every request on it waits for the rest of its
+/// body or for its response to be read. After [`PEER_STALL_MS`], such a connection counts as idle. Before that, it may be
+/// closed if no connection is idle. Otherwise, peers could occupy all connections by sending or reading slowly, or a
+/// little now and then.
 #[derive(Debug)]
 pub(super) struct Activity {
     clock: Clock,
@@ -31,6 +33,8 @@ pub(super) struct Activity {
     /// When waiting for the peer last began, in milliseconds.
     waits_since_ms: AtomicI64,
     idle_since: AtomicU64,
+    /// Whether there was a request.
+    was_used: AtomicBool,
     is_asked: AtomicBool,
     asked: Notify,
 }
@@ -43,8 +47,9 @@ impl Activity {
             working: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             is_blocked: AtomicBool::new(false),
-            waits_since_ms: AtomicI64::new(0),
+            waits_since_ms: AtomicI64::new(clock.monotonic_ms()),
             idle_since: AtomicU64::new(moments.fetch_add(1, Ordering::Relaxed)),
+            was_used: AtomicBool::new(false),
             is_asked: AtomicBool::new(false),
             asked: Notify::new(),
         })
@@ -53,6 +58,9 @@ impl Activity {
     /// Marks a request as in progress until the result is dropped.
     pub fn begin(self: &Arc<Self>) -> UnderWay {
         self.working.fetch_add(1, Ordering::Relaxed);
+        if !self.was_used.load(Ordering::Relaxed) {
+            self.was_used.store(true, Ordering::Relaxed);
+        }
         UnderWay(self.clone())
     }
 
@@ -63,20 +71,27 @@ impl Activity {
         Waiting(self.clone())
     }
 
-    /// True if the connection may be closed: nothing is processed, and nothing was sent or read recently.
-    pub(super) fn is_idle(&self) -> bool {
+    /// Returns how the connection can be spared, or `None` if a request is being processed, or its response was only just
+    /// passed on.
+    pub(super) fn spare(&self) -> Option<Spare> {
         let waiting = self.waiting.load(Ordering::Relaxed);
         if self.working.load(Ordering::Relaxed) != waiting {
-            return false;
+            return None;
         }
-        let is_waiting = waiting > 0 || self.is_blocked.load(Ordering::Relaxed);
-        !is_waiting || self.clock.monotonic_ms() - self.waits_since_ms.load(Ordering::Relaxed) >= PEER_STALL_MS
+        let waited_ms = self.clock.monotonic_ms() - self.waits_since_ms.load(Ordering::Relaxed);
+        let is_mid_request = waiting > 0 || self.is_blocked.load(Ordering::Relaxed);
+        let is_idle = waited_ms >= PEER_STALL_MS || (!is_mid_request && self.was_used.load(Ordering::Relaxed));
+        match is_idle {
+            true => Some(Spare::Idle),
+            false if is_mid_request && waited_ms < PEER_PAUSE_MS => None,
+            false => Some(Spare::Waiting),
+        }
     }
 
-    /// Returns since when the connection is idle, or `None` if it is not, or was already asked to close.
-    pub(super) fn idle_since(&self) -> Option<u64> {
-        let is_free = self.is_idle() && !self.is_asked.load(Ordering::Relaxed);
-        is_free.then(|| self.idle_since.load(Ordering::Relaxed))
+    /// Returns how the connection can be spared, and since when, or `None` if it cannot or was already asked to close.
+    pub(super) fn spare_since(&self) -> Option<(Spare, u64)> {
+        let spare = self.spare().filter(|_| !self.is_asked.load(Ordering::Relaxed))?;
+        Some((spare, self.idle_since.load(Ordering::Relaxed)))
     }
 
     /// Asks the connection to close.
@@ -85,12 +100,12 @@ impl Activity {
         self.asked.notify_one();
     }
 
-    /// Returns when the connection is asked to close while it is idle. If a request arrives at that moment, the
+    /// Returns when the connection is asked to close while it can be spared. If a request arrives at that moment, the
     /// connection stays open.
     pub(super) async fn told_to_give_way(&self) {
         loop {
             self.asked.notified().await;
-            if self.is_idle() {
+            if self.spare().is_some() {
                 return;
             }
             self.is_asked.store(false, Ordering::Relaxed);
@@ -105,6 +120,15 @@ impl Activity {
     fn note_moment(&self) {
         self.idle_since.store(self.moments.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
+}
+
+/// In which order connections are closed to make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Spare {
+    /// Nothing is lost.
+    Idle,
+    /// The peer has to repeat what it has begun.
+    Waiting,
 }
 
 /// A request in progress, until this is dropped.

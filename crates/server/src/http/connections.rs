@@ -2,6 +2,7 @@
 //!
 //! Requests never take a lock here, only opening and closing a connection does.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use countersign_protocol::UnixTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::activity::Activity;
+use super::activity::{Activity, Spare};
 use crate::config::Http;
 use crate::http::front::Front;
 use crate::http::source::Source;
@@ -21,10 +22,10 @@ use crate::limits::MAX_OPERATOR_CONNECTIONS;
 /// A connection that waits for room asks another one to close after this time, because the previous one may have become
 /// busy.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
-/// While no connection is idle, the next search starts after this time, because a search takes longer the more
+/// While no connection can be spared, the next search starts after this time, because a search takes longer the more
 /// connections there are.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// The share of all connections that one search of idle ones finds, so that it serves many new connections.
+/// The share of all connections that one search finds, so that it serves many new connections.
 const FOUND_SHARE: usize = 16;
 /// How often to warn about an address with too many connections, in seconds.
 const WARN_EACH_S: i64 = 15 * 60;
@@ -43,12 +44,24 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Table {
     next_id: u64,
-    held: HashMap<u64, Arc<Activity>>,
+    held: HashMap<u64, (Arc<Activity>, Option<Source>)>,
     by_source: HashMap<Source, usize>,
-    /// Some of the idle connections from the last search, longest idle first, each with its idle time.
-    idle: VecDeque<(u64, u64)>,
+    /// Some of the connections that the last search found to be spared, in this order.
+    spared: VecDeque<Candidate>,
     /// When an address was last warned about.
     warned: HashMap<Source, UnixTime>,
+}
+
+/// A connection that can be closed to make room. The first in this order is closed: an idle one, of the address with the
+/// most connections, idle for longest.
+///
+/// Time alone would not do, because a peer can renew that: newcomers would be the only ones to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    spare: Spare,
+    crowd: Reverse<usize>,
+    since: u64,
+    id: u64,
 }
 
 /// The entry of a connection, until this is dropped.
@@ -94,30 +107,30 @@ impl Connections {
         }
         let id = table.next_id;
         table.next_id += 1;
-        table.held.insert(id, activity.clone());
+        table.held.insert(id, (activity.clone(), source));
         drop(table);
         Some(Held { connections: self.clone(), id, source, activity, room: None })
     }
 
-    /// Waits until there is room for a connection, by asking the one that has been idle longest to close.
+    /// Waits until there is room for a connection, by asking another one to close.
     pub(super) async fn wait_for_room(&self, held: &mut Held) {
         while held.room.is_none() {
             held.room = self.room.clone().try_acquire_owned().ok();
             if held.room.is_some() {
                 return;
             }
-            let wait = if self.ask_idle(held.id) { ASK_INTERVAL } else { LOOK_INTERVAL };
+            let wait = if self.ask_another(held.id) { ASK_INTERVAL } else { LOOK_INTERVAL };
             // The semaphore is never closed.
             held.room = timeout(wait, self.room.clone().acquire_owned()).await.ok().and_then(Result::ok);
         }
     }
 
-    /// Asks the connection that has been idle longest to close. Returns false if none is idle.
-    fn ask_idle(&self, newcomer: u64) -> bool {
+    /// Asks the first [`Candidate`] to close. Returns false if there is none.
+    fn ask_another(&self, newcomer: u64) -> bool {
         let mut table = self.table();
-        let found = table.pop_idle().or_else(|| {
-            table.look_for_idle(newcomer);
-            table.pop_idle()
+        let found = table.pop_spared().or_else(|| {
+            table.look_for_spared(newcomer);
+            table.pop_spared()
         });
         drop(table);
         if let Some(activity) = &found {
@@ -145,28 +158,35 @@ impl Connections {
 }
 
 impl Table {
-    /// Returns the connection from the last search that is still idle and has been idle longest.
-    fn pop_idle(&mut self) -> Option<Arc<Activity>> {
-        while let Some((since, id)) = self.idle.pop_front() {
-            let still = self.held.get(&id).filter(|activity| activity.idle_since() == Some(since));
-            if let Some(activity) = still {
+    /// Returns the first connection of the last search that can still be spared and has done nothing since.
+    fn pop_spared(&mut self) -> Option<Arc<Activity>> {
+        while let Some(Candidate { spare, since, id, .. }) = self.spared.pop_front() {
+            let still = self
+                .held
+                .get(&id)
+                .filter(|(activity, _)| activity.spare_since().is_some_and(|(now, at)| at == since && now <= spare));
+            if let Some((activity, _)) = still {
                 return Some(activity.clone());
             }
         }
         None
     }
 
-    fn look_for_idle(&mut self, newcomer: u64) {
+    fn look_for_spared(&mut self, newcomer: u64) {
+        let candidate = |(id, (activity, source)): (&u64, &(Arc<Activity>, Option<Source>))| {
+            let (spare, since) = activity.spare_since()?;
+            let crowd = source.and_then(|source| self.by_source.get(&source)).copied().unwrap_or(1);
+            Some(Candidate { spare, crowd: Reverse(crowd), since, id: *id })
+        };
         let others = self.held.iter().filter(|(id, _)| **id != newcomer);
-        let mut idle: Vec<(u64, u64)> =
-            others.filter_map(|(id, activity)| Some((activity.idle_since()?, *id))).collect();
+        let mut found: Vec<Candidate> = others.filter_map(candidate).collect();
         let wanted = (self.held.len() / FOUND_SHARE).max(1);
-        if idle.len() > wanted {
-            idle.select_nth_unstable(wanted);
-            idle.truncate(wanted);
+        if found.len() > wanted {
+            found.select_nth_unstable(wanted);
+            found.truncate(wanted);
         }
-        idle.sort_unstable();
-        self.idle = idle.into();
+        found.sort_unstable();
+        self.spared = found.into();
     }
 
     fn is_to_be_warned_of(&mut self, source: Source, now: UnixTime) -> bool {

@@ -59,7 +59,7 @@ pub(super) async fn answer(
         () = activity.told_to_give_way() => {
             connection.as_mut().graceful_shutdown();
             // It may still write, but not wait for the rest of a head.
-            if connection.as_mut().now_or_never().is_some() || activity.is_idle() {
+            if connection.as_mut().now_or_never().is_some() || activity.spare().is_some() {
                 return;
             }
         }

@@ -56,7 +56,7 @@ pub(super) async fn answer(
         () = held.told_to_give_way() => {
             connection.as_mut().graceful_shutdown();
             // It may still write the GOAWAY, but not wait until the peer reacts to it.
-            if connection.as_mut().now_or_never().is_some() || held.is_idle() {
+            if connection.as_mut().now_or_never().is_some() || held.spare().is_some() {
                 return;
             }
         }

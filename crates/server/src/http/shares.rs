@@ -11,7 +11,7 @@ const SITE_SHARE: usize = 3;
 /// The places of one kind, and who holds them.
 ///
 /// A source may hold as many places as are free, and a site three times as many. One source alone therefore gets half
-/// of the places and one site three quarters, and whoever comes next always finds some.
+/// of the places and one site three quarters. It takes seven sites to hold all of 64.
 #[derive(Debug)]
 pub(super) struct Shares {
     most: usize,

@@ -146,7 +146,8 @@ async fn check_password(
     passwords::check(state, named, password, Presenter { caller, device }, judge).await
 }
 
-/// Logs and counts an issued token. Nothing is stored in the database.
+/// Logs an issued token, and counts it in memory. `flush_uses` stores the counts later. The use of the credential was
+/// recorded in `authenticate`.
 fn record(state: &State, caller: &Caller, authenticated: &Authenticated<'_>, grant_type: GrantType, issued: &Issued) {
     let Authenticated { client, credential } = authenticated;
     let used = Used { client: &client.id, credential_id: &credential.id, address: caller.address };

@@ -90,22 +90,36 @@ async fn connections_are_limited_per_address_except_for_trusted_proxies() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
+/// Begins a token request, whose body is one byte short. Returns after the server has read it.
+async fn begin_slowly(stream: &mut TcpStream) {
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    stream.write_all(format!("{head}content-length: 12\r\n\r\ngrant_type=").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// Sends the last byte, and returns the begin of the response.
+async fn end(stream: &mut TcpStream) -> String {
+    stream.write_all(b"x").await.unwrap();
+    let mut answer = [0; 12];
+    timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("neither answered nor closed").unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[tokio::test]
 async fn the_longest_idle_connection_is_closed_and_one_with_a_request_in_flight_is_not() {
     let server = start_with_room_for(4).await;
-    let mut busy = connect_from(&server, "127.0.0.1").await;
-    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    busy.write_all(format!("{head}content-length: 12\r\n\r\ngrant").as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut between_requests = connect_from(&server, "127.0.0.1").await;
-    assert!(is_answered(&mut between_requests).await);
     let mut silent = connect_from(&server, "127.0.0.1").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut half_a_head = connect_from(&server, "127.0.0.1").await;
     half_a_head.write_all(&ASK.as_bytes()[..20]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
+    server.advance(3).await;
+    let mut busy = connect_from(&server, "127.0.0.1").await;
+    begin_slowly(&mut busy).await;
+    let mut between_requests = connect_from(&server, "127.0.0.1").await;
+    assert!(is_answered(&mut between_requests).await);
     let mut newcomers = Vec::new();
-    for idle in [&mut between_requests, &mut silent, &mut half_a_head] {
+    for idle in [&mut silent, &mut half_a_head, &mut between_requests] {
         let mut newcomer = connect_from(&server, "127.0.0.1").await;
         assert!(is_answered(&mut newcomer).await, "there is room");
         assert!(is_closed(idle).await, "the longest-idle one was closed for it");
@@ -114,67 +128,81 @@ async fn the_longest_idle_connection_is_closed_and_one_with_a_request_in_flight_
     for newcomer in &mut newcomers {
         assert!(is_answered(newcomer).await, "no other was closed");
     }
-    busy.write_all(b"_type=x").await.unwrap();
-    let mut answer = [0; 12];
-    timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request in flight gets a response").unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 401");
+    assert_eq!(end(&mut busy).await, "HTTP/1.1 401", "the request in flight gets a response");
     let metrics = server.metrics();
     assert!(metrics.contains("countersign_connections_closed_total{reason=\"room\"} 3\n"), "{metrics}");
 }
 
 #[tokio::test]
-async fn while_no_connection_is_idle_a_new_one_waits() {
+async fn while_no_connection_can_be_spared_a_new_one_waits() {
     let server = start_with_room_for(1).await;
     let mut busy = connect_from(&server, "127.0.0.1").await;
-    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    busy.write_all(format!("{head}content-length: 12\r\n\r\ngrant").as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    begin_slowly(&mut busy).await;
     let mut newcomer = connect_from(&server, "127.0.0.2").await;
     newcomer.write_all(ASK.as_bytes()).await.unwrap();
     let waiting = timeout(Duration::from_millis(500), newcomer.read(&mut [0; 1000])).await;
     assert!(waiting.is_err(), "nothing is closed for it: {waiting:?}");
-    busy.write_all(b"_type=x").await.unwrap();
+    assert_eq!(end(&mut busy).await, "HTTP/1.1 401", "the request in flight gets a response");
     let mut answer = [0; 12];
-    timeout(PATIENCE, busy.read_exact(&mut answer)).await.expect("the request in flight gets a response").unwrap();
     timeout(PATIENCE, newcomer.read_exact(&mut answer)).await.expect("then there is room").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
 #[tokio::test]
-async fn slow_senders_and_readers_are_closed_to_make_room_after_three_seconds() {
+async fn slow_senders_and_readers_make_room_if_no_connection_is_idle_and_after_three_seconds_in_any_case() {
     let server = start_with_room_for(2).await;
     let mut sender = connect_from(&server, "127.0.0.1").await;
-    let head = "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    sender.write_all(format!("{head}content-length: 100\r\n\r\n").as_bytes()).await.unwrap();
+    begin_slowly(&mut sender).await;
     let mut reader = connect_from(&server, "127.0.0.1").await;
     let many = "GET /admin/v1/openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(100_000);
     // The server stops to read the requests when its responses are not read.
     assert!(timeout(Duration::from_secs(1), reader.write_all(many.as_bytes())).await.is_err());
-    let mut newcomers = Vec::new();
-    for _ in 0..2 {
-        let mut newcomer = connect_from(&server, "127.0.0.2").await;
-        newcomer.write_all(ASK.as_bytes()).await.unwrap();
-        newcomers.push(newcomer);
-    }
-    for second in 1..=3 {
-        let waiting = timeout(Duration::from_millis(500), newcomers[0].read(&mut [0; 1000])).await;
-        assert!(waiting.is_err(), "closed after {second} s: {waiting:?}");
-        // A little now and then makes no difference.
-        sender.write_all(b"x").await.unwrap();
-        reader.read_exact(&mut [0; 1000]).await.unwrap();
-        server.advance(1).await;
-    }
-    for newcomer in &mut newcomers {
-        let mut answer = [0; 12];
-        timeout(PATIENCE, newcomer.read_exact(&mut answer)).await.expect("there is room").unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
-    }
-    assert!(is_closed(&mut sender).await);
+    let mut first = connect_from(&server, "127.0.0.2").await;
+    first.write_all(ASK.as_bytes()).await.unwrap();
+    let waiting = timeout(Duration::from_millis(500), first.read(&mut [0; 1000])).await;
+    assert!(waiting.is_err(), "both have only just begun to wait: {waiting:?}");
+    server.advance(1).await;
+    let mut answer = [0; 12];
+    timeout(PATIENCE, first.read_exact(&mut answer)).await.expect("there is room").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert!(is_closed(&mut sender).await, "it has waited for longest");
+    // A little now and then makes no difference.
+    reader.read_exact(&mut [0; 1000]).await.unwrap();
+    server.advance(2).await;
+    assert!(is_answered(&mut connect_from(&server, "127.0.0.3").await).await);
     let mut read = vec![0; 65_536];
     let read_on = async { while matches!(reader.read(&mut read).await, Ok(1..)) {} };
-    timeout(PATIENCE, read_on).await.expect("it is closed, too");
+    timeout(PATIENCE, read_on).await.expect("it is closed, although the first newcomer is idle");
     let metrics = server.metrics();
     assert!(metrics.contains("countersign_connections_closed_total{reason=\"room\"} 2\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn connections_that_never_rest_make_room_if_their_address_has_the_most() {
+    let server = start_with_room_for(4).await;
+    let mut upload = connect_from(&server, "127.0.0.1").await;
+    begin_slowly(&mut upload).await;
+    let mut restless = Vec::new();
+    for _ in 0..3 {
+        let mut stream = connect_from(&server, "127.0.0.2").await;
+        begin_slowly(&mut stream).await;
+        restless.push(stream);
+    }
+    for from in ["127.0.0.3", "127.0.0.4"] {
+        server.advance(1).await;
+        // Each ends its request and begins the next one at once, so that it neither rests nor waits for three seconds.
+        for stream in &mut restless {
+            let next = "xPOST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 12\r\n\
+                        content-type: application/x-www-form-urlencoded\r\n\r\ngrant_type=";
+            let _ = stream.write_all(next.as_bytes()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.advance(1).await;
+        let mut newcomer = connect_from(&server, from).await;
+        begin_slowly(&mut newcomer).await;
+        assert_eq!(end(&mut newcomer).await, "HTTP/1.1 401", "{from}");
+    }
+    assert_eq!(end(&mut upload).await, "HTTP/1.1 401", "an address with one connection keeps it");
 }
 
 #[tokio::test]

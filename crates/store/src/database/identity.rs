@@ -75,6 +75,6 @@ impl Identity {
     }
 }
 
-const OTHER: &str = "database.url now leads to another database; restore the connection to the one with which the server \
+const OTHER: &str = "database.url now points to another database; restore the connection to the one with which the server \
      was started, or restart the server";
 const MOVED: &str = "this database was copied to another one; stop this node, and start it with that database";
