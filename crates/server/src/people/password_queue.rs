@@ -15,8 +15,9 @@ use crate::http::source::Source;
 use crate::limits::{PASSWORD_QUEUE, PASSWORD_SLOTS};
 use crate::people::name_mac::NameMac;
 
-/// The number of remembered turns. A network or name without a recent turn goes first.
-const REMEMBERED_TURNS: usize = 2 * PASSWORD_QUEUE;
+/// The number of remembered turns. A network or name without a recent turn goes first, so attackers need as many sites to
+/// look like newcomers.
+const REMEMBERED_TURNS: usize = 16 * PASSWORD_QUEUE;
 
 /// The maximum number of turns of known devices in a row while unknown ones wait, so that a few busy devices cannot
 /// block everyone else.
@@ -310,13 +311,12 @@ mod tests {
         assert_eq!(strangers.iter().filter(|joined| joined.is_finished()).count(), 1);
         drop((turns, strangers, victim));
 
-        // As many sites as the queue has places, each of which has had a turn.
+        // More sites than the queue has places, each of which has had a turn. Those that wait had theirs first.
         let (queue, turns) = full().await;
         let site = |number: u8| of(format!("10.0.{number}.1"), number);
-        let sites = u8::try_from(PASSWORD_QUEUE).expect("small");
-        (0..sites).for_each(|number| queue.lock().remember(site(number)));
+        (0..200).for_each(|number| queue.lock().remember(site(number)));
         let mut strangers = Vec::new();
-        for number in 0..sites {
+        for number in 0..u8::try_from(PASSWORD_QUEUE).expect("small") {
             strangers.push(join(&queue, site(number)).await);
         }
         let victim = join(&queue, of("10.9.0.1".to_owned(), 99)).await;
