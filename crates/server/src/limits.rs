@@ -15,8 +15,8 @@ pub const WRITE_PROGRESS_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that has waited for its peer for this long counts as idle, in milliseconds, and is closed when others need
 /// room. A packet that is lost twice costs as much.
 pub const PEER_STALL_MS: i64 = 3000;
-/// If no connection is idle, one on which every request has waited for the peer for this long may be closed instead, in
-/// milliseconds. A peer that avoids this sends five requests a second, which is load.
+/// If no connection is idle, one that has waited for its peer for this long may be closed instead, in milliseconds. A new
+/// connection has as much time for its first request, whatever others do. A peer that avoids this sends five requests a second, which is load.
 pub const PEER_PAUSE_MS: i64 = 200;
 /// The maximum size of a request's head in bytes, from the request line to the empty line. Browsers and proxies send a
 /// tenth of it. For HTTP/2, this is the size of the header list, which includes 32 more bytes per header (RFC 9113

@@ -16,8 +16,8 @@ use crate::limits::{PEER_PAUSE_MS, PEER_STALL_MS};
 /// operations.
 ///
 /// A connection also waits for its peer before the first request, and while every request on it waits for the rest of its
-/// body or for its response to be read. After [`PEER_STALL_MS`], such a connection counts as idle. Before that, it may be
-/// closed if no connection is idle. Otherwise, peers could occupy all connections by sending or reading slowly, or a
+/// body or for its response to be read. After [`PEER_STALL_MS`], such a connection counts as idle. Before that, and after
+/// [`PEER_PAUSE_MS`], it may be closed if no connection is idle. Otherwise, peers could occupy all connections by sending or reading slowly, or a
 /// little now and then.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -71,8 +71,8 @@ impl Activity {
         Waiting(self.clone())
     }
 
-    /// Returns how the connection can be spared, or `None` if a request is being processed, or its response was only just
-    /// passed on.
+    /// Returns how the connection can be spared, or `None` if a request is being processed, or its peer has only just begun
+    /// to keep it waiting.
     pub(super) fn spare(&self) -> Option<Spare> {
         let waiting = self.waiting.load(Ordering::Relaxed);
         if self.working.load(Ordering::Relaxed) != waiting {
@@ -83,7 +83,7 @@ impl Activity {
         let is_idle = waited_ms >= PEER_STALL_MS || (!is_mid_request && self.was_used.load(Ordering::Relaxed));
         match is_idle {
             true => Some(Spare::Idle),
-            false if is_mid_request && waited_ms < PEER_PAUSE_MS => None,
+            false if waited_ms < PEER_PAUSE_MS => None,
             false => Some(Spare::Waiting),
         }
     }
