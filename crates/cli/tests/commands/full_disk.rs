@@ -7,9 +7,10 @@ use countersign_testkit::TestDatabase;
 use crate::crash::Disk;
 use crate::process::{Serving, failed_line, run};
 
-/// Too little space for SQLite's `-shm` file, the header of its log, and a change.
+/// Too little space for SQLite's `-shm` file, which takes 8 bytes each time it is created, for a sealing key of 44 bytes, and
+/// for a change.
 const NO_SHM: u64 = 4;
-const NO_LOG: u64 = 30;
+const NO_KEY: u64 = 42;
 const NO_CHANGE: u64 = 3000;
 /// Too little space to invalidate everything that was issued.
 const NO_END: u64 = 20_000;
@@ -33,7 +34,7 @@ fn a_command_on_a_full_disk_reports_it_and_can_be_repeated_on_sqlite() {
         (&serve[..], NO_SHM, "countersign: the disk of the database is full: "),
         (&serve, NO_CHANGE, "countersign: operator: the disk of the database is full: "),
         (&rotate, NO_SHM, "countersign: the disk of the database is full: "),
-        (&rotate, NO_LOG, ".next: No space left on device (os error 28); "),
+        (&rotate, NO_KEY, ".next: No space left on device (os error 28); "),
         (&rotate, NO_CHANGE, "countersign: the disk of the database is full: "),
         (&migrate, NO_SHM, "countersign: the source database: the disk of the database is full: "),
         (&restore, NO_SHM, ".restoring: the disk of the database is full: "),
