@@ -106,7 +106,7 @@ impl Default for Http {
             max_connections: 10_000,
             max_connections_per_address: None,
             max_in_flight: 1024,
-            queue_target_ms: 5,
+            queue_target_ms: 4,
             drain_s: 3,
             shutdown_s: 10,
         }

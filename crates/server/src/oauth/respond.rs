@@ -74,6 +74,11 @@ fn record(state: &State, caller: &Caller, refused: Refused<'_>) {
         Refusal::Internal(_) => {
             tracing::error!(request_id, %address, endpoint, client_id, error, reason, "request failed");
         }
+        Refusal::Overloaded(_) => {
+            if let Some(count) = state.metrics.overload_log.count(state.clock.monotonic_ms()) {
+                tracing::warn!(request_id, %address, endpoint, count, reason, "requests refused because of overload");
+            }
+        }
         _ => tracing::info!(request_id, %address, endpoint, client_id, error, reason, "request refused"),
     }
     let stored = StoredRefusal {

@@ -9,6 +9,7 @@ use countersign_protocol::refusal::DatabaseTrouble;
 use http::{Method, StatusCode};
 
 use crate::per_thread::PerThread;
+use crate::usage::overload_log::OverloadLog;
 
 /// Upper bounds of the histogram's buckets in microseconds. A token takes about half a millisecond.
 pub(super) const BUCKETS_US: [i64; 11] =
@@ -43,6 +44,8 @@ pub(crate) struct Metrics {
     database_failures: Mutex<BTreeMap<DatabaseTrouble, DatabaseFailures>>,
     /// Counters of closed connections.
     pub(crate) connections: ConnectionCounts,
+    /// Counts refusals under overload for the log.
+    pub(crate) overload_log: OverloadLog,
 }
 
 /// Database failures of one kind.
