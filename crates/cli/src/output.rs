@@ -121,7 +121,7 @@ impl Output {
     }
 
     /// Fails if a line of the result could not be printed. The action itself has succeeded. A closed pipe is not an error,
-    /// because whoever closed it wants no more.
+    /// because its reader needs no more output.
     pub(crate) fn check_printed(&mut self) -> Result<(), Failure> {
         match self.lost.take().filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
             Some(error) => {

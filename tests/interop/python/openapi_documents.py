@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 
 TIMEOUT_S = 30
-# A run of the admin API has about 2,500 requests.
+# A run of the admin API has about 2,000 requests.
 EXAMPLES = "15"
 CHECKS = [
     "not_a_server_error",

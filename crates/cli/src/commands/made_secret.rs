@@ -80,9 +80,9 @@ async fn take_back(session: &mut Session<'_>, reason: &str, answer: &Value) -> F
         }
     }
     match session.remote.ask(Call::delete(&["clients", client, "secrets", secret])).await {
-        Ok(_) => {
-            Failure::new(format!("{reason}; the new secret was revoked, and the old secrets of {client} still work"))
-        }
+        Ok(_) => Failure::new(format!(
+            "{reason}; the new secret was revoked, and the other secrets of {client} are as before"
+        )),
         Err(_) => Failure::new(format!(
             "{reason}; the secret is lost, so revoke it: countersign secret end {client} {secret}"
         )),

@@ -228,7 +228,7 @@ async fn a_secret_that_cannot_be_printed_is_revoked_and_the_old_ones_expire_as_b
     ] {
         for stdout in [full(), closed()] {
             let said = print_to(arguments, stdout);
-            let told = "the new secret was revoked, and the old secrets of nightly-job still work";
+            let told = "the new secret was revoked, and the other secrets of nightly-job are as before";
             assert!(said.contains("the secret could not be printed: ") && said.contains(told), "{said}");
             assert!(!said.contains("Store the secret now"), "{said}");
             assert_eq!(secrets(), before, "{arguments:?}");

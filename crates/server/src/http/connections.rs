@@ -125,7 +125,7 @@ impl Connections {
         }
     }
 
-    /// Asks the first [`Candidate`] to close. Returns false if there is none.
+    /// Asks the connection of the first [`Candidate`] to close. Returns false if none can be spared.
     fn ask_another(&self, newcomer: u64) -> bool {
         let mut table = self.table();
         let found = table.pop_spared().or_else(|| {

@@ -8,7 +8,7 @@ use crate::http::source::Source;
 /// A site may hold this many times as many places as are free.
 const SITE_SHARE: usize = 3;
 
-/// The places of one kind, and who holds them.
+/// The places of one kind, and how many of them each source and site holds.
 ///
 /// A source may hold as many places as are free, and a site three times as many. One source alone therefore gets half
 /// of the places and one site three quarters. It takes seven sites to hold all of 64.

@@ -136,7 +136,7 @@ impl DataDirectory {
     }
 }
 
-/// Creates an empty private file (0600) if there is none. SQLite gives its own files the mode of the database.
+/// Creates an empty private file (0600) if there is none. SQLite creates its `-wal` and `-shm` files with the same mode.
 pub(crate) fn prepare_private(path: &Path) -> Result<(), DirectoryError> {
     let mut options = OpenOptions::new();
     options.create(true).append(true).mode(0o600).open(path).map(drop).map_err(|error| failed(path, error))
